@@ -3,8 +3,8 @@
 usage: reference.py man|bash|zsh|fish
        reference.py DIRECTORY           all of them, where Debian looks for them in /usr/share
 
-The completions are tables: the shell answers at once, while callmon itself needs a moment to start. The manual page
-takes what is not defined there from callmon.1.in beside this file.
+The completions are tables: the shell answers at once, while callmon itself needs a moment to start.
+The manual page takes what is not defined there from callmon.1.in beside this file.
 """
 
 from __future__ import annotations
@@ -90,7 +90,11 @@ def _read(command: Any, context: Any, path: tuple[str, ...]) -> Command:
     return Command(
         path,
         _plain(command.help or ""),
-        [_parameter(each, context) for each in command.get_params(context) if not getattr(each, "hidden", False)],
+        [
+            _parameter(each, context)
+            for each in command.get_params(context)
+            if not getattr(each, "hidden", False)
+        ],
         [
             _read(each, type(context)(each, info_name=name, parent=context), (*path, name))
             for name, each in inner.items()
@@ -102,7 +106,9 @@ def _parameter(given: Any, context: Any) -> Parameter:
     usage, text = given.get_help_record(context)
     is_argument = given.param_type_name == "argument"
     names = [] if is_argument else [*given.opts, *given.secondary_opts]
-    return Parameter(names, usage, _plain(text), not (is_argument or given.is_flag or given.count), is_argument)
+    return Parameter(
+        names, usage, _plain(text), not (is_argument or given.is_flag or given.count), is_argument
+    )
 
 
 def _plain(text: str) -> str:
@@ -117,7 +123,9 @@ def manual(root: Command) -> str:
     text = _TEMPLATE.read_text(encoding="utf-8")
     version = tomllib.loads(_PROJECT.read_text(encoding="utf-8"))["project"]["version"]
     text = text.replace("@VERSION@", version)
-    return text.replace("@COMMANDS@", "\n".join(line for command in root.all() for line in _section(command)))
+    return text.replace(
+        "@COMMANDS@", "\n".join(line for command in root.all() for line in _section(command))
+    )
 
 
 def _section(command: Command) -> Iterator[str]:
@@ -172,8 +180,10 @@ def zsh(root: Command) -> str:
     """Return the completion for zsh: a function that is loaded by its file's name, or sourced."""
     cases = "".join(
         f'        ("{" ".join(command.path)}")\n'
-        f"            commands=({_described((each.path[-1], each.summary) for each in command.commands)})\n"
-        f"            options=({_described((name, each.text) for each in command.options for name in each.names)})\n"
+        f"            "
+        f"commands=({_described((each.path[-1], each.summary) for each in command.commands)})\n"
+        f"            "
+        f"options=({_described((name, each.text) for each in command.options for name in each.names)})\n"
         f"            valued=({' '.join(command.valued)})\n"
         f"            files={'yes' if command.takes_arguments else ''} ;;\n"
         for command in root.all()
@@ -227,7 +237,10 @@ def _fish_lines(root: Command) -> Iterator[str]:
         if command.takes_arguments:
             yield f"{where} -F"
         for option in command.options:
-            names = " ".join(f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}" for name in option.names)
+            names = " ".join(
+                f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
+                for name in option.names
+            )
             yield f"{where} {names} {'-r -F ' if option.takes_value else ''}-d {_quoted(option.text)}"
 
 
@@ -237,7 +250,9 @@ def _words(command: Command) -> list[str]:
 
 
 def _paths(root: Command) -> str:
-    return " | ".join(f'"{" ".join(command.path)}"' for command in root.all() if command is not root)
+    return " | ".join(
+        f'"{" ".join(command.path)}"' for command in root.all() if command is not root
+    )
 
 
 def _described(pairs: Iterator[tuple[str, str]]) -> str:

@@ -107,7 +107,14 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
             allow_origins=list(origins),
             allow_methods=["GET", "HEAD", "POST"],
             allow_headers=[
-                *("Authorization", "X-API-Key", "Idempotency-Key", "Callmon-Min-Position", "If-None-Match", "Prefer"),
+                *(
+                    "Authorization",
+                    "X-API-Key",
+                    "Idempotency-Key",
+                    "Callmon-Min-Position",
+                    "If-None-Match",
+                    "Prefer",
+                ),
                 "X-Request-Id",
             ],
             expose_headers=EXPOSED,
@@ -119,8 +126,12 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
 async def _not_served(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException) and error.status_code == 405:
         allowed = (error.headers or {}).get("Allow", "GET, HEAD")
-        return refuse(WrongMethod(f"{request.method} does not work here.", {"Allow": allowed}), request.method)
-    return refuse(UnknownCommand("There is nothing at this address; queries are at /webapi/."), request.method)
+        return refuse(
+            WrongMethod(f"{request.method} does not work here.", {"Allow": allowed}), request.method
+        )
+    return refuse(
+        UnknownCommand("There is nothing at this address; queries are at /webapi/."), request.method
+    )
 
 
 async def _faulty(request: Request, error: Exception) -> Response:

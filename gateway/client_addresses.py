@@ -34,7 +34,12 @@ MOST_HOPS: Final = 8
 """Addresses of ``X-Forwarded-For`` that are looked at, from its end."""
 LOOK_UP_EVERY_S: Final = 5.0
 _HEADERS: Final = (b"x-forwarded-for", b"x-forwarded-proto")
-_SCHEMES: Final = {b"http": ("http", "ws"), b"https": ("https", "wss"), b"ws": ("http", "ws"), b"wss": ("https", "wss")}
+_SCHEMES: Final = {
+    b"http": ("http", "ws"),
+    b"https": ("https", "wss"),
+    b"ws": ("http", "ws"),
+    b"wss": ("https", "wss"),
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -62,7 +67,9 @@ class TrustedProxies:
         if self.all:
             return True
         address = parsed(host)
-        return address is not None and (address in self._named or any(address in network for network in self._networks))
+        return address is not None and (
+            address in self._named or any(address in network for network in self._networks)
+        )
 
     async def run(self) -> None:
         """Look up the names until cancelled."""
@@ -77,7 +84,9 @@ class TrustedProxies:
             if name == "*":
                 continue
             try:
-                rows = await asyncio.get_running_loop().getaddrinfo(name, None, type=socket.SOCK_STREAM)
+                rows = await asyncio.get_running_loop().getaddrinfo(
+                    name, None, type=socket.SOCK_STREAM
+                )
             except OSError as error:
                 _log.warning("proxy_name_unresolved", name=name, reason=str(error))
                 continue
@@ -124,7 +133,11 @@ class ClientAddress:
         hops: list[bytes] = []
         for name, value in scope["headers"]:
             if name == _HEADERS[0]:
-                hops += value.split(b",") if self._proxies.all else value.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+                hops += (
+                    value.split(b",")
+                    if self._proxies.all
+                    else value.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+                )
             elif name == _HEADERS[1] and (schemes := _SCHEMES.get(value.strip())) is not None:
                 scope["scheme"] = schemes[scope["type"] == "websocket"]
         client = self._client(hops[:1] if self._proxies.all else hops[-MOST_HOPS:])
@@ -148,6 +161,9 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     error = TooManyConnections("There are too many requests and streams from this address.")
     row = shown(error)
     if scope["type"] == "websocket":
-        await deny(WebSocket(scope, receive, send), Denial(row.status, row.code, row.close, str(error), error.headers))
+        await deny(
+            WebSocket(scope, receive, send),
+            Denial(row.status, row.code, row.close, str(error), error.headers),
+        )
     else:
         await refuse(error, scope["method"])(scope, receive, send)

@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 
 def _number(value: str) -> str:
     if not is_number(value):
-        raise ValueError(f"{quoted(value)} is not the number of an extension, a queue or a ring group, such as 800")
+        raise ValueError(
+            f"{quoted(value)} is not the number of an extension, a queue or a ring group, "
+            f"such as 800"
+        )
     return value
 
 
@@ -105,7 +108,9 @@ class StreamSection(Section):
 
     def settings(self) -> LiveSettings:
         """Return the settings in the form that the stream takes."""
-        from gateway.stream.admission import LiveSettings  # the server: not needed to only read the settings
+        from gateway.stream.admission import (
+            LiveSettings,
+        )  # the server: not needed to only read the settings
         from gateway.stream.connection import ConnectionLimits
 
         manners = ConnectionLimits(
@@ -198,7 +203,16 @@ class KeySection(Section):
         expires = None if self.expires is None else instant(self.expires)
         networks = tuple(str(network) for network in self.networks)
         budgets = self.budgets.budgets()
-        return ApiKey(self.name, self.digest, self.pbx, frozenset(self.scopes), expires, limits, networks, budgets)
+        return ApiKey(
+            self.name,
+            self.digest,
+            self.pbx,
+            frozenset(self.scopes),
+            expires,
+            limits,
+            networks,
+            budgets,
+        )
 
 
 class PbxName(BaseModel):
@@ -232,12 +246,16 @@ class GatewaySettings(FileSettings):
         _differ("[[pbx]] entries", self.pbx_names)
         _differ("[[keys]] entries", [section.name for section in self.keys])
         if len({section.digest for section in self.keys}) < len(self.keys):
-            raise ValueError("two [[keys]] entries have the same digest; each key may be listed only once")
+            raise ValueError(
+                "two [[keys]] entries have the same digest; each key may be listed only once"
+            )
         return self
 
     @field_validator("keys")
     @classmethod
-    def _known_pbx(cls, value: tuple[KeySection, ...], info: ValidationInfo) -> tuple[KeySection, ...]:
+    def _known_pbx(
+        cls, value: tuple[KeySection, ...], info: ValidationInfo
+    ) -> tuple[KeySection, ...]:
         names = [section.name for section in info.data.get("pbx", ())]
         return tuple(_with_pbx(section, names) for section in value)
 
@@ -249,7 +267,9 @@ def _with_pbx(section: KeySection, names: list[str]) -> KeySection:
     if not section.pbx:
         raise ValueError(f"the key {section.name!r} names no pbx; known are: {known}")
     if names and section.pbx not in names:
-        raise ValueError(f"the key {section.name!r} is for the pbx {section.pbx!r}; known are: {known}")
+        raise ValueError(
+            f"the key {section.name!r} is for the pbx {section.pbx!r}; known are: {known}"
+        )
     return section
 
 

@@ -66,7 +66,9 @@ class RequestTurns:
     def _renew_soon(self) -> None:
         if not self._renewing:
             self._renewing = True
-            asyncio.get_running_loop().call_soon(self._renew)  # the event loop polls its sockets first
+            asyncio.get_running_loop().call_soon(
+                self._renew
+            )  # the event loop polls its sockets first
 
     def _renew(self) -> None:
         self._renewing = False
@@ -109,7 +111,9 @@ class KeyShare:
     that all keys share.
     """
 
-    def __init__(self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]
+    ) -> None:
         self.allowance = TokenBucket(at_once, per_second, clock())
         self.filter_bytes = 0
         self.answer_bytes = 0
@@ -130,7 +134,8 @@ class KeyShare:
             size = wanted.size
             if self.filter_bytes + size > MOST_FILTER_BYTES:
                 raise FiltersTooLarge(
-                    f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} bytes together; "
+                    f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} "
+                    f"bytes together; "
                     "use shorter filters or fewer connections."
                 )
             self.filter_bytes += size
@@ -154,7 +159,8 @@ class KeyShare:
         """
         if self.answer_bytes + size > MOST_ANSWER_BYTES:
             raise AnswersTooLarge(
-                f"The answers that this key's subscriptions watch hold more than {MOST_ANSWER_BYTES} bytes together; "
+                f"The answers that this key's subscriptions watch hold more than "
+                f"{MOST_ANSWER_BYTES} bytes together; "
                 "watch fewer queries."
             )
         self.answer_bytes += size

@@ -77,7 +77,12 @@ class Parameter:
             case "phone":
                 return any(char.isascii() and char.isdigit() for char in value)
             case "whole":
-                return value.isascii() and value.isdigit() and len(value) <= 16 and int(value) <= LARGEST
+                return (
+                    value.isascii()
+                    and value.isdigit()
+                    and len(value) <= 16
+                    and int(value) <= LARGEST
+                )
             case "text" | "sql":
                 return True
             case "choice":
@@ -111,7 +116,9 @@ class Arguments:
 NONE = Arguments()
 
 
-def check(parameters: Sequence[Parameter], given: Iterable[tuple[str, str]], command: str) -> Arguments:
+def check(
+    parameters: Sequence[Parameter], given: Iterable[tuple[str, str]], command: str
+) -> Arguments:
     """Check a request's names and values, and return them as arguments for ``parameters``.
 
     Raises UnknownParameter, DuplicateParameter, MissingParameter or BadParameter. ``command``:
@@ -155,10 +162,15 @@ def _check(parameter: Parameter, value: str | None, command: str) -> None:
     if value is None or (not value and parameter.required and parameter.kind != "dns"):
         if parameter.required:
             came = "is missing" if value is None else "is empty"
-            raise MissingParameter(f"{command}: the parameter {parameter.name!r} {came}; it takes {parameter.takes}.")
+            raise MissingParameter(
+                f"{command}: the parameter {parameter.name!r} {came}; it takes {parameter.takes}."
+            )
         return
     if not parameter.accepts(value):
-        raise BadParameter(f"{command}: {parameter.name} = {quoted(value)} was given, but it takes {parameter.takes}.")
+        raise BadParameter(
+            f"{command}: {parameter.name} = {quoted(value)} was given, but it takes "
+            f"{parameter.takes}."
+        )
 
 
 def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
@@ -170,10 +182,13 @@ def _unknown(name: str, known: tuple[str, ...], command: str) -> str:
 
 
 def _is_dn(value: str) -> bool:
-    return 0 < len(value) <= LONGEST_DN and all(char.isalnum() or char in "_-.*#+" for char in value)
+    return 0 < len(value) <= LONGEST_DN and all(
+        char.isalnum() or char in "_-.*#+" for char in value
+    )
 
 
 def _clean(value: str, allowed: str = "") -> bool:
     return all(
-        (char >= " " and char != "\x7f" and not "\ud800" <= char <= "\udfff") or char in allowed for char in value
+        (char >= " " and char != "\x7f" and not "\ud800" <= char <= "\udfff") or char in allowed
+        for char in value
     )

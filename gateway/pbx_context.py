@@ -49,7 +49,9 @@ class PbxContext:
     position_waiter: PositionWaiter
     commander: CommandDispatcher
     watches: WatchedQueries = field(init=False)
-    _answers: dict[Space, AnswerCache] = field(default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()})
+    _answers: dict[Space, AnswerCache] = field(
+        default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()}
+    )
 
     def __post_init__(self) -> None:
         self.watches = WatchedQueries(
@@ -115,7 +117,10 @@ def open_view(
     bytes. ``clock``: POSIX seconds.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
-    live, book = Replica(live_keys, log_length, log_bytes), Replica(book_keys, log_length, log_bytes)
+    live, book = (
+        Replica(live_keys, log_length, log_bytes),
+        Replica(book_keys, log_length, log_bytes),
+    )
     hub = Hub(live, lambda: live.stale_since, clock, heartbeat, lambda: live.at)
     book_hub = Hub(book, lambda: book.stale_since, clock, heartbeat, lambda: book.at)
 

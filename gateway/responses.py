@@ -60,7 +60,9 @@ def json_response(
 
     ``head``: leave the body out, for a HEAD request.
     """
-    all_headers = {"Cache-Control": "no-store"} | (headers or {}) | {"Content-Length": str(len(body))}
+    all_headers = (
+        {"Cache-Control": "no-store"} | (headers or {}) | {"Content-Length": str(len(body))}
+    )
     return Response(b"" if head else body, status, all_headers, media_type="application/json")
 
 

@@ -51,7 +51,9 @@ async def run(
     with the address before anything else happens. ``started``: called when requests are
     answered. ``registry``: the metrics are registered there; None: nowhere.
     """
-    async with serving(names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry) as server:
+    async with serving(
+        names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry
+    ) as server:
         started(server)
         await server.ended()
 
@@ -85,7 +87,9 @@ async def serving(
     }
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time)
-    live = StreamServer(pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter)
+    live = StreamServer(
+        pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
+    )
     requests = RequestCounters()
     app = create_app(
         pbxs,
@@ -98,16 +102,22 @@ async def serving(
     )
     fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
     if registry is not None:
-        registry.register(GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time))
+        registry.register(
+            GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
+        )
     proxies = TrustedProxies(settings.forwarded_allow_ips)
     doors = ConnectionCounter(
-        settings.connections, settings.connections_per_address, lambda host: not proxies.trusts(host)
+        settings.connections,
+        settings.connections_per_address,
+        lambda host: not proxies.trusts(host),
     )
     await proxies.look_up()
     config = uvicorn.Config(
         ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
         interface="asgi3",
-        http=partial(FastPathProtocol, fast_path, stall_timeout=settings.stream.stall_timeout, doors=doors),  # type: ignore[arg-type]  # uvicorn takes any factory
+        http=partial(
+            FastPathProtocol, fast_path, stall_timeout=settings.stream.stall_timeout, doors=doors
+        ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
         log_config=None,
@@ -115,11 +125,16 @@ async def serving(
         timeout_graceful_shutdown=5,
         **uvicorn_options(settings.stream.message_burst, settings.stream.messages_per_second),
     )
-    server = Gateway(config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live)
+    server = Gateway(
+        config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live
+    )
     bound(server.address)
-    feeds = [KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs]
+    feeds = [
+        KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs
+    ]
     following = [
-        asyncio.create_task(kept_running(f"keys of {name}", feed.run)) for name, feed in zip(pbxs, feeds, strict=True)
+        asyncio.create_task(kept_running(f"keys of {name}", feed.run))
+        for name, feed in zip(pbxs, feeds, strict=True)
     ]
     following.append(asyncio.create_task(kept_running("budgets", rate_limiter.run)))
     following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
@@ -155,7 +170,9 @@ class Server:
 
         Raises RuntimeError if the server ends instead.
         """
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._bound]), name="HTTP server")
+        self._task = asyncio.create_task(
+            self._server.serve(sockets=[self._bound]), name="HTTP server"
+        )
         listens = asyncio.create_task(self._server.listens.wait())
         try:
             await asyncio.wait((self._task, listens), return_when=asyncio.FIRST_COMPLETED)
@@ -225,7 +242,9 @@ class _Uvicorn(uvicorn.Server):
 
 def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # without it asyncio leaves Nagle on
+    bound = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # without it asyncio leaves Nagle on
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:

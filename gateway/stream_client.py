@@ -208,13 +208,18 @@ class StreamClient:
             except _Silent:
                 trouble = Trouble(f"{self._target.where} has stopped sending.")
             except Malformed as error:
-                trouble = Trouble(f"{self._target.where} does not speak callmon's protocol: {error}.")
+                trouble = Trouble(
+                    f"{self._target.where} does not speak callmon's protocol: {error}."
+                )
             except (OSError, WebSocketException, ImportError) as error:
                 trouble = self._target.trouble(error)
-            # Raised outside of the handlers, so that StreamRefused has no second exception as its context.
+            # Raised outside of the handlers, so that StreamRefused has no second exception as its
+            # context.
             if trouble.final and (trouble.own or self.position is None):
                 self._enter(Connection("refused", trouble.reason, trouble.code))
-                raise (StreamRefused if trouble.own else StreamUnreachable)(trouble.code, trouble.reason)
+                raise (StreamRefused if trouble.own else StreamUnreachable)(
+                    trouble.code, trouble.reason
+                )
             self._failures += 1
             self.reconnects += 1
             delay = self._delay(trouble)
@@ -237,7 +242,10 @@ class StreamClient:
             self._on_connection(connection)
         elif connection.status == "live" and self._said:
             _log.info("Connected to %s.", self._target.where)
-        elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
+        elif connection.status in ("connecting", "waiting") and connection.reason not in (
+            "",
+            self._said,
+        ):
             _log.warning("%s Trying again.", connection.reason)
         self._said = "" if connection.status in ("live", "closed") else connection.reason
 
@@ -332,7 +340,9 @@ class StreamClient:
         self.stale_since = frame["stale_since"]
         return self._update("heartbeat", frame)
 
-    async def _continues(self, connection: ClientConnection, frame: dict[str, Any], start: int) -> bool:
+    async def _continues(
+        self, connection: ClientConnection, frame: dict[str, Any], start: int
+    ) -> bool:
         """Return whether the frame brings our position further. Repair the gap if it leaves one."""
         mine, its = self.position, _position(frame)
         if mine is None:
@@ -361,7 +371,13 @@ class StreamClient:
         remove: dict[str, list[str]] | None = None,
     ) -> Update:
         return Update(
-            kind, _position(frame), frame["server_time"], self.stale_since, self.state, upsert or {}, remove or {}
+            kind,
+            _position(frame),
+            frame["server_time"],
+            self.stale_since,
+            self.state,
+            upsert or {},
+            remove or {},
         )
 
     def _closed(self, error: ConnectionClosed) -> Trouble:
@@ -379,7 +395,9 @@ class StreamClient:
     def _delay(self, trouble: Trouble) -> float:
         if trouble.retry_in is not None:
             return random.uniform(*trouble.retry_in)  # noqa: S311
-        jittered = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+        jittered = random.uniform(  # noqa: S311
+            0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
+        )
         return _LATER + jittered if trouble.later else jittered
 
 

@@ -58,7 +58,9 @@ _EXPIRED: Final = 10
 _OTHER_NAME: Final = frozenset((62, 64))
 """Verification codes of OpenSSL's x509_vfy.h, as those above: another host's name, another
 address."""
-_NO_TLS: Final = frozenset(("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST"))
+_NO_TLS: Final = frozenset(
+    ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG", "HTTP_REQUEST")
+)
 """OpenSSL's errors when the first bytes are not TLS; which one comes depends on its version."""
 _LONGEST_QUOTE: Final = 60
 _CADDY_WANTS_TLS: Final = "HTTP/1.0 400 Bad Request"
@@ -100,10 +102,16 @@ class GatewayTarget:
         self._url = re.sub("^http", "ws", url)
         try:
             parsed = parse_uri(self._url)
-            self.host, self._port, self._secure, self._path = parsed.host, parsed.port, parsed.secure, parsed.path
+            self.host, self._port, self._secure, self._path = (
+                parsed.host,
+                parsed.port,
+                parsed.secure,
+                parsed.path,
+            )
         except (InvalidURI, ValueError):
             raise ConfigError(
-                f"{_bare(url)} is not the address of a stream; an example is ws://127.0.0.1:8765/webapi/stream"
+                f"{_bare(url)} is not the address of a stream; an example is "
+                f"ws://127.0.0.1:8765/webapi/stream"
             ) from None
         self._context = None
         if self._secure:
@@ -143,7 +151,9 @@ class GatewayTarget:
         await _look_up(self.host if self._proxy is None else parse_proxy(self._proxy).host)
         try:
             return await opening
-        except AssertionError:  # websockets' reaction if the other side speaks first, like mail and SSH
+        except (
+            AssertionError
+        ):  # websockets' reaction if the other side speaks first, like mail and SSH
             raise InvalidMessage("no HTTP") from ValueError("it speaks before it is asked")
 
     def trouble(self, error: Exception) -> Trouble:
@@ -160,12 +170,19 @@ class GatewayTarget:
             case OSError():
                 return Trouble(self._unreachable(error))
             case InvalidMessage() if isinstance(error.__cause__, EOFError):
-                hint = "" if self._secure else f" If it uses TLS, the address is {self._address('https')}."
+                hint = (
+                    ""
+                    if self._secure
+                    else f" If it uses TLS, the address is {self._address('https')}."
+                )
                 return Trouble(f"{self.where} closes the connection without an answer.{hint}")
             case InvalidMessage():
                 said = str(error.__cause__ or error)
                 if not self._secure and said.endswith(_CADDY_WANTS_TLS):
-                    return Trouble(f"{self.where} needs TLS: the address is {self._address('https')}.", final=True)
+                    return Trouble(
+                        f"{self.where} needs TLS: the address is {self._address('https')}.",
+                        final=True,
+                    )
                 cut = f"…{said[-_LONGEST_QUOTE:]}" if len(said) > _LONGEST_QUOTE else said
                 return self._other_service(f"its answer is not HTTP ({cut})")
             case InvalidHandshake():
@@ -186,37 +203,58 @@ class GatewayTarget:
         said = f"{status} {response.reason_phrase}".strip()
         if passes:
             return Trouble(
-                f"{self.where} answers {said}: it is not a gateway, but perhaps a proxy in front of one.",
+                f"{self.where} answers {said}: it is not a gateway, but perhaps a proxy in "
+                f"front of one.",
                 status,
                 retry_in=retry_in,
             )
         if status == 400 and not self._secure and b"https" in bytes(response.body or b"").lower():
-            return Trouble(f"{self.where} needs TLS: the address is {self._address('https')}.", status, final=True)
+            return Trouble(
+                f"{self.where} needs TLS: the address is {self._address('https')}.",
+                status,
+                final=True,
+            )
         if status == 426:
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
         return self._other_service(f"it answers {said} at {self._path}", status)
 
     def _gateway_said(
-        self, status: int, code: str, message: str, *, passes: bool, retry_in: tuple[float, float] | None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        passes: bool,
+        retry_in: tuple[float, float] | None,
     ) -> Trouble:
         if code == "upgrade_required":
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
         if passes:
-            said = f"The gateway at {self.where} accepts no connection now ({status} {code}): {message}"
+            said = (
+                f"The gateway at {self.where} accepts no connection now ({status} {code}): "
+                f"{message}"
+            )
             return Trouble(said, status, own=True, retry_in=retry_in)
         return Trouble(message, status, final=True, own=True)
 
     def _redirected(self, status: int, location: str) -> Trouble:
-        target = urlsplit(urljoin(self._address("https" if self._secure else "http") + self._path, location))
+        target = urlsplit(
+            urljoin(self._address("https" if self._secure else "http") + self._path, location)
+        )
         to_tls = not self._secure and target.scheme == "https" and target.hostname == self.host
         final = to_tls or status in _PERMANENT
         place = f"{target.scheme}://{target.netloc.rpartition('@')[2]}"
-        text = f"{self.where} redirects to {place} ({status}), and callmon does not send the key there by itself"
+        text = (
+            f"{self.where} redirects to {place} ({status}), and callmon does not send the key "
+            f"there by itself"
+        )
         return Trouble(f"{text}: if that is the gateway, give its address.", status, final=final)
 
     def _other_service(self, why: str, status: int = 0) -> Trouble:
         return Trouble(
-            f"{self.where} is not a gateway of callmon: {why}. Check host, port and path.", status, final=True
+            f"{self.where} is not a gateway of callmon: {why}. Check host, port and path.",
+            status,
+            final=True,
         )
 
     # Failures before an answer
@@ -230,11 +268,19 @@ class GatewayTarget:
             case socket.gaierror():
                 return f"The name {self.host} is not known ({_said(error)}): check the address."
             case ConnectionRefusedError():
-                return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
+                return (
+                    f"Nothing listens at {self.where}: is a gateway running there, and is this "
+                    f"its port?"
+                )
             case ConnectionError():
                 return f"{self.where} closes the connection at once: {_said(error)}."
-            case _ if f"[Errno {errno.ECONNREFUSED}]" in str(error):  # asyncio's error for several addresses
-                return f"Nothing listens at {self.where}: is a gateway running there, and is this its port?"
+            case _ if f"[Errno {errno.ECONNREFUSED}]" in str(
+                error
+            ):  # asyncio's error for several addresses
+                return (
+                    f"Nothing listens at {self.where}: is a gateway running there, and is this "
+                    f"its port?"
+                )
             case _:
                 return f"There is no route to {self.where}: {_said(error)}."
 
@@ -242,7 +288,10 @@ class GatewayTarget:
         if isinstance(error, ssl.SSLCertVerificationError):
             return self._distrusted(error)
         if error.reason in _NO_TLS:
-            text = f"{self.where} does not use TLS: if a gateway is there, its address is {self._address('http')}."
+            text = (
+                f"{self.where} does not use TLS: if a gateway is there, its address is "
+                f"{self._address('http')}."
+            )
             return Trouble(text, final=True)
         return Trouble(f"No TLS connection could be made to {self.where}: {_said(error)}.")
 
@@ -250,13 +299,21 @@ class GatewayTarget:
         said = (error.verify_message or _said(error)).removesuffix(".")
         whose = f"The certificate of {self.where}"
         if error.verify_code == _EXPIRED:
-            return Trouble(f"{whose} has expired ({said}): renew it, or check this machine's clock.")
+            return Trouble(
+                f"{whose} has expired ({said}): renew it, or check this machine's clock."
+            )
         if error.verify_code == _NOT_YET:
             return Trouble(f"{whose} is not valid yet ({said}): check the clocks of both machines.")
         if error.verify_code in _OTHER_NAME:
-            text = f"{whose} is for another name ({said}): use a name from the certificate in the address."
+            text = (
+                f"{whose} is for another name ({said}): use a name from the certificate in "
+                f"the address."
+            )
         else:
-            text = f"{whose} is not trusted ({said}): give its authority's file with --ca-file (ca_file)."
+            text = (
+                f"{whose} is not trusted ({said}): give its authority's file with --ca-file "
+                f"(ca_file)."
+            )
         return Trouble(text, final=True)
 
     # Proxy
@@ -271,7 +328,9 @@ class GatewayTarget:
             parse_proxy(proxy)
         except (InvalidProxy, ValueError) as error:
             why = error.msg if isinstance(error, InvalidProxy) else error
-            raise ConfigError(f"{_bare(proxy)} is not a proxy's address: {why}. {_PROXY_HELP}") from None
+            raise ConfigError(
+                f"{_bare(proxy)} is not a proxy's address: {why}. {_PROXY_HELP}"
+            ) from None
         return proxy
 
     @property
@@ -283,18 +342,25 @@ class GatewayTarget:
         match error:
             case InvalidProxyStatus() if error.response.status_code == 407:
                 return Trouble(
-                    f"The proxy {self._via} needs a name and a password (407). {_PROXY_HELP}", 407, final=True
+                    f"The proxy {self._via} needs a name and a password (407). {_PROXY_HELP}",
+                    407,
+                    final=True,
                 )
             case InvalidProxyStatus():
                 status, phrase = error.response.status_code, error.response.reason_phrase
                 text = f"The proxy {self._via} answers {status} {phrase}".rstrip()
                 return Trouble(f"{text} to a connection with {self.where}. {_PROXY_HELP}", status)
             case ImportError():
-                text = f"The proxy {self._via} speaks SOCKS, which needs the Python package python-socks. {_PROXY_HELP}"
+                text = (
+                    f"The proxy {self._via} speaks SOCKS, which needs the Python package "
+                    f"python-socks. {_PROXY_HELP}"
+                )
                 return Trouble(text, final=True)
             case _:
                 said = error.__cause__ or error
-                return Trouble(f"{self._via} does not answer as a proxy does: {said}. {_PROXY_HELP}")
+                return Trouble(
+                    f"{self._via} does not answer as a proxy does: {said}. {_PROXY_HELP}"
+                )
 
     def _address(self, scheme: str) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -310,9 +376,12 @@ class _ProxiedConnect(connect):
         return exc
 
 
-_PROXY_HELP: Final = "The proxy is set by http_proxy or https_proxy; no_proxy lists the hosts to reach without it."
+_PROXY_HELP: Final = (
+    "The proxy is set by http_proxy or https_proxy; no_proxy lists the hosts to reach without it."
+)
 _NO_UPGRADE: Final = (
-    "{} does not pass WebSocket on: a proxy in front of the gateway must pass on Upgrade and Connection (426)."
+    "{} does not pass WebSocket on: a proxy in front of the gateway must pass on "
+    "Upgrade and Connection (426)."
 )
 
 
@@ -345,7 +414,9 @@ def stream_url(address: str) -> str:
         raise ConfigError(f"{_bare(address)!r} is not a gateway's address; {example}")
     path, webapi, rest = parts.path.partition("/webapi")
     if webapi and rest.strip("/") not in ("", "stream", "events"):
-        raise ConfigError(f"A gateway's address ends before /webapi: {example}. The key goes with --key.")
+        raise ConfigError(
+            f"A gateway's address ends before /webapi: {example}. The key goes with --key."
+        )
     if not webapi:
         path = path.rstrip("/").removesuffix("/wall").removesuffix("/docs").rstrip("/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"

@@ -25,7 +25,12 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from monitor.shared.entities.statistics import EXTENSION_STATS, QUEUE_STATS, ExtensionStats, QueueStats
+from monitor.shared.entities.statistics import (
+    EXTENSION_STATS,
+    QUEUE_STATS,
+    ExtensionStats,
+    QueueStats,
+)
 from monitor.shared.entities.topics import (
     BOOK_TOPICS,
     TOPICS,
@@ -38,7 +43,16 @@ from monitor.shared.entities.topics import (
     System,
 )
 
-LIMITED_TOPICS = ("system", "calls", "extensions", "queues", "groups", "ended", QUEUE_STATS, EXTENSION_STATS)
+LIMITED_TOPICS = (
+    "system",
+    "calls",
+    "extensions",
+    "queues",
+    "groups",
+    "ended",
+    QUEUE_STATS,
+    EXTENSION_STATS,
+)
 """Topics of which a limited key may see anything."""
 
 EntityT = TypeVar("EntityT", bound=Entity)

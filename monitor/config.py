@@ -132,7 +132,9 @@ class PbxSection(Section):
     @classmethod
     def _url(cls, value: str) -> str:
         if not _is_address(value):
-            raise ValueError("must be the PBX's address alone, such as https://pbx.example.com:5001")
+            raise ValueError(
+                "must be the PBX's address alone, such as https://pbx.example.com:5001"
+            )
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -141,13 +143,19 @@ class PbxSection(Section):
         keys = (self.key, self.key_file)
         if self.webapi:
             if self.database is not None:
-                raise ValueError("the source webapi passes SQL on to the service, and takes no database")
+                raise ValueError(
+                    "the source webapi passes SQL on to the service, and takes no database"
+                )
             if any(client):
-                raise ValueError("the source webapi takes a key, and no client_id and client_secret")
+                raise ValueError(
+                    "the source webapi takes a key, and no client_id and client_secret"
+                )
             if keys.count(None) != 1:
                 raise ValueError("give either key or key_file")
         elif any(keys):
-            raise ValueError(f"the source {self.source} takes client_id and client_secret, and no key")
+            raise ValueError(
+                f"the source {self.source} takes client_id and client_secret, and no key"
+            )
         elif not self.client_id:
             raise ValueError("client_id is missing")
         elif client.count(None) != 1:
@@ -157,13 +165,17 @@ class PbxSection(Section):
     @property
     def webapi(self) -> bool:
         """Return whether the PBX is reached through the documented interface."""
-        return self.source == "webapi" or (self.source == "auto" and not (self.key is None and self.key_file is None))
+        return self.source == "webapi" or (
+            self.source == "auto" and not (self.key is None and self.key_file is None)
+        )
 
     @property
     def secret_files(self) -> list[Path]:
         """Return the files with secrets that are named here."""
         password = None if self.database is None else self.database.password_file
-        return [file for file in (self.client_secret_file, self.key_file, password) if file is not None]
+        return [
+            file for file in (self.client_secret_file, self.key_file, password) if file is not None
+        ]
 
     @property
     def files(self) -> list[Path]:
@@ -176,7 +188,11 @@ class PbxSection(Section):
 
         Raises like :func:`~monitor.shared.settings.loader.secret_in`.
         """
-        given, file = (self.key, self.key_file) if self.webapi else (self.client_secret, self.client_secret_file)
+        given, file = (
+            (self.key, self.key_file)
+            if self.webapi
+            else (self.client_secret, self.client_secret_file)
+        )
         if given is not None:
             return given.get_secret_value()
         assert file is not None  # noqa: S101 - the validator saw to it
@@ -227,4 +243,6 @@ def _is_address(url: str) -> bool:
     except ValueError:  # brackets without an IPv6 address, or a wrong port
         return False
     rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
-    return parts.scheme in ("https", "http") and bool(parts.hostname) and port != 0 and not any(rest)
+    return (
+        parts.scheme in ("https", "http") and bool(parts.hostname) and port != 0 and not any(rest)
+    )

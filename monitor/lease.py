@@ -41,7 +41,12 @@ class Lease:
     """
 
     def __init__(
-        self, redis: Redis, keys: SpaceKeys, name: str, ttl: float = 5.0, uptime: Callable[[], float] = uptime
+        self,
+        redis: Redis,
+        keys: SpaceKeys,
+        name: str,
+        ttl: float = 5.0,
+        uptime: Callable[[], float] = uptime,
     ) -> None:
         self.name = name
         self.uptime = uptime
@@ -101,7 +106,11 @@ class Lease:
                 if holder not in (None, self.name) and not await self._is_nobodys(guard):
                     self.lost()
                     return "another's"
-                if patient and holder is None and await guard.fields(self._position, "epoch") == [None]:
+                if (
+                    patient
+                    and holder is None
+                    and await guard.fields(self._position, "epoch") == [None]
+                ):
                     return "left"
                 if await guard.commit([self.renewal]):
                     self.granted(asked_at)

@@ -121,7 +121,11 @@ def _whole(message: Message) -> bool:
     The library returns text that is not UTF-8 as bytes.
     """
     for _, value in message.ListFields():
-        for each in value if isinstance(value, Iterable) and not isinstance(value, str | bytes) else (value,):
+        for each in (
+            value
+            if isinstance(value, Iterable) and not isinstance(value, str | bytes)
+            else (value,)
+        ):
             if isinstance(each, bytes) or (isinstance(each, Message) and not _whole(each)):
                 return False
     return True
@@ -135,7 +139,9 @@ def _empty(message_id: int, name: str) -> bytes:
 
 
 def _file() -> descriptor_pb2.FileDescriptorProto:
-    file = descriptor_pb2.FileDescriptorProto(name="callmon/webclient.proto", package=_PACKAGE, syntax="proto2")
+    file = descriptor_pb2.FileDescriptorProto(
+        name="callmon/webclient.proto", package=_PACKAGE, syntax="proto2"
+    )
     for name, fields in _MESSAGES.items():
         described = file.message_type.add(name=name)
         for number, (field, kind, of) in fields.items():
@@ -152,7 +158,9 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
 
 _pool = descriptor_pool.DescriptorPool()
 _pool.Add(_file())  # type: ignore[no-untyped-call,unused-ignore]
-_Generic: type[Message] = message_factory.GetMessageClass(_pool.FindMessageTypeByName(f"{_PACKAGE}.GenericMessage"))
+_Generic: type[Message] = message_factory.GetMessageClass(
+    _pool.FindMessageTypeByName(f"{_PACKAGE}.GenericMessage")
+)
 
 
 def _generic() -> Any:

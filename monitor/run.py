@@ -65,11 +65,15 @@ async def run(
     store = Store(None if state_dir is None else state_dir / STORE)
     await store.open()
     try:
-        watched = [watch(section, settings, redis_of(section.name), store) for section in settings.pbx]
+        watched = [
+            watch(section, settings, redis_of(section.name), store) for section in settings.pbx
+        ]
         if registry is not None:
             registry.register(MonitorCollector([one.service for one in watched]))
             writable = Gauge(
-                "callmon_monitor_store_writable", "Whether what must outlive Redis can be written.", registry=registry
+                "callmon_monitor_store_writable",
+                "Whether what must outlive Redis can be written.",
+                registry=registry,
             )
             writable.set_function(lambda: float(not store.trouble))
         async with asyncio.TaskGroup() as tasks:
@@ -103,7 +107,9 @@ async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None
         if loop.time() - began >= _SOUND_AFTER_S:
             failures, known = 0, ""
         failures += 1
-        delay = random.uniform(0.5, 1.0) * min(RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10))  # noqa: S311
+        delay = random.uniform(0.5, 1.0) * min(  # noqa: S311
+            RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10)
+        )
         told = repr(fault)
         _log.error(
             "pbx_failure",
@@ -139,7 +145,9 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
         if told != bool(store.trouble):
             told = bool(store.trouble)
             if told:
-                _log.error("store_not_writable", reason=store.trouble, commands="refused until it is")
+                _log.error(
+                    "store_not_writable", reason=store.trouble, commands="refused until it is"
+                )
             else:
                 _log.info("store_writable")
             trouble(f"commands are refused: {store.trouble}" if told else "")
@@ -154,7 +162,12 @@ def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: S
 
 
 def _service(
-    section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store, secret: Secret, password: Secret | None
+    section: PbxSection,
+    settings: MonitorSettings,
+    redis: Redis,
+    store: Store,
+    secret: Secret,
+    password: Secret | None,
 ) -> PbxService[Fact] | PbxService[ToldFact]:
     measures = MonitorCounters()
     if section.webapi:
@@ -197,7 +210,9 @@ def _service(
 def terms(section: PbxSection) -> StatisticsSettings:
     """Return the settings by which the PBX's day is counted."""
     given = section.figures
-    return StatisticsSettings(given.time_zone, given.answer_target, given.short_abandon_threshold, given.answer_targets)
+    return StatisticsSettings(
+        given.time_zone, given.answer_target, given.short_abandon_threshold, given.answer_targets
+    )
 
 
 def pbx_settings(section: PbxSection, secret: Secret | None = None) -> PbxSettings:

@@ -1,10 +1,11 @@
 """Whether a regular expression takes more than linear time: decided on its automaton, without a clock.
 
-Python's ``re`` goes back and tries again where it fails. That is exponential where a text can be read in two ways
-round one loop, and quadratic or worse where two loops can share a text (Weber and Seidl, "On the degree of ambiguity of
-finite automata"; Wüstholz and others, "Static detection of DoS vulnerabilities"). A search that starts anew at each
-place is a loop of its own before the expression. Bounded repetitions above three are taken as unbounded, possessive
-ones as greedy: so it says too much rather than too little.
+Python's ``re`` goes back and tries again where it fails. That is exponential where a text can be
+read in two ways round one loop, and quadratic or worse where two loops can share a text (Weber and
+Seidl, "On the degree of ambiguity of finite automata"; Wüstholz and others, "Static detection of
+DoS vulnerabilities"). A search that starts anew at each place is a loop of its own before the
+expression. Bounded repetitions above three are taken as unbounded, possessive ones as greedy: so it
+says too much rather than too little.
 """
 
 from __future__ import annotations
@@ -17,13 +18,24 @@ from re import _parser as sre_parser  # type: ignore[attr-defined]
 from typing import Any, Final, Literal
 
 Growth = Literal["linear", "polynomial", "exponential"]
-_ALPHABET: Final = frozenset(map(chr, range(128))) | {"é", "Ω", "Ы", "\u0663", "\u00a0", "\u2028", "字"}
+_ALPHABET: Final = frozenset(map(chr, range(128))) | {
+    "é",
+    "Ω",
+    "Ы",
+    "\u0663",
+    "\u00a0",
+    "\u2028",
+    "字",
+}
 _LETTER_BY_LETTER: Final = 3
 
 
 @dataclass
 class _Part:
-    """A part of the expression, as Glushkov has it: positions that may be first or last; whether it may be empty."""
+    """A part of the expression, as Glushkov has it: positions that may be first or last.
+
+    Whether it may be empty.
+    """
 
     first: frozenset[int] = frozenset()
     last: frozenset[int] = frozenset()
@@ -84,11 +96,15 @@ class _Automaton:
         if operator is sre.ATOMIC_GROUP:
             return self.sequence(argument)
         if operator in (sre.ASSERT, sre.ASSERT_NOT):
-            return _Part(self.sequence(argument[1]).first)  # read, then gone back: nothing follows it
+            return _Part(
+                self.sequence(argument[1]).first
+            )  # read, then gone back: nothing follows it
         if operator is sre.AT:
             self.ends_pinned |= argument in (sre.AT_END, sre.AT_END_STRING)
             return _Part()
-        raise NotImplementedError(f"{operator} in a regular expression: teach this module what it does")
+        raise NotImplementedError(
+            f"{operator} in a regular expression: teach this module what it does"
+        )
 
     def _repeat(self, least: int, most: int, body: Any) -> _Part:
         if most == 0:
@@ -97,7 +113,9 @@ class _Automaton:
             whole = _Part()
             for count in range(most):
                 part = self.sequence(body)
-                whole = self._joined(whole, _Part(part.first, part.last, part.empty or count >= least))
+                whole = self._joined(
+                    whole, _Part(part.first, part.last, part.empty or count >= least)
+                )
             return whole
         part = self.sequence(body)
         self.loop(part)
@@ -134,7 +152,10 @@ def _compiled(single: Any, flags: int) -> re.Pattern[str]:
 
 @cache
 def growth(pattern: str, flags: int = 0, *, search: bool = False, full: bool = False) -> Growth:
-    """Return how the time of a match grows with the text. ``search``: it may begin anywhere; ``full``: fullmatch."""
+    """Return how the time of a match grows with the text.
+
+    ``search``: it may begin anywhere; ``full``: fullmatch.
+    """
     parsed = sre_parser.parse(pattern, flags)
     flags = parsed.state.flags
     automaton = _Automaton(flags)

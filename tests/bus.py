@@ -1,7 +1,9 @@
-"""Redis for tests: a real server of our own on a free port, or one in this process; the same handle for both.
+"""Redis for tests: a real server of our own on a free port, or one in this process.
 
-The real one is Valkey from a wheel, or the redis-server that CALLMON_TEST_REDIS names. What a test does to it (kill,
-stop, flush, roll back) is done to the process or through its own commands.
+The same handle for both.
+
+The real one is Valkey from a wheel, or the redis-server that CALLMON_TEST_REDIS names. What a test
+does to it (kill, stop, flush, roll back) is done to the process or through its own commands.
 """
 
 from __future__ import annotations
@@ -83,7 +85,9 @@ class FakeBus:
         self._clients: list[Redis] = []
 
     def client(self) -> Redis:
-        client = fakeredis.FakeAsyncRedis(server=self._server, protocol=2, retry=Retry(NoBackoff(), 0))
+        client = fakeredis.FakeAsyncRedis(
+            server=self._server, protocol=2, retry=Retry(NoBackoff(), 0)
+        )
         self._clients.append(client)
         return client
 
@@ -128,7 +132,16 @@ class RealBus:
     async def start(self) -> None:
         """Start it, with what a :meth:`stop` saved, and wait until it answers."""
         binary = os.environ.get("CALLMON_TEST_REDIS") or str(get_binary_path())
-        options = ["--port", str(self.port), "--bind", "127.0.0.1", "--save", "", "--dir", str(self._directory)]
+        options = [
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(self._directory),
+        ]
         options += ["--unixsocket", str(self.path)]
         self._spawn([binary, *options])
         await until_async(lambda: listens(self.port))

@@ -34,7 +34,8 @@ def bare(state: State) -> dict[str, str]:
 class Claims:
     """Which state stands at which position, as anyone ever claimed, and whose.
 
-    Every entity bears its writer's term of office, so that one who writes into another's epoch shows.
+    Every entity bears its writer's term of office, so that one who writes into another's epoch
+    shows.
     """
 
     def __init__(self) -> None:
@@ -46,14 +47,21 @@ class Claims:
         """Also heard from callbacks, where an assertion would only end a task: so faults are gathered."""
         known = self.states.setdefault(position, copied(state))
         if known != state:
-            self.broken.append(f"{who} claims another state at {position}: {state['ivrs']}, known: {known['ivrs']}")
+            self.broken.append(
+                f"{who} claims another state at {position}: {state['ivrs']}, known: {known['ivrs']}"
+            )
         for term in {entity.kind for entity in table(state, "ivrs", Ivr).values()}:
             if self.terms.setdefault(position.epoch, term) != term:
-                self.broken.append(f"two terms of office in one epoch at {position}: {state['ivrs']}")
+                self.broken.append(
+                    f"two terms of office in one epoch at {position}: {state['ivrs']}"
+                )
 
 
 class Monitor:
-    """A monitor process: it leads or contests. ``truth`` is the PBX, which all see; ``slow``: clock's error in s."""
+    """A monitor process: it leads or contests.
+
+    ``truth`` is the PBX, which all see; ``slow``: clock's error in s.
+    """
 
     def __init__(self, name: str, bus: Bus, truth: State, claims: Claims, slow: float) -> None:
         self.name = name
@@ -75,18 +83,24 @@ class Monitor:
         except BusUnreachable:
             return
         self._term += 1
-        self.state["ivrs"] = {num: self._signed(ivr) for num, ivr in table(self._truth, "ivrs", Ivr).items()}
+        self.state["ivrs"] = {
+            num: self._signed(ivr) for num, ivr in table(self._truth, "ivrs", Ivr).items()
+        }
         self.publisher = StatePublisher(
             self._redis, KEYS, self.name, lease=self.lease, log_length=LOG_LENGTH, clock=self._clock
         )
-        self.writer = PublishLoop(self.publisher, self.lease, lambda: self.state, lambda: True, heartbeat=3600)
+        self.writer = PublishLoop(
+            self.publisher, self.lease, lambda: self.state, lambda: True, heartbeat=3600
+        )
 
     def learn(self, num: str) -> None:
         """Something happened to this entity at the PBX."""
         if self.writer is None:
             return
         after = table(self._truth, "ivrs", Ivr).get(num)
-        edit = Edit("ivrs", num, self.state["ivrs"].get(num), None if after is None else self._signed(after))
+        edit = Edit(
+            "ivrs", num, self.state["ivrs"].get(num), None if after is None else self._signed(after)
+        )
         model.apply(self.state, [edit])
         self.writer.changed([edit])
 
@@ -105,7 +119,11 @@ class Monitor:
         except BusUnreachable:
             return
         else:
-            if self.publisher.position is not None and not self.publisher.undecided and not len(self.writer._pending):
+            if (
+                self.publisher.position is not None
+                and not self.publisher.undecided
+                and not len(self.writer._pending)
+            ):
                 self._claims.claim(f"monitor {self.name}", self.publisher.position, self.state)
 
     def _clock(self) -> float:
@@ -128,7 +146,12 @@ class Follower:
         self.network = Network()
         self.replica = Replica(KEYS, log_length=LOG_LENGTH)
         self.feed = StateFollower(
-            FaultyRedis(bus.client(), self.network), KEYS, self.replica, self._changed, silence=0.15, compare=0.3
+            FaultyRedis(bus.client(), self.network),
+            KEYS,
+            self.replica,
+            self._changed,
+            silence=0.15,
+            compare=0.3,
         )
         self._claims = claims
         self._history: list[tuple[Position, State]] = []
@@ -142,7 +165,9 @@ class Follower:
         if self._history and self._history[-1][0] == position:
             return
         if self._history and position < self._history[-1][0]:
-            self._claims.broken.append(f"{self.name} went back from {self._history[-1][0]} to {position}")
+            self._claims.broken.append(
+                f"{self.name} went back from {self._history[-1][0]} to {position}"
+            )
         for earlier, state in self._history[-LOG_LENGTH:]:
             changes = self.replica.since(earlier.seq) if earlier.epoch == position.epoch else None
             if changes is not None:
@@ -150,7 +175,9 @@ class Follower:
                 for change in changes:
                     model.apply(resumed, change.edits)
                 if resumed != self.replica.state:
-                    self._claims.broken.append(f"{self.name} resumed wrongly from {earlier} to {position}")
+                    self._claims.broken.append(
+                        f"{self.name} resumed wrongly from {earlier} to {position}"
+                    )
         self._history.append((position, copied(self.replica.state)))
 
     async def leave(self) -> None:

@@ -18,15 +18,19 @@ from tests.bus import Bus, RealBus, fake_bus, real_bus
 
 ROOT = Path(__file__).parents[1]
 
-# Neither the settings of this machine nor those of a developer at work here belong to a test, in whatever process.
+# Neither the settings of this machine nor those of a developer at work here belong to a test, in
+# whatever process.
 for name in [name for name in os.environ if name.startswith("CALLMON_") and "__" in name]:
     del os.environ[name]
 os.environ |= {"CALLMON_CONFIG": os.devnull, "CALLMON_ETC": "/nonexistent/callmon"}
 # Whoever works behind a proxy has http_proxy set, and the tests' servers are all on this machine.
 for _name in ("no_proxy", "NO_PROXY"):
-    os.environ[_name] = ",".join(filter(None, (os.environ.get(_name), "localhost", "127.0.0.1", "127.0.0.2", "::1")))
+    os.environ[_name] = ",".join(
+        filter(None, (os.environ.get(_name), "localhost", "127.0.0.1", "127.0.0.2", "::1"))
+    )
 
-# What passed passes again: whoever changes nothing must not meet a new example. `make fuzz` looks for those.
+# What passed passes again: whoever changes nothing must not meet a new example. `make fuzz` looks
+# for those.
 settings.register_profile("same", derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
 settings.load_profile("fuzz" if os.environ.get("CALLMON_FUZZ") else "same")
@@ -61,7 +65,9 @@ def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure, root = structlog.configure, logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr(
-        structlog, "configure", lambda **given: configure(**given | {"cache_logger_on_first_use": False})
+        structlog,
+        "configure",
+        lambda **given: configure(**given | {"cache_logger_on_first_use": False}),
     )
     yield
     if structlog.is_configured():

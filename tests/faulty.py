@@ -47,7 +47,9 @@ class FaultyRedis(Redis):
         self.network = network
 
     def pipeline(self, transaction: bool = True, shard_hint: str | None = None) -> Pipeline:
-        pipe = _FaultyPipeline(self.connection_pool, self.response_callbacks, transaction, shard_hint)
+        pipe = _FaultyPipeline(
+            self.connection_pool, self.response_callbacks, transaction, shard_hint
+        )
         pipe.network = self.network
         return pipe
 
@@ -75,7 +77,9 @@ class _FaultyPipeline(Pipeline):
         raise RedisConnectionError(fault)
 
     def _hand_over(self) -> Pipeline:
-        late = Pipeline(self.connection_pool, self.response_callbacks, self.is_transaction, self.shard_hint)
+        late = Pipeline(
+            self.connection_pool, self.response_callbacks, self.is_transaction, self.shard_hint
+        )
         late.connection, self.connection = self.connection, None
         late.watching, self.watching = self.watching, False
         late.command_stack, self.command_stack = self.command_stack, []

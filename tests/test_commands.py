@@ -18,7 +18,15 @@ from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor
 from gateway.pbx_context import PbxContext, open_view
 from monitor.commands.request_consumer import RequestConsumer
 from monitor.persistence.command_record import CommandRecord
-from monitor.shared.command_messages import OPEN, REFUSED, CommandFailure, IdempotencyKey, Outcome, Request, encode
+from monitor.shared.command_messages import (
+    OPEN,
+    REFUSED,
+    CommandFailure,
+    IdempotencyKey,
+    Outcome,
+    Request,
+    encode,
+)
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.errors import CommandOutcomeUnknown as NobodyKnows
 from monitor.shared.errors import CommandRefused, PbxUnreachable
@@ -96,7 +104,9 @@ async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: B
         await until(lambda: heard(monitor))
         sleepers = [
             asyncio.create_task(
-                view.commander.carry_out("query", {"query": f"select {number}"}, "tester", "127.0.0.1", None)
+                view.commander.carry_out(
+                    "query", {"query": f"select {number}"}, "tester", "127.0.0.1", None
+                )
             )
             for number in range(80)
         ]
@@ -147,14 +157,18 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
     assert 0 < told["request_malformed"] + told["pubsub_message_malformed"] < 120
 
 
-async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_hundreds_of_times(bus: Bus) -> None:
+async def test_a_write_through_one_gateway_is_read_through_the_other_at_once_hundreds_of_times(
+    bus: Bus,
+) -> None:
     async with both(bus) as (_, first), gateway(bus.client()) as second:
         for number in range(1, 301):
             await carry_out(first.commander)
             assert shown(second) == str(number)
 
 
-async def test_without_a_monitor_a_command_is_refused_at_once_and_never_done_later(bus: Bus) -> None:
+async def test_without_a_monitor_a_command_is_refused_at_once_and_never_done_later(
+    bus: Bus,
+) -> None:
     async with running(bus) as monitor:
         await until(lambda: heard(monitor))
     async with gateway(bus.client()) as view:
@@ -193,9 +207,13 @@ async def test_a_monitor_that_is_heard_and_does_not_claim_is_busy_and_one_not_he
         assert monitor.source.done == []
 
 
-async def test_a_monitor_with_its_hands_full_says_so_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_monitor_with_its_hands_full_says_so_at_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("monitor.commands.request_consumer.MOST_IN_HAND", 1)
-    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)  # it is not the waiting that ends it
+    monkeypatch.setattr(
+        "gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0
+    )  # it is not the waiting that ends it
     async with both(bus) as (monitor, view):
         monitor.source.hand.clear()
         first = asyncio.create_task(carry_out(view.commander))
@@ -229,7 +247,9 @@ async def test_a_request_that_vanished_from_redis_is_not_called_undone(
 async def test_a_request_whose_time_is_over_is_not_carried_out(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
         redis = bus.client()
-        await redis.publish(KEYS.requests, encode(Request("0" * 32, "elsewhere", "ext.del", {}, "tester", "")))
+        await redis.publish(
+            KEYS.requests, encode(Request("0" * 32, "elsewhere", "ext.del", {}, "tester", ""))
+        )
         await carry_out(view.commander)
         assert len(monitor.source.done) == 1, "the one that nobody has open was left alone"
 
@@ -257,7 +277,9 @@ async def test_the_same_request_heard_twice_is_carried_out_once(bus: Bus) -> Non
         (NobodyKnows("Perhaps."), CommandFailure("unknown", "outcome_unknown", "Perhaps.")),
     ],
 )
-async def test_what_the_pbx_says_against_it_comes_back(bus: Bus, trouble: Exception, failure: CommandFailure) -> None:
+async def test_what_the_pbx_says_against_it_comes_back(
+    bus: Bus, trouble: Exception, failure: CommandFailure
+) -> None:
     async with both(bus) as (monitor, view):
         monitor.source.trouble = trouble
         outcome = await carry_out(view.commander)
@@ -332,7 +354,9 @@ async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_
             await until(lambda: heard(standby))
             failure = (await asking).failure
             assert failure is not None
-            assert failure.kind == "unknown", "the new leader settles what the old one left open, and says so"
+            assert failure.kind == "unknown", (
+                "the new leader settles what the old one left open, and says so"
+            )
             assert standby.source.done == []
         assert [entry.result for entry in monitor.records.entries] == ["outcome_unknown"]
 
@@ -439,7 +463,16 @@ def record(request: str) -> CommandRecord:
     """A command that is begun, under ONCE."""
     digest, fingerprint = ONCE.digest, ONCE.fingerprint
     return CommandRecord(
-        request, "pbx", time.time(), "gone", "tester", "", "ext.del", "", digest=digest, fingerprint=fingerprint
+        request,
+        "pbx",
+        time.time(),
+        "gone",
+        "tester",
+        "",
+        "ext.del",
+        "",
+        digest=digest,
+        fingerprint=fingerprint,
     )
 
 
@@ -447,7 +480,11 @@ async def forgotten(bus: Bus, view: PbxContext) -> None:
     """Redis is emptied, and the monitor has written everything anew."""
     before = view.live.position
     await flush(bus)
-    await until(lambda: view.live.position is not None and before is not None and view.live.position > before)
+    await until(
+        lambda: (
+            view.live.position is not None and before is not None and view.live.position > before
+        )
+    )
 
 
 async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bus: Bus) -> None:
@@ -458,7 +495,9 @@ async def test_the_monitors_records_keep_the_promise_when_redis_has_forgotten(bu
         assert again.reply == first.reply
         assert len(monitor.source.done) == 1
         results = [entry.result for entry in monitor.records.entries]
-        assert sorted(results) == ["repeated", "success"], "one success in the audit log for what was done once"
+        assert sorted(results) == ["repeated", "success"], (
+            "one success in the audit log for what was done once"
+        )
         await forgotten(bus, view)
         other = await carry_out(view.commander, once=IdempotencyKey(ONCE.digest, "e" * 64))
         assert other.failure is not None
@@ -495,7 +534,9 @@ async def test_who_asks_while_it_is_in_hand_after_redis_was_emptied_gets_the_ans
 async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone(bus: Bus) -> None:
     async with both(bus) as (_, view):
         again = Request("2" * 32, "here", "ext.del", {}, "tester", "", ONCE)
-        with pytest.raises(OutcomeUnknown):  # of a monitor that had it in hand and ended, no more is left
+        with pytest.raises(
+            OutcomeUnknown
+        ):  # of a monitor that had it in hand and ended, no more is left
             await view.commander._is_claimed("3" * 32, again)
 
 
@@ -509,7 +550,9 @@ async def test_a_redis_that_was_rolled_back_to_an_open_request_hides_no_answer(b
         await redis.set(KEYS.once(ONCE.digest), f"{older} {ONCE.fingerprint}")
         again = await carry_out(view.commander, once=ONCE)
         assert (again.reply, again.failure) == (first.reply, None)
-        assert await redis.get(KEYS.request(older)) == REFUSED.encode(), "nobody carries it out any more"
+        assert await redis.get(KEYS.request(older)) == REFUSED.encode(), (
+            "nobody carries it out any more"
+        )
         assert len(monitor.source.done) == 1
 
 
@@ -600,7 +643,9 @@ async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_
             for _ in range(times):
                 outcome = await carry_out(first.commander, "makecall")
                 assert outcome.reply is not None
-                assert await second.position_waiter.wait(outcome.live, outcome.book, 60.0), "a query would answer 504"
+                assert await second.position_waiter.wait(outcome.live, outcome.book, 60.0), (
+                    "a query would answer 504"
+                )
                 assert int(shown(second)) >= outcome.reply["count"]
 
         await asyncio.gather(*(write_and_read(5) for _ in range(50)))

@@ -1,6 +1,7 @@
 """Commands while their monitors are stopped and killed: processes of their own, a real Redis, real signals.
 
-Whatever happens, nothing is carried out twice, nothing that was refused is carried out, and a success was carried out.
+Whatever happens, nothing is carried out twice, nothing that was refused is carried out, and a
+success was carried out.
 """
 
 from __future__ import annotations
@@ -45,7 +46,12 @@ async def monitors(bus: RealBus, count: int) -> AsyncIterator[list[Process]]:
 async def started(bus: RealBus, *arguments: str) -> Process:
     """A monitor process that runs. ``arguments``: further ones of :mod:`tests.monitor.leading`."""
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        "-m",
+        "tests.monitor.leading",
+        bus.url,
+        *arguments,
+        stdout=asyncio.subprocess.DEVNULL,
     )
 
 
@@ -55,7 +61,9 @@ async def leader(bus: RealBus, running: list[Process], other_than: int | None = 
     found: list[Process] = []
 
     async def holds() -> bool:
-        pid = int((await lease.holder() or "0").partition("/")[0])  # its name begins with its process id
+        pid = int(
+            (await lease.holder() or "0").partition("/")[0]
+        )  # its name begins with its process id
         found.extend(process for process in running if process.pid == pid != other_than)
         return bool(found)
 
@@ -86,7 +94,9 @@ async def check(bus: RealBus, told: dict[str, str]) -> None:
     done = Counter(num.decode() for num in carried_out)
     for num, word in told.items():
         assert done[num] <= 1, f"{num}, told {word}, was carried out {done[num]} times"
-        assert word != "success" or done[num] == 1, f"{num} was told a success and was not carried out"
+        assert word != "success" or done[num] == 1, (
+            f"{num} was told a success and was not carried out"
+        )
         assert word != "refused" or done[num] == 0, f"{num} was told a refusal and was carried out"
 
 

@@ -13,7 +13,9 @@ NAMED = re.findall(r"`([\w/]+\.py)::(test_\w+)`", (TESTS / "FAULTS.md").read_tex
 
 @pytest.mark.parametrize(("file", "name"), NAMED)
 def test_each_test_that_is_named_exists(file: str, name: str) -> None:
-    assert re.search(rf"^(async )?def {name}\(", (TESTS / file).read_text(encoding="utf-8"), re.MULTILINE)
+    assert re.search(
+        rf"^(async )?def {name}\(", (TESTS / file).read_text(encoding="utf-8"), re.MULTILINE
+    )
 
 
 def test_the_table_is_not_empty() -> None:

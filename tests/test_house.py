@@ -17,17 +17,25 @@ PACKAGES = ("monitor", "gateway")
 MOST_MODULES = 17
 """In one folder."""
 MOST_WITHOUT_TESTS = 0.6
-"""Share of the modules that may lack a test file of their own name; to be lowered to 0.2, never raised."""
+"""Share of the modules that may lack a test file of their own name.
+
+To be lowered to 0.2, never raised.
+"""
 LOGS = {"log", "logger", "_log", "_logger", "_always"}
 """Names of what logs: variables, attributes, and the function that makes the logger of ProgramLog."""
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 NO_EVENTS = {"gateway/stream_client.py", "monitor/commands/request_consumer.py:_warn"}
-"""The module logs sentences with :mod:`logging` for programs that use it; the function passes on an event."""
+"""The module logs sentences with :mod:`logging` for programs that use it.
+
+The function passes on an event.
+"""
 
 
 def _modules() -> list[Path]:
     files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py")]
-    return [file.relative_to(ROOT) for file in files if file.name not in ("__init__.py", "__main__.py")]
+    return [
+        file.relative_to(ROOT) for file in files if file.name not in ("__init__.py", "__main__.py")
+    ]
 
 
 def test_no_folder_holds_more_modules_than_can_be_looked_over() -> None:
@@ -48,7 +56,9 @@ def test_a_class_name_means_one_thing() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     """Raises CycleError, which names the circle. Imports for types alone count too."""
     graph = grimp.build_graph(*PACKAGES)
-    sorter = TopologicalSorter({name: graph.find_modules_directly_imported_by(name) for name in graph.modules})
+    sorter = TopologicalSorter(
+        {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    )
     sorter.prepare()
 
 
@@ -77,8 +87,14 @@ def test_every_log_event_has_a_name_that_can_be_searched() -> None:
 
 def _logged(tree: ast.Module, place: str) -> Iterator[tuple[int, str, str | None]]:
     """Yield the line, the function and the event (None if it is no constant) of each use of a log."""
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    within = {id(inner): f"{place}:{function.name}" for function in functions for inner in ast.walk(function)}
+    functions = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    within = {
+        id(inner): f"{place}:{function.name}"
+        for function in functions
+        for inner in ast.walk(function)
+    }
     # A method of a log may be chosen first: say = log.warning if bad else log.info
     chosen = {
         target.id
@@ -105,7 +121,9 @@ def _writes(node: ast.expr, chosen: set[str]) -> bool:
             return node.id in chosen
         case ast.Attribute(attr="_warn"):
             return True
-        case ast.Attribute(value=ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name))):
+        case ast.Attribute(
+            value=ast.Name(id=name) | ast.Attribute(attr=name) | ast.Call(func=ast.Name(id=name))
+        ):
             return node.attr in LEVELS and name in LOGS
         case _:
             return False

@@ -1,4 +1,7 @@
-"""API keys made by command: on Redis, in the monitor's file, at the gateways; with what may be lost on the way."""
+"""API keys made by command: on Redis, in the monitor's file, at the gateways.
+
+With what may be lost on the way.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,9 @@ async def checkpoint(bus: Bus, path: Path | None = None) -> AsyncIterator[ApiKey
 async def served(bus: Bus) -> AsyncIterator[httpx.AsyncClient]:
     """A gateway with a static key."""
     async with (
-        gateway_run.serving(["pbx"], KeyTable([STATIC]), GatewaySection(port=0), only(bus.client())) as server,
+        gateway_run.serving(
+            ["pbx"], KeyTable([STATIC]), GatewaySection(port=0), only(bus.client())
+        ) as server,
         httpx.AsyncClient(base_url=server.address) as http,
     ):
         yield http
@@ -118,7 +123,9 @@ async def test_a_redis_that_was_emptied_forgets_no_key_and_revives_none(bus: Bus
         assert await status(http, "a-key-that-is-gone") == 401
 
 
-async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_streams(valkey: RealBus) -> None:
+async def test_a_key_that_vanishes_from_a_whole_table_holds_on_and_so_do_its_streams(
+    valkey: RealBus,
+) -> None:
     changes, redis, names = KeyAdmin(valkey.client(), "pbx"), valkey.client(), AccessKeys("pbx")
     async with running(valkey) as monitor, served(valkey) as http:
         async with checkpoint(valkey):
@@ -179,13 +186,17 @@ async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_
     await store.close()
 
 
-async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(bus: Bus) -> None:
+async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(
+    bus: Bus,
+) -> None:
     redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
     await store.open()
     key_sync = ApiKeySync(redis, "pbx", store, others=lambda: True)
     await key_sync.reconcile()
     assert not await redis.exists(names.ready)
-    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))  # somebody has filled it
+    await redis.hset(
+        names.table, "wall", encode_key(to_stored(WALL, 1.0))
+    )  # somebody has filled it
     await key_sync.reconcile()
     assert await redis.exists(names.ready)
     await flush(bus)
@@ -196,7 +207,9 @@ async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until
 
 async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
-    limited = replace(WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",))
+    limited = replace(
+        WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",)
+    )
     async with checkpoint(bus, tmp_path / "callmon.db"):
         await changes.make(limited)
     await flush(bus)
@@ -205,7 +218,9 @@ async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> No
         assert await changes.all() == [limited]
 
 
-async def test_a_standby_with_an_older_file_revives_no_revoked_key(bus: Bus, tmp_path: Path) -> None:
+async def test_a_standby_with_an_older_file_revives_no_revoked_key(
+    bus: Bus, tmp_path: Path
+) -> None:
     changes = KeyAdmin(bus.client(), "pbx")
     async with checkpoint(bus, tmp_path / "one.db"), checkpoint(bus, tmp_path / "two.db"):
         await changes.make(WALL)
@@ -255,6 +270,8 @@ def test_a_key_is_taken_from_its_networks(address: str) -> None:
 
 @pytest.mark.parametrize("address", ["192.0.3.7", "", "testclient", "2001:db9::1"])
 def test_a_key_is_not_taken_from_elsewhere(address: str) -> None:
-    with pytest.raises(AddressRefused, match=f", {address}.$"):  # which is the proxy's, if that is not believed
+    with pytest.raises(
+        AddressRefused, match=f", {address}.$"
+    ):  # which is the proxy's, if that is not believed
         replace(WALL, networks=("192.0.2.0/24", "2001:db8::/32")).admit(address)
     WALL.admit(address)

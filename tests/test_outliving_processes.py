@@ -63,7 +63,9 @@ class Pair:
     def rows(self, process: Process, query: str) -> list[Any]:
         """What stands in a monitor's file, read from beside it: the first column of each row."""
         try:
-            with closing(sqlite3.connect(f"file:{self.files[process.pid]}?mode=ro", uri=True)) as db:
+            with closing(
+                sqlite3.connect(f"file:{self.files[process.pid]}?mode=ro", uri=True)
+            ) as db:
                 return [row[0] for row in db.execute(query)]
         except sqlite3.OperationalError:  # not made yet
             return []
@@ -144,7 +146,10 @@ async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_do
         victim = await pair.leader()
         survivor = pair.other(victim)
         await pair.pbx.client().set("slow", "1")
-        asking = [asyncio.create_task(asked(view.commander, num, once)) for num, once in (("1", ONCE), ("2", None))]
+        asking = [
+            asyncio.create_task(asked(view.commander, num, once))
+            for num, once in (("1", ONCE), ("2", None))
+        ]
 
         async def in_hand() -> bool:
             return set(await pair.carried_out()) >= {"1", "2"}
@@ -156,7 +161,9 @@ async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_do
         await misfortune(pair.bus)
         await pair.pbx.client().delete("slow")
         if misfortune is nothing:
-            assert await asyncio.gather(*asking) == ["outcome_unknown"] * 2, "the new leader says so"
+            assert await asyncio.gather(*asking) == ["outcome_unknown"] * 2, (
+                "the new leader says so"
+            )
         for task in asking:
             task.cancel()
         await asyncio.gather(*asking, return_exceptions=True)
@@ -186,7 +193,9 @@ async def test_a_redis_that_is_emptied_while_both_are_well_takes_nothing_of_what
         assert (await pair.carried_out()).count("1") == 1
 
 
-async def test_redis_and_the_leader_lost_at_once_take_no_key_no_revocation_and_no_command_with_them(pair: Pair) -> None:
+async def test_redis_and_the_leader_lost_at_once_take_no_key_no_revocation_and_no_command_with_them(
+    pair: Pair,
+) -> None:
     led = await pair.leader()
     survivor = pair.other(led)
     changes = KeyAdmin(pair.bus.client(), "pbx")
@@ -204,7 +213,9 @@ async def test_redis_and_the_leader_lost_at_once_take_no_key_no_revocation_and_n
         assert (await pair.carried_out()).count("1") == 1
 
 
-async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_whole(pair: Pair) -> None:
+async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_whole(
+    pair: Pair,
+) -> None:
     led = await pair.leader()
     survivor = pair.other(led)
     changes = KeyAdmin(pair.bus.client(), "pbx")
@@ -213,8 +224,12 @@ async def test_a_monitor_that_never_held_the_keys_does_not_call_an_empty_table_w
     for process in (led, survivor):
         process.kill()
         await process.wait()
-    db = sqlite3.connect(pair.files[survivor.pid])  # as on a host made anew, which saw another one lead and no more
-    db.executescript("DELETE FROM keys; DELETE FROM notes; INSERT INTO notes VALUES ('pbx', 'others', 'seen');")
+    db = sqlite3.connect(
+        pair.files[survivor.pid]
+    )  # as on a host made anew, which saw another one lead and no more
+    db.executescript(
+        "DELETE FROM keys; DELETE FROM notes; INSERT INTO notes VALUES ('pbx', 'others', 'seen');"
+    )
     db.close()
     await restarted(pair.bus)
     newcomer = await pair.start(pair.files[survivor.pid].parent)
@@ -268,16 +283,25 @@ async def exists(bus: RealBus, key: str) -> bool:
     return bool(await bus.client().exists(key))
 
 
-async def test_a_command_that_cannot_be_written_down_is_not_done_and_goes_again_when_there_is_room(pair: Pair) -> None:
+async def test_a_command_that_cannot_be_written_down_is_not_done_and_goes_again_when_there_is_room(
+    pair: Pair,
+) -> None:
     async with gateway(pair.bus.client()) as view:
         await asked(view.commander, "first")
         led = await pair.leader()
         soft, hard = resource.prlimit(led.pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(led.pid, resource.RLIMIT_FSIZE, (0, hard))  # no file grows, as on a disk that is full
+        resource.prlimit(
+            led.pid, resource.RLIMIT_FSIZE, (0, hard)
+        )  # no file grows, as on a disk that is full
         for number in range(10):
-            assert await asked(view.commander, str(number), ONCE if number == 0 else None) == "not_recorded"
+            assert (
+                await asked(view.commander, str(number), ONCE if number == 0 else None)
+                == "not_recorded"
+            )
         assert await pair.carried_out() == ["first"]
-        assert await Lease(pair.bus.client(), SpaceKeys("pbx", "live"), "nobody").holder(), "it follows the PBX still"
+        assert await Lease(pair.bus.client(), SpaceKeys("pbx", "live"), "nobody").holder(), (
+            "it follows the PBX still"
+        )
         resource.prlimit(led.pid, resource.RLIMIT_FSIZE, (soft, hard))
         assert (await asked(view.commander, "0", ONCE)).startswith("success")
         assert await pair.carried_out() == ["first", "0"]

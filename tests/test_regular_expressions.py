@@ -17,7 +17,9 @@ from tests.backtracking import growth
 _PACKAGES = [Path(str(package.__file__)).parent for package in (monitor, gateway)]
 _TRIED_EVERYWHERE = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 _CALLS = _TRIED_EVERYWHERE | {"compile", "match", "fullmatch"}
-_JS_LITERAL = re.compile(r"[=(,:!&|?{};\[] *(/(?![/*])(?:[^\n/\\\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)[a-z]*")
+_JS_LITERAL = re.compile(
+    r"[=(,:!&|?{};\[] *(/(?![/*])(?:[^\n/\\\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)[a-z]*"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,10 @@ class Expression:
 
 
 def python_expressions(source: str, where: str) -> Iterator[Expression]:
-    """All of them in a module, ``pattern=`` of pydantic and msgspec too. Raises ValueError for one not written out."""
+    """All of them in a module, ``pattern=`` of pydantic and msgspec too.
+
+    Raises ValueError for one not written out.
+    """
     tree = ast.parse(source)
     compiled_used = _uses(tree)
     texts = {
@@ -67,24 +72,36 @@ def python_expressions(source: str, where: str) -> Iterator[Expression]:
             if node.func.attr not in _CALLS:
                 continue
             used = (
-                {node.func.attr} if node.func.attr != "compile" else compiled_used.get(names.get(id(node), ""), set())
+                {node.func.attr}
+                if node.func.attr != "compile"
+                else compiled_used.get(names.get(id(node), ""), set())
             )
             named = node.args[0]
             listed = tables.get(named.id) if isinstance(named, ast.Name) else None
             for pattern in listed or [_text(named, texts, at)]:
                 search = not used or bool(used & _TRIED_EVERYWHERE)
-                yield Expression(at, pattern, _flags(node), search, full=not used or "fullmatch" in used)
+                yield Expression(
+                    at, pattern, _flags(node), search, full=not used or "fullmatch" in used
+                )
 
 
 def _strings(node: ast.expr) -> Iterator[str]:
-    return (each.value for each in ast.walk(node) if isinstance(each, ast.Constant) and isinstance(each.value, str))
+    return (
+        each.value
+        for each in ast.walk(node)
+        if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    )
 
 
 def _uses(tree: ast.Module) -> dict[str, set[str]]:
     """Name of a compiled expression → methods that are taken from it."""
     used: dict[str, set[str]] = {}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in _CALLS:
+        if (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.attr in _CALLS
+        ):
             used.setdefault(node.value.id, set()).add(node.attr)
     return used
 
@@ -104,7 +121,11 @@ def _flags(call: ast.Call) -> int:
     flags = 0
     for node in [*call.args[1:], *(keyword.value for keyword in call.keywords)]:
         for each in ast.walk(node):
-            if isinstance(each, ast.Attribute) and isinstance(each.value, ast.Name) and each.value.id == "re":
+            if (
+                isinstance(each, ast.Attribute)
+                and isinstance(each.value, ast.Name)
+                and each.value.id == "re"
+            ):
                 flags |= getattr(re, each.attr)
     return flags
 
@@ -115,14 +136,20 @@ def all_python() -> list[Expression]:
         expression
         for package in _PACKAGES
         for file in sorted(package.rglob("*.py"))
-        for expression in python_expressions(file.read_text(), str(file.relative_to(package.parent)))
+        for expression in python_expressions(
+            file.read_text(), str(file.relative_to(package.parent))
+        )
     ]
 
 
 def all_javascript() -> list[Expression]:
     """All of the pages' own."""
     static = _PACKAGES[1] / "static"
-    files = [file for file in sorted(static.rglob("*.js")) if not {"vendor", "swagger-ui"} & set(file.parts)]
+    files = [
+        file
+        for file in sorted(static.rglob("*.js"))
+        if not {"vendor", "swagger-ui"} & set(file.parts)
+    ]
     return [
         Expression(file.name, found[1][1:-1].replace("(?<", "(?P<"), search=True)
         for file in files
@@ -130,9 +157,13 @@ def all_javascript() -> list[Expression]:
     ]
 
 
-@pytest.mark.parametrize("expression", [*all_python(), *all_javascript()], ids=lambda found: found.where)
+@pytest.mark.parametrize(
+    "expression", [*all_python(), *all_javascript()], ids=lambda found: found.where
+)
 def test_every_regular_expression_is_linear(expression: Expression) -> None:
-    found = growth(expression.pattern, expression.flags, search=expression.search, full=expression.full)
+    found = growth(
+        expression.pattern, expression.flags, search=expression.search, full=expression.full
+    )
     assert found == "linear", f"{expression.where}: {expression.pattern} is {found}"
 
 
@@ -161,5 +192,7 @@ def test_the_projects_expressions_are_found() -> None:
         (r"(?s)[^/]+/?(.*)", False, True, "linear"),
     ],
 )
-def test_the_measure_knows_what_grows(pattern: str, search: bool, full: bool, expected: str) -> None:
+def test_the_measure_knows_what_grows(
+    pattern: str, search: bool, full: bool, expected: str
+) -> None:
     assert growth(pattern, search=search, full=full) == expected

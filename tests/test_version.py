@@ -12,7 +12,9 @@ from gateway.cli.runtime.metrics_server import new_registry
 from monitor.shared.version import USER_AGENT, VERSION
 
 ROOT = Path(__file__).parents[1]
-DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+    "version"
+]
 KUSTOMIZATION = ROOT / "deploy" / "kubernetes" / "kustomization.yaml"
 """Kubernetes cannot reckon a tag: tests/deploy/test_kubernetes.py compares it."""
 
@@ -29,13 +31,19 @@ def test_the_changelog_has_the_version_with_its_day() -> None:
     assert first == "[Unreleased]"
     versions, days = zip(*(heading.split(" – ") for heading in released), strict=True)
     assert versions[0] == f"[{DECLARED}]"
-    assert list(map(date.fromisoformat, days)) == sorted(map(date.fromisoformat, days), reverse=True)
+    assert list(map(date.fromisoformat, days)) == sorted(
+        map(date.fromisoformat, days), reverse=True
+    )
 
 
 def test_no_other_file_has_it_by_heart() -> None:
     suffixes = {".py", ".sh", ".md", ".toml", ".yaml", ".html", ".js", ".json", ".service", ""}
-    owned = [path for folder in ("monitor", "gateway", "deploy") for path in (ROOT / folder).rglob("*")]
-    texts = (path for path in [*owned, *ROOT.glob("*.md")] if path.is_file() and path.suffix in suffixes)
+    owned = [
+        path for folder in ("monitor", "gateway", "deploy") for path in (ROOT / folder).rglob("*")
+    ]
+    texts = (
+        path for path in [*owned, *ROOT.glob("*.md")] if path.is_file() and path.suffix in suffixes
+    )
     pattern = re.compile(rf"(?<![\d.]){re.escape(DECLARED)}(?![\d.])")
     bearers = {path for path in texts if pattern.search(path.read_text(encoding="utf-8"))}
     assert bearers == {ROOT / "CHANGELOG.md", KUSTOMIZATION}

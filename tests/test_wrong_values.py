@@ -68,8 +68,13 @@ POSITIONS: list[Any] = [
 
 
 @asynccontextmanager
-async def written_over(bus: RealBus, redis: Redis, keys: SpaceKeys, wrong: Any) -> AsyncIterator[None]:
-    """A monitor and a gateway's feed at work; then the position is ``wrong``, or of another kind for None."""
+async def written_over(
+    bus: RealBus, redis: Redis, keys: SpaceKeys, wrong: Any
+) -> AsyncIterator[None]:
+    """A monitor and a gateway's feed at work.
+
+    Then the position is ``wrong``, or of another kind for None.
+    """
     async with running(bus) as one, following(bus) as it:
         await until(lambda: it.replica.position is not None)
         if wrong is None:
@@ -99,7 +104,9 @@ async def test_a_wrong_position_is_written_over_and_followed_past(
         pass
 
 
-async def test_an_absurd_epoch_that_a_gateway_believed_is_dropped_once_a_monitor_is_heard(valkey: RealBus) -> None:
+async def test_an_absurd_epoch_that_a_gateway_believed_is_dropped_once_a_monitor_is_heard(
+    valkey: RealBus,
+) -> None:
     redis = valkey.client()
     async with writing(valkey) as writer, following(valkey) as it:
         await it.at(await writer.start())
@@ -112,7 +119,9 @@ async def test_an_absurd_epoch_that_a_gateway_believed_is_dropped_once_a_monitor
 
 
 @pytest.mark.parametrize("kind", ["for ever", "another kind", "for years"])
-async def test_a_lease_that_nobody_of_us_wrote_keeps_nobody_from_leading(valkey: RealBus, kind: str) -> None:
+async def test_a_lease_that_nobody_of_us_wrote_keeps_nobody_from_leading(
+    valkey: RealBus, kind: str
+) -> None:
     redis = valkey.client()
     if kind == "another kind":
         await redis.rpush(LIVE.lease, "zzzz")
@@ -123,7 +132,9 @@ async def test_a_lease_that_nobody_of_us_wrote_keeps_nobody_from_leading(valkey:
 
 
 @pytest.mark.parametrize("place", ["log", "state"])
-async def test_a_key_of_another_kind_in_the_place_of_log_or_state_is_replaced(valkey: RealBus, place: str) -> None:
+async def test_a_key_of_another_kind_in_the_place_of_log_or_state_is_replaced(
+    valkey: RealBus, place: str
+) -> None:
     redis = valkey.client()
     key = LIVE.log if place == "log" else LIVE.state("ivrs")
     async with running(valkey) as one:
@@ -162,12 +173,19 @@ async def _log_ends_well(redis: Redis) -> bool:
     return not newest or not newest[0][0].startswith(b"18446744073709551615")
 
 
-async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_read(valkey: RealBus) -> None:
+async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_read(
+    valkey: RealBus,
+) -> None:
     redis = valkey.client()
     good = entities.call(1)
     async with writing(valkey) as writer:
         await writer.start()
-        table: Any = {"1": encode_entity(good), "2": b"zzzz", "x": encode_entity(good), b"\xff": encode_entity(good)}
+        table: Any = {
+            "1": encode_entity(good),
+            "2": b"zzzz",
+            "x": encode_entity(good),
+            b"\xff": encode_entity(good),
+        }
         await redis.hset(LIVE.state("calls"), mapping=table)
         await redis.set(LIVE.state("ended"), "zzzz")
         read = await read_state(redis, LIVE)
@@ -180,7 +198,9 @@ async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_re
 
 
 @pytest.mark.parametrize("value", [b"zzzz", None])
-async def test_directory_and_figures_that_cannot_be_read_are_none(valkey: RealBus, value: bytes | None) -> None:
+async def test_directory_and_figures_that_cannot_be_read_are_none(
+    valkey: RealBus, value: bytes | None
+) -> None:
     redis = valkey.client()
     for key in (LIVE.directory, LIVE.figures):
         await (redis.rpush(key, "zzzz") if value is None else redis.set(key, value))
@@ -207,7 +227,9 @@ def _saved(**changes: Any) -> figures.SavedStatistics:
         {"day": Day("2026-01-01", "UTC", 1, 10**14)},
     ],
 )
-async def test_figures_that_nobody_can_have_counted_are_none(valkey: RealBus, changes: dict[str, Any]) -> None:
+async def test_figures_that_nobody_can_have_counted_are_none(
+    valkey: RealBus, changes: dict[str, Any]
+) -> None:
     redis = valkey.client()
     checkpoint = StatisticsCheckpoint(redis, "pbx", "one")
     await redis.set(LIVE.figures, figures.encode(_saved()))
@@ -247,7 +269,9 @@ WRONG_KEYS = [
 ]
 
 
-@pytest.mark.parametrize("wrong", [None, b"zzzz", *map(to_msgpack, WRONG_KEYS)], ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(
+    "wrong", [None, b"zzzz", *map(to_msgpack, WRONG_KEYS)], ids=lambda value: repr(value)[:60]
+)
 async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monitor(
     valkey: RealBus, wrong: bytes | None
 ) -> None:
@@ -280,7 +304,9 @@ async def test_a_wrong_key_is_left_out_by_gateways_and_written_over_by_the_monit
         await store.close()
 
 
-async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(valkey: RealBus) -> None:
+async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(
+    valkey: RealBus,
+) -> None:
     redis, store = valkey.client(), Store(None)
     good = StoredKey("wall", "a" * 64, ("read",), 5.0)
     await store.open()
@@ -293,11 +319,16 @@ async def test_a_standby_puts_its_keys_in_the_place_of_a_table_that_is_none(valk
         await store.close()
 
 
-async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(valkey: RealBus) -> None:
+async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(
+    valkey: RealBus,
+) -> None:
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        key_sync, mine = ApiKeySync(redis, "pbx", store), StoredKey("wall", sha256_hex("raw"), ("read",), 5.0)
+        key_sync, mine = (
+            ApiKeySync(redis, "pbx", store),
+            StoredKey("wall", sha256_hex("raw"), ("read",), 5.0),
+        )
         await store.keep_key("pbx", mine)
         await key_sync.reconcile()
         theirs = StoredKey("desk", sha256_hex("desk"), ("read",), 6.0)
@@ -306,7 +337,10 @@ async def test_a_table_of_keys_that_is_full_of_junk_is_begun_anew_with_all_keys(
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
         for _ in range(2):
             await key_sync.reconcile()
-        assert await redis.hgetall(ACCESS.table) == {b"wall": encode_key(mine), b"desk": encode_key(theirs)}
+        assert await redis.hgetall(ACCESS.table) == {
+            b"wall": encode_key(mine),
+            b"desk": encode_key(theirs),
+        }
         assert set(await redis.hkeys(ACCESS.kept)) == {b"wall", b"desk"}
         await redis.hset(ACCESS.table, "from a newer version", b"x")
         await key_sync.reconcile()
@@ -343,7 +377,11 @@ async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: Real
         await redis.set(key, "zzzz")
         await ended.mirror()
         await redis.delete(key)
-        for id_, data in ((good.id, encode_entity(good)), ("2", encode_entity(good)), (b"\xff", b"zzzz")):
+        for id_, data in (
+            (good.id, encode_entity(good)),
+            ("2", encode_entity(good)),
+            (b"\xff", b"zzzz"),
+        ):
             await redis.hset(key, id_, data)
         with capture_logs() as logs:
             await ended.mirror()
@@ -353,7 +391,9 @@ async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: Real
         await store.close()
 
 
-@pytest.mark.parametrize("value", [b"zzzz", b"-1000000", b"9223372036854775807", b"1e5", b"\xff", None, b"3"])
+@pytest.mark.parametrize(
+    "value", [b"zzzz", b"-1000000", b"9223372036854775807", b"1e5", b"\xff", None, b"3"]
+)
 async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_than_a_window(
     valkey: RealBus, value: bytes | None
 ) -> None:
@@ -371,7 +411,10 @@ async def test_a_wrong_counter_neither_locks_a_key_out_nor_frees_it_for_longer_t
 
 
 async def test_a_wrong_ticket_is_no_ticket(valkey: RealBus) -> None:
-    redis, table = valkey.client(), KeyTable([ApiKey("reader", sha256_hex("k"), "pbx", frozenset({"read"}))])
+    redis, table = (
+        valkey.client(),
+        KeyTable([ApiKey("reader", sha256_hex("k"), "pbx", frozenset({"read"}))]),
+    )
     tickets = Tickets({"pbx": redis}, table, time.time)
     ticket = await tickets.issue(table.of_digest(sha256_hex("k"), "2026-01-01T00:00:00.000Z"))
     (name,) = await redis.keys("*ticket*")
@@ -381,7 +424,9 @@ async def test_a_wrong_ticket_is_no_ticket(valkey: RealBus) -> None:
 
 
 @pytest.mark.parametrize("value", [b"zzzz", b"\xff\xfe zzzz", b"", None])
-async def test_a_wrong_record_of_an_idempotency_key_is_written_over(valkey: RealBus, value: bytes | None) -> None:
+async def test_a_wrong_record_of_an_idempotency_key_is_written_over(
+    valkey: RealBus, value: bytes | None
+) -> None:
     redis = valkey.client()
     once = IdempotencyKey("d" * 64, "f")
     name = RequestKeys("pbx").once(once.digest)
@@ -392,7 +437,11 @@ async def test_a_wrong_record_of_an_idempotency_key_is_written_over(valkey: Real
         assert await commander._older(pipe, once) is None
 
 
-@given(epoch=st.text(max_size=20) | st.just(ABSURD), seq=st.text(max_size=20) | st.integers().map(str), seen=st.text())
+@given(
+    epoch=st.text(max_size=20) | st.just(ABSURD),
+    seq=st.text(max_size=20) | st.integers().map(str),
+    seen=st.text(),
+)
 @settings(max_examples=100)
 def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> None:
     stored = StoredPositionHash.parse(epoch, seq, None, seen)
@@ -413,10 +462,16 @@ def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
             continue
 
 
-@given(at=st.integers(-(2**63), 2**63 - 1), start=st.integers(-(2**63), 2**63 - 1), peak=st.integers(-5, 2**63 - 1))
+@given(
+    at=st.integers(-(2**63), 2**63 - 1),
+    start=st.integers(-(2**63), 2**63 - 1),
+    peak=st.integers(-5, 2**63 - 1),
+)
 @settings(max_examples=50)
 def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
-    data = figures.encode(figures.SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak))
+    data = figures.encode(
+        figures.SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak)
+    )
     try:
         found = figures.decode(data)
     except (Malformed, OverflowError):
@@ -431,7 +486,9 @@ def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int)
 def test_a_call_with_a_wrong_instant_or_id_is_malformed(instant: str, id_: str) -> None:
     call: Call = entities.call(1)
     check_entity("1", call)
-    wrong = Call(**{name: getattr(call, name) for name in call.__struct_fields__} | {"started_at": instant})
+    wrong = Call(
+        **{name: getattr(call, name) for name in call.__struct_fields__} | {"started_at": instant}
+    )
     with pytest.raises(Malformed):
         check_entity(id_ + "x", call)
     with pytest.raises(Malformed):
@@ -439,7 +496,9 @@ def test_a_call_with_a_wrong_instant_or_id_is_malformed(instant: str, id_: str) 
 
 
 def test_an_ended_call_stands_under_its_own_id() -> None:
-    ended = EndedCall(1, "Inbound", "", "", entities.START, None, entities.START, "missed", "", "", "", "")
+    ended = EndedCall(
+        1, "Inbound", "", "", entities.START, None, entities.START, "missed", "", "", "", ""
+    )
     check_entity(ended.id, ended)
     with pytest.raises(Malformed):
         check_entity("1", ended)

@@ -50,7 +50,14 @@ def says(text: str) -> Answer:
 
 
 def http(status: str, *headers: str, body: str = "<html>Welcome</html>") -> Answer:
-    lines = [f"HTTP/1.1 {status}", *headers, f"Content-Length: {len(body)}", "Connection: close", "", body]
+    lines = [
+        f"HTTP/1.1 {status}",
+        *headers,
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+        "",
+        body,
+    ]
     return says("\r\n".join(lines))
 
 

@@ -2,9 +2,10 @@
 
 usage: collect.py LOCK_FILE DIRECTORY PYTHON_VERSION
 
-Nothing is fetched: the environment was filled from the lock file, hashes checked (deploy/venv.sh). What is missing, or
-installed in another version than is locked, is refused. PYTHON_VERSION is that of the Python which will run it. Tools
-for building and testing stay behind, and so does callmon itself.
+Nothing is fetched: the environment was filled from the lock file, hashes checked (deploy/venv.sh).
+What is missing, or installed in another version than is locked, is refused. PYTHON_VERSION is that
+of the Python which will run it. Tools for building and testing stay behind, and so does callmon
+itself.
 """
 
 from __future__ import annotations
@@ -26,13 +27,22 @@ def main(lock_file: str, directory: str, python_version: str) -> None:
     try:
         needed = sorted(_needed("callmon", python_version))
     except PackageNotFoundError as error:
-        sys.exit(f"Python {python_version} needs {error.name}, which is not installed: make the environment with it")
+        sys.exit(
+            f"Python {python_version} needs {error.name}, which is not installed: make the "
+            f"environment with it"
+        )
     for name in needed:
         found = distribution(name)
         if locked.get(name) != found.version:
-            sys.exit(f"{name} {found.version} is installed, {locked.get(name, 'none')} is locked: run deploy/venv.sh")
+            sys.exit(
+                f"{name} {found.version} is installed, {locked.get(name, 'none')} is locked: run "
+                f"deploy/venv.sh"
+            )
         if found.read_text("RECORD") is None:
-            sys.exit(f"{name} is installed without a list of its files: remove .venv, and run deploy/venv.sh")
+            sys.exit(
+                f"{name} is installed without a list of its files: remove .venv, and run "
+                f"deploy/venv.sh"
+            )
         _copy(found, Path(directory))
 
 
@@ -68,12 +78,16 @@ def _requirements(name: str, extra: str, python: str) -> Iterator[Requirement]:
 
 def _copy(found: Distribution, directory: Path) -> None:
     for file in found.files or ():
-        if ".." in file.parts or "__pycache__" in file.parts:  # scripts, and what the package compiles anew
+        if (
+            ".." in file.parts or "__pycache__" in file.parts
+        ):  # scripts, and what the package compiles anew
             continue
         target = directory / file
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(str(file.locate()), target)
-        target.chmod(0o644)  # whatever the environment's umask was; nothing of it is run as a program
+        target.chmod(
+            0o644
+        )  # whatever the environment's umask was; nothing of it is run as a program
 
 
 if __name__ == "__main__":

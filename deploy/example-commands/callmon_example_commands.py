@@ -25,7 +25,9 @@ def longest(asked: QueryContext) -> dict[str, object]:
     return {
         "queue": queue.name,
         "waiting": len(queue.waiting),
-        "longest": None if first is None else {"number": first.num, "name": first.name, "since": first.since},
+        "longest": None
+        if first is None
+        else {"number": first.num, "name": first.name, "since": first.since},
     }
 
 

@@ -19,7 +19,15 @@ from itertools import chain
 
 from msgspec.structs import asdict
 
-from gateway.errors import AddressRefused, KeyAmbiguous, KeyExpired, KeyMissing, KeyUnknown, NoKeys, ScopeMissing
+from gateway.errors import (
+    AddressRefused,
+    KeyAmbiguous,
+    KeyExpired,
+    KeyMissing,
+    KeyUnknown,
+    NoKeys,
+    ScopeMissing,
+)
 from gateway.operations.operation_table import RESERVED
 from gateway.visibility import NO_LIMITS, Limits, Visibility
 from monitor.shared.api_keys import USUAL, Budgets, StoredKey
@@ -53,7 +61,9 @@ class ApiKey:
         except ValueError:
             came = None
         mapped = getattr(came, "ipv4_mapped", None)
-        if came is None or not any((mapped or came) in ip_network(network) for network in self.networks):
+        if came is None or not any(
+            (mapped or came) in ip_network(network) for network in self.networks
+        ):
             raise AddressRefused(f"This key may not be used from this address, {address}.")
 
     @property
@@ -65,7 +75,8 @@ class ApiKey:
         """Raise ScopeMissing if the key does not have this scope."""
         if scope not in self.scopes:
             raise ScopeMissing(
-                f"This request needs a key with the scope {scope!r}; your key has: {_listed(self.scopes)}."
+                f"This request needs a key with the scope {scope!r}; your key has: "
+                f"{_listed(self.scopes)}."
             )
 
 
@@ -144,8 +155,22 @@ class KeyTable:
 
 def from_stored(key: StoredKey, pbx: str) -> ApiKey:
     """Return the entry for a stored key. ``pbx``: the PBX that the key belongs to."""
-    limits = Limits(*(None if kind is None else frozenset(kind) for kind in (key.extensions, key.queues, key.groups)))
-    return ApiKey(key.name, key.digest, pbx, frozenset(key.scopes), key.expires, limits, key.networks, key.budgets)
+    limits = Limits(
+        *(
+            None if kind is None else frozenset(kind)
+            for kind in (key.extensions, key.queues, key.groups)
+        )
+    )
+    return ApiKey(
+        key.name,
+        key.digest,
+        pbx,
+        frozenset(key.scopes),
+        key.expires,
+        limits,
+        key.networks,
+        key.budgets,
+    )
 
 
 def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> StoredKey:
@@ -171,7 +196,9 @@ def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> Store
     )
 
 
-def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str | None = None) -> ApiKey:
+def authenticate(
+    keys: KeyTable, raw: Iterable[str | None], now: str, scope: str | None = None
+) -> ApiKey:
     """Return the entry of the key that a request gives.
 
     ``raw``: the key from each way to give it; None for a way that is not used. ``now``: an
@@ -183,7 +210,8 @@ def authenticate(keys: KeyTable, raw: Iterable[str | None], now: str, scope: str
         raise NoKeys("The keys are not loaded yet; try again in a moment.")
     if not given:
         raise KeyMissing(
-            "A key is needed: /webapi/{key}/{command}, ?key=, Authorization: Bearer or X-API-Key.", _CHALLENGE
+            "A key is needed: /webapi/{key}/{command}, ?key=, Authorization: Bearer or X-API-Key.",
+            _CHALLENGE,
         )
     if len(given) > 1:
         raise KeyAmbiguous("Two different keys were given.")
@@ -228,7 +256,12 @@ def toml_block(key: ApiKey) -> str:
 
     The key itself is not in it: show it to its owner once.
     """
-    lines = ["[[keys]]", f"name = {_toml(key.name)}", f"digest = {_toml(key.digest)}", f"pbx = {_toml(key.pbx)}"]
+    lines = [
+        "[[keys]]",
+        f"name = {_toml(key.name)}",
+        f"digest = {_toml(key.digest)}",
+        f"pbx = {_toml(key.pbx)}",
+    ]
     lines.append(f"scopes = {_toml_list(key.scopes)}")
     if key.expires is not None:
         lines.append(f"expires = {key.expires}")
@@ -236,11 +269,19 @@ def toml_block(key: ApiKey) -> str:
         lines.append(f"networks = {_toml_list(key.networks)}")
     budgets = {kind: budget for kind, budget in asdict(key.budgets).items() if budget is not None}
     if budgets:
-        lines.extend(("[keys.budgets]", *(f"{kind} = {budget}" for kind, budget in budgets.items())))
+        lines.extend(
+            ("[keys.budgets]", *(f"{kind} = {budget}" for kind, budget in budgets.items()))
+        )
     if key.limits.any:
         lines.append("[keys.limits]")
-        kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
-        lines.extend(f"{kind} = {_toml_list(numbers)}" for kind, numbers in kinds if numbers is not None)
+        kinds = (
+            ("extensions", key.limits.extensions),
+            ("queues", key.limits.queues),
+            ("groups", key.limits.groups),
+        )
+        lines.extend(
+            f"{kind} = {_toml_list(numbers)}" for kind, numbers in kinds if numbers is not None
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -249,7 +290,9 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def _toml(text: str) -> str:
-    escaped = "".join(f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in '"\\\x7f' else char for char in text)
+    escaped = "".join(
+        f"\\u{ord(char):04x}" if ord(char) < 0x20 or char in '"\\\x7f' else char for char in text
+    )
     return f'"{escaped}"'
 
 

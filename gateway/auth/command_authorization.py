@@ -39,7 +39,8 @@ def check_limits(command: Command, asked: QueryContext) -> None:
         return
     if goes_beyond(command):
         raise KeyLimited(
-            f"This key is limited to some extensions, queues or groups; {command.name} covers more than these."
+            f"This key is limited to some extensions, queues or groups; {command.name} covers "
+            f"more than these."
         )
     for parameter in _named(command):
         kind, unknown, word = _TOPICS[parameter.topic]

@@ -61,9 +61,15 @@ class KeyAdmin:
         except (RedisError, OSError, TimeoutError) as error:
             raise BusUnreachable(f"Redis: {explain(error)}.") from error
         if not ready:
-            raise ConfigError(f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again.")
+            raise ConfigError(
+                f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again."
+            )
         stored = [key for name, data in rows.items() if (key := _readable(name, data)) is not None]
-        return [from_stored(key, self._pbx) for key in sorted(stored, key=lambda key: key.name) if not key.revoked]
+        return [
+            from_stored(key, self._pbx)
+            for key in sorted(stored, key=lambda key: key.name)
+            if not key.revoked
+        ]
 
     async def make(self, key: ApiKey) -> bool:
         """Store the key; return whether a monitor has taken it into its file.
@@ -74,7 +80,9 @@ class KeyAdmin:
 
         def change(held: StoredKey | None, at: float) -> StoredKey:
             if held is not None and not held.revoked:
-                raise ConfigError(f"There is a key {key.name!r} already: revoke it or choose another name.")
+                raise ConfigError(
+                    f"There is a key {key.name!r} already: revoke it or choose another name."
+                )
             return to_stored(key, at)
 
         return await self._change(key.name, change)
@@ -88,7 +96,9 @@ class KeyAdmin:
 
         def change(held: StoredKey | None, at: float) -> StoredKey:
             if held is None or held.revoked:
-                raise ConfigError(f"There is no key {name!r}; `callmon key list` shows the existing keys.")
+                raise ConfigError(
+                    f"There is no key {name!r}; `callmon key list` shows the existing keys."
+                )
             return to_stored(from_stored(held, self._pbx), at, revoked=True)
 
         return await self._change(name, change)
@@ -99,7 +109,11 @@ class KeyAdmin:
                 async with self._redis.pipeline(transaction=True) as pipe:
                     await pipe.watch(self._keys.table)
                     data = await pipe.hget(self._keys.table, name)
-                    held = None if data is None else _readable(name, data if isinstance(data, bytes) else data.encode())
+                    held = (
+                        None
+                        if data is None
+                        else _readable(name, data if isinstance(data, bytes) else data.encode())
+                    )
                     at = max(time.time(), 0.0 if held is None else held.changed_at + 0.001)
                     after = change(held, at)
                     pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it

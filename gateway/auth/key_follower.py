@@ -42,7 +42,9 @@ class KeyFollower:
     ``on_gone``: called with the name of each key that no longer holds.
     """
 
-    def __init__(self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]) -> None:
+    def __init__(
+        self, redis: Redis, pbx: str, table: KeyTable, on_gone: Callable[[str], None]
+    ) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = AccessKeys(pbx)
@@ -63,7 +65,11 @@ class KeyFollower:
                 await self._follow()
             except (RedisError, OSError, TimeoutError) as error:
                 if not self._failing:
-                    _log.warning("key_follower_connection_lost", pbx=self._pbx, reason=f"Redis: {explain(error)}")
+                    _log.warning(
+                        "key_follower_connection_lost",
+                        pbx=self._pbx,
+                        reason=f"Redis: {explain(error)}",
+                    )
                 self._failing = True
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
 

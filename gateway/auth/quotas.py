@@ -128,7 +128,9 @@ class ReadLease:
             self._alone, self._ask_again = True, now + ASK_AGAIN
             return
         before = counted - asked
-        if before < self._leased:  # a new window began on Redis; reads on credit are in what was just asked for
+        if (
+            before < self._leased
+        ):  # a new window began on Redis; reads on credit are in what was just asked for
             self._used, self._leased = max(0, self._used - self._leased), 0
         self._alone = False
         self.ends = now + seconds

@@ -62,7 +62,10 @@ class RateLimiter:
     """
 
     def __init__(
-        self, clients: Mapping[str, Redis], budgets: Budgets, clock: Callable[[], float] = time.monotonic
+        self,
+        clients: Mapping[str, Redis],
+        budgets: Budgets,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clients = clients
         self._budgets = budgets
@@ -96,7 +99,8 @@ class RateLimiter:
         if not passed:
             self.refused[kind] += 1
             raise TooManyRequests(
-                f"This key may make {limit} requests of this kind ({kind}) a minute; try again in {left.reset} s.",
+                f"This key may make {limit} requests of this kind ({kind}) a minute; try again in "
+                f"{left.reset} s.",
                 {"Retry-After": str(left.reset), **left.headers},
             )
         return left
@@ -127,7 +131,10 @@ class RateLimiter:
             asking, self._asking = self._asking, {}
             await asyncio.gather(
                 *(
-                    self._lease(redis, {lease: wanted for lease, wanted in asking.items() if lease.pbx == pbx})
+                    self._lease(
+                        redis,
+                        {lease: wanted for lease, wanted in asking.items() if lease.pbx == pbx},
+                    )
                     for pbx, redis in self._clients.items()
                 )
             )
@@ -138,7 +145,9 @@ class RateLimiter:
             ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("Redis cannot be reached; nothing was done.") from error
-        return counted <= limit, RemainingQuota(kind, limit, max(0, limit - counted), _whole(seconds))
+        return counted <= limit, RemainingQuota(
+            kind, limit, max(0, limit - counted), _whole(seconds)
+        )
 
     async def _read(self, key: ApiKey, limit: int) -> tuple[bool, RemainingQuota]:
         lease = self._lease_of(key, limit)
@@ -151,13 +160,17 @@ class RateLimiter:
             except TimeoutError:
                 reads.continue_offline()
         self._ask(lease)
-        return verdict == "taken", RemainingQuota("reads", limit, reads.remaining(), _whole(reads.ends - self._clock()))
+        return verdict == "taken", RemainingQuota(
+            "reads", limit, reads.remaining(), _whole(reads.ends - self._clock())
+        )
 
     def _lease_of(self, key: ApiKey, limit: int) -> _Lease:
         lease = self._leases.get(key.digest)
         if lease is None or lease.reads.limit != limit:
             self._forget_some()
-            lease = _Lease(key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), ReadLease(limit))
+            lease = _Lease(
+                key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), ReadLease(limit)
+            )
             self._leases[key.digest] = lease
         return lease
 
@@ -168,7 +181,9 @@ class RateLimiter:
         """
         if len(self._leases) >= _MOST_REMEMBERED:
             now = self._clock()
-            self._leases = {digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now}
+            self._leases = {
+                digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now
+            }
 
     def _ask(self, lease: _Lease) -> None:
         wanted = lease.reads.ask(self._clock())
@@ -182,7 +197,11 @@ class RateLimiter:
             return
         answers: list[tuple[int | None, float]] = [(None, 0.0)] * len(asking)
         try:
-            answers = [*await self._count(redis, ((lease.name, wanted) for lease, wanted in asking.items()))]
+            answers = [
+                *await self._count(
+                    redis, ((lease.name, wanted) for lease, wanted in asking.items())
+                )
+            ]
             self._away = False
         except (RedisError, OSError, TimeoutError) as error:
             if not self._away:
@@ -194,7 +213,9 @@ class RateLimiter:
                 lease.reads.answered(counted, seconds, now)
                 lease.answered.set()
 
-    async def _count(self, redis: Redis, more: Iterable[tuple[str, int]]) -> list[tuple[int, float]]:
+    async def _count(
+        self, redis: Redis, more: Iterable[tuple[str, int]]
+    ) -> list[tuple[int, float]]:
         """Add to counters; return each counter's new value and the seconds until it expires.
 
         Each counter lives for one window.
@@ -207,16 +228,25 @@ class RateLimiter:
                 pipe.execute_command("INCRBY", name, number)
                 pipe.execute_command("PTTL", name)
             replies = await pipe.execute(raise_on_error=False)
-            counts = [_Count.of(*found) for found in zip(names, replies[1::3], replies[2::3], strict=True)]
+            counts = [
+                _Count.of(*found) for found in zip(names, replies[1::3], replies[2::3], strict=True)
+            ]
             for count in counts:
-                if count.wrong:  # not written by callmon: counting starts anew with the next request
+                if (
+                    count.wrong
+                ):  # not written by callmon: counting starts anew with the next request
                     rejected(count.name, count.wrong)
                     pipe.execute_command("UNLINK", count.name)
-                elif not 0 <= count.ms <= _WINDOW_MS:  # it expired between SET and INCRBY, or would never expire
+                elif (
+                    not 0 <= count.ms <= _WINDOW_MS
+                ):  # it expired between SET and INCRBY, or would never expire
                     pipe.execute_command("PEXPIRE", count.name, _WINDOW_MS)
             if pipe.command_stack:
                 await pipe.execute()
-        return [(count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW)) for count in counts]
+        return [
+            (count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW))
+            for count in counts
+        ]
 
 
 @dataclass(frozen=True, slots=True)

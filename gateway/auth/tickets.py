@@ -33,7 +33,9 @@ _LONGEST: Final = 128
 class Tickets:
     """Issue and take tickets. ``clients``: one for each served PBX. ``clock``: POSIX seconds."""
 
-    def __init__(self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]
+    ) -> None:
         self._clients = clients
         self._keys = keys
         self._clock = clock
@@ -49,7 +51,9 @@ class Tickets:
         try:
             await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
         except (RedisError, OSError, TimeoutError) as error:
-            raise BusAway("No ticket can be made: Redis cannot be reached; try again in a moment.") from error
+            raise BusAway(
+                "No ticket can be made: Redis cannot be reached; try again in a moment."
+            ) from error
         return ticket
 
     @staticmethod
@@ -70,7 +74,9 @@ class Tickets:
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
-            raise KeyUnknown(f"This ticket was already used or is older than {VALID} seconds: ask for a new one.")
+            raise KeyUnknown(
+                f"This ticket was already used or is older than {VALID} seconds: ask for a new one."
+            )
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
         if not text.isascii():  # not written by callmon
             raise KeyUnknown("This ticket belongs to no key.")

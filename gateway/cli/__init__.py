@@ -43,10 +43,14 @@ Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_de
 CaFile = Annotated[
     Path | None,
     typer.Option(
-        envvar="CALLMON_CA_FILE", help="PEM file of the authorities to trust for https, instead of the system's."
+        envvar="CALLMON_CA_FILE",
+        help="PEM file of the authorities to trust for https, instead of the system's.",
     ),
 ]
-Insecure = Annotated[bool, typer.Option("--insecure", help="Do not check the gateway's certificate; for trials only.")]
+Insecure = Annotated[
+    bool,
+    typer.Option("--insecure", help="Do not check the gateway's certificate; for trials only."),
+]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
 Queues = Annotated[int, typer.Option(min=0, max=99, help="Queues of the simulated PBX.")]
 Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
@@ -78,15 +82,24 @@ def demo(
     queues: Queues = 4,
     rate: Rate = 60.0,
     seed: Seed = 42,
-    control: Annotated[bool, typer.Option("--control", help="Also make a key that may change things.")] = False,
+    control: Annotated[
+        bool, typer.Option("--control", help="Also make a key that may change things.")
+    ] = False,
     replay: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Play this recording instead of simulating a PBX.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Play this recording instead of simulating a PBX."),
     ] = None,
     speed: Annotated[
-        float, typer.Option(min=0.1, max=100.0, help="Speed of --replay: 2 is twice as fast as real time.")
+        float,
+        typer.Option(
+            min=0.1, max=100.0, help="Speed of --replay: 2 is twice as fast as real time."
+        ),
     ] = 1.0,
     browser: Annotated[
-        bool | None, typer.Option(help="Open the wallboard in a browser; the default is yes if there is a screen.")
+        bool | None,
+        typer.Option(
+            help="Open the wallboard in a browser; the default is yes if there is a screen."
+        ),
     ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
@@ -106,18 +119,26 @@ def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     extensions: Extensions = 40,
     queues: Queues = 4,
-    contacts: Annotated[int, typer.Option(min=0, max=200_000, help="Contacts in its address book.")] = 200,
+    contacts: Annotated[
+        int, typer.Option(min=0, max=200_000, help="Contacts in its address book.")
+    ] = 200,
     rate: Rate = 60.0,
     seed: Seed = 42,
     tls: Annotated[
-        bool, typer.Option("--tls", help="Serve https and wss, with a certificate made for this run.")
+        bool,
+        typer.Option("--tls", help="Serve https and wss, with a certificate made for this run."),
     ] = False,
     latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
     traffic: Annotated[bool, typer.Option(help="Make calls automatically.")] = True,
     apps: Annotated[
-        float, typer.Option(min=0, max=99, help="Percentage of calls that come to the client's own route point.")
+        float,
+        typer.Option(
+            min=0, max=99, help="Percentage of calls that come to the client's own route point."
+        ),
     ] = 0.0,
-    token_lifetime: Annotated[float, typer.Option(min=1, help="Seconds that a token is valid.")] = 3600.0,
+    token_lifetime: Annotated[
+        float, typer.Option(min=1, help="Seconds that a token is valid.")
+    ] = 3600.0,
     switch: Annotated[
         list[str] | None,
         typer.Option(
@@ -128,9 +149,14 @@ def simulate(
             ),
         ),
     ] = None,
-    client_id: Annotated[str, typer.Option(help="Id of the API client that it accepts.")] = "callmon",
+    client_id: Annotated[
+        str, typer.Option(help="Id of the API client that it accepts.")
+    ] = "callmon",
     client_secret: Annotated[
-        str | None, typer.Option(help="The API client's secret; made at random if not given.", show_default=False)
+        str | None,
+        typer.Option(
+            help="The API client's secret; made at random if not given.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Run a simulated 3CX v20 alone.
@@ -172,9 +198,12 @@ def monitor(config: Config = None) -> None:
 def gateway(
     config: Config = None,
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Port to listen on; default: the settings file's.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Port to listen on; default: the settings file's."),
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, max=256, help="Processes that share the port.")] = 1,
+    workers: Annotated[
+        int, typer.Option(min=1, max=256, help="Processes that share the port.")
+    ] = 1,
 ) -> None:
     """Serve queries and the stream."""
     from gateway.cli.gateway_process import run
@@ -186,9 +215,12 @@ def gateway(
 def tail(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
-    topics: Annotated[str, typer.Option(help="Topics, separated by commas.")] = "calls,ended,system",
+    topics: Annotated[
+        str, typer.Option(help="Topics, separated by commas.")
+    ] = "calls,ended,system",
     json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object for each change, with whole entities.")
+        bool,
+        typer.Option("--json", help="Print one JSON object for each change, with whole entities."),
     ] = False,
     ca_file: CaFile = None,
     insecure: Insecure = False,
@@ -210,7 +242,8 @@ def top(
     from gateway.cli.tail_and_snapshot import GatewayAddress
     from gateway.cli.top import run
 
-    # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on eager_start.
+    # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on
+    # eager_start.
     _run(run(GatewayAddress(url, key, ca_file, insecure)), asyncio.new_event_loop)
 
 
@@ -218,7 +251,9 @@ def top(
 def snapshot(
     url: Url = "http://127.0.0.1:8765",
     key: Key = "qRQi5xQj8SvI",
-    topics: Annotated[str, typer.Option(help="Topics, separated by commas; default: all that the key may see.")] = "",
+    topics: Annotated[
+        str, typer.Option(help="Topics, separated by commas; default: all that the key may see.")
+    ] = "",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the state.")] = 10.0,
     ca_file: CaFile = None,
     insecure: Insecure = False,
@@ -233,7 +268,10 @@ def snapshot(
 def check(
     config: Config = None,
     fix: Annotated[
-        bool, typer.Option("--fix", help="Add the missing extensions to those that the API client monitors.")
+        bool,
+        typer.Option(
+            "--fix", help="Add the missing extensions to those that the API client monitors."
+        ),
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a change.")] = False,
     gateway: Annotated[
@@ -264,9 +302,15 @@ def record(
     config: Config = None,
     pbx: Annotated[str, typer.Option(help="Name of the PBX; needed if there are several.")] = "",
     minutes: Annotated[float, typer.Option(min=0.01, max=1_440, help="Minutes to record.")] = 5.0,
-    client_id: Annotated[str, typer.Option(help="Id of an API client to use instead of the settings'.")] = "",
-    client_secret_file: Annotated[Path | None, typer.Option(help="File with the secret of --client-id.")] = None,
-    unmasked: Annotated[bool, typer.Option("--unmasked", help="Keep names and outside numbers.")] = False,
+    client_id: Annotated[
+        str, typer.Option(help="Id of an API client to use instead of the settings'.")
+    ] = "",
+    client_secret_file: Annotated[
+        Path | None, typer.Option(help="File with the secret of --client-id.")
+    ] = None,
+    unmasked: Annotated[
+        bool, typer.Option("--unmasked", help="Keep names and outside numbers.")
+    ] = False,
 ) -> None:
     """Record what a PBX sends in a file, for ``demo --replay`` and tests.
 
@@ -280,7 +324,9 @@ def record(
 @app.command()
 def audit(
     config: Config = None,
-    last: Annotated[int, typer.Option(min=1, max=100_000, help="Number of entries to print, the newest.")] = 50,
+    last: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Number of entries to print, the newest.")
+    ] = 50,
 ) -> None:
     """Print the audit log: time, key, caller's address, command and result of each entry."""
     from gateway.cli.audit import run
@@ -316,7 +362,8 @@ def restore(
 def main() -> None:
     """Run the console script."""
     if isinstance(sys.stdout, TextIOWrapper):
-        # A file or a pipe too gets each line at once: other programs wait for an address or a secret.
+        # A file or a pipe too gets each line at once: other programs wait for an address or a
+        # secret.
         sys.stdout.reconfigure(line_buffering=True)
     app()
 
@@ -340,7 +387,10 @@ def _serve(work: Coroutine[Any, Any, int | None]) -> None:
         from gateway.cli.runtime import service_notify as liveness
 
         liveness.failed("; ".join(map(str, errors)))
-        wrong = any(isinstance(error, ConfigError) and not isinstance(error, StartFailed) for error in errors)
+        wrong = any(
+            isinstance(error, ConfigError) and not isinstance(error, StartFailed)
+            for error in errors
+        )
         code = os.EX_CONFIG if wrong else 1
     raise typer.Exit(code)
 
@@ -369,9 +419,14 @@ def _outcome(
         if gone:
             code = 128 + signal.SIGPIPE
         for error in () if gone else _leaves(group):
-            if not isinstance(error, OSError) or (error.filename is None and error.errno not in _OF_DISKS):
+            if not isinstance(error, OSError) or (
+                error.filename is None and error.errno not in _OF_DISKS
+            ):
                 raise
-            say(f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}", error=True)
+            say(
+                f"callmon: {f'{error.filename}: ' if error.filename else ''}{error.strerror}",
+                error=True,
+            )
             errors.append(error)
     return code or 0, errors
 
@@ -409,7 +464,9 @@ async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:
     task = asyncio.ensure_future(work)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, task.cancel, name.name)  # the last line of the log shows this name
+        loop.add_signal_handler(
+            name, task.cancel, name.name
+        )  # the last line of the log shows this name
     with suppress(asyncio.CancelledError):
         return await task
     return 0

@@ -19,7 +19,9 @@ async def run(config: Path | None, last: int) -> None:
     """
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
-        raise ConfigError("There is no state_dir in [monitor], so nothing is kept after the monitor ends.")
+        raise ConfigError(
+            "There is no state_dir in [monitor], so nothing is kept after the monitor ends."
+        )
     path = state_dir / STORE
     if wrong := unreadable(path):
         raise ConfigError(f"{path} {wrong}.")
@@ -30,7 +32,15 @@ async def run(config: Path | None, last: int) -> None:
     finally:
         await store.close()
     rows = [
-        (from_unix(entry.at), entry.pbx, entry.key, entry.client, entry.command, entry.arguments, entry.result)
+        (
+            from_unix(entry.at),
+            entry.pbx,
+            entry.key,
+            entry.client,
+            entry.command,
+            entry.arguments,
+            entry.result,
+        )
         for entry in reversed(entries)
     ]
     titles = ("when", "PBX", "key", "from", "command", "with", "result")

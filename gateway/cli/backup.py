@@ -36,5 +36,7 @@ async def restore(config: Path | None, file: Path) -> None:
 def _store(config: Path | None) -> Path:
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
-        raise ConfigError("There is no state_dir in [monitor], so nothing is kept after the monitor ends.")
+        raise ConfigError(
+            "There is no state_dir in [monitor], so nothing is kept after the monitor ends."
+        )
     return state_dir / STORE

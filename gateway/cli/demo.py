@@ -45,7 +45,9 @@ def has_screen() -> bool:
 
     This is not so in a script, in a container, or on an SSH connection.
     """
-    graphical = sys.platform in ("darwin", "win32") or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY")))
+    graphical = sys.platform in ("darwin", "win32") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
+    )
     return graphical and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
 
 
@@ -75,10 +77,22 @@ async def run(
         keys.append(ApiKey("demo control", sha256_hex(control_key), _PBX, scopes))
     async with SimulatedPbx(simulated) as pbx:
         section = PbxSection(
-            name=_PBX, url=pbx.url, client_id=pbx.client_id, client_secret=SecretStr(pbx.client_secret)
+            name=_PBX,
+            url=pbx.url,
+            client_id=pbx.client_id,
+            client_secret=SecretStr(pbx.client_secret),
         )
-        what = f"a simulated 3CX ({extensions} extensions, {queues} queues, {rate:g} calls a minute) at {pbx.url}"
-        await _show(port, section, keys, lambda address: _welcome(address, what, _control(address, control_key)), opens)
+        what = (
+            f"a simulated 3CX ({extensions} extensions, {queues} queues, {rate:g} calls a "
+            f"minute) at {pbx.url}"
+        )
+        await _show(
+            port,
+            section,
+            keys,
+            lambda address: _welcome(address, what, _control(address, control_key)),
+            opens,
+        )
 
 
 async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
@@ -114,15 +128,21 @@ async def _say_the_end(pbx: Player) -> None:
     say("The recording has ended; the wallboard keeps its last state.")
 
 
-async def _show(port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool) -> None:
+async def _show(
+    port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool
+) -> None:
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
     port = port or _free_port()
     own = tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
-    settings = GatewaySection(port=port, stream=StreamSection(origins=own))  # everybody knows its key
+    settings = GatewaySection(
+        port=port, stream=StreamSection(origins=own)
+    )  # everybody knows its key
     with logging_setup.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus))
+            watching = tasks.create_task(
+                monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus)
+            )
             try:
                 async with gateway_run.serving(
                     [_PBX],

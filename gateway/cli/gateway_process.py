@@ -27,7 +27,13 @@ from monitor.shared.settings.loader import no_pbx
 _STREAM_LIMITS: Final = frozenset(
     (
         *("connections", "connections_per_key", "message_burst", "messages_per_second"),
-        *("message_burst_per_key", "messages_per_second_per_key", "subscribe_timeout", "max_connection_age", "origins"),
+        *(
+            "message_burst_per_key",
+            "messages_per_second_per_key",
+            "subscribe_timeout",
+            "max_connection_age",
+            "origins",
+        ),
     )
 )
 
@@ -51,16 +57,24 @@ async def run(config: Path | None, port: int | None, workers: int = 1) -> None:
     reload = GatewayReload(settings, lambda: _gateway_settings(config, port), quiet=worker)
     section = settings.gateway
     if workers > 1:
-        arguments = [*(("--config", str(config)) if config is not None else ()), "--port", str(section.port)]
+        arguments = [
+            *(("--config", str(config)) if config is not None else ()),
+            "--port",
+            str(section.port),
+        ]
         with logging_setup.ProgramLog("gateway", **settings_told(config), workers=workers) as log:
             log.start()
             await _workers(workers, arguments, section, reload)
         return
-    with logging_setup.ProgramLog("gateway", **settings_told(config), worker=os.environ.get(WORKER)) as log:
+    with logging_setup.ProgramLog(
+        "gateway", **settings_told(config), worker=os.environ.get(WORKER)
+    ) as log:
         await _gateway(settings, reload, log)
 
 
-async def _workers(workers: int, arguments: list[str], section: GatewaySection, reload: GatewayReload) -> None:
+async def _workers(
+    workers: int, arguments: list[str], section: GatewaySection, reload: GatewayReload
+) -> None:
     reload.begin()
     held = Workers(workers, arguments, section.host, section.port, section.stream.drain_time)
 
@@ -72,7 +86,9 @@ async def _workers(workers: int, arguments: list[str], section: GatewaySection, 
     await liveness.looked_after(held.run())
 
 
-async def _gateway(settings: GatewaySettings, reload: GatewayReload, log: logging_setup.ProgramLog) -> None:
+async def _gateway(
+    settings: GatewaySettings, reload: GatewayReload, log: logging_setup.ProgramLog
+) -> None:
     on_sighup(reload)
     worker = WORKER in os.environ
     redis = RedisClients(settings.redis.url, settings.redis.ca_file)
@@ -111,7 +127,9 @@ def _gateway_settings(config: Path | None, port: int | None) -> GatewaySettings:
     settings = GatewaySettings.load(config)
     if port is None:
         return settings
-    return settings.model_copy(update={"gateway": settings.gateway.model_copy(update={"port": port})})
+    return settings.model_copy(
+        update={"gateway": settings.gateway.model_copy(update={"port": port})}
+    )
 
 
 class GatewayReload(Reload[GatewaySettings]):
@@ -128,14 +146,19 @@ class GatewayReload(Reload[GatewaySettings]):
         self._gateway = gateway
         self.begin()
 
-    def _compare(self, before: GatewaySettings, after: GatewaySettings) -> tuple[Sequence[str], Collection[str]]:
+    def _compare(
+        self, before: GatewaySettings, after: GatewaySettings
+    ) -> tuple[Sequence[str], Collection[str]]:
         names, changeable = super()._compare(before, after)
         if not after.pbx_names:
             raise ConfigError("There is no [[pbx]] section: nothing to serve.")
         # A key for a PBX that is not served yet waits for it.
         waiting = {f"keys.{key.name}" for key in after.keys if key.pbx not in before.pbx_names}
         keys = {f"keys.{key.name}" for key in (*before.keys, *after.keys)} - waiting
-        return names, {*changeable, *(name for name in names if _is_limit(name) or _is_within(name, keys))}
+        return names, {
+            *changeable,
+            *(name for name in names if _is_limit(name) or _is_within(name, keys)),
+        }
 
     def _apply(self, merged: GatewaySettings) -> None:
         if self._gateway is not None:

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 Pbx = Annotated[str, typer.Option(help="Name of the PBX; needed if there are several.")]
 Budget = Annotated[
     int | None,
-    typer.Option(min=0, max=1_000_000_000, help="Such requests a minute; 0: no limit; default: the gateways' setting."),
+    typer.Option(
+        min=0,
+        max=1_000_000_000,
+        help="Such requests a minute; 0: no limit; default: the gateways' setting.",
+    ),
 ]
 Run = Callable[[Coroutine[Any, Any, int | None]], None]
 T = TypeVar("T")
@@ -52,8 +56,12 @@ def commands(run: Run) -> typer.Typer:
         name: Annotated[str, typer.Option(help="Name of the key, for people and logs.")],
         pbx: Pbx = "",
         scopes: Annotated[str, typer.Option(help=_SCOPES_HELP)] = "read",
-        days: Annotated[int | None, typer.Option(min=1, help="Days until the key expires; default: never.")] = None,
-        extensions: Annotated[str, typer.Option(help="Limit the key to these extensions, separated by commas.")] = "",
+        days: Annotated[
+            int | None, typer.Option(min=1, help="Days until the key expires; default: never.")
+        ] = None,
+        extensions: Annotated[
+            str, typer.Option(help="Limit the key to these extensions, separated by commas.")
+        ] = "",
         queues: Annotated[str, typer.Option(help="Limit the key to these queues.")] = "",
         groups: Annotated[str, typer.Option(help="Limit the key to these ring groups.")] = "",
         networks: Annotated[
@@ -64,7 +72,11 @@ def commands(run: Run) -> typer.Typer:
         makecall: Budget = None,
         query: Budget = None,
         print_block: Annotated[
-            bool, typer.Option("--print-block", help="Do not store the key: print what to add to the settings file.")
+            bool,
+            typer.Option(
+                "--print-block",
+                help="Do not store the key: print what to add to the settings file.",
+            ),
         ] = False,
         config: Config = None,
     ) -> None:
@@ -78,10 +90,21 @@ def commands(run: Run) -> typer.Typer:
         raw = new_key()
         expires = instant(datetime.now(UTC) + timedelta(days=days)) if days is not None else None
         limits = Limits(
-            _numbers("--extensions", extensions), _numbers("--queues", queues), _numbers("--groups", groups)
+            _numbers("--extensions", extensions),
+            _numbers("--queues", queues),
+            _numbers("--groups", groups),
         )
         budgets = Budgets(reads, commands, makecall, query)
-        made = ApiKey(name, sha256_hex(raw), pbx, _scopes(scopes), expires, limits, _networks(networks), budgets)
+        made = ApiKey(
+            name,
+            sha256_hex(raw),
+            pbx,
+            _scopes(scopes),
+            expires,
+            limits,
+            _networks(networks),
+            budgets,
+        )
         if print_block:
             if not pbx:
                 raise typer.BadParameter("name the PBX with --pbx")
@@ -107,7 +130,9 @@ async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
     from gateway.config import GatewaySettings
 
     if any(section.name == key.name for section in GatewaySettings.load(config).keys):
-        raise ConfigError(f"There is a key {key.name!r} in the settings file already: choose another name.")
+        raise ConfigError(
+            f"There is a key {key.name!r} in the settings file already: choose another name."
+        )
     kept = await _with(config, key.pbx, lambda keys: keys.make(key))
     say(f"Key {key.name}, shown this once: {raw}")
     _say_if_not_kept(kept)
@@ -127,9 +152,17 @@ async def _list(config: Path | None, pbx: str) -> None:
     keys = await _with(config, pbx, lambda changes: changes.all())
     rows: list[tuple[str, ...]] = []
     for key in keys:
-        kinds = (("extensions", key.limits.extensions), ("queues", key.limits.queues), ("groups", key.limits.groups))
-        limits = "; ".join(f"{kind} {', '.join(sorted(numbers))}" for kind, numbers in kinds if numbers is not None)
-        budgets = ", ".join(f"{of} {kind}" for kind, of in asdict(key.budgets).items() if of is not None)
+        kinds = (
+            ("extensions", key.limits.extensions),
+            ("queues", key.limits.queues),
+            ("groups", key.limits.groups),
+        )
+        limits = "; ".join(
+            f"{kind} {', '.join(sorted(numbers))}" for kind, numbers in kinds if numbers is not None
+        )
+        budgets = ", ".join(
+            f"{of} {kind}" for kind, of in asdict(key.budgets).items() if of is not None
+        )
         scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
         rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets))
     titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
@@ -161,21 +194,26 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyAdmin], Awaita
 def _say_if_not_kept(kept: bool) -> None:
     if not kept:
         say(
-            "No monitor of this PBX is running, so this is only on Redis: gateways use it once a monitor runs.",
+            "No monitor of this PBX is running, so this is only on Redis: gateways use it once a "
+            "monitor runs.",
             error=True,
         )
 
 
 def _check_name(name: str) -> None:
     if not 1 <= len(name) <= _LONGEST_NAME or not name.isprintable() or name != name.strip():
-        raise typer.BadParameter(f"a name has 1 to {_LONGEST_NAME} printable characters, and no space at its ends")
+        raise typer.BadParameter(
+            f"a name has 1 to {_LONGEST_NAME} printable characters, and no space at its ends"
+        )
 
 
 def _scopes(text: str) -> frozenset[Any]:
     wanted = _parts("--scopes", text, "scopes such as read,control")
     unknown = sorted(wanted - set(SCOPES))
     if unknown:
-        raise typer.BadParameter(f"{', '.join(unknown)}: not a scope; the scopes are {', '.join(SCOPES)}")
+        raise typer.BadParameter(
+            f"{', '.join(unknown)}: not a scope; the scopes are {', '.join(SCOPES)}"
+        )
     return wanted or frozenset({"read"})
 
 
@@ -195,7 +233,9 @@ def _numbers(option: str, text: str) -> frozenset[str] | None:
     wanted = _parts(option, text, "numbers such as 800,801")
     for part in sorted(wanted):
         if not is_number(part):
-            raise typer.BadParameter(f"{option}: {quoted(part)} is not a number; give numbers such as 800,801")
+            raise typer.BadParameter(
+                f"{option}: {quoted(part)} is not a number; give numbers such as 800,801"
+            )
     return wanted or None
 
 

@@ -40,7 +40,8 @@ async def run(config: Path | None) -> None:
         if settings.monitor.state_dir is None:
             _log.warning(
                 "state_dir_missing",
-                hint="Set state_dir in [monitor]; without it the audit log and Idempotency-Keys end with this run.",
+                hint="Set state_dir in [monitor]; without it the audit log and Idempotency-Keys "
+                "end with this run.",
             )
         await _monitor(settings, reload)
 
@@ -88,7 +89,9 @@ class MonitorReload(Reload[MonitorSettings]):
         self._watched = {one.service.pbx: one for one in watched}
         self.begin()
 
-    def _compare(self, before: MonitorSettings, after: MonitorSettings) -> tuple[Sequence[str], Collection[str]]:
+    def _compare(
+        self, before: MonitorSettings, after: MonitorSettings
+    ) -> tuple[Sequence[str], Collection[str]]:
         names, changeable = super()._compare(before, after)
         if not after.pbx:
             raise ConfigError("There is no [[pbx]] section: nothing to watch.")
@@ -102,10 +105,14 @@ class MonitorReload(Reload[MonitorSettings]):
             if (old := held.get(section.name)) is not None:
                 secret, password = read[section.name]
                 renewed |= self._renew(old, section, secret, password)
-        in_files = [name for name in sorted(renewed) if name.endswith("_file") and name not in names]
+        in_files = [
+            name for name in sorted(renewed) if name.endswith("_file") and name not in names
+        ]
         return (*names, *in_files), {*changeable, *renewed}
 
-    def _renew(self, old: PbxSection, new: PbxSection, secret: str, password: str | None) -> set[str]:
+    def _renew(
+        self, old: PbxSection, new: PbxSection, secret: str, password: str | None
+    ) -> set[str]:
         """Remember the secrets to exchange; return the names of the settings that this applies.
 
         A secret belongs to its user and server. If those have changed too, it waits for a restart.
@@ -118,7 +125,9 @@ class MonitorReload(Reload[MonitorSettings]):
         if one.password is not None and password is not None and _role(old) == _role(new):
             changed = password != one.password.text
             given = ("password", "password_file")
-            taken |= _taken(f"pbx.{old.name}.database.", given, old.database, new.database, changed=changed)
+            taken |= _taken(
+                f"pbx.{old.name}.database.", given, old.database, new.database, changed=changed
+            )
             self._renewed.append((one.password, password))
         return taken
 
@@ -138,7 +147,9 @@ def _role(section: PbxSection) -> tuple[object, ...]:
     return () if given is None else (given.host or section.url, given.port, given.name, given.user)
 
 
-def _taken(prefix: str, fields: Sequence[str], old: object, new: object, *, changed: bool) -> set[str]:
+def _taken(
+    prefix: str, fields: Sequence[str], old: object, new: object, *, changed: bool
+) -> set[str]:
     """Return the names of those settings that differ, or whose file holds another text."""
     differ = {field for field in fields if getattr(old, field) != getattr(new, field)}
     if changed and not differ:

@@ -139,7 +139,15 @@ async def known_dns(settings: PbxSettings) -> set[str]:
         return set()
     finally:
         await client.close()
-    parts = (read.users, read.queues, read.ring_groups, read.ivrs, read.trunks, read.departments, read.peers)
+    parts = (
+        read.users,
+        read.queues,
+        read.ring_groups,
+        read.ivrs,
+        read.trunks,
+        read.departments,
+        read.peers,
+    )
     return {row.number for part in parts for row in part if row.number}
 
 
@@ -159,7 +167,10 @@ def _section(settings: MonitorSettings, config: Path | None, pbx: str) -> PbxSec
     if section is None:
         raise ConfigError(f"There is no PBX {pbx!r}; known are: {', '.join(names) or 'none'}.")
     if section.webapi:
-        raise ConfigError(f"{section.name} is reached through the documented interface; a 3CX itself can be recorded.")
+        raise ConfigError(
+            f"{section.name} is reached through the documented interface; a 3CX itself can be "
+            f"recorded."
+        )
     return section
 
 
@@ -197,5 +208,9 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
 def _summary(recorder: Recorder, file: Path, *, unmasked: bool) -> str:
     if recorder.failed:
         return f"The recording stopped early: {recorder.failed}."
-    masked = "numbers and names are real: keep the file secret" if unmasked else "outside numbers and names are masked"
+    masked = (
+        "numbers and names are real: keep the file secret"
+        if unmasked
+        else "outside numbers and names are masked"
+    )
     return f"{recorder.answers} answers and {recorder.events} events in {file}; {masked}."

@@ -30,10 +30,14 @@ class GatewayAddress:
     ca_file: Path | None = None
     insecure: bool = False
 
-    def client(self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None) -> StreamClient:
+    def client(
+        self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
+    ) -> StreamClient:
         """Return a client of the gateway's stream. Raises ConfigError."""
         url = stream_url(self.url)
-        context = tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
+        context = (
+            tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
+        )
         return StreamClient(url, self.key, topics, ssl=context, on_connection=on_connection)
 
 
@@ -51,7 +55,10 @@ class Reporter:
         if connection.status == "live" and self._said:
             say("callmon: The gateway is reached.", error=True)
             self._said = ""
-        elif connection.status in ("connecting", "waiting") and connection.reason not in ("", self._said):
+        elif connection.status in ("connecting", "waiting") and connection.reason not in (
+            "",
+            self._said,
+        ):
             say(f"callmon: {connection.reason} Trying again.", error=True)
             self._said = connection.reason
 
@@ -75,7 +82,9 @@ async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> No
             async with asyncio.timeout(timeout_s):
                 update = await anext(aiter(client))  # the stream begins with the snapshot
         except TimeoutError:
-            raise CallmonError(f"No state came from {gateway.url} within {timeout_s:g} s.") from None
+            raise CallmonError(
+                f"No state came from {gateway.url} within {timeout_s:g} s."
+            ) from None
     state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
     say_text(json.dumps(state, ensure_ascii=False, indent=2))
 
@@ -91,9 +100,17 @@ def _topics(text: str) -> tuple[str, ...]:
 def _json_lines(update: Update) -> Iterable[str]:
     if update.kind == "heartbeat":
         return
-    body: dict[str, Any] = {"type": update.kind, "epoch": update.position.epoch, "seq": update.position.seq}
+    body: dict[str, Any] = {
+        "type": update.kind,
+        "epoch": update.position.epoch,
+        "seq": update.position.seq,
+    }
     body |= {"server_time": update.server_time}
-    body |= {"state": update.state} if update.kind == "snapshot" else {"upsert": update.upsert, "remove": update.remove}
+    body |= (
+        {"state": update.state}
+        if update.kind == "snapshot"
+        else {"upsert": update.upsert, "remove": update.remove}
+    )
     yield json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -117,7 +134,11 @@ def _lines(update: Update) -> Iterable[str]:
 def _call(id_: str, call: dict[str, Any], _topic: str) -> str:
     legs = ", ".join(
         f"{leg['dnNum']}{_in_brackets(leg['name'])} {_CALL_WORDS.get(leg['status'], leg['status'])}"
-        + (f" {leg['externalParty']}{_in_brackets(leg['partyName'])}" if leg["dnType"] == "externalline" else "")
+        + (
+            f" {leg['externalParty']}{_in_brackets(leg['partyName'])}"
+            if leg["dnType"] == "externalline"
+            else ""
+        )
         for leg in call["AConnList"]
     )
     where = f" · waits in {call['queue']}" if call["queue"] else ""
@@ -128,7 +149,10 @@ def _call(id_: str, call: dict[str, Any], _topic: str) -> str:
 def _ended(_id: str, ended: dict[str, Any], _topic: str) -> str:
     caller = f"{ended['caller'] or 'unknown'}{_in_brackets(ended['callerName'])}"
     callee = f"{ended['callee'] or 'nobody'}{_in_brackets(ended['calleeName'])}"
-    return f"call {ended['callID']:>6}  {ended['direction']:<12} {'ended':<12} {ended['outcome']}: {caller} → {callee}"
+    return (
+        f"call {ended['callID']:>6}  {ended['direction']:<12} {'ended':<12} "
+        f"{ended['outcome']}: {caller} → {callee}"
+    )
 
 
 def _system(_id: str, system: dict[str, Any], _topic: str) -> str:
@@ -138,7 +162,10 @@ def _system(_id: str, system: dict[str, Any], _topic: str) -> str:
 
 def _extension(id_: str, extension: dict[str, Any], _topic: str) -> str:
     name = f"{extension['name']} {extension['lastname']}".strip()
-    doing = " and ".join(f"{talk['activity']} {talk['num']}{_in_brackets(talk['name'])}" for talk in extension["talks"])
+    doing = " and ".join(
+        f"{talk['activity']} {talk['num']}{_in_brackets(talk['name'])}"
+        for talk in extension["talks"]
+    )
     return f"extension {id_}{_in_brackets(name)}: {doing or extension['activity']}"
 
 
@@ -154,4 +181,10 @@ def _in_brackets(name: str) -> str:
     return f" ({name})" if name else ""
 
 
-_DESCRIBE = {"calls": _call, "ended": _ended, "system": _system, "extensions": _extension, "queues": _queue}
+_DESCRIBE = {
+    "calls": _call,
+    "ended": _ended,
+    "system": _system,
+    "extensions": _extension,
+    "queues": _queue,
+}

@@ -9,7 +9,9 @@ def say(*lines: str, error: bool = False) -> None:
     """Print each text as one line, at once; to standard error if ``error``."""
     for line in lines or ("",):
         if error:
-            from gateway.cli.runtime import logging_setup  # imports structlog, which is needed only for errors
+            from gateway.cli.runtime import (
+                logging_setup,
+            )  # imports structlog, which is needed only for errors
 
             logging_setup.say(printable(line, keep="\t"))
         else:

@@ -29,10 +29,25 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError, WatchError
 
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
-from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, NotReady, OutcomeUnknown
+from gateway.errors import (
+    BusAway,
+    IdempotencyKeyReused,
+    MonitorBusy,
+    NoMonitor,
+    NotReady,
+    OutcomeUnknown,
+)
 from gateway.replication.position_waiter import PositionWaiter
 from monitor.shared.codec import Malformed
-from monitor.shared.command_messages import OPEN, REFUSED, IdempotencyKey, Outcome, Request, decode_outcome, encode
+from monitor.shared.command_messages import (
+    OPEN,
+    REFUSED,
+    IdempotencyKey,
+    Outcome,
+    Request,
+    decode_outcome,
+    encode,
+)
 from monitor.shared.redis.connection import is_wrong_type, rejected
 from monitor.shared.redis.key_names import RequestKeys
 
@@ -106,14 +121,23 @@ class CommandDispatcher:
         Raises OutcomeUnknown and IdempotencyKeyReused.
         """
         request = Request(
-            secrets.token_hex(16), self._pubsub_listener.name, command, arguments, key, client, once, trace
+            secrets.token_hex(16),
+            self._pubsub_listener.name,
+            command,
+            arguments,
+            key,
+            client,
+            once,
+            trace,
         )
         self._log.debug("command_sent", command=command, trace=trace)
         with self._pubsub_listener.waiting_for(request.id) as waiting:
             id_, outcome = await self._ask(request, waiting)
         result = "success" if outcome.failure is None else outcome.failure.code
         position = None if outcome.live is None else str(outcome.live)
-        self._log.debug("command_answered", command=command, trace=trace, result=result, position=position)
+        self._log.debug(
+            "command_answered", command=command, trace=trace, result=result, position=position
+        )
         if outcome.failure is None:
             await self._wait_until_replicated(outcome)
         return CommandReply(outcome, id_ != request.id)
@@ -130,7 +154,10 @@ class CommandDispatcher:
             outcome = await self._wait(id_, self._pubsub_listener.join(id_, waiting), request)
             if outcome is not None:
                 return id_, outcome
-        raise MonitorBusy("Earlier requests with this Idempotency-Key were not carried out, several times. Try again.")
+        raise MonitorBusy(
+            "Earlier requests with this Idempotency-Key were not carried out, several times. "
+            "Try again."
+        )
 
     async def _send(self, request: Request) -> str:
         """Open the request on Redis and publish it; return the id to wait for.
@@ -142,7 +169,9 @@ class CommandDispatcher:
         for _ in range(_ATTEMPTS):
             async with self._redis.pipeline(transaction=True) as pipe:
                 try:
-                    await pipe.watch(key, *(() if once is None else (self._keys.once(once.digest),)))
+                    await pipe.watch(
+                        key, *(() if once is None else (self._keys.once(once.digest),))
+                    )
                     if once is not None and (older := await self._older(pipe, once)) is not None:
                         return older
                 except _LOST as error:
@@ -160,7 +189,9 @@ class CommandDispatcher:
                 except _LOST as error:
                     raise _unknown() from error
             if not heard:
-                await self._refuse(request, NoMonitor("No monitor of this PBX is running; nothing was done."))
+                await self._refuse(
+                    request, NoMonitor("No monitor of this PBX is running; nothing was done.")
+                )
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
@@ -179,8 +210,11 @@ class CommandDispatcher:
             rejected(place, "not a request under an Idempotency-Key; it is overwritten")
             return None  # the monitor keeps a record of its own, so nothing is done twice
         if fingerprint != once.fingerprint:
-            raise IdempotencyKeyReused("This Idempotency-Key was used for another request; each needs its own.")
-        # If Redis has lost the request, ask the monitor under a new id: it keeps a record of its own.
+            raise IdempotencyKeyReused(
+                "This Idempotency-Key was used for another request; each needs its own."
+            )
+        # If Redis has lost the request, ask the monitor under a new id: it keeps a record of its
+        # own.
         known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
         return id_ if known else None
 
@@ -242,7 +276,12 @@ class CommandDispatcher:
             if loop.time() >= began + FINISH_WITHIN:
                 raise _unknown()
             late = loop.time() >= began + CLAIM_WITHIN
-            if late and not waiting.claimed and id_ != request.id and await self._take_back(id_, request.once):
+            if (
+                late
+                and not waiting.claimed
+                and id_ != request.id
+                and await self._take_back(id_, request.once)
+            ):
                 return None
             if not waiting.claimed and (waiting.busy or late):
                 waiting.claimed = await self._is_claimed(id_, request, busy=waiting.busy)
@@ -278,7 +317,9 @@ class CommandDispatcher:
     def _unclaimed(self, busy: bool) -> NotReady:
         """Return the refusal of a request that no monitor claimed. ``busy``: a monitor said so."""
         if busy or self._position_waiter.monitor_heard:
-            return MonitorBusy("The monitor is too busy to accept the command; nothing was done. Try again.")
+            return MonitorBusy(
+                "The monitor is too busy to accept the command; nothing was done. Try again."
+            )
         return NoMonitor("No monitor of this PBX answers; nothing was done. Try again.")
 
     async def _get(self, key: str) -> bytes | None:
@@ -296,5 +337,6 @@ class CommandDispatcher:
 
 def _unknown() -> OutcomeUnknown:
     return OutcomeUnknown(
-        "No answer came in time: it is not known whether it was done. Check the PBX before you repeat it."
+        "No answer came in time: it is not known whether it was done. Check the PBX before you "
+        "repeat it."
     )

@@ -104,7 +104,9 @@ class PubSubListener:
                     self._failures = min(self._failures + 1, 6)
                     say = self._log.warning if self._failures == 1 else self._log.info
                     say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
+                    await asyncio.sleep(
+                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
+                    )
         finally:
             for task in self._asked:
                 task.cancel()
@@ -140,7 +142,9 @@ class PubSubListener:
             try:
                 async with asyncio.timeout(OTHERS_WITHIN):
                     question = encode(PositionQuery(id_, self.name, live, book))
-                    others = await self._redis.publish(self._keys.reached, question) - self.listening
+                    others = (
+                        await self._redis.publish(self._keys.reached, question) - self.listening
+                    )
                     while waiting.reached < others:
                         waiting.event.clear()
                         await waiting.event.wait()
@@ -160,7 +164,9 @@ class PubSubListener:
                     self.listening, self._failures = True, 0
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
-                        await asyncio.sleep(0)  # let other tasks run: get_message does not wait if more is there
+                        await asyncio.sleep(
+                            0
+                        )  # let other tasks run: get_message does not wait if more is there
             finally:
                 self.listening = False
 
@@ -202,6 +208,8 @@ class PubSubListener:
     async def _tell_when_reached(self, question: PositionQuery) -> None:
         if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN):
             try:
-                await self._redis.publish(self._keys.replies(question.gateway), encode(PositionReached(question.id)))
+                await self._redis.publish(
+                    self._keys.replies(question.gateway), encode(PositionReached(question.id))
+                )
             except _LOST as error:
                 self._log.info("position_reply_failure", reason=str(error))

@@ -38,7 +38,10 @@ def asyncapi(version: str) -> dict[str, Any]:
     """Return the document. ``version``: callmon's."""
     sent = [_message(kind) for kind in get_args(Frame)]
     names = [message["name"] for message in (*sent, *_RECEIVED)]
-    channels = {name: channel | {"messages": _each(names, "components/messages")} for name, channel in CHANNELS.items()}
+    channels = {
+        name: channel | {"messages": _each(names, "components/messages")}
+        for name, channel in CHANNELS.items()
+    }
     return {
         "asyncapi": ASYNCAPI,
         "info": {
@@ -68,8 +71,17 @@ def asyncapi(version: str) -> dict[str, Any]:
 def _operation(action: str, channel: str, messages: Iterable[dict[str, Any]]) -> dict[str, Any]:
     place = f"channels/{channel}/messages"
     refs = list(_each((message["name"] for message in messages), place).values())
-    summary = "Messages from the gateway to a client" if action == "send" else "Messages from a client to the gateway"
-    return {"action": action, "channel": {"$ref": f"#/channels/{channel}"}, "summary": summary, "messages": refs}
+    summary = (
+        "Messages from the gateway to a client"
+        if action == "send"
+        else "Messages from a client to the gateway"
+    )
+    return {
+        "action": action,
+        "channel": {"$ref": f"#/channels/{channel}"},
+        "summary": summary,
+        "messages": refs,
+    }
 
 
 def _each(names: Iterable[str], place: str) -> dict[str, dict[str, str]]:
@@ -80,13 +92,19 @@ def _message(kind: type[Struct]) -> dict[str, Any]:
     example = _EXAMPLES.get(kind)
     name = str(kind.__struct_config__.tag)
     shown = {"name": name, "title": name, "summary": described(kind), "payload": ref(kind)}
-    return shown if example is None else shown | {"examples": [{"payload": from_json(to_json(example))}]}
+    return (
+        shown
+        if example is None
+        else shown | {"examples": [{"payload": from_json(to_json(example))}]}
+    )
 
 
 def _schemas() -> dict[str, Schema]:
     entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS
     frames = {kind.__name__: _frame(kind) for kind in get_args(Frame)}
-    watchable = [command.name for command in COMMANDS.values() if command.query is not None]  # with a site's own
+    watchable = [
+        command.name for command in COMMANDS.values() if command.query is not None
+    ]  # with a site's own
     named = {
         "Watchable": {
             "type": "string",
@@ -103,7 +121,11 @@ def _frame(kind: type[Struct]) -> Schema:
     plain = msgspec.defstruct(
         kind.__name__,
         [
-            (field.name, Any if field.encode_name in _STATES else field.type, msgspec.field(name=field.encode_name))
+            (
+                field.name,
+                Any if field.encode_name in _STATES else field.type,
+                msgspec.field(name=field.encode_name),
+            )
             for field in fields
         ],
         namespace={"__doc__": kind.__doc__},
@@ -118,12 +140,20 @@ def _frame(kind: type[Struct]) -> Schema:
 
 def _of_topics(entities: dict[str, type[Entity]]) -> dict[str, Schema]:
     def by_topic(about: str, shapes: dict[str, Schema]) -> Schema:
-        return {"type": "object", "description": about, "properties": shapes, "additionalProperties": False}
+        return {
+            "type": "object",
+            "description": about,
+            "properties": shapes,
+            "additionalProperties": False,
+        }
 
     return {
         "State": by_topic(
             "Entities by topic and id.",
-            {topic: {"type": "object", "additionalProperties": ref(kind)} for topic, kind in entities.items()},
+            {
+                topic: {"type": "object", "additionalProperties": ref(kind)}
+                for topic, kind in entities.items()
+            },
         ),
         "Result": {"description": "The query's answer, as `openapi.json` describes it."},
         "Removed": by_topic(
@@ -137,9 +167,15 @@ _CALLS: Final = live_state()["calls"]
 _EXAMPLES: Final[dict[type[Struct], Struct]] = {
     Hello: Hello(PROTOCOL, "callmon", "main", 5.0, AT, tuple(TOPICS)),
     Snapshot: Snapshot(
-        _EPOCH, 1024, AT, {"calls": {id_: msgspec.Raw(to_json(call)) for id_, call in _CALLS.items()}}, False
+        _EPOCH,
+        1024,
+        AT,
+        {"calls": {id_: msgspec.Raw(to_json(call)) for id_, call in _CALLS.items()}},
+        False,
     ),
-    ChangeFrame: ChangeFrame(_EPOCH, 1024, 1025, AT, {"calls": dict(list(_CALLS.items())[:1])}, {"calls": ["46870"]}),
+    ChangeFrame: ChangeFrame(
+        _EPOCH, 1024, 1025, AT, {"calls": dict(list(_CALLS.items())[:1])}, {"calls": ["46870"]}
+    ),
     ResultFrame: ResultFrame(_EPOCH, 1025, AT, msgspec.Raw(b'{"result":5}')),
     HeartbeatFrame: HeartbeatFrame(_EPOCH, 1025, AT, None),
     ErrorFrame: ErrorFrame("bad_message", "topics is empty: name a topic."),
@@ -150,19 +186,33 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "subscribe",
         "title": "subscribe",
-        "summary": "Watch topics, or the answer of a query. A new subscription replaces the last one.",
+        "summary": "Watch topics, or the answer of a query. A new subscription replaces the "
+        "last one.",
         "payload": {"$ref": PLACE + "Subscribe"},
         "examples": [
             {"payload": {"type": "subscribe", "topics": ["calls", "queues"]}},
-            {"payload": {"type": "subscribe", "topics": ["calls"], "filter": {"queue": ["800"], "state": ["Talking"]}}},
-            {"payload": {"type": "subscribe", "topics": ["calls"], "since": {"epoch": _EPOCH, "seq": 1024}}},
+            {
+                "payload": {
+                    "type": "subscribe",
+                    "topics": ["calls"],
+                    "filter": {"queue": ["800"], "state": ["Talking"]},
+                }
+            },
+            {
+                "payload": {
+                    "type": "subscribe",
+                    "topics": ["calls"],
+                    "since": {"epoch": _EPOCH, "seq": 1024},
+                }
+            },
             {"payload": {"type": "subscribe", "query": "ext.state.get", "params": {"num": "101"}}},
         ],
     },
     {
         "name": "ping",
         "title": "ping",
-        "summary": "The gateway answers with a pong with the same `at`, to measure the clock offset.",
+        "summary": "The gateway answers with a pong with the same `at`, to measure the "
+        "clock offset.",
         "payload": {"$ref": PLACE + "Ping"},
         "examples": [{"payload": {"type": "ping", "at": 1772612130250}}],
     },
@@ -189,7 +239,8 @@ _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
         "type": "object",
-        "description": "Either `topics` or `query`. Watch `contacts` alone: it has its own position.",
+        "description": "Either `topics` or `query`. Watch `contacts` alone: it has its own "
+        "position.",
         "properties": {
             "type": {"const": "subscribe"},
             "topics": {
@@ -201,16 +252,22 @@ _SAID: Final[dict[str, Schema]] = {
             "filter": _FILTER,
             "since": {
                 "type": ["object", "null"],
-                "properties": {"epoch": {"type": "string"}, "seq": {"type": "integer", "minimum": 0}},
+                "properties": {
+                    "epoch": {"type": "string"},
+                    "seq": {"type": "integer", "minimum": 0},
+                },
                 "required": ["epoch", "seq"],
-                "description": "The client's position in this same view. The gateway sends the change from there if "
-                "its log reaches back so far, else a snapshot. With `query`: the position of the answer that the "
+                "description": "The client's position in this same view. The gateway sends the "
+                "change from there if "
+                "its log reaches back so far, else a snapshot. With `query`: the position of the "
+                "answer that the "
                 "client has. A gateway that is behind this position sends nothing older.",
             },
             "merge": {
                 "type": "boolean",
                 "description": (
-                    "False: send each change separately, as far as the log reaches, for clients that count changes."
+                    "False: send each change separately, as far as the log reaches, for clients "
+                    "that count changes."
                 ),
             },
             "query": {"$ref": PLACE + "Watchable"},

@@ -18,9 +18,15 @@ _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     4004: ("the key's PBX is not served here", "do not come back unchanged"),
     4013: ("a message is too large", "do not come back unchanged"),
     4100: ("too many connections", "come back later"),
-    4101: ("too many messages, frames or bytes came; pings and parts of messages count too", "come back later"),
+    4101: (
+        "too many messages, frames or bytes came; pings and parts of messages count too",
+        "come back later",
+    ),
     4103: ("no keys or no state of the PBX are loaded yet", "come back later"),
-    4200: ("the gateway shuts down, or the connection has lasted long enough", "come back within `retry_in`"),
+    4200: (
+        "the gateway shuts down, or the connection has lasted long enough",
+        "come back within `retry_in`",
+    ),
     4202: ("nothing could be sent for `stall_timeout` seconds (60 by default)", "come back"),
     4203: ("the client was silent, or never subscribed", "come back"),
 }
@@ -32,12 +38,18 @@ _QUERY: Final[dict[str, Any]] = {
         "examples": ["calls,queues"],
     },
     **{
-        name: {"type": "string", "description": f"The filter's `{name}`, values separated by commas."}
+        name: {
+            "type": "string",
+            "description": f"The filter's `{name}`, values separated by commas.",
+        }
         for name in FIELDS
     },
     "since": {"type": "string", "description": "The client's position, as `epoch/seq`."},
     "merge": {"type": "string", "enum": ["true", "false"]},
-    "query": {"type": "string", "description": "A query to watch; add its parameters by their names."},
+    "query": {
+        "type": "string",
+        "description": "A query to watch; add its parameters by their names.",
+    },
 }
 _KEY_QUERY: Final = {
     "key": {"type": "string", "description": "The key, for clients that cannot send headers."},
@@ -89,13 +101,18 @@ CHANNELS: Final[dict[str, dict[str, Any]]] = {
 
 def close_codes() -> dict[str, dict[str, str]]:
     """Return each close code with what happened and what the client should do."""
-    return {str(code): {"meaning": meaning, "then": then} for code, (meaning, then) in _CLOSE_CODES.items()}
+    return {
+        str(code): {"meaning": meaning, "then": then}
+        for code, (meaning, then) in _CLOSE_CODES.items()
+    }
 
 
 def description() -> str:
     """Return the introduction that a reader needs first, in Markdown."""
     rows = (f"| {code} | {meaning} | {then} |" for code, (meaning, then) in _CLOSE_CODES.items())
-    return "\n".join((_DESCRIPTION, "", "| close code | meaning | then |", "| --- | --- | --- |", *rows))
+    return "\n".join(
+        (_DESCRIPTION, "", "| close code | meaning | then |", "| --- | --- | --- |", *rows)
+    )
 
 
 _DESCRIPTION: Final = """\

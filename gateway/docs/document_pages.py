@@ -46,7 +46,8 @@ _FILES: Final = {
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
@@ -58,7 +59,12 @@ BYTES_PER_SECOND: Final = 1024 * 1024
 _MOST_REMEMBERED: Final = 10_000
 _RETRY_AFTER_S: Final = 10
 
-ADDRESSES: Final = ("docs", "openapi.json", "asyncapi.json", *(part for file in _FILES for part in file.split("/")))
+ADDRESSES: Final = (
+    "docs",
+    "openapi.json",
+    "asyncapi.json",
+    *(part for file in _FILES for part in file.split("/")),
+)
 """Parts of these addresses. None of them is secret."""
 
 
@@ -92,13 +98,16 @@ class Handouts:
         holder, now = held_by(host), self._clock()
         if holder is None:
             return
-        allowance = self._allowances.setdefault(holder, TokenBucket(BYTES_AT_ONCE, BYTES_PER_SECOND, now))
+        allowance = self._allowances.setdefault(
+            holder, TokenBucket(BYTES_AT_ONCE, BYTES_PER_SECOND, now)
+        )
         self._allowances.move_to_end(holder)
         if len(self._allowances) > _MOST_REMEMBERED:
             self._allowances.popitem(last=False)
         if not allowance.take(now, size):
             raise TooManyRequests(
-                "Too much of the pages and documents was sent to this address; keep what you have, by its ETag.",
+                "Too much of the pages and documents was sent to this address; keep what you "
+                "have, by its ETag.",
                 {"Retry-After": str(_RETRY_AFTER_S)},
             )
 
@@ -114,7 +123,9 @@ def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> 
         "/asyncapi.json": RenderedDocument(
             lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts
         ),
-        "/docs": RenderedDocument(lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts),
+        "/docs": RenderedDocument(
+            lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts
+        ),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
@@ -133,7 +144,9 @@ class RenderedDocument:
             self._made = await asyncio.to_thread(self._make)
         response = _response(self._made, request)
         try:
-            self._handouts.count("" if request.client is None else request.client.host, len(response.body))
+            self._handouts.count(
+                "" if request.client is None else request.client.host, len(response.body)
+            )
         except TooManyRequests as error:
             return refuse(error, request.method)
         return response
@@ -155,7 +168,9 @@ def _response(document: Document, request: Request) -> Response:
     if compressed:
         headers["Content-Encoding"] = "gzip"
     headers["Content-Length"] = str(len(body))
-    return Response(b"" if request.method == "HEAD" else body, 200, headers, media_type=document.media_type)
+    return Response(
+        b"" if request.method == "HEAD" else body, 200, headers, media_type=document.media_type
+    )
 
 
 def _takes_gzip(accepted: str) -> bool:

@@ -56,13 +56,17 @@ def live_state() -> State:
 
 def book_state() -> State:
     """Return the address book of the small PBX."""
-    return empty_state(BOOK_TOPICS) | {"contacts": {str(contact.id): contact for contact in contacts()}}
+    return empty_state(BOOK_TOPICS) | {
+        "contacts": {str(contact.id): contact for contact in contacts()}
+    }
 
 
 def contacts() -> tuple[Contact, ...]:
     """Return the entries of the address book."""
     return (
-        Contact(12, "Maria", "Weber", "Weber KG", "vip", "+4915112345678", data5="maria@example.com"),
+        Contact(
+            12, "Maria", "Weber", "Weber KG", "vip", "+4915112345678", data5="maria@example.com"
+        ),
         Contact(40, company="Example GmbH", data3="+493055512345"),
     )
 
@@ -84,10 +88,42 @@ def _system() -> System:
 
 
 def _calls() -> tuple[Call, ...]:
-    mine = Leg("101", "extension", "103", "Connected", "Anna Fischer", "Ivan Petrov", "103", leg_id=1, since=_STARTED)
-    his = Leg("103", "extension", "101", "Connected", "Ivan Petrov", "Anna Fischer", "101", leg_id=2, since=_STARTED)
-    caller = Leg("10000", "externalline", "+4915112345678", "Connected", "Provider", "Maria Weber", leg_id=1)
-    rung = Leg("102", "extension", "+4915112345678", "Ringing", "Tom Smith", "Maria Weber", "10000", "800", leg_id=3)
+    mine = Leg(
+        "101",
+        "extension",
+        "103",
+        "Connected",
+        "Anna Fischer",
+        "Ivan Petrov",
+        "103",
+        leg_id=1,
+        since=_STARTED,
+    )
+    his = Leg(
+        "103",
+        "extension",
+        "101",
+        "Connected",
+        "Ivan Petrov",
+        "Anna Fischer",
+        "101",
+        leg_id=2,
+        since=_STARTED,
+    )
+    caller = Leg(
+        "10000", "externalline", "+4915112345678", "Connected", "Provider", "Maria Weber", leg_id=1
+    )
+    rung = Leg(
+        "102",
+        "extension",
+        "+4915112345678",
+        "Ringing",
+        "Tom Smith",
+        "Maria Weber",
+        "10000",
+        "800",
+        leg_id=3,
+    )
     return (
         Call(
             call_id=46874,
@@ -128,9 +164,13 @@ def _extensions() -> tuple[Extension, ...]:
     ringing = Talk(46875, "Ringing", _QUEUED, "+4915112345678", "Maria Weber", True, "800")
     return (
         _extension("100", "Olga", "Ivanova"),
-        _extension("101", "Anna", "Fischer", Talk(46874, "Talking", _STARTED, "103", "Ivan Petrov", False)),
+        _extension(
+            "101", "Anna", "Fischer", Talk(46874, "Talking", _STARTED, "103", "Ivan Petrov", False)
+        ),
         _extension("102", "Tom", "Smith", ringing),
-        _extension("103", "Ivan", "Petrov", Talk(46874, "Talking", _STARTED, "101", "Anna Fischer", False)),
+        _extension(
+            "103", "Ivan", "Petrov", Talk(46874, "Talking", _STARTED, "101", "Anna Fischer", False)
+        ),
     )
 
 
@@ -174,7 +214,11 @@ def _queue() -> Queue:
     return Queue(
         num="800",
         name="Hotline",
-        agents=(Agent("100", "Olga Ivanova"), Agent("101", "Anna Fischer"), Agent("102", "Tom Smith")),
+        agents=(
+            Agent("100", "Olga Ivanova"),
+            Agent("101", "Anna Fischer"),
+            Agent("102", "Tom Smith"),
+        ),
         managers=("103",),
         logged_in=("100", "101", "102"),
         waiting=(WaitingCaller(46875, "+4915112345678", "Maria Weber", _QUEUED),),

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from monitor.shared.entities.statistics import Durations, ExtensionStats, PbxStats, QueueStats, Traffic
+from monitor.shared.entities.statistics import (
+    Durations,
+    ExtensionStats,
+    PbxStats,
+    QueueStats,
+    Traffic,
+)
 
 _DATE = "2026-03-04"
 

@@ -54,7 +54,12 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
     """Return the document for these commands. ``version``: callmon's."""
     table = tuple(commands)
     replies = without_clashes({command.name: reply_of(command) for command in table})
-    refusals = {status for command in table for method in command.methods for status in _refusals(command, method)}
+    refusals = {
+        status
+        for command in table
+        for method in command.methods
+        for status in _refusals(command, method)
+    }
     own = any(group_of(command.name) == OWN_GROUP for command in table)
     return {
         "openapi": OPENAPI,
@@ -66,13 +71,19 @@ def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": ".", "description": "The gateway that serves this document"}],
-        "tags": [{"name": name, "description": about} for name, about in GROUPS.items() if name != OWN_GROUP or own],
+        "tags": [
+            {"name": name, "description": about}
+            for name, about in GROUPS.items()
+            if name != OWN_GROUP or own
+        ],
         "paths": _paths(table, replies),
         "components": {
             "schemas": _schemas(replies.values()),
             "responses": error_responses(refusals),
             "parameters": PARAMETERS,
-            "requestBodies": {_identifier(command): body_of(command) for command in table if command.parameters},
+            "requestBodies": {
+                _identifier(command): body_of(command) for command in table if command.parameters
+            },
             "headers": HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         },
@@ -96,7 +107,9 @@ def _paths(table: Iterable[Command], replies: Mapping[str, Reply]) -> dict[str, 
         paths[f"/webapi/{command.name}"] = _item(command, replies[command.name], "")
     paths["/webapi/{key}/"] = _bare("_by_address")
     for command in table:
-        paths[f"/webapi/{{key}}/{command.name}"] = _item(command, replies[command.name], "_by_address")
+        paths[f"/webapi/{{key}}/{command.name}"] = _item(
+            command, replies[command.name], "_by_address"
+        )
     return paths | {"/healthz": {"get": _alive()}, "/readyz": {"get": _ready()}}
 
 
@@ -113,7 +126,9 @@ def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
             "responses": _responses(command, method, reply),
         }
         if method == "POST" and command.parameters:
-            operation["requestBody"] = {"$ref": f"#/components/requestBodies/{_identifier(command)}"}
+            operation["requestBody"] = {
+                "$ref": f"#/components/requestBodies/{_identifier(command)}"
+            }
         item[method.lower()] = operation
     return item
 
@@ -129,12 +144,24 @@ def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
 def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
     if command.query is None:
         return [] if command.name == "query" else [_parameter("IdempotencyKey")]
-    return [_parameter(name) for name in ("IfNoneMatch", "MinPosition") if method == "GET" or name == "MinPosition"]
+    return [
+        _parameter(name)
+        for name in ("IfNoneMatch", "MinPosition")
+        if method == "GET" or name == "MinPosition"
+    ]
 
 
 def _responses(command: Command, method: str, reply: Reply) -> dict[str, Any]:
-    content = {"schema": reply.schema} | ({} if reply.example is None else {"example": reply.example})
-    names = _DONE_HEADERS if command.changes else _ANSWER_HEADERS if command.query else _COMPOSED_HEADERS
+    content = {"schema": reply.schema} | (
+        {} if reply.example is None else {"example": reply.example}
+    )
+    names = (
+        _DONE_HEADERS
+        if command.changes
+        else _ANSWER_HEADERS
+        if command.query
+        else _COMPOSED_HEADERS
+    )
     responses: dict[str, Any] = {
         "200": {
             "description": "The answer." if command.query else "Done.",
@@ -155,9 +182,14 @@ def _refusals(command: Command, method: str) -> set[int]:
 def _about(command: Command, method: str) -> str:
     parts = [f"`{command.name}`, scope `{command.scope}`."]
     if command.one_of:
-        parts.append(f"At least one of {', '.join(f'`{name}`' for name in command.one_of)} is needed.")
+        parts.append(
+            f"At least one of {', '.join(f'`{name}`' for name in command.one_of)} is needed."
+        )
     if command.query is None and method == "GET":
-        parts.append("The documented interface allows GET, although the command changes something: prefer POST.")
+        parts.append(
+            "The documented interface allows GET, although the command changes something: "
+            "prefer POST."
+        )
     return " ".join(parts)
 
 
@@ -172,7 +204,9 @@ def _bare(suffix: str) -> dict[str, Any]:
             "200": {
                 "description": "The answer.",
                 "headers": {name: _header(name) for name in _ANSWER_HEADERS},
-                "content": {"application/json": {"schema": ref(WhatThisIs), "example": BARE_EXAMPLE}},
+                "content": {
+                    "application/json": {"schema": ref(WhatThisIs), "example": BARE_EXAMPLE}
+                },
             },
             "304": _not_modified(),
         }
@@ -183,7 +217,10 @@ def _bare(suffix: str) -> dict[str, Any]:
 
 def _not_modified() -> dict[str, Any]:
     headers = {name: _header(name) for name in _ANSWER_HEADERS}
-    return {"description": "The answer has not changed since the client got it.", "headers": headers}
+    return {
+        "description": "The answer has not changed since the client got it.",
+        "headers": headers,
+    }
 
 
 def _alive() -> dict[str, Any]:
@@ -193,7 +230,9 @@ def _alive() -> dict[str, Any]:
         "summary": "Tell whether the gateway's process answers",
         "description": "Needs no key.",
         "security": [{}],
-        "responses": {"200": _json("The process answers.", Alive, {"alive": True, "version": "1.0.0"})},
+        "responses": {
+            "200": _json("The process answers.", Alive, {"alive": True, "version": "1.0.0"})
+        },
     }
 
 
@@ -203,7 +242,8 @@ def _ready() -> dict[str, Any]:
         "tags": ["About"],
         "summary": "Tell whether the gateway can give live answers, and if not, why",
         "description": (
-            "Without a key the answer says only yes or no. With a key it also gives the reasons for the key's own PBX."
+            "Without a key the answer says only yes or no. With a key it also gives the reasons "
+            "for the key's own PBX."
         ),
         "security": [{}, *SECURITY],
         "responses": {
@@ -215,12 +255,18 @@ def _ready() -> dict[str, Any]:
 
 
 def _told(about: str, *, ready: bool) -> dict[str, Any]:
-    content = {"schema": {"anyOf": [ref(Ready), ref(Readiness)]}, "example": READINESS_EXAMPLE | {"ready": ready}}
+    content = {
+        "schema": {"anyOf": [ref(Ready), ref(Readiness)]},
+        "example": READINESS_EXAMPLE | {"ready": ready},
+    }
     return {"description": about, "content": {"application/json": content}}
 
 
 def _json(about: str, kind: type[Struct], example: Any) -> dict[str, Any]:
-    return {"description": about, "content": {"application/json": {"schema": ref(kind), "example": example}}}
+    return {
+        "description": about,
+        "content": {"application/json": {"schema": ref(kind), "example": example}},
+    }
 
 
 def _parameter(name: str) -> dict[str, str]:

@@ -38,7 +38,12 @@ _BY_PREFIX: Final = {
 SECURITY: Final[list[dict[str, list[str]]]] = [{"bearer": []}, {"header": []}, {"query": []}]
 SECURITY_SCHEMES: Final[dict[str, Any]] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer {key}`"},
-    "header": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "`X-API-Key: {key}`"},
+    "header": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "`X-API-Key: {key}`",
+    },
     "query": {
         "type": "apiKey",
         "in": "query",
@@ -61,20 +66,23 @@ PARAMETERS: Final[dict[str, Any]] = {
     "IfNoneMatch": {
         "name": "If-None-Match",
         "in": "header",
-        "description": "The `ETag` of the client's answer. If the answer has not changed, 304 comes without a body.",
+        "description": "The `ETag` of the client's answer. If the answer has not changed, 304 "
+        "comes without a body.",
         "schema": {"type": "string"},
     },
     "MinPosition": {
         "name": "Callmon-Min-Position",
         "in": "header",
-        "description": "A `Callmon-Position`: the answer waits, for at most two seconds, until it contains that "
+        "description": "A `Callmon-Position`: the answer waits, for at most two seconds, until it "
+        "contains that "
         "position. So a client reads its own changes at every gateway.",
         "schema": _POSITION,
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A value that the client chooses. The command is done once for it, and every "
+        "description": "A value that the client chooses. The command is done once for it, "
+        "and every "
         "repetition within a day gets the first answer.",
         "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
     },
@@ -82,28 +90,33 @@ PARAMETERS: Final[dict[str, Any]] = {
 
 HEADERS: Final[dict[str, Any]] = {
     "ETag": {
-        "description": "A hash of the answer. It is the same at every gateway and changes only with the answer.",
+        "description": "A hash of the answer. It is the same at every gateway and changes only "
+        "with the answer.",
         "schema": {"type": "string"},
         "example": '"5f1d7a84db00d2fce00b31a7fc73224f"',
     },
     "CallmonPosition": {
-        "description": "The position of the state that the answer shows, or that contains the change; absent if "
+        "description": "The position of the state that the answer shows, or that contains the "
+        "change; absent if "
         "nothing was changed.",
         "schema": _POSITION,
         "example": _POSITION_EXAMPLE,
     },
     "CallmonStaleSince": {
-        "description": "Since when the gateway has heard nothing from the monitor, or the monitor nothing from the "
+        "description": "Since when the gateway has heard nothing from the monitor, or the monitor "
+        "nothing from the "
         "PBX: the answer may be out of date. Absent while it is live.",
         "schema": {"type": "string", "format": "date-time"},
         "example": "2026-03-04T08:15:30.250Z",
     },
     "IdempotentReplayed": {
-        "description": "`true` if this is the answer to an earlier request under the same `Idempotency-Key`.",
+        "description": "`true` if this is the answer to an earlier request under the same "
+        "`Idempotency-Key`.",
         "schema": {"type": "string", "const": "true"},
     },
     "RateLimit": {
-        "description": "The key's budget that the request was counted in, how many requests are left (`r`) and in how "
+        "description": "The key's budget that the request was counted in, how many requests are "
+        "left (`r`) and in how "
         "many seconds the budget is full again (`t`); absent if there is no limit.",
         "schema": {"type": "string"},
         "example": '"reads";r=2999;t=60',
@@ -114,12 +127,17 @@ HEADERS: Final[dict[str, Any]] = {
         "example": '"reads";q=3000;w=60',
     },
     "XRequestId": {
-        "description": "The id of this command in the logs: the request's own `X-Request-Id`, if it has one of "
+        "description": "The id of this command in the logs: the request's own `X-Request-Id`, if "
+        "it has one of "
         "at most 64 letters, digits and `._:/+=@-`.",
         "schema": {"type": "string"},
         "example": "9f86d081884c7d65",
     },
-    "RetryAfter": {"description": "Seconds.", "schema": {"type": "integer", "minimum": 0}, "example": 1},
+    "RetryAfter": {
+        "description": "Seconds.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 1,
+    },
 }
 
 BARE_EXAMPLE: Final[dict[str, Any]] = {

@@ -14,14 +14,26 @@ _NAMES: Final[dict[int, tuple[str, str]]] = {
     401: ("KeyRefused", "No key was given, or the key is not valid."),
     403: ("NotAllowed", "The key may not do this."),
     404: ("NotFound", "There is no such thing, or the key may not see it: the two look the same."),
-    405: ("WrongMethod", "The address does not take this method: `Allow` lists the methods that it takes."),
+    405: (
+        "WrongMethod",
+        "The address does not take this method: `Allow` lists the methods that it takes.",
+    ),
     409: ("Conflict", "The PBX refuses the command, and nothing was changed."),
     413: ("TooLarge", "The body is larger than any command needs."),
     415: ("UnsupportedBody", "The body is neither JSON nor a form."),
-    429: ("TooMany", "Too many requests came with this key. Nothing was done. Try again after `Retry-After` seconds."),
+    429: (
+        "TooMany",
+        (
+            "Too many requests came with this key. Nothing was done. Try again after "
+            "`Retry-After` seconds."
+        ),
+    ),
     501: ("NotCarriedOut", "This gateway does not carry out the command."),
     503: ("NotReady", "Nothing was done. Try again after `Retry-After` seconds."),
-    504: ("NoAnswer", "No answer came in time. The code says whether the command may have been carried out."),
+    504: (
+        "NoAnswer",
+        "No answer came in time. The code says whether the command may have been carried out.",
+    ),
 }
 READING: Final = (400, 401, 403, 404, 405, 429, 503, 504)
 """Statuses of a query's refusals."""
@@ -58,7 +70,8 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "operator_extension": "The operator's extension cannot be deleted.",
         "licence": "The PBX's licence does not include this.",
         "not_an_agent": "The extension is not an agent of the queue.",
-        "no_webclient_right": "The API client that callmon uses may not use the web client's interface.",
+        "no_webclient_right": "The API client that callmon uses may not use the web client's "
+        "interface.",
         "undone": "Not all fields of the new extension could be set, so it was deleted again.",
         "sql_not_configured": "No database of this PBX is configured.",
         "sql_role_can_write": "The database's role could do more than read; it is not used.",
@@ -107,7 +120,10 @@ def table_of_codes() -> str:
 
 def responses_to(statuses: Iterable[int]) -> dict[str, Any]:
     """Return the refusals with these statuses, as references into :func:`error_responses`."""
-    return {str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"} for status in sorted(statuses)}
+    return {
+        str(status): {"$ref": f"#/components/responses/{_NAMES[status][0]}"}
+        for status in sorted(statuses)
+    }
 
 
 def error_responses(statuses: Iterable[int]) -> dict[str, Any]:
@@ -118,7 +134,9 @@ def error_responses(statuses: Iterable[int]) -> dict[str, Any]:
 
 def _response(status: int, by_code: Mapping[str, str]) -> dict[str, Any]:
     examples = {
-        code: {"value": {"result": False, "error": {"code": code, "message": meaning.splitlines()[0]}}}
+        code: {
+            "value": {"result": False, "error": {"code": code, "message": meaning.splitlines()[0]}}
+        }
         for code, meaning in sorted(by_code.items())
     }
     shown: dict[str, Any] = {
@@ -136,7 +154,10 @@ def _header(name: str) -> dict[str, str]:
 _HEADERS: Final[dict[int, dict[str, Any]]] = {
     401: {"WWW-Authenticate": {"description": "Always `Bearer`.", "schema": {"type": "string"}}},
     405: {"Allow": {"description": "The methods that work.", "schema": {"type": "string"}}},
-    429: {name: _header(name.replace("-", "")) for name in ("Retry-After", "RateLimit", "RateLimit-Policy")},
+    429: {
+        name: _header(name.replace("-", ""))
+        for name in ("Retry-After", "RateLimit", "RateLimit-Policy")
+    },
     503: {"Retry-After": _header("RetryAfter")},
     504: {"Retry-After": _header("RetryAfter")},
 }

@@ -41,7 +41,8 @@ _VALUES: Final[dict[str, str]] = {
     "tag": "vip",
     "phone": "+4915112345678",
     "data5": "anna.fischer@example.com",
-    "query": "select recording_url, cl_participants_id from recordings where recording_url like '101%'",
+    "query": "select recording_url, cl_participants_id from recordings where recording_url "
+    "like '101%'",
     "count": "3",
     "min_len": "7",
 }
@@ -94,7 +95,9 @@ def answer_of(command: Command) -> Any:
         return None
     arguments = Arguments(tuple(arguments_of(command).items()))
     try:
-        answer = command.query(QueryContext(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments))
+        answer = command.query(
+            QueryContext(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments)
+        )
         return from_json(to_json(answer))
     except Exception:  # a site's own query may need what the small PBX does not have
         return None

@@ -34,7 +34,8 @@ def body_of(command: Command) -> dict[str, Any]:
         "description": _body_description(command),
         "required": _needs_something(command),
         "content": {
-            kind: {"schema": _object(command, schema), "example": _example(command)} for kind, schema in kinds.items()
+            kind: {"schema": _object(command, schema), "example": _example(command)}
+            for kind, schema in kinds.items()
         },
     }
 
@@ -67,7 +68,12 @@ def json_schema(parameter: Parameter) -> Schema:
         case "dn" | "phone" | "text":
             return {"anyOf": [text, {"type": "integer"}]}
         case "dns":
-            number = {"anyOf": [{"type": "string", "pattern": f"^ *{_DN} *$", "maxLength": LONGEST_DN}, _WHOLE]}
+            number = {
+                "anyOf": [
+                    {"type": "string", "pattern": f"^ *{_DN} *$", "maxLength": LONGEST_DN},
+                    _WHOLE,
+                ]
+            }
             return {"anyOf": [text, {"type": "array", "items": number}]}
         case "whole":
             return {"anyOf": [text, {"type": "string", "pattern": "^[0-9]{1,15}$"}]}
@@ -140,8 +146,13 @@ def _needs_something(command: Command) -> bool:
 
 def _body_description(command: Command) -> str:
     one_of = _one_of(command.one_of)
-    return f"The parameters. They may be in the query string instead, but none of them in both places.{one_of}"
+    return (
+        f"The parameters. They may be in the query string instead, but none of them in both "
+        f"places.{one_of}"
+    )
 
 
 def _one_of(names: Sequence[str]) -> str:
-    return f" At least one of {', '.join(f'`{name}`' for name in names)} is needed." if names else ""
+    return (
+        f" At least one of {', '.join(f'`{name}`' for name in names)} is needed." if names else ""
+    )

@@ -129,7 +129,10 @@ def _fit(kinds: Collection[type[Struct]]) -> bool:
 
 
 _DONE: Final = Done(True)
-_RECORDING: Final = {"recording_url": "101/101_103_20260304081502(46874).wav", "cl_participants_id": 7}
+_RECORDING: Final = {
+    "recording_url": "101/101_103_20260304081502(46874).wav",
+    "cl_participants_id": 7,
+}
 _REPLIES: Final[dict[str, Struct]] = {
     "ext.update": Changed(True, ("reinvite",)),
     "ext.new": Changed(True),

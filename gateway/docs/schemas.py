@@ -21,7 +21,16 @@ Schema: TypeAlias = dict[str, Any]
 PLACE: Final = "#/components/schemas/"
 """Prefix of references to schemas in the documents."""
 _INSTANTS: Final = frozenset(
-    ("since", "staleSince", "stale_since", "server_time", "startedAt", "answeredAt", "endedAt", "queuedAt")
+    (
+        "since",
+        "staleSince",
+        "stale_since",
+        "server_time",
+        "startedAt",
+        "answeredAt",
+        "endedAt",
+        "queuedAt",
+    )
 )
 _INSTANT: Final = {"format": "date-time"}
 
@@ -85,10 +94,16 @@ def _told(schema: Schema, kind: type[Struct]) -> Schema:
     notes = field_notes(kind)
     properties: dict[str, Schema] = {}
     for field in msgspec.structs.fields(kind):
-        properties[field.encode_name] = _field(schema["properties"][field.encode_name], field.encode_name)
+        properties[field.encode_name] = _field(
+            schema["properties"][field.encode_name], field.encode_name
+        )
         if field.name in notes:
-            properties[field.encode_name] = _with_note(properties[field.encode_name], notes[field.name])
-    required = [field.encode_name for field in msgspec.structs.fields(kind) if field.default is not UNSET]
+            properties[field.encode_name] = _with_note(
+                properties[field.encode_name], notes[field.name]
+            )
+    required = [
+        field.encode_name for field in msgspec.structs.fields(kind) if field.default is not UNSET
+    ]
     tag = kind.__struct_config__.tag
     if tag is not None:
         name = str(kind.__struct_config__.tag_field)
@@ -103,8 +118,12 @@ def _told(schema: Schema, kind: type[Struct]) -> Schema:
 def _field(schema: Schema, name: str) -> Schema:
     shown = {key: value for key, value in schema.items() if key != "default"}
     if name in _INSTANTS:
-        shown = _changed(shown, lambda part: part | _INSTANT if part.get("type") == "string" else part)
-    return _or_null(_changed(shown, lambda part: {"type": "string"} | part if "enum" in part else part))
+        shown = _changed(
+            shown, lambda part: part | _INSTANT if part.get("type") == "string" else part
+        )
+    return _or_null(
+        _changed(shown, lambda part: {"type": "string"} | part if "enum" in part else part)
+    )
 
 
 def _changed(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
@@ -117,13 +136,22 @@ def _changed(schema: Schema, change: Callable[[Schema], Schema]) -> Schema:
 def _or_null(schema: Schema) -> Schema:
     """Return a plain type or null as a list of types, which is shorter to read."""
     parts: list[Schema] = schema.get("anyOf", [])
-    if len(parts) != 2 or parts[1] != {"type": "null"} or "enum" in parts[0] or "type" not in parts[0]:
+    if (
+        len(parts) != 2
+        or parts[1] != {"type": "null"}
+        or "enum" in parts[0]
+        or "type" not in parts[0]
+    ):
         return schema
     return parts[0] | {"type": [parts[0]["type"], "null"]}
 
 
 def _with_note(schema: Schema, note: str) -> Schema:
-    return {"allOf": [schema], "description": note} if "$ref" in schema else schema | {"description": note}
+    return (
+        {"allOf": [schema], "description": note}
+        if "$ref" in schema
+        else schema | {"description": note}
+    )
 
 
 def _with_parts(kinds: Iterable[type[Struct]]) -> Mapping[str, type[Struct]]:

@@ -31,13 +31,23 @@ class DeliveryStats:
         """
         now, last = self._history.position, self._last
         if last is None or last[0] is not track or last[1] is not told or last[2] is not now:
-            merged, heard = track.changes_since(told.seq) > 1, self._oldest(track.unchanged_range(told.seq))
+            merged, heard = (
+                track.changes_since(told.seq) > 1,
+                self._oldest(track.unchanged_range(told.seq)),
+            )
             last = self._last = (track, told, now, merged, heard)
         _, _, _, merged, heard = last
-        self.measures.wrote(length, times, merged=merged, seconds=self._clock() - heard if heard else None)
+        self.measures.wrote(
+            length, times, merged=merged, seconds=self._clock() - heard if heard else None
+        )
 
     def taken(
-        self, track: ViewSubscribers, length: int, told: Position, stretch: tuple[int, int], to: Position
+        self,
+        track: ViewSubscribers,
+        length: int,
+        told: Position,
+        stretch: tuple[int, int],
+        to: Position,
     ) -> None:
         """Count a change that a client's own task took: from position ``told`` to position ``to``.
 

@@ -99,12 +99,18 @@ class FilteredView:
         if entity is None or topic not in self.topics:
             return None
         seen = self.visibility.shown(topic, entity)
-        return seen if seen is not None and (self.filter is None or self.filter(topic, seen)) else None
+        return (
+            seen if seen is not None and (self.filter is None or self.filter(topic, seen)) else None
+        )
 
     def snapshot(self, history: History) -> State:
         """Return everything in the view now, with every topic of the view that the space has."""
         return {
-            topic: {id_: seen for id_, entity in entities.items() if (seen := self.shown(topic, entity)) is not None}
+            topic: {
+                id_: seen
+                for id_, entity in entities.items()
+                if (seen := self.shown(topic, entity)) is not None
+            }
             for topic, entities in history.state.items()
             if topic in self.topics
         }
@@ -131,8 +137,15 @@ class FilteredView:
         """Return whether this change alters anything in the view."""
         return any(before != after for _, _, before, after in self._edits((change,)))
 
-    def _edits(self, changes: Iterable[Change]) -> Iterable[tuple[str, str, Entity | None, Entity | None]]:
+    def _edits(
+        self, changes: Iterable[Change]
+    ) -> Iterable[tuple[str, str, Entity | None, Entity | None]]:
         for change in changes:
             for edit in change.edits:
                 if edit.topic in self.topics:
-                    yield edit.topic, edit.id, self.shown(edit.topic, edit.before), self.shown(edit.topic, edit.after)
+                    yield (
+                        edit.topic,
+                        edit.id,
+                        self.shown(edit.topic, edit.before),
+                        self.shown(edit.topic, edit.after),
+                    )

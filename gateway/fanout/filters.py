@@ -31,7 +31,10 @@ MOST_VALUES: Final = 1_000
 LONGEST_VALUE: Final = 64
 _VALUE_BYTES: Final = 100
 """Bytes of a value beside its characters: its object, and its place in the set."""
-WORDS: Final[Mapping[str, tuple[str, ...]]] = {"direction": get_args(Direction), "state": get_args(CallState)}
+WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "direction": get_args(Direction),
+    "state": get_args(CallState),
+}
 """Fields that take only these values."""
 
 
@@ -55,8 +58,19 @@ class EntityFilter:
     @property
     def size(self) -> int:
         """Return about how many bytes the filter takes in memory."""
-        kinds = (self.ext, self.queue, self.group, self.line, self.extgroup, self.direction, self.state, self.call)
-        return 500 + sum(_VALUE_BYTES + len(value) for kind in kinds if kind is not None for value in kind)
+        kinds = (
+            self.ext,
+            self.queue,
+            self.group,
+            self.line,
+            self.extgroup,
+            self.direction,
+            self.state,
+            self.call,
+        )
+        return 500 + sum(
+            _VALUE_BYTES + len(value) for kind in kinds if kind is not None for value in kind
+        )
 
     def __call__(self, topic: str, entity: Entity) -> bool:
         """Return whether the filter accepts this entity, given as it is shown to the subscriber."""
@@ -109,7 +123,9 @@ def filter_of(given: Mapping[str, Collection[object]]) -> EntityFilter | None:
         raise BadFilter(f"A filter has at most {MOST_VALUES} values.")
     for name, values in given.items():
         if name not in FIELDS:
-            raise BadFilter(f"A filter has no field {name[:LONGEST_VALUE]!r}; it has {', '.join(FIELDS)}.")
+            raise BadFilter(
+                f"A filter has no field {name[:LONGEST_VALUE]!r}; it has {', '.join(FIELDS)}."
+            )
         if not values:
             raise BadFilter(f"The filter's {name} is empty; leave it out to see everything.")
         known[name] = frozenset(_value(name, value) for value in values)
@@ -120,7 +136,9 @@ def _value(field: str, value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**63:
         value = str(value)
     if not isinstance(value, str) or not value or len(value) > LONGEST_VALUE:
-        raise BadFilter(f"The filter's {field} must be a list of texts of at most {LONGEST_VALUE} characters.")
+        raise BadFilter(
+            f"The filter's {field} must be a list of texts of at most {LONGEST_VALUE} characters."
+        )
     words = WORDS.get(field)
     if words is not None and value not in words:
         raise BadFilter(f"The filter's {field} takes {', '.join(words)}, but not {value!r}.")

@@ -124,7 +124,9 @@ def encode(frame: Frame, encoding: Encoding) -> Message:
 
 def size(message: Message) -> int:
     """Return the message's bytes on the wire."""
-    return len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+    return (
+        len(message) if isinstance(message, bytes) or message.isascii() else len(message.encode())
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,22 +152,35 @@ class FrameCache:
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
         self._history = history
         self._clock = clock
-        self._changes: OrderedDict[tuple[FilteredView, Encoding, int, int], Message | None] = OrderedDict()
+        self._changes: OrderedDict[tuple[FilteredView, Encoding, int, int], Message | None] = (
+            OrderedDict()
+        )
         self._changes_epoch: str | None = None
-        self._snapshots: OrderedDict[tuple[FilteredView, Encoding], tuple[float, Parts]] = OrderedDict()
+        self._snapshots: OrderedDict[tuple[FilteredView, Encoding], tuple[float, Parts]] = (
+            OrderedDict()
+        )
         self._snapshots_size = 0
 
-    def heartbeat(self, encoding: Encoding, stale_since: str | None, at: Position | None = None) -> Message:
+    def heartbeat(
+        self, encoding: Encoding, stale_since: str | None, at: Position | None = None
+    ) -> Message:
         """Encode a heartbeat at the position now, or at ``at``.
 
         ``at``: the position of a client that is ahead of us. ``stale_since``: None while the
         monitor is heard.
         """
         now = self._position() if at is None else at
-        return encode(HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding)
+        return encode(
+            HeartbeatFrame(now.epoch, now.seq, from_unix(self._clock()), stale_since), encoding
+        )
 
     def change(
-        self, view: FilteredView, encoding: Encoding, from_seq: int, same_until: int, to: Position | None = None
+        self,
+        view: FilteredView,
+        encoding: Encoding,
+        from_seq: int,
+        same_until: int,
+        to: Position | None = None,
     ) -> Message | None:
         """Return the change from ``from_seq`` to ``to``, or None if a snapshot must be sent.
 
@@ -182,7 +197,9 @@ class FrameCache:
         if key not in self._changes:
             changes = self._history.since(same_until, to.seq)
             delta = None if changes is None or self._dearer(view, changes) else view.delta(changes)
-            self._changes[key] = None if delta is None else self._encode_change(delta, encoding, from_seq, to)
+            self._changes[key] = (
+                None if delta is None else self._encode_change(delta, encoding, from_seq, to)
+            )
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
         return self._changes[key]
@@ -210,7 +227,9 @@ class FrameCache:
     def forget(self) -> None:
         """Drop the snapshots that are too old to be reused."""
         oldest = self._clock() - _SNAPSHOT_AGE
-        for key in [key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()]:
+        for key in [
+            key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()
+        ]:
             self._drop(key)
 
     def _drop(self, key: tuple[FilteredView, Encoding]) -> None:
@@ -232,9 +251,13 @@ class FrameCache:
         edits = sum(len(change.edits) for change in changes)
         if edits <= _EDITS_AT_ONCE:
             return False
-        return edits > sum(len(entities) for topic, entities in self._history.state.items() if topic in view.topics)
+        return edits > sum(
+            len(entities) for topic, entities in self._history.state.items() if topic in view.topics
+        )
 
-    def _encode_change(self, delta: Delta, encoding: Encoding, from_seq: int, to: Position) -> Message | None:
+    def _encode_change(
+        self, delta: Delta, encoding: Encoding, from_seq: int, to: Position
+    ) -> Message | None:
         server_time = from_unix(self._clock())
         frame = ChangeFrame(to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove)
         message = encode(frame, encoding)
@@ -247,7 +270,9 @@ class FrameCache:
         return Parts(
             now,
             tuple(
-                encode(Snapshot(now.epoch, now.seq, server_time, part, at + 1 < len(parts)), encoding)
+                encode(
+                    Snapshot(now.epoch, now.seq, server_time, part, at + 1 < len(parts)), encoding
+                )
                 for at, part in enumerate(parts)
             ),
         )
@@ -278,4 +303,8 @@ def _parts(state: State, encoding: Encoding) -> Iterator[dict[str, dict[str, Raw
 
 
 def _rows(state: State) -> Iterable[tuple[str, str, Entity]]:
-    return ((topic, id_, entity) for topic, entities in state.items() for id_, entity in entities.items())
+    return (
+        (topic, id_, entity)
+        for topic, entities in state.items()
+        for id_, entity in entities.items()
+    )

@@ -113,7 +113,12 @@ class Hub:
         return subscriber
 
     def change_view(
-        self, subscriber: Subscriber, view: FilteredView, since: Position | None = None, *, merge: bool = True
+        self,
+        subscriber: Subscriber,
+        view: FilteredView,
+        since: Position | None = None,
+        *,
+        merge: bool = True,
     ) -> None:
         """Switch the subscriber to ``view``.
 
@@ -179,11 +184,17 @@ class Hub:
         for subscriber in subscribers:
             line = subscriber.line
             # Subscriber.in_step, inlined: one more call for each delivery costs too much
-            if line is not None and subscriber.merge and not (subscriber.snapshot_due or subscriber.resuming):
+            if (
+                line is not None
+                and subscriber.merge
+                and not (subscriber.snapshot_due or subscriber.resuming)
+            ):
                 if subscriber.position is not told or subscriber.encoding is not encoding:
                     if subscriber.position is now:  # told in this round already
                         continue
-                    if not line.ready:  # full ones are all at different positions: no frame for each
+                    if (
+                        not line.ready
+                    ):  # full ones are all at different positions: no frame for each
                         subscriber.wake()
                         continue
                     if sent and told is not None and frame is not None:
@@ -200,12 +211,16 @@ class Hub:
         if sent and told is not None and frame is not None:
             self._tally.written(track, told, len(frame), sent)
 
-    def _ready_change(self, track: ViewSubscribers, told: Position | None, encoding: Encoding) -> bytes | None:
+    def _ready_change(
+        self, track: ViewSubscribers, told: Position | None, encoding: Encoding
+    ) -> bytes | None:
         now = self._history.position
         if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
             return None
         stretch = track.unchanged_range(told.seq)
-        message = None if stretch is None else self._frames.change(track.view, encoding, *stretch, now)
+        message = (
+            None if stretch is None else self._frames.change(track.view, encoding, *stretch, now)
+        )
         return None if message is None else ready_made(message)
 
     def take(self, subscriber: Subscriber) -> tuple[Message, ...]:
@@ -223,7 +238,9 @@ class Hub:
         if subscriber.snapshot_due or told is None or told.epoch != now.epoch:
             same_epoch = told is not None and told.epoch == now.epoch
             why = "subscribed" if told is None or same_epoch else "epoch"
-            return self._snapshot(subscriber, now, told.seq if told is not None and same_epoch else 0, why)
+            return self._snapshot(
+                subscriber, now, told.seq if told is not None and same_epoch else 0, why
+            )
         if told.seq > now.seq:
             return ()
         track = self._tracks[subscriber.view]
@@ -232,7 +249,9 @@ class Hub:
             to = now if subscriber.merge else Position(now.epoch, stretch[1] + 1)
             message = self._frames.change(subscriber.view, subscriber.encoding, *stretch, to)
             if message is None:
-                return self._snapshot(subscriber, now, told.seq + 1, self._tally.why_none(stretch[1]))
+                return self._snapshot(
+                    subscriber, now, told.seq + 1, self._tally.why_none(stretch[1])
+                )
             self._tally.taken(track, size(message), told, stretch, to)
             subscriber.position = to
             return (message,)
@@ -268,16 +287,23 @@ class Hub:
             return self._snapshot(subscriber, now, 0, "log")
         subscriber.snapshot_due = False
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
-        if not subscriber.merge and self._tracks[subscriber.view].unchanged_range(told.seq) is not None:
+        if (
+            not subscriber.merge
+            and self._tracks[subscriber.view].unchanged_range(told.seq) is not None
+        ):
             return self.take(subscriber)
         message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
         if message is None:
             return self._snapshot(subscriber, now, told.seq, "size")
-        self.measures.took(size(message), merged=False, seconds=None)  # it changed while the client was away
+        self.measures.took(
+            size(message), merged=False, seconds=None
+        )  # it changed while the client was away
         subscriber.position = now
         return (message,)
 
-    def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> tuple[Message, ...]:
+    def _snapshot(
+        self, subscriber: Subscriber, now: Position, at_least: int, why: str
+    ) -> tuple[Message, ...]:
         if at_least > now.seq:  # the client knows more than this gateway, or says so
             if subscriber.patience:
                 told = subscriber.position
@@ -322,9 +348,18 @@ class Hub:
         Returns whether it was written.
         """
         told, now = subscriber.position, self._history.position
-        if subscriber.line is None or not subscriber.in_step or told is None or now is None or told.epoch != now.epoch:
+        if (
+            subscriber.line is None
+            or not subscriber.in_step
+            or told is None
+            or now is None
+            or told.epoch != now.epoch
+        ):
             return False
-        if told.seq > now.seq or self._tracks[subscriber.view].unchanged_range(told.seq) is not None:
+        if (
+            told.seq > now.seq
+            or self._tracks[subscriber.view].unchanged_range(told.seq) is not None
+        ):
             return False
         frame = frames.get(subscriber.encoding)
         if frame is None:

@@ -45,7 +45,17 @@ class Subscriber:
     """
 
     __slots__ = (
-        *("at", "encoding", "heard", "heartbeat_due", "line", "merge", "patience", "position", "resuming"),
+        *(
+            "at",
+            "encoding",
+            "heard",
+            "heartbeat_due",
+            "line",
+            "merge",
+            "patience",
+            "position",
+            "resuming",
+        ),
         *("slot", "snapshot_due", "view", "wake"),
     )
 
@@ -140,7 +150,11 @@ class ViewSubscribers:
         if now is None or now == self._at:
             return False
         at = self._at
-        changes = self._history.since(at.seq) if at and at.epoch == now.epoch and at.seq < now.seq else None
+        changes = (
+            self._history.since(at.seq)
+            if at and at.epoch == now.epoch and at.seq < now.seq
+            else None
+        )
         if changes is None:
             self._restart()
             self.dirty = True
@@ -184,7 +198,9 @@ class ViewSubscribers:
         """
         at = seq
         while (changes := self._history.since(at, at + _LOOKED_AT)) is not None:
-            first = next((change.position.seq for change in changes if self.view.affected_by(change)), None)
+            first = next(
+                (change.position.seq for change in changes if self.view.affected_by(change)), None
+            )
             if first is not None:
                 return seq, first - 1
             if not changes:

@@ -122,7 +122,11 @@ class WatchedQueries:
         return self._watchers
 
     def watch(
-        self, question: Question, encoding: Encoding, wake: Callable[[], None], since: Position | None = None
+        self,
+        question: Question,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        since: Position | None = None,
     ) -> Watcher:
         """Add a watcher, to which the current answer is due. The caller must :meth:`leave`.
 
@@ -133,7 +137,9 @@ class WatchedQueries:
         if watched is None:
             watched = self._watched[question] = WatchedQuery(question)
         self._bring_up(watched)
-        watcher = Watcher(watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since)
+        watcher = Watcher(
+            watched, encoding, wake, heartbeat_due=self._stale_since() is not None, since=since
+        )
         watcher.heard = None if self._heard is None else self._heard()
         watched.watchers.add(watcher)
         self._watchers += 1
@@ -226,7 +232,11 @@ class WatchedQueries:
         if stale_since is None or not watcher.heartbeat_due:
             return ()
         watcher.heartbeat_due = False
-        return (encode(HeartbeatFrame(since.epoch, since.seq, self._now(), stale_since), watcher.encoding),)
+        return (
+            encode(
+                HeartbeatFrame(since.epoch, since.seq, self._now(), stale_since), watcher.encoding
+            ),
+        )
 
     def _lose_patience(self, watcher: Watcher) -> None:
         heard = None if self._heard is None else self._heard()
@@ -287,7 +297,9 @@ class WatchedQueries:
     def _encoded(self, watched: WatchedQuery, encoding: Encoding) -> Message:
         at, answer = watched.position, watched.answer
         if answer is None or at is None:
-            return encode(ErrorFrame(*(watched.refusal or ("internal", "There is no answer."))), encoding)
+            return encode(
+                ErrorFrame(*(watched.refusal or ("internal", "There is no answer."))), encoding
+            )
         body = answer.body if encoding == "json" else to_msgpack(from_json(answer.body.decode()))
         return encode(ResultFrame(at.epoch, at.seq, self._now(), Raw(body)), encoding)
 

@@ -9,7 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, get_args
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from gateway.errors import OutcomeUnknown, all_shown
@@ -60,9 +65,13 @@ class GatewayCollector(Collector):
 
     def _ready(self) -> Iterator[Metric]:
         state = readiness(self._pbxs, keys_loaded=self._keys.loaded, draining=self._live.draining)
-        yield GaugeMetricFamily("callmon_gateway_ready", "1 if /readyz answers 200, else 0.", float(state.ready))
         yield GaugeMetricFamily(
-            "callmon_gateway_keys_loaded", "1 if all API keys are loaded, else 0.", float(state.keys)
+            "callmon_gateway_ready", "1 if /readyz answers 200, else 0.", float(state.ready)
+        )
+        yield GaugeMetricFamily(
+            "callmon_gateway_keys_loaded",
+            "1 if all API keys are loaded, else 0.",
+            float(state.keys),
         )
         connected = GaugeMetricFamily(
             "callmon_gateway_pbx_connected",
@@ -76,13 +85,15 @@ class GatewayCollector(Collector):
     def _answers(self) -> Iterator[Metric]:
         results = CounterMetricFamily(
             "callmon_gateway_requests",
-            "Requests by command and result: ok, repeated (answered at once from what was answered before), or the "
+            "Requests by command and result: ok, repeated (answered at once from what was "
+            "answered before), or the "
             "error's code.",
             labels=["command", "result"],
         )
         durations = HistogramMetricFamily(
             "callmon_gateway_request_duration_seconds",
-            "Seconds until the answer was ready; without repeated answers and without requests that asked to wait.",
+            "Seconds until the answer was ready; without repeated answers and without requests "
+            "that asked to wait.",
             labels=["command"],
         )
         for (command, result), count in self._requests.results.items():
@@ -91,8 +102,14 @@ class GatewayCollector(Collector):
             results.add_metric([command, "repeated"], count)
         for command, histogram in self._requests.durations.items():
             durations.add_metric([command], histogram.buckets(), histogram.total)
-        unknown = sum(count for (_, result), count in self._requests.results.items() if result == _UNKNOWN.code)
-        yield CounterMetricFamily("callmon_gateway_outcomes_unknown", "Commands whose outcome is not known.", unknown)
+        unknown = sum(
+            count
+            for (_, result), count in self._requests.results.items()
+            if result == _UNKNOWN.code
+        )
+        yield CounterMetricFamily(
+            "callmon_gateway_outcomes_unknown", "Commands whose outcome is not known.", unknown
+        )
         refusals = CounterMetricFamily(
             "callmon_gateway_budget_refusals",
             "Requests refused because their key's budget was used up.",
@@ -101,7 +118,9 @@ class GatewayCollector(Collector):
         for kind in _KINDS:
             refusals.add_metric([kind], self._rate_limiter.refused[kind])
         waiting = GaugeMetricFamily(
-            "callmon_gateway_commands_waiting", "Commands that wait for their outcome.", labels=["pbx"]
+            "callmon_gateway_commands_waiting",
+            "Commands that wait for their outcome.",
+            labels=["pbx"],
         )
         for name, view in self._pbxs.items():
             waiting.add_metric([name], view.commander.waiting)

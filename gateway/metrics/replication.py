@@ -21,7 +21,9 @@ def collect(pbxs: Mapping[str, PbxContext], now: float) -> Iterator[Metric]:
     spaces = list(_spaces(pbxs))
     yield from _state(spaces, now)
     yield from _history(spaces)
-    held = GaugeMetricFamily("callmon_gateway_entities", "Entities held, by topic.", labels=["pbx", "topic"])
+    held = GaugeMetricFamily(
+        "callmon_gateway_entities", "Entities held, by topic.", labels=["pbx", "topic"]
+    )
     for pbx, _, replica, _ in spaces:
         for topic, entities in replica.state.items():
             held.add_metric([pbx, topic], len(entities))
@@ -30,13 +32,19 @@ def collect(pbxs: Mapping[str, PbxContext], now: float) -> Iterator[Metric]:
 
 def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) -> Iterator[Metric]:
     connected = GaugeMetricFamily(
-        "callmon_gateway_feed_connected", "1 if the space is followed on Redis, else 0.", labels=_LABELS
+        "callmon_gateway_feed_connected",
+        "1 if the space is followed on Redis, else 0.",
+        labels=_LABELS,
     )
     age = GaugeMetricFamily(
-        "callmon_gateway_heard_age_seconds", "Time since which nothing has been heard from the monitor.", labels=_LABELS
+        "callmon_gateway_heard_age_seconds",
+        "Time since which nothing has been heard from the monitor.",
+        labels=_LABELS,
     )
     stale = GaugeMetricFamily(
-        "callmon_gateway_stale", "1 if answers are marked stale because the monitor is silent, else 0.", labels=_LABELS
+        "callmon_gateway_stale",
+        "1 if answers are marked stale because the monitor is silent, else 0.",
+        labels=_LABELS,
     )
     behind = GaugeMetricFamily(
         "callmon_gateway_behind_positions",
@@ -46,20 +54,27 @@ def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) ->
     for pbx, space, replica, feed in spaces:
         connected.add_metric([pbx, space], float(feed.connected))
         age.add_metric([pbx, space], max(0.0, now - feed.heard_at) if feed.heard_at else 0.0)
-        stale.add_metric([pbx, space], float(replica.position is None or replica.stale_since is not None))
+        stale.add_metric(
+            [pbx, space], float(replica.position is None or replica.stale_since is not None)
+        )
         behind.add_metric([pbx, space], feed.measures.behind)
     yield from (connected, age, stale, behind)
 
 
 def _history(spaces: list[tuple[str, str, Replica, StateFollower]]) -> Iterator[Metric]:
     changes = CounterMetricFamily("callmon_gateway_changes", "Changes applied.", labels=_LABELS)
-    loads = CounterMetricFamily("callmon_gateway_states_loaded", "Whole states read from Redis.", labels=_LABELS)
+    loads = CounterMetricFamily(
+        "callmon_gateway_states_loaded", "Whole states read from Redis.", labels=_LABELS
+    )
     losses = CounterMetricFamily(
-        "callmon_gateway_feed_losses", "Times that the subscription on Redis was lost.", labels=_LABELS
+        "callmon_gateway_feed_losses",
+        "Times that the subscription on Redis was lost.",
+        labels=_LABELS,
     )
     gaps = CounterMetricFamily(
         "callmon_gateway_catch_ups",
-        "Reads of log or state: gap (a change was missing), announced (only a position was sent), compared (Redis "
+        "Reads of log or state: gap (a change was missing), announced (only a position was sent), "
+        "compared (Redis "
         "was ahead), subscribed (a subscription began).",
         labels=[*_LABELS, "reason"],
     )

@@ -9,7 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from gateway.stream.sse import EventStream
 from gateway.visibility import NO_LIMITS
@@ -28,13 +33,19 @@ _WHYS = ("subscribed", "epoch", "log", "size")
 
 def collect(pbxs: Mapping[str, PbxContext], live: StreamServer) -> Iterator[Metric]:
     """Yield the metrics of all PBXs, by name."""
-    hubs = [hub for name, view in pbxs.items() for hub in ((name, "live", view.hub), (name, "book", view.book_hub))]
+    hubs = [
+        hub
+        for name, view in pbxs.items()
+        for hub in ((name, "live", view.hub), (name, "book", view.book_hub))
+    ]
     yield from _connections(live)
     yield from _subscribers(hubs)
     yield from _frames(hubs)
     yield from _deliveries(hubs)
     watching = GaugeMetricFamily(
-        "callmon_gateway_query_watchers", "Clients and waiting requests that watch a query.", labels=["pbx"]
+        "callmon_gateway_query_watchers",
+        "Clients and waiting requests that watch a query.",
+        labels=["pbx"],
     )
     for name, view in pbxs.items():
         watching.add_metric([name], len(view.watches))
@@ -42,13 +53,21 @@ def collect(pbxs: Mapping[str, PbxContext], live: StreamServer) -> Iterator[Metr
 
 
 def _connections(live: StreamServer) -> Iterator[Metric]:
-    now = GaugeMetricFamily("callmon_gateway_connections", "Clients on the stream.", labels=["transport"])
-    counted = Counter("sse" if isinstance(one, EventStream) else "websocket" for one in live.sessions)
-    accepted = CounterMetricFamily("callmon_gateway_connections_accepted", "Clients admitted.", labels=["transport"])
+    now = GaugeMetricFamily(
+        "callmon_gateway_connections", "Clients on the stream.", labels=["transport"]
+    )
+    counted = Counter(
+        "sse" if isinstance(one, EventStream) else "websocket" for one in live.sessions
+    )
+    accepted = CounterMetricFamily(
+        "callmon_gateway_connections_accepted", "Clients admitted.", labels=["transport"]
+    )
     for transport in _TRANSPORTS:
         now.add_metric([transport], counted[transport])
         accepted.add_metric([transport], live.measures.accepted[transport])
-    refused = CounterMetricFamily("callmon_gateway_connections_refused", "Clients refused.", labels=["reason"])
+    refused = CounterMetricFamily(
+        "callmon_gateway_connections_refused", "Clients refused.", labels=["reason"]
+    )
     for reason, count in live.measures.refused.items():
         refused.add_metric([reason], count)
     ended = CounterMetricFamily(
@@ -61,7 +80,9 @@ def _connections(live: StreamServer) -> Iterator[Metric]:
     stuck = sum(one.blocked >= STUCK for one in live.sessions)
     yield from (now, accepted, refused, ended)
     yield GaugeMetricFamily(
-        "callmon_gateway_stuck_subscribers", f"Clients that have taken nothing for {STUCK:g} seconds.", stuck
+        "callmon_gateway_stuck_subscribers",
+        f"Clients that have taken nothing for {STUCK:g} seconds.",
+        stuck,
     )
 
 
@@ -103,7 +124,13 @@ def _looked_at(hub: Hub) -> tuple[Counter[str], Counter[str], Counter[str], int]
     epoch = hub.position.epoch if hub.position is not None else None
     for track in hub.tracks:
         view = track.view
-        kinds["limited" if view.visibility.limits != NO_LIMITS else "filtered" if view.filter else "whole"] += 1
+        kinds[
+            "limited"
+            if view.visibility.limits != NO_LIMITS
+            else "filtered"
+            if view.filter
+            else "whole"
+        ] += 1
         for topic in view.topics:
             topics[topic] += len(track.subscribers)
         for one in track.subscribers:
@@ -114,8 +141,12 @@ def _looked_at(hub: Hub) -> tuple[Counter[str], Counter[str], Counter[str], int]
 
 
 def _frames(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
-    frames = CounterMetricFamily("callmon_gateway_frames", "Frames sent.", labels=[*_LABELS, "type"])
-    size = CounterMetricFamily("callmon_gateway_frame_bytes", "Bytes of frames sent.", labels=[*_LABELS, "type"])
+    frames = CounterMetricFamily(
+        "callmon_gateway_frames", "Frames sent.", labels=[*_LABELS, "type"]
+    )
+    size = CounterMetricFamily(
+        "callmon_gateway_frame_bytes", "Bytes of frames sent.", labels=[*_LABELS, "type"]
+    )
     merged = CounterMetricFamily(
         "callmon_gateway_merged_frames", "Frames sent that merged several changes.", labels=_LABELS
     )
@@ -144,12 +175,18 @@ def _frames(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
 def _deliveries(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
     deliveries = HistogramMetricFamily(
         "callmon_gateway_delivery_seconds",
-        "From when the monitor heard of the oldest change in a frame until the frame was handed to the transport, by "
-        "both hosts' clocks. way=written: by the hub, to clients that had taken all before. way=awaited: by the "
-        "client's own turn (server-sent events, keys that expire, clients that had not), its slowness included.",
+        "From when the monitor heard of the oldest change in a frame until the frame was handed "
+        "to the transport, by "
+        "both hosts' clocks. way=written: by the hub, to clients that had taken all before. "
+        "way=awaited: by the "
+        "client's own turn (server-sent events, keys that expire, clients that had not), its "
+        "slowness included.",
         labels=[*_LABELS, "way"],
     )
     for pbx, space, hub in hubs:
-        for way, histogram in (("written", hub.measures.written), ("awaited", hub.measures.awaited)):
+        for way, histogram in (
+            ("written", hub.measures.written),
+            ("awaited", hub.measures.awaited),
+        ):
             deliveries.add_metric([pbx, space, way], histogram.buckets(), histogram.total)
     yield deliveries

@@ -76,7 +76,9 @@ class Command:
         """
         arguments = check(self.parameters, given, self.name)
         if self.one_of and not any(arguments.optional(name) is not None for name in self.one_of):
-            raise MissingParameter(f"{self.name}: at least one of {', '.join(self.one_of)} is needed.")
+            raise MissingParameter(
+                f"{self.name}: at least one of {', '.join(self.one_of)} is needed."
+            )
         return arguments
 
 
@@ -87,13 +89,19 @@ def command_named(name: str) -> Command:
     address of the stream.
     """
     if name == STREAM_ADDRESS:
-        raise UpgradeNeeded("This address is for WebSocket.", {"Upgrade": "websocket", "Connection": "upgrade"})
+        raise UpgradeNeeded(
+            "This address is for WebSocket.", {"Upgrade": "websocket", "Connection": "upgrade"}
+        )
     command = COMMANDS.get(name)
     if command is None and name in _TAKEN_BY:
-        raise UnknownCommand(f"{name} is not a command but an address of the stream, for {_TAKEN_BY[name]} requests.")
+        raise UnknownCommand(
+            f"{name} is not a command but an address of the stream, for {_TAKEN_BY[name]} requests."
+        )
     if command is None:
         near = nearest(name, COMMANDS)
-        raise UnknownCommand(f"There is no command {quoted(name)}." + (f" Did you mean {near}?" if near else ""))
+        raise UnknownCommand(
+            f"There is no command {quoted(name)}." + (f" Did you mean {near}?" if near else "")
+        )
     return command
 
 
@@ -108,14 +116,18 @@ def _query(name: str, query: Query, summary: str, *parameters: Parameter) -> Com
 
 
 def _book(name: str, query: Query, summary: str, *parameters: Parameter) -> Command:
-    return Command(name, "contacts", summary, parameters, query, space="book", methods=("GET", "HEAD", "POST"))
+    return Command(
+        name, "contacts", summary, parameters, query, space="book", methods=("GET", "HEAD", "POST")
+    )
 
 
 def _control(name: str, summary: str, *parameters: Parameter) -> Command:
     return Command(name, "control", summary, parameters)
 
 
-def _admin(name: str, summary: str, *parameters: Parameter, one_of: tuple[str, ...] = ()) -> Command:
+def _admin(
+    name: str, summary: str, *parameters: Parameter, one_of: tuple[str, ...] = ()
+) -> Command:
     return Command(name, "admin", summary, parameters, one_of=one_of)
 
 
@@ -158,7 +170,8 @@ _EXTENSION_FIELDS = (
     _choice("replaces", "supports the Replaces header", "0", "1"),
     _choice(
         "vmemail",
-        "0 no notification, 1 text e-mail, 2 voicemail as attachment, 3 attachment and delete from the mailbox",
+        "0 no notification, 1 text e-mail, 2 voicemail as attachment, 3 attachment and delete "
+        "from the mailbox",
         "0",
         "1",
         "2",
@@ -195,10 +208,16 @@ _ALL = (
     _query("pbx.calls.get", calls.calls_get, "the number of calls now passing through the PBX"),
     _query("pbx.ac.get", calls.ac_get, "all active connections, call by call"),
     _query(
-        "pbx.callsinfo.get", calls.callsinfo_get, "all calls: state, times, owner, who is talking and who is ringing"
+        "pbx.callsinfo.get",
+        calls.callsinfo_get,
+        "all calls: state, times, owner, who is talking and who is ringing",
     ),
     _query("pbx.ended.get", calls.ended_get, "the calls that ended recently, with their outcome"),
-    _query("pbx.stats.get", statistics.pbx_stats, "the PBX's figures of the day: calls by direction, the peak"),
+    _query(
+        "pbx.stats.get",
+        statistics.pbx_stats,
+        "the PBX's figures of the day: calls by direction, the peak",
+    ),
     _query("all.ext.get", directory.all_extensions, "all user extensions"),
     _query("all.registered.get", directory.all_registered, "all registered user extensions"),
     _query("all.group.get", directory.all_groups, "all ring groups"),
@@ -206,17 +225,30 @@ _ALL = (
     _query("all.ivr.get", directory.all_ivrs, "all IVRs (digital receptionists)"),
     _query("all.line.get", directory.all_lines, "all external lines (trunks)"),
     _query("all.extgroup.get", directory.all_extgroups, "all extension groups (departments)"),
-    _query("ext.info.get", directory.extension_info, "an extension's information fields", _EXTENSION),
-    _query("ext.state.get", directory.extension_state, "an extension's registration, status and logins", _EXTENSION),
-    _query("ext.stats.get", statistics.extension_stats, "an extension's figures of the day", _EXTENSION),
+    _query(
+        "ext.info.get", directory.extension_info, "an extension's information fields", _EXTENSION
+    ),
+    _query(
+        "ext.state.get",
+        directory.extension_state,
+        "an extension's registration, status and logins",
+        _EXTENSION,
+    ),
+    _query(
+        "ext.stats.get", statistics.extension_stats, "an extension's figures of the day", _EXTENSION
+    ),
     _control(
         "ext.fwd.set",
         "set an extension's forwarding status",
         _EXTENSION,
-        Parameter("status", "text", "the forwarding status's English name", required=True, longest=64),
+        Parameter(
+            "status", "text", "the forwarding status's English name", required=True, longest=64
+        ),
         _text("message", "a message shown with the status"),
     ),
-    _control("ext.queueglobal.set", "log an extension in to or out of all queues", _EXTENSION, _LOG),
+    _control(
+        "ext.queueglobal.set", "log an extension in to or out of all queues", _EXTENSION, _LOG
+    ),
     _control(
         "ext.queue.set",
         "log an extension in to or out of one queue",
@@ -239,14 +271,44 @@ _ALL = (
     _query("queue.members.get", directory.queue_members, "all agents of the queue", _QUEUE),
     _query("queue.managers.get", directory.queue_managers, "all managers of the queue", _QUEUE),
     _query("queue.free.get", directory.queue_free, "all free agents of the queue", _QUEUE),
-    _query("queue.talk.get", directory.queue_talk, "all agents of the queue that are in a conversation", _QUEUE),
-    _query("queue.isfree.get", directory.queue_isfree, "tell whether a free agent can take a call", _QUEUE),
-    _query("queue.stats.get", statistics.queue_stats, "the queue's figures of the day: waits, service level", _QUEUE),
-    _admin("queue.agents.set", "set the queue's agents", _QUEUE, _dns("agents", "the agents' extensions")),
-    _admin("queue.managers.set", "set the queue's managers", _QUEUE, _dns("managers", "the managers' extensions")),
+    _query(
+        "queue.talk.get",
+        directory.queue_talk,
+        "all agents of the queue that are in a conversation",
+        _QUEUE,
+    ),
+    _query(
+        "queue.isfree.get",
+        directory.queue_isfree,
+        "tell whether a free agent can take a call",
+        _QUEUE,
+    ),
+    _query(
+        "queue.stats.get",
+        statistics.queue_stats,
+        "the queue's figures of the day: waits, service level",
+        _QUEUE,
+    ),
+    _admin(
+        "queue.agents.set",
+        "set the queue's agents",
+        _QUEUE,
+        _dns("agents", "the agents' extensions"),
+    ),
+    _admin(
+        "queue.managers.set",
+        "set the queue's managers",
+        _QUEUE,
+        _dns("managers", "the managers' extensions"),
+    ),
     _query("group.members.get", directory.group_members, "all members of the ring group", _GROUP),
     _query("group.free.get", directory.group_free, "all free members of the ring group", _GROUP),
-    _admin("group.members.set", "set the ring group's members", _GROUP, _dns("members", "the members' extensions")),
+    _admin(
+        "group.members.set",
+        "set the ring group's members",
+        _GROUP,
+        _dns("members", "the members' extensions"),
+    ),
     _query(
         "extgroup.members.get",
         directory.extgroup_members,
@@ -282,7 +344,9 @@ _ALL = (
         "read from the PBX's database database_single",
         (
             Parameter("query", "sql", "the SQL", required=True, longest=60_000),
-            Parameter("count", "whole", "the maximum number of rows in the reply; not given or 0: 100"),
+            Parameter(
+                "count", "whole", "the maximum number of rows in the reply; not given or 0: 100"
+            ),
         ),
         methods=("POST",),
     ),
@@ -304,12 +368,18 @@ def register(command: Command) -> None:
     Raises ValueError, with a sentence, if the command does not fit.
     """
     if not _NAME.fullmatch(command.name):
-        raise ValueError(f"{quoted(command.name)} is no name for a command: use words joined by dots, as site.my.get.")
+        raise ValueError(
+            f"{quoted(command.name)} is no name for a command: use words joined by dots, as "
+            f"site.my.get."
+        )
     if command.name in RESERVED:
         raise ValueError(f"There is a command {command.name} already.")
     if (command.query is None) == (command.composition is None):
         raise ValueError(f"{command.name} needs either a query or a composition.")
     if command.scope not in get_args(Scope):
-        raise ValueError(f"{command.name} has the scope {command.scope!r}; scopes are {', '.join(get_args(Scope))}.")
+        raise ValueError(
+            f"{command.name} has the scope {command.scope!r}; scopes are "
+            f"{', '.join(get_args(Scope))}."
+        )
     COMMANDS[command.name] = command
     RESERVED.add(command.name)

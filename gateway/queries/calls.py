@@ -5,7 +5,15 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from gateway.queries.context import QueryContext
-from monitor.shared.entities.topics import SYSTEM_ID, Call, CallState, Direction, EndedCall, Leg, System
+from monitor.shared.entities.topics import (
+    SYSTEM_ID,
+    Call,
+    CallState,
+    Direction,
+    EndedCall,
+    Leg,
+    System,
+)
 
 PRODUCT = "callmon"
 
@@ -81,7 +89,10 @@ def calls_get(asked: QueryContext) -> Result:
 
 def ac_get(asked: QueryContext) -> ActiveConnections:
     """Return the active connections, call by call (``pbx.ac.get``)."""
-    calls = tuple(ConnectionsOfCall(call.call_id, call.direction, call.did, call.legs) for call in _calls(asked))
+    calls = tuple(
+        ConnectionsOfCall(call.call_id, call.direction, call.did, call.legs)
+        for call in _calls(asked)
+    )
     return ActiveConnections(len(calls), calls)
 
 
@@ -105,7 +116,9 @@ def callsinfo_get(asked: QueryContext) -> CallsInfo:
 
 def ended_get(asked: QueryContext) -> EndedCalls:
     """Return the calls that ended lately, in the order of their end (``pbx.ended.get``)."""
-    ended = tuple(sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id)))
+    ended = tuple(
+        sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id))
+    )
     return EndedCalls(len(ended), ended)
 
 
@@ -117,7 +130,9 @@ def what_this_is(
     if system is None:
         return WhatThisIs(PRODUCT, version, None, pbx, "", "", scopes, commands)
     limit = system.licence_limit
-    return WhatThisIs(PRODUCT, version, limit, pbx, system.version, system.time_zone, scopes, commands)
+    return WhatThisIs(
+        PRODUCT, version, limit, pbx, system.version, system.time_zone, scopes, commands
+    )
 
 
 def _calls(asked: QueryContext) -> list[Call]:

@@ -22,7 +22,9 @@ def contact_find(asked: QueryContext) -> Ids:
     :class:`monitor.shared.phone_index.PhoneIndex`.
     """
     min_len = asked.arguments.optional("min_len")
-    found = asked.phonebook.find(asked.arguments.text("num"), None if min_len is None else int(min_len))
+    found = asked.phonebook.find(
+        asked.arguments.text("num"), None if min_len is None else int(min_len)
+    )
     return Ids(tuple(id_ for id_ in found if asked.one("contacts", Contact, str(id_)) is not None))
 
 

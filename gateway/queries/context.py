@@ -24,7 +24,11 @@ class QueryContext:
     def all(self, topic: str, kind: type[EntityT]) -> list[EntityT]:
         """Return the topic's entities that may be seen, as they may be shown."""
         show = self.visibility.shown
-        return [seen for entity in self._table(topic, kind).values() if (seen := show(topic, entity)) is not None]
+        return [
+            seen
+            for entity in self._table(topic, kind).values()
+            if (seen := show(topic, entity)) is not None
+        ]
 
     def one(self, topic: str, kind: type[EntityT], id_: str) -> EntityT | None:
         """Return one entity as it may be shown; None if there is none or it may not be seen."""

@@ -17,7 +17,15 @@ from gateway.errors import UnknownExtension, UnknownExtgroup, UnknownGroup, Unkn
 from gateway.parameters import quoted
 from gateway.queries.calls import Result
 from gateway.queries.context import QueryContext, in_order
-from monitor.shared.entities.topics import Extension, ExtensionGroup, Ivr, Line, Queue, QueueLogin, RingGroup
+from monitor.shared.entities.topics import (
+    Extension,
+    ExtensionGroup,
+    Ivr,
+    Line,
+    Queue,
+    QueueLogin,
+    RingGroup,
+)
 
 
 class Numbers(Struct, frozen=True):
@@ -83,7 +91,9 @@ def all_extensions(asked: QueryContext) -> Numbers:
 
 def all_registered(asked: QueryContext) -> Numbers:
     """Return all user extensions with a registered phone (``all.registered.get``)."""
-    return _numbers(extension.num for extension in asked.all("extensions", Extension) if extension.registered)
+    return _numbers(
+        extension.num for extension in asked.all("extensions", Extension) if extension.registered
+    )
 
 
 def all_groups(asked: QueryContext) -> Numbers:
@@ -108,7 +118,9 @@ def all_lines(asked: QueryContext) -> Numbers:
 
 def all_extgroups(asked: QueryContext) -> ExtensionGroups:
     """Return the names of all extension groups (``all.extgroup.get``)."""
-    return ExtensionGroups(tuple(sorted(group.name for group in asked.all("extgroups", ExtensionGroup))))
+    return ExtensionGroups(
+        tuple(sorted(group.name for group in asked.all("extgroups", ExtensionGroup)))
+    )
 
 
 def extension_info(asked: QueryContext) -> ExtensionInfo:
@@ -147,7 +159,9 @@ def extension_state(asked: QueryContext) -> ExtensionState:
     Raises UnknownExtension.
     """
     ext = _extension(asked)
-    return ExtensionState(ext.num, ext.registered, ext.status, ext.fwd_name, ext.q_global_status, ext.q_status)
+    return ExtensionState(
+        ext.num, ext.registered, ext.status, ext.fwd_name, ext.q_global_status, ext.q_status
+    )
 
 
 def queue_members(asked: QueryContext) -> Numbers:
@@ -163,7 +177,9 @@ def queue_managers(asked: QueryContext) -> Numbers:
 def queue_free(asked: QueryContext) -> Numbers:
     """Return the agents who are ready to take a call (``queue.free.get``). Raises UnknownQueue."""
     queue = _queue(asked)
-    return _numbers(agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num))
+    return _numbers(
+        agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num)
+    )
 
 
 def queue_talk(asked: QueryContext) -> Numbers:
@@ -192,7 +208,9 @@ def group_free(asked: QueryContext) -> Numbers:
     """
     members = _extensions(asked, _group(asked).members)
     return _numbers(
-        member.num for member in members if member.registered and member.status == "Free" and member.enabled != 0
+        member.num
+        for member in members
+        if member.registered and member.status == "Free" and member.enabled != 0
     )
 
 
@@ -242,7 +260,9 @@ def _extensions(asked: QueryContext, numbers: Iterable[str]) -> list[Extension]:
 
 
 def _takes_calls_of(agent: Extension, queue: str) -> bool:
-    return agent.available and all(login.status != "LoggedOut" for login in agent.q_status if login.num == queue)
+    return agent.available and all(
+        login.status != "LoggedOut" for login in agent.q_status if login.num == queue
+    )
 
 
 def _talks(extension: Extension) -> bool:

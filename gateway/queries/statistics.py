@@ -44,7 +44,8 @@ def pbx_stats(asked: QueryContext) -> PbxStats:
     """Return the PBX's figures of the day (``pbx.stats.get``). Raises KeyLimited, NoState."""
     if asked.visibility.limits.any:
         raise KeyLimited(
-            "This key is limited to some extensions, queues or groups; the PBX's figures cover more than these."
+            "This key is limited to some extensions, queues or groups; the PBX's figures cover "
+            "more than these."
         )
     return _counted(asked.one(PBX_STATS, PbxStats, PBX_ID))
 

@@ -132,9 +132,17 @@ class StateFollower:
                 await self._follow()
             except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
                 self._failures += 1
-                delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
-                reason = str(error) if isinstance(error, Malformed | _Wedged) else f"Redis: {explain(error)}"
-                self._log.warning("follower_connection_lost", reason=reason, retry_in=round(delay, 3))
+                delay = random.uniform(  # noqa: S311
+                    0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
+                )
+                reason = (
+                    str(error)
+                    if isinstance(error, Malformed | _Wedged)
+                    else f"Redis: {explain(error)}"
+                )
+                self._log.warning(
+                    "follower_connection_lost", reason=reason, retry_in=round(delay, 3)
+                )
                 self.connected = False
                 self.measures.losses += 1
                 self._on_change()
@@ -143,7 +151,9 @@ class StateFollower:
     async def _watch_silence(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(max(self._heard_at + self._silence - loop.time(), self._silence / 20))
+            await asyncio.sleep(
+                max(self._heard_at + self._silence - loop.time(), self._silence / 20)
+            )
             if self.stale_since is None and loop.time() >= self._heard_at + self._silence:
                 self._stale()
 
@@ -173,7 +183,9 @@ class StateFollower:
         try:
             while True:
                 raise_if_cancelled()
-                due = min(compared_at + self._compare, max(self._heard_at, compared_at) + self._silence)
+                due = min(
+                    compared_at + self._compare, max(self._heard_at, compared_at) + self._silence
+                )
                 wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)
                 if message is not None and message["type"] == "message":
@@ -202,7 +214,9 @@ class StateFollower:
                 except Gap:
                     fresh = await self._catch_up("gap", message.position)
             case Heartbeat():
-                fresh = message.position == mine or await self._catch_up("announced", message.position)
+                fresh = message.position == mine or await self._catch_up(
+                    "announced", message.position
+                )
             case _:
                 assert_never(message)
         if fresh:
@@ -218,7 +232,10 @@ class StateFollower:
             return
         clock = moment(message.at).timestamp() * 1000
         if is_ahead(mine.epoch, clock) and not is_ahead(message.position.epoch, clock):
-            rejected(self._keys.position, f"{mine} is years ahead of the monitor, who is at {message.position}")
+            rejected(
+                self._keys.position,
+                f"{mine} is years ahead of the monitor, who is at {message.position}",
+            )
             self._replica.drop()
 
     def _applied(self, change: Change, size: int) -> bool:
@@ -231,14 +248,19 @@ class StateFollower:
         if news:
             self.measures.changes += 1
             self._log.debug(
-                "change_received", trace=change.trace, position=str(change.position), edits=len(change.edits)
+                "change_received",
+                trace=change.trace,
+                position=str(change.position),
+                edits=len(change.edits),
             )
         return news
 
     def _look(self, *, silent: bool) -> _ReadReason:
         """Begin to read the store's position; what is announced meanwhile is still applied."""
         reading = asyncio.create_task(read_position(self._redis, self._keys))
-        return _ReadReason(reading, self._replica.position, self._replica.at, self._heard_at, silent)
+        return _ReadReason(
+            reading, self._replica.position, self._replica.at, self._heard_at, silent
+        )
 
     async def _compared(self, look: _ReadReason) -> None:
         """Compare with the store. If it moved while we heard nothing, the subscription is wedged.
@@ -256,7 +278,9 @@ class StateFollower:
             raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
         mine = self._replica.position
         same_epoch = mine is not None and mine.epoch == stored.position.epoch
-        self.measures.behind = stored.position.seq - mine.seq if mine is not None and same_epoch else 0
+        self.measures.behind = (
+            stored.position.seq - mine.seq if mine is not None and same_epoch else 0
+        )
         if mine is None or (owed is not None and mine < owed):
             await self._catch_up("compared")
         elif mine < stored.position:
@@ -277,7 +301,9 @@ class StateFollower:
                     await self._behind(stored)
                 return False
             stored = await self._advance(mine)
-            if stored is None or (self._replica.position is not None and stored.position < self._replica.position):
+            if stored is None or (
+                self._replica.position is not None and stored.position < self._replica.position
+            ):
                 await self._behind(stored)
                 return False
             if stored.position == self._replica.position:
@@ -308,7 +334,9 @@ class StateFollower:
             return None
         mine = self._replica.position
         if mine is None or read.stored.position > mine:
-            self._replica.load(read.stored.position, read.stored.at, read.state, read.log, read.sizes)
+            self._replica.load(
+                read.stored.position, read.stored.at, read.state, read.log, read.sizes
+            )
             self.measures.loads += 1
             self._log.info("state_loaded", position=str(read.stored.position))
             self._on_change()
@@ -318,7 +346,9 @@ class StateFollower:
         mine = self._replica.position
         if mine is None:
             return
-        self._log.warning("stored_position_behind", stored=str(stored and stored.position), ours=str(mine))
+        self._log.warning(
+            "stored_position_behind", stored=str(stored and stored.position), ours=str(mine)
+        )
         if stored is not None and stored.position.epoch < mine.epoch:
             await leave_epoch(self._redis, self._keys, mine.epoch)
 

@@ -70,7 +70,11 @@ async def read_log(
         pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
         position, entries = await pipe.execute(raise_on_error=False)
     entries = _read(keys.log, entries, ())
-    return _position(keys, position), tuple(_change(entry, keys) for entry in entries), _sizes(entries)
+    return (
+        _position(keys, position),
+        tuple(_change(entry, keys) for entry in entries),
+        _sizes(entries),
+    )
 
 
 async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
@@ -128,11 +132,15 @@ def _read(key: str, read: Any, otherwise: Any) -> Any:
 
 
 def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
-    epoch, seq, at = (None if value is None else _text(value) for value in _read(keys.position, read, (None,) * 3))
+    epoch, seq, at = (
+        None if value is None else _text(value) for value in _read(keys.position, read, (None,) * 3)
+    )
     if epoch is None or seq is None or at is None:
         return None
     if not is_epoch(epoch) or not is_seq(seq) or not is_instant(at):
-        rejected(keys.position, f"not a position of a monitor's: epoch {epoch!r}, seq {seq!r}, at {at!r}")
+        rejected(
+            keys.position, f"not a position of a monitor's: epoch {epoch!r}, seq {seq!r}, at {at!r}"
+        )
         return None
     return StoredPosition(Position(epoch, int(seq)), at)
 

@@ -39,7 +39,9 @@ class Replica:
     awaiting in between.
     """
 
-    def __init__(self, keys: SpaceKeys, log_length: int = LOG_LENGTH, log_bytes: int = LOG_BYTES) -> None:
+    def __init__(
+        self, keys: SpaceKeys, log_length: int = LOG_LENGTH, log_bytes: int = LOG_BYTES
+    ) -> None:
         self.keys = keys
         self.state: State = empty_state(keys.topics)
         self.position: Position | None = None
@@ -58,7 +60,12 @@ class Replica:
         """Bytes of the changes held, as they came over the bus."""
 
     def load(
-        self, position: Position, at: str, state: State, log: Sequence[Change] = (), sizes: Sequence[int] = ()
+        self,
+        position: Position,
+        at: str,
+        state: State,
+        log: Sequence[Change] = (),
+        sizes: Sequence[int] = (),
     ) -> None:
         """Replace the whole state and the log.
 
@@ -78,7 +85,10 @@ class Replica:
         known: dict[tuple[str, str], Entity | None] = {}
         for number in range(first, len(log)):
             change = log[number]
-            self._keep(_sharing(change, lambda edit: known.get((edit.topic, edit.id))), sizes[number] if sizes else 0)
+            self._keep(
+                _sharing(change, lambda edit: known.get((edit.topic, edit.id))),
+                sizes[number] if sizes else 0,
+            )
             known.update(((edit.topic, edit.id), edit.after) for edit in change.edits)
 
     def drop(self) -> None:
@@ -113,7 +123,9 @@ class Replica:
         self._log.append(change)
         self._sizes.append(size)
         self.log_bytes += size
-        while len(self._log) > self._length or (self.log_bytes > self._most_bytes and len(self._log) > 1):
+        while len(self._log) > self._length or (
+            self.log_bytes > self._most_bytes and len(self._log) > 1
+        ):
             self._log.popleft()
             self.log_bytes -= self._sizes.popleft()
 
@@ -161,5 +173,7 @@ def _sharing(change: Change, held: Callable[[Edit], Entity | None]) -> Change:
     edits = []
     for edit in change.edits:
         before = held(edit)
-        edits.append(edit if before != edit.before else Edit(edit.topic, edit.id, before, edit.after))
+        edits.append(
+            edit if before != edit.before else Edit(edit.topic, edit.id, before, edit.after)
+        )
     return Change(change.position, change.at, tuple(edits), change.trace, change.heard)

@@ -54,7 +54,9 @@ _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-async def carry_out(request: Request, view: PbxContext, key: ApiKey, command: Command, asked: QueryContext) -> Response:
+async def carry_out(
+    request: Request, view: PbxContext, key: ApiKey, command: Command, asked: QueryContext
+) -> Response:
     """Have the monitor carry out the command at the PBX, and return the response.
 
     Raises the refusals of :mod:`gateway.errors`.
@@ -75,7 +77,9 @@ async def carry_out(request: Request, view: PbxContext, key: ApiKey, command: Co
     return _response(command, answered.outcome, headers)
 
 
-def composition_runner(request: Request, view: PbxContext, key: ApiKey, rate_limiter: RateLimiter | None) -> Run:
+def composition_runner(
+    request: Request, view: PbxContext, key: ApiKey, rate_limiter: RateLimiter | None
+) -> Run:
     """Return a function that runs a composition's parts with the caller's rights and budgets.
 
     The caller's limits hold too. Under an Idempotency-Key each part that changes something is
@@ -87,12 +91,19 @@ def composition_runner(request: Request, view: PbxContext, key: ApiKey, rate_lim
         part = command_named(command)
         key.require(part.scope)
         if part.composition is not None:
-            raise NotAvailable(f"{command} is itself made of commands: it cannot be a part of another such command.")
+            raise NotAvailable(
+                f"{command} is itself made of commands: it cannot be a part of another "
+                f"such command."
+            )
         if rate_limiter is not None:
             await rate_limiter.spend(key, part)
         _need_state(view, part.space)
         asked = QueryContext(
-            view.live.state, view.book.state, view.phonebook, key.visibility, part.check(arguments.items())
+            view.live.state,
+            view.book.state,
+            view.phonebook,
+            key.visibility,
+            part.check(arguments.items()),
         )
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
@@ -101,7 +112,9 @@ def composition_runner(request: Request, view: PbxContext, key: ApiKey, rate_lim
         client = request.client.host if request.client is not None else ""
         trace = request_id.trace_of(request)
         once = _once(request, key, part, arguments, f" {next(ordinals)}")
-        answered = await view.commander.carry_out(part.name, sent_arguments(part, asked), key.name, client, once, trace)
+        answered = await view.commander.carry_out(
+            part.name, sent_arguments(part, asked), key.name, client, once, trace
+        )
         if answered.outcome.failure is not None:
             raise _refusal(answered.outcome.failure)
         return {"result": True} | (answered.outcome.reply or {})
@@ -121,10 +134,16 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     position = parse_position(wanted)
     space = view.position_waiter.space_of(position, command.space)
     live, book = (position, None) if space == "live" else (None, position)
-    if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(live, book):
-        raise PositionNotReached("Too many requests wait for a position; try again.", {"Retry-After": "1"})
+    if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(
+        live, book
+    ):
+        raise PositionNotReached(
+            "Too many requests wait for a position; try again.", {"Retry-After": "1"}
+        )
     if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN):
-        raise PositionNotReached(f"The position {position} has not been reached; try again.", {"Retry-After": "1"})
+        raise PositionNotReached(
+            f"The position {position} has not been reached; try again.", {"Retry-After": "1"}
+        )
     return True
 
 
@@ -133,7 +152,8 @@ def parse_position(text: str) -> Position:
     match = _POSITION.fullmatch(text.strip())
     if match is None:
         raise BadParameter(
-            f"Callmon-Min-Position = {quoted(text)} was given, but it takes the value of an answer's Callmon-Position."
+            f"Callmon-Min-Position = {quoted(text)} was given, but it takes the value of an "
+            f"answer's Callmon-Position."
         )
     return Position(match[1], int(match[2]))
 
@@ -169,7 +189,9 @@ def _response(command: Command, outcome: Outcome, headers: dict[str, str]) -> Re
     if position is not None:
         headers["Callmon-Position"] = str(position)
     reply: dict[str, Any] = dict(outcome.reply or {})
-    return json_response(to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers)
+    return json_response(
+        to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers
+    )
 
 
 def _refusal(failure: CommandFailure) -> Refused:
@@ -181,7 +203,11 @@ def _refusal(failure: CommandFailure) -> Refused:
         case "bad":
             return CommandFailed(400, failure.code, failure.message)
         case "unavailable":
-            return NotRecorded(failure.message) if failure.code == NOT_RECORDED else PbxAway(failure.message)
+            return (
+                NotRecorded(failure.message)
+                if failure.code == NOT_RECORDED
+                else PbxAway(failure.message)
+            )
         case "too late":
             return TooLate(failure.message)
         case "unknown":

@@ -33,10 +33,25 @@ from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, sha256_hex
 from gateway.auth.command_authorization import goes_beyond
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.counters import RequestCounters
-from gateway.errors import INTERNAL, KeyRefused, KeyUnknown, Refused, UnknownCommand, UnknownPbx, WrongMethod, shown
+from gateway.errors import (
+    INTERNAL,
+    KeyRefused,
+    KeyUnknown,
+    Refused,
+    UnknownCommand,
+    UnknownPbx,
+    WrongMethod,
+    shown,
+)
 from gateway.fanout.watched_queries import Question
 from gateway.key_quotas import RequestTurns
-from gateway.operations.operation_table import COMMANDS, RESERVED, Command, command_named, commands_for
+from gateway.operations.operation_table import (
+    COMMANDS,
+    RESERVED,
+    Command,
+    command_named,
+    commands_for,
+)
 from gateway.parameters import check
 from gateway.queries.calls import what_this_is
 from gateway.responses import json_response, refuse
@@ -97,7 +112,9 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
         case [key, command]:
             return Address(key, command)
         case _:
-            raise UnknownCommand("An address is /webapi/{key}/{command} or /webapi/{command}, with nothing after it.")
+            raise UnknownCommand(
+                "An address is /webapi/{key}/{command} or /webapi/{command}, with nothing after it."
+            )
 
 
 class WebApiEndpoint:
@@ -176,7 +193,8 @@ class WebApiEndpoint:
         arguments = command.check(came.pairs)
         if command.composition is not None:
             made = await command.composition(
-                command_requests.composition_runner(request, view, key, self._rate_limiter), arguments
+                command_requests.composition_runner(request, view, key, self._rate_limiter),
+                arguments,
             )
             return json_response(to_json(made))
         if command.query is None:
@@ -184,7 +202,9 @@ class WebApiEndpoint:
             return await command_requests.carry_out(request, view, key, command, asked)
         if await command_requests.at_least(request, view, command):
             self._check_still(key, keys)
-        return await self._query(request, view, key, Question(command, arguments, key.visibility), keys)
+        return await self._query(
+            request, view, key, Question(command, arguments, key.visibility), keys
+        )
 
     def _judged(self, request: Request) -> ApiKey | None:
         """Return the key that a POST gives outside its body; None if it gives none.
@@ -205,7 +225,9 @@ class WebApiEndpoint:
             return authenticate(self._keys, keys, from_unix(self._clock()))
         except KeyRefused:
             given_key = next((key for key in keys if key), None)
-            request.scope[REFUSED_KEY] = None if given_key is None else sha256_hex(given_key)[:_SHOWN_DIGITS]
+            request.scope[REFUSED_KEY] = (
+                None if given_key is None else sha256_hex(given_key)[:_SHOWN_DIGITS]
+            )
             raise
 
     async def _spend(self, request: Request, key: ApiKey, command: Command | None) -> None:
@@ -214,15 +236,27 @@ class WebApiEndpoint:
             request.scope[_BUDGET] = {} if left is None else left.headers
 
     async def _query(
-        self, request: Request, view: PbxContext, key: ApiKey, question: Question, keys: tuple[str | None, ...]
+        self,
+        request: Request,
+        view: PbxContext,
+        key: ApiKey,
+        question: Question,
+        keys: tuple[str | None, ...],
     ) -> Response:
         known = request.headers.get("if-none-match")
         answer, applied = view.ask(question), None
         seconds = long_poll.wanted(request) if known is not None else None
-        if known is not None and seconds and matches(known, answer.etag) and long_poll.may_wait(view, key.digest):
+        if (
+            known is not None
+            and seconds
+            and matches(known, answer.etag)
+            and long_poll.may_wait(view, key.digest)
+        ):
             request.scope[_WAITED] = True
             turn = partial(self._turns.turn, key.digest)
-            answer = await long_poll.other(request, view, question, answer, known, seconds, key.digest, turn)
+            answer = await long_poll.other(
+                request, view, question, answer, known, seconds, key.digest, turn
+            )
             applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)
@@ -239,13 +273,19 @@ class WebApiEndpoint:
 
     def _bare(self, request: Request, view: PbxContext, key: ApiKey) -> Response:
         scopes, limited = tuple(sorted(key.scopes)), key.limits.any
-        usable = tuple(name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name])))
+        usable = tuple(
+            name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name]))
+        )
 
         def make() -> Struct:
-            return what_this_is(view.asked(key.visibility), self._version, view.name, scopes, usable)
+            return what_this_is(
+                view.asked(key.visibility), self._version, view.name, scopes, usable
+            )
 
         answer = view.answer("live", ("", usable, scopes), make)
-        return respond(answer, view.stale_since("live"), request.method, request.headers.get("if-none-match"))
+        return respond(
+            answer, view.stale_since("live"), request.method, request.headers.get("if-none-match")
+        )
 
 
 def _tail(request: Request) -> str:
@@ -259,5 +299,9 @@ def _tail(request: Request) -> str:
 
 def _check_method(method: str, allowed: tuple[str, ...]) -> None:
     if method not in allowed:
-        works = f"{', '.join(allowed[:-1])} and {allowed[-1]} work" if len(allowed) > 1 else f"use {allowed[0]}"
+        works = (
+            f"{', '.join(allowed[:-1])} and {allowed[-1]} work"
+            if len(allowed) > 1
+            else f"use {allowed[0]}"
+        )
         raise WrongMethod(f"{method} does not work here; {works}.", {"Allow": ", ".join(allowed)})

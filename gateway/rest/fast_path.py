@@ -48,7 +48,14 @@ _OVERHEAD: Final = 2_048
 _BEARER: Final = b"bearer "
 
 _LONG_WAY: Final = frozenset(
-    {b"origin", b"prefer", b"callmon-min-position", b"content-length", b"transfer-encoding", b"range"}
+    {
+        b"origin",
+        b"prefer",
+        b"callmon-min-position",
+        b"content-length",
+        b"transfer-encoding",
+        b"range",
+    }
 )
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
@@ -80,7 +87,11 @@ class QueryFastPath:
     """Serve as the ASGI application, with the fast path before it. ``clock``: POSIX seconds."""
 
     def __init__(
-        self, app: ASGIApp, keys: KeyTable, rate_limiter: RateLimiter | None, clock: Callable[[], float]
+        self,
+        app: ASGIApp,
+        keys: KeyTable,
+        rate_limiter: RateLimiter | None,
+        clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._keys = keys
@@ -109,20 +120,26 @@ class QueryFastPath:
         known = self._known.get(name)
         spent = None if known is None else self._spent(known)
         if known is None or known.answer is None or spent is None:
-            version = self._keys.version  # read before the key is checked, as it may be revoked meanwhile
+            version = (
+                self._keys.version
+            )  # read before the key is checked, as it may be revoked meanwhile
             await self._app(scope, receive, send)
             self._remember(name, scope, version)
             return
         known.tally[0] += 1
         if _has(tag, known.answer):
-            await send({"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]})
+            await send(
+                {"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]}
+            )
             await send({"type": "http.response.body", "body": b""})
         else:
             headers = [*known.headers, *known.of_body, *spent]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             await send({"type": "http.response.body", "body": known.answer.body})
 
-    def at_once(self, url: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[bytes, bytes] | None:
+    def at_once(
+        self, url: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[bytes, bytes] | None:
         """Return a response's head and body, or None if the request must take the normal path.
 
         The head is the status line and the header lines, with the line end of the last one.
@@ -137,7 +154,10 @@ class QueryFastPath:
         budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
         if _has(asked[1], known.answer):
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
-        return b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget, known.answer.body
+        return (
+            b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget,
+            known.answer.body,
+        )
 
     def _remember(self, name: _Name, scope: Scope, version: int) -> None:
         found = scope.get(REPEATABLE)
@@ -168,7 +188,9 @@ class QueryFastPath:
 
     def _hold(self, answer: Answer) -> None:
         """Count an answer's bytes, once for all requests that share it."""
-        holders = self._holders.get(id(answer), 0)  # no other object has this id while the answer is held
+        holders = self._holders.get(
+            id(answer), 0
+        )  # no other object has this id while the answer is held
         self._holders[id(answer)] = holders + 1
         if not holders:
             self._bytes += len(answer.body)
@@ -186,7 +208,9 @@ class QueryFastPath:
 
         Returns None if the request must take the normal path.
         """
-        if known.version != self._keys.version or (known.expires is not None and self._clock() >= known.expires):
+        if known.version != self._keys.version or (
+            known.expires is not None and self._clock() >= known.expires
+        ):
             return None
         space = known.question.command.space
         position = known.view.replica_of(space).position
@@ -202,21 +226,30 @@ class QueryFastPath:
             answer = known.view.ask(known.question)
         except Exception:  # a refusal, or a fault in a site's query: the normal path says which
             return False
-        known.position, known.stale_since = known.view.replica_of(space).position, known.view.stale_since(space)
-        if answer is not known.answer and self._known:  # if all is forgotten, this one is dropped too
+        known.position, known.stale_since = (
+            known.view.replica_of(space).position,
+            known.view.stale_since(space),
+        )
+        if (
+            answer is not known.answer and self._known
+        ):  # if all is forgotten, this one is dropped too
             self._let_go(known.answer)
             self._hold(answer)
         known.answer = answer
         if self._bytes > MOST_BYTES:
             self._forget_all()
         pairs = answer_headers(answer, known.stale_since)
-        known.headers = (*((name.lower().encode(), value.encode()) for name, value in pairs.items()), *RAW_GUARDS)
+        known.headers = (
+            *((name.lower().encode(), value.encode()) for name, value in pairs.items()),
+            *RAW_GUARDS,
+        )
         known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),
             (b"content-type", b"application/json"),
         )
         known.lines, known.lines_of_body = (
-            b"".join(b"%s: %s\r\n" % pair for pair in headers) for headers in (known.headers, known.of_body)
+            b"".join(b"%s: %s\r\n" % pair for pair in headers)
+            for headers in (known.headers, known.of_body)
         )
         return True
 
@@ -262,7 +295,9 @@ class FastPathProtocol(TimeoutHttpProtocol):
             super().on_message_complete()
 
 
-def _asked_for(path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]) -> tuple[_Name, bytes] | None:
+def _asked_for(
+    path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]
+) -> tuple[_Name, bytes] | None:
     """Return the request's name in the memory and its ``If-None-Match``; None if it is unusual.
 
     A header that comes twice is unusual too: the normal path reads only one of the two, and this

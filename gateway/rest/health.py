@@ -73,7 +73,9 @@ class Alive(Struct, frozen=True):
     version: str
 
 
-def readiness(pbxs: Mapping[str, PbxContext], *, keys_loaded: bool, draining: bool = False) -> Readiness:
+def readiness(
+    pbxs: Mapping[str, PbxContext], *, keys_loaded: bool, draining: bool = False
+) -> Readiness:
     """Return whether the gateway can give live answers now, and the health of each PBX.
 
     ``draining``: true while the gateway closes its connections.

@@ -37,7 +37,10 @@ def redacted(path: str, public: Container[str] = ()) -> str:
     shown; no address has more.
     """
     parts = path.split("/", _MOST_PARTS)[:_MOST_PARTS]
-    return "/".join(part if part in _SHOWN_PARTS or part in RESERVED or part in public else "*" for part in parts)
+    return "/".join(
+        part if part in _SHOWN_PARTS or part in RESERVED or part in public else "*"
+        for part in parts
+    )
 
 
 class SecurityHeaders:
@@ -108,7 +111,9 @@ class AccessLog:
 
 
 def _line(scope: Scope, path: str, status: int, seconds: float, more: Mapping[str, object]) -> None:
-    write = _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
+    write = (
+        _log.warning if status == 0 or status >= 500 else _log.info if status >= 400 else _log.debug
+    )
     write(
         "http_request",
         method=scope["method"],

@@ -35,13 +35,19 @@ def answer_headers(answer: Answer, stale_since: str | None) -> dict[str, str]:
     return headers if stale_since is None else headers | {"Callmon-Stale-Since": stale_since}
 
 
-def respond(answer: Answer, stale_since: str | None, method: str, if_none_match: str | None) -> Response:
+def respond(
+    answer: Answer, stale_since: str | None, method: str, if_none_match: str | None
+) -> Response:
     """Return the response to a GET, HEAD or POST.
 
     It is 304 for a GET or HEAD if the client has this answer already.
     """
     headers = answer_headers(answer, stale_since)
-    if method in ("GET", "HEAD") and if_none_match is not None and matches(if_none_match, answer.etag):
+    if (
+        method in ("GET", "HEAD")
+        and if_none_match is not None
+        and matches(if_none_match, answer.etag)
+    ):
         return Response(status_code=304, headers=headers)
     return json_response(answer.body, headers=headers, head=method == "HEAD")
 

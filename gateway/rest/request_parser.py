@@ -70,7 +70,9 @@ async def _no_turn() -> None:
 
 
 async def parse_request(
-    request: Request, bodies: UnauthenticatedBodies | None = None, turn: Callable[[], Awaitable[None]] = _no_turn
+    request: Request,
+    bodies: UnauthenticatedBodies | None = None,
+    turn: Callable[[], Awaitable[None]] = _no_turn,
 ) -> ParsedRequest:
     """Read the request; a body counts only with POST.
 
@@ -84,7 +86,9 @@ async def parse_request(
         await turn()
         pairs += await _decoded(request, body)
     if len(pairs) > MOST_GIVEN:
-        raise BadParameter(f"{len(pairs)} parameters were given; no command takes more than {MOST_GIVEN}.")
+        raise BadParameter(
+            f"{len(pairs)} parameters were given; no command takes more than {MOST_GIVEN}."
+        )
     keys = [value for name, value in pairs if name == "key"] + _in_headers(request)
     return ParsedRequest(tuple(pair for pair in pairs if pair[0] != "key"), tuple(keys))
 
@@ -108,7 +112,8 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
         case _:
             given_kind = quoted(kind) if kind else "not given"
             raise UnsupportedBody(
-                f"The body's content type is {given_kind}; application/json, application/x-www-form-urlencoded and "
+                f"The body's content type is {given_kind}; application/json, "
+                f"application/x-www-form-urlencoded and "
                 "multipart/form-data are accepted."
             )
 
@@ -137,13 +142,19 @@ def _count(size: int, bodies: UnauthenticatedBodies | None) -> None:
         return
     bodies.unknown_bytes += size
     if bodies.unknown_bytes > MOST_UNKNOWN_BYTES:
-        raise Overloaded("Too many requests without a key in a header are in progress; give the key in a header.")
+        raise Overloaded(
+            "Too many requests without a key in a header are in progress; give the key in a header."
+        )
 
 
 def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
     try:
         return parse_qsl(
-            data.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=MOST_GIVEN, separator="&"
+            data.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=MOST_GIVEN,
+            separator="&",
         )
     except UnicodeDecodeError as error:
         raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
@@ -156,7 +167,9 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
         yield body
 
     try:
-        form = await MultiPartParser(request.headers, stream(), max_files=0, max_fields=MOST_GIVEN).parse()
+        form = await MultiPartParser(
+            request.headers, stream(), max_files=0, max_fields=MOST_GIVEN
+        ).parse()
     except (MultiPartException, UnicodeError, LookupError, KeyError) as error:
         raise BadBody("The body is not a multipart form of text fields.") from error
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
@@ -164,7 +177,9 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 def _json(body: bytes) -> list[tuple[str, str]]:
     try:  # only the standard library's parser shows names that come twice; tuple is fast for thousands
-        parsed = json.loads(body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant)
+        parsed = json.loads(
+            body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
     if not isinstance(parsed, tuple):
@@ -191,12 +206,16 @@ def _text(name: str, value: Any) -> str:
         case _:
             pass
     came = "an object" if isinstance(value, tuple) else json.dumps(value)
-    raise BadParameter(f"{quoted(name)} = {came} was given, but it takes text, a whole number, or a list of these.")
+    raise BadParameter(
+        f"{quoted(name)} = {came} was given, but it takes text, a whole number, or a list of these."
+    )
 
 
 def _items(name: str, values: list[Any]) -> Iterator[str]:
     if len(values) > MOST_LISTED:
-        raise BadParameter(f"{quoted(name)} is a list of {len(values)} values; it takes {MOST_LISTED} at most.")
+        raise BadParameter(
+            f"{quoted(name)} is a list of {len(values)} values; it takes {MOST_LISTED} at most."
+        )
     for value in values:
         if isinstance(value, list):
             raise BadParameter(f"{quoted(name)} must not contain a list within its list.")

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 
 def ticket_routes(
-    tickets: Tickets, keys: KeyTable, clock: Callable[[], float], rate_limiter: RateLimiter | None = None
+    tickets: Tickets,
+    keys: KeyTable,
+    clock: Callable[[], float],
+    rate_limiter: RateLimiter | None = None,
 ) -> list[BaseRoute]:
     """Return the routes that issue tickets. Put them before the routes of the queries.
 
@@ -41,13 +44,19 @@ def ticket_routes(
             key = authenticate(keys, given, from_unix(clock()), "read")
             key.admit(request.client.host if request.client is not None else "")
             check((), came.pairs, "ticket")
-            tickets.require_served(key)  # before it is counted: no Redis here counts for another PBX
+            tickets.require_served(
+                key
+            )  # before it is counted: no Redis here counts for another PBX
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
-            return json_response(to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers)
+            return json_response(
+                to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers
+            )
         except Refused as error:
             return refuse(error, request.method)
         except ClientDisconnect:
             return Response(status_code=400)
 
-    return [Route(path, issue, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")]
+    return [
+        Route(path, issue, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")
+    ]

@@ -126,7 +126,9 @@ class Admission:
         self._refuse_while_draining()
         origin, origins = connection.headers.get("origin"), self._settings.origins
         if origin is not None and origins is not None and origin not in origins:
-            raise Denial(403, "origin_not_allowed", 4003, "The stream may not be opened from this page.")
+            raise Denial(
+                403, "origin_not_allowed", 4003, "The stream may not be opened from this page."
+            )
         try:
             key = await self._key(connection)
             key.admit(connection.client.host if connection.client is not None else "")
@@ -142,14 +144,22 @@ class Admission:
             self._per_key[key.digest] >= self._settings.connections_per_key
             or self._per_key.total() >= self._settings.connections
         ):
-            raise Denial(429, "too_many_connections", 4100, "There are too many connections.", {"Retry-After": "10"})
+            raise Denial(
+                429,
+                "too_many_connections",
+                4100,
+                "There are too many connections.",
+                {"Retry-After": "10"},
+            )
         self._refuse_while_draining()  # draining may have begun during the lookup
         self._per_key[key.digest] += 1
         return key, pbx
 
     def _refuse_while_draining(self) -> None:
         if self.draining:
-            raise Denial(503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"})
+            raise Denial(
+                503, "draining", 4200, "This gateway is shutting down.", {"Retry-After": "1"}
+            )
 
     def out(self, key: ApiKey) -> None:
         """Count the client out."""
@@ -159,11 +169,17 @@ class Admission:
 
     def guest(self, key: ApiKey) -> StreamPrincipal:
         """Return what the connection needs to know of the client with this key."""
-        topics = tuple(topic for topic in key.visibility.topics if topic not in BOOK_TOPICS or "contacts" in key.scopes)
+        topics = tuple(
+            topic
+            for topic in key.visibility.topics
+            if topic not in BOOK_TOPICS or "contacts" in key.scopes
+        )
         expires = None if key.expires is None else moment(key.expires).timestamp()
         max_age = random.uniform(*self._settings.max_connection_age)  # noqa: S311
         count = None if self._rate_limiter is None else partial(self._rate_limiter.spend, key, None)
-        return StreamPrincipal(key.name, key.visibility, topics, expires, max_age, key.scopes, self._share(key), count)
+        return StreamPrincipal(
+            key.name, key.visibility, topics, expires, max_age, key.scopes, self._share(key), count
+        )
 
     async def _count(self, key: ApiKey) -> None:
         """Count a connection as a read.
@@ -175,7 +191,10 @@ class Admission:
             return
         version = self._keys.version
         await self._rate_limiter.spend(key, None)
-        if self._keys.version != version and self._keys.of_digest(key.digest, from_unix(self._clock())) != key:
+        if (
+            self._keys.version != version
+            and self._keys.of_digest(key.digest, from_unix(self._clock())) != key
+        ):
             raise KeyUnknown("This key was changed meanwhile; try again.")
 
     def _share(self, key: ApiKey) -> KeyShare:
@@ -216,19 +235,27 @@ def _check_ready(pbx: PbxContext) -> None:
         raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 
 
-def first_wanted(given: Sequence[tuple[str, str]], guest: StreamPrincipal) -> Subscribe | Watch | None:
+def first_wanted(
+    given: Sequence[tuple[str, str]], guest: StreamPrincipal
+) -> Subscribe | Watch | None:
     """Return the subscription that stands in the address; None if there is none.
 
     It counts as a message of its key. Raises Denial if it is wrong or not allowed, or if the
     key's subscriptions come too fast.
     """
     try:
-        wanted = from_address([(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights)
+        wanted = from_address(
+            [(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights
+        )
     except BadMessage as error:
         status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
         raise Denial(status, error.code, close, str(error)) from error
     share = guest.share
-    if wanted is not None and share is not None and not share.allowance.take(asyncio.get_running_loop().time()):
+    if (
+        wanted is not None
+        and share is not None
+        and not share.allowance.take(asyncio.get_running_loop().time())
+    ):
         text = "This key subscribes too often."
         raise Denial(429, "too_many_connections", 4100, text, {"Retry-After": "10"})
     return wanted

@@ -69,7 +69,10 @@ class Ping:
 
 ClientMessage: TypeAlias = Subscribe | Watch | Ping
 
-_FIELDS = {"subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"}, "ping": {"type", "at"}}
+_FIELDS = {
+    "subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"},
+    "ping": {"type", "at"},
+}
 _SUBSCRIPTION: Final = ("topics", "filter", "merge")
 _WATCH: Final = ("query", "params")
 _LONGEST_ECHO = 64
@@ -121,7 +124,10 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
                 message["topics"] = _split(value)
             case "since":
                 epoch, _, seq = value.rpartition("/")
-                message["since"] = {"epoch": epoch, "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None}
+                message["since"] = {
+                    "epoch": epoch,
+                    "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None,
+                }
             case "merge":
                 message["merge"] = {"true": True, "false": False}.get(value)
             case _ if name in FILTER_FIELDS:
@@ -129,7 +135,8 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
             case _:
                 known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
                 raise BadMessage(
-                    f"There is no parameter {_short(name)} here; known are query (with its parameters), {known}."
+                    f"There is no parameter {_short(name)} here; known are query (with its "
+                    f"parameters), {known}."
                 )
     return _subscribe(message, rights)
 
@@ -138,20 +145,27 @@ def _refuse_twice(names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise BadMessage(f"{_short(name)} was given twice; separate several values with commas.")
+            raise BadMessage(
+                f"{_short(name)} was given twice; separate several values with commas."
+            )
         seen.add(name)
 
 
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
         if any(name in message for name in _SUBSCRIPTION):
-            raise BadMessage("query goes only with params and since: a subscription watches either topics or a query.")
+            raise BadMessage(
+                "query goes only with params and since: a subscription watches either topics "
+                "or a query."
+            )
         params = message.get("params", {})
         if not isinstance(params, dict) or not all(isinstance(name, str) for name in params):
             raise BadMessage("params must be an object of the query's parameters.")
         if len(params) > MOST_GIVEN:
             raise BadMessage(f"params has more than {MOST_GIVEN} parameters.")
-        watch = _watch(message["query"], ((name, _text(name, value)) for name, value in params.items()), rights)
+        watch = _watch(
+            message["query"], ((name, _text(name, value)) for name, value in params.items()), rights
+        )
         return replace(watch, since=_position(message.get("since")))
     if "params" in message:
         raise BadMessage("params goes only with query.")
@@ -163,18 +177,27 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
-    if not isinstance(topics, list) or len(topics) > MOST_GIVEN or not all(isinstance(topic, str) for topic in topics):
+    if (
+        not isinstance(topics, list)
+        or len(topics) > MOST_GIVEN
+        or not all(isinstance(topic, str) for topic in topics)
+    ):
         raise BadMessage(f"topics must be a list of at most {MOST_GIVEN} topics.")
     if not topics:
         raise BadMessage("topics is empty: name a topic.")
     for topic in topics:
         if topic not in TOPICS and topic not in BOOK_TOPICS:
-            raise BadMessage(f"There is no topic {_short(topic)}; there are {', '.join((*TOPICS, *BOOK_TOPICS))}.")
+            raise BadMessage(
+                f"There is no topic {_short(topic)}; there are "
+                f"{', '.join((*TOPICS, *BOOK_TOPICS))}."
+            )
         if topic not in allowed:
             raise BadMessage(f"This key may not see the topic {topic}.", "not_allowed")
     wanted = frozenset(topics)
     if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
-        raise BadMessage("contacts have their own position: subscribe to them alone, on another connection.")
+        raise BadMessage(
+            "contacts have their own position: subscribe to them alone, on another connection."
+        )
     return wanted
 
 
@@ -200,7 +223,9 @@ def _position(since: object) -> Position | None:
     match since:
         case None:
             return None
-        case {"epoch": str(epoch), "seq": int(seq)} if not isinstance(seq, bool) and 0 <= seq < 2**63:
+        case {"epoch": str(epoch), "seq": int(seq)} if (
+            not isinstance(seq, bool) and 0 <= seq < 2**63
+        ):
             return Position(epoch, seq) if is_epoch(epoch) else None
         case _:
             raise BadMessage("since must be a position: epoch and seq.")
@@ -213,10 +238,13 @@ def _watch(query: object, params: Iterable[tuple[str, str]], rights: Rights) -> 
         command = command_named(query)
         if command.query is None:
             raise BadMessage(
-                f"{command.name} cannot be watched: it is not a query that the gateway answers.", "not_allowed"
+                f"{command.name} cannot be watched: it is not a query that the gateway answers.",
+                "not_allowed",
             )
         if command.scope not in rights.scopes:
-            raise BadMessage(f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed")
+            raise BadMessage(
+                f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed"
+            )
         return Watch(command, command.check(params))
     except Refused as error:
         raise BadMessage(str(error), shown(error).code) from error

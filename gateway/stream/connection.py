@@ -105,7 +105,17 @@ class StreamConnection(ABC):
     """Serve a client that was let in. ``clock``: POSIX seconds. ``line``: as for the hub."""
 
     __slots__ = (
-        *("_begun", "_blocked_since", "_clock", "_farewell", "_limit", "_loop", "_manners", "_pbx", "_pending"),
+        *(
+            "_begun",
+            "_blocked_since",
+            "_clock",
+            "_farewell",
+            "_limit",
+            "_loop",
+            "_manners",
+            "_pbx",
+            "_pending",
+        ),
         *("_place", "_timer", "_writer", "guest"),
     )
 
@@ -130,7 +140,9 @@ class StreamConnection(ABC):
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
-        self._place = ClientSubscription(pbx, guest.visibility, encoding, self._wake, line, guest.share)
+        self._place = ClientSubscription(
+            pbx, guest.visibility, encoding, self._wake, line, guest.share
+        )
 
     @property
     def pbx(self) -> str:
@@ -225,7 +237,14 @@ class StreamConnection(ABC):
 
     def _hello(self) -> Hello:
         heartbeat = self._pbx.hub.heartbeat
-        return Hello(PROTOCOL, self._manners.server, self._pbx.name, heartbeat, self._server_time(), self.guest.topics)
+        return Hello(
+            PROTOCOL,
+            self._manners.server,
+            self._pbx.name,
+            heartbeat,
+            self._server_time(),
+            self.guest.topics,
+        )
 
     def _server_time(self) -> str:
         return from_unix(self._clock())
@@ -302,14 +321,20 @@ class StreamConnection(ABC):
             self.end(4200, farewell_reason((0, 10)))
         elif self._stalled(now):
             self.end(STALLED, "nothing could be sent")
-        elif not self._place.taken and self._blocked_since is None and age >= self._manners.subscribe_timeout:
+        elif (
+            not self._place.taken
+            and self._blocked_since is None
+            and age >= self._manners.subscribe_timeout
+        ):
             self.end(4203, "no subscription came")
         else:
             self._timer = self._loop.call_later(self._until_next_look(now), self._check_deadlines)
 
     def _until_next_look(self, now: float) -> float:
         until_old = self._begun + self.guest.max_age - now
-        until_expiry = until_old if self.guest.expires is None else self.guest.expires - self._clock()
+        until_expiry = (
+            until_old if self.guest.expires is None else self.guest.expires - self._clock()
+        )
         shortest = min(self._manners.stall_timeout, self._manners.subscribe_timeout)
         return max(0.0, min(shortest / 4, until_old, until_expiry))
 

@@ -119,10 +119,15 @@ class StreamServer:
             return
         try:
             guest = self._admission.guest(key)
-            # A second connection object: the WebSocket would keep in memory what it reads of the handshake.
+            # A second connection object: the WebSocket would keep in memory what it reads of the
+            # handshake.
             first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
-            session = WebSocketSession(websocket, pbx, guest, encoding, self._settings.manners, self._clock)
-            self._sessions.add(session)  # before accept(), so that a revocation meanwhile ends it too
+            session = WebSocketSession(
+                websocket, pbx, guest, encoding, self._settings.manners, self._clock
+            )
+            self._sessions.add(
+                session
+            )  # before accept(), so that a revocation meanwhile ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
                 self.measures.accepted["websocket"] += 1
@@ -142,7 +147,9 @@ class StreamServer:
         if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
             client = websocket.scope.get("client")
             more = {"left_out": left_out} if left_out else {}
-            _log.info("stream_refused", code=denial.code, address=client[0] if client else None, **more)
+            _log.info(
+                "stream_refused", code=denial.code, address=client[0] if client else None, **more
+            )
 
     async def events(self, request: Request) -> Response:
         """Serve one stream of Server-Sent Events."""
@@ -157,7 +164,12 @@ class StreamServer:
                 text = "The address must say what to watch: ?topics=calls or ?query=pbx.calls.get."
                 raise Denial(400, "missing_parameter", 4000, text)
             stream = EventStream(
-                pbx, guest, first, request.headers.get("last-event-id"), self._settings.manners, self._clock
+                pbx,
+                guest,
+                first,
+                request.headers.get("last-event-id"),
+                self._settings.manners,
+                self._clock,
             )
         except Denial as denial:
             self._admission.out(key)
@@ -175,7 +187,9 @@ class StreamServer:
         self.measures.refused[denial.code] += 1
         if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
             retry_after_s = float(denial.headers.get("Retry-After", 1))
-            return come_back_later(f"{denial.status} {denial.code}: {denial.message}", retry_after_s)
+            return come_back_later(
+                f"{denial.status} {denial.code}: {denial.message}", retry_after_s
+            )
         return denial.response()
 
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
@@ -209,7 +223,9 @@ class StreamServer:
         for number, session in enumerate(leaving, 1):
             session.end(4200, farewell_reason(retry_in))
             ahead = begun + within * number / len(leaving) - loop.time()
-            if ahead > 0:  # a busy gateway wakes up late; then it does not sleep, to be done in time
+            if (
+                ahead > 0
+            ):  # a busy gateway wakes up late; then it does not sleep, to be done in time
                 await asyncio.sleep(ahead)
         while self._sessions:  # each ends within seconds after end()
             self._left.clear()
@@ -217,7 +233,9 @@ class StreamServer:
 
     def _gone(self, session: WebSocketSession | EventStream) -> None:
         self._sessions.discard(session)
-        self.measures.ended["gone" if session.closed_with in (None, GONE) else str(session.closed_with)] += 1
+        self.measures.ended[
+            "gone" if session.closed_with in (None, GONE) else str(session.closed_with)
+        ] += 1
         self._left.set()
 
 
@@ -226,10 +244,17 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
         if name in SUBPROTOCOLS:
             return name, SUBPROTOCOLS[name]
     if offered:
-        raise Denial(400, "unknown_subprotocol", 4000, f"The known subprotocols are {', '.join(SUBPROTOCOLS)}.")
+        raise Denial(
+            400,
+            "unknown_subprotocol",
+            4000,
+            f"The known subprotocols are {', '.join(SUBPROTOCOLS)}.",
+        )
     return None, "json"
 
 
 async def _upgrade_required(request: Request) -> Response:
-    denial = Denial(426, "upgrade_required", 4000, "This address is for WebSocket.", {"Upgrade": "websocket"})
+    denial = Denial(
+        426, "upgrade_required", 4000, "This address is for WebSocket.", {"Upgrade": "websocket"}
+    )
     return denial.response()

@@ -71,7 +71,9 @@ class EventStream(StreamConnection):
         since = _position(last_event_id)
         self._first = first if since is None else replace(first, since=since)
 
-    async def run(self, receive: Receive, send: Send, transport: asyncio.Transport | None = None) -> None:
+    async def run(
+        self, receive: Receive, send: Send, transport: asyncio.Transport | None = None
+    ) -> None:
         """Send until the client goes or is sent away. In the latter case tell it when to come back.
 
         ``transport``: the connection's transport; None where the server does not give it.
@@ -82,11 +84,19 @@ class EventStream(StreamConnection):
             keep_buffers_small(transport)
         farewell = await self._run(self._begin(receive))
         if farewell is not None and farewell.code != GONE:
-            _log.info("stream_end", transport="sse", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            _log.info(
+                "stream_end",
+                transport="sse",
+                pbx=self.pbx,
+                key=self.guest.key_name,
+                code=farewell.code,
+            )
             await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:
-        await self._say(f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}")  # noqa: S311
+        await self._say(
+            f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
+        )
         try:
             await self._enter(self._first)
         except HoldsTooMuch as error:
@@ -103,7 +113,9 @@ class EventStream(StreamConnection):
 
     async def _say(self, text: str) -> None:
         self._check()
-        await self._await_send(self._send({"type": "http.response.body", "body": text.encode(), "more_body": True}))
+        await self._await_send(
+            self._send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+        )
 
     def _waiting(self) -> int:
         return 0 if self._transport is None else waiting_in(self._transport)
@@ -125,7 +137,9 @@ class EventStream(StreamConnection):
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-                await self._send(end)  # reaches nobody, but returns when the server knows that the connection is lost
+                await self._send(
+                    end
+                )  # reaches nobody, but returns when the server knows that the connection is lost
 
 
 class EventsResponse(Response):
@@ -156,7 +170,9 @@ def takes_events_only(accept: str) -> bool:
     An EventSource sends such a header.
     """
     ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return "text/event-stream" in ranges and ranges.isdisjoint(("application/json", "application/*", "*/*"))
+    return "text/event-stream" in ranges and ranges.isdisjoint(
+        ("application/json", "application/*", "*/*")
+    )
 
 
 def come_back_later(why: str, retry_after_s: float) -> Response:

@@ -100,12 +100,20 @@ class ClientSubscription:
         watching = self._watching
         told = None
         held, self._filter = self._filter, None
-        if watching is not None and wanted.book is (watching.watched.question.command.space == "book"):
+        if watching is not None and wanted.book is (
+            watching.watched.question.command.space == "book"
+        ):
             told = watching.position
         self.leave()
         self._filter = held
         subscriber = hub.subscribe(
-            view, self._encoding, self._wake, wanted.since, merge=wanted.merge, line=self._line, told=told
+            view,
+            self._encoding,
+            self._wake,
+            wanted.since,
+            merge=wanted.merge,
+            line=self._line,
+            told=told,
         )
         self._subscribed = (hub, subscriber)
 

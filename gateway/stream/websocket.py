@@ -34,7 +34,15 @@ _log = structlog.get_logger(__name__)
 class WebSocketSession(StreamConnection):
     """Serve an accepted WebSocket connection. ``clock``: POSIX seconds."""
 
-    __slots__ = ("_allowance", "_bad_messages", "_encoding", "_sending", "_socket", "_subscribed", "_websocket")
+    __slots__ = (
+        "_allowance",
+        "_bad_messages",
+        "_encoding",
+        "_sending",
+        "_socket",
+        "_subscribed",
+        "_websocket",
+    )
 
     def __init__(
         self,
@@ -47,12 +55,16 @@ class WebSocketSession(StreamConnection):
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
-        line = self._socket if guest.expires is None else None  # a key that expires is checked before each send
+        line = (
+            self._socket if guest.expires is None else None
+        )  # a key that expires is checked before each send
         super().__init__(pbx, guest, encoding, manners, clock, line)
         self._websocket = websocket
         self._encoding: Encoding = encoding
         self._sending = asyncio.Lock()
-        self._allowance = TokenBucket(manners.message_burst, manners.messages_per_second, self._begun)
+        self._allowance = TokenBucket(
+            manners.message_burst, manners.messages_per_second, self._begun
+        )
         self._bad_messages = 0
         self._subscribed = False
 
@@ -63,7 +75,13 @@ class WebSocketSession(StreamConnection):
         """
         farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
-            _log.info("stream_end", transport="websocket", pbx=self.pbx, key=self.guest.key_name, code=farewell.code)
+            _log.info(
+                "stream_end",
+                transport="websocket",
+                pbx=self.pbx,
+                key=self.guest.key_name,
+                code=farewell.code,
+            )
             await self._say_farewell(farewell)
 
     # Reading
@@ -80,7 +98,9 @@ class WebSocketSession(StreamConnection):
             event = await self._websocket.receive()
             if event["type"] == "websocket.disconnect":
                 if event.get("code") == FLOODED:
-                    raise CloseConnection(FLOODED, event["reason"])  # the close frame was sent; this counts it
+                    raise CloseConnection(
+                        FLOODED, event["reason"]
+                    )  # the close frame was sent; this counts it
                 return
             data = event.get("text")
             await self._heed(data if data is not None else event.get("bytes") or b"")
@@ -113,7 +133,9 @@ class WebSocketSession(StreamConnection):
             try:
                 await self.guest.count()
             except TooManyRequests as error:
-                raise CloseConnection(shown(error).close, "the key's budget of reads is spent") from error
+                raise CloseConnection(
+                    shown(error).close, "the key's budget of reads is spent"
+                ) from error
         self._subscribed = True
         await self._enter(wanted)
 
@@ -153,7 +175,11 @@ class WebSocketSession(StreamConnection):
         await self._room()
         self._check()  # the key may have expired while this waited for room
         websocket = self._websocket
-        sending = websocket.send_text(message) if isinstance(message, str) else websocket.send_bytes(message)
+        sending = (
+            websocket.send_text(message)
+            if isinstance(message, str)
+            else websocket.send_bytes(message)
+        )
         try:
             await self._await_send(sending)
         except RuntimeError as error:  # the server closed it already, after a protocol error

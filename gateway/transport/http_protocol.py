@@ -20,7 +20,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
@@ -71,7 +75,9 @@ class ConnectionCounter:
         Returns None if the connection may not stay.
         """
         holder = held_by(host) if self._per_address and self._counted(host) else None
-        if self._all >= self._most or (holder is not None and self._by_holder[holder] >= self._per_address):
+        if self._all >= self._most or (
+            holder is not None and self._by_holder[holder] >= self._per_address
+        ):
             return None
         self._all += 1
         if holder is not None:
@@ -99,7 +105,11 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     _within = WITHIN
 
     def __init__(
-        self, *args: Any, stall_timeout: float = STALL, doors: ConnectionCounter | None = None, **more: Any
+        self,
+        *args: Any,
+        stall_timeout: float = STALL,
+        doors: ConnectionCounter | None = None,
+        **more: Any,
     ) -> None:
         super().__init__(*args, **more)
         self._doors = doors
@@ -209,10 +219,18 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """
         status, refusal = self._refusal or (400, BadRequest(msg))
         if len(self.url) > LONGEST_ADDRESS:
-            msg = f"The address is longer than {LONGEST_ADDRESS} bytes; use POST and put the parameters in the body."
+            msg = (
+                f"The address is longer than {LONGEST_ADDRESS} bytes; use POST and put the "
+                f"parameters in the body."
+            )
             status, refusal = 400, BadRequest(msg)
         answer = refuse(refusal, "POST")
-        headers = [*self.server_state.default_headers, *answer.raw_headers, *RAW_GUARDS, (b"connection", b"close")]
+        headers = [
+            *self.server_state.default_headers,
+            *answer.raw_headers,
+            *RAW_GUARDS,
+            (b"connection", b"close"),
+        ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", answer.body)))
         self.transport.close()

@@ -171,11 +171,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     client may say, as its session counts it.
     """
 
-    def __init__(self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _logger
         self._connection = _Connection(
-            self.loop.time, message_burst, messages_per_second, max_size=self.config.ws_max_size, logger=_logger
+            self.loop.time,
+            message_burst,
+            messages_per_second,
+            max_size=self.config.ws_max_size,
+            logger=_logger,
         )
         self.conn = self._connection
         self.queue = cast(Queue[ASGIReceiveEvent], _Inbox())
@@ -217,7 +223,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if message["type"] == "websocket.close":
             self._end()
         await super().send(message)
-        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+        if message["type"] == "websocket.http.response.body" and not message.get(
+            "more_body", False
+        ):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
             if self.handshake_complete:
@@ -225,8 +233,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 self.scope["headers"] = []
             self._open()
 
-    # Ready-made frames go past the server. The methods below end them or hold them back. A connection that has ended
-    # keeps its file descriptor until connection_lost returns. So no frame can reach the next owner of its number.
+    # Ready-made frames go past the server. The methods below end them or hold them back. A
+    # connection that has ended
+    # keeps its file descriptor until connection_lost returns. So no frame can reach the next owner
+    # of its number.
 
     def pause_writing(self) -> None:
         """Do as uvicorn does, and hold ready-made frames back."""
@@ -277,7 +287,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             super().handle_parser_exception()
             return
         self.transport.pause_reading()
-        self.queue.put_nowait({"type": "websocket.disconnect", "code": FLOODED, "reason": _TOO_MUCH})
+        self.queue.put_nowait(
+            {"type": "websocket.disconnect", "code": FLOODED, "reason": _TOO_MUCH}
+        )
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         # Without this timer uvicorn would close as soon as the application ends.
@@ -305,7 +317,9 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def _open(self) -> None:
         if self._socket is not None:
-            self._socket.open = self.handshake_complete and not self._ending and self.writable.is_set()
+            self._socket.open = (
+                self.handshake_complete and not self._ending and self.writable.is_set()
+            )
 
     def _end(self) -> None:
         if not self._ending:
@@ -326,7 +340,9 @@ def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) 
     minute is closed.
     """
     return {
-        "ws": partial(StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second),
+        "ws": partial(
+            StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second
+        ),
         "ws_max_size": MESSAGE_SIZE,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,
@@ -369,14 +385,18 @@ class _Flood(ProtocolError):
 
 
 class _Connection(ServerProtocol):
-    def __init__(self, clock: Callable[[], float], at_once: int, per_second: float, **more: Any) -> None:
+    def __init__(
+        self, clock: Callable[[], float], at_once: int, per_second: float, **more: Any
+    ) -> None:
         super().__init__(**more)
         self.flooded = False
         self._clock = clock
         now = clock()
         self._frames = TokenBucket(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
         self._bytes = TokenBucket(
-            max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once), max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second), now
+            max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once),
+            max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second),
+            now,
         )
 
     def recv_frame(self, frame: Frame) -> None:

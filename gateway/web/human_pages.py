@@ -38,7 +38,8 @@ _NAMED: Final = {
 _FOLDERS: Final = ("wall", "start", "vendor")
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
-    "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; img-src 'self' data:; "
+    "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; "
+    "img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
@@ -58,7 +59,12 @@ def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
 
 
 def _files() -> list[str]:
-    found = (path for folder in _FOLDERS for path in (_STATIC / folder).rglob("*") if path.suffix in _TYPES)
+    found = (
+        path
+        for folder in _FOLDERS
+        for path in (_STATIC / folder).rglob("*")
+        if path.suffix in _TYPES
+    )
     return sorted({"callmon.js", *(path.relative_to(_STATIC).as_posix() for path in found)})
 
 
@@ -78,7 +84,11 @@ def _page(folder: str, words: dict[str, str] | None = None) -> Document:
     tagged = {f"static/{name}": f"static/{name}?v={_file(name).tag}" for name in loaded}
     for address, with_tag in tagged.items():
         page = page.replace(f'"{address}"', f'"{with_tag}"')
-    modules = {f"./{address}": f"./{with_tag}" for address, with_tag in tagged.items() if address.endswith(".js")}
+    modules = {
+        f"./{address}": f"./{with_tag}"
+        for address, with_tag in tagged.items()
+        if address.endswith(".js")
+    }
     modules |= {name: modules[f"./static/{file}"] for name, file in _NAMED.items()}
     import_map = json.dumps({"imports": modules}, separators=(",", ":"))
     page = page.replace(_EMPTY_MAP, _EMPTY_MAP.replace("><", f">{import_map}<"))

@@ -128,7 +128,9 @@ class CommandJournal:
         Returns what is known of the earlier request if its Idempotency-Key was used before, else
         None. Raises StoreFailed.
         """
-        await self._keep_later()  # else a finished command under the same key would count as unknown for a day
+        await (
+            self._keep_later()
+        )  # else a finished command under the same key would count as unknown for a day
         return await self._store.begin(record)
 
     async def finish(self, record: CommandRecord, outcome: Outcome) -> CommandRecord:
@@ -142,19 +144,25 @@ class CommandJournal:
         except StoreFailed as error:
             self._measures.unaudited += 1
             self._log.error("audit_entry_write_failure", command=record.command, reason=str(error))
-            if record.result != NOT_RECORDED:  # a command with this result was not done and is not in the file
+            if (
+                record.result != NOT_RECORDED
+            ):  # a command with this result was not done and is not in the file
                 self._later.append(record)
                 return record  # it stays in hand until its end is in the file
         self._in_hand.discard(record.request)
         return record
 
-    async def tell(self, record: CommandRecord, outcome: Outcome, once: IdempotencyKey | None = None) -> None:
+    async def tell(
+        self, record: CommandRecord, outcome: Outcome, once: IdempotencyKey | None = None
+    ) -> None:
         """Put the outcome and the record's end on Redis and notify the gateway.
 
         ``once``: the Idempotency-Key that the request came with. Raises BusUnreachable.
         """
         if len(self._unseen) < _LATER_KEPT:
-            self._unseen[record.request] = record  # before sending: it may be read before the reply is here
+            self._unseen[record.request] = (
+                record  # before sending: it may be read before the reply is here
+            )
         told = self._told(record, outcome)
         if once is not None and record.digest is None and record.stage == Stage.UNKNOWN:
             # An earlier request under it is still in hand: this answer must not stand for its end.
@@ -164,19 +172,29 @@ class CommandJournal:
         except BusUnreachable:
             await asyncio.sleep(0.2)
             try:
-                await send(self._redis, told, whole=True)  # the connection had died; storing it twice does no harm
+                await send(
+                    self._redis, told, whole=True
+                )  # the connection had died; storing it twice does no harm
             except BusUnreachable:
                 self._untold.append(told)  # else the other monitors would never learn its end
                 raise
 
     def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
         commands: list[RedisCommand] = [
-            ("SET", self._requests.result(record.request), encode(outcome), "EX", self.kept(record)),
+            (
+                "SET",
+                self._requests.result(record.request),
+                encode(outcome),
+                "EX",
+                self.kept(record),
+            ),
             ("PUBLISH", self._requests.replies(record.gateway), encode(Completed(record.request))),
             self.logged(record),
         ]
         if record.digest is not None and record.stage == Stage.UNDONE:
-            commands.append(("DEL", self._requests.once(record.digest)))  # the key's next request is a new attempt
+            commands.append(
+                ("DEL", self._requests.once(record.digest))
+            )  # the key's next request is a new attempt
         return commands
 
     async def run(self, level: Callable[[], bool]) -> None:
@@ -204,7 +222,9 @@ class CommandJournal:
         while self._later:
             record = self._later[0]
             await self._store.merge([record])
-            if self._later and self._later[0] is record:  # else another request has written it meanwhile
+            if (
+                self._later and self._later[0] is record
+            ):  # else another request has written it meanwhile
                 self._in_hand.discard(self._later.popleft().request)
 
     async def _settle(self) -> None:
@@ -217,10 +237,14 @@ class CommandJournal:
                 await self._settle_one(record)
 
     async def _settle_one(self, record: CommandRecord) -> None:
-        text = "The monitor ended meanwhile: it is not known whether it was done. Check the PBX first."
+        text = (
+            "The monitor ended meanwhile: it is not known whether it was done. Check the PBX first."
+        )
         outcome = Outcome(record.request, None, CommandFailure("unknown", "outcome_unknown", text))
         ended = await self.finish(record, outcome)
-        self._log.warning("command_settled", command=ended.command, key=ended.key, result=ended.result)
+        self._log.warning(
+            "command_settled", command=ended.command, key=ended.key, result=ended.result
+        )
         result, *rest = self._told(ended, outcome)
         await send(self._redis, [(*result, "NX"), *rest], whole=True)
 

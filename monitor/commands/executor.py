@@ -40,7 +40,9 @@ class CommandExecutor:
     ``sure()``: True while this monitor certainly leads. No command begins while it does not.
     """
 
-    def __init__(self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]) -> None:
+    def __init__(
+        self, pbx: str, execute: Execute, written: Written, sure: Callable[[], bool]
+    ) -> None:
         self._execute = execute
         self._written = written
         self._sure = sure
@@ -70,7 +72,10 @@ class CommandExecutor:
             return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
         except Exception:  # a bug in one command must not stop watching the calls
             self._log.exception("command_failure", command=request.command, trace=request.trace)
-            text = "Something went wrong in the monitor, and its log says what. Check the PBX before you repeat it."
+            text = (
+                "Something went wrong in the monitor, and its log says what. Check the PBX "
+                "before you repeat it."
+            )
             return failed(request, CommandFailure("unknown", "outcome_unknown", text))
 
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:

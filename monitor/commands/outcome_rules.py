@@ -13,7 +13,9 @@ def result_of(outcome: Outcome) -> str:
     """
     if outcome.failure is not None:
         return outcome.failure.code
-    return "false" if outcome.reply is not None and outcome.reply.get("result") is False else "success"
+    return (
+        "false" if outcome.reply is not None and outcome.reply.get("result") is False else "success"
+    )
 
 
 def undone(outcome: Outcome) -> bool:
@@ -44,6 +46,9 @@ def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcom
     try:
         known = decode_outcome(stored)
     except Malformed:
-        text = "The same request was done before by another version of callmon; its answer can no longer be read."
+        text = (
+            "The same request was done before by another version of callmon; its answer can no "
+            "longer be read."
+        )
         return failed(request, CommandFailure("unknown", "outcome_unknown", text))
     return Outcome(request.id, known.reply, known.failure, known.live, known.book)

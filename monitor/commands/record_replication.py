@@ -46,7 +46,14 @@ from monitor.persistence.sqlite_store import ONCE_KEPT, Store
 from monitor.shared.changes import BELIEVED_AHEAD_MS
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, send, text, translated
+from monitor.shared.redis.connection import (
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    send,
+    text,
+    translated,
+)
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
 EVERY_S: Final = 0.25
@@ -182,7 +189,9 @@ class RecordReplication:
         while await self._read():
             raise_if_cancelled()
         if self._position < self._newest:
-            self._log.warning("records_rolled_back", reason="Redis came back without some that it had taken")
+            self._log.warning(
+                "records_rolled_back", reason="Redis came back without some that it had taken"
+            )
             self._read_anew()
             while await self._read():
                 raise_if_cancelled()
@@ -215,7 +224,9 @@ class RecordReplication:
         with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("GET", self._keys.generation)
-                start = f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+                start = (
+                    f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+                )
                 pipe.execute_command("XRANGE", self._keys.log, start, "+", "COUNT", _AT_ONCE)
                 found, entries = await pipe.execute(raise_on_error=False)
             if (wrong := _wrong(found, entries)) is not None:
@@ -233,7 +244,9 @@ class RecordReplication:
         full = len(entries) == _AT_ONCE
         if entries and _parsed(entries[0][0]) == self._position:
             entries = entries[1:]
-        elif self._position == self._newest != (0, 0):  # the newest is never trimmed: Redis has lost it
+        elif (
+            self._position == self._newest != (0, 0)
+        ):  # the newest is never trimmed: Redis has lost it
             self._log.warning("records_rolled_back", reason="Redis has lost some that it had taken")
             self._read_anew()
             return True
@@ -284,7 +297,8 @@ class RecordReplication:
 
     async def _offer(self, found: dict[str, int]) -> None:
         room, offered = LOG_BYTES // 2, list[CommandRecord]()
-        # First the records that are in no file, because no other monitor may know them; then the newest.
+        # First the records that are in no file, because no other monitor may know them; then the
+        # newest.
         for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
             if record.at >= self._found_since and record.stage > found.get(record.request, -1):
                 room -= len(encode_record(record))
@@ -303,13 +317,17 @@ class RecordReplication:
         await send(self._redis, commands, whole=True)
 
     def _lacking(self, record: CommandRecord, now: float) -> list[RedisCommand]:
-        commands: list[RedisCommand] = [("XADD", self._keys.log, "*", "record", encode_record(record))]
+        commands: list[RedisCommand] = [
+            ("XADD", self._keys.log, "*", "record", encode_record(record))
+        ]
         left = int(record.at + ONCE_KEPT - now)
         if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
             return commands
         if record.stage == Stage.DONE and record.outcome is not None:
             # Replaces also the outcome of a successor that called it unknown.
-            commands.append(("SET", self._requests.result(record.request), record.outcome, "EX", left))
+            commands.append(
+                ("SET", self._requests.result(record.request), record.outcome, "EX", left)
+            )
         else:  # removes it with the right to write only; meanwhile it is neither open nor refused
             commands.append(("SET", self._requests.request(record.request), "ended", "PX", 1, "XX"))
         return commands
@@ -339,7 +357,9 @@ class RecordReplication:
         commands: list[RedisCommand] = [("HSET", self._keys.mirrored, self._name, said)]
         if self._leading():
             table = await self._mirrored()
-            gone = self._count({text(name) or "": text(value) or "" for name, value in table.items()})
+            gone = self._count(
+                {text(name) or "": text(value) or "" for name, value in table.items()}
+            )
             commands += [("HDEL", self._keys.mirrored, name) for name in gone[:_AT_ONCE]]
         await send(self._redis, commands)
         self._said_at = uptime()
@@ -366,7 +386,12 @@ class RecordReplication:
         """
         now = uptime()
         self._others = {
-            name: (said, self._others[name][1] if name in self._others and self._others[name][0] == said else now)
+            name: (
+                said,
+                self._others[name][1]
+                if name in self._others and self._others[name][0] == said
+                else now,
+            )
             for name, said in table.items()
             if name != self._name
         }

@@ -124,7 +124,9 @@ class RequestConsumer:
                     self._failures = min(self._failures + 1, 6)
                     say = self._log.warning if self._failures == 1 else self._log.info
                     say("request_subscription_lost", reason=str(error))
-                    await asyncio.sleep(random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures)))  # noqa: S311
+                    await asyncio.sleep(
+                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
+                    )
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         with translated():
@@ -137,7 +139,9 @@ class RequestConsumer:
                         self.listening, self._failures = True, 0
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
-                            await asyncio.sleep(0)  # messages in a row are read without waiting: let other tasks run
+                            await asyncio.sleep(
+                                0
+                            )  # messages in a row are read without waiting: let other tasks run
                 finally:
                     self.listening = False
 
@@ -148,7 +152,11 @@ class RequestConsumer:
             self._warn("request_malformed", reason=str(error))
             return
         query = request.command == "query"
-        in_hand, most = (self._queries_in_hand, MOST_QUERIES_IN_HAND) if query else (self._in_hand, MOST_IN_HAND)
+        in_hand, most = (
+            (self._queries_in_hand, MOST_QUERIES_IN_HAND)
+            if query
+            else (self._in_hand, MOST_IN_HAND)
+        )
         if len(in_hand) >= most:
             self._measures.left_alone += 1
             self._warn("request_limit_reached", command=request.command, trace=request.trace)
@@ -177,7 +185,10 @@ class RequestConsumer:
         If the message is lost, the gateway only loses a second.
         """
         try:
-            await send(self._redis, [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))])
+            await send(
+                self._redis,
+                [("PUBLISH", self._keys.replies(request.gateway), encode(Busy(request.id)))],
+            )
         except BusUnreachable as error:
             self._log.debug("busy_reply_failure", reason=str(error))
         finally:
@@ -191,8 +202,15 @@ class RequestConsumer:
                 await self._claim_and_do(request)
         except BusError as error:
             self._measures.unreachable += 1
-            self._log.warning("request_redis_failure", command=request.command, trace=request.trace, reason=str(error))
-        except Exception:  # its gateway says that the outcome is unknown; the others' requests go on
+            self._log.warning(
+                "request_redis_failure",
+                command=request.command,
+                trace=request.trace,
+                reason=str(error),
+            )
+        except (
+            Exception
+        ):  # its gateway says that the outcome is unknown; the others' requests go on
             self._log.exception("request_failure", command=request.command, trace=request.trace)
         finally:
             self._measures.in_hand -= 1
@@ -213,7 +231,10 @@ class RequestConsumer:
             return
         began = loop.time()
         outcome = failed(
-            request, CommandFailure("unknown", "outcome_unknown", "The monitor was stopped while it did this.")
+            request,
+            CommandFailure(
+                "unknown", "outcome_unknown", "The monitor was stopped while it did this."
+            ),
         )
         record = begun
         try:
@@ -237,7 +258,11 @@ class RequestConsumer:
                 return None
             guard = await GuardedTransaction.watch(self._redis, self._live.lease, key)
             try:
-                holder, state, left = await guard.get(self._live.lease), await guard.get(key), await guard.left(key)
+                holder, state, left = (
+                    await guard.get(self._live.lease),
+                    await guard.get(key),
+                    await guard.left(key),
+                )
                 (epoch,) = await guard.fields(self._live.position, "epoch")
                 if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
                     return None
@@ -266,14 +291,18 @@ class RequestConsumer:
                 raise StoreFailed("what other monitors did is not read yet")
             known = await self._journal.begin(begun)
         except StoreFailed as error:
-            self._log.error("command_record_write_failure", command=request.command, reason=str(error))
+            self._log.error(
+                "command_record_write_failure", command=request.command, reason=str(error)
+            )
             text = "It was not done: the monitor cannot record commands now. Its log says why."
             return failed(request, CommandFailure("unavailable", NOT_RECORDED, text)), begun
         if known is not None:
             return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)
         return await self._carrying.outcome(request, deadline), begun
 
-    async def _finish(self, request: Request, record: CommandRecord, outcome: Outcome, seconds: float) -> CommandRecord:
+    async def _finish(
+        self, request: Request, record: CommandRecord, outcome: Outcome, seconds: float
+    ) -> CommandRecord:
         record = await self._journal.finish(record, outcome)
         self._log.info(
             "command",

@@ -51,4 +51,6 @@ def decode(data: bytes) -> tuple[HandoverFact, ...]:
         raise Malformed(f"not what a monitor leaves: {error}") from error
     if wire.version != VERSION:
         raise Malformed(f"of version {wire.version}, this is {VERSION}")
-    return tuple(replace(fact, at=0.0) for fact in (wire.directory, wire.logins) if fact is not None)
+    return tuple(
+        replace(fact, at=0.0) for fact in (wire.directory, wire.logins) if fact is not None
+    )

@@ -90,9 +90,15 @@ class LeaderTerm(Generic[FactT]):
         self._source = source_factory(self._emit, lease.sure)
         self._book_read = False
         self._handover = handover
-        self._pbx_clock: tuple[float, float] | None = None  # PBX's time of the last fact, our uptime then
-        self._live = PublishLoop(live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live)
-        self._book = PublishLoop(book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book)
+        self._pbx_clock: tuple[float, float] | None = (
+            None  # PBX's time of the last fact, our uptime then
+        )
+        self._live = PublishLoop(
+            live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live
+        )
+        self._book = PublishLoop(
+            book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book
+        )
 
     @property
     def state(self) -> State:
@@ -118,7 +124,9 @@ class LeaderTerm(Generic[FactT]):
         if command != "query":
             return await self._source.execute(command, arguments)
         if database is None:
-            raise CommandRefused("sql_not_configured", "SQL is not offered: no database of this PBX is configured.")
+            raise CommandRefused(
+                "sql_not_configured", "SQL is not offered: no database of this PBX is configured."
+            )
         return await database.answer(arguments["query"], int(arguments.get("count", "0")))
 
     async def written(self, command: str) -> tuple[Position | None, Position | None]:
@@ -129,7 +137,9 @@ class LeaderTerm(Generic[FactT]):
         """
         if command == "query":
             return None, None
-        return await self._live.written(), await self._book.written() if command.startswith("contact.") else None
+        return await self._live.written(), await self._book.written() if command.startswith(
+            "contact."
+        ) else None
 
     async def run(
         self,
@@ -189,5 +199,9 @@ def _heard(fact: Fact | ToldFact) -> float:
 
     For an event: when it came. For an answer: now.
     """
-    waited = time.monotonic() - fact.heard if isinstance(fact, ParticipantSeen | ParticipantGone) else 0.0
+    waited = (
+        time.monotonic() - fact.heard
+        if isinstance(fact, ParticipantSeen | ParticipantGone)
+        else 0.0
+    )
     return time.time() - max(0.0, waited)

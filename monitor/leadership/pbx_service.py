@@ -125,7 +125,9 @@ class PbxService(Generic[FactT]):
         self._led_last: bool | None = None
         self._others = False
         self._empty_since: float | None = None
-        self._key_sync = None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
+        self._key_sync = (
+            None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
+        )
         self._ended = EndedCallStore(redis, pbx, records)
         self._mirror = StandbyMirror(pbx, self._key_sync, self._checkpoint, self._ended)
         self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
@@ -223,7 +225,12 @@ class PbxService(Generic[FactT]):
                 self._empty_since = None
                 self.measures.contests_failed += 1
                 delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
-                self._log.warning("redis_unreachable", during="lease_contest", reason=str(error), failures=failures)
+                self._log.warning(
+                    "redis_unreachable",
+                    during="lease_contest",
+                    reason=str(error),
+                    failures=failures,
+                )
             await asyncio.sleep(random.uniform(0.0, delay))  # noqa: S311
 
     async def _try(self, patience: float) -> bool:
@@ -237,7 +244,10 @@ class PbxService(Generic[FactT]):
         if contest == "left":
             if self._empty_since is None:
                 self._empty_since = now
-                self._log.warning("redis_empty", reason="the lease is left to the monitor that led last, for a while")
+                self._log.warning(
+                    "redis_empty",
+                    reason="the lease is left to the monitor that led last, for a while",
+                )
             return False
         self._empty_since = None
         if contest == "another's":
@@ -275,7 +285,9 @@ class PbxService(Generic[FactT]):
                 self.measures.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(leader.run(requests, self._key_sync, self._checkpoint, self._ended))
+            await asyncio.create_task(
+                leader.run(requests, self._key_sync, self._checkpoint, self._ended)
+            )
         except* Fenced as fenced:
             self.measures.fenced += 1
             self._log.warning("leader_term_end", reason=str(fenced.exceptions[0]))
@@ -307,13 +319,18 @@ class PbxService(Generic[FactT]):
     ) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         """Return the state and the facts that an earlier monitor left on Redis."""
         try:
-            left = (*await handover.read(), *await previous_state.read_book(self._redis, self._book_keys))
+            left = (
+                *await handover.read(),
+                *await previous_state.read_book(self._redis, self._book_keys),
+            )
             return await previous_state.read(self._redis, self._live_keys, time.time()), left
         except BusUnreachable as error:
             self._log.warning("handover_read_failure", reason=str(error))
             return await self._nothing_left(handover)
 
-    async def _nothing_left(self, _: DirectoryHandover) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
+    async def _nothing_left(
+        self, _: DirectoryHandover
+    ) -> tuple[State, tuple[HandoverFact | ContactsRead, ...]]:
         return empty_state(self._live_keys.topics), ()
 
     def _counted(self, saved: SavedStatistics | None) -> Statistics:
@@ -338,4 +355,6 @@ class PbxService(Generic[FactT]):
             async with asyncio.timeout(_RELEASE_WITHIN):
                 await self.lease.release()
         except (BusError, TimeoutError) as error:
-            self._log.warning("lease_release_failure", reason=str(error), expires_within=self.lease.ttl)
+            self._log.warning(
+                "lease_release_failure", reason=str(error), expires_within=self.lease.ttl
+            )

@@ -37,7 +37,11 @@ class StandbyMirror:
     """Mirror the data of one PBX. ``keyring``: None if no API keys are kept."""
 
     def __init__(
-        self, pbx: str, key_sync: ApiKeySync | None, checkpoint: StatisticsCheckpoint, ended: EndedCallStore
+        self,
+        pbx: str,
+        key_sync: ApiKeySync | None,
+        checkpoint: StatisticsCheckpoint,
+        ended: EndedCallStore,
     ) -> None:
         self._key_sync = key_sync
         self._checkpoint = checkpoint

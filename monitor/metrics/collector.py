@@ -10,7 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 
 from monitor.counters import MonitorCounters, PublishCounters
@@ -75,11 +80,17 @@ class MonitorCollector(Collector):
 
 
 def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
-    leads = GaugeMetricFamily("callmon_monitor_leads", "1 if this monitor leads, else 0.", labels=["pbx"])
-    sure = GaugeMetricFamily(
-        "callmon_monitor_lease_sure", "1 if this monitor is sure that no other monitor leads, else 0.", labels=["pbx"]
+    leads = GaugeMetricFamily(
+        "callmon_monitor_leads", "1 if this monitor leads, else 0.", labels=["pbx"]
     )
-    terms = CounterMetricFamily("callmon_monitor_terms", "Times that this monitor took the lead.", labels=["pbx"])
+    sure = GaugeMetricFamily(
+        "callmon_monitor_lease_sure",
+        "1 if this monitor is sure that no other monitor leads, else 0.",
+        labels=["pbx"],
+    )
+    terms = CounterMetricFamily(
+        "callmon_monitor_terms", "Times that this monitor took the lead.", labels=["pbx"]
+    )
     fenced = CounterMetricFamily(
         "callmon_monitor_fenced",
         "Times that this monitor stepped down because another one has the lease.",
@@ -87,7 +98,8 @@ def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
     )
     standbys = GaugeMetricFamily(
         "callmon_monitor_standbys",
-        "Standby monitors that the leader sees; in step: they hold all data that must outlive the leader.",
+        "Standby monitors that the leader sees; in step: they hold all data that must outlive "
+        "the leader.",
         labels=["pbx", "state"],
     )
     for one in watching:
@@ -111,7 +123,8 @@ def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
     )
     ways = HistogramMetricFamily(
         "callmon_monitor_event_to_publish_seconds",
-        "Seconds from when the monitor heard of the first part of a change until the change was in Redis.",
+        "Seconds from when the monitor heard of the first part of a change until the change was "
+        "in Redis.",
         labels=labels,
     )
     edits = CounterMetricFamily(
@@ -122,8 +135,12 @@ def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
         "Changes of entities that were merged into later changes before publishing.",
         labels=labels,
     )
-    epochs = CounterMetricFamily("callmon_monitor_epochs", "Whole states written under a new epoch.", labels=labels)
-    lost = CounterMetricFamily("callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels)
+    epochs = CounterMetricFamily(
+        "callmon_monitor_epochs", "Whole states written under a new epoch.", labels=labels
+    )
+    lost = CounterMetricFamily(
+        "callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels
+    )
     for pbx, space, measures in _spaces(watching):
         publishes.add_metric([pbx, space], measures.publishes.buckets(), measures.publishes.total)
         ways.add_metric([pbx, space], measures.ways.buckets(), measures.ways.total)
@@ -136,7 +153,9 @@ def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
 
 def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
     errors = CounterMetricFamily(
-        "callmon_monitor_redis_errors", "Requests that Redis did not carry out.", labels=["pbx", "where"]
+        "callmon_monitor_redis_errors",
+        "Requests that Redis did not carry out.",
+        labels=["pbx", "where"],
     )
     for one in watching:
         errors.add_metric([one.pbx, "lease"], one.measures.contests_failed)
@@ -148,19 +167,27 @@ def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
 
 def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
     results = CounterMetricFamily(
-        "callmon_monitor_commands", "Commands carried out or refused.", labels=["pbx", "command", "result"]
+        "callmon_monitor_commands",
+        "Commands carried out or refused.",
+        labels=["pbx", "command", "result"],
     )
     durations = HistogramMetricFamily(
         "callmon_monitor_command_duration_seconds",
         "Seconds from a command's claim until its outcome was known.",
         labels=["pbx", "command"],
     )
-    in_hand = GaugeMetricFamily("callmon_monitor_commands_in_hand", "Commands under way.", labels=["pbx"])
+    in_hand = GaugeMetricFamily(
+        "callmon_monitor_commands_in_hand", "Commands under way.", labels=["pbx"]
+    )
     alone = CounterMetricFamily(
-        "callmon_monitor_commands_left_alone", "Commands that this monitor heard of but did not take.", labels=["pbx"]
+        "callmon_monitor_commands_left_alone",
+        "Commands that this monitor heard of but did not take.",
+        labels=["pbx"],
     )
     audit = CounterMetricFamily(
-        "callmon_monitor_audit_entries", "Entries of the audit log, kept or lost.", labels=["pbx", "result"]
+        "callmon_monitor_audit_entries",
+        "Entries of the audit log, kept or lost.",
+        labels=["pbx", "result"],
     )
     for one in watching:
         measures = one.measures.commands

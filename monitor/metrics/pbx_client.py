@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
 from monitor.pbx.counters import PbxCounters
 
@@ -26,7 +31,9 @@ def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         labels=["pbx", "kind", "result"],
     )
     durations = HistogramMetricFamily(
-        "callmon_pbx_request_duration_seconds", "Seconds until the PBX answered.", labels=["pbx", "kind"]
+        "callmon_pbx_request_duration_seconds",
+        "Seconds until the PBX answered.",
+        labels=["pbx", "kind"],
     )
     for pbx, measures in pbxs:
         for (kind, result), count in measures.requests.items():
@@ -43,11 +50,17 @@ def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         labels=["pbx", "event"],
     )
     sockets = CounterMetricFamily(
-        "callmon_pbx_event_sockets", "Event sockets that were opened, and that ended.", labels=["pbx", "event"]
+        "callmon_pbx_event_sockets",
+        "Event sockets that were opened, and that ended.",
+        labels=["pbx", "event"],
     )
-    events = CounterMetricFamily("callmon_pbx_events", "Events heard, by kind.", labels=["pbx", "kind"])
+    events = CounterMetricFamily(
+        "callmon_pbx_events", "Events heard, by kind.", labels=["pbx", "kind"]
+    )
     reads = CounterMetricFamily(
-        "callmon_pbx_readings", "Full reads of participants, active calls, directory …", labels=["pbx", "what"]
+        "callmon_pbx_readings",
+        "Full reads of participants, active calls, directory …",
+        labels=["pbx", "what"],
     )
     for pbx, measures in pbxs:
         for event in _TOKENS:  # also those that never happened: an alert compares with before
@@ -63,10 +76,14 @@ def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
 
 def _known(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
     waiting = GaugeMetricFamily(
-        "callmon_pbx_participants_waiting", "Participants that have an event and are not read yet.", labels=["pbx"]
+        "callmon_pbx_participants_waiting",
+        "Participants that have an event and are not read yet.",
+        labels=["pbx"],
     )
     offset = GaugeMetricFamily(
-        "callmon_pbx_clock_offset_seconds", "Seconds that the PBX's clock is ahead of the monitor's.", labels=["pbx"]
+        "callmon_pbx_clock_offset_seconds",
+        "Seconds that the PBX's clock is ahead of the monitor's.",
+        labels=["pbx"],
     )
     certificate = GaugeMetricFamily(
         "callmon_pbx_certificate_expiry_timestamp_seconds",

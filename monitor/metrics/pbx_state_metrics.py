@@ -31,7 +31,15 @@ Known: TypeAlias = Collection[tuple[str, State, float | None]]
 """PBX's name, its live topics, the time on its clock (None: not known)."""
 
 _QUEUE = ["pbx", "queue", "name"]
-_QUEUE_OUTCOMES = ("answered", "answered_in_target", "abandoned", "short_abandoned", "diverted", "unknown", "offered")
+_QUEUE_OUTCOMES = (
+    "answered",
+    "answered_in_target",
+    "abandoned",
+    "short_abandoned",
+    "diverted",
+    "unknown",
+    "offered",
+)
 _OUTCOMES = ("answered", "missed", "abandoned", "unanswered", "unknown", "pending")
 
 
@@ -46,9 +54,13 @@ def collect(known: Known) -> Iterator[Metric]:
 
 
 def _system(known: Known) -> Iterator[Metric]:
-    connected = GaugeMetricFamily("callmon_pbx_connected", "1 if the PBX is connected, else 0.", labels=["pbx"])
+    connected = GaugeMetricFamily(
+        "callmon_pbx_connected", "1 if the PBX is connected, else 0.", labels=["pbx"]
+    )
     licence = GaugeMetricFamily(
-        "callmon_pbx_licensed_calls", "Simultaneous calls that the PBX's licence allows.", labels=["pbx"]
+        "callmon_pbx_licensed_calls",
+        "Simultaneous calls that the PBX's licence allows.",
+        labels=["pbx"],
     )
     for pbx, state, _ in known:
         system = table(state, "system", System).get(SYSTEM_ID)
@@ -60,7 +72,9 @@ def _system(known: Known) -> Iterator[Metric]:
 
 def _now(known: Known) -> Iterator[Metric]:
     calls = GaugeMetricFamily("callmon_calls", "Calls now, by state.", labels=["pbx", "state"])
-    extensions = GaugeMetricFamily("callmon_extensions", "Extensions now, by activity.", labels=["pbx", "activity"])
+    extensions = GaugeMetricFamily(
+        "callmon_extensions", "Extensions now, by activity.", labels=["pbx", "activity"]
+    )
     registered = GaugeMetricFamily(
         "callmon_extensions_registered", "Extensions with a registered phone.", labels=["pbx"]
     )
@@ -77,7 +91,9 @@ def _now(known: Known) -> Iterator[Metric]:
 
 
 def _queues(known: Known) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily("callmon_queue_waiting", "Callers waiting in the queue.", labels=_QUEUE)
+    waiting = GaugeMetricFamily(
+        "callmon_queue_waiting", "Callers waiting in the queue.", labels=_QUEUE
+    )
     longest = GaugeMetricFamily(
         "callmon_queue_longest_wait_seconds",
         "Seconds that the first caller in the queue has waited; 0 if no caller waits.",
@@ -112,8 +128,12 @@ def _longest(queue: Queue, now: float | None) -> float:
 def _lines(known: Known) -> Iterator[Metric]:
     labels = ["pbx", "line"]  # its DN: the name may be a phone number
     in_use = GaugeMetricFamily("callmon_line_calls", "Calls with a leg on the line.", labels=labels)
-    capacity = GaugeMetricFamily("callmon_line_capacity", "Simultaneous calls that the line allows.", labels=labels)
-    registered = GaugeMetricFamily("callmon_line_registered", "1 if the line is registered, else 0.", labels=labels)
+    capacity = GaugeMetricFamily(
+        "callmon_line_capacity", "Simultaneous calls that the line allows.", labels=labels
+    )
+    registered = GaugeMetricFamily(
+        "callmon_line_registered", "1 if the line is registered, else 0.", labels=labels
+    )
     for pbx, state, _ in known:
         for num, line in table(state, "lines", Line).items():
             in_use.add_metric([pbx, num], line.in_use)
@@ -155,9 +175,13 @@ def _queues_today(known: Known) -> Iterator[Metric]:
 
 def _calls_today(known: Known) -> Iterator[Metric]:
     today = GaugeMetricFamily(
-        "callmon_calls_today", "Calls that began since midnight at the PBX.", labels=["pbx", "direction", "outcome"]
+        "callmon_calls_today",
+        "Calls that began since midnight at the PBX.",
+        labels=["pbx", "direction", "outcome"],
     )
-    peak = GaugeMetricFamily("callmon_calls_peak_today", "Most calls at the same time today.", labels=["pbx"])
+    peak = GaugeMetricFamily(
+        "callmon_calls_peak_today", "Most calls at the same time today.", labels=["pbx"]
+    )
     for pbx, state, _ in known:
         stats = table(state, PBX_STATS, PbxStats).get(PBX_ID)
         if stats is None:

@@ -19,7 +19,9 @@ class PbxClock:
     ``monotonic`` and ``wall`` (POSIX seconds) are our own.
     """
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, wall: Callable[[], float] = time.time
+    ) -> None:
         self.now = monotonic
         """Our monotonic clock."""
         self._wall = wall

@@ -18,7 +18,9 @@ _LOOKS: Final = 20
 """Checks within the longest silence."""
 
 
-async def watch_silence(longest: float, since: Callable[[], float | None], tell: Callable[[], None]) -> None:
+async def watch_silence(
+    longest: float, since: Callable[[], float | None], tell: Callable[[], None]
+) -> None:
     """Call ``tell`` again and again while there is silence; end with the error that it raises.
 
     ``longest``: seconds of silence that are allowed. ``since``: returns the time since which an

@@ -26,7 +26,9 @@ class TrafficTap(Protocol):
     Its methods must neither wait nor raise.
     """
 
-    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(
+        self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
         """Take in an HTTP answer of any status."""
 
     def unanswered(self, sent: SentRequest) -> None:
@@ -54,7 +56,9 @@ class TrafficTap(Protocol):
 class NoTrafficTap:
     """Discard all traffic."""
 
-    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(
+        self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
         """Discard the answer. The other methods do the same; see :class:`TrafficTap`."""
 
     def unanswered(self, sent: SentRequest) -> None: ...  # noqa: D102

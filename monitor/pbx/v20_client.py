@@ -24,7 +24,13 @@ from monitor.pbx.parsing.callcontrol import FullState, parse_full_state, parse_p
 from monitor.pbx.parsing.json_fields import integer, objects, text
 from monitor.pbx.traffic_tap import NoTrafficTap, TrafficTap
 from monitor.shared.codec import to_json
-from monitor.shared.errors import CommandOutcomeUnknown, PbxError, PbxGarbled, PbxRefused, TokenRefused
+from monitor.shared.errors import (
+    CommandOutcomeUnknown,
+    PbxError,
+    PbxGarbled,
+    PbxRefused,
+    TokenRefused,
+)
 from monitor.shared.time_zones import ZoneRow
 
 XAPI: Final = "/xapi/v1"
@@ -115,7 +121,9 @@ class PbxClient:
             self.measures,
             self.traffic_tap,
         )
-        self.tokens = TokenOwner(self._grant, may_mint, clock, measures=self.measures, secret=self._secret)
+        self.tokens = TokenOwner(
+            self._grant, may_mint, clock, measures=self.measures, secret=self._secret
+        )
 
     @property
     def heard_at(self) -> float:
@@ -171,13 +179,17 @@ class PbxClient:
 
         async def send(token: str) -> HttpResponse:
             given = {"Authorization": f"Bearer {token}", **kind, **(headers or {})}
-            return await self._transport.write(method, path, given, content, timeout, largest=largest)
+            return await self._transport.write(
+                method, path, given, content, timeout, largest=largest
+            )
 
         if not blame_token:
             return await send(await self.tokens.get())
         return await self._authorized(send, f"{method} {path}")
 
-    async def collection(self, name: str, query: Query | None = None, top: int | None = PAGE) -> list[dict[str, Any]]:
+    async def collection(
+        self, name: str, query: Query | None = None, top: int | None = PAGE
+    ) -> list[dict[str, Any]]:
         """Return all rows of an XAPI collection by Id, read in pages of ``top`` rows.
 
         Raises PbxGarbled if they hold more than :data:`MAX_LISTED_VALUES` values.
@@ -189,7 +201,10 @@ class PbxClient:
             answer = await self._get(f"{XAPI}/{name}", page)
             values += answer.values
             if values > MAX_LISTED_VALUES:
-                text = f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is not used."
+                text = (
+                    f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is "
+                    f"not used."
+                )
                 raise PbxGarbled(text)
             return answer.json()
 
@@ -202,7 +217,9 @@ class PbxClient:
     async def participant(self, dn: str, participant_id: int) -> Participant | None:
         """Return a participant, or None if it is gone."""
         try:
-            row = await self.get_json(f"{CALL_CONTROL}/{quote(dn, safe='')}/participants/{participant_id}")
+            row = await self.get_json(
+                f"{CALL_CONTROL}/{quote(dn, safe='')}/participants/{participant_id}"
+            )
         except PbxRefused as refused:
             if refused.status in _GONE:
                 return None
@@ -213,7 +230,9 @@ class PbxClient:
         """Return all calls of the PBX as XAPI lists them."""
         listed = await self.collection("ActiveCalls", top=None)
         calls = tuple(call for row in listed if (call := rows.active_call(row)) is not None)
-        return ActiveCalls(calls, next((now for row in listed if (now := rows.server_now(row)) is not None), None))
+        return ActiveCalls(
+            calls, next((now for row in listed if (now := rows.server_now(row)) is not None), None)
+        )
 
     async def system_status(self) -> SystemRow:
         """Return version, name and licence of the PBX."""
@@ -256,20 +275,25 @@ class PbxClient:
             "client_id": self.settings.client_id,
             "client_secret": self._secret(),
         }
-        granted = await self._transport.read("POST", "/connect/token", form=form, largest=MAX_TOKEN_BYTES)
+        granted = await self._transport.read(
+            "POST", "/connect/token", form=form, largest=MAX_TOKEN_BYTES
+        )
         if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
             raise PbxRefused("The PBX wants https: write https:// in url.", 400)
         if granted.status in _NO_TOKENS_HERE or (
             granted.is_page and not 300 <= granted.status < 400 and granted.status < 500
         ):
             raise PbxGarbled(
-                f"The server at {self.settings.url} is not a 3CX of version 20: it has no POST /connect/token"
-                f" ({granted.status}). See url: host and port are those of the 3CX web client. A 3CX before version 20"
+                f"The server at {self.settings.url} is not a 3CX of version 20: it has no POST "
+                f"/connect/token"
+                f" ({granted.status}). See url: host and port are those of the 3CX web client. A "
+                f"3CX before version 20"
                 " is followed by the documented interface alone: key in place of client_id."
             )
         if granted.status in (400, 401):
             raise TokenRefused(
-                f"The PBX does not accept the API client {self.settings.client_id!r} with this secret."
+                f"The PBX does not accept the API client {self.settings.client_id!r} with "
+                f"this secret."
                 " See client_id and client_secret, and Integrations → API in the admin console."
             )
         if not granted.good:
@@ -277,13 +301,18 @@ class PbxClient:
         answer = granted.json()
         token = text(answer, "access_token") if isinstance(answer, dict) else ""
         if not token.isascii() or not token or any(char.isspace() for char in token):
-            raise PbxGarbled("The PBX's answer to a token request has no token: is it a 3CX? See url.")
+            raise PbxGarbled(
+                "The PBX's answer to a token request has no token: is it a 3CX? See url."
+            )
         expires_in = integer(answer, "expires_in")
         return GrantedToken(token, None if expires_in is None else float(expires_in))
 
     async def _get(self, path: str, query: Query | None) -> HttpResponse:
         """Return a good answer of any form."""
-        address, largest = _address(path, query), _MAX_PARTICIPANT_BYTES if _of_one(path) else MAX_BODY_BYTES
+        address, largest = (
+            _address(path, query),
+            _MAX_PARTICIPANT_BYTES if _of_one(path) else MAX_BODY_BYTES,
+        )
 
         async def read(token: str) -> HttpResponse:
             return await self._transport.read("GET", address, token, largest=largest)
@@ -293,7 +322,9 @@ class PbxClient:
             raise answer.refusal()
         return answer
 
-    async def _authorized(self, send: Callable[[str], Awaitable[HttpResponse]], shown: str) -> HttpResponse:
+    async def _authorized(
+        self, send: Callable[[str], Awaitable[HttpResponse]], shown: str
+    ) -> HttpResponse:
         token = await self.tokens.get()
         answer = await send(token)
         if answer.status == 401:
@@ -326,7 +357,8 @@ def _done(answer: HttpResponse) -> Any:
     """
     if answer.status >= 500:
         raise CommandOutcomeUnknown(
-            f"The PBX answered {answer.status} to {answer.shown}: it is not known whether it was done."
+            f"The PBX answered {answer.status} to {answer.shown}: it is not known whether it "
+            f"was done."
         )
     if not answer.good:
         raise answer.refusal()

@@ -77,7 +77,13 @@ class PbxSource:
         self._known = DirectoryCache(emit)
         self._logins = QueueLoginReader(self._client, emit, clock, settings)
         self._execution = CommandRunner(
-            self._client, self._reader, self._known, self._logins, self._listener, self._poller, self._want_all
+            self._client,
+            self._reader,
+            self._known,
+            self._logins,
+            self._listener,
+            self._poller,
+            self._want_all,
         )
         self._log = _log.bind(url=settings.url)
 
@@ -113,7 +119,9 @@ class PbxSource:
             await together(
                 *([] if self._settings.source == "activecalls" else [self._follow_participants()]),
                 self._follow_rows(),
-                watch_silence(self._settings.silence_timeout, self._rows_awaited_since, self._rows_silent),
+                watch_silence(
+                    self._settings.silence_timeout, self._rows_awaited_since, self._rows_silent
+                ),
                 self._follow_directory(),
                 self._follow_contacts(),
                 self._logins.run(self._connected),
@@ -129,7 +137,10 @@ class PbxSource:
 
     async def _follow_participants(self) -> None:
         part = self._state.call_control
-        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        backoff, rechecks = (
+            Backoff(),
+            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+        )
         while True:
             self._live_since = None
             try:
@@ -155,7 +166,9 @@ class PbxSource:
 
     def _opened(self) -> None:
         if self._state.call_control.condition is not InterfaceCondition.REFUSED:
-            self._state.call_control.is_now(InterfaceCondition.UNKNOWN, "Reading the state of all calls.")
+            self._state.call_control.is_now(
+                InterfaceCondition.UNKNOWN, "Reading the state of all calls."
+            )
             self._tell()
 
     def _participants_read(self) -> None:
@@ -178,7 +191,10 @@ class PbxSource:
 
     async def _follow_rows(self) -> None:
         part = self._state.active_calls
-        backoff, rechecks = Backoff(), Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK)
+        backoff, rechecks = (
+            Backoff(),
+            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+        )
         while True:
             try:
                 await self._poller.run(self._rows_read)
@@ -205,15 +221,23 @@ class PbxSource:
         None if Call Control tells of calls too, or if ActiveCalls is not live or not being read.
         """
         alone = (
-            self._settings.source == "activecalls" or self._state.call_control.condition is InterfaceCondition.REFUSED
+            self._settings.source == "activecalls"
+            or self._state.call_control.condition is InterfaceCondition.REFUSED
         )
         asked = self._poller.asked_at
-        if asked is None or not alone or self._state.active_calls.condition is not InterfaceCondition.LIVE:
+        if (
+            asked is None
+            or not alone
+            or self._state.active_calls.condition is not InterfaceCondition.LIVE
+        ):
             return None
         return max(asked, self._client.heard_at)
 
     def _rows_silent(self) -> None:
-        reason = f"The PBX has said nothing in {self._settings.silence_timeout:g} s, though it was asked for the calls."
+        reason = (
+            f"The PBX has said nothing in {self._settings.silence_timeout:g} s, though it "
+            f"was asked for the calls."
+        )
         self._state.active_calls.is_now(InterfaceCondition.DOWN, reason)
         self._tell()
 
@@ -244,7 +268,9 @@ class PbxSource:
             try:
                 read = await self._reader.directory()
             except PbxError as error:
-                warns = self._connected.is_set() and not warned  # else the connection's own line warns
+                warns = (
+                    self._connected.is_set() and not warned
+                )  # else the connection's own line warns
                 warned = warned or warns
                 (self._log.warning if warns else self._log.info)(
                     "pbx_read_failure", part="directory", reason=str(error)
@@ -298,7 +324,9 @@ class PbxSource:
                 self._directory_wanted.set()  # a PBX that was away may have another directory now
         else:
             self._connected.clear()
-        troubled = news.connection == "lost" or (news.reason and self._state.lacking)  # lost, never reached or partial
+        troubled = news.connection == "lost" or (
+            news.reason and self._state.lacking
+        )  # lost, never reached or partial
         say = self._log.warning if troubled else self._log.info
         say("pbx_connection", connection=news.connection, source=news.source, reason=news.reason)
         self._emit(news)

@@ -29,7 +29,13 @@ from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import StoredKey, encode_key, newest, of_table
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text, translated
+from monitor.shared.redis.connection import (
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    text,
+    translated,
+)
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
 EVERY = 1.0
@@ -53,7 +59,9 @@ class ApiKeySync:
     is known to have led before this one.
     """
 
-    def __init__(self, redis: Redis, pbx: str, store: Store, others: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, redis: Redis, pbx: str, store: Store, others: Callable[[], bool] = lambda: False
+    ) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = AccessKeys(pbx)
@@ -94,7 +102,9 @@ class ApiKeySync:
             async with self._redis.pipeline(transaction=True) as pipe:
                 mine, theirs, ready = await self._taken(pipe)
                 kept = await self._hash(pipe, self._keys.kept)
-                newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
+                newer = [
+                    key for name, key in mine.items() if self._crowded or theirs.get(name) != key
+                ]
                 marks = {name: repr(key.changed_at) for name, key in mine.items()}
                 if len(kept) > len(marks) + _MOST_UNREADABLE:
                     self._wrong.add(self._keys.kept)
@@ -121,7 +131,9 @@ class ApiKeySync:
                 newer = [key for name, key in mine.items() if theirs.get(name) != key]
                 if newer:
                     commands = self._putting(newer, self._wrong & {self._keys.table})
-                    await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")])
+                    await self._commit(
+                        pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")]
+                    )
 
     async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
         """Take newer keys from Redis into the file.
@@ -140,7 +152,12 @@ class ApiKeySync:
         return mine, theirs, ready
 
     async def _may_call_whole(self, *, ready: bool, filled: bool) -> bool:
-        whole = ready or filled or not self._others() or await self._store.note(self._pbx, _NOTE) == _WHOLE
+        whole = (
+            ready
+            or filled
+            or not self._others()
+            or await self._store.note(self._pbx, _NOTE) == _WHOLE
+        )
         if not whole and not self._unsure:
             self._log.error(
                 "api_keys_unknown",

@@ -41,7 +41,9 @@ def masked(arguments: Mapping[str, str]) -> str:
 
     Passwords and PINs become ``***``; long values are cut.
     """
-    shown = {name: MASK if name in SECRET_ARGUMENTS else cut(value) for name, value in arguments.items()}
+    shown = {
+        name: MASK if name in SECRET_ARGUMENTS else cut(value) for name, value in arguments.items()
+    }
     line = " ".join(f"{name}={value!r}" for name, value in shown.items())
     return line if len(line) <= _MAX_LINE_CHARS else line[: _MAX_LINE_CHARS - 1] + "…"
 

@@ -43,7 +43,9 @@ class Contents:
     audits: int
 
     def __str__(self) -> str:
-        return f"API keys: {self.keys}, entries of the audit log: {self.audits}, schema {self.schema}"
+        return (
+            f"API keys: {self.keys}, entries of the audit log: {self.audits}, schema {self.schema}"
+        )
 
 
 def back_up(store: Path, file: Path) -> Contents:
@@ -55,7 +57,9 @@ def back_up(store: Path, file: Path) -> Contents:
     try:
         os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError as error:
-        raise StoreFailed(f"{file} exists already and is not overwritten: name another file.") from error
+        raise StoreFailed(
+            f"{file} exists already and is not overwritten: name another file."
+        ) from error
     except OSError as error:
         raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
     try:
@@ -82,9 +86,13 @@ def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]
     except BlockingIOError as error:
         raise StoreFailed(_held(store)) from error
     except FileNotFoundError as error:
-        raise StoreFailed(f"{folder} is not there: make it, for the user that the monitor runs as.") from error
+        raise StoreFailed(
+            f"{folder} is not there: make it, for the user that the monitor runs as."
+        ) from error
     except OSError as error:
-        raise StoreFailed(f"{folder} cannot be used: {error.strerror}; run it with sudo.") from error
+        raise StoreFailed(
+            f"{folder} cannot be used: {error.strerror}; run it with sudo."
+        ) from error
     try:
         with _beside(store) as new:
             contents = _taken(file, new)
@@ -125,7 +133,10 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
     (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
     if said != "ok":
         raise StoreFailed(f"{file} is damaged: {said}.")
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    tables = {
+        name
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+    }
     (schema,) = connection.execute("PRAGMA user_version").fetchone()
     if not schema or not tables >= {"keys", audit_table(connection)}:
         raise StoreFailed(f"{file} is not a store of callmon.")
@@ -139,9 +150,13 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
 def _beside(store: Path) -> Iterator[Path]:
     """Make a file beside the store that the monitor can use; remove its rest at the end."""
     try:
-        descriptor, name = tempfile.mkstemp(prefix=f"{store.name}.", suffix=".new", dir=store.parent)
+        descriptor, name = tempfile.mkstemp(
+            prefix=f"{store.name}.", suffix=".new", dir=store.parent
+        )
     except OSError as error:
-        raise StoreFailed(f"{store.parent} cannot be written to: {error.strerror}; run it with sudo.") from error
+        raise StoreFailed(
+            f"{store.parent} cannot be written to: {error.strerror}; run it with sudo."
+        ) from error
     new = Path(name)
     try:
         if os.geteuid() == 0:
@@ -183,7 +198,9 @@ def _must_be_unused(store: Path) -> None:
             return
     try:
         with closing(_opened(store, "mode=rw", 0)) as connection:
-            connection.execute("PRAGMA journal_mode = DELETE")  # needs exclusive access; merges the side files
+            connection.execute(
+                "PRAGMA journal_mode = DELETE"
+            )  # needs exclusive access; merges the side files
     except sqlite3.Error as error:
         if error.sqlite_errorcode in _BUSY:
             raise StoreFailed(_held(store)) from error
@@ -192,7 +209,9 @@ def _must_be_unused(store: Path) -> None:
 
 
 def _opened(file: Path, how: str, timeout: float = _PATIENCE_S) -> sqlite3.Connection:
-    return sqlite3.connect(f"{file.absolute().as_uri()}?{how}", timeout=timeout, isolation_level=None, uri=True)
+    return sqlite3.connect(
+        f"{file.absolute().as_uri()}?{how}", timeout=timeout, isolation_level=None, uri=True
+    )
 
 
 def _must_be_readable(file: Path, advice: str) -> None:
@@ -216,7 +235,10 @@ def _in_words(file: Path) -> Iterator[None]:
 
 
 def _held(store: Path) -> str:
-    return f"{store} is in use, by a monitor or another callmon: stop that first (systemctl stop callmon-monitor)."
+    return (
+        f"{store} is in use, by a monitor or another callmon: stop that first (systemctl stop "
+        f"callmon-monitor)."
+    )
 
 
 def _with(file: Path, ending: str) -> Path:

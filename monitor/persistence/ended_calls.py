@@ -19,7 +19,13 @@ from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed, check_entity, decode_entity, encode_entity
 from monitor.shared.entities.topics import EndedCall, Entity, State, table
 from monitor.shared.errors import StoreFailed
-from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text, translated
+from monitor.shared.redis.connection import (
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    text,
+    translated,
+)
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.call_account import is_same_life
 from monitor.statistics.durations import unix_ms
@@ -70,7 +76,9 @@ class EndedCallStore:
                 some = new[at : at + _AT_ONCE]
                 found = zip(some, await self._redis.hmget(self._key, some), strict=True)
                 read = ((text(id_) or "", data) for id_, data in found)
-                calls = {id_: call for id_, data in read if (call := _decoded(id_, data)) is not None}
+                calls = {
+                    id_: call for id_, data in read if (call := _decoded(id_, data)) is not None
+                }
                 if len(calls) < len(some):
                     rejected(self._key, f"{len(some) - len(calls)} ended calls that cannot be read")
                 await self._store.keep_ended(self._pbx, _rows(calls), only=False)
@@ -95,7 +103,9 @@ class EndedCallStore:
             self._held.clear()
             await self._keep(table(state(), _TOPIC, EndedCall), shown)
 
-    async def _keep(self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]) -> dict[str, EndedCall]:
+    async def _keep(
+        self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]
+    ) -> dict[str, EndedCall]:
         """Write the calls if they differ from ``before``; return those that the file holds now."""
         now = dict(calls)
         if now == before:

@@ -135,7 +135,8 @@ def locked(folder: Path, *, alone: bool) -> int:
 def too_new(version: int) -> str:
     """Return the text that a file has a newer schema than this program knows, and what to do."""
     return (
-        f"was written by a newer callmon (schema {version}; {VERSION} understands up to {SCHEMA}). Install that "
+        f"was written by a newer callmon (schema {version}; {VERSION} understands up to "
+        f"{SCHEMA}). Install that "
         "version again, or restore a backup that was made before the upgrade: callmon restore"
     )
 
@@ -162,7 +163,8 @@ def _purge_commands(db: sqlite3.Connection, now: float) -> None:
     for (pbx, key), size in sizes.items():
         if size > most:
             held = (
-                f"SELECT rowid AS id, sum({_RECORD_BYTES}) OVER (ORDER BY at DESC, rowid DESC) AS held "  # noqa: S608
+                f"SELECT rowid AS id, sum({_RECORD_BYTES}) OVER (ORDER BY at DESC, rowid "  # noqa: S608
+                f"DESC) AS held "
                 "FROM commands WHERE pbx = ? AND key = ?"
             )
             late = f"rowid IN (SELECT id FROM ({held}) WHERE held > ?)"  # noqa: S608 - a constant
@@ -216,7 +218,8 @@ class Store:
             row = None
             if record.digest is not None:
                 row = db.execute(
-                    "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? AND at >= ? "
+                    "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? "
+                    "AND at >= ? "
                     "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
                     (record.digest, record.request, record.at - ONCE_KEPT, Stage.UNDONE),
                 ).fetchone()
@@ -257,7 +260,10 @@ class Store:
 
         def newest(db: sqlite3.Connection) -> list[tuple[Any, ...]]:
             table = audit_table(db)
-            query = f"SELECT {columns} FROM {table} WHERE command != '' ORDER BY at DESC, rowid DESC LIMIT ?"  # noqa: S608
+            query = (
+                f"SELECT {columns} FROM {table} WHERE command != '' ORDER BY at DESC, rowid "  # noqa: S608
+                f"DESC LIMIT ?"
+            )
             return db.execute(query, (limit,)).fetchall()
 
         return [AuditEntry(*row) for row in await self._with(newest)]
@@ -287,10 +293,14 @@ class Store:
         """Keep a key, unless a newer change of it is kept already."""
 
         def keep(db: sqlite3.Connection) -> None:
-            row = db.execute("SELECT record FROM keys WHERE pbx = ? AND name = ?", (pbx, key.name)).fetchone()
+            row = db.execute(
+                "SELECT record FROM keys WHERE pbx = ? AND name = ?", (pbx, key.name)
+            ).fetchone()
             if newest(key, None if row is None else _key(row)) == key:
                 values = (pbx, key.name, key.changed_at, encode_key(key))
-                db.execute("REPLACE INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?)", values)
+                db.execute(
+                    "REPLACE INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?)", values
+                )
 
         await self._write(keep)
 
@@ -301,7 +311,9 @@ class Store:
         query = "SELECT id, call FROM ended WHERE pbx = ?"
         return dict(await self._with(lambda db: db.execute(query, (pbx,)).fetchall()))
 
-    async def keep_ended(self, pbx: str, calls: Mapping[str, tuple[str, bytes]], *, only: bool) -> None:
+    async def keep_ended(
+        self, pbx: str, calls: Mapping[str, tuple[str, bytes]], *, only: bool
+    ) -> None:
         """Keep these calls: id → time of end, encoded call.
 
         ``only``: delete the kept calls that are not among them. At most ``ENDED_KEPT`` stay, the
@@ -318,7 +330,8 @@ class Store:
                 db.executemany("DELETE FROM ended WHERE pbx = ? AND id = ?", gone)
             db.execute(
                 "DELETE FROM ended WHERE pbx = ?1 AND rowid IN "
-                "(SELECT rowid FROM ended WHERE pbx = ?1 ORDER BY ended_at DESC LIMIT -1 OFFSET ?2)",
+                "(SELECT rowid FROM ended WHERE pbx = ?1 ORDER BY ended_at DESC LIMIT -1 "
+                "OFFSET ?2)",
                 (pbx, ENDED_KEPT),
             )
 
@@ -334,7 +347,9 @@ class Store:
 
     async def keep_note(self, pbx: str, name: str, value: str) -> None:
         """Write a note in place of the previous one of this name."""
-        await self._write(lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value)))
+        await self._write(
+            lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value))
+        )
 
     # figures of the day
 
@@ -346,7 +361,9 @@ class Store:
 
     async def keep_figures(self, pbx: str, data: bytes) -> None:
         """Keep the statistics in place of the previous ones."""
-        await self._write(lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)))
+        await self._write(
+            lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data))
+        )
 
     # within
 
@@ -376,7 +393,9 @@ class Store:
                 with self._connection:
                     return work(self._connection)
             except sqlite3.Error as error:
-                raise StoreFailed(f"{self._path or 'The store in memory'} {explain(error)}.") from error
+                raise StoreFailed(
+                    f"{self._path or 'The store in memory'} {explain(error)}."
+                ) from error
 
         return await self._do(transaction)
 
@@ -396,7 +415,8 @@ class Store:
             self._migrate(self._connection)
         except BlockingIOError as error:
             raise StartFailed(
-                f"[monitor] state_dir: {self._path} is being restored now; start again when that is done."
+                f"[monitor] state_dir: {self._path} is being restored now; start again when "
+                f"that is done."
             ) from error
         except (OSError, sqlite3.Error) as error:
             self._close()
@@ -410,7 +430,9 @@ class Store:
         if version > SCHEMA:
             raise ConfigError(f"[monitor] state_dir: {self._path} {too_new(version)}")
         for number in range(version, SCHEMA if self._migrates else version):
-            connection.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+            connection.executescript(
+                f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;"
+            )
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -117,22 +117,39 @@ class StatisticsCheckpoint:
         try:
             await self._to_redis(data)
         except BusUnreachable as error:
-            _log.debug("statistics_checkpoint_write_failure", pbx=self._pbx, store="redis", reason=str(error))
+            _log.debug(
+                "statistics_checkpoint_write_failure",
+                pbx=self._pbx,
+                store="redis",
+                reason=str(error),
+            )
         if to_file and self._shelf is not None:
             try:
                 await self._shelf.keep_figures(self._pbx, data)
             except StoreFailed as error:
-                _log.warning("statistics_checkpoint_write_failure", pbx=self._pbx, store="file", reason=str(error))
+                _log.warning(
+                    "statistics_checkpoint_write_failure",
+                    pbx=self._pbx,
+                    store="file",
+                    reason=str(error),
+                )
 
     async def _to_redis(self, data: bytes) -> None:
-        await commit_while(self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)])
+        await commit_while(
+            self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)]
+        )
 
     async def _from_redis(self) -> bytes | None:
         try:
             with translated():
                 found = await self._redis.get(self._keys.figures)
         except BusUnreachable as error:
-            _log.warning("statistics_checkpoint_read_failure", pbx=self._pbx, store="redis", reason=str(error))
+            _log.warning(
+                "statistics_checkpoint_read_failure",
+                pbx=self._pbx,
+                store="redis",
+                reason=str(error),
+            )
             return None
         return found if isinstance(found, bytes) else None
 
@@ -140,7 +157,9 @@ class StatisticsCheckpoint:
         try:
             return None if self._shelf is None else await self._shelf.figures(self._pbx)
         except StoreFailed as error:
-            _log.warning("statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error))
+            _log.warning(
+                "statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error)
+            )
             return None
 
     def _decoded(self, data: bytes | None) -> SavedStatistics | None:

@@ -50,7 +50,10 @@ class StoredPositionHash:
 
         ``unix_ms``: POSIX milliseconds.
         """
-        return max((epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)), default="")
+        return max(
+            (epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)),
+            default="",
+        )
 
 
 class Log:
@@ -110,7 +113,9 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
             *_state_commands(keys, change.edits),
             ("XADD", keys.log, "MAXLEN", "=", log_length, f"{position.seq}-0", "change", entry),
             ("HSET", keys.position, "seq", position.seq, "id", id_, "at", at),
-            announcement(keys, position, at) if len(entry) > ANNOUNCED_WHOLE else ("PUBLISH", keys.channel, entry),
+            announcement(keys, position, at)
+            if len(entry) > ANNOUNCED_WHOLE
+            else ("PUBLISH", keys.channel, entry),
         ),
         len(entry),
     )
@@ -118,11 +123,18 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
 
 def announcement(keys: SpaceKeys, position: Position, at: str) -> RedisCommand:
     """Return the announcement that holds only the position."""
-    return ("PUBLISH", keys.channel, codec.encode_heartbeat(codec.Heartbeat(position.epoch, position.seq, at)))
+    return (
+        "PUBLISH",
+        keys.channel,
+        codec.encode_heartbeat(codec.Heartbeat(position.epoch, position.seq, at)),
+    )
 
 
 def judge(
-    stored: StoredPositionHash | None, written: Position, written_id: str, under_way: str | None = None
+    stored: StoredPositionHash | None,
+    written: Position,
+    written_id: str,
+    under_way: str | None = None,
 ) -> Verdict:
     """Return whether the writer may go on or its publish is already done.
 

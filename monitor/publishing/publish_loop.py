@@ -134,7 +134,9 @@ class PublishLoop:
         if before is None:
             self._gathered = _Gathered(secrets.token_hex(4), heard, len(edits))
         else:  # keep the time of the first edit, which waits longest
-            self._gathered = _Gathered(before.trace, before.heard or heard, before.edits + len(edits))
+            self._gathered = _Gathered(
+                before.trace, before.heard or heard, before.edits + len(edits)
+            )
         return self._gathered.trace
 
     async def run(self) -> None:
@@ -177,7 +179,9 @@ class PublishLoop:
         except BusUnreachable as error:
             self._failures += 1
             self._measures.unreachable += 1
-            delay = random.uniform(0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10)))  # noqa: S311
+            delay = random.uniform(  # noqa: S311
+                0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
+            )
             self._log.warning(
                 "redis_unreachable",
                 during="publish",
@@ -216,7 +220,11 @@ class PublishLoop:
 
     def _held(self) -> State | None:
         """Return the state if the store holds all of it, or None if changes wait to be written."""
-        return self._state() if self._gathered is None and self._publisher.position is not None else None
+        return (
+            self._state()
+            if self._gathered is None and self._publisher.position is not None
+            else None
+        )
 
     async def _publish(self, gathered: _Gathered) -> None:
         edits, self._gathered = self._pending.take(), None

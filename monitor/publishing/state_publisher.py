@@ -19,7 +19,14 @@ from collections.abc import Callable, Iterable, Sequence
 from redis.asyncio import Redis
 
 from monitor.lease import Lease
-from monitor.publishing.publish_batch import Log, PublishBatch, StoredPositionHash, announcement, encode, judge
+from monitor.publishing.publish_batch import (
+    Log,
+    PublishBatch,
+    StoredPositionHash,
+    announcement,
+    encode,
+    judge,
+)
 from monitor.publishing.state_staging import StagedState, stage
 from monitor.publishing.stray_fields import StrayFields
 from monitor.shared.changes import Change, Edit, Position, epoch_name
@@ -116,7 +123,9 @@ class StatePublisher:
             if position is not None:
                 await self._arm()
                 return position
-        raise BusUnreachable("the position or the lease changed under every attempt to start an epoch")
+        raise BusUnreachable(
+            "the position or the lease changed under every attempt to start an epoch"
+        )
 
     async def publish(self, edits: Iterable[Edit], trace: str = "", heard: float = 0.0) -> Position:
         """Write one change, announce it and return its position.
@@ -196,7 +205,11 @@ class StatePublisher:
     # One guarded transaction within our epoch.
 
     async def _attempt(
-        self, commands: Sequence[RedisCommand], under_way: str | None = None, *, check_lease: bool = False
+        self,
+        commands: Sequence[RedisCommand],
+        under_way: str | None = None,
+        *,
+        check_lease: bool = False,
     ) -> float:
         """Commit if the store is where we left it.
 
@@ -232,7 +245,9 @@ class StatePublisher:
             raise
 
     async def _read(self, guard: GuardedTransaction) -> StoredPositionHash | None:
-        epoch, seq, id_, seen = await guard.fields(self._keys.position, "epoch", "seq", "id", "seen")
+        epoch, seq, id_, seen = await guard.fields(
+            self._keys.position, "epoch", "seq", "id", "seen"
+        )
         stored = StoredPositionHash.parse(epoch, seq, id_, seen)
         if (stored is None and (epoch or seq)) or (stored is not None and seen and not stored.seen):
             self._reject(f"epoch {epoch!r}, seq {seq!r}, seen {seen!r}")
@@ -250,9 +265,12 @@ class StatePublisher:
         except BusUnreachable:
             self._armed = None  # the next publish will find out and report it
 
-    async def _check_lease(self, guard: GuardedTransaction, stored: StoredPositionHash | None) -> None:
+    async def _check_lease(
+        self, guard: GuardedTransaction, stored: StoredPositionHash | None
+    ) -> None:
         if stored is not None and stored.seen > stored.position.epoch:
-            # A new epoch deletes ``seen``. Followers recognise a wrong epoch by our heartbeat's time.
+            # A new epoch deletes ``seen``. Followers recognise a wrong epoch by our heartbeat's
+            # time.
             if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
                 self._newest_epoch = max(self._newest_epoch, stored.seen)
                 raise HistoryLost(f"a follower is at the newer epoch {stored.seen}")
@@ -274,7 +292,9 @@ class StatePublisher:
 
     # A new epoch.
 
-    async def _try_start(self, guard: GuardedTransaction, staged: StagedState, token: str) -> Position | None:
+    async def _try_start(
+        self, guard: GuardedTransaction, staged: StagedState, token: str
+    ) -> Position | None:
         stored = await self._read(guard)
         if await guard.get(self._keys.lease) != self._writer:
             if self._lease is not None:
@@ -285,7 +305,9 @@ class StatePublisher:
         newest = "" if stored is None else stored.newest_believed(self._unix_ms())
         if stored is not None and newest != stored.newest_epoch:
             self._reject(f"the epoch {stored.newest_epoch!r} is too far ahead of our clock")
-        self._newest_epoch = epoch_name(int(self._unix_ms()), max(self._newest_epoch, newest) or None, token)
+        self._newest_epoch = epoch_name(
+            int(self._unix_ms()), max(self._newest_epoch, newest) or None, token
+        )
         position, at = Position(self._newest_epoch, 0), from_unix(self._clock())
         asked_at = self._uptime()
         if not await guard.commit(self._start_commands(staged, position, token, at)):
@@ -296,11 +318,24 @@ class StatePublisher:
             self._lease.granted(asked_at)
         return position
 
-    def _start_commands(self, staged: StagedState, position: Position, id_: str, at: str) -> tuple[RedisCommand, ...]:
+    def _start_commands(
+        self, staged: StagedState, position: Position, id_: str, at: str
+    ) -> tuple[RedisCommand, ...]:
         return (
             *staged.put_in_place(),
             ("UNLINK", self._keys.log, self._keys.position),
-            ("HSET", self._keys.position, "epoch", position.epoch, "seq", position.seq, "id", id_, "at", at),
+            (
+                "HSET",
+                self._keys.position,
+                "epoch",
+                position.epoch,
+                "seq",
+                position.seq,
+                "id",
+                id_,
+                "at",
+                at,
+            ),
             *self._renewal(),
             announcement(self._keys, position, at),
         )

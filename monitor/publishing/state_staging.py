@@ -38,16 +38,23 @@ class StagedState:
 
         The guard must watch :attr:`names`.
         """
-        return all([await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()])
+        return all(
+            [await guard.size(name) == self.sizes[topic] for topic, name in self.names.items()]
+        )
 
     def put_in_place(self) -> list[RedisCommand]:
         """Return the commands that replace the present state.
 
         Redis frees the old state in the background.
         """
-        commands: list[RedisCommand] = [("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))]
+        commands: list[RedisCommand] = [
+            ("UNLINK", *(self.keys.state(topic) for topic in self.keys.topics))
+        ]
         for topic, name in self.names.items():
-            commands += [("RENAME", name, self.keys.state(topic)), ("PERSIST", self.keys.state(topic))]
+            commands += [
+                ("RENAME", name, self.keys.state(topic)),
+                ("PERSIST", self.keys.state(topic)),
+            ]
         return commands
 
 
@@ -59,9 +66,13 @@ async def stage(redis: Redis, keys: SpaceKeys, state: State, token: str) -> Stag
     names = {topic: f"{keys.state(topic)}:{token}" for topic, entities in state.items() if entities}
     for topic, name in names.items():
         for chunk in _chunks(state[topic]):
-            encoded = [word for id_, entity in chunk.items() for word in (id_, codec.encode_entity(entity))]
+            encoded = [
+                word for id_, entity in chunk.items() for word in (id_, codec.encode_entity(entity))
+            ]
             await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR)])
-            await asyncio.sleep(0)  # the in-process Redis never waits: let other tasks run between two chunks
+            await asyncio.sleep(
+                0
+            )  # the in-process Redis never waits: let other tasks run between two chunks
     return StagedState(keys, names, {topic: len(state[topic]) for topic in names})
 
 

@@ -83,9 +83,13 @@ class StrayFields:
             return []  # a new epoch replaces it
 
     def _known(self, state: State) -> Mapping[str, Any]:
-        return {self._keys.state(topic): state[topic] for topic in self._keys.topics} | {self._keys.position: _POSITION}
+        return {self._keys.state(topic): state[topic] for topic in self._keys.topics} | {
+            self._keys.position: _POSITION
+        }
 
     def _tell(self, key: str, strays: list[Any]) -> None:
         if key not in self._told:
             self._told.add(key)
-            rejected(key, f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}")
+            rejected(
+                key, f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}"
+            )

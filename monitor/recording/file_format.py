@@ -37,7 +37,13 @@ VERSION: Final = 1
 _MARK: Final = "callmon_recording"
 SOURCES: Final = ("auto", "callcontrol+activecalls", "activecalls")
 """The sources of calls; see the settings."""
-PACE: Final = ("poll_interval", "poll_idle", "watchdog_interval", "directory_interval", "contacts_interval")
+PACE: Final = (
+    "poll_interval",
+    "poll_idle",
+    "watchdog_interval",
+    "directory_interval",
+    "contacts_interval",
+)
 """Settings in a recording, in seconds, so that its player can be asked as often as the PBX was.
 The names belong to the format: ``poll_idle`` is the setting ``idle_poll_interval``."""
 _DAY: Final = 86_400
@@ -61,7 +67,12 @@ class Header:
 
     def line(self) -> dict[str, Any]:
         """Return the line as it is written."""
-        rest = {"began": self.began, "source": self.source, "masked": self.masked, "settings": dict(self.settings)}
+        rest = {
+            "began": self.began,
+            "source": self.source,
+            "masked": self.masked,
+            "settings": dict(self.settings),
+        }
         return {_MARK: VERSION, **rest}
 
 
@@ -138,13 +149,19 @@ def _header(path: Path, text: bytes) -> Header:
     if not isinstance(row, dict) or _MARK not in row:
         raise ConfigError(f"{path} is not a recording of callmon.")
     if row[_MARK] != VERSION:
-        raise ConfigError(f"{path} is a recording of version {row[_MARK]}; this callmon knows version {VERSION}.")
+        raise ConfigError(
+            f"{path} is a recording of version {row[_MARK]}; this callmon knows version {VERSION}."
+        )
     began, settings = row.get("began"), row.get("settings")
     if not _is_time(began) or not isinstance(settings, dict):
         raise ConfigError(f"{path}: its first line lacks began or settings.")
-    pace = {name: float(value) for name, value in settings.items() if name in PACE and _is_pace(value)}
+    pace = {
+        name: float(value) for name, value in settings.items() if name in PACE and _is_pace(value)
+    }
     source = row.get("source")
-    return Header(float(began), source if source in SOURCES else "auto", row.get("masked") is not False, pace)
+    return Header(
+        float(began), source if source in SOURCES else "auto", row.get("masked") is not False, pace
+    )
 
 
 def _is_time(value: object) -> TypeGuard[float]:
@@ -173,7 +190,11 @@ def _line(path: Path, number: int, text: bytes) -> RecordedLine:
         row = from_json(text)
     except Malformed as error:
         raise ConfigError(f"{path}: line {number} is not JSON.") from error
-    if not isinstance(row, dict) or not _is_time(row.get("t")) or not isinstance(row.get("kind"), str):
+    if (
+        not isinstance(row, dict)
+        or not _is_time(row.get("t"))
+        or not isinstance(row.get("kind"), str)
+    ):
         raise ConfigError(f"{path}: line {number} has no t or no kind.")
     for name, fits in _NUMBERS.items():
         if row.get(name) is not None and not fits(row[name]):

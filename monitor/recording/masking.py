@@ -113,9 +113,13 @@ class Mask:
         if known is None:
             if len(self._words) >= _CACHED:
                 self._words.clear()
-            stream = b"".join(self._hash(b"word %d" % at, word.encode()) for at in range(len(word) // 16 + 1))
+            stream = b"".join(
+                self._hash(b"word %d" % at, word.encode()) for at in range(len(word) // 16 + 1)
+            )
             moves = (int.from_bytes(stream[at * 2 : at * 2 + 2], "big") for at in range(len(word)))
-            known = self._words[word] = "".join(_moved(char, by) for char, by in zip(word, moves, strict=True))
+            known = self._words[word] = "".join(
+                _moved(char, by) for char, by in zip(word, moves, strict=True)
+            )
         return known
 
     def _hash(self, kind: bytes, data: bytes) -> bytes:
@@ -138,7 +142,9 @@ def _kind(char: str) -> str:
     near = ""
     for size in (64, 256, 1024):
         first = code - code % size
-        near = "".join(c for c in map(chr, range(first, first + size)) if unicodedata.category(c) == category)
+        near = "".join(
+            c for c in map(chr, range(first, first + size)) if unicodedata.category(c) == category
+        )
         if len(near) > 1:
             break
     return near

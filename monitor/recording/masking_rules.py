@@ -17,7 +17,9 @@ SESSION: Final = "/webclient/api/MyPhone/session"
 _DEFINITIONS: Final = "/xapi/v1/Defs/"
 WEB_CLIENT: Final = "/MyPhone/MPWebService.asmx"
 
-HEADERS: Final = frozenset(("content-type", "date", "odata-version", "retry-after", "server", "x-3cx-version"))
+HEADERS: Final = frozenset(
+    ("content-type", "date", "odata-version", "retry-after", "server", "x-3cx-version")
+)
 """Names of the headers that are kept."""
 
 _SECRET: Final = re.compile(r"pass|secret|token|pin|key|auth|sipid|dtmf", re.IGNORECASE)
@@ -37,7 +39,9 @@ _PROFILES: Final = frozenset(("Available", "Away", "Out of office", "Custom 1", 
 _TEXTS: Final = re.compile(r"Caller|Callee|.*[nN]ame|Title|Department|Tag|message|reason.*")
 """Fields with texts for people. A DN may stand there beside a name or another DN, so they are never
 treated as one number."""
-_IDS: Final = frozenset(("Id", "id", "callid", "legid", "sequence", "GroupId", "TrunkId", "@odata.count"))
+_IDS: Final = frozenset(
+    ("Id", "id", "callid", "legid", "sequence", "GroupId", "TrunkId", "@odata.count")
+)
 _LARGE: Final = 1_000_000
 """Whole numbers from this one on may be a person's number."""
 _SHORT: Final = 6
@@ -96,7 +100,11 @@ def _value(mask: Mask, name: str, value: Any, within: str) -> Any:
         case bool() | None:
             return value
         case int() | float():
-            return value if name in _IDS or abs(value) < _LARGE else int(mask.number(str(int(abs(value)))))
+            return (
+                value
+                if name in _IDS or abs(value) < _LARGE
+                else int(mask.number(str(int(abs(value)))))
+            )
     return None
 
 

@@ -20,7 +20,14 @@ from starlette.types import Receive, Scope, Send
 from monitor import myphone_messages
 from monitor.recording import masking_rules
 from monitor.recording.file_format import Recording
-from monitor.recording.response_matcher import FULL_STATE, RecordedResponse, SocketLife, SocketRefused, Timeline, Wait
+from monitor.recording.response_matcher import (
+    FULL_STATE,
+    RecordedResponse,
+    SocketLife,
+    SocketRefused,
+    Timeline,
+    Wait,
+)
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import moment
 from monitor.simulator.listener import Listener
@@ -42,7 +49,9 @@ class Player:
     ``speed``: how many times faster than recorded.
     """
 
-    def __init__(self, recording: Recording, speed: float = 1.0, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self, recording: Recording, speed: float = 1.0, host: str = "127.0.0.1", port: int = 0
+    ) -> None:
         self.recording = recording
         self.speed = speed
         self.ended = asyncio.Event()
@@ -147,14 +156,21 @@ class Player:
             plain = kept["said"] == "NOT AUTH"
             said = str(kept["said"])
             return (
-                (said.encode(), b"text/plain") if plain else (myphone_messages.done(said), b"application/octet-stream")
+                (said.encode(), b"text/plain")
+                if plain
+                else (myphone_messages.done(said), b"application/octet-stream")
             )
         if "body" not in kept:
             return _filler(kept).encode(), b"text/plain"
         body = kept["body"]
         if reply.status == 200 and path == masking_rules.TOKEN:
             token = secrets.token_urlsafe(24)
-            body = {"token_type": "Bearer", "expires_in": _TOKEN_LIFE, "access_token": token, "refresh_token": None}
+            body = {
+                "token_type": "Bearer",
+                "expires_in": _TOKEN_LIFE,
+                "access_token": token,
+                "refresh_token": None,
+            }
         elif reply.status == 200 and path == masking_rules.SESSION:
             body = {"sessionKey": secrets.token_hex(16), "pass": secrets.token_hex(8)}
         elif path == _ACTIVE_CALLS:
@@ -165,11 +181,17 @@ class Player:
         rows = body.get("value") if isinstance(body, dict) else None
         if not isinstance(rows, list):
             return body
-        return {**body, "value": [self._moved_row(row, late) if isinstance(row, dict) else row for row in rows]}
+        return {
+            **body,
+            "value": [self._moved_row(row, late) if isinstance(row, dict) else row for row in rows],
+        }
 
     def _moved_row(self, row: dict[str, Any], late: float) -> dict[str, Any]:
         times = {name: row[name] for name in _TIMES if isinstance(row.get(name), str)}
-        return row | {name: self._moved(text, late if name == "ServerNow" else 0.0) for name, text in times.items()}
+        return row | {
+            name: self._moved(text, late if name == "ServerNow" else 0.0)
+            for name, text in times.items()
+        }
 
     # the event socket
 
@@ -189,7 +211,10 @@ class Player:
                 await _deny(receive, send, fate.status)
             return
         await send({"type": "websocket.accept"})
-        parts = [asyncio.create_task(part) for part in (self._until_end(fate), self._tell(send), _gone(receive))]
+        parts = [
+            asyncio.create_task(part)
+            for part in (self._until_end(fate), self._tell(send), _gone(receive))
+        ]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             over = parts[0].done()
@@ -224,7 +249,13 @@ async def _gone(receive: Receive) -> None:
 
 
 async def _deny(receive: Receive, send: Send, status: int) -> None:
-    await send({"type": "websocket.http.response.start", "status": status, "headers": [(b"content-length", b"0")]})
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": status,
+            "headers": [(b"content-length", b"0")],
+        }
+    )
     await send({"type": "websocket.http.response.body", "body": b""})
     # One disconnect is the refusal itself, the other the connection. The server logs an error if
     # we return before both.

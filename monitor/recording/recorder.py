@@ -37,7 +37,11 @@ class Recorder:
     """
 
     def __init__(
-        self, file: IO[bytes], header: Header, mask: Mask | None, clock: Callable[[], float] = time.monotonic
+        self,
+        file: IO[bytes],
+        header: Header,
+        mask: Mask | None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.answers = self.events = 0
         """Number of lines written."""
@@ -48,11 +52,15 @@ class Recorder:
         self._seen: dict[str, bytes] = {}
         self._put(header.line())
 
-    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(
+        self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
         """Write an answer."""
         self.answers += 1
         path = masking_rules.address(self._mask, sent.address)
-        kept = {name: value for name, value in headers.items() if name.lower() in masking_rules.HEADERS}
+        kept = {
+            name: value for name, value in headers.items() if name.lower() in masking_rules.HEADERS
+        }
         self._line(
             "answer",
             asked=self._since(sent.at),
@@ -174,7 +182,9 @@ def _told(body: bytes) -> dict[str, Any]:
         return {"bytes": len(body)}
     return {
         "logins": {
-            queue.number: {agent.extension: [agent.id, bool(agent.logged_in)] for agent in queue.agents.items}
+            queue.number: {
+                agent.extension: [agent.id, bool(agent.logged_in)] for agent in queue.agents.items
+            }
             for queue in message.queues_info.queues
         }
     }

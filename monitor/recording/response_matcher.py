@@ -79,7 +79,9 @@ class Timeline:
 
     def __init__(self, recording: Recording) -> None:
         self.seconds = recording.seconds
-        self.events: tuple[RecordedLine, ...] = tuple(line for line in recording.lines if line.kind == "event")
+        self.events: tuple[RecordedLine, ...] = tuple(
+            line for line in recording.lines if line.kind == "event"
+        )
         """Messages on the socket, in order."""
         self.lives, self.refusals = _sockets(recording.lines)
         self._replies: dict[str, list[RecordedResponse]] = defaultdict(list)
@@ -91,7 +93,9 @@ class Timeline:
         self._happened = _happenings(self.events)
         self._changes = sorted(_changes(self._replies, self.events), key=lambda change: change.at)
 
-    def reply(self, method: str, address: str, ask: int, now: float) -> RecordedResponse | Wait | None:
+    def reply(
+        self, method: str, address: str, ask: int, now: float
+    ) -> RecordedResponse | Wait | None:
         """Return what a request gets; None if no request like it is known.
 
         ``ask``: the web client's message.
@@ -101,7 +105,11 @@ class Timeline:
         if place is not None:
             return self._of_participant(key, place, now)
         found = self._in_turn(key, now)
-        if key == f"GET {FULL_STATE}" and isinstance(found, RecordedResponse) and found.status == 200:
+        if (
+            key == f"GET {FULL_STATE}"
+            and isinstance(found, RecordedResponse)
+            and found.status == 200
+        ):
             return self._forward(found, max(now, found.at))
         return found
 
@@ -117,7 +125,11 @@ class Timeline:
         soon = min((at for at in coming if now < at <= now + PATIENCE), default=None)
         if soon is not None:
             return Wait(soon)
-        return max((refused for refused in self.refusals if refused.at <= now), key=lambda r: r.at, default=None)
+        return max(
+            (refused for refused in self.refusals if refused.at <= now),
+            key=lambda r: r.at,
+            default=None,
+        )
 
     def _in_turn(self, key: str, now: float) -> RecordedResponse | Wait | None:
         replies, following = self._replies.get(key, ()), self._next.get(key, 0)
@@ -131,7 +143,9 @@ class Timeline:
         self._next[key] = due + 1
         return replies[due]
 
-    def _of_participant(self, key: str, place: tuple[str, int], now: float) -> RecordedResponse | Wait:
+    def _of_participant(
+        self, key: str, place: tuple[str, int], now: float
+    ) -> RecordedResponse | Wait:
         happened = self._happened.get(place, [])
         passed = bisect_right(happened, now, key=lambda event: event[0])
         since, removed = happened[passed - 1] if passed else (0.0, False)
@@ -148,13 +162,20 @@ class Timeline:
         before = [reply for reply in replies if reply.asked < since]
         later = next((reply for reply in replies if reply.asked >= until), None)
         if later is not None:  # one read answered two events
-            return later if later.asked <= now + PATIENCE else RecordedResponse(now, now, later.status, later.body)
+            return (
+                later
+                if later.asked <= now + PATIENCE
+                else RecordedResponse(now, now, later.status, later.body)
+            )
         return before[-1] if before else self._held(place, now)
 
     def _held(self, place: tuple[str, int], now: float) -> RecordedResponse:
         """Return the answer for a participant that only the full state contains."""
         replies = self._replies.get(f"GET {FULL_STATE}", ())
-        full = next((reply for reply in reversed(replies) if reply.asked <= now and reply.status == 200), None)
+        full = next(
+            (reply for reply in reversed(replies) if reply.asked <= now and reply.status == 200),
+            None,
+        )
         for row in _rows(self._forward(full, now).body.get("body")) if full is not None else ():
             for participant in _rows(row.get("participants")):
                 if (row.get("dn"), participant.get("id")) == place:
@@ -163,10 +184,15 @@ class Timeline:
 
     def _forward(self, full: RecordedResponse, now: float) -> RecordedResponse:
         """Return the full state as it is at ``now``."""
-        changes = [change for change in self._changes if full.asked < change.asked and change.at <= now]
+        changes = [
+            change for change in self._changes if full.asked < change.asked and change.at <= now
+        ]
         if not changes:
             return full
-        rows = [{**row, "participants": list(_rows(row.get("participants")))} for row in _rows(full.body.get("body"))]
+        rows = [
+            {**row, "participants": list(_rows(row.get("participants")))}
+            for row in _rows(full.body.get("body"))
+        ]
         for change in changes:
             for row in rows:
                 if row.get("dn") == change.place[0]:
@@ -188,7 +214,9 @@ class _Change:
 def key_of(method: str, address: str, ask: int = 0) -> str:
     """Return the kind of a request."""
     path, _, query = address.partition("?")
-    given = sorted(pair for pair in parse_qsl(query) if pair[0] in _TELLING and pair[1] not in ("", "0"))
+    given = sorted(
+        pair for pair in parse_qsl(query) if pair[0] in _TELLING and pair[1] not in ("", "0")
+    )
     telling = [f"{name}={value}" for name, value in given]
     what = "&".join((*telling, *((str(ask),) if ask else ())))
     return f"{method} {unquote(path)}{f'?{what}' if what else ''}"
@@ -210,7 +238,9 @@ def _replies(lines: tuple[RecordedLine, ...]) -> Iterator[tuple[str, RecordedRes
         yield key, RecordedResponse(asked, line.t, status if line.kind == "answer" else None, body)
 
 
-def _sockets(lines: tuple[RecordedLine, ...]) -> tuple[tuple[SocketLife, ...], tuple[SocketRefused, ...]]:
+def _sockets(
+    lines: tuple[RecordedLine, ...],
+) -> tuple[tuple[SocketLife, ...], tuple[SocketRefused, ...]]:
     lives: list[SocketLife] = []
     refusals: list[SocketRefused] = []
     for line in lines:
@@ -219,7 +249,9 @@ def _sockets(lines: tuple[RecordedLine, ...]) -> tuple[tuple[SocketLife, ...], t
                 lives.append(SocketLife(line.t, None))
             case "closed" if lives:
                 said = line.said
-                lives[-1] = SocketLife(lives[-1].opened, line.t, said.get("code"), str(said.get("reason", "")))
+                lives[-1] = SocketLife(
+                    lives[-1].opened, line.t, said.get("code"), str(said.get("reason", ""))
+                )
             case "away":
                 refusals.append(SocketRefused(line.t, line.said.get("status")))
     for number, life in enumerate(lives[1:]):
@@ -228,7 +260,9 @@ def _sockets(lines: tuple[RecordedLine, ...]) -> tuple[tuple[SocketLife, ...], t
     return tuple(lives), tuple(refusals)
 
 
-def _happenings(events: tuple[RecordedLine, ...]) -> dict[tuple[str, int], list[tuple[float, bool]]]:
+def _happenings(
+    events: tuple[RecordedLine, ...],
+) -> dict[tuple[str, int], list[tuple[float, bool]]]:
     """Return for each participant when events told of it, and whether it was then gone."""
     found: dict[tuple[str, int], list[tuple[float, bool]]] = defaultdict(list)
     for line in events:
@@ -238,7 +272,9 @@ def _happenings(events: tuple[RecordedLine, ...]) -> dict[tuple[str, int], list[
     return found
 
 
-def _changes(replies: Mapping[str, list[RecordedResponse]], events: tuple[RecordedLine, ...]) -> Iterator[_Change]:
+def _changes(
+    replies: Mapping[str, list[RecordedResponse]], events: tuple[RecordedLine, ...]
+) -> Iterator[_Change]:
     for key, answered in replies.items():
         place = _participant(key)
         for reply in answered if place is not None else ():
@@ -261,13 +297,17 @@ def _event(line: RecordedLine) -> tuple[tuple[str, int] | None, bool, Mapping[st
         return None, False, {}
     data = event.get("attached_data")
     place = _participant(f"GET {unquote(str(event.get('entity', '')))}")
-    whole = data if isinstance(data, dict) and place is not None and data.get("id") == place[1] else {}
+    whole = (
+        data if isinstance(data, dict) and place is not None and data.get("id") == place[1] else {}
+    )
     return place, event.get("event_type") == 1, whole
 
 
 def _participant(key: str) -> tuple[str, int] | None:
     match key.split("/"):
-        case ["GET ", "callcontrol", dn, "participants", number] if number.isascii() and number.isdigit():
+        case ["GET ", "callcontrol", dn, "participants", number] if (
+            number.isascii() and number.isdigit()
+        ):
             return dn, int(number)
     return None
 

@@ -19,7 +19,9 @@ class Backoff:
     Full jitter below a bound that doubles with every failure. All arguments are seconds.
     """
 
-    def __init__(self, shortest: float = SHORTEST, longest: float = LONGEST, first: float = _FIRST) -> None:
+    def __init__(
+        self, shortest: float = SHORTEST, longest: float = LONGEST, first: float = _FIRST
+    ) -> None:
         self._shortest, self._longest, self._first = shortest, longest, first
         self._failures = 0
 

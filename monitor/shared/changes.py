@@ -77,7 +77,12 @@ def is_epoch(text: str) -> bool:
 
 def is_seq(text: str) -> bool:
     """Return whether the text is the number of a change, in plain digits."""
-    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_SEQ and int(text) <= LARGEST_SEQ
+    return (
+        text.isascii()
+        and text.isdecimal()
+        and len(text) <= _LONGEST_SEQ
+        and int(text) <= LARGEST_SEQ
+    )
 
 
 def is_ahead(epoch: str, unix_ms: float) -> bool:
@@ -129,6 +134,12 @@ def difference(before: State, after: State) -> tuple[Edit, ...]:
     edits: list[Edit] = []
     for topic, new in after.items():
         old = before[topic]
-        edits.extend(Edit(topic, id_, old.get(id_), entity) for id_, entity in new.items() if old.get(id_) != entity)
-        edits.extend(Edit(topic, id_, entity, None) for id_, entity in old.items() if id_ not in new)
+        edits.extend(
+            Edit(topic, id_, old.get(id_), entity)
+            for id_, entity in new.items()
+            if old.get(id_) != entity
+        )
+        edits.extend(
+            Edit(topic, id_, entity, None) for id_, entity in old.items() if id_ not in new
+        )
     return tuple(edits)

@@ -30,7 +30,10 @@ from monitor.shared.timestamps import is_instant
 
 _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
-_entity_decoders = {topic: msgspec.msgpack.Decoder(kind, strict=True) for topic, kind in (TOPICS | BOOK_TOPICS).items()}
+_entity_decoders = {
+    topic: msgspec.msgpack.Decoder(kind, strict=True)
+    for topic, kind in (TOPICS | BOOK_TOPICS).items()
+}
 
 
 class Malformed(ValueError):
@@ -122,7 +125,9 @@ def encode_change(change: Change) -> bytes:
     """Return the change in msgpack, as it is stored in the log and announced."""
     edits = tuple(_WireEdit(e.topic, e.id, _raw(e.before), _raw(e.after)) for e in change.edits)
     position = change.position
-    return _encoder.encode(_WireChange(position.epoch, position.seq, change.at, edits, change.trace, change.heard))
+    return _encoder.encode(
+        _WireChange(position.epoch, position.seq, change.at, edits, change.trace, change.heard)
+    )
 
 
 def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
@@ -136,12 +141,21 @@ def decode_announcement(data: bytes) -> Announcement:
         message = _announcement_decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise Malformed(f"not an announcement: {error}") from error
-    if not is_epoch(message.epoch) or not 0 <= message.seq <= LARGEST_SEQ or not is_instant(message.at):
+    if (
+        not is_epoch(message.epoch)
+        or not 0 <= message.seq <= LARGEST_SEQ
+        or not is_instant(message.at)
+    ):
         raise Malformed("not an announcement: its position or its instant is none")
     if isinstance(message, Heartbeat):
         return message
-    edits = tuple(Edit(e.topic, e.id, _entity(e.topic, e.before), _entity(e.topic, e.after)) for e in message.edits)
-    return Change(Position(message.epoch, message.seq), message.at, edits, message.trace, message.heard)
+    edits = tuple(
+        Edit(e.topic, e.id, _entity(e.topic, e.before), _entity(e.topic, e.after))
+        for e in message.edits
+    )
+    return Change(
+        Position(message.epoch, message.seq), message.at, edits, message.trace, message.heard
+    )
 
 
 def decode_change(data: bytes) -> Change:

@@ -129,7 +129,9 @@ MessageT = TypeVar("MessageT")
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(Request)
 _outcome = msgspec.msgpack.Decoder(Outcome)
-_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(Claimed | Completed | Busy | PositionReached)
+_ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(
+    Claimed | Completed | Busy | PositionReached
+)
 _reach = msgspec.msgpack.Decoder(PositionQuery)
 
 

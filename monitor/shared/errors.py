@@ -48,7 +48,8 @@ class StartFailed(ConfigError):
 _CANNOT_LISTEN: Final = {
     errno.EADDRINUSE: "another program listens there already; stop it or choose another port",
     errno.EACCES: (
-        "this user may not use a port below 1024; choose a higher one, with a proxy in front of it for 80 or 443"
+        "this user may not use a port below 1024; choose a higher one, with a proxy in front of "
+        "it for 80 or 443"
     ),
     errno.EADDRNOTAVAIL: "this host has no such address; choose one that it has, such as 127.0.0.1",
     errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one that it has",

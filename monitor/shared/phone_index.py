@@ -69,12 +69,16 @@ class PhoneIndex:
         if min_len in (0, len(tail)):
             return self._starting_with(tail)
         at = bisect_left(self._tails, (tail, -1))
-        common = max((_shared(tail, other) for other, _ in self._tails[max(0, at - 1) : at + 1]), default=0)
+        common = max(
+            (_shared(tail, other) for other, _ in self._tails[max(0, at - 1) : at + 1]), default=0
+        )
         return self._starting_with(tail[:common]) if common >= min_len else []
 
     def name(self, num: str) -> str:
         """Return the name of this number in the book; empty if there is none or it is ambiguous."""
-        found = self.find(num) or self.find(num, _NAMING_TAIL if len(digits(num)) > _NAMING_TAIL else None)
+        found = self.find(num) or self.find(
+            num, _NAMING_TAIL if len(digits(num)) > _NAMING_TAIL else None
+        )
         names = {self._contacts[id_].display_name for id_ in found}
         return names.pop() if len(names) == 1 else ""
 
@@ -89,7 +93,10 @@ class PhoneIndex:
 
 
 def _shared(one: str, other: str) -> int:
-    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+    return next(
+        (at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b),
+        min(len(one), len(other)),
+    )
 
 
 def _entries(contact: Contact) -> list[tuple[str, int]]:

@@ -14,7 +14,9 @@ _WHY: Final = {
     sqlite3.SQLITE_IOERR: "its disk does not read or write it; see the system's log",
 }
 _OTHERS: Final = "run this with sudo, or give directory and file to the user that runs the monitor"
-_NOT_OURS: Final = frozenset((sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN))
+_NOT_OURS: Final = frozenset(
+    (sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN)
+)
 
 
 def explain(error: OSError | sqlite3.Error) -> str:
@@ -26,7 +28,9 @@ def explain(error: OSError | sqlite3.Error) -> str:
         return f"may not be used by this user; {_OTHERS}"
     if isinstance(error, OSError):
         return f"cannot be used: {error.strerror}"
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the upper bits tell more than is needed here
+    code = (
+        getattr(error, "sqlite_errorcode", 0) & 0xFF
+    )  # the upper bits tell more than is needed here
     if code in _DAMAGED:
         return damaged(str(error))
     if code in _NOT_OURS:
@@ -37,6 +41,7 @@ def explain(error: OSError | sqlite3.Error) -> str:
 def damaged(said: str) -> str:
     """Return what to do about a damaged file. ``said``: SQLite's text."""
     return (
-        f"cannot be used, it is damaged ({' '.join(said.split())[:_LONGEST]}); stop the monitor and put a backup in "
+        f"cannot be used, it is damaged ({' '.join(said.split())[:_LONGEST]}); stop the monitor "
+        f"and put a backup in "
         "its place, or move it away: keys made by command and the audit log are lost then"
     )

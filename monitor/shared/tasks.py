@@ -26,7 +26,9 @@ async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
         await end(tasks)
-    errors = [error for task in done if not task.cancelled() and (error := task.exception()) is not None]
+    errors = [
+        error for task in done if not task.cancelled() and (error := task.exception()) is not None
+    ]
     faults = [error for error in errors if not isinstance(error, PbxError)]
     for error in (*faults, *errors):
         raise error

@@ -53,7 +53,9 @@ def make_app(
         Route("/callcontrol/{path:path}", endpoint),
         Route("/callcontrol", endpoint),
         WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
-        Route("/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY),
+        Route(
+            "/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY
+        ),
         *web_login.routes(tokens),
         *others,
     ]
@@ -80,7 +82,10 @@ class _CallControlEndpoint:
             return
         body = b"" if method == "GET" else await _body(receive)
         await self._answer(
-            ApiResponse(413) if body is None else self._control.answer(client_id, method, path, body), send
+            ApiResponse(413)
+            if body is None
+            else self._control.answer(client_id, method, path, body),
+            send,
         )
 
     @staticmethod
@@ -108,7 +113,9 @@ def _token_endpoint(tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
         try:
             return _json(tokens.grant(fields, request.cookies.get(COOKIE, "")), 200)
         except GrantRefused as refused:
-            return _json({"error": refused.error, "error_description": str(refused)}, refused.status)
+            return _json(
+                {"error": refused.error, "error_description": str(refused)}, refused.status
+            )
 
     return endpoint
 

@@ -46,7 +46,8 @@ class Switches:
     """Rule by which a socket's events are numbered.
 
     ``connection``: each socket counts its own events from 0. ``process``: one count for all sockets
-    and all events, whether this socket sees them or not. ``gaps``: a count that leaves numbers out."""
+    and all events, whether this socket sees them or not. ``gaps``: a count that leaves numbers out.
+    """
     page_size: int | None = None
     """Maximum number of rows in one XAPI answer. None: no limit.
 
@@ -101,8 +102,12 @@ def positions(texts: Iterable[str]) -> Switches:
     known = [switch.name for switch in fields(Switches) if switch.name != "latency"]
     for name, equals, _ in pairs:
         if not equals or name not in known:
-            raise ValueError(f"{name!r} is no switch; write NAME=POSITION, with one of {', '.join(known)}")
+            raise ValueError(
+                f"{name!r} is no switch; write NAME=POSITION, with one of {', '.join(known)}"
+            )
     try:
-        return msgspec.convert({name: position for name, _, position in pairs}, Switches, strict=False)
+        return msgspec.convert(
+            {name: position for name, _, position in pairs}, Switches, strict=False
+        )
     except msgspec.ValidationError as error:
         raise ValueError(str(error)) from error

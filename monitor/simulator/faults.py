@@ -17,7 +17,9 @@ from monitor.simulator.tokens import Tokens
 
 T = TypeVar("T")
 
-Fault: TypeAlias = Literal["lost", "delayed", "swapped", "missing", "answered", "hung", "dropped", "unanswered"]
+Fault: TypeAlias = Literal[
+    "lost", "delayed", "swapped", "missing", "answered", "hung", "dropped", "unanswered"
+]
 
 _LONGEST_HOLD: Final = 0.2
 """Seconds for which an event waits for another one to overtake it."""
@@ -106,7 +108,9 @@ class Faults:
         ``method``: applies to this method only; empty: to any. ``body``: the answer, as JSON.
         ``retry_after``: seconds, for the header of that name.
         """
-        self._interceptions.append(Interception(status, count, path_prefix, retry_after, method, body))
+        self._interceptions.append(
+            Interception(status, count, path_prefix, retry_after, method, body)
+        )
 
     def lose_answers(self, count: int = 1, path_prefix: str = "/", *, method: str = "") -> None:
         """Carry out the next ``count`` requests under a path, but cut them off unanswered."""
@@ -196,7 +200,9 @@ class Faults:
                 return event
         return None
 
-    def _used(self, faults: list[Interception], path: str, method: str, fault: Fault) -> Interception | None:
+    def _used(
+        self, faults: list[Interception], path: str, method: str, fault: Fault
+    ) -> Interception | None:
         for interception in faults:
             if interception.takes(path, method):
                 interception.left -= 1

@@ -57,7 +57,11 @@ class Listener:
     """
 
     def __init__(
-        self, host: str, port: int, certificate: CertificateFiles | None = None, headers: dict[str, str] | None = None
+        self,
+        host: str,
+        port: int,
+        certificate: CertificateFiles | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         self.host, self.port = host, port
         self._certificate = certificate
@@ -116,7 +120,9 @@ class Listener:
     def cut(self, client: tuple[str, int] | None = None) -> int:
         """Abort all connections, or only that of one client's address. Return how many were cut."""
         connections = list(self._server.server_state.connections) if self._server else []
-        victims = [one for one in connections if client is None or getattr(one, "client", None) == client]
+        victims = [
+            one for one in connections if client is None or getattr(one, "client", None) == client
+        ]
         for victim in victims:
             victim.transport.abort()
         return len(victims)
@@ -129,7 +135,8 @@ class Listener:
 
     def _bind(self) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        # asyncio switches Nagle's algorithm off only where it reads "TCP" here; with it a small answer takes 40 ms.
+        # asyncio switches Nagle's algorithm off only where it reads "TCP" here; with it a small
+        # answer takes 40 ms.
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

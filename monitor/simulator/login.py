@@ -42,7 +42,9 @@ def routes(tokens: Tokens) -> list[Route]:
             return _answer("AuthFailed", None, 401)
         answer = _answer("AuthSuccess", granted, 200)
         secure = request.url.scheme == "https"
-        answer.set_cookie(COOKIE, str(granted["refresh_token"]), secure=secure, httponly=True, samesite="strict")
+        answer.set_cookie(
+            COOKIE, str(granted["refresh_token"]), secure=secure, httponly=True, samesite="strict"
+        )
         return answer
 
     async def log_out(request: Request) -> Response:
@@ -60,4 +62,6 @@ def routes(tokens: Tokens) -> list[Route]:
 
 def _answer(status: str, granted: dict[str, object] | None, code: int) -> Response:
     body: dict[str, Any] = {"Status": status, "Token": granted, "TwoFactorAuth": None}
-    return Response(msgspec.json.encode(body), code, {"cache-control": "no-store", "pragma": "no-cache"}, _JSON)
+    return Response(
+        msgspec.json.encode(body), code, {"cache-control": "no-store", "pragma": "no-cache"}, _JSON
+    )

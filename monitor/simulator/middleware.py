@@ -117,7 +117,11 @@ class Gate:
             headers = (*headers, (b"x-3cx-version", self._directory.version.encode()))
         kind = "websocket.http.response" if refused_socket else "http.response"
         await send(
-            {"type": f"{kind}.start", "status": status, "headers": [*headers, (b"content-length", b"%d" % len(body))]}
+            {
+                "type": f"{kind}.start",
+                "status": status,
+                "headers": [*headers, (b"content-length", b"%d" % len(body))],
+            }
         )
         await send({"type": f"{kind}.body", "body": body})
         if refused_socket:
@@ -126,7 +130,9 @@ class Gate:
     def _allowed(self, principal: Principal, path: str) -> bool:
         client = self._directory.entity(principal.client_id)
         api = path.startswith(("/callcontrol", "/xapi"))
-        if client is None or ("Enterprise" not in principal.roles and (api or not principal.person)):
+        if client is None or (
+            "Enterprise" not in principal.roles and (api or not principal.person)
+        ):
             return False
         if principal.person:
             return bool(client["Enabled"])
@@ -152,7 +158,11 @@ async def _end(receive: Receive) -> None:
 
 def _late(send: Send, seconds: float) -> Send:
     async def send_late(message: Message) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
+        if message["type"] in (
+            "http.response.start",
+            "websocket.accept",
+            "websocket.http.response.start",
+        ):
             await asyncio.sleep(seconds)
         await send(message)
 

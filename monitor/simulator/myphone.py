@@ -109,20 +109,26 @@ class WebClientService:
                 return told
             case myphone_messages.SET_QUEUE_STATUS:
                 asked = message.set_queue_status
-                return myphone_messages.done(self._set(asked.queue_id, asked.agent_id, asked.logged_in))
+                return myphone_messages.done(
+                    self._set(asked.queue_id, asked.agent_id, asked.logged_in)
+                )
             case _:
                 return myphone_messages.done("The command is not known")
 
     async def _push(self, socket: WebSocket) -> None:
         asked = socket.query_params
         session = self._sessions.get(asked.get("sessionId", ""))
-        if session is None or not hmac.compare_digest(session.password.encode(), asked.get("pass", "").encode()):
+        if session is None or not hmac.compare_digest(
+            session.password.encode(), asked.get("pass", "").encode()
+        ):
             await socket.close()  # before it is accepted: 403
             return
         await socket.accept()
         outbox: asyncio.Queue[bytes] = asyncio.Queue(_BACKLOG)
         session.outboxes.add(outbox)
-        writing = asyncio.create_task(_write(socket, outbox), name="web client's socket of the simulated PBX")
+        writing = asyncio.create_task(
+            _write(socket, outbox), name="web client's socket of the simulated PBX"
+        )
         try:
             while (await socket.receive())["type"] != "websocket.disconnect":
                 pass
@@ -143,7 +149,11 @@ class WebClientService:
 
     def _set(self, queue_id: int, agent_id: int, logged_in: bool) -> str:
         queue, user = self._directory.queues.get(queue_id), self._directory.users.get(agent_id)
-        if queue is None or user is None or user["Number"] not in self._directory.agents(queue["Number"]):
+        if (
+            queue is None
+            or user is None
+            or user["Number"] not in self._directory.agents(queue["Number"])
+        ):
             return "The agent was not found"
         self._directory.logins.set(queue["Number"], user["Number"], logged_in=logged_in)
         told = myphone_messages.queues_info(self._queues())

@@ -94,12 +94,16 @@ class SimulatedPbx:
         if client is not None:
             self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
         self.switchboard = Switchboard(self.directory, self.switches, time.time)
-        self.tokens = Tokens(self.directory, self.switches, time.time, settings.token_lifetime, settings.licence)
+        self.tokens = Tokens(
+            self.directory, self.switches, time.time, settings.token_lifetime, settings.licence
+        )
         self.traffic = self._make_traffic(settings.seed, settings.calls)
         self._listener: Listener | None = None
         self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
         visibility = MonitoredDns(self.directory)
-        control = CallControl(self.directory, self.switchboard, self.switches, self.faults, visibility)
+        control = CallControl(
+            self.directory, self.switchboard, self.switches, self.faults, visibility
+        )
         self.sockets = Sockets(
             self.switchboard,
             self.switches,
@@ -145,7 +149,9 @@ class SimulatedPbx:
     async def __aenter__(self) -> Self:
         certificate = None
         if self.settings.tls:
-            folder = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="callmon-simulator-"))
+            folder = self._stack.enter_context(
+                tempfile.TemporaryDirectory(prefix="callmon-simulator-")
+            )
             self._authority = Authority(Path(folder), self.settings.host)
             certificate = self._authority.files
             self.ca_file = certificate.ca_file
@@ -185,7 +191,11 @@ class SimulatedPbx:
         self._streams.clear()
         self.web_client.forget()
         await asyncio.sleep(down)
-        left = None if self.traffic.limit is None else max(0, self.traffic.limit - self.traffic.stats.started)
+        left = (
+            None
+            if self.traffic.limit is None
+            else max(0, self.traffic.limit - self.traffic.stats.started)
+        )
         self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)
         await self._accept()
         self._start_traffic()
@@ -206,12 +216,20 @@ class SimulatedPbx:
         settings = self.settings
         mix = mix_with(settings.apps)
         return TrafficGenerator(
-            self.switchboard, self.directory, seed, settings.rate, settings.speed, limit=limit, mix=mix
+            self.switchboard,
+            self.directory,
+            seed,
+            settings.rate,
+            settings.speed,
+            limit=limit,
+            mix=mix,
         )
 
     def _start_traffic(self) -> None:
         if self.settings.traffic:
-            self._running = asyncio.create_task(self.traffic.run(), name="traffic of the simulated PBX")
+            self._running = asyncio.create_task(
+                self.traffic.run(), name="traffic of the simulated PBX"
+            )
 
     async def _stop_traffic(self) -> None:
         if self._running is not None:
@@ -233,7 +251,9 @@ class SimulatedPbx:
 
 
 async def simulate(
-    settings: SimulatorSettings, say: Callable[[str], None], bound: Callable[[str], None] = lambda _: None
+    settings: SimulatorSettings,
+    say: Callable[[str], None],
+    bound: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Run a simulated PBX until cancelled.
 

@@ -34,7 +34,9 @@ class Authority:
     """
 
     def __init__(self, folder: Path, host: str = "localhost") -> None:
-        self.files = CertificateFiles(folder / "ca.pem", folder / "certificate.pem", folder / "key.pem")
+        self.files = CertificateFiles(
+            folder / "ca.pem", folder / "certificate.pem", folder / "key.pem"
+        )
         self._host = host
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._certificate = _authority(self._key)
@@ -60,7 +62,9 @@ class Authority:
         self.files.key.touch(mode=0o600)
         self.files.key.write_bytes(
             key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
             )
         )
 

@@ -32,7 +32,16 @@ from monitor.simulator.pbx_data.templates_internal import ROLES
 
 Licence: TypeAlias = Literal["enterprise", "professional"]
 
-_ROLES: Final = ("MyUser", "Admin", "GlobalAdmin", "MachineAdmin", "PhoneSystemAdmin", "Users", "Trunks", "Reports")
+_ROLES: Final = (
+    "MyUser",
+    "Admin",
+    "GlobalAdmin",
+    "MachineAdmin",
+    "PhoneSystemAdmin",
+    "Users",
+    "Trunks",
+    "Reports",
+)
 _FULL_LICENCE: Final = ("Paid", "Enterprise")
 _SIXTY_DAYS: Final = 60 * 86400.0
 _MOST: Final = 1_000
@@ -103,9 +112,13 @@ class Tokens:
             case "refresh_token":
                 return self._refreshed(form.get("refresh_token") or cookie)
             case None | "":
-                raise GrantRefused(400, "invalid_request", "The mandatory 'grant_type' parameter is missing.")
+                raise GrantRefused(
+                    400, "invalid_request", "The mandatory 'grant_type' parameter is missing."
+                )
             case other:
-                raise GrantRefused(400, "unsupported_grant_type", f"The grant type '{other}' is not supported.")
+                raise GrantRefused(
+                    400, "unsupported_grant_type", f"The grant type '{other}' is not supported."
+                )
 
     def principal(self, token: str) -> Principal | None:
         """Return the owner of a token, or None if the token is unknown, revoked or expired."""
@@ -118,11 +131,16 @@ class Tokens:
         ``number``: the extension or e-mail address. ``password``: that of the web client.
         """
         users = self._directory.users.values()
-        user = next((one for one in users if number and number in (one["Number"], one["EmailAddress"])), None)
+        user = next(
+            (one for one in users if number and number in (one["Number"], one["EmailAddress"])),
+            None,
+        )
         known = str(user["AccessPassword"] or "") if user is not None and user["Enabled"] else ""
         if user is None or not hmac.compare_digest(password.encode(), known.encode()) or not known:
             return None
-        token = jwt.encode({"sub": user["Number"], "jti": uuid4().hex}, self._key, algorithm="ES256")
+        token = jwt.encode(
+            {"sub": user["Number"], "jti": uuid4().hex}, self._key, algorithm="ES256"
+        )
         while len(self._refresh) >= _MOST:
             del self._refresh[next(iter(self._refresh))]
         self._refresh[token] = (user["Number"], self._clock() + _SIXTY_DAYS)
@@ -136,7 +154,9 @@ class Tokens:
     def expire(self) -> None:
         """Let every token expire now."""
         now = self._clock()
-        self._principals = {token: replace(who, expires=now) for token, who in self._principals.items()}
+        self._principals = {
+            token: replace(who, expires=now) for token, who in self._principals.items()
+        }
         for callback in self._on_expire:
             callback()
 
@@ -161,11 +181,15 @@ class Tokens:
         client_id, secret = form.get("client_id"), form.get("client_secret")
         if not client_id or not secret:
             missing = "client_id" if not client_id else "client_secret"
-            raise GrantRefused(400, "invalid_request", f"The mandatory '{missing}' parameter is missing.")
+            raise GrantRefused(
+                400, "invalid_request", f"The mandatory '{missing}' parameter is missing."
+            )
         known = self._directory.secrets.get(client_id, "")
         right = hmac.compare_digest(secret.encode(), known.encode())
         if not known or not right or self._directory.entity(client_id) is None:
-            raise GrantRefused(401, "invalid_client", "The specified client credentials are invalid.")
+            raise GrantRefused(
+                401, "invalid_client", "The specified client credentials are invalid."
+            )
         return client_id
 
     def _refreshed(self, token: str) -> dict[str, object]:
@@ -205,7 +229,9 @@ class Tokens:
             "exp": expires,
         }
         token = jwt.encode(claims, self._key, algorithm="ES256")
-        self._principals[token] = Principal(client_id, frozenset(roles), rank, float(expires), person)
+        self._principals[token] = Principal(
+            client_id, frozenset(roles), rank, float(expires), person
+        )
         self.minted += 1
         return token, {
             "token_type": "Bearer",

@@ -58,10 +58,16 @@ def opened(call: topics.Call, at: int) -> CallAccount:
     """Return a new account of a call that is first seen. ``at``: now."""
     started = unix_ms(call.started_at)
     kind = _KINDS[call.direction]
-    return observed(CallAccount(call.call_id, started, "", (), kind, visits=visits.passed(call, started)), call, at)
+    return observed(
+        CallAccount(call.call_id, started, "", (), kind, visits=visits.passed(call, started)),
+        call,
+        at,
+    )
 
 
-def observed(account: CallAccount, call: topics.Call, at: int, *, unwatched: bool = False) -> CallAccount:
+def observed(
+    account: CallAccount, call: topics.Call, at: int, *, unwatched: bool = False
+) -> CallAccount:
     """Return the account after the call has changed to this.
 
     ``at``: now. ``unwatched``: the PBX was not watched just before.
@@ -80,7 +86,9 @@ def observed(account: CallAccount, call: topics.Call, at: int, *, unwatched: boo
         account,
         started=unix_ms(call.started_at),
         caller=_caller(call) or account.caller,
-        handles=tuple((leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None),
+        handles=tuple(
+            (leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None
+        ),
         kind=account.kind if call.direction.startswith("From") else _KINDS[call.direction],
         answered=answered,
         visits=waited,
@@ -150,7 +158,9 @@ def is_same(account: CallAccount, call: topics.Call) -> bool:
 
     The id alone does not prove it: the PBX may have reused ids meanwhile.
     """
-    handles = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
+    handles = {
+        (leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None
+    }
     if handles & set(account.handles):
         return True
     later, caller = unix_ms(call.started_at) - account.started, _caller(call)
@@ -165,7 +175,9 @@ def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool
     ``started``, ``ended``: of the one; ``ended`` is None if it is not known. ``first``, ``last``:
     start and end that are told of the other.
     """
-    return started == first or (first - _SAME_START <= started < last and (ended is None or first < ended))
+    return started == first or (
+        first - _SAME_START <= started < last and (ended is None or first < ended)
+    )
 
 
 def _caller(call: topics.Call) -> str:
@@ -178,5 +190,7 @@ def _caller(call: topics.Call) -> str:
 def _answer_moved(account: CallAccount, before: int, now: int) -> CallAccount:
     """Move the time of an answer from ``before`` to ``now``, as a later read knows it better."""
     return replace(
-        account, visits=visits.moved(account.visits, before, now), turns=turns.moved(account.turns, before, now)
+        account,
+        visits=visits.moved(account.visits, before, now),
+        turns=turns.moved(account.turns, before, now),
     )

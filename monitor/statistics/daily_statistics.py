@@ -7,7 +7,14 @@ from contextlib import suppress
 
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
-from monitor.shared.entities.statistics import EXTENSION_STATS, PBX_ID, PBX_STATS, QUEUE_STATS, Figure, PbxStats
+from monitor.shared.entities.statistics import (
+    EXTENSION_STATS,
+    PBX_ID,
+    PBX_STATS,
+    QUEUE_STATS,
+    Figure,
+    PbxStats,
+)
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics import entity_builder
 from monitor.statistics.checkpoint_format import SavedStatistics
@@ -68,7 +75,10 @@ class Statistics:
         for system in topics.table(state, "system", topics.System).values():
             self._enter_zone(system.time_zone)
         now = self._pass(at)
-        self._sla_times = {num: queue.sla_time for num, queue in topics.table(state, "queues", topics.Queue).items()}
+        self._sla_times = {
+            num: queue.sla_time
+            for num, queue in topics.table(state, "queues", topics.Queue).items()
+        }
         self._extensions = set(state["extensions"])
         self._watched_since = 0
         day = self._day
@@ -227,4 +237,6 @@ class Statistics:
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
         for account in self._places.of(PBX):
             add_call(traffic.setdefault(account.kind, TrafficTotals()), account, day)
-        return entity_builder.pbx(traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on)
+        return entity_builder.pbx(
+            traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on
+        )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from monitor.shared.entities.statistics import Durations, ExtensionStats, PbxStats, QueueStats, Traffic
+from monitor.shared.entities.statistics import (
+    Durations,
+    ExtensionStats,
+    PbxStats,
+    QueueStats,
+    Traffic,
+)
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.call_account import Kind
 from monitor.statistics.day import Day
@@ -35,7 +41,9 @@ def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> Qu
     )
 
 
-def extension(num: str, tally: ExtensionTotals, day: Day, target: int, short: int) -> ExtensionStats:
+def extension(
+    num: str, tally: ExtensionTotals, day: Day, target: int, short: int
+) -> ExtensionStats:
     """Build an extension's day. ``target``, ``short``: seconds."""
     abandons = tally.abandons.lasting(short)
     return ExtensionStats(
@@ -65,7 +73,12 @@ def extension(num: str, tally: ExtensionTotals, day: Day, target: int, short: in
 
 
 def pbx(
-    traffic: Mapping[Kind, TrafficTotals], day: Day, counted_since: int, peak: int, peak_at: int | None, active: int
+    traffic: Mapping[Kind, TrafficTotals],
+    day: Day,
+    counted_since: int,
+    peak: int,
+    peak_at: int | None,
+    active: int,
 ) -> PbxStats:
     """Build the PBX's day. Times are POSIX milliseconds."""
     inbound, outbound, internal = (
@@ -92,7 +105,9 @@ def durations(times: DurationTally) -> Durations:
     if not times.count:
         return Durations(0, 0.0, None, None)
     average = round(times.total / times.count / 1000, 1)
-    return Durations(times.count, round(times.total / 1000, 1), average, round(times.longest / 1000, 1))
+    return Durations(
+        times.count, round(times.total / 1000, 1), average, round(times.longest / 1000, 1)
+    )
 
 
 def _traffic(tally: TrafficTotals) -> Traffic:
@@ -110,7 +125,12 @@ def _traffic(tally: TrafficTotals) -> Traffic:
 
 
 def _level(
-    tally: QueueTotals | ExtensionTotals, lasting: list[int], target: int, short: int, *, apart: int = 0
+    tally: QueueTotals | ExtensionTotals,
+    lasting: list[int],
+    target: int,
+    short: int,
+    *,
+    apart: int = 0,
 ) -> float | None:
     """Return the percentage that was answered within the target; None if there is nothing to count.
 

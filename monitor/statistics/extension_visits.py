@@ -61,33 +61,50 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
     ``answered``: when the call was answered, None if it was not. ``at``: now.
     """
     legs = {leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension"}
-    people = {leg.dn_num: _since(leg, at) for leg in call.legs if leg.dn_type in _PEOPLE and leg.status not in _APART}
+    people = {
+        leg.dn_num: _since(leg, at)
+        for leg in call.legs
+        if leg.dn_type in _PEOPLE and leg.status not in _APART
+    }
     talkers = people if len(people) > 1 and answered is not None else {}
     first = answered if all(turn.answered is None for turn in turns) else None
     held = {turn.num: turn for turn in turns}
     for num, leg in legs.items():
         turn = held.get(num) or _opened(leg, call, at)
         talk = _talk_since(turn, talkers, first) if num in talkers else None
-        held[num] = _talks(turn, talk) if talk is not None else _silent(turn, call, leg.status == "Ringing", at)
-    return tuple(turn if num in legs else _silent(turn, call, False, at) for num, turn in held.items())
+        held[num] = (
+            _talks(turn, talk)
+            if talk is not None
+            else _silent(turn, call, leg.status == "Ringing", at)
+        )
+    return tuple(
+        turn if num in legs else _silent(turn, call, False, at) for num, turn in held.items()
+    )
 
 
 def talk_began(before: Turns, now: Turns) -> int | None:
     """Return when talk began at an extension that did not talk before; None if at none."""
     were = {turn.num for turn in before if turn.talking is not None}
-    return min((turn.talking for turn in now if turn.talking is not None and turn.num not in were), default=None)
+    return min(
+        (turn.talking for turn in now if turn.talking is not None and turn.num not in were),
+        default=None,
+    )
 
 
 def came_through(turns: Turns, before: Turns, queue: str) -> Turns:
     """Set the queue of the visits that have just begun to talk: they took its caller."""
     spoke = {turn.num for turn in before if turn.answered is not None}
     return tuple(
-        replace(turn, queue=queue) if turn.talking is not None and turn.num not in spoke and not turn.placed else turn
+        replace(turn, queue=queue)
+        if turn.talking is not None and turn.num not in spoke and not turn.placed
+        else turn
         for turn in turns
     )
 
 
-def concluded(turns: Turns, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Turns:
+def concluded(
+    turns: Turns, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool
+) -> Turns:
     """Return the visits of a call that ended as ``word`` tells.
 
     ``answered``: when the call was answered, None if it was not. ``ended``: when it ended.
@@ -97,7 +114,9 @@ def concluded(turns: Turns, word: topics.EndedCall, answered: int | None, ended:
         return of_end_alone(word, unix_ms(word.started_at))
     if answered is not None and all(turn.answered is None for turn in turns):
         turns = tuple(
-            _talks(turn, max(answered, turn.since)) if turn.placed or turn.num == word.callee else turn
+            _talks(turn, max(answered, turn.since))
+            if turn.placed or turn.num == word.callee
+            else turn
             for turn in turns
         )
     return tuple(_closed(turn, ended, seen=seen) for turn in turns)
@@ -119,10 +138,16 @@ def of_end_alone(word: topics.EndedCall, started: int) -> Turns:
     talked = 0 if answered is None else ended - answered if word.outcome != "unknown" else None
     turns: list[ExtensionVisit] = []
     if word.direction in _FROM_INSIDE and word.caller in word.extensions:
-        turns.append(ExtensionVisit(word.caller, started, True, "", False, None, answered, None, talked))
+        turns.append(
+            ExtensionVisit(word.caller, started, True, "", False, None, answered, None, talked)
+        )
     if word.callee in word.extensions and word.callee != word.caller:
         ceased = ended if answered is None else answered
-        turns.append(ExtensionVisit(word.callee, started, False, word.queue, False, ceased, answered, None, talked))
+        turns.append(
+            ExtensionVisit(
+                word.callee, started, False, word.queue, False, ceased, answered, None, talked
+            )
+        )
     return tuple(turns)
 
 
@@ -141,7 +166,9 @@ def moved(turns: Turns, before: int, now: int) -> Turns:
     )
 
 
-def how(turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool) -> End:
+def how(
+    turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool
+) -> End:
     """Return how a call to an extension went there.
 
     ``moments``: when the call was answered, here or elsewhere. ``ended``: when it ended, None while
@@ -206,7 +233,9 @@ def _silent(turn: ExtensionVisit, call: topics.Call, rings: bool, at: int) -> Ex
 
 def _closed(turn: ExtensionVisit, ended: int, *, seen: bool) -> ExtensionVisit:
     if turn.talking is not None:
-        talked = turn.talked + max(0, ended - turn.talking) if seen and turn.talked is not None else None
+        talked = (
+            turn.talked + max(0, ended - turn.talking) if seen and turn.talked is not None else None
+        )
         return replace(turn, talking=None, talked=talked)
     if turn.placed or turn.answered is not None or turn.ceased is not None:
         return turn

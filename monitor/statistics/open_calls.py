@@ -86,9 +86,13 @@ class OpenCalls:
                 self._ended(edit.after, taken_back, at, watched_since)
         for edit in edits:
             if edit.topic == "calls":
-                self._edited(edit, at, unwatched=watched_since is None or at - watched_since <= SOON)
+                self._edited(
+                    edit, at, unwatched=watched_since is None or at - watched_since <= SOON
+                )
 
-    def reread(self, calls: Iterable[topics.Call], ended: Iterable[topics.EndedCall], at: int) -> None:
+    def reread(
+        self, calls: Iterable[topics.Call], ended: Iterable[topics.EndedCall], at: int
+    ) -> None:
         """Take in all calls that go on and those that are known to have ended.
 
         A call that is among neither is gone.
@@ -132,8 +136,14 @@ class OpenCalls:
         Their statistics change with time alone.
         """
         for account in self.held.open.values():
-            yield from (("queues", visit.queue) for visit in account.visits if visit.end == "waiting")
-            yield from (("extensions", turn.num) for turn in account.turns if turn.answered is None and not turn.placed)
+            yield from (
+                ("queues", visit.queue) for visit in account.visits if visit.end == "waiting"
+            )
+            yield from (
+                ("extensions", turn.num)
+                for turn in account.turns
+                if turn.answered is None and not turn.placed
+            )
 
     # calls that go on
 
@@ -160,14 +170,22 @@ class OpenCalls:
 
     def _shown(self, call: topics.Call, at: int, *, unwatched: bool) -> None:
         account = self.held.open.get(call.call_id)
-        if account is not None and call.call_id not in self._last and not of_call.is_same(account, call):
+        if (
+            account is not None
+            and call.call_id not in self._last
+            and not of_call.is_same(account, call)
+        ):
             self._vanish(call.call_id, at)
             account = None
         if account is None:
             account = self._found_again(call)
         if account is None and self._is_over(call.call_id, unix_ms(call.started_at)):
             return
-        now = of_call.opened(call, at) if account is None else of_call.observed(account, call, at, unwatched=unwatched)
+        now = (
+            of_call.opened(call, at)
+            if account is None
+            else of_call.observed(account, call, at, unwatched=unwatched)
+        )
         self.held.open[call.call_id] = now
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)
@@ -190,12 +208,18 @@ class OpenCalls:
 
     # calls that are over
 
-    def _ended(self, word: topics.EndedCall, taken_back: set[str], at: int, watched_since: int | None) -> None:
+    def _ended(
+        self, word: topics.EndedCall, taken_back: set[str], at: int, watched_since: int | None
+    ) -> None:
         started, ended = unix_ms(word.started_at), unix_ms(word.ended_at)
         account = self.held.open.get(word.call_id)
         if account is not None and of_call.is_same_life(account.started, None, started, ended):
-            seen = watched_since is not None and (watched_since <= account.started or at - watched_since >= _UNSURE)
-            self._close(ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen))
+            seen = watched_since is not None and (
+                watched_since <= account.started or at - watched_since >= _UNSURE
+            )
+            self._close(
+                ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen)
+            )
             return
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:
@@ -227,12 +251,17 @@ class OpenCalls:
     def _closed_as(self, call_id: int, started: int, ended: int) -> str | None:
         for key, closed in self.held.closed.items():
             account = closed.account
-            if account.call_id == call_id and of_call.is_same_life(account.started, account.ended, started, ended):
+            if account.call_id == call_id and of_call.is_same_life(
+                account.started, account.ended, started, ended
+            ):
                 return key
         return None
 
     def _was_counted(self, call_id: int, started: int, ended: int) -> bool:
-        return any(of_call.is_same_life(*life, started, ended) for life in self.held.counted.get(call_id, ()))
+        return any(
+            of_call.is_same_life(*life, started, ended)
+            for life in self.held.counted.get(call_id, ())
+        )
 
     def _is_over(self, call_id: int, started: int) -> bool:
         """Return whether a call that began at this time is known to be over."""
@@ -241,4 +270,7 @@ class OpenCalls:
             for closed in self.held.closed.values()
             if closed.account.call_id == call_id and closed.word is not None
         ]
-        return any(of_call.is_same_life(started, None, *life) for life in (*lives, *self.held.counted.get(call_id, ())))
+        return any(
+            of_call.is_same_life(started, None, *life)
+            for life in (*lives, *self.held.counted.get(call_id, ()))
+        )

@@ -50,7 +50,9 @@ class QueueVisit(Struct, frozen=True):
 Visits: TypeAlias = tuple[QueueVisit, ...]
 
 
-def observed(visits: Visits, call: topics.Call, talk: int | None, at: int, *, unwatched: bool = False) -> Visits:
+def observed(
+    visits: Visits, call: topics.Call, talk: int | None, at: int, *, unwatched: bool = False
+) -> Visits:
     """Return the visits after the call has changed to this.
 
     ``talk``: when talk began, if it has just begun. ``at``: now. ``unwatched``: nobody watched for
@@ -65,7 +67,9 @@ def observed(visits: Visits, call: topics.Call, talk: int | None, at: int, *, un
     return _left(visits, talk, at, left)
 
 
-def concluded(visits: Visits, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool) -> Visits:
+def concluded(
+    visits: Visits, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool
+) -> Visits:
     """Return the visits of a call that ended as ``word`` tells.
 
     ``seen``: whether it was watched to its end.
@@ -77,8 +81,15 @@ def concluded(visits: Visits, word: topics.EndedCall, answered: int | None, ende
         if answered is not None and answered >= last.since:
             return _with_last(visits, until=answered, end="answered")
         known = seen and word.outcome != "unknown"
-        return _with_last(visits, until=max(ended, last.since), end="abandoned" if known else "unknown")
-    if last.end == "diverted" and last.until is not None and ended - last.until <= SOON and _gave_up(word, last.queue):
+        return _with_last(
+            visits, until=max(ended, last.since), end="abandoned" if known else "unknown"
+        )
+    if (
+        last.end == "diverted"
+        and last.until is not None
+        and ended - last.until <= SOON
+        and _gave_up(word, last.queue)
+    ):
         return _with_last(visits, end="abandoned")
     return visits
 
@@ -117,7 +128,9 @@ def of_end_alone(word: topics.EndedCall, started: int) -> Visits:
 def moved(visits: Visits, before: int, now: int) -> Visits:
     """Move the answer from ``before`` to ``now`` in the visits that have it."""
     return tuple(
-        replace(visit, until=max(now, visit.since)) if visit.end == "answered" and visit.until == before else visit
+        replace(visit, until=max(now, visit.since))
+        if visit.end == "answered" and visit.until == before
+        else visit
         for visit in visits
     )
 
@@ -127,7 +140,11 @@ def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
 
     A queue that calls somebody back is itself the caller and has visited no queue.
     """
-    return tuple(QueueVisit(queue, started, started, "diverted", False) for queue in queues if queue != caller)
+    return tuple(
+        QueueVisit(queue, started, started, "diverted", False)
+        for queue in queues
+        if queue != caller
+    )
 
 
 def _waits(visits: Visits, queue: str, since: int, talk: int | None, left: End) -> Visits:
@@ -151,7 +168,11 @@ def _left(visits: Visits, talk: int | None, at: int, end: End) -> Visits:
 
 
 def _answered_after_all(visits: Visits, talk: int) -> Visits:
-    return _with_last(visits, until=max(talk, visits[-1].since), end="answered") if _soon(visits[-1], talk) else visits
+    return (
+        _with_last(visits, until=max(talk, visits[-1].since), end="answered")
+        if _soon(visits[-1], talk)
+        else visits
+    )
 
 
 def _soon(visit: QueueVisit, at: int) -> bool:

@@ -41,13 +41,18 @@ class Subjects:
             self._at[place].discard(key)
         for place in now.keys() - held.keys():
             self._at[place].add(key)
-        self.touched |= {place for place in held.keys() | now.keys() if held.get(place) != now.get(place)}
+        self.touched |= {
+            place for place in held.keys() | now.keys() if held.get(place) != now.get(place)
+        }
 
 
 def _parts(account: CallAccount) -> dict[Place, object]:
     """Return the places for which an account counts, each with what it counts by."""
     end = (account.ended, account.outcome, account.seen)
-    answers = (account.answered, *(turn.answered for turn in account.turns if turn.answered is not None))
+    answers = (
+        account.answered,
+        *(turn.answered for turn in account.turns if turn.answered is not None),
+    )
     parts: dict[Place, object] = {PBX: (account.started, account.kind, account.answered, end)}
     parts.update((("queues", visit.queue), (account.visits, end)) for visit in account.visits)
     parts.update((("extensions", turn.num), (turn, answers, end)) for turn in account.turns)

@@ -114,7 +114,9 @@ class Totals(Struct):
         for num in {visit.queue for visit in account.visits}:
             add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
         for turn in account.turns:
-            add_turn(self.extensions.setdefault(turn.num, ExtensionTotals()), turn.num, account, day, 0)
+            add_turn(
+                self.extensions.setdefault(turn.num, ExtensionTotals()), turn.num, account, day, 0
+            )
         add_call(self.traffic.setdefault(account.kind, TrafficTotals()), account, day)
 
 
@@ -175,7 +177,9 @@ def _add_visit(tally: QueueTotals, visit: QueueVisit, now: int) -> None:
             tally.unknown += 1
 
 
-def _add_received(tally: ExtensionTotals, turn: ExtensionVisit, account: CallAccount, now: int) -> None:
+def _add_received(
+    tally: ExtensionTotals, turn: ExtensionVisit, account: CallAccount, now: int
+) -> None:
     moments = tuple(other.answered for other in account.turns if other.answered is not None)
     if account.answered is not None:
         moments = (*moments, account.answered)

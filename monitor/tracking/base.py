@@ -38,16 +38,22 @@ class BaseTracker(ABC):
     def ready(self) -> bool:
         """Return whether everything has been read that a first full state needs."""
 
-    def remember(self, state: topics.State, facts: Iterable[HandoverFact | ContactsRead] = ()) -> None:
+    def remember(
+        self, state: topics.State, facts: Iterable[HandoverFact | ContactsRead] = ()
+    ) -> None:
         """Take over what an earlier monitor stored; call it before the first fact.
 
         ``state``: its stored entities. ``facts``: what held when they were stored; they are
         applied.
         """
-        self._pbx_state.remember(state["ended"], topics.table(state, "extensions", topics.Extension))
+        self._pbx_state.remember(
+            state["ended"], topics.table(state, "extensions", topics.Extension)
+        )
         for fact in facts:
             self.apply(fact)
-        self._memories = {call.call_id: call for call in topics.table(state, "calls", topics.Call).values()}
+        self._memories = {
+            call.call_id: call for call in topics.table(state, "calls", topics.Call).values()
+        }
 
     @abstractmethod
     def apply(self, fact: HandoverFact | ContactsRead) -> tuple[Edit, ...]:

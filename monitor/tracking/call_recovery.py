@@ -24,10 +24,14 @@ def is_same(record: CallRecord, call: topics.Call) -> bool:
     - The record did not start later than the last moment known of the stored call, plus one second.
       (For the start, the PBX may tell only when the call changed last.)
     """
-    known = {(leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None}
+    known = {
+        (leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None
+    }
     if known & record.participants.keys():
         return True
-    callers = {leg.external_party if leg.dn_type == "externalline" else leg.dn_num for leg in call.legs}
+    callers = {
+        leg.external_party if leg.dn_type == "externalline" else leg.dn_num for leg in call.legs
+    }
     if record.caller_number not in callers:
         return False
     times = (call.started_at, call.answered_at, call.queued_at, *(leg.since for leg in call.legs))
@@ -40,7 +44,10 @@ def take_over(record: CallRecord, call: topics.Call) -> None:
     record.started_at = min(record.started_at, moment(call.started_at).timestamp())
     record.answer_unseen = False
     if call.answered_at is not None:
-        record.answered_at, record.answer_time_uncertain = moment(call.answered_at).timestamp(), False
+        record.answered_at, record.answer_time_uncertain = (
+            moment(call.answered_at).timestamp(),
+            False,
+        )
         record.caller_connected = True
     record.queues.update(call.queues)
     record.groups.update(call.groups)
@@ -56,7 +63,9 @@ def take_over(record: CallRecord, call: topics.Call) -> None:
     if owner is not None:
         record.originator = owner.dn_num
         record.external = call.direction in ("FromExternal", "Inbound", "External")
-        record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
+        record.caller_number = (
+            owner.external_party if owner.dn_type == "externalline" else owner.dn_num
+        )
         record.caller_connected = record.caller_connected or owner.status == "Connected"
         record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
     # Reversed: of two legs on a trunk, the first one has the DN as its key.
@@ -72,7 +81,11 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
     """
     owner = call.owner
     outside = owner is not None and owner.dn_type == "externalline"
-    others = [leg for leg in (*call.talk_to, *call.routing_to) if leg.dn_type in ("extension", "externalline")]
+    others = [
+        leg
+        for leg in (*call.talk_to, *call.routing_to)
+        if leg.dn_type in ("extension", "externalline")
+    ]
     callee = others[0] if others else None
     return topics.EndedCall(
         call_id=call.call_id,
@@ -85,7 +98,9 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
         outcome="answered" if call.answered_at is not None else "unknown",
         caller=(owner.external_party if outside else owner.dn_num) if owner is not None else "",
         caller_name=(owner.party_name if outside else owner.name) if owner is not None else "",
-        callee=(callee.external_party if callee.dn_type == "externalline" else callee.dn_num) if callee else "",
+        callee=(callee.external_party if callee.dn_type == "externalline" else callee.dn_num)
+        if callee
+        else "",
         callee_name=callee.name if callee is not None and callee.dn_type == "extension" else "",
         extensions=call.extensions,
         queues=call.queues,

@@ -54,7 +54,9 @@ class CallRegistry:
         Until it is reached again, a call may end unseen.
         """
         self._lost_at = at
-        self._unconfirmed = {record.id: frozenset(record.participants) for record in self.records.values()}
+        self._unconfirmed = {
+            record.id: frozenset(record.participants) for record in self.records.values()
+        }
         for record in self.records.values():
             record.watched = False
 
@@ -93,7 +95,10 @@ class CallRegistry:
         """
         if held.status == "Ringing":
             return True
-        outside = held.party_dn_type in ("Wexternalline", "Wextension") and held.party_dn not in self.visible
+        outside = (
+            held.party_dn_type in ("Wexternalline", "Wextension")
+            and held.party_dn not in self.visible
+        )
         return held.status == "Dialing" and outside
 
     def full_read(self, fact: ParticipantsRead) -> set[int]:
@@ -154,7 +159,10 @@ class CallRegistry:
             record, before = self.records.get(row.id), self._unconfirmed.get(row.id)
             if record is None or before is None or self._lost_at is None:
                 continue
-            if not record.started_at < self._lost_at < _began(row) or before & record.participants.keys():
+            if (
+                not record.started_at < self._lost_at < _began(row)
+                or before & record.participants.keys()
+            ):
                 continue
             if record.row is None or record.row.caller != row.caller:
                 yield record
@@ -194,7 +202,9 @@ class CallRegistry:
         self._doubted.discard(record.id)
         self.inconsistent_calls.discard(record.id)
         if record.participants:
-            heir = CallRecord(record.id, record.left, heard=record.heard, participants=record.participants)
+            heir = CallRecord(
+                record.id, record.left, heard=record.heard, participants=record.participants
+            )
             self.records[record.id] = heir
 
     def _move(self, participant: Participant, heard: float, at: float) -> set[int]:
@@ -223,5 +233,6 @@ class CallRegistry:
 def _began(row: ActiveCall) -> float:
     """Return the earliest time that a row tells of its call, or minus infinity if it tells none."""
     return min(
-        (time for time in (row.established_at, row.last_change_status) if time is not None), default=float("-inf")
+        (time for time in (row.established_at, row.last_change_status) if time is not None),
+        default=float("-inf"),
     )

@@ -50,7 +50,15 @@ from __future__ import annotations
 from monitor.pbx.facts import Participant
 from monitor.shared.entities import topics
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.leg_rules import PEOPLE, ROUTER, CallRecord, DerivedLeg, party_kind, people_connected, sides
+from monitor.tracking.leg_rules import (
+    PEOPLE,
+    ROUTER,
+    CallRecord,
+    DerivedLeg,
+    party_kind,
+    people_connected,
+    sides,
+)
 from monitor.tracking.party_text import NOBODY, PartyText, parse, parse_several
 
 _REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
@@ -69,7 +77,9 @@ _STATES: dict[str, topics.CallState] = {
 }
 
 
-def observe(call: CallRecord, directory_index: DirectoryIndex, visible: frozenset[str], at: float) -> None:
+def observe(
+    call: CallRecord, directory_index: DirectoryIndex, visible: frozenset[str], at: float
+) -> None:
     """Draw all conclusions after the call's participants or its row have changed.
 
     ``visible``: the DNs whose legs Call Control shows; for these a row is never the better source.
@@ -85,7 +95,9 @@ def observe(call: CallRecord, directory_index: DirectoryIndex, visible: frozense
     _answer(call, directory_index, callees, at)
     remember(call, at)
     if call.new:
-        talked = state(call) in _PAST_RINGING and not (call.stage or call.machine_dn or call.recorded)
+        talked = state(call) in _PAST_RINGING and not (
+            call.stage or call.machine_dn or call.recorded
+        )
         call.answer_unseen = talked and call.answered_at is None
     call.new = False
 
@@ -113,7 +125,11 @@ def remember(call: CallRecord, at: float) -> None:
         now = direction(call)
         if call.lasting is None or not now.startswith("From"):
             call.lasting = now
-    others = [s for s in call.sides if s.key != call.originator and s.kind in PEOPLE and s.status != "Dialing"]
+    others = [
+        s
+        for s in call.sides
+        if s.key != call.originator and s.kind in PEOPLE and s.status != "Dialing"
+    ]
     taken = [side for side in others if side.status == "Connected"]
     if call.answered_at is None and others:
         _reach(call, others[-1])
@@ -127,16 +143,27 @@ def _note_presence(call: CallRecord, at: float) -> None:
     A leg that comes back within :data:`_LINGER` seconds counts as never gone: only its removal was
     read before its return.
     """
-    kept = {key: held for key, held in call.presence.items() if held[1] is None or at - held[1] < _LINGER}
+    kept = {
+        key: held
+        for key, held in call.presence.items()
+        if held[1] is None or at - held[1] < _LINGER
+    }
     present = {side.key for side in call.sides}
-    gone = {key: (since, at if left is None else left) for key, (since, left) in kept.items() if key not in present}
+    gone = {
+        key: (since, at if left is None else left)
+        for key, (since, left) in kept.items()
+        if key not in present
+    }
     call.presence = gone | {key: (kept[key][0] if key in kept else at, None) for key in present}
 
 
 def direction(call: CallRecord) -> topics.Direction:
     """Return the direction that follows from the originator and the present legs."""
     lines = sum(side.kind == "externalline" for side in call.sides)
-    reached = any(side.kind in _REACHED and (call.external or side.dn != call.originator) for side in call.sides)
+    reached = any(
+        side.kind in _REACHED and (call.external or side.dn != call.originator)
+        for side in call.sides
+    )
     if call.external:
         return "Inbound" if reached else "External" if lines > 1 else "FromExternal"
     if lines:
@@ -152,9 +179,17 @@ def state(call: CallRecord) -> topics.CallState:
     if statuses.count("Connected") > 1 and "Ringing" not in statuses:
         return "Talking"
     if "Ringing" in statuses:
-        ringing = [side.participant for side in call.sides if side.status == "Ringing" and side.participant]
+        ringing = [
+            side.participant for side in call.sides if side.status == "Ringing" and side.participant
+        ]
         return "Transferring" if any(p.referred_by_dn for p in ringing) else "Routing"
-    return "Initiating" if "Dialing" in statuses else "Talking" if "Connected" in statuses else "Unknown"
+    return (
+        "Initiating"
+        if "Dialing" in statuses
+        else "Talking"
+        if "Connected" in statuses
+        else "Unknown"
+    )
 
 
 def owner(call: CallRecord) -> DerivedLeg | None:
@@ -162,7 +197,11 @@ def owner(call: CallRecord) -> DerivedLeg | None:
     for side in call.sides:
         if side.key == call.originator:
             return side
-    return min(call.sides, key=lambda side: (call.presence.get(side.key, (0.0, None))[0], side.key), default=None)
+    return min(
+        call.sides,
+        key=lambda side: (call.presence.get(side.key, (0.0, None))[0], side.key),
+        default=None,
+    )
 
 
 def outcome(call: CallRecord, *, looking: bool) -> topics.Outcome:
@@ -214,7 +253,9 @@ def _originator(call: CallRecord, directory_index: DirectoryIndex, caller: Party
         if caller.dn == call.originator:
             call.caller_number = call.caller_number or caller.number
     if call.external:
-        call.dialled = call.dialled or next((p.party_did for p in call.participants.values() if p.party_did), "")
+        call.dialled = call.dialled or next(
+            (p.party_did for p in call.participants.values() if p.party_did), ""
+        )
         call.did = directory_index.did(call.dialled, call.originator)
 
 
@@ -249,19 +290,28 @@ def _routed(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str, boo
     """
     for p in call.participants.values():
         kind = party_kind(p, directory_index)
-        if p.originated_by_dn == ROUTER and not p.referred_by_dn and kind in ("extension", "externalline"):
+        if (
+            p.originated_by_dn == ROUTER
+            and not p.referred_by_dn
+            and kind in ("extension", "externalline")
+        ):
             outside = kind == "externalline"
             return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
     return None
 
 
-def _stage(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
+def _stage(
+    call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float
+) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
     if call.row is not None and not call.fresh and call.row.status == "Talking":
-        # An event came after this row was asked for. A caller whom a queue or a machine had accepted
+        # An event came after this row was asked for. A caller whom a queue or a machine had
+        # accepted
         # by then stays accepted all the same.
-        call.hosted = call.hosted or any(directory_index.kind(party.dn) in _ACCEPTING for party in callees)
+        call.hosted = call.hosted or any(
+            directory_index.kind(party.dn) in _ACCEPTING for party in callees
+        )
         call.caller_connected = call.caller_connected or call.hosted
     if call.fresh and call.row is not None:
         _stage_of_row(call, directory_index, callees, call.row.status)
@@ -287,7 +337,9 @@ def _stage(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[Par
         call.first_queued_at = call.queued_at
 
 
-def _stage_of_row(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], word: str) -> None:
+def _stage_of_row(
+    call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], word: str
+) -> None:
     dns = {party.dn: directory_index.kind(party.dn) for party in callees if party.dn}
     queue = next((dn for dn, kind in dns.items() if kind == "queue"), "")
     agents = directory_index.agents.get(call.queue, frozenset())
@@ -301,17 +353,25 @@ def _stage_of_row(call: CallRecord, directory_index: DirectoryIndex, callees: tu
     call.caller_connected = call.caller_connected or word in ("Talking", "Transferring")
 
 
-def _queue_behind(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]) -> str:
+def _queue_behind(
+    call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]
+) -> str:
     """Return the queue that a row named just before an event; empty if there is none.
 
     Its agents ring now, and the next row may name one of them instead of the queue.
     """
     queue = next((party.dn for party in callees if directory_index.kind(party.dn) == "queue"), "")
-    ringing = {p.dn for p in call.participants.values() if p.dn != call.originator and p.status == "Ringing"}
+    ringing = {
+        p.dn
+        for p in call.participants.values()
+        if p.dn != call.originator and p.status == "Ringing"
+    }
     return queue if ringing <= directory_index.agents.get(queue, frozenset()) else ""
 
 
-def _stage_of_participant(call: CallRecord, directory_index: DirectoryIndex, p: Participant) -> None:
+def _stage_of_participant(
+    call: CallRecord, directory_index: DirectoryIndex, p: Participant
+) -> None:
     own, party = directory_index.kind(p.dn), party_kind(p, directory_index)
     behalf = directory_index.kind(p.on_behalf_of_dn)
     if behalf == "ringgroup":
@@ -336,7 +396,9 @@ def _left_queue(call: CallRecord, directory_index: DirectoryIndex) -> bool:
     )
 
 
-def _answer(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float) -> None:
+def _answer(
+    call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...], at: float
+) -> None:
     """Note when the call was answered: at the event, else as the row tells."""
     told = call.talking_since
     if call.answered_at is None:
@@ -344,14 +406,19 @@ def _answer(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[Pa
             call.answered_at, call.answer_time_uncertain = at, call.new or not call.participants
         elif _answered_by_row(call, directory_index, callees):
             changed = call.row.last_change_status if call.row is not None else None
-            call.answered_at, call.answer_time_uncertain = at if changed is None else min(changed, at), False
+            call.answered_at, call.answer_time_uncertain = (
+                at if changed is None else min(changed, at),
+                False,
+            )
         else:
             return
     if call.answer_time_uncertain and told is not None:
         call.answered_at, call.answer_time_uncertain = min(call.answered_at, told), False
 
 
-def _answered_by_row(call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]) -> bool:
+def _answered_by_row(
+    call: CallRecord, directory_index: DirectoryIndex, callees: tuple[PartyText, ...]
+) -> bool:
     """Return whether the row proves the answer although no leg shows it.
 
     The leg may be over or not read yet. If a queue or a machine accepted the caller, the row proves

@@ -8,7 +8,15 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Literal
 
-from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, DirectoryRead, InboundRuleRow, QueueRow, SystemRow, UserRow
+from monitor.pbx.facts import (
+    VM_DATE_TIME,
+    VM_EMAIL,
+    DirectoryRead,
+    InboundRuleRow,
+    QueueRow,
+    SystemRow,
+    UserRow,
+)
 from monitor.shared.entities import topics
 
 _W_TYPES: Mapping[str, topics.DnType] = MappingProxyType(
@@ -31,7 +39,8 @@ _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 none."""
 
 _QUEUE_RULE = (
-    "An agent counts as free when the extension is enabled, registered, logged in to queues globally{}, not in the "
+    "An agent counts as free when the extension is enabled, registered, logged in to queues "
+    "globally{}, not in the "
     "profile Away, Out of office or Custom 2, and in no call.{}"
 )
 QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single queues.")
@@ -64,18 +73,27 @@ class DirectoryIndex:
         self._kinds: dict[str, topics.DnType] = {}
         self._names: dict[str, str] = {}
         self._index(read)
-        self.agents = {row.number: frozenset(agent.number for agent in row.agents) for row in read.queues}
-        self.queues_of = _memberships({row.number: tuple(a.number for a in row.agents) for row in read.queues})
+        self.agents = {
+            row.number: frozenset(agent.number for agent in row.agents) for row in read.queues
+        }
+        self.queues_of = _memberships(
+            {row.number: tuple(a.number for a in row.agents) for row in read.queues}
+        )
         self.groups_of = _memberships({row.number: row.members for row in read.ring_groups})
         self.extgroups_of = _memberships({row.name: row.members for row in read.departments})
         self._rules: dict[str, list[InboundRuleRow]] = defaultdict(list)
         for rule in read.inbound_rules:
             self._rules[rule.trunk].append(rule)
         self.queues = {row.number: self._queue(row) for row in read.queues}
-        self.groups = {r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy) for r in read.ring_groups}
+        self.groups = {
+            r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy)
+            for r in read.ring_groups
+        }
         self.ivrs = {row.number: topics.Ivr(row.number, row.name, row.kind) for row in read.ivrs}
         self.lines = {
-            r.number: topics.Line(r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number)
+            r.number: topics.Line(
+                r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number
+            )
             for r in read.trunks
         }
         self.extgroups = {
@@ -99,7 +117,9 @@ class DirectoryIndex:
         if replace(read, users=last.users, at=last.at) != last:
             return None
         pairs = list(zip(last.users, read.users, strict=False))
-        if len(read.users) != len(last.users) or any(old.number != row.number for old, row in pairs):
+        if len(read.users) != len(last.users) or any(
+            old.number != row.number for old, row in pairs
+        ):
             return None
         changed = {row.number: row for old, row in pairs if row != old}
         self._read = read
@@ -142,7 +162,13 @@ class DirectoryIndex:
     def inherit_kinds(self, other: DirectoryIndex) -> None:
         """Take over the kinds that ``other`` has learnt for DNs that no directory lists."""
         for dn, kind in other._kinds.items():
-            if dn not in other.users and kind in ("conference", "specialmenu", "parking", "routepoint", "fax"):
+            if dn not in other.users and kind in (
+                "conference",
+                "specialmenu",
+                "parking",
+                "routepoint",
+                "fax",
+            ):
                 self._kinds.setdefault(dn, kind)
 
     def did(self, dialled: str, trunk: str) -> str:
@@ -154,10 +180,20 @@ class DirectoryIndex:
         of the trunk's only rule, else an empty text.
         """
         if dialled:
-            known = (*self._rules.get(trunk, ()), *(rule for rules in self._rules.values() for rule in rules))
-            fitting = [rule for rule in known if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)]
+            known = (
+                *self._rules.get(trunk, ()),
+                *(rule for rules in self._rules.values() for rule in rules),
+            )
+            fitting = [
+                rule
+                for rule in known
+                if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)
+            ]
             if fitting:
-                return max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name or dialled
+                return (
+                    max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name
+                    or dialled
+                )
             return self._did_map.get(dialled, dialled)
         if trunk in self._did_map:
             return self._did_map[trunk]
@@ -201,7 +237,10 @@ class DirectoryIndex:
         return topics.Queue(
             num=row.number,
             name=row.name,
-            agents=tuple(topics.Agent(a.number, a.name or self.name(a.number), a.skill_group) for a in row.agents),
+            agents=tuple(
+                topics.Agent(a.number, a.name or self.name(a.number), a.skill_group)
+                for a in row.agents
+            ),
             managers=row.managers,
             logged_in=tuple(
                 a.number
@@ -242,7 +281,9 @@ class DirectoryIndex:
             status="Free",
             fwd_name=row.profile,
             q_global_status=row.queue_status,
-            q_status=tuple(topics.QueueLogin(queue, self._login(queue, row.number)) for queue in queues),
+            q_status=tuple(
+                topics.QueueLogin(queue, self._login(queue, row.number)) for queue in queues
+            ),
             activity="Idle",
             since=None,
             talks=(),
@@ -258,7 +299,9 @@ def _fits(data: str, dialled: str) -> bool:
 
     A leading star, as 3CX writes it, stands for any digits before the rest.
     """
-    return data == dialled or (data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:]))
+    return data == dialled or (
+        data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:])
+    )
 
 
 def _full_name(row: UserRow) -> str:

@@ -47,7 +47,12 @@ def call(record: CallRecord, directory_index: DirectoryIndex, phones: PhoneIndex
 
 
 def ended(
-    record: CallRecord, directory_index: DirectoryIndex, phones: PhoneIndex, at: float, *, looking: bool
+    record: CallRecord,
+    directory_index: DirectoryIndex,
+    phones: PhoneIndex,
+    at: float,
+    *,
+    looking: bool,
 ) -> topics.EndedCall:
     """Build a call that is over.
 
@@ -100,7 +105,9 @@ def extension(
         for leg in call.legs
         if leg.dn_num == idle.num
     )
-    activity: topics.Activity = next((a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle")
+    activity: topics.Activity = next(
+        (a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle"
+    )
     return replace(
         idle,
         status="Busy" if talks else "Free",
@@ -114,8 +121,14 @@ def extension(
 
 def queue(empty: topics.Queue, on_it: Sequence[topics.Call]) -> topics.Queue:
     """Build a queue with those of the calls that wait in it, the oldest first."""
-    waiting = [_waiting(call, call.owner) for call in on_it if call.queue == empty.num and call.owner is not None]
-    return replace(empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id))))
+    waiting = [
+        _waiting(call, call.owner)
+        for call in on_it
+        if call.queue == empty.num and call.owner is not None
+    ]
+    return replace(
+        empty, waiting=tuple(sorted(waiting, key=lambda caller: (caller.since, caller.call_id)))
+    )
 
 
 def _waiting(call: topics.Call, owner: topics.Leg) -> topics.WaitingCaller:
@@ -128,10 +141,16 @@ def _waiting(call: topics.Call, owner: topics.Leg) -> topics.WaitingCaller:
     )
 
 
-def _leg(record: CallRecord, side: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Leg:
+def _leg(
+    record: CallRecord, side: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex
+) -> topics.Leg:
     p = side.participant
-    outside = side.kind == "externalline" or (p is not None and directory_index.kind(p.party_dn) == "externalline")
-    name = phones.name(side.external_party) if outside else directory_index.name(side.external_party)
+    outside = side.kind == "externalline" or (
+        p is not None and directory_index.kind(p.party_dn) == "externalline"
+    )
+    name = (
+        phones.name(side.external_party) if outside else directory_index.name(side.external_party)
+    )
     if not name and p is not None and p.party_caller_name != side.external_party:
         name = p.party_caller_name
     return topics.Leg(
@@ -155,7 +174,9 @@ def _activity_since(
     held: topics.Entity | None, activity: topics.Activity, talks: tuple[topics.Talk, ...], at: float
 ) -> str | None:
     if activity != "Idle":
-        return min((t.since for t in talks if t.activity == activity and t.since is not None), default=None)
+        return min(
+            (t.since for t in talks if t.activity == activity and t.since is not None), default=None
+        )
     if not isinstance(held, topics.Extension):
         return None
     return held.since if held.activity == "Idle" else from_unix(at)
@@ -179,11 +200,23 @@ def _presence_differs(before: topics.Extension, now: topics.Extension) -> bool:
     pairs.append((before.q_global_status, now.q_global_status))
     if any(old is not None and new is not None and old != new for old, new in pairs):
         return True
-    return (before.enabled, before.registered, before.fwd_name) != (now.enabled, now.registered, now.fwd_name)
+    return (before.enabled, before.registered, before.fwd_name) != (
+        now.enabled,
+        now.registered,
+        now.fwd_name,
+    )
 
 
 def _extgroups(extensions: Sequence[str], directory_index: DirectoryIndex) -> tuple[str, ...]:
-    return tuple(sorted({group for number in extensions for group in directory_index.extgroups_of.get(number, ())}))
+    return tuple(
+        sorted(
+            {
+                group
+                for number in extensions
+                for group in directory_index.extgroups_of.get(number, ())
+            }
+        )
+    )
 
 
 def _instant(at: float | None) -> str | None:

@@ -138,7 +138,9 @@ class CallRecord:
         row = self.row
         if row is None or not self.fresh or row.status != "Talking":
             return None
-        return row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
+        return (
+            row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
+        )
 
 
 def sides(
@@ -159,7 +161,11 @@ def sides(
     seen = _visible_sides(call, directory_index)
     people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
     call.caller_connected = (
-        call.caller_connected or people > 1 or told or _originator_connected(call) or _referred(call)
+        call.caller_connected
+        or people > 1
+        or told
+        or _originator_connected(call)
+        or _referred(call)
     )
     found = dict(seen)
     rung = _rung_by_row(call, callees)
@@ -174,7 +180,12 @@ def sides(
     for dn in (call.queue, call.machine_dn):
         if dn and dn not in found:
             found[dn] = DerivedLeg(dn, directory_index.kind(dn), _kept(call, found), "Connected")
-    return tuple(sorted(found.values(), key=lambda side: (side.key != call.originator, _leg_number(side), side.key)))
+    return tuple(
+        sorted(
+            found.values(),
+            key=lambda side: (side.key != call.originator, _leg_number(side), side.key),
+        )
+    )
 
 
 def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
@@ -205,7 +216,10 @@ def people_connected(call: CallRecord, directory_index: DirectoryIndex) -> bool:
                 return True
         elif party_kind(p, directory_index) in PEOPLE and (
             _talks(call, p.party_dn, p)
-            or (p.party_dn not in ringing and (not call.caller_connected or call.answered_at is not None))
+            or (
+                p.party_dn not in ringing
+                and (not call.caller_connected or call.answered_at is not None)
+            )
         ):
             return True
     return False
@@ -213,7 +227,10 @@ def people_connected(call: CallRecord, directory_index: DirectoryIndex) -> bool:
 
 def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
     """Return whether another leg than the asking one shows that this DN is connected."""
-    return any(p.dn == dn and p.status == "Connected" and p is not asking for p in call.participants.values())
+    return any(
+        p.dn == dn and p.status == "Connected" and p is not asking
+        for p in call.participants.values()
+    )
 
 
 def party_kind(p: Participant, directory_index: DirectoryIndex) -> topics.DnType:
@@ -234,14 +251,18 @@ def _visible_sides(call: CallRecord, directory_index: DirectoryIndex) -> dict[st
     sides: dict[str, DerivedLeg] = {}
     for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
         kind = directory_index.kind(p.dn)
-        first = kind != "externalline" or p.id == min(q.id for q in call.participants.values() if q.dn == p.dn)
+        first = kind != "externalline" or p.id == min(
+            q.id for q in call.participants.values() if q.dn == p.dn
+        )
         side = DerivedLeg(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
         sides.setdefault(side.key, side)
     return sides
 
 
 def _originator_connected(call: CallRecord) -> bool:
-    return any(p.dn == call.originator and p.status == "Connected" for p in call.participants.values())
+    return any(
+        p.dn == call.originator and p.status == "Connected" for p in call.participants.values()
+    )
 
 
 def _referred(call: CallRecord) -> bool:
@@ -262,7 +283,12 @@ def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[
 
 
 def _counterpart(
-    call: CallRecord, directory_index: DirectoryIndex, side: DerivedLeg, rung: frozenset[str], *, routed_on: bool
+    call: CallRecord,
+    directory_index: DirectoryIndex,
+    side: DerivedLeg,
+    rung: frozenset[str],
+    *,
+    routed_on: bool,
 ) -> DerivedLeg | None:
     """Return the other side of a visible leg, as that leg implies it; None if it implies none.
 
@@ -277,7 +303,13 @@ def _counterpart(
     if kind == "ringgroup":
         return None  # it has no leg of its own: its members ring
     talking = call.fresh and call.row is not None and call.row.status == "Talking"
-    routed = routed_on and p.dn == call.originator and p.status == "Connected" and kind in PEOPLE and not talking
+    routed = (
+        routed_on
+        and p.dn == call.originator
+        and p.status == "Connected"
+        and kind in PEOPLE
+        and not talking
+    )
     if routed or p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
         status = "Ringing"
     else:  # Hold and the like are further on than Connected
@@ -302,24 +334,38 @@ def _sides_of_row(
     row = call.row
     if row is None:
         return
-    settled = "Connected" if row.status in ("Talking", "Transferring") or call.caller_connected else "Dialing"
+    settled = (
+        "Connected"
+        if row.status in ("Talking", "Transferring") or call.caller_connected
+        else "Dialing"
+    )
     recalled = call.caller_connected and any(
         p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values()
     )
     kind = directory_index.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = call.queue or (callees[0].number if callees else "")
-        yield DerivedLeg(caller.dn, kind, caller.number if kind == "externalline" else other, settled)
+        yield DerivedLeg(
+            caller.dn, kind, caller.number if kind == "externalline" else other, settled
+        )
     if not call.fresh:
         return
     for party in callees:
         kind = directory_index.kind(party.dn)
-        if kind in ("externalline", "conference") or (kind == "extension" and party.dn not in visible):
+        if kind in ("externalline", "conference") or (
+            kind == "extension" and party.dn not in visible
+        ):
             status = "Connected" if row.status == "Talking" or recalled else "Ringing"
             other = caller.number or call.caller_number  # the originator may have left the call
             again = kind == "externalline" and party.dn == caller.dn
             if not again or party.number != caller.number:
-                yield DerivedLeg(party.dn, kind, party.number if kind == "externalline" else other, status, again=again)
+                yield DerivedLeg(
+                    party.dn,
+                    kind,
+                    party.number if kind == "externalline" else other,
+                    status,
+                    again=again,
+                )
 
 
 def _leg_number(side: DerivedLeg) -> int:

@@ -98,14 +98,18 @@ class PbxState:
         self._touched.clear()
         return tuple(edits)
 
-    def remember(self, ended: Mapping[str, topics.Entity], extensions: Mapping[str, topics.Extension]) -> None:
+    def remember(
+        self, ended: Mapping[str, topics.Entity], extensions: Mapping[str, topics.Extension]
+    ) -> None:
         """Take over the stored calls that ended and since when extensions are in their state.
 
         Call it before the first directory is read.
         """
         self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
         self._seen_before = {
-            number: replace(held, activity="Idle", since=held.since if held.activity == "Idle" else None)
+            number: replace(
+                held, activity="Idle", since=held.since if held.activity == "Idle" else None
+            )
             for number, held in extensions.items()
         }
 
@@ -136,9 +140,14 @@ class PbxState:
         changed = self.directory_index.update_users(fact)
         if changed is None:
             return None
-        queues = {queue for number in changed for queue in self.directory_index.queues_of.get(number, ())}
+        queues = {
+            queue for number in changed for queue in self.directory_index.queues_of.get(number, ())
+        }
         drawn = {number: self._queue(number) for number in sorted(queues)}
-        edits = (*self.draw_extensions(dict.fromkeys(sorted(changed))), *self.commit("queues", drawn))
+        edits = (
+            *self.draw_extensions(dict.fromkeys(sorted(changed))),
+            *self.commit("queues", drawn),
+        )
         return frozenset(id_ for number in changed for id_ in self._on_dn.get(number, ())), edits
 
     def replace_directory(self, fact: DirectoryRead) -> None:
@@ -210,7 +219,9 @@ class PbxState:
         before = self.connection
         same = fact.connection == before.connection and before.at > 0  # 0: before the first fact
         at = before.at if same else fact.at
-        self.connection = ConnectionChanged(fact.connection, fact.reason, at, fact.source or before.source)
+        self.connection = ConnectionChanged(
+            fact.connection, fact.reason, at, fact.source or before.source
+        )
         return self.draw_system()
 
     def draw_system(self) -> tuple[Edit, ...]:
@@ -221,7 +232,9 @@ class PbxState:
         """Replace the entities under these ids; an entity that is equal makes no edit."""
         held = self.state[topic]
         edits = tuple(
-            Edit(topic, id_, held.get(id_), entity) for id_, entity in entities.items() if held.get(id_) != entity
+            Edit(topic, id_, held.get(id_), entity)
+            for id_, entity in entities.items()
+            if held.get(id_) != entity
         )
         apply(self.state, edits)
         return edits
@@ -243,7 +256,11 @@ class PbxState:
 
     def _calls_on(self, dn: str) -> list[topics.Call]:
         table = topics.table(self.state, "calls", topics.Call)
-        return [table[str(call_id)] for call_id in sorted(self._on_dn.get(dn, ())) if str(call_id) in table]
+        return [
+            table[str(call_id)]
+            for call_id in sorted(self._on_dn.get(dn, ()))
+            if str(call_id) in table
+        ]
 
     def _extension(self, number: str) -> topics.Extension:
         monitored = self.monitored is None or number in self.monitored
@@ -271,7 +288,9 @@ class PbxState:
                 source=self.connection.source,
                 monitor=self._monitor,
                 queue_rule=self.directory_index.queue_rule,
-                unmonitored=0 if monitored is None else sum(num not in monitored for num in self.directory_index.users),
+                unmonitored=0
+                if monitored is None
+                else sum(num not in monitored for num in self.directory_index.users),
                 time_zone=row.time_zone,
             )
         }
@@ -285,7 +304,9 @@ def _dns(call: topics.Call) -> set[str]:
 def _is_no_loss(entity: topics.Entity) -> bool:
     """Return whether no caller from outside was lost with it."""
     lost = isinstance(entity, topics.EndedCall) and entity.outcome in ("missed", "abandoned")
-    return not lost or (isinstance(entity, topics.EndedCall) and entity.direction in ("Internal", "FromInternal"))
+    return not lost or (
+        isinstance(entity, topics.EndedCall) and entity.direction in ("Internal", "FromInternal")
+    )
 
 
 def _is_any(_: topics.Entity) -> bool:

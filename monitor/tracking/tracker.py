@@ -102,8 +102,14 @@ class Tracker(BaseTracker):
         """
         connection = self._pbx_state.connection
         connected = connection.connection == "connected"
-        over = self._call_registry.over(at, rows_told="activecalls" in connection.source or not connected)
-        return (*self._update(over, at, over), *self._end_missing_calls(at), *self._pbx_state.forget(at))
+        over = self._call_registry.over(
+            at, rows_told="activecalls" in connection.source or not connected
+        )
+        return (
+            *self._update(over, at, over),
+            *self._end_missing_calls(at),
+            *self._pbx_state.forget(at),
+        )
 
     # facts
 
@@ -112,10 +118,17 @@ class Tracker(BaseTracker):
 
         That is possible only if more than its beginning was told (at least two unread events).
         """
-        if fact.unread < 2 or self._call_registry.participant(fact.dn, fact.participant_id) is not None:
+        if (
+            fact.unread < 2
+            or self._call_registry.participant(fact.dn, fact.participant_id) is not None
+        ):
             return
         for record in self._call_registry.records.values():
-            callees = parse_several(record.row.callee, self._pbx_state.directory_index.kind) if record.row else ()
+            callees = (
+                parse_several(record.row.callee, self._pbx_state.directory_index.kind)
+                if record.row
+                else ()
+            )
             if record.reached == fact.dn or any(party.dn == fact.dn for party in callees):
                 record.answer_unseen = True
 
@@ -130,7 +143,11 @@ class Tracker(BaseTracker):
             self._call_registry.visible,
         )
         edits = self._update(touched, fact.at)
-        return (*edits, *self._pbx_state.draw_extensions(), *self._pbx_state.draw_system()) if moved else edits
+        return (
+            (*edits, *self._pbx_state.draw_extensions(), *self._pbx_state.draw_system())
+            if moved
+            else edits
+        )
 
     def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
         self._read.add("activecalls")
@@ -144,7 +161,9 @@ class Tracker(BaseTracker):
 
     def _learn(self, participants: Iterable[Participant]) -> None:
         for participant in participants:
-            self._pbx_state.directory_index.set_kind(participant.party_dn, participant.party_dn_type)
+            self._pbx_state.directory_index.set_kind(
+                participant.party_dn, participant.party_dn_type
+            )
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
@@ -157,9 +176,13 @@ class Tracker(BaseTracker):
     # entities
 
     def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
-        return self._update(set(self._call_registry.records) if calls is None else calls, self._pbx_state.at)
+        return self._update(
+            set(self._call_registry.records) if calls is None else calls, self._pbx_state.at
+        )
 
-    def _update(self, touched: Iterable[int], at: float, over: Iterable[int] = ()) -> tuple[Edit, ...]:
+    def _update(
+        self, touched: Iterable[int], at: float, over: Iterable[int] = ()
+    ) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # the kind of a number is not known yet; all is drawn once it is read
         edits: list[Edit] = []
@@ -172,9 +195,13 @@ class Tracker(BaseTracker):
                 edits += self._end(record, at)
             else:
                 self._recall(record, at)
-                calls.observe(record, self._pbx_state.directory_index, self._call_registry.visible, at)
+                calls.observe(
+                    record, self._pbx_state.directory_index, self._call_registry.visible, at
+                )
                 edits += self._pbx_state.show(
-                    entity_builder.call(record, self._pbx_state.directory_index, self._pbx_state.phones)
+                    entity_builder.call(
+                        record, self._pbx_state.directory_index, self._pbx_state.phones
+                    )
                 )
         edits += self._pbx_state.settle()
         return tuple(edits)
@@ -192,5 +219,7 @@ class Tracker(BaseTracker):
     def _end(self, record: CallRecord, at: float) -> tuple[Edit, ...]:
         self._call_registry.forget(record)
         directory_index, phones = self._pbx_state.directory_index, self._pbx_state.phones
-        ended = entity_builder.ended(record, directory_index, phones, record.left or at, looking=record.watched)
+        ended = entity_builder.ended(
+            record, directory_index, phones, record.left or at, looking=record.watched
+        )
         return self._pbx_state.over(record.id, ended, at)

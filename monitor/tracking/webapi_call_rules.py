@@ -31,7 +31,12 @@ def is_another(before: ToldCall, now: ToldCall) -> bool:
 
     That call began later: the start of one call never moves to a later time.
     """
-    if before.info is None or now.info is None or before.info.started_at is None or now.info.started_at is None:
+    if (
+        before.info is None
+        or now.info is None
+        or before.info.started_at is None
+        or now.info.started_at is None
+    ):
         return False
     return now.info.started_at > before.info.started_at + _ANOTHER_AFTER
 
@@ -56,14 +61,18 @@ def observe(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex,
     record.lasting = now if before is None or not now.startswith("From") else before
 
 
-def draw(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Call:
+def draw(
+    record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex
+) -> topics.Call:
     """Return the call as of its last observation."""
     legs = tuple(_named(record, leg, directory_index, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
     def shown(leg: topics.Leg) -> topics.Leg:
-        found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(leg.dn_num)  # a trunk may have two
+        found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(
+            leg.dn_num
+        )  # a trunk may have two
         return _named(record, leg, directory_index, phones) if found is None else found
 
     info = told.info
@@ -73,7 +82,9 @@ def draw(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, ph
     else:
         owner = by_dn.get(record.originator)
         talking = owner is not None and owner.status == "Connected"
-        talk_to = tuple(leg for leg in legs if talking and leg is not owner and leg.status == "Connected")
+        talk_to = tuple(
+            leg for leg in legs if talking and leg is not owner and leg.status == "Connected"
+        )
         routing_to = tuple(leg for leg in legs if leg.status == "Ringing")
     extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
     return topics.Call(
@@ -93,7 +104,11 @@ def draw(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, ph
         queues=tuple(sorted(record.queues)),
         groups=tuple(sorted(record.groups)),
         lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
-        extgroups=tuple(sorted({group for num in extensions for group in directory_index.extgroups_of.get(num, ())})),
+        extgroups=tuple(
+            sorted(
+                {group for num in extensions for group in directory_index.extgroups_of.get(num, ())}
+            )
+        ),
     )
 
 
@@ -147,7 +162,9 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
     record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
 
 
-def _queue(record: CallRecord, legs: Sequence[topics.Leg], directory_index: DirectoryIndex, at: float) -> None:
+def _queue(
+    record: CallRecord, legs: Sequence[topics.Leg], directory_index: DirectoryIndex, at: float
+) -> None:
     """Find the queue in which the caller waits, or which rings agents for the caller.
 
     Such a queue has a leg, or a leg rings on its behalf.
@@ -155,7 +172,12 @@ def _queue(record: CallRecord, legs: Sequence[topics.Leg], directory_index: Dire
     own = next((leg for leg in legs if leg.dn_type == "queue"), None)
     behalf = {leg.on_behalf_of for leg in legs if leg.on_behalf_of}
     ringing = next(
-        (leg.on_behalf_of for leg in legs if leg.status == "Ringing" and leg.on_behalf_of in directory_index.queues), ""
+        (
+            leg.on_behalf_of
+            for leg in legs
+            if leg.status == "Ringing" and leg.on_behalf_of in directory_index.queues
+        ),
+        "",
     )
     held, record.queue = record.queue, own.dn_num if own is not None else ringing
     record.queues.update(behalf & directory_index.queues.keys())
@@ -172,7 +194,9 @@ def _queue(record: CallRecord, legs: Sequence[topics.Leg], directory_index: Dire
         record.first_queued_at = record.queued_at
 
 
-def _named(record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Leg:
+def _named(
+    record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex
+) -> topics.Leg:
     """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
     since = record.since.get(_key(record, leg))
@@ -180,11 +204,15 @@ def _named(record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex,
         leg,
         name=leg.name or directory_index.name(leg.dn_num),
         party_name=leg.party_name
-        or (phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)),
+        or (
+            phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
+        ),
         since=leg.since or (None if since is None else from_unix(since[1])),
     )
 
 
 def _key(record: CallRecord, leg: topics.Leg) -> str:
     who = leg.dn_num, leg.external_party
-    return next((side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num)
+    return next(
+        (side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num
+    )

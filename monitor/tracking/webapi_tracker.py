@@ -13,7 +13,13 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.facts import (
+    ConnectionChanged,
+    ContactChanged,
+    ContactsRead,
+    DirectoryRead,
+    QueueLoginsRead,
+)
 from monitor.pbx.webapi.facts import BusyTold, CallsTold, EndedTold, ToldCall, ToldFact
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
@@ -88,7 +94,11 @@ class WebApiTracker(BaseTracker):
         for id_, before in self._told.items():
             if id_ not in told or webapi_call_rules.is_another(before, told[id_]):
                 edits += self._end(id_, fact.at)
-        changed = [call for call in fact.calls if call != self._told.get(call.id) or call.id not in self._records]
+        changed = [
+            call
+            for call in fact.calls
+            if call != self._told.get(call.id) or call.id not in self._records
+        ]
         self._told = told
         for record in self._records.values():
             record.watched = True
@@ -107,7 +117,9 @@ class WebApiTracker(BaseTracker):
         edits = self._pbx_state.forget(at)
         kept = self._pbx_state.state["ended"]
         if len(self._concluded) > len(kept):
-            self._concluded = {id_: ended for id_, ended in self._concluded.items() if ended.id in kept}
+            self._concluded = {
+                id_: ended for id_, ended in self._concluded.items() if ended.id in kept
+            }
         return edits
 
     def _take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
@@ -136,7 +148,9 @@ class WebApiTracker(BaseTracker):
             if record is None:
                 record = self._records[call.id] = self._opened(call, at)
             webapi_call_rules.observe(record, call, pbx_state.directory_index, at)
-            edits += pbx_state.show(webapi_call_rules.draw(record, call, pbx_state.directory_index, pbx_state.phones))
+            edits += pbx_state.show(
+                webapi_call_rules.draw(record, call, pbx_state.directory_index, pbx_state.phones)
+            )
         return (*edits, *self._mark_busy(pbx_state.settle()))
 
     def _opened(self, call: ToldCall, at: float) -> CallRecord:
@@ -156,7 +170,9 @@ class WebApiTracker(BaseTracker):
         if record is None:
             return ()
         pbx_state = self._pbx_state
-        ended = entity_builder.ended(record, pbx_state.directory_index, pbx_state.phones, at, looking=record.watched)
+        ended = entity_builder.ended(
+            record, pbx_state.directory_index, pbx_state.phones, at, looking=record.watched
+        )
         self._concluded[id_] = ended
         return (*pbx_state.over(id_, ended, at), *self._mark_busy(pbx_state.settle()))
 
@@ -169,7 +185,9 @@ class WebApiTracker(BaseTracker):
         for number, extension in table.items():
             busy = number in self._busy or bool(extension.talks)
             available = extension.available and not busy
-            marked[number] = replace(extension, status="Busy" if busy else "Free", available=available)
+            marked[number] = replace(
+                extension, status="Busy" if busy else "Free", available=available
+            )
         return (*edits, *self._pbx_state.commit("extensions", marked))
 
 

@@ -35,14 +35,25 @@ def key(number: int) -> str:
 
 def stream_paths(count: int, topics: str = "ivrs") -> list[str]:
     """Addresses of so many subscriptions."""
-    return [f"/webapi/{key(number * _KEYS // count)}/stream?topics={topics}" for number in range(count)]
+    return [
+        f"/webapi/{key(number * _KEYS // count)}/stream?topics={topics}" for number in range(count)
+    ]
 
 
 def first_state() -> State:
     """A connected PBX with one IVR."""
     state = empty_state(TOPICS)
     state["system"]["pbx"] = System(
-        "connected", "2026-03-04T03:15:00.000Z", "", "20.0", "pbx.test", 32, "activecalls", "bench", "", 0
+        "connected",
+        "2026-03-04T03:15:00.000Z",
+        "",
+        "20.0",
+        "pbx.test",
+        32,
+        "activecalls",
+        "bench",
+        "",
+        0,
     )
     state["ivrs"]["7"] = Ivr("7", "")
     return state
@@ -122,7 +133,16 @@ async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
         settings = Path(directory) / "callmon.toml"
         port = free_port()
         settings.write_text(_settings(bus, heartbeat), encoding="utf-8")
-        command = (sys.executable, "-m", "gateway", "gateway", "--config", str(settings), "--port", str(port))
+        command = (
+            sys.executable,
+            "-m",
+            "gateway",
+            "gateway",
+            "--config",
+            str(settings),
+            "--port",
+            str(port),
+        )
         async with party(*command, speaks=False) as process:
             process.port = port
             async with asyncio.timeout(20):
@@ -139,7 +159,10 @@ def free_port() -> int:
 
 
 def _settings(bus: RealBus, heartbeat: int) -> str:
-    keys = "".join(f'[[keys]]\nname = "{number}"\ndigest = "{sha256_hex(key(number))}"\n\n' for number in range(_KEYS))
+    keys = "".join(
+        f'[[keys]]\nname = "{number}"\ndigest = "{sha256_hex(key(number))}"\n\n'
+        for number in range(_KEYS)
+    )
     return f"""
 [redis]
 url = "{bus.url}"

@@ -1,9 +1,9 @@
 """A start beside an address book of 100,000 contacts: it must not keep the calls waiting.
 
-The simulated PBX with its calls is a process of its own, which runs before anything is measured. Then a new Redis, the
-monitor and the gateway, as at a site. What is there is looked for every few milliseconds: on Redis, and by asking the
-gateway. The peer is a client that reads the same pages with the same query options and decodes their JSON, nothing
-else.
+The simulated PBX with its calls is a process of its own, which runs before anything is measured.
+Then a new Redis, the monitor and the gateway, as at a site. What is there is looked for every few
+milliseconds: on Redis, and by asking the gateway. The peer is a client that reads the same pages
+with the same query options and decodes their JSON, nothing else.
 """
 
 from __future__ import annotations
@@ -112,7 +112,11 @@ async def _calls_on(redis: Redis) -> bool:
     if not isinstance(system, bytes):
         return False
     told = decode_entity("system", system)
-    return isinstance(told, System) and told.connection == "connected" and await redis.hlen(keys.state("calls")) > 0
+    return (
+        isinstance(told, System)
+        and told.connection == "connected"
+        and await redis.hlen(keys.state("calls")) > 0
+    )
 
 
 async def _contacts_on(redis: Redis) -> bool:
@@ -122,7 +126,11 @@ async def _contacts_on(redis: Redis) -> bool:
 async def _calls_at(http: aiohttp.ClientSession, port: int) -> bool:
     """Whether it answers with calls, and does not call the answer stale."""
     answer = await _ask(http, port, "pbx.callsinfo.get")
-    return answer is not None and "Callmon-Stale-Since" not in answer.headers and bool(await answer.json())
+    return (
+        answer is not None
+        and "Callmon-Stale-Since" not in answer.headers
+        and bool(await answer.json())
+    )
 
 
 async def _contacts_at(http: aiohttp.ClientSession, port: int) -> bool:
@@ -130,7 +138,9 @@ async def _contacts_at(http: aiohttp.ClientSession, port: int) -> bool:
     return await _ask(http, port, f"contact.get?id={CONTACTS}") is not None
 
 
-async def _ask(http: aiohttp.ClientSession, port: int, command: str) -> aiohttp.ClientResponse | None:
+async def _ask(
+    http: aiohttp.ClientSession, port: int, command: str
+) -> aiohttp.ClientResponse | None:
     """The answer, read; None if it is a refusal, or if nobody listens yet."""
     try:
         async with http.get(f"http://127.0.0.1:{port}/webapi/{key(0)}/{command}") as response:

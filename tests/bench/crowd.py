@@ -1,8 +1,8 @@
 """Ten thousand subscribers on one worker while a hundred changes a second arrive: how old is what they see?
 
-Of each frame that one of a tenth of the subscribers receives, the age of the oldest change that it brings him, from
-its publish on; and whether all are at the last position soon after the last change. Then the same with a tenth of them
-not reading at all.
+Of each frame that one of a tenth of the subscribers receives, the age of the oldest change that it
+brings him, from its publish on; and whether all are at the last position soon after the last
+change. Then the same with a tenth of them not reading at all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ _POSITIONS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """``memory``: bytes a subscriber, connected and at rest, and after the changes. Ages in seconds."""
+    """``memory``: bytes a subscriber, connected and at rest, and after the changes.
+
+    Ages in seconds.
+    """
 
     subscribers: int
     stuck: int
@@ -68,7 +71,10 @@ async def measure(bus: RealBus, subscribers: int, stuck: int, seconds: float) ->
             await _change(writer, times, seconds)
             cpu = (server.cpu - begun) / (time.monotonic() - begun_at)
             await asyncio.sleep(_SETTLE)
-            seen = [await load.ask(do="seen", seq=writer.position.seq, first=counted_from) for load in loads]
+            seen = [
+                await load.ask(do="seen", seq=writer.position.seq, first=counted_from)
+                for load in loads
+            ]
             after = resident(server.pid)
     return Crowd(
         subscribers,
@@ -84,7 +90,9 @@ async def measure(bus: RealBus, subscribers: int, stuck: int, seconds: float) ->
     )
 
 
-async def _connect(server: Party, loads: tuple[Party, ...], subscribers: int, stuck: int, times: str) -> None:
+async def _connect(
+    server: Party, loads: tuple[Party, ...], subscribers: int, stuck: int, times: str
+) -> None:
     paths = stream_paths(subscribers)
     for at, load in enumerate(loads):
         mine = paths[at :: len(loads)]

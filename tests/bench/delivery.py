@@ -1,9 +1,10 @@
 """CPU time of the server for each frame that it brings to a subscriber.
 
-Every contestant is a process of its own with a load of its own, as many raw sockets as there are subscribers. In turn
-each sends some broadcasts; the next one begins when every subscriber has the last one. The gateway's broadcasts are
-changes that a writer publishes on a real Redis: what it costs to follow the bus, to keep the replica and to encode the
-frame is in its figure, while the others send bytes that they have from the start.
+Every contestant is a process of its own with a load of its own, as many raw sockets as there are
+subscribers. In turn each sends some broadcasts; the next one begins when every subscriber has the
+last one. The gateway's broadcasts are changes that a writer publishes on a real Redis: what it
+costs to follow the bus, to keep the replica and to encode the frame is in its figure, while the
+others send bytes that they have from the start.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ _NODE = Path(__file__).with_name("node_ws.mjs")
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A server with its subscribers. ``send`` begins a broadcast of ``frame`` bytes to each of them."""
+    """A server with its subscribers.
+
+    ``send`` begins a broadcast of ``frame`` bytes to each of them.
+    """
 
     server: Party
     load: Party
@@ -68,7 +72,10 @@ class Contestant:
         return int((await self.load.ask(do="count", group=""))["bytes"])
 
     async def _arrived(self) -> bool:
-        """Wait until every subscriber has it; whether that came to pass. What arrived is counted in any case."""
+        """Wait until every subscriber has it; whether that came to pass.
+
+        What arrived is counted in any case.
+        """
         try:
             await self.load.hear(PATIENCE)
         except TimeoutError:
@@ -98,7 +105,9 @@ class Deliveries:
         return ratio(self.rounds[OURS], self.rounds[other])
 
 
-async def measure(bus: RealBus, subscribers: int, names: tuple[str, ...], times: int, each: int) -> Deliveries:
+async def measure(
+    bus: RealBus, subscribers: int, names: tuple[str, ...], times: int, each: int
+) -> Deliveries:
     """``times`` rounds of ``each`` broadcasts of the gateway and of these peers."""
     async with AsyncExitStack() as stack:
         contestants = {OURS: await stack.enter_async_context(_gateway(bus, subscribers))}
@@ -166,7 +175,9 @@ async def _peer(name: str, bus: RealBus, subscribers: int) -> AsyncIterator[Cont
     }[name]
     async with party(*command) as server, party(*python("load")) as load:
         server.tell(sockets=subscribers)
-        await load.ask(do="open", group="", port=server.port, paths=[path] * subscribers, hello=hello)
+        await load.ask(
+            do="open", group="", port=server.port, paths=[path] * subscribers, hello=hello
+        )
         await _quiet(load)
 
         async def send() -> None:

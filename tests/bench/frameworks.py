@@ -1,9 +1,9 @@
 """Frameworks that bring messages to rooms, as server processes under uvicorn: each line that comes is one broadcast.
 
-``socketio``: python-socketio, ``emit`` to a room. ``channels``: Django Channels, ``group_send`` through its layer on
-Redis, which the documentation recommends. ``broadcaster``: a Starlette endpoint with a subscription for each
-connection, on Redis. All as their own documentation shows it, uvicorn's loop is uvloop. The packages are not the
-project's: what is not installed is left out.
+``socketio``: python-socketio, ``emit`` to a room. ``channels``: Django Channels, ``group_send``
+through its layer on Redis, which the documentation recommends. ``broadcaster``: a Starlette
+endpoint with a subscription for each connection, on Redis. All as their own documentation shows it,
+uvicorn's loop is uvloop. The packages are not the project's: what is not installed is left out.
 """
 
 from __future__ import annotations
@@ -62,7 +62,10 @@ async def socketio() -> None:
 async def channels(url: str) -> None:
     """One consumer a connection, all in one group; the layer with the defaults of its settings."""
     settings: Any = import_module("django.conf").settings
-    layer = {"BACKEND": "channels_redis.core.RedisChannelLayer", "CONFIG": {"hosts": [url + _PATIENT]}}
+    layer = {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [url + _PATIENT]},
+    }
     settings.configure(CHANNEL_LAYERS={"default": layer})
     import_module("django").setup()
     base: Any = import_module("channels.generic.websocket").AsyncWebsocketConsumer
@@ -95,7 +98,8 @@ async def broadcaster(url: str) -> None:
         async def send() -> None:
             await broadcast.publish(channel=_ROOM, message="x" * FRAME)
 
-        # Held by the server too: whoever subscribes while the first is still under way may hear nothing, and its
+        # Held by the server too: whoever subscribes while the first is still under way may hear
+        # nothing, and its
         # reader goes to sleep when it wakes before the very first is done.
         async with broadcast.subscribe(channel="wake"), broadcast.subscribe(channel=_ROOM):
             await serve_app(Starlette(routes=[WebSocketRoute("/", endpoint)]), send)

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from statistics import median
 
-from tests.bench import contacts, crowd, delivery, frameworks, latency, monitoring, queries, rush, whole_way
+from tests.bench import (
+    contacts,
+    crowd,
+    delivery,
+    frameworks,
+    latency,
+    monitoring,
+    queries,
+    rush,
+    whole_way,
+)
 from tests.bench.contacts import CONTACTS, Start
 from tests.bench.crowd import Crowd
 from tests.bench.delivery import BROADCASTER, CHANNELS, NODE_WS, SOCKETIO
@@ -18,7 +28,11 @@ from tests.bench.table import Sheet, show, write
 from tests.bus import real_bus
 
 _NOTES = Path(__file__).with_name("notes.md")
-_FRAMEWORKS = (("socketio", SOCKETIO, 1_000), ("channels", CHANNELS, 1_000), ("broadcaster", BROADCASTER, 5_000))
+_FRAMEWORKS = (
+    ("socketio", SOCKETIO, 1_000),
+    ("channels", CHANNELS, 1_000),
+    ("broadcaster", BROADCASTER, 5_000),
+)
 """Name, row, and how many subscribers it bears: at 5,000 a broadcast takes the others about a second, or longer."""
 
 
@@ -33,7 +47,9 @@ async def run() -> None:
     for subscribers, each in ((1_000, 15), (5_000, 4)):
         async with real_bus() as bus:
             peers = tuple(_peers(subscribers))
-            done(delivery_sheet(await delivery.measure(bus, subscribers, peers, times=7, each=each)))
+            done(
+                delivery_sheet(await delivery.measure(bus, subscribers, peers, times=7, each=each))
+            )
     for subscribers, stuck in ((10_000, 0), (10_000, 1_000)):
         async with real_bus() as bus:
             done(crowd_sheet(await crowd.measure(bus, subscribers, stuck, seconds=15)))
@@ -54,7 +70,8 @@ def crowd_sheet(found: Crowd) -> Sheet:
     stuck = f", {found.stuck:,} of them not reading" if found.stuck else ""
     sheet = Sheet(
         f"{found.subscribers:,} subscribers on one worker, 100 changes a second{stuck}",
-        "Age of the oldest change that a frame brings, from its publish on Redis to its receipt, for those who read. "
+        "Age of the oldest change that a frame brings, from its publish on Redis to its receipt, "
+        "for those who read. "
         "Load generators, writer and Redis share the cores.",
     )
     reading = found.subscribers - found.stuck
@@ -69,7 +86,12 @@ def crowd_sheet(found: Crowd) -> Sheet:
     )
     sheet.add("frames a second and subscriber", f"{found.frames:.1f}")
     sheet.add("CPU of the gateway", f"{found.cpu:.0%} of a core")
-    sheet.add("resident memory a subscriber, KiB", f"{found.memory / 1024:.1f} KiB", ratio=found.memory / 1024, most=20)
+    sheet.add(
+        "resident memory a subscriber, KiB",
+        f"{found.memory / 1024:.1f} KiB",
+        ratio=found.memory / 1024,
+        most=20,
+    )
     sheet.add("the same after the changes", f"{found.memory_after / 1024:.1f} KiB")
     return sheet
 
@@ -78,8 +100,10 @@ def contacts_sheet(found: Sequence[Start]) -> Sheet:
     """The targets are absolute: two seconds until calls are live."""
     sheet = Sheet(
         f"A start with {CONTACTS:,} contacts at the PBX",
-        "From the start of monitor and gateway, both as processes, with an empty Redis; PBX, Redis and whoever looks "
-        f"share the cores. Medians of {len(found)} starts. Ratio of the reading of contacts to a client that reads the "
+        "From the start of monitor and gateway, both as processes, with an empty Redis; PBX, "
+        "Redis and whoever looks "
+        f"share the cores. Medians of {len(found)} starts. Ratio of the reading of contacts to a "
+        f"client that reads the "
         "same pages one after another and only decodes them.",
     )
     live = {
@@ -92,9 +116,15 @@ def contacts_sheet(found: Sequence[Start]) -> Sheet:
     for name, seconds in live.items():
         sheet.add(name, f"{median(seconds):.2f} s", ratio=median(seconds), most=2)
     sheet.add("all contacts on the bus", f"{median(start.bus_contacts for start in found):.2f} s")
-    sheet.add("all contacts at the gateway", f"{median(start.gateway_contacts for start in found):.2f} s")
+    sheet.add(
+        "all contacts at the gateway", f"{median(start.gateway_contacts for start in found):.2f} s"
+    )
     reading, bare = [start.reading for start in found], [start.bare for start in found]
-    sheet.add("contacts: from live calls to the bus", f"{median(reading):.2f} s", ratio=ratio(reading, bare))
+    sheet.add(
+        "contacts: from live calls to the bus",
+        f"{median(reading):.2f} s",
+        ratio=ratio(reading, bare),
+    )
     sheet.add("bare paging of the same contacts", f"{median(bare):.2f} s")
     return sheet
 
@@ -103,8 +133,10 @@ def monitor_sheet(found: Events) -> Sheet:
     """The target is of an event's cost to one at a small PBX."""
     sheet = Sheet(
         "The monitor: one event",
-        "CPU time of the tracker and of encoding what is published. A poll is a full read of participants and active "
-        f"calls that finds everything as it was; all polls together published {found.published} changes.",
+        "CPU time of the tracker and of encoding what is published. A poll is a full read of "
+        "participants and active "
+        f"calls that finds everything as it was; all polls together published "
+        f"{found.published} changes.",
     )
     small, large = (f"{size[1]:,} calls, {size[0]:,} extensions" for size in (SMALL, LARGE))
     middle = sorted(found.small)[len(found.small) // 2], sorted(found.large)[len(found.large) // 2]
@@ -119,4 +151,6 @@ def _peers(subscribers: int) -> Iterator[str]:
     yield from ("write(2)", "Starlette send_bytes", "websockets broadcast")
     if shutil.which("node") and NODE_WS.is_dir():
         yield "Node ws"
-    yield from (row for name, row, most in _FRAMEWORKS if subscribers <= most and frameworks.installed(name))
+    yield from (
+        row for name, row, most in _FRAMEWORKS if subscribers <= most and frameworks.installed(name)
+    )

@@ -1,8 +1,9 @@
 """How long a change takes, under light load, from the body that the PBX gave to the bytes at a subscriber's socket.
 
-What lies between: the tracker, the publisher's transaction on a real Redis, pub/sub, a real gateway process with its
-replica and one encoding, the socket. The peer is a bare PUBLISH of as many bytes to a bare subscriber of the same
-server by the same Redis client, in turn with it. Writer, gateway and receivers are processes of their own.
+What lies between: the tracker, the publisher's transaction on a real Redis, pub/sub, a real gateway
+process with its replica and one encoding, the socket. The peer is a bare PUBLISH of as many bytes
+to a bare subscriber of the same server by the same Redis client, in turn with it. Writer, gateway
+and receivers are processes of their own.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The subscribers of a benchmark: a process with thousands of raw sockets that receives and throws away.
 
-Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if that is given;
-``expect`` answers once a group has received so many bytes in all, ``give up`` ends that; ``count`` tells bytes and
-closed connections.
+Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if
+that is given; ``expect`` answers once a group has received so many bytes in all, ``give up`` ends
+that; ``count`` tells bytes and closed connections.
 """
 
 from __future__ import annotations
@@ -120,7 +120,9 @@ class Load:
                     sock.setblocking(True)
                     answer = sock.recv(_READ, socket.MSG_PEEK)
                     if not answer.startswith(b"HTTP/1.1 101"):
-                        raise RuntimeError(f"{group}: the handshake was answered with {answer[:200]!r}")
+                        raise RuntimeError(
+                            f"{group}: the handshake was answered with {answer[:200]!r}"
+                        )
                 if hello:
                     sock.sendall(_client_text(hello))
                 sock.setblocking(False)
@@ -149,10 +151,13 @@ def _client_text(text: str) -> bytes:
 
 
 class Watch:
-    """How far behind the subscribers are. ``times``: a file of doubles, when each ``seq`` was published.
+    """How far behind the subscribers are.
 
-    Whenever one of a sample receives a change: how old is the oldest one that he had not had? All in seconds. Of the
-    others only the last that they received is kept, as looking at everything would cost more than sending it.
+    ``times``: a file of doubles, when each ``seq`` was published.
+
+    Whenever one of a sample receives a change: how old is the oldest one that he had not had? All
+    in seconds. Of the others only the last that they received is kept, as looking at everything
+    would cost more than sending it.
     """
 
     def __init__(self, times: str) -> None:
@@ -180,8 +185,13 @@ class Watch:
         self._last[fd] = seq
 
     def result(self, seq: int, first: int) -> dict[str, Any]:
-        """How many are at ``seq``, and the lags of changes from ``first`` on: p50, p99, greatest; frames to each."""
-        lags = sorted(lag for lag, oldest in zip(self._lags, self._oldest, strict=True) if oldest >= first)
+        """How many are at ``seq``, and the lags of changes from ``first`` on: p50, p99, greatest.
+
+        Frames to each.
+        """
+        lags = sorted(
+            lag for lag, oldest in zip(self._lags, self._oldest, strict=True) if oldest >= first
+        )
         return {
             "current": sum(1 for data in self._received.values() if (_seq(data) or 0) >= seq),
             "frames": len(lags) / max(1, len(self._last)),

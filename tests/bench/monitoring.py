@@ -1,6 +1,7 @@
 """What an event costs the monitor, in a process of its own for each size of PBX: the tracker and what is published.
 
-Run as ``python -m tests.bench.monitoring EXTENSIONS CALLS``: it answers each line with a round's figures.
+Run as ``python -m tests.bench.monitoring EXTENSIONS CALLS``: it answers each line with a round's
+figures.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ async def measure(times: int) -> Events:
             return float(answer["event"])
 
         said = await rounds({"small": lambda: turn(SMALL), "large": lambda: turn(LARGE)}, times)
-    return Events(said["small"], said["large"], median(polls[SMALL]), median(polls[LARGE]), published)
+    return Events(
+        said["small"], said["large"], median(polls[SMALL]), median(polls[LARGE]), published
+    )
 
 
 def _events(office: Office) -> float:
@@ -65,7 +68,9 @@ def _events(office: Office) -> float:
     begun = time.process_time()
     for seq, edits in enumerate(islice(office.edits(), _EVENTS)):
         assert edits
-        change = Change(Position("001772625600000-00000000", seq), "2026-03-04T12:00:00.000Z", edits)
+        change = Change(
+            Position("001772625600000-00000000", seq), "2026-03-04T12:00:00.000Z", edits
+        )
         publish_batch.encode(keys, change, "0123456789abcdef", _LOG)
     return (time.process_time() - begun) / _EVENTS * 1e6
 
@@ -85,7 +90,9 @@ def main(extensions: int, calls: int) -> None:
     print(json.dumps({"port": 0}), flush=True)
     for _ in sys.stdin:
         poll, published = _poll(polled)
-        print(json.dumps({"event": _events(office), "poll": poll, "published": published}), flush=True)
+        print(
+            json.dumps({"event": _events(office), "poll": poll, "published": published}), flush=True
+        )
 
 
 if __name__ == "__main__":

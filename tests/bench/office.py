@@ -45,7 +45,9 @@ class Office:
         for fact in (
             ConnectionChanged("connected", "", NOON, source),
             self._directory(),
-            ParticipantsRead((), dict.fromkeys(self.numbers, "Wextension"), NOON, NOON, frozenset()),
+            ParticipantsRead(
+                (), dict.fromkeys(self.numbers, "Wextension"), NOON, NOON, frozenset()
+            ),
             *([ActiveCallsRead((), NOON, NOON)] if rows else []),
         ):
             self.tracker.apply(fact)
@@ -84,7 +86,17 @@ class Office:
             self._legs += 1
         dn = self.numbers[self._legs % len(self.numbers)]
         held = Participant(
-            self._legs, dn, status, place + 1, 1, "", "1", f"0301{place:06}", "", "Wexternalline", f"sip:{dn}@test"
+            self._legs,
+            dn,
+            status,
+            place + 1,
+            1,
+            "",
+            "1",
+            f"0301{place:06}",
+            "",
+            "Wexternalline",
+            f"sip:{dn}@test",
         )
         self._talking[place] = held
         return ParticipantSeen(held, self._now, self._now)
@@ -107,7 +119,10 @@ class Office:
         )  # fmt: skip
         queues = tuple(
             QueueRow(
-                at, f"8{at:04}", f"Queue {at}", tuple(AgentRow(number) for number in self.numbers[at : at + _AGENTS])
+                at,
+                f"8{at:04}",
+                f"Queue {at}",
+                tuple(AgentRow(number) for number in self.numbers[at : at + _AGENTS]),
             )
             for at in range(0, len(self.numbers), 100)
         )
@@ -116,6 +131,8 @@ class Office:
             queues=queues,
             ring_groups=(),
             trunks=(TrunkRow(1, "1", "trunk", True, 10_000),),
-            departments=(DepartmentRow(6, "DEFAULT", "GRP0", tuple(self.numbers), is_default=True),),
+            departments=(
+                DepartmentRow(6, "DEFAULT", "GRP0", tuple(self.numbers), is_default=True),
+            ),
             inbound_rules=(),
         )

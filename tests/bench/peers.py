@@ -1,7 +1,8 @@
 """What others would use, and the bare limit, as server processes: each line that comes is one broadcast.
 
-``write``: a loop of write(2) over the sockets. ``starlette``: ``send_bytes`` to each. ``broadcast``: that of the
-websockets library. ``routes``: two HTTP routes, one returns bytes, one encodes JSON each time; a line gives the answer.
+``write``: a loop of write(2) over the sockets. ``starlette``: ``send_bytes`` to each.
+``broadcast``: that of the websockets library. ``routes``: two HTTP routes, one returns bytes, one
+encodes JSON each time; a line gives the answer.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ _WIRE = b"x" * (FRAME + HEADER)
 
 
 def write_loop() -> None:
-    """Sockets come first, as many as the first line says; then a broadcast for every byte of input."""
+    """Sockets come first, as many as the first line says.
+
+    Then a broadcast for every byte of input.
+    """
     listening = _listening()
     listening.listen(1024)
     _say_port(listening)
@@ -113,7 +117,10 @@ async def listen(url: str) -> None:
         await pubsub.subscribe("bench")
         async for message in pubsub.listen():
             at = time.perf_counter()
-            print(json.dumps({"port": 0} if message["type"] == "subscribe" else {"at": at}), flush=True)
+            print(
+                json.dumps({"port": 0} if message["type"] == "subscribe" else {"at": at}),
+                flush=True,
+            )
 
 
 async def serve_app(app: ASGIApp, send: Callable[[], Awaitable[None]]) -> None:
@@ -134,12 +141,18 @@ async def _broadcasts() -> AsyncIterator[bytes]:
 
 
 def _uvicorn(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, access_log=False, log_config=None, lifespan="off", ws_ping_interval=None))
+    return uvicorn.Server(
+        uvicorn.Config(
+            app, access_log=False, log_config=None, lifespan="off", ws_ping_interval=None
+        )
+    )
 
 
 async def _lines() -> AsyncIterator[bytes]:
     reader = asyncio.StreamReader(limit=1 << 22)
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
     while line := await reader.readline():
         yield line
 

@@ -113,7 +113,8 @@ async def rounds(
 ) -> dict[str, list[float]]:
     """Let them take turns, so often or for so long; what each said each time.
 
-    Always in the same order: whoever had two turns running would find the machine warm in the second.
+    Always in the same order: whoever had two turns running would find the machine warm in the
+    second.
     """
     said: dict[str, list[float]] = {name: [] for name in contestants}
     end = time.monotonic() + seconds

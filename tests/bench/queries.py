@@ -1,7 +1,8 @@
 """CPU time of the server for a request of ``pbx.callsinfo.get`` while the PBX's calls change twenty times a second.
 
-The peers are Starlette routes under the same server, for which nothing changes: one returns the same bytes that it has
-from the start, one encodes the same value as JSON each time. Eight connections, on each one request after another.
+The peers are Starlette routes under the same server, for which nothing changes: one returns the
+same bytes that it has from the start, one encodes the same value as JSON each time. Eight
+connections, on each one request after another.
 """
 
 from __future__ import annotations
@@ -22,7 +23,12 @@ from tests.bus import RealBus
 
 _CHANGES = 20
 """A second."""
-OURS, KNOWN, BARE, ENCODING = "callmon gateway", "callmon gateway, If-None-Match", "bare route", "route that encodes"
+OURS, KNOWN, BARE, ENCODING = (
+    "callmon gateway",
+    "callmon gateway, If-None-Match",
+    "bare route",
+    "route that encodes",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from tests.bus import real_bus
 async def run() -> None:
     """Measure, print a table, and as the last line the ratios as JSON."""
     async with real_bus() as bus:
-        delivered = await delivery.measure(bus, 1_000, ("write(2)", "Starlette send_bytes"), times=7, each=10)
+        delivered = await delivery.measure(
+            bus, 1_000, ("write(2)", "Starlette send_bytes"), times=7, each=10
+        )
     async with real_bus() as bus:
         late = await latency.measure(bus, 240)
     asked = []
@@ -38,16 +40,23 @@ async def run() -> None:
 def delivery_sheet(found: Deliveries) -> Sheet:
     """The targets are of the gateway's cost to the other's."""
     note = (
-        "Frames of 200 bytes; user and system time of the server; ratio: the gateway's to theirs. The gateway follows "
+        "Frames of 200 bytes; user and system time of the server; ratio: the gateway's to theirs. "
+        "The gateway follows "
         "a real Redis, the others have their bytes from the start."
     )
-    through_redis = [name for name in (delivery.CHANNELS, delivery.BROADCASTER) if name in found.rounds]
+    through_redis = [
+        name for name in (delivery.CHANNELS, delivery.BROADCASTER) if name in found.rounds
+    ]
     if through_redis:
         note += f" These publish them on that Redis and follow it, too: {'; '.join(through_redis)}."
     sheet = Sheet(f"CPU time per delivery, {found.subscribers:,} subscribers", note)
     if found.late:
         sheet.add(f"changes that took over {delivery.PATIENCE:g} s to reach all", f"{found.late}")
-    targets = {"write(2)": 1.25 if found.subscribers <= 1_000 else 1.4, "Node ws": 0.85, "Starlette send_bytes": 0.4}
+    targets = {
+        "write(2)": 1.25 if found.subscribers <= 1_000 else 1.4,
+        "Node ws": 0.85,
+        "Starlette send_bytes": 0.4,
+    }
     for name in found.rounds:
         figure = f"{found.median(name):.2f} µs"
         if name == delivery.OURS:
@@ -61,13 +70,19 @@ def latency_sheet(found: Latencies) -> Sheet:
     """The target is of the whole way from the body on."""
     sheet = Sheet(
         "Latency under light load, p50 / p99",
-        "Ratio of p50 to that of a bare PUBLISH of as many bytes to a bare subscriber, in turn with it.",
+        "Ratio of p50 to that of a bare PUBLISH of as many bytes to a bare subscriber, in "
+        "turn with it.",
     )
 
     def figure(seconds: list[float]) -> str:
         return f"{median(seconds) * 1e3:.2f} / {latency.percentile(seconds, 99) * 1e3:.2f} ms"
 
-    sheet.add("participant's body → bytes at the subscriber", figure(found.body), ratio=found.ratio(), most=3)
+    sheet.add(
+        "participant's body → bytes at the subscriber",
+        figure(found.body),
+        ratio=found.ratio(),
+        most=3,
+    )
     sheet.add(
         "the monitor's publish → bytes at the subscriber",
         figure(found.publish),
@@ -81,7 +96,8 @@ def queries_sheet(found: Requests) -> Sheet:
     """The targets are of our requests a second to theirs, at the same CPU time."""
     sheet = Sheet(
         f"pbx.callsinfo.get, {found.calls} calls, {found.size:,} bytes",
-        "User and system time of the server for a request, while 20 changes a second arrive (not at the peers); ratio: "
+        "User and system time of the server for a request, while 20 changes a second arrive (not "
+        "at the peers); ratio: "
         "our requests a second to theirs, at the same CPU time.",
     )
     sheet.add(OURS, f"{found.median(OURS):.0f} µs")

@@ -1,7 +1,8 @@
 """The clients of a benchmark of HTTP answers: a process with some connections, on each one request after another.
 
-A line ``{"port", "request", "times"}`` makes it send that request so often in all, and say how many had which status
-and how many bytes came; ``"body": true`` sends it once and tells the answer's head and body.
+A line ``{"port", "request", "times"}`` makes it send that request so often in all, and say how many
+had which status and how many bytes came; ``"body": true`` sends it once and tells the answer's head
+and body.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ class Client:
             end = data.index(b"\r\n\r\n") + 4
             self.head = data[:end]
             length = _LENGTH.search(self.head)
-            self._missing = end + (int(length[1]) if length and b" 304 " not in self.head[:16] else 0)
+            self._missing = end + (
+                int(length[1]) if length and b" 304 " not in self.head[:16] else 0
+            )
         self._missing -= got
         return self._missing == 0
 

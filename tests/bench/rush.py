@@ -1,7 +1,8 @@
 """How far a subscriber is behind in a rush: 50 ms to the PBX, hundreds of events a second.
 
-For each phone that begins to ring, dial or talk: from the event to the first frame at the subscriber that shows it
-in that state. The least possible is the read of the participant, one way there and one way back: the latency.
+For each phone that begins to ring, dial or talk: from the event to the first frame at the
+subscriber that shows it in that state. The least possible is the read of the participant, one way
+there and one way back: the latency.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ _Seen = dict[tuple[int, str, str], float]
 
 async def measure(seconds: float) -> Sheet:
     """For so many seconds."""
-    settings = SimulatorSettings(extensions=800, queues=8, rate=4_000, speed=4, switches=Switches(latency=LATENCY))
+    settings = SimulatorSettings(
+        extensions=800, queues=8, rate=4_000, speed=4, switches=Switches(latency=LATENCY)
+    )
     async with (
         real_bus() as bus,
         SimulatedPbx(settings) as pbx,
@@ -54,7 +57,9 @@ async def measure(seconds: float) -> Sheet:
             with suppress(TimeoutError):
                 await asyncio.wait_for(_read(socket, shown), seconds)
         lags = [shown[key] - at for key, at in happened.items() if key in shown]
-        return _sheet(lags, events / seconds, len(pbx.switchboard.truth()), len(lags) / max(1, len(happened)))
+        return _sheet(
+            lags, events / seconds, len(pbx.switchboard.truth()), len(lags) / max(1, len(happened))
+        )
 
 
 async def _read(socket: ClientConnection, shown: _Seen) -> None:
@@ -68,8 +73,10 @@ async def _read(socket: ClientConnection, shown: _Seen) -> None:
 
 def _sheet(lags: Sequence[float], rate: float, calls: int, part: float) -> Sheet:
     sheet = Sheet(
-        f"A rush: {rate:.0f} events a second, {calls} calls at once, {LATENCY * 1e3:.0f} ms to the PBX",
-        f"From a phone's event to a frame that shows it, all parties in one process; {part:.0%} of the states were "
+        f"A rush: {rate:.0f} events a second, {calls} calls at once, {LATENCY * 1e3:.0f} ms "
+        f"to the PBX",
+        f"From a phone's event to a frame that shows it, all parties in one process; {part:.0%} "
+        f"of the states were "
         "shown, the others had passed before they were read.",
     )
     figures = (percentile(lags, 50), percentile(lags, 99), max(lags))

@@ -11,8 +11,10 @@ from rich.table import Table
 README = Path(__file__).with_name("README.md")
 
 _INTRODUCTION = (
-    "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the ratios that matter "
-    "most. A ratio is of figures measured in turn in one run; absolute figures vary with the machine."
+    "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the "
+    "ratios that matter "
+    "most. A ratio is of figures measured in turn in one run; absolute figures vary with "
+    "the machine."
 )
 
 
@@ -35,7 +37,15 @@ class Sheet:
     note: str
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, what: str, figure: str, *, ratio: float | None = None, most: float = 0.0, least: float = 0.0) -> None:
+    def add(
+        self,
+        what: str,
+        figure: str,
+        *,
+        ratio: float | None = None,
+        most: float = 0.0,
+        least: float = 0.0,
+    ) -> None:
         """A row. ``ratio`` is to be at ``most``, or at ``least``, if these are given."""
         if ratio is None:
             self.rows.append(Row(what, figure))
@@ -47,7 +57,13 @@ class Sheet:
 
 def show(sheet: Sheet) -> None:
     """Print it."""
-    table = Table(title=sheet.title, caption=sheet.note, title_justify="left", caption_justify="left", width=110)
+    table = Table(
+        title=sheet.title,
+        caption=sheet.note,
+        title_justify="left",
+        caption_justify="left",
+        width=110,
+    )
     table.add_column("")
     for heading in ("figure", "ratio", "target", ""):
         table.add_column(heading, justify="right")
@@ -75,7 +91,10 @@ def write(sheets: list[Sheet], machine: str, tried: str) -> None:
             "| | figure | ratio | target | |",
             "|---|--:|--:|--:|---|",
         ]
-        lines += [f"| {row.what} | {row.figure} | {row.ratio} | {row.target} | {_mark(row)} |" for row in sheet.rows]
+        lines += [
+            f"| {row.what} | {row.figure} | {row.ratio} | {row.target} | {_mark(row)} |"
+            for row in sheet.rows
+        ]
     lines += ["", "## What was tried", "", tried.strip()]
     README.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -1,9 +1,10 @@
 """From the simulated PBX's event to the bytes at a subscriber's socket.
 
-What lies between: the event on Call Control's WebSocket, the read of the participant over HTTP (3CX's events carry no
-body), the tracker, one transaction on Redis, pub/sub, the gateway's replica and one encoding, the subscriber's socket.
-The peer is a bare PUBLISH of as many bytes to a bare subscriber of the same server, measured in the same run. All
-parties share one process and one event loop, so the figures hold everybody's CPU time.
+What lies between: the event on Call Control's WebSocket, the read of the participant over HTTP
+(3CX's events carry no body), the tracker, one transaction on Redis, pub/sub, the gateway's replica
+and one encoding, the subscriber's socket. The peer is a bare PUBLISH of as many bytes to a bare
+subscriber of the same server, measured in the same run. All parties share one process and one event
+loop, so the figures hold everybody's CPU time.
 """
 
 from __future__ import annotations
@@ -33,10 +34,14 @@ async def measure(times: int) -> Sheet:
         bare = await _bare_publish(bus, times)
     sheet = Sheet(
         "The whole way, p50 / p99",
-        "From the simulated PBX's event, of which the body is still to be read over HTTP. All parties share one "
+        "From the simulated PBX's event, of which the body is still to be read over HTTP. All "
+        "parties share one "
         "process and one event loop.",
     )
-    for name, seconds in (("PBX event → subscriber's socket", ours), ("bare Redis PUBLISH → receive", bare)):
+    for name, seconds in (
+        ("PBX event → subscriber's socket", ours),
+        ("bare Redis PUBLISH → receive", bare),
+    ):
         figure = f"{median(seconds) * 1e3:.2f} / {percentile(seconds, 99) * 1e3:.2f} ms"
         sheet.add(name, figure, ratio=median(seconds) / median(bare))
     return sheet
@@ -44,7 +49,11 @@ async def measure(times: int) -> Sheet:
 
 async def _from_event_to_socket(bus: Bus, times: int) -> Sequence[float]:
     settings = SimulatorSettings(extensions=20, queues=1, traffic=False)
-    async with SimulatedPbx(settings) as pbx, monitoring(pbx, bus.client()), gateway(bus.client()) as address:
+    async with (
+        SimulatedPbx(settings) as pbx,
+        monitoring(pbx, bus.client()),
+        gateway(bus.client()) as address,
+    ):
         begun: dict[int, float] = {}
 
         def heard(event: object) -> None:
@@ -54,7 +63,9 @@ async def _from_event_to_socket(bus: Bus, times: int) -> Sequence[float]:
 
         pbx.switchboard.listen(heard)
         async with subscriber(address) as held:
-            await until(lambda: held.state.get("system", {}).get("pbx", {}).get("connection") == "connected")
+            await until(
+                lambda: held.state.get("system", {}).get("pbx", {}).get("connection") == "connected"
+            )
         url = address.replace("http", "ws", 1) + f"/webapi/{KEY}/stream?topics=calls"
         seconds: list[float] = []
         async with connect(url, max_size=None) as socket:
@@ -64,18 +75,24 @@ async def _from_event_to_socket(bus: Bus, times: int) -> Sequence[float]:
             for _ in range(times):
                 outcome = pbx.switchboard.makecall(first, None, second, 30, {})
                 call_id = max(begun)
-                while str(call_id) not in from_json(frame := await socket.recv()).get("upsert", {}).get("calls", {}):
+                while str(call_id) not in from_json(frame := await socket.recv()).get(
+                    "upsert", {}
+                ).get("calls", {}):
                     assert frame
                 seconds.append(time.perf_counter() - begun[call_id])
                 assert outcome.finalstatus == "Success"
                 pbx.switchboard.drop_call(call_id)
-                while str(call_id) not in from_json(await socket.recv()).get("remove", {}).get("calls", []):
+                while str(call_id) not in from_json(await socket.recv()).get("remove", {}).get(
+                    "calls", []
+                ):
                     pass
         return seconds
 
 
 def _call_of(pbx: SimulatedPbx, event: object) -> int | None:
-    view = pbx.switchboard.participant(getattr(event, "dn", ""), getattr(event, "participant_id", 0))
+    view = pbx.switchboard.participant(
+        getattr(event, "dn", ""), getattr(event, "participant_id", 0)
+    )
     return None if view is None else view.callid
 
 

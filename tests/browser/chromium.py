@@ -24,12 +24,31 @@ WITHIN = 45.0
 """Seconds in which a page must come to show something: generous, as the machines are shared."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage", "--mute-audio"),
+    *(
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-sync",
+    ),
+    *(
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-dev-shm-usage",
+        "--mute-audio",
+    ),
     *("--disable-background-timer-throttling", "--disable-renderer-backgrounding"),
     *("--disable-backgrounding-occluded-windows", "--remote-debugging-port=0"),
 )
-_KEYS = {"Enter": 13, "Escape": 27, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
+_KEYS = {
+    "Enter": 13,
+    "Escape": 27,
+    "ArrowLeft": 37,
+    "ArrowUp": 38,
+    "ArrowRight": 39,
+    "ArrowDown": 40,
+}
 
 
 def binary() -> str | None:
@@ -41,7 +60,9 @@ def binary() -> str | None:
 @contextmanager
 def running(program: str) -> Iterator[Path]:
     """A browser; gives the directory where it says how to reach it."""
-    with tempfile.TemporaryDirectory(prefix="callmon-chromium-", ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(
+        prefix="callmon-chromium-", ignore_cleanup_errors=True
+    ) as profile:
         command = [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         process = subprocess.Popen(
             command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
@@ -61,7 +82,9 @@ async def opened(profile: Path, width: int = 1280, height: int = 900) -> AsyncIt
         while not port.exists() or len(port.read_text().split()) < 2:  # noqa: ASYNC110 - it is another process's
             await asyncio.sleep(0.05)
     number, path = port.read_text().split()
-    async with connect(f"ws://127.0.0.1:{number}{path}", max_size=None, compression=None, proxy=None) as socket:
+    async with connect(
+        f"ws://127.0.0.1:{number}{path}", max_size=None, compression=None, proxy=None
+    ) as socket:
         page = Page(socket)
         listening = asyncio.create_task(page.listen())
         try:
@@ -89,8 +112,12 @@ class Page:
     async def open(self, width: int, height: int) -> None:
         """Open it, empty."""
         self._context = (await self._command("Target.createBrowserContext"))["browserContextId"]
-        target = await self._command("Target.createTarget", url="about:blank", browserContextId=self._context)
-        attached = await self._command("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        target = await self._command(
+            "Target.createTarget", url="about:blank", browserContextId=self._context
+        )
+        attached = await self._command(
+            "Target.attachToTarget", targetId=target["targetId"], flatten=True
+        )
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self._command(f"{domain}.enable")
@@ -115,21 +142,31 @@ class Page:
         await self._command("Page.navigate", url=address)
 
     async def run(self, script: str) -> Any:
-        """What the expression gives in the page. Raises AssertionError with the exception that it throws."""
-        answer = await self._command("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
+        """What the expression gives in the page.
+
+        Raises AssertionError with the exception that it throws.
+        """
+        answer = await self._command(
+            "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
     async def text(self, selector: str = "body") -> str:
         """What is to be read there."""
-        return str(await self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''"))
+        return str(
+            await self.run(f"document.querySelector({json.dumps(selector)})?.innerText ?? ''")
+        )
 
     async def count(self, selector: str) -> int:
         """How many there are of it."""
         return int(await self.run(f"document.querySelectorAll({json.dumps(selector)}).length"))
 
     async def until(self, script: str, within: float = WITHIN) -> Any:
-        """Look until it is true; what it gives, true for an element. Raises AssertionError with the page's text."""
+        """Look until it is true; what it gives, true for an element.
+
+        Raises AssertionError with the page's text.
+        """
         looked = f"((found) => found instanceof Node || found || null)({script})"
         try:
             async with asyncio.timeout(within):
@@ -137,7 +174,9 @@ class Page:
                     await asyncio.sleep(0.05)
                 return found
         except TimeoutError:
-            raise AssertionError(f"never came true: {script}\n{await self.text()}\n{self.complaints}") from None
+            raise AssertionError(
+                f"never came true: {script}\n{await self.text()}\n{self.complaints}"
+            ) from None
 
     async def becomes(self, value: object, script: str, within: float = WITHIN) -> None:
         """Look until the expression gives that. Raises AssertionError with what it gave last."""
@@ -190,11 +229,15 @@ class Page:
         given = message.get("params", {})
         match message.get("method"):
             case "Runtime.exceptionThrown":
-                self.complaints.append(str(given["exceptionDetails"].get("exception", given["exceptionDetails"])))
+                self.complaints.append(
+                    str(given["exceptionDetails"].get("exception", given["exceptionDetails"]))
+                )
             case "Log.entryAdded" if given["entry"]["level"] == "error":
                 self.complaints.append(f"{given['entry']['text']} {given['entry'].get('url', '')}")
             case "Runtime.consoleAPICalled" if given["type"] == "error":
-                self.complaints.append(str([one.get("value", one.get("description")) for one in given["args"]]))
+                self.complaints.append(
+                    str([one.get("value", one.get("description")) for one in given["args"]])
+                )
             case "Network.requestWillBeSent":
                 self.requested.append(given["request"]["url"])
             case "Network.webSocketCreated":
@@ -204,7 +247,9 @@ class Page:
         number = next(self._numbers)
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
         session = {} if self._session is None else {"sessionId": self._session}
-        await self._socket.send(json.dumps({"id": number, "method": method, "params": params, **session}))
+        await self._socket.send(
+            json.dumps({"id": number, "method": method, "params": params, **session})
+        )
         async with asyncio.timeout(WITHIN):
             message = await answer
         assert "error" not in message, (method, message["error"])

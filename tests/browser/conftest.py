@@ -20,7 +20,10 @@ from tests.system.stack import monitoring
 def browser() -> Iterator[Path]:
     program = chromium.binary()
     if program is None:
-        pytest.skip("There is no Chromium on this machine (Debian: apt install chromium), so no page was looked at.")
+        pytest.skip(
+            "There is no Chromium on this machine (Debian: apt install chromium), so no page was "
+            "looked at."
+        )
     with chromium.running(program) as profile:
         yield profile
 

@@ -43,7 +43,9 @@ async def test_the_wall(page: Page, world: World, theme: str, size: tuple[int, i
         ("lines", ".tile"),
     ):
         await page.go(
-            world.wall(f"view={view}").replace("theme=dark", f"theme={theme}").replace("wall?", f"wall?{view}&")
+            world.wall(f"view={view}")
+            .replace("theme=dark", f"theme={theme}")
+            .replace("wall?", f"wall?{view}&")
         )
         await page.until(f"document.querySelector({ready!r})")
         assert await _found(page) == [], view
@@ -63,7 +65,12 @@ async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) ->
     world.queued()
     await page.resize(*TV)
     russian = world.wall("lang=ru").replace("lang=en&", "", 1)
-    for view, ready in (("queues", ".queue"), ("agents", ".agent"), ("calls", "table.calls tr"), ("lines", ".tile")):
+    for view, ready in (
+        ("queues", ".queue"),
+        ("agents", ".agent"),
+        ("calls", "table.calls tr"),
+        ("lines", ".tile"),
+    ):
         await page.go(russian.replace("wall?", f"wall?kiosk=1&view={view}&"))
         await page.until(f"document.querySelector({ready!r})")
         assert await _found(page) == [], view
@@ -78,10 +85,19 @@ async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) ->
 
 
 async def test_alarms_and_what_comes_page_by_page(page: Page, valkey: RealBus) -> None:
-    async with writing(valkey, busy_queues(14, time.time())), gateway(valkey, heartbeat=1) as served:
-        for size, settings in ((TV, "kiosk=1&theme=dark"), (DESK, "theme=dark"), (DESK, "theme=light")):
+    async with (
+        writing(valkey, busy_queues(14, time.time())),
+        gateway(valkey, heartbeat=1) as served,
+    ):
+        for size, settings in (
+            (TV, "kiosk=1&theme=dark"),
+            (DESK, "theme=dark"),
+            (DESK, "theme=light"),
+        ):
             await page.resize(*size)
-            await page.go(f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{settings}#key={key(0)}")
+            await page.go(
+                f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{settings}#key={key(0)}"
+            )
             await page.until("document.querySelector('.queue.level2 :is(.percent, .day .level2)')")
             assert await _found(page) == [], settings
             if "kiosk" in settings:
@@ -100,7 +116,10 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.until("document.querySelector('.opblock-tag')")
     await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")
     await page.until("document.querySelector('.opblock-get')")
-    own = ("region", "nested-interactive")  # Swagger UI's: a landmark for the list alone, a button in what opens
+    own = (
+        "region",
+        "nested-interactive",
+    )  # Swagger UI's: a landmark for the list alone, a button in what opens
     assert [one for one in await _found(page) if not one.startswith(own)] == []
 
 

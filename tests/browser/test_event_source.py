@@ -26,7 +26,9 @@ async def empty_bus() -> AsyncIterator[Bus]:
         yield bus
 
 
-async def test_opened_while_there_is_no_state_it_becomes_live_when_that_comes(page: Page, empty_bus: Bus) -> None:
+async def test_opened_while_there_is_no_state_it_becomes_live_when_that_comes(
+    page: Page, empty_bus: Bus
+) -> None:
     settings = SimulatorSettings(extensions=12, queues=2, traffic=False)
     async with gateway(empty_bus.client()) as address, SimulatedPbx(settings) as pbx:
         await page.go(f"{address}/wall")

@@ -70,7 +70,13 @@ def house(agents: int, at: float) -> State:
         line = Leg("10000", "externalline", caller, "Connected", party_name=company)
         call = entities.call(int(num), queues=(num,), state="Routing")
         state["calls"][num] = msgspec.structs.replace(
-            call, started_at=began, legs=(line,), owner=line, queue=num, queued_at=began, direction="FromExternal"
+            call,
+            started_at=began,
+            legs=(line,),
+            owner=line,
+            queue=num,
+            queued_at=began,
+            direction="FromExternal",
         )
         queue: Queue = entities.queue(num)
         state["queues"][num] = msgspec.structs.replace(
@@ -107,15 +113,29 @@ def busy_queues(count: int, at: float) -> State:
             ),
         )  # fmt: skip
         stats = entities.queue_stats(num, offered=(1290, 129)[place % 2])
-        figures = msgspec.structs.replace(stats, answered=stats.offered - 20, service_level=(100.0, 59.4)[place % 2])
+        figures = msgspec.structs.replace(
+            stats, answered=stats.offered - 20, service_level=(100.0, 59.4)[place % 2]
+        )
         state["queuestats"][num] = figures
     return state
 
 
-async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(page: Page, valkey: RealBus) -> None:
-    async with writing(valkey, busy_queues(14, time.time())), gateway(valkey, heartbeat=1) as served:
+async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
+    page: Page, valkey: RealBus
+) -> None:
+    async with (
+        writing(valkey, busy_queues(14, time.time())),
+        gateway(valkey, heartbeat=1) as served,
+    ):
         await page.resize(*TV)
-        for count, mode in ((1, "kiosk=1"), (4, "kiosk=1"), (8, "kiosk=1"), (14, "kiosk=1"), (4, ""), (14, "")):
+        for count, mode in (
+            (1, "kiosk=1"),
+            (4, "kiosk=1"),
+            (8, "kiosk=1"),
+            (14, "kiosk=1"),
+            (4, ""),
+            (14, ""),
+        ):
             shown = ",".join(str(800 + place) for place in range(count))
             settings = f"{mode}&view=queues&theme=dark&lang=ru&queues={shown}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
@@ -134,8 +154,16 @@ async def test_everybody_has_a_place_and_nothing_runs_over(
 ) -> None:
     async with writing(valkey, house(agents, time.time())), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        for lang, view in (("en", "queues"), ("ru", "queues"), ("en", "agents"), ("ru", "agents"), ("ru", "calls")):
-            await page.go(f"http://127.0.0.1:{served.port}/wall?view={view}&theme=dark&lang={lang}#key={key(0)}")
+        for lang, view in (
+            ("en", "queues"),
+            ("ru", "queues"),
+            ("en", "agents"),
+            ("ru", "agents"),
+            ("ru", "calls"),
+        ):
+            await page.go(
+                f"http://127.0.0.1:{served.port}/wall?view={view}&theme=dark&lang={lang}#key={key(0)}"
+            )
             what = {"queues": ".queue", "agents": ".agent", "calls": "table.calls tbody tr"}[view]
             count = {"queues": 2, "agents": agents, "calls": 2}[view]
             await page.until(f"document.querySelectorAll({what!r}).length === {count}")
@@ -150,7 +178,13 @@ async def test_everybody_has_a_place_and_nothing_runs_over(
 async def test_in_tv_mode_too(page: Page, valkey: RealBus, agents: int) -> None:
     async with writing(valkey, house(agents, time.time())), gateway(valkey, heartbeat=1) as served:
         await page.resize(*TV)
-        for lang, view in (("en", "queues"), ("ru", "queues"), ("en", "agents"), ("ru", "agents"), ("ru", "calls")):
+        for lang, view in (
+            ("en", "queues"),
+            ("ru", "queues"),
+            ("en", "agents"),
+            ("ru", "agents"),
+            ("ru", "calls"),
+        ):
             settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
             await page.until("document.querySelector('.tile, table.calls tbody tr')")

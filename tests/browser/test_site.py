@@ -45,7 +45,9 @@ async def callmon(*arguments: str) -> str:
 
 async def key_of(place: Site) -> str:
     """A key made by command, once a monitor keeps it."""
-    made = await callmon("key", "new", "--name", "wall", "--pbx", PBX, "--config", str(place.settings))
+    made = await callmon(
+        "key", "new", "--name", "wall", "--pbx", PBX, "--config", str(place.settings)
+    )
     found = re.search(r"shown this once: (\S+)", made)
     assert found is not None, made
     return found[1]

@@ -30,7 +30,9 @@ _LAGS = """(async () => {
 """The longest time in which the page could not have answered, in milliseconds, of one and a half seconds."""
 
 
-async def test_a_thousand_changes_a_second_and_the_page_still_answers(page: Page, valkey: RealBus) -> None:
+async def test_a_thousand_changes_a_second_and_the_page_still_answers(
+    page: Page, valkey: RealBus
+) -> None:
     office = Office(300, 200)
     state = office.tracker.state
     async with writing(valkey, state) as writer, gateway(valkey, heartbeat=1) as served:
@@ -41,12 +43,16 @@ async def test_a_thousand_changes_a_second_and_the_page_still_answers(page: Page
         async def blow() -> None:
             nonlocal changes
             begun = time.monotonic()
-            while not over.is_set():  # never ended within a publish: what the office has done must have been told
+            while (
+                not over.is_set()
+            ):  # never ended within a publish: what the office has done must have been told
                 await writer.publish(list(islice(edits, _AT_ONCE)))
                 changes += _AT_ONCE
                 await asyncio.sleep(max(0.0, begun + changes / _A_SECOND - time.monotonic()))
 
-        await page.go(f"http://127.0.0.1:{served.port}/wall?view=calls&theme=dark&lang=en#key={key(0)}")
+        await page.go(
+            f"http://127.0.0.1:{served.port}/wall?view=calls&theme=dark&lang=en#key={key(0)}"
+        )
         await page.until("document.querySelectorAll('table.calls tbody tr').length === 200")
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(blow())
@@ -68,6 +74,11 @@ async def test_a_thousand_changes_a_second_and_the_page_still_answers(page: Page
         assert sorted(lags)[len(lags) // 2] < 1000, f"the page stands still for {lags} ms"
         calls = table(state, "calls", Call).values()
         right = sorted(f"{call.extensions[0]}" for call in calls)
-        shown = "[...document.querySelectorAll('table.calls tbody tr td.to .num')].map((each) => each.innerText).sort()"
-        await page.until(f"JSON.stringify({shown}) === {str(right).replace(chr(39), chr(34)).replace(' ', '')!r}")
+        shown = (
+            "[...document.querySelectorAll('table.calls tbody tr td.to .num')].map((each) => "
+            "each.innerText).sort()"
+        )
+        await page.until(
+            f"JSON.stringify({shown}) === {str(right).replace(chr(39), chr(34)).replace(' ', '')!r}"
+        )
         assert not page.complaints

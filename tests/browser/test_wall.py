@@ -43,7 +43,9 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
     calls = [world.queued(number=f"+1555000111{last}") for last in range(3)]
     await page.until(f"{WAITING} === '3'")
     await page.shows("+15550001110", "[data-item='queue:800'] .callers")
-    await page.until("document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')")
+    await page.until(
+        "document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')"
+    )
     await page.until("document.querySelector('[role=status]').textContent.includes('3 waiting')")
     talking = "[data-item='queue:800'] .counts .talking span"
     assert await page.text(talking) == "0"
@@ -51,7 +53,9 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
     world.pbx.switchboard.answer(calls[0], agent)
     await page.until(f"{WAITING} === '2'")
     await page.shows("1", talking)
-    await page.until("!document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')")
+    await page.until(
+        "!document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')"
+    )
     await page.shows("1 / 3", "[data-item='queue:800'] .day")
     await page.run("document.querySelector('[data-item=\"queue:800\"]').click()")
     await page.shows("Today: 3 offered, 1 answered, 0 gave up", "dialog[open]")
@@ -71,7 +75,10 @@ async def test_agents_show_what_they_do_and_with_whom(page: Page, world: World) 
     await page.shows("Talking", tile)
     await page.shows(CALLER, tile)
     await page.run(f'document.querySelector("{tile}").click()')
-    await page.until(r"/Talking · \+15550001111 · \d+:\d\d/.test(document.querySelector('dialog[open] li')?.innerText)")
+    await page.until(
+        r"/Talking · \+15550001111 · \d+:\d\d/.test(document.querySelector('dialog[open] "
+        r"li')?.innerText)"
+    )
     await page.press("Escape")
     await page.until("!document.querySelector('dialog[open]')")
     world.pbx.switchboard.end(call)
@@ -147,7 +154,9 @@ async def test_a_pause_holds_the_picture_and_counts_what_waits(page: Page, world
     await page.press("p")
     await page.shows("Paused · 0 changes wait")
     world.queued()
-    await page.until("Number(/(\\d+) changes? waits?/.exec(document.querySelector('.fresh').innerText)[1]) > 0")
+    await page.until(
+        "Number(/(\\d+) changes? waits?/.exec(document.querySelector('.fresh').innerText)[1]) > 0"
+    )
     await page.shows("No calls now.")
     await page.press("p")
     await page.shows(CALLER, "table.calls")
@@ -167,8 +176,13 @@ async def test_a_pause_hides_no_staleness(page: Page, world: World) -> None:
 async def test_what_is_short_is_not_told(page: Page, world: World) -> None:
     await page.go(world.wall("view=calls"))
     await page.until("document.querySelector('.fresh.live')")
-    watched = "new MutationObserver(() => (window.seen += document.querySelector('.bar').innerText))"
-    await page.run(f"window.seen = ''; {watched}.observe(document.body, {{subtree: true, childList: true}}); true")
+    watched = (
+        "new MutationObserver(() => (window.seen += document.querySelector('.bar').innerText))"
+    )
+    await page.run(
+        f"window.seen = ''; {watched}.observe(document.body, {{subtree: true, childList: "
+        f"true}}); true"
+    )
     await world.stop_gateway()
     await world.start_gateway()
     world.queued()
@@ -176,7 +190,9 @@ async def test_what_is_short_is_not_told(page: Page, world: World) -> None:
     assert "Connecting" not in await page.run("window.seen")
 
 
-async def test_another_key_may_be_put_into_the_address_of_an_open_page(page: Page, world: World) -> None:
+async def test_another_key_may_be_put_into_the_address_of_an_open_page(
+    page: Page, world: World
+) -> None:
     await page.go(world.wall("view=queues", key="of-yesterday"))
     await page.shows("This display key does not hold")
     await page.run(f"location.hash = 'key={KEY}'")
@@ -184,7 +200,9 @@ async def test_another_key_may_be_put_into_the_address_of_an_open_page(page: Pag
     assert await page.run("location.hash") == ""
 
 
-async def test_a_key_in_an_address_takes_no_kept_keys_place_before_somebody_says_so(page: Page, world: World) -> None:
+async def test_a_key_in_an_address_takes_no_kept_keys_place_before_somebody_says_so(
+    page: Page, world: World
+) -> None:
     kept = "localStorage.getItem('callmon.key')"
     await page.go(world.wall("view=queues"))
     await page.until("document.querySelector('.fresh.live')")
@@ -235,7 +253,9 @@ async def test_tv_mode_pages_and_never_scrolls(page: Page, world: World) -> None
     seen = "[...document.querySelectorAll('table.calls .from')].map((cell) => cell.innerText)"
     first = set(await page.run(seen))
     assert 8 <= len(first) < 20
-    second = set(await page.until(f"document.querySelectorAll('.dots i')[1]?.className === 'on' && {seen}"))
+    second = set(
+        await page.until(f"document.querySelectorAll('.dots i')[1]?.className === 'on' && {seen}")
+    )
     assert len(first | second) == 20
     root = "document.documentElement"
     assert await page.run(f"[{root}.scrollWidth, {root}.scrollHeight]") == [1920, 1080]
@@ -254,8 +274,16 @@ async def test_on_a_phone_all_fits_the_width_and_the_thumb(page: Page, world: Wo
             await page.until("document.querySelector('.fresh.live')")
             await page.until("document.querySelector('.stage').children.length > 0")
             assert await page.run("document.documentElement.scrollWidth") == 390, (view, language)
-            buttons = "[...document.querySelectorAll('.wall button')].map((one) => one.closest('[data-item]') ?? one)"
-            assert await page.run(f"{buttons}.filter((one) => one.offsetWidth && one.offsetHeight < 44).length") == 0
+            buttons = (
+                "[...document.querySelectorAll('.wall button')].map((one) => "
+                "one.closest('[data-item]') ?? one)"
+            )
+            assert (
+                await page.run(
+                    f"{buttons}.filter((one) => one.offsetWidth && one.offsetHeight < 44).length"
+                )
+                == 0
+            )
 
 
 async def test_on_a_phone_what_opens_can_be_read(page: Page, world: World) -> None:
@@ -290,7 +318,9 @@ async def test_a_lost_pbx_is_said_and_found_again_without_reload(page: Page, wor
     assert await page.count(".wall.stale") == 0
 
 
-async def test_a_gateway_that_was_away_is_said_and_found_again_without_reload(page: Page, world: World) -> None:
+async def test_a_gateway_that_was_away_is_said_and_found_again_without_reload(
+    page: Page, world: World
+) -> None:
     await page.go(world.wall("view=calls"))
     await page.shows("No calls now.")
     await page.run("window.marked = true")
@@ -310,7 +340,9 @@ async def test_silence_from_the_monitor_is_said(page: Page, world: World) -> Non
     await page.shows("No news from the monitor", ".banner")
 
 
-async def test_a_key_that_ceases_to_hold_is_said_and_another_one_goes_on(page: Page, world: World) -> None:
+async def test_a_key_that_ceases_to_hold_is_said_and_another_one_goes_on(
+    page: Page, world: World
+) -> None:
     await page.go(world.wall("view=queues"))
     await page.until("document.querySelector('.fresh.live')")
     assert await page.run("location.hash") == ""
@@ -343,14 +375,20 @@ async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
     await page.go(world.wall("view=queues"))
     await page.until("document.querySelector('.fresh.live')")
     host = world.address.removeprefix("http://")
-    others = [one for one in page.requested if host not in one and not one.startswith(("data:", "about:"))]
+    others = [
+        one for one in page.requested if host not in one and not one.startswith(("data:", "about:"))
+    ]
     assert not others
 
 
-async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: Page, world: World) -> None:
+async def test_the_start_page_says_what_is_connected_and_shows_the_stream(
+    page: Page, world: World
+) -> None:
     await page.go(f"{world.address}/")
     await page.shows("ready; with a key it says more", "#pbxs")
-    assert "pbx.example.com" not in await page.text("#pbxs"), "which PBX that is, is not everybody's business"
+    assert "pbx.example.com" not in await page.text("#pbxs"), (
+        "which PBX that is, is not everybody's business"
+    )
     await page.run(f"document.querySelector('input[name=key]').value = '{KEY}'")
     await page.run("document.querySelector('input[name=queue]').value = '800'")
     await page.run("document.querySelector('#watch button').click()")
@@ -364,7 +402,9 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(page: 
     assert not page.complaints
 
 
-async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(page: Page, world: World) -> None:
+async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(
+    page: Page, world: World
+) -> None:
     asked = asyncio.Event()
     other = http("404 Not Found")
 
@@ -375,7 +415,10 @@ async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(page: Page, w
     await page.go(world.wall("view=calls"))
     await page.until("document.querySelector('.fresh.live')")
     await world.stop_gateway()
-    async with listening(not_found, port=urlsplit(world.address).port or 0), asyncio.timeout(WITHIN):
+    async with (
+        listening(not_found, port=urlsplit(world.address).port or 0),
+        asyncio.timeout(WITHIN),
+    ):
         await asked.wait()
     await world.start_gateway()
     await page.until("document.querySelector('.fresh.live')")

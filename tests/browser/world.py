@@ -25,7 +25,9 @@ CALLER = "+15550001111"
 class World:
     """``async with`` runs monitor and gateway. ``address``: the gateway's, which stays."""
 
-    def __init__(self, pbx: SimulatedPbx, bus: Bus, monitor: AbstractAsyncContextManager[None]) -> None:
+    def __init__(
+        self, pbx: SimulatedPbx, bus: Bus, monitor: AbstractAsyncContextManager[None]
+    ) -> None:
         self.pbx = pbx
         self.address = ""
         self._bus = bus
@@ -91,6 +93,9 @@ class World:
         return str(free[0])
 
     async def _ready(self) -> None:
-        async with httpx.AsyncClient(base_url=self.address, trust_env=False) as http, asyncio.timeout(WITHIN):
+        async with (
+            httpx.AsyncClient(base_url=self.address, trust_env=False) as http,
+            asyncio.timeout(WITHIN),
+        ):
             while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)

@@ -12,7 +12,10 @@ from gateway.cli import app
 
 
 def parsed(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """Command and options of ``callmon ARGUMENTS``, without running it. Raises what the parser raises."""
+    """Command and options of ``callmon ARGUMENTS``, without running it.
+
+    Raises what the parser raises.
+    """
     command: Any = typer.main.get_command(app)
     name, left = "callmon", list(arguments)
     context = command.make_context(name, left.copy(), resilient_parsing=True)

@@ -44,9 +44,15 @@ class SecuredBus(RealBus):
         return await self.of(user).execute_command(*command)  # type: ignore[no-untyped-call]  # as redis-py has it
 
     async def refused(self) -> list[str]:
-        """Who was refused what since the server was started; but for the library's name, which Redis 7.0 knows not."""
+        """Who was refused what since the server was started.
+
+        But for the library's name, which Redis 7.0 knows not.
+        """
         log = await self.ask("looking", "ACL", "LOG")
-        entries = [dict(zip(row[::2], row[1::2], strict=True)) if isinstance(row, list) else row for row in log]
+        entries = [
+            dict(zip(row[::2], row[1::2], strict=True)) if isinstance(row, list) else row
+            for row in log
+        ]
         told = [str({k: v for k, v in entry.items() if k != b"client-info"}) for entry in entries]
         return [entry for entry in told if "client|setinfo" not in entry]
 
@@ -55,7 +61,9 @@ def written(directory: Path) -> Path:
     """The users' file, as an administrator makes it."""
     for user, password in PASSWORDS.items():
         (directory / f"{user}.password").write_text(f"{password}\n", encoding="utf-8")
-    made = subprocess.run([DEPLOY / "redis" / "make-acl.sh", directory], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [DEPLOY / "redis" / "make-acl.sh", directory], capture_output=True, text=True, check=True
+    )
     file = directory / "users.acl"
     file.write_text(made.stdout + _LOOKING, encoding="utf-8")
     return file

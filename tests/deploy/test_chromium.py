@@ -1,4 +1,7 @@
-"""How tests come by a browser: what is there is used; it is installed only where that is asked for."""
+"""How tests come by a browser: what is there is used.
+
+It is installed only where that is asked for.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,10 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "chromium.sh"
-APT = 'echo "$@" >>"$0.log"\n[ "$1" = update ] || [ -e "$0.updated" ] || { touch "$0.updated"; exit 100; }\n'
+APT = (
+    'echo "$@" >>"$0.log"\n[ "$1" = update ] || [ -e "$0.updated" ] || { touch "$0.updated"; '
+    "exit 100; }\n"
+)
 SUDO = 'echo "$@" >>"$0.log"\nexec "$@"\n'
 TRIED = ["install chromium", "update", "install chromium"]
 
@@ -33,7 +39,12 @@ def program(machine: Path, name: str, text: str) -> None:
 def run(machine: Path, *arguments: str, **more: str) -> str:
     environment = {"PATH": str(machine), **more}
     done = subprocess.run(
-        [SCRIPT, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
+        [SCRIPT, *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
@@ -64,7 +75,9 @@ def test_nothing_is_installed_unasked_but_the_command_is_said(machine: Path, use
     program(machine, "sudo", SUDO)
     said = run(machine)
     assert "the tests of the pages are skipped" in said
-    assert said.endswith(f"{'' if user == '0' else 'sudo '}apt-get install --no-install-recommends chromium\n")
+    assert said.endswith(
+        f"{'' if user == '0' else 'sudo '}apt-get install --no-install-recommends chromium\n"
+    )
     assert not (machine / "apt-get.log").exists()
     assert not (machine / "sudo.log").exists()
 

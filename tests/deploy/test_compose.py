@@ -31,7 +31,9 @@ def seconds(text: str) -> int:
     return int(text.removesuffix("s"))
 
 
-def settings(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[MonitorSettings, GatewaySettings]:
+def settings(
+    service: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> tuple[MonitorSettings, GatewaySettings]:
     """The example's, with what the service's environment says."""
     for name, value in service["environment"].items():
         if not name.endswith("_FILE"):
@@ -41,7 +43,10 @@ def settings(service: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[
 
 def test_all_yaml_is_well_written() -> None:
     said = subprocess.run(
-        [sys.executable, "-m", "yamllint", "--strict", "-d", STYLE, DEPLOY], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "yamllint", "--strict", "-d", STYLE, DEPLOY],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (said.returncode, said.stdout) == (0, "")
 
@@ -66,32 +71,54 @@ def test_secrets_are_where_they_are_looked_for(name: str, monkeypatch: pytest.Mo
     service = OURS[name]
     monitor, _ = settings(service, monkeypatch)
     targets = {secret["target"] for secret in service["secrets"]}
-    assert service["environment"]["CALLMON_REDIS__URL_FILE"] in {f"/run/secrets/{target}" for target in targets}
+    assert service["environment"]["CALLMON_REDIS__URL_FILE"] in {
+        f"/run/secrets/{target}" for target in targets
+    }
     if "monitor" in name:
         assert str(monitor.pbx[0].client_secret_file) in targets
 
 
 def test_whatever_is_named_is_declared_and_whatever_is_mounted_is_there() -> None:
     for service in SERVICES.values():
-        named = [secret if isinstance(secret, str) else secret["source"] for secret in service.get("secrets", [])]
+        named = [
+            secret if isinstance(secret, str) else secret["source"]
+            for secret in service.get("secrets", [])
+        ]
         assert set(named) <= set(COMPOSE["secrets"])
         assert set(service["networks"]) <= set(COMPOSE["networks"])
         assert set(service.get("depends_on", [])) <= set(SERVICES)
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            assert (DEPLOY / source).exists() if source.startswith("./") else source in COMPOSE["volumes"]
+            assert (
+                (DEPLOY / source).exists()
+                if source.startswith("./")
+                else source in COMPOSE["volumes"]
+            )
 
 
-def test_the_proxy_reaches_every_gateway_at_its_port_and_is_believed(monkeypatch: pytest.MonkeyPatch) -> None:
-    gateways = {name: service for name, service in OURS.items() if parsed(service["command"])[0] == "gateway"}
-    proxied = dict(place.split(":") for place in SERVICES["proxy"]["environment"]["CALLMON_GATEWAYS"].split())
+def test_the_proxy_reaches_every_gateway_at_its_port_and_is_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gateways = {
+        name: service
+        for name, service in OURS.items()
+        if parsed(service["command"])[0] == "gateway"
+    }
+    proxied = dict(
+        place.split(":") for place in SERVICES["proxy"]["environment"]["CALLMON_GATEWAYS"].split()
+    )
     assert set(proxied) == set(gateways)
     for name, service in gateways.items():
         _, loaded = settings(service, monkeypatch)
         assert (loaded.gateway.host, str(loaded.gateway.port)) == ("0.0.0.0", proxied[name])
         assert set(service["networks"]) & set(SERVICES["proxy"]["networks"])
-        assert loaded.gateway.forwarded_allow_ips in SERVICES, "by name: no address of a private network is believed"
-        assert seconds(service["stop_grace_period"]) >= loaded.gateway.stream.drain_time + REQUESTS_END + 10
+        assert loaded.gateway.forwarded_allow_ips in SERVICES, (
+            "by name: no address of a private network is believed"
+        )
+        assert (
+            seconds(service["stop_grace_period"])
+            >= loaded.gateway.stream.drain_time + REQUESTS_END + 10
+        )
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -108,7 +135,9 @@ def test_everything_is_confined(name: str) -> None:
     assert COMPOSE["networks"]["back"] == {"internal": True}
 
 
-def test_redis_is_started_with_the_users_and_not_at_all_without_their_passwords(tmp_path: Path) -> None:
+def test_redis_is_started_with_the_users_and_not_at_all_without_their_passwords(
+    tmp_path: Path,
+) -> None:
     """The service's own command, in directories of ours, with a server that only shows how it was started."""
     *shell, script = SERVICES["redis"]["command"]
     places = {"/acl/": f"{DEPLOY}/redis/", "/run/secrets": str(tmp_path), "/tmp/": f"{tmp_path}/"}
@@ -120,12 +149,16 @@ def test_redis_is_started_with_the_users_and_not_at_all_without_their_passwords(
     environment = os.environ | {"PATH": f"{stub.parent}:{os.environ['PATH']}"}
 
     def started() -> str:
-        return subprocess.run([*shell, script], capture_output=True, text=True, check=False, env=environment).stdout
+        return subprocess.run(
+            [*shell, script], capture_output=True, text=True, check=False, env=environment
+        ).stdout
 
     assert started() == ""
     subprocess.run([DEPLOY / "redis" / "new-passwords.sh", tmp_path, "redis:6379"], check=True)
     assert f"--aclfile {tmp_path}/users.acl" in started()
-    assert len(re.findall(r"on resetpass #[0-9a-f]{64} ", (tmp_path / "users.acl").read_text())) == 2
+    assert (
+        len(re.findall(r"on resetpass #[0-9a-f]{64} ", (tmp_path / "users.acl").read_text())) == 2
+    )
 
 
 def test_passwords_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
@@ -148,9 +181,21 @@ def test_the_proxy_asks_whether_gateways_live_and_keeps_no_addresses() -> None:
     assert 'header @named Strict-Transport-Security "max-age=31536000"' in lines
 
 
-@pytest.mark.skipif(caddy() is None, reason="There is no caddy on this machine: the Caddyfile is not validated.")
+@pytest.mark.skipif(
+    caddy() is None, reason="There is no caddy on this machine: the Caddyfile is not validated."
+)
 def test_caddy_understands_its_file(tmp_path: Path) -> None:
-    environment = os.environ | {"HOME": str(tmp_path), "CALLMON_GATEWAYS": "127.0.0.1:1 127.0.0.1:2"}
-    command = [caddy() or "", "validate", "--adapter", "caddyfile", "--config", str(DEPLOY / "caddy" / "Caddyfile")]
+    environment = os.environ | {
+        "HOME": str(tmp_path),
+        "CALLMON_GATEWAYS": "127.0.0.1:1 127.0.0.1:2",
+    }
+    command = [
+        caddy() or "",
+        "validate",
+        "--adapter",
+        "caddyfile",
+        "--config",
+        str(DEPLOY / "caddy" / "Caddyfile"),
+    ]
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert said.returncode == 0, said.stderr

@@ -1,4 +1,7 @@
-"""The Debian package: built, unpacked in a root of its own, and what is in it run from there; its version."""
+"""The Debian package: built, unpacked in a root of its own, and what is in it run from there.
+
+Its version.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ from tests.deploy.units import UNITS
 
 DEBIAN = ROOT / "deploy" / "debian"
 BASE = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]  # not in typeshed
-pytestmark = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: nothing is built")
+pytestmark = pytest.mark.skipif(
+    shutil.which("dpkg-deb") is None, reason="dpkg-deb is not installed: nothing is built"
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +45,16 @@ def root(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(out: Path, base: Path) -> Path:
-    environment = os.environ | {"PYTHON": sys.executable, "BASE": str(base), "COMPRESS": "-Zgzip -z1"}
+    environment = os.environ | {
+        "PYTHON": sys.executable,
+        "BASE": str(base),
+        "COMPRESS": "-Zgzip -z1",
+    }
     command = [DEBIAN / "build.sh", out]
     # A builder whose umask lets everybody write: nothing of that may be in the package.
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, umask=0)
+    said = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, umask=0
+    )
     assert said.returncode == 0, said.stderr
     return Path(said.stdout.strip())
 
@@ -58,9 +69,15 @@ def test_it_bears_the_programs_version_and_wants_the_python_it_is_for(package: P
     major, minor = sys.version_info[:2]
     assert re.match(rf"{re.escape(version('callmon'))}(?![\d.])", field(package, "Version"))
     wanted = f"python3 (>= {major}.{minor}), python3 (<< {major}.{minor + 1})"
-    assert field(package, "Pre-Depends") == wanted, "else dpkg replaces what works by what cannot run"
-    assert re.search(r"\bca-certificates\b", field(package, "Depends")), "else no PBX's certificate is trusted"
-    assert "@" not in field(package, "Depends") + field(package, "Installed-Size") + field(package, "Architecture")
+    assert field(package, "Pre-Depends") == wanted, (
+        "else dpkg replaces what works by what cannot run"
+    )
+    assert re.search(r"\bca-certificates\b", field(package, "Depends")), (
+        "else no PBX's certificate is trusted"
+    )
+    assert "@" not in field(package, "Depends") + field(package, "Installed-Size") + field(
+        package, "Architecture"
+    )
 
 
 ALL_MODULES = """
@@ -80,14 +97,25 @@ def test_its_program_runs_with_what_is_in_the_package_alone(root: Path) -> None:
 
     def said(*arguments: str | Path) -> str:
         ended = subprocess.run(
-            [python, *arguments], cwd=root, env=environment, capture_output=True, text=True, check=False
+            [python, *arguments],
+            cwd=root,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert ended.returncode == 0, ended.stderr[-2000:]
         return ended.stdout
 
     assert "Live call monitor" in said(python.with_name("callmon"), "--help")
-    imported = [Path(file) for file in said("-c", ALL_MODULES).splitlines() if "/site-packages/" in file]
-    names = {file.relative_to(root / "opt/callmon/lib").parts[2] for file in imported if file.is_relative_to(root)}
+    imported = [
+        Path(file) for file in said("-c", ALL_MODULES).splitlines() if "/site-packages/" in file
+    ]
+    names = {
+        file.relative_to(root / "opt/callmon/lib").parts[2]
+        for file in imported
+        if file.is_relative_to(root)
+    }
     assert {"monitor", "gateway", "textual", "fakeredis", "redis", "aiohttp"} <= names
     assert [file for file in imported if not file.is_relative_to(root)] == []
 
@@ -99,7 +127,9 @@ def test_installing_it_brings_no_server_that_would_start(package: Path) -> None:
 
 
 def test_what_tests_and_builds_is_left_out(root: Path) -> None:
-    packages = {path.name for path in (root / "opt" / "callmon").glob("lib/python3.*/site-packages/*")}
+    packages = {
+        path.name for path in (root / "opt" / "callmon").glob("lib/python3.*/site-packages/*")
+    }
     assert {"monitor", "gateway", "redis", "uvloop", "tzdata"} <= packages
     assert not {"pytest", "hypothesis", "hatchling", "mypy", "pip", "tests"} & packages
     assert f"callmon-{version('callmon')}.dist-info" in packages
@@ -115,10 +145,15 @@ def test_units_examples_and_scripts_are_where_they_are_looked_for(root: Path) ->
     assert "/opt/callmon" in launcher.read_text()
     for place in ("usr/lib/sysusers.d/callmon.conf", "usr/share/callmon/callmon.example.toml"):
         assert (root / place).is_file()
-    for place in ("usr/share/callmon/redis/make-acl.sh", "usr/share/callmon/redis/new-passwords.sh"):
+    for place in (
+        "usr/share/callmon/redis/make-acl.sh",
+        "usr/share/callmon/redis/new-passwords.sh",
+    ):
         assert os.access(root / place, os.X_OK)
     assert (root / "usr/share/callmon/redis/users.acl").is_file()
-    assert {(root / "etc/callmon" / name).stat().st_mode & 0o777 for name in ("pbx", "redis")} == {0o700}
+    assert {(root / "etc/callmon" / name).stat().st_mode & 0o777 for name in ("pbx", "redis")} == {
+        0o700
+    }
 
 
 def test_documents_and_what_others_read_are_in_it(root: Path) -> None:
@@ -131,7 +166,9 @@ def test_documents_and_what_others_read_are_in_it(root: Path) -> None:
     for folder in ("prometheus", "grafana", "redis"):
         files = {path.name: path.read_bytes() for path in (ROOT / "deploy" / folder).iterdir()}
         assert files
-        assert files == {path.name: path.read_bytes() for path in (root / "usr/share/callmon" / folder).iterdir()}
+        assert files == {
+            path.name: path.read_bytes() for path in (root / "usr/share/callmon" / folder).iterdir()
+        }
 
 
 def test_manual_page_and_completions_are_where_they_are_looked_for(root: Path) -> None:
@@ -146,18 +183,30 @@ def test_manual_page_and_completions_are_where_they_are_looked_for(root: Path) -
 
 
 def test_nobody_but_the_owner_may_write_to_any_file_of_it(package: Path) -> None:
-    packed = subprocess.run(["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True).stdout
+    packed = subprocess.run(
+        ["dpkg-deb", "--fsys-tarfile", package], capture_output=True, check=True
+    ).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         members = archive.getmembers()
     assert len(members) > 1000
-    assert [each.name for each in members if not each.issym() and each.mode & (stat.S_IWGRP | stat.S_IWOTH)] == []
+    assert [
+        each.name
+        for each in members
+        if not each.issym() and each.mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ] == []
     assert {(each.uname, each.gname) for each in members} == {("root", "root")}
     private = [each.name for each in members if each.mode & 0o044 != 0o044]
-    assert sorted(private) == ["./etc/callmon/pbx", "./etc/callmon/redis"], "the service's user reads all else"
+    assert sorted(private) == ["./etc/callmon/pbx", "./etc/callmon/redis"], (
+        "the service's user reads all else"
+    )
 
 
 def test_nothing_of_the_building_machine_is_in_it(root: Path) -> None:
-    owned = [*(root / "usr").rglob("*"), *(root / "opt").glob("callmon/bin/*"), *(root / "opt").rglob("callmon-*/*")]
+    owned = [
+        *(root / "usr").rglob("*"),
+        *(root / "opt").glob("callmon/bin/*"),
+        *(root / "opt").rglob("callmon-*/*"),
+    ]
     texts = {path: path.read_bytes() for path in owned if path.is_file() and not path.is_symlink()}
     assert [path for path, text in texts.items() if str(ROOT).encode() in text] == []
 
@@ -171,7 +220,10 @@ def test_installing_starts_and_enables_nothing(script: str) -> None:
 
 def test_an_upgrade_leaves_nothing_stale_and_names_what_still_runs(tmp_path: Path) -> None:
     packages = tmp_path / "opt/callmon/lib/python3/site-packages"
-    for name in ("kept", "gone"):  # dpkg has taken the sources of the one that is gone, and does not know the rest
+    for name in (
+        "kept",
+        "gone",
+    ):  # dpkg has taken the sources of the one that is gone, and does not know the rest
         (packages / name / "__pycache__").mkdir(parents=True)
         (packages / name / "__pycache__" / "stale.pyc").touch()
     (packages / "kept" / "module.py").write_text("x = 1", encoding="utf-8")
@@ -186,7 +238,9 @@ def test_an_upgrade_leaves_nothing_stale_and_names_what_still_runs(tmp_path: Pat
     ):
         (programs / name).write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
         (programs / name).chmod(0o755)
-    text = re.sub(r"(?<=\s)/(?=opt/|run/)", f"{tmp_path}/", (DEBIAN / "postinst").read_text(encoding="utf-8"))
+    text = re.sub(
+        r"(?<=\s)/(?=opt/|run/)", f"{tmp_path}/", (DEBIAN / "postinst").read_text(encoding="utf-8")
+    )
     command = ["sh", "-c", text, "postinst", "configure", "0.1.0"]
     environment = {"PATH": f"{programs}:/usr/bin:/bin"}
     said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -209,25 +263,45 @@ def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
         (folder / "SOURCES.txt").write_text("MANIFEST.in\n", encoding="utf-8")
     lock = tmp_path / "requirements.lock"
     lock.write_text("old==2\n", encoding="utf-8")
-    command = [sys.executable, str(DEBIAN / "collect.py"), str(lock), str(tmp_path / "site"), "3.11.2"]
+    command = [
+        sys.executable,
+        str(DEBIAN / "collect.py"),
+        str(lock),
+        str(tmp_path / "site"),
+        "3.11.2",
+    ]
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
     said = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert (said.returncode, said.stdout) == (1, "")
-    assert said.stderr == "old is installed without a list of its files: remove .venv, and run deploy/venv.sh\n"
+    assert (
+        said.stderr
+        == "old is installed without a list of its files: remove .venv, and run deploy/venv.sh\n"
+    )
 
 
 def test_the_modes_of_the_environments_files_do_not_come_in(tmp_path: Path) -> None:
     """As pip gives them where everybody of a group may write: umask 002, as plain users of Debian have."""
-    for name, metadata in (("callmon", "Version: 1\nRequires-Dist: other"), ("other", "Version: 2")):
+    for name, metadata in (
+        ("callmon", "Version: 1\nRequires-Dist: other"),
+        ("other", "Version: 2"),
+    ):
         folder = tmp_path / f"{name}-{metadata[9]}.dist-info"
         folder.mkdir()
-        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n{metadata}\n", encoding="utf-8")
+        (folder / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {name}\n{metadata}\n", encoding="utf-8"
+        )
         (folder / "RECORD").write_text("other.py,,\n", encoding="utf-8")
     (tmp_path / "other.py").touch()
     (tmp_path / "other.py").chmod(0o777)
     lock = tmp_path / "requirements.lock"
     lock.write_text("other==2\n", encoding="utf-8")
-    command = [sys.executable, str(DEBIAN / "collect.py"), str(lock), str(tmp_path / "site"), "3.11.2"]
+    command = [
+        sys.executable,
+        str(DEBIAN / "collect.py"),
+        str(lock),
+        str(tmp_path / "site"),
+        "3.11.2",
+    ]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONPATH": str(tmp_path)})
     assert (tmp_path / "site" / "other.py").stat().st_mode & 0o777 == 0o644
 
@@ -239,7 +313,9 @@ def test_a_python_for_which_something_is_missing_is_refused(tmp_path: Path) -> N
     old.chmod(0o755)
     if sys.version_info[:3] < (3, 11, 3):
         pytest.skip("this Python is itself older than 3.11.3")
-    with pytest.raises(AssertionError, match=r"Python 3\.11\.2 needs async-timeout, which is not installed"):
+    with pytest.raises(
+        AssertionError, match=r"Python 3\.11\.2 needs async-timeout, which is not installed"
+    ):
         built(tmp_path, old)
 
 
@@ -255,9 +331,18 @@ def tree(tmp_path: Path) -> Path:
 
 
 def git(tree: Path, *arguments: str, at: str | None = None) -> None:
-    who = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com", "-c", "commit.gpgsign=false")
+    who = (
+        "-c",
+        "user.name=Tester",
+        "-c",
+        "user.email=tester@example.com",
+        "-c",
+        "commit.gpgsign=false",
+    )
     environment = os.environ | ({} if at is None else {"GIT_COMMITTER_DATE": at})
-    subprocess.run(["git", "-C", tree, *who, *arguments], check=True, capture_output=True, env=environment)
+    subprocess.run(
+        ["git", "-C", tree, *who, *arguments], check=True, capture_output=True, env=environment
+    )
 
 
 def commit(tree: Path) -> None:
@@ -268,7 +353,9 @@ def commit(tree: Path) -> None:
 
 
 def numbered(program: str, tree: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([DEBIAN / "version.sh", program, tree], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [DEBIAN / "version.sh", program, tree], capture_output=True, text=True, check=False
+    )
 
 
 def version_of(program: str, tree: Path) -> str:
@@ -311,12 +398,16 @@ def test_a_commit_that_was_amended_upgrades_what_it_was_before(tree: Path) -> No
     amend = ("commit", "--quiet", "--amend", "--no-edit")
     git(tree, *amend, at="2001-02-03T04:05:06+0000")
     before = version_of("0.2.0", tree)
-    git(tree, *amend, at="2001-02-03T01:05:07-0300")  # a second later, though the clock on that wall shows less
+    git(
+        tree, *amend, at="2001-02-03T01:05:07-0300"
+    )  # a second later, though the clock on that wall shows less
     after = version_of("0.2.0", tree)
     assert (before[:23], after[:23]) == ("0.2.0~1.20010203040506.", "0.2.0~1.20010203040507.")
 
 
-def test_a_shallow_clone_is_refused_as_its_commits_cannot_be_counted(tree: Path, tmp_path: Path) -> None:
+def test_a_shallow_clone_is_refused_as_its_commits_cannot_be_counted(
+    tree: Path, tmp_path: Path
+) -> None:
     commit(tree)
     clone = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--depth=1", f"file://{tree}", clone], check=True)

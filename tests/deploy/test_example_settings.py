@@ -130,7 +130,9 @@ def test_with_every_setting_turned_on_it_is_still_accepted(tmp_path: Path) -> No
     """All but those of which there may be only one: the examples' values are fit to be used."""
     instead = ("#client_secret = ", "#key", "#password = ")
     lines = [
-        line if line.startswith(("# ", *instead)) and line != "#[[keys]]" else line.removeprefix("#")
+        line
+        if line.startswith(("# ", *instead)) and line != "#[[keys]]"
+        else line.removeprefix("#")
         for line in EXAMPLE.read_text(encoding="utf-8").splitlines()
     ]
     file = tmp_path / "callmon.toml"

@@ -42,15 +42,29 @@ def let_through(path: str) -> bool:
     """Whether the build's context has it, by the last pattern that speaks of it."""
     through = True
     for pattern in (DOCKERFILE.parent / "Dockerfile.dockerignore").read_text().splitlines():
-        if pattern and not pattern.startswith("#") and fnmatch.fnmatch(path, pattern.removeprefix("!")):
+        if (
+            pattern
+            and not pattern.startswith("#")
+            and fnmatch.fnmatch(path, pattern.removeprefix("!"))
+        ):
             through = pattern.startswith("!")
     return through
 
 
 def test_all_that_is_copied_is_there_and_in_the_context() -> None:
-    copied = [source for rest in said("COPY") if "--from" not in rest for source in rest.split()[:-1]]
-    assert {"monitor", "gateway", "pyproject.toml", "requirements.lock", "deploy/callmon.sh"} <= set(copied)
-    assert [source for source in copied if not (ROOT / source).exists() or not let_through(source)] == []
+    copied = [
+        source for rest in said("COPY") if "--from" not in rest for source in rest.split()[:-1]
+    ]
+    assert {
+        "monitor",
+        "gateway",
+        "pyproject.toml",
+        "requirements.lock",
+        "deploy/callmon.sh",
+    } <= set(copied)
+    assert [
+        source for source in copied if not (ROOT / source).exists() or not let_through(source)
+    ] == []
     assert not let_through("tests")
     assert not let_through("deploy/secrets")
     assert not let_through(".venv")
@@ -59,7 +73,9 @@ def test_all_that_is_copied_is_there_and_in_the_context() -> None:
 def test_what_is_installed_is_pinned_by_hashes_and_its_builders_are_gone() -> None:
     runs = " && ".join(said("RUN"))
     locked = re.findall(r"^([a-z0-9-]+)==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    assert "--only-binary :all: --require-hashes -r requirements.lock" in " ".join(runs.replace("\\", " ").split())
+    assert "--only-binary :all: --require-hashes -r requirements.lock" in " ".join(
+        runs.replace("\\", " ").split()
+    )
     (removed,) = re.findall(r"uninstall --yes ([^&]+)", runs)
     assert set(removed.split()) - {"pip"} <= set(locked)
 

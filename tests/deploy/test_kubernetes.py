@@ -19,11 +19,20 @@ from tests.deploy.test_image import ROOT, health_check, said
 from tests.deploy.test_systemd import REQUESTS_END
 
 MANIFESTS = ROOT / "deploy" / "kubernetes"
-FILES = {file.name: list(yaml.safe_load_all(file.read_text(encoding="utf-8"))) for file in MANIFESTS.glob("*.yaml")}
-OBJECTS: dict[tuple[str, str], dict[str, Any]] = {
-    (one["kind"], one["metadata"]["name"]): one for objects in FILES.values() for one in objects if "metadata" in one
+FILES = {
+    file.name: list(yaml.safe_load_all(file.read_text(encoding="utf-8")))
+    for file in MANIFESTS.glob("*.yaml")
 }
-MONITOR, GATEWAY = OBJECTS["StatefulSet", "callmon-monitor"], OBJECTS["Deployment", "callmon-gateway"]
+OBJECTS: dict[tuple[str, str], dict[str, Any]] = {
+    (one["kind"], one["metadata"]["name"]): one
+    for objects in FILES.values()
+    for one in objects
+    if "metadata" in one
+}
+MONITOR, GATEWAY = (
+    OBJECTS["StatefulSet", "callmon-monitor"],
+    OBJECTS["Deployment", "callmon-gateway"],
+)
 workloads = pytest.mark.parametrize("workload", [MONITOR, GATEWAY], ids=["monitor", "gateway"])
 
 
@@ -50,7 +59,9 @@ def test_everything_is_applied_under_the_images_version() -> None:
     (kustomization,) = FILES["kustomization.yaml"]
     assert set(kustomization["resources"]) == set(FILES) - {"kustomization.yaml"}
     assert kustomization["namespace"] == OBJECTS["Namespace", "callmon"]["metadata"]["name"]
-    assert kustomization["images"] == [{"name": container(GATEWAY)["image"], "newTag": version("callmon")}]
+    assert kustomization["images"] == [
+        {"name": container(GATEWAY)["image"], "newTag": version("callmon")}
+    ]
 
 
 @workloads
@@ -59,7 +70,9 @@ def test_there_are_two_and_one_of_them_is_always_left(workload: dict[str, Any]) 
     budget = OBJECTS["PodDisruptionBudget", workload["metadata"]["name"]]["spec"]
     labels = workload["spec"]["template"]["metadata"]["labels"]
     assert budget["minAvailable"] == 1
-    assert budget["selector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"] == labels
+    assert (
+        budget["selector"]["matchLabels"] == workload["spec"]["selector"]["matchLabels"] == labels
+    )
     assert OBJECTS["Service", workload["metadata"]["name"]]["spec"]["selector"] == labels
 
 
@@ -74,12 +87,17 @@ def test_the_command_is_understood_and_its_settings_are_mounted(workload: dict[s
 
 
 @workloads
-def test_secrets_are_files_of_a_secret_of_its_own(workload: dict[str, Any], settings_file: Path) -> None:
+def test_secrets_are_files_of_a_secret_of_its_own(
+    workload: dict[str, Any], settings_file: Path
+) -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in container(workload)["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod(workload)["volumes"]}
     assert volumes["secrets"]["secret"]["secretName"] == workload["metadata"]["name"]
     (variable,) = container(workload)["env"]
-    assert (variable["name"], Path(variable["value"]).parent) == ("CALLMON_REDIS__URL_FILE", Path(mounts["secrets"]))
+    assert (variable["name"], Path(variable["value"]).parent) == (
+        "CALLMON_REDIS__URL_FILE",
+        Path(mounts["secrets"]),
+    )
     secret = MonitorSettings.load(settings_file).pbx[0].client_secret_file
     assert secret is not None
     assert str(secret.parent) == mounts["secrets"]
@@ -88,12 +106,18 @@ def test_secrets_are_files_of_a_secret_of_its_own(workload: dict[str, Any], sett
 def test_the_monitors_state_is_on_a_volume(settings_file: Path) -> None:
     mounts = {mount["name"]: mount["mountPath"] for mount in container(MONITOR)["volumeMounts"]}
     (claim,) = MONITOR["spec"]["volumeClaimTemplates"]
-    assert mounts[claim["metadata"]["name"]] == str(MonitorSettings.load(settings_file).monitor.state_dir)
+    assert mounts[claim["metadata"]["name"]] == str(
+        MonitorSettings.load(settings_file).monitor.state_dir
+    )
 
 
 @workloads
-def test_the_monitor_is_asked_as_the_image_is_and_the_gateway_at_real_addresses(workload: dict[str, Any]) -> None:
-    served = {route.path for route in create_app({}, KeyTable([])).routes if isinstance(route, Route)}
+def test_the_monitor_is_asked_as_the_image_is_and_the_gateway_at_real_addresses(
+    workload: dict[str, Any],
+) -> None:
+    served = {
+        route.path for route in create_app({}, KeyTable([])).routes if isinstance(route, Route)
+    }
     ports = {port["name"] for port in container(workload).get("ports", [])}
     for probe in ("livenessProbe", "readinessProbe"):
         match container(workload)[probe]:
@@ -139,10 +163,14 @@ def test_pods_are_restricted(workload: dict[str, Any]) -> None:
 
 
 @workloads
-def test_no_pod_may_take_all_memory_and_none_is_reached_by_everybody(workload: dict[str, Any]) -> None:
+def test_no_pod_may_take_all_memory_and_none_is_reached_by_everybody(
+    workload: dict[str, Any],
+) -> None:
     assert container(workload)["resources"]["limits"]["memory"] == "1Gi"
     policy = OBJECTS["NetworkPolicy", workload["metadata"]["name"]]["spec"]
-    assert policy["podSelector"]["matchLabels"] == workload["spec"]["template"]["metadata"]["labels"]
+    assert (
+        policy["podSelector"]["matchLabels"] == workload["spec"]["template"]["metadata"]["labels"]
+    )
     assert "Ingress" in policy["policyTypes"]
     reached = [source for rule in policy.get("ingress", []) for source in rule["from"]]
     assert len(reached) == (1 if workload is GATEWAY else 0)
@@ -150,9 +178,14 @@ def test_no_pod_may_take_all_memory_and_none_is_reached_by_everybody(workload: d
 
 
 def test_proxies_are_believed_by_a_name_that_is_theirs_alone(settings_file: Path) -> None:
-    (service,) = yaml.safe_load_all((MANIFESTS / "ingress-nginx" / "service.yaml").read_text(encoding="utf-8"))
+    (service,) = yaml.safe_load_all(
+        (MANIFESTS / "ingress-nginx" / "service.yaml").read_text(encoding="utf-8")
+    )
     name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
-    assert GatewaySettings.load(settings_file).gateway.forwarded_allow_ips == f"{name}.{namespace}.svc.cluster.local"
+    assert (
+        GatewaySettings.load(settings_file).gateway.forwarded_allow_ips
+        == f"{name}.{namespace}.svc.cluster.local"
+    )
     assert service["spec"]["clusterIP"] == "None", "else it resolves to an address that is no pod's"
     (source,) = OBJECTS["NetworkPolicy", "callmon-gateway"]["spec"]["ingress"][0]["from"]
     assert source["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": namespace}

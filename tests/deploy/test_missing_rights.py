@@ -40,7 +40,16 @@ async def user(bus: SecuredBus, program: Program, *, without: str) -> str:
         else:
             selectors.append(part)
     await bus.ask(
-        "looking", "ACL", "SETUSER", "lacking", "reset", "on", ">looking", "resetchannels", "-@all", *selectors
+        "looking",
+        "ACL",
+        "SETUSER",
+        "lacking",
+        "reset",
+        "on",
+        ">looking",
+        "resetchannels",
+        "-@all",
+        *selectors,
     )
     return "lacking"
 
@@ -61,7 +70,9 @@ def test_what_is_tried_is_what_the_users_file_gives(program: Program) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 @each
-async def test_a_rule_that_is_missing_is_named_and_no_other(bus: SecuredBus, program: Program, rule: str) -> None:
+async def test_a_rule_that_is_missing_is_named_and_no_other(
+    bus: SecuredBus, program: Program, rule: str
+) -> None:
     missing = await lacks(bus.of(await user(bus, program, without=rule)), program, "main")
     assert {lack.rule for lack in missing} == {rule}
     assert await bus.ask("looking", "DBSIZE") == 0

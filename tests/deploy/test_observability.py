@@ -20,10 +20,14 @@ from tests.deploy.test_image import ROOT
 from tests.observed import Scrape, a_day, observed
 
 PROMETHEUS = ROOT / "deploy" / "prometheus"
-CONFIG: dict[str, Any] = yaml.safe_load((PROMETHEUS / "prometheus.example.yml").read_text(encoding="utf-8"))
+CONFIG: dict[str, Any] = yaml.safe_load(
+    (PROMETHEUS / "prometheus.example.yml").read_text(encoding="utf-8")
+)
 ALERTS: dict[str, Any] = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text(encoding="utf-8"))
 RULES: list[dict[str, Any]] = [rule for group in ALERTS["groups"] for rule in group["rules"]]
-DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy" / "grafana" / "callmon.json").read_text(encoding="utf-8"))
+DASHBOARD: dict[str, Any] = json.loads(
+    (ROOT / "deploy" / "grafana" / "callmon.json").read_text(encoding="utf-8")
+)
 PANELS: list[dict[str, Any]] = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 TARGETS = [(panel["title"], target) for panel in PANELS for target in panel["targets"]]
 QUERIES = {
@@ -35,7 +39,20 @@ _DURATION = re.compile(r"\d+(ms|s|m|h|d|w|y)")
 _SELECTOR = re.compile(r"\b((?:callmon|process)_[a-z0-9_]+)(?:\{([^}]*)\})?")
 _GROUPED = re.compile(r"\b(?:by|without) \(([^)]*)\)")
 _FUNCTIONS = {
-    *("abs", "absent", "and", "by", "histogram_quantile", "increase", "max", "min", "or", "rate", "sum", "time"),
+    *(
+        "abs",
+        "absent",
+        "and",
+        "by",
+        "histogram_quantile",
+        "increase",
+        "max",
+        "min",
+        "or",
+        "rate",
+        "sum",
+        "time",
+    ),
     "without",
 }
 _OF_THE_SCRAPE = {"instance", "job", "le"}
@@ -59,7 +76,9 @@ def names(scrapes: dict[str, Scrape]) -> set[str]:
     for scrape in scrapes.values():
         found |= scrape.names
         for family in scrape.families.values():
-            endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(family.type, [""])
+            endings = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(
+                family.type, [""]
+            )
             found |= {family.name + ending for ending in endings}
     return found
 
@@ -76,10 +95,14 @@ def label_names(scrapes: dict[str, Scrape], metric: str) -> set[str]:
 
 
 @pytest.mark.parametrize("where", QUERIES)
-def test_a_query_speaks_of_metrics_and_labels_that_there_are(where: str, scraped: dict[str, Scrape]) -> None:
+def test_a_query_speaks_of_metrics_and_labels_that_there_are(
+    where: str, scraped: dict[str, Scrape]
+) -> None:
     known, used = names(scraped), _SELECTOR.findall(QUERIES[where])
     assert used or "up{" in QUERIES[where]
-    grouped = {label.strip() for group in _GROUPED.findall(QUERIES[where]) for label in group.split(",")}
+    grouped = {
+        label.strip() for group in _GROUPED.findall(QUERIES[where]) for label in group.split(",")
+    }
     for metric, matchers in used:
         assert metric in known, f"{where}: there is no {metric}"
         labels = label_names(scraped, metric)
@@ -100,7 +123,9 @@ def test_a_query_is_well_formed(where: str) -> None:
     bare = _GROUPED.sub("", bare)
     assert set(re.findall(r"[a-z_]{2,}", bare)) - {"up"} <= _FUNCTIONS
     for counter in re.findall(r"(\w+_total)\b", query):
-        assert re.search(rf"(rate|increase)\({counter}", query), f"{where}: {counter} only ever grows"
+        assert re.search(rf"(rate|increase)\({counter}", query), (
+            f"{where}: {counter} only ever grows"
+        )
 
 
 def test_of_everything_that_is_told_something_is_shown(scraped: dict[str, Scrape]) -> None:
@@ -123,13 +148,19 @@ def test_every_alert_says_what_it_means_and_what_to_do() -> None:
         for text in rule["annotations"].values():
             used = set(re.findall(r"\{\{ \$labels\.(\w+) \}\}", text))
             assert text.count("{{") == text.count("}}")
-            grouped = {label.strip() for group in _GROUPED.findall(rule["expr"]) for label in group.split(",")}
+            grouped = {
+                label.strip()
+                for group in _GROUPED.findall(rule["expr"])
+                for label in group.split(",")
+            }
             assert used <= (grouped or {"pbx", "instance", "job"})
 
 
 def test_prometheus_reads_both_programs_where_the_example_settings_have_them() -> None:
     assert [(PROMETHEUS / file).is_file() for file in CONFIG["rule_files"]] == [True]
-    jobs = {job["job_name"]: job["static_configs"][0]["targets"] for job in CONFIG["scrape_configs"]}
+    jobs = {
+        job["job_name"]: job["static_configs"][0]["targets"] for job in CONFIG["scrape_configs"]
+    }
     assert set(jobs) == {"callmon-monitor", "callmon-gateway"}
     for program in ("monitor", "gateway"):
         port = example()[f"metrics.{program}_port"].value
@@ -165,7 +196,11 @@ def test_no_panel_covers_another() -> None:
     def cells(panel: dict[str, Any]) -> Iterator[tuple[int, int]]:
         at = panel["gridPos"]
         assert at["x"] + at["w"] <= 24
-        return ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"]))
+        return (
+            (x, y)
+            for x in range(at["x"], at["x"] + at["w"])
+            for y in range(at["y"], at["y"] + at["h"])
+        )
 
     for one, other in combinations(DASHBOARD["panels"], 2):
         assert not set(cells(one)) & set(cells(other)), f"{one['title']} and {other['title']}"
@@ -178,7 +213,9 @@ with_promtool = pytest.mark.skipif(
 
 @with_promtool
 @pytest.mark.parametrize("program", ["monitor", "gateway"])
-def test_promtool_has_nothing_against_what_is_told(program: str, scraped: dict[str, Scrape]) -> None:
+def test_promtool_has_nothing_against_what_is_told(
+    program: str, scraped: dict[str, Scrape]
+) -> None:
     command, text = [str(_PROMTOOL), "check", "metrics"], scraped[program].text
     said = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     assert (said.returncode, said.stdout + said.stderr) == (0, "")

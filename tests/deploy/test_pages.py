@@ -41,10 +41,15 @@ def blocks(name: str, *languages: str) -> list[str]:
 def pasted() -> Iterator[str]:
     """Yield the arguments of each command of callmon that can be pasted."""
     for name in OURS:
-        for line in (line.strip() for block in blocks(name, "", "sh") for line in block.splitlines()):
+        for line in (
+            line.strip() for block in blocks(name, "", "sh") for line in block.splitlines()
+        ):
             if found := re.fullmatch(r"(?:sudo )?(?:\.venv/bin/)?callmon (.+)", line):
                 yield found[1]
-        yield from (f"demo {found}" for found in re.findall(r"make demo ARGS=\"?([^\"`]+)[\"`]", TEXTS[name]))
+        yield from (
+            f"demo {found}"
+            for found in re.findall(r"make demo ARGS=\"?([^\"`]+)[\"`]", TEXTS[name])
+        )
 
 
 COMMANDS = sorted(set(pasted()))
@@ -70,12 +75,28 @@ def test_what_sentences_say_of_commands_there_is() -> None:
 
 def test_the_commands_were_looked_at() -> None:
     first = {line.split()[0] for line in COMMANDS}
-    assert {"demo", "check", "monitor", "gateway", "key", "status", "tail", "audit", "backup"} <= first
+    assert {
+        "demo",
+        "check",
+        "monitor",
+        "gateway",
+        "key",
+        "status",
+        "tail",
+        "audit",
+        "backup",
+    } <= first
 
 
 def test_what_make_is_asked_for_it_can_do() -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {name for text in TEXTS.values() for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)}
+    targets = set(
+        re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    )
+    named = {
+        name
+        for text in TEXTS.values()
+        for name in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)
+    }
     assert {"demo", "test", "unit", "bench", "soak"} <= named
     assert named - targets == set()
 
@@ -86,9 +107,17 @@ def test_links_lead_somewhere(name: str) -> None:
         file, _, anchor = target.partition("#")
         path = (ROOT / name).parent / file if file else ROOT / name
         assert path.is_file(), target
-        headings = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE) if anchor else []
-        assert not anchor or anchor in {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
-        assert file == "" or name == "README.md" or (ROOT / name).parent == path.parent, "packages have no other folder"
+        headings = (
+            re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+            if anchor
+            else []
+        )
+        assert not anchor or anchor in {
+            re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings
+        }
+        assert file == "" or name == "README.md" or (ROOT / name).parent == path.parent, (
+            "packages have no other folder"
+        )
 
 
 def test_files_that_are_named_are_there() -> None:
@@ -102,7 +131,9 @@ def test_files_that_are_named_are_there() -> None:
 
 
 def test_files_beside_others_are_there() -> None:
-    beside = re.findall(r"`((?:monitor|gateway)/[\w/]+)/\w+\.py`[^`]*`(\w+\.py)` beside", TEXTS["README.md"])
+    beside = re.findall(
+        r"`((?:monitor|gateway)/[\w/]+)/\w+\.py`[^`]*`(\w+\.py)` beside", TEXTS["README.md"]
+    )
     assert len(beside) == 2
     assert all((ROOT / folder / name).is_file() for folder, name in beside)
 
@@ -118,12 +149,17 @@ def test_the_picture_is_small_and_not_installed() -> None:
     assert 10_000 < (ROOT / picture).stat().st_size < 120_000
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
     assert hatch == {"build": {"targets": {"wheel": {"packages": ["monitor", "gateway"]}}}}
-    assert Path(picture).suffix not in (ROOT / "deploy" / "debian" / "build.sh").read_text(encoding="utf-8")
+    assert Path(picture).suffix not in (ROOT / "deploy" / "debian" / "build.sh").read_text(
+        encoding="utf-8"
+    )
 
 
 @pytest.mark.parametrize("name", ["README.md", "deploy/connect.md"])
 def test_the_settings_are_understood(name: str) -> None:
-    settings = [MonitorSettings.model_validate(tomllib.loads(_dedented(text))) for text in blocks(name, "toml")]
+    settings = [
+        MonitorSettings.model_validate(tomllib.loads(_dedented(text)))
+        for text in blocks(name, "toml")
+    ]
     assert [each.pbx[0].name for each in settings] == ["main"]
 
 
@@ -145,14 +181,21 @@ def test_every_scope_is_described() -> None:
 
 async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
     """The Python programs print changes; each address with the demo's key is answered."""
-    programs = [(name, text) for name in ("README.md", "deploy/stream.md") for text in blocks(name, "python")]
+    programs = [
+        (name, text)
+        for name in ("README.md", "deploy/stream.md")
+        for text in blocks(name, "python")
+    ]
     addresses = {
         address
         for text in TEXTS.values()
         for address in re.findall(rf"{LOCAL}/(?:webapi/{DEMO_KEY}/|docs)[^\s'\"`]*", text)
     }
     assert (len(programs), len(addresses) > 5) == (2, True)
-    async with running("demo", "--port", "0", "--no-browser", "--rate", "600", until="Ctrl-C") as (_, printed):
+    async with running("demo", "--port", "0", "--no-browser", "--rate", "600", until="Ctrl-C") as (
+        _,
+        printed,
+    ):
         (own,) = re.findall(r"wallboard +(\S+)/wall", printed)
         async with httpx.AsyncClient() as http:
             for address in sorted(addresses):
@@ -161,7 +204,10 @@ async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
         for name, text in programs:
             assert f'"{DEMO_KEY}"' in text
             file = tmp_path / "program.py"
-            file.write_text(text.replace(LOCAL.replace("http", "ws"), own.replace("http", "ws")), encoding="utf-8")
+            file.write_text(
+                text.replace(LOCAL.replace("http", "ws"), own.replace("http", "ws")),
+                encoding="utf-8",
+            )
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-u", str(file)),
                 stdout=asyncio.subprocess.PIPE,

@@ -29,7 +29,12 @@ from tests.deploy.secured import DEPLOY, PASSWORDS, SecuredBus, secured_bus
 from tests.system.stack import PBX, monitoring, subscriber, until
 
 ADMIN = "administrators-key"
-LIVE, BOOK, ACCESS, REQUESTS = SpaceKeys(PBX, "live"), SpaceKeys(PBX, "book"), AccessKeys(PBX), RequestKeys(PBX)
+LIVE, BOOK, ACCESS, REQUESTS = (
+    SpaceKeys(PBX, "live"),
+    SpaceKeys(PBX, "book"),
+    AccessKeys(PBX),
+    RequestKeys(PBX),
+)
 SCOPES = frozenset({"read", "contacts", "control", "admin"})
 
 
@@ -40,7 +45,9 @@ async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Secured
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anything(bus: SecuredBus) -> None:
+async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anything(
+    bus: SecuredBus,
+) -> None:
     keys = KeyTable([ApiKey("test", sha256_hex("a-key-for-tests"), PBX, SCOPES)])
     simulated = SimulatorSettings(extensions=10, queues=2, contacts=20, rate=600)
     async with (
@@ -56,7 +63,11 @@ async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anyt
         await _keys_work(bus, http)
         await _commands_work(http, there)
         await _tickets_work(server.address, http)
-        assert await lacks(bus.of("monitor"), "monitor", PBX) == await lacks(bus.of("gateway"), "gateway", PBX) == []
+        assert (
+            await lacks(bus.of("monitor"), "monitor", PBX)
+            == await lacks(bus.of("gateway"), "gateway", PBX)
+            == []
+        )
         await _an_older_epoch_is_left(bus)
         for user in PASSWORDS:
             await tell(bus.of(user), user, ProcessStatus("gateway", user, 1, "1", from_unix(0), {}))
@@ -75,8 +86,13 @@ async def _keys_work(bus: SecuredBus, http: httpx.AsyncClient) -> None:
 
 async def _commands_work(http: httpx.AsyncClient, there: httpx.AsyncClient) -> None:
     once = {"Idempotency-Key": "once"}
-    for client in (http, there):  # the second time it is the first one's answer, at the other gateway
-        answer = await client.post(f"/webapi/{ADMIN}/ext.fwd.set", data={"num": "101", "status": "Away"}, headers=once)
+    for client in (
+        http,
+        there,
+    ):  # the second time it is the first one's answer, at the other gateway
+        answer = await client.post(
+            f"/webapi/{ADMIN}/ext.fwd.set", data={"num": "101", "status": "Away"}, headers=once
+        )
         assert answer.json() == {"result": True}
     again = await there.get(f"/webapi/{ADMIN}/ext.state.get?num=101")
     assert again.json()["fwdName"] == "Away"
@@ -116,11 +132,16 @@ async def _answered(http: httpx.AsyncClient, path: str, status: int) -> bool:
         ("monitor", ("UNLINK", ACCESS.table, ACCESS.kept)),  # they were of another kind
         ("gateway", ("UNLINK", ACCESS.spent("reads", "1"))),  # it was no number
         ("gateway", ("HSET", BOOK.position, "seen", "1")),  # the book was rolled back
-        ("gateway", ("PEXPIRE", ACCESS.spent("reads", "1"), "1000")),  # its minute ended between two commands
+        (
+            "gateway",
+            ("PEXPIRE", ACCESS.spent("reads", "1"), "1000"),
+        ),  # its minute ended between two commands
     ],
     ids=str,
 )
-async def test_what_is_seldom_needed_may_be_done_too(bus: SecuredBus, user: str, command: tuple[str, ...]) -> None:
+async def test_what_is_seldom_needed_may_be_done_too(
+    bus: SecuredBus, user: str, command: tuple[str, ...]
+) -> None:
     assert await bus.ask(user, *command) in (0, 1, 2)
 
 
@@ -147,7 +168,9 @@ async def test_what_is_seldom_needed_may_be_done_too(bus: SecuredBus, user: str,
     ids=" ".join,
 )
 @pytest.mark.parametrize("user", ["monitor", "gateway"])
-async def test_nobody_may_do_what_callmon_does_not_do(bus: SecuredBus, user: str, command: tuple[str, ...]) -> None:
+async def test_nobody_may_do_what_callmon_does_not_do(
+    bus: SecuredBus, user: str, command: tuple[str, ...]
+) -> None:
     with pytest.raises(NoPermissionError):
         await bus.ask(user, *command)
 
@@ -195,7 +218,9 @@ async def test_a_gateway_may_invent_neither_state_nor_keys_nor_outcomes(
     ],
     ids=" ".join,
 )
-async def test_a_monitor_may_not_pass_for_a_gateway(bus: SecuredBus, command: tuple[str, ...]) -> None:
+async def test_a_monitor_may_not_pass_for_a_gateway(
+    bus: SecuredBus, command: tuple[str, ...]
+) -> None:
     with pytest.raises(NoPermissionError):
         await bus.ask("monitor", *command)
 
@@ -210,6 +235,8 @@ async def test_nobody_gets_in_without_a_password(bus: SecuredBus, url: str) -> N
 
 
 def test_a_password_that_is_missing_is_said(tmp_path: Path) -> None:
-    said = subprocess.run([DEPLOY / "redis" / "make-acl.sh", tmp_path], capture_output=True, text=True, check=False)
+    said = subprocess.run(
+        [DEPLOY / "redis" / "make-acl.sh", tmp_path], capture_output=True, text=True, check=False
+    )
     assert (said.returncode, said.stdout) == (1, "")
     assert "monitor.password is missing or empty" in said.stderr

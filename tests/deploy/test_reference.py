@@ -46,7 +46,10 @@ def commands(command: Any = None, path: str = "callmon") -> Iterator[tuple[str, 
 def offered(path: str, command: Any, typed: str) -> set[str]:
     """What there is to choose from after ``path`` if ``typed`` is the beginning of it."""
     names = [
-        name for each in command.params if each.opts[0].startswith("-") for name in each.opts + each.secondary_opts
+        name
+        for each in command.params
+        if each.opts[0].startswith("-")
+        for name in each.opts + each.secondary_opts
     ]
     names += [*getattr(command, "commands", {}), "--help"]
     return {name for name in names if name.startswith(typed)}
@@ -68,25 +71,48 @@ def sections() -> dict[str, str]:
 
 def test_the_manual_page_has_every_command_with_each_of_its_options() -> None:
     page = sections()
-    assert [title for title in page if title.startswith("callmon ")] == [path for path in COMMANDS if path != "callmon"]
+    assert [title for title in page if title.startswith("callmon ")] == [
+        path for path in COMMANDS if path != "callmon"
+    ]
     for path, command in COMMANDS.items():
         section = page["COMMANDS" if path == "callmon" else path]
         terms = re.findall(r"^\.TP\n(.*)\n(.*)$", section, re.MULTILINE)
         for parameter in command.params:
-            names = [*parameter.opts, *parameter.secondary_opts] if parameter.opts[0].startswith("-") else []
+            names = (
+                [*parameter.opts, *parameter.secondary_opts]
+                if parameter.opts[0].startswith("-")
+                else []
+            )
             wanted = set(names or [parameter.name])
             text = [said for term, said in terms if wanted <= set(re.split("[ ,/]+", term))]
             assert len(text) == 1, (path, parameter.name, terms)
-            assert text[0].strip(r"\&") or path == "callmon key revoke", f"{path} {names} is not explained"
-        assert len(terms) == len(command.params) + (path == "callmon"), (path, terms)  # --help stands there once
+            assert text[0].strip(r"\&") or path == "callmon key revoke", (
+                f"{path} {names} is not explained"
+            )
+        assert len(terms) == len(command.params) + (path == "callmon"), (
+            path,
+            terms,
+        )  # --help stands there once
 
 
 def test_the_manual_page_has_the_sections_that_are_looked_for() -> None:
-    wanted = ["NAME", "SYNOPSIS", "DESCRIPTION", "COMMANDS", "EXIT STATUS", "SIGNALS", "ENVIRONMENT", "FILES"]
+    wanted = [
+        "NAME",
+        "SYNOPSIS",
+        "DESCRIPTION",
+        "COMMANDS",
+        "EXIT STATUS",
+        "SIGNALS",
+        "ENVIRONMENT",
+        "FILES",
+    ]
     titles = [title for title in sections() if not title.startswith("callmon ")]
     assert titles[: len(wanted)] == wanted
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert reference("man").splitlines()[0] == f'.TH CALLMON 1 "" "callmon {project["version"]}" "User Commands"'
+    assert (
+        reference("man").splitlines()[0]
+        == f'.TH CALLMON 1 "" "callmon {project["version"]}" "User Commands"'
+    )
     assert "@" not in re.sub(r"\S+@\S+", "", reference("man")), "something was not put in"
 
 
@@ -94,10 +120,14 @@ def test_each_name_that_is_read_from_the_environment_is_in_the_manual_page() -> 
     read = {liveness.BEAT_FILE}
     for path in (*ROOT.glob("monitor/**/*.py"), *ROOT.glob("gateway/**/*.py")):
         read |= set(re.findall(r'"(CALLMON_[A-Z_]*)"', path.read_text(encoding="utf-8")))
-    read |= set(re.findall(r"\$\{(CALLMON_(?:ETC|HOME|CONFIG))\b", (ROOT / "deploy/callmon.sh").read_text()))
+    read |= set(
+        re.findall(r"\$\{(CALLMON_(?:ETC|HOME|CONFIG))\b", (ROOT / "deploy/callmon.sh").read_text())
+    )
     assert len(read) > 6
     environment = sections()["ENVIRONMENT"]
-    assert sorted(name for name in read - INTERNAL if not re.search(rf"\b{name}\b", environment)) == []
+    assert (
+        sorted(name for name in read - INTERNAL if not re.search(rf"\b{name}\b", environment)) == []
+    )
 
 
 def test_the_places_of_the_manual_page_are_those_of_the_package() -> None:
@@ -107,7 +137,9 @@ def test_the_places_of_the_manual_page_are_those_of_the_package() -> None:
     assert [folder for folder in named if f'"$share/{folder}"' not in build] == []
 
 
-@pytest.mark.skipif(shutil.which("man") is None, reason="man is not installed: the page is not formatted")
+@pytest.mark.skipif(
+    shutil.which("man") is None, reason="man is not installed: the page is not formatted"
+)
 def test_man_formats_the_manual_page_without_a_warning(tmp_path: Path) -> None:
     page = tmp_path / "callmon.1"
     page.write_text(reference("man"), encoding="utf-8")
@@ -127,13 +159,18 @@ def completed(shell: str, path: str, typed: str) -> set[str]:
     script = reference(shell)
     if shell == "bash":
         given = " ".join(f"'{word}'" for word in words)
-        script += f"\nCOMP_WORDS=({given}); COMP_CWORD={len(words) - 1}; _callmon; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        script += (
+            f"\nCOMP_WORDS=({given}); COMP_CWORD={len(words) - 1}; _callmon; printf '%s\\n' "
+            f'"${{COMPREPLY[@]}}"'
+        )
         command = ["bash", "--norc", "-c", script]
     elif shell == "zsh":
         # What zsh's own functions would show.
         stubs = "compdef() {}\n_files() { print FILES }\n_describe() { print -rl -- ${(P)@[-1]} }\n"
         given = " ".join(f"'{word}'" for word in words)
-        script = f"{stubs}{script}\nwords=({given}); CURRENT={len(words)}; PREFIX='{typed}'; _callmon"
+        script = (
+            f"{stubs}{script}\nwords=({given}); CURRENT={len(words)}; PREFIX='{typed}'; _callmon"
+        )
         command = ["zsh", "-f", "-c", script]
     else:
         command = ["fish", "--no-config", "-c", f"{script}\ncomplete -C'{' '.join(words)}'"]
@@ -145,7 +182,10 @@ def completed(shell: str, path: str, typed: str) -> set[str]:
 
 def needs(shell: str) -> Any:
     there = shutil.which(shell) is not None
-    return pytest.param(shell, marks=pytest.mark.skipif(not there, reason=f"{shell} is not installed: not completed"))
+    return pytest.param(
+        shell,
+        marks=pytest.mark.skipif(not there, reason=f"{shell} is not installed: not completed"),
+    )
 
 
 @pytest.mark.parametrize("shell", [needs("bash"), needs("zsh"), needs("fish")])
@@ -166,4 +206,6 @@ def test_files_and_nothing_else_are_offered_for_a_value(shell: str) -> None:
         assert words == {"FILES"}
     else:
         assert words
-        assert words <= {f"{path.name}/" if path.is_dir() else path.name for path in Path.cwd().iterdir()}
+        assert words <= {
+            f"{path.name}/" if path.is_dir() else path.name for path in Path.cwd().iterdir()
+        }

@@ -1,4 +1,7 @@
-"""The units: understood by systemd, hardened, and in step with the program; and the launcher that they start."""
+"""The units: understood by systemd, hardened, and in step with the program.
+
+And the launcher that they start.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,16 @@ REQUESTS_END = 5
 """Seconds that uvicorn gives to requests after the drain; see gateway/run.py."""
 
 with_systemd = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed: units are not verified"
+    shutil.which("systemd-analyze") is None,
+    reason="systemd-analyze is not installed: units are not verified",
 )
 both = pytest.mark.parametrize("unit", UNITS.values(), ids=UNITS)
 
 
 BACKS_OFF_SINCE = 254
-UNKNOWN_BEFORE = re.compile(r"Unknown key (name )?'(RestartSteps|RestartMaxDelaySec)' in section \S+, ignoring")
+UNKNOWN_BEFORE = re.compile(
+    r"Unknown key (name )?'(RestartSteps|RestartMaxDelaySec)' in section \S+, ignoring"
+)
 
 
 def systemd_version() -> int:
@@ -40,7 +46,9 @@ def systemd_version() -> int:
 
 
 def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        ["systemd-analyze", *arguments], capture_output=True, text=True, check=False
+    )
 
 
 @with_systemd
@@ -48,7 +56,9 @@ def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_systemd_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
     installed = tmp_path / unit.name
     there = unit.read_text().replace("/usr/bin/callmon", str(LAUNCHER))
-    there = there.replace("/bin/kill", "/bin/true")  # procps, on which the package depends, may be missing here
+    there = there.replace(
+        "/bin/kill", "/bin/true"
+    )  # procps, on which the package depends, may be missing here
     installed.write_text(there, encoding="utf-8")
     said = analyze("verify", str(installed))
     complaints = (said.stdout + said.stderr).splitlines()
@@ -58,11 +68,15 @@ def test_systemd_finds_nothing_wrong(unit: Path, tmp_path: Path) -> None:
 
 
 @both
-def test_bad_settings_are_not_tried_again_and_other_failures_less_and_less_often(unit: Path) -> None:
+def test_bad_settings_are_not_tried_again_and_other_failures_less_and_less_often(
+    unit: Path,
+) -> None:
     settings = settings_of(unit)
     assert settings["Restart"] == ["always"]
     assert settings["RestartPreventExitStatus"] == [str(os.EX_CONFIG)]
-    assert settings["StartLimitIntervalSec"] == ["0"], "a limit would end it for ever while something else is away"
+    assert settings["StartLimitIntervalSec"] == ["0"], (
+        "a limit would end it for ever while something else is away"
+    )
     first, longest = int(settings["RestartSec"][0]), int(settings["RestartMaxDelaySec"][0])
     assert 5 <= first < longest <= 60, "systemd 252 knows the first alone"
     assert int(settings["RestartSteps"][0]) > 1
@@ -71,7 +85,9 @@ def test_bad_settings_are_not_tried_again_and_other_failures_less_and_less_often
 @with_systemd
 @both
 def test_little_is_exposed(unit: Path) -> None:
-    said = analyze("security", "--offline=true", "--threshold=15", "--no-pager", str(unit))  # 1.5 of 10
+    said = analyze(
+        "security", "--offline=true", "--threshold=15", "--no-pager", str(unit)
+    )  # 1.5 of 10
     assert said.returncode == 0, said.stdout
 
 
@@ -100,7 +116,9 @@ def test_readiness_and_watchdog_are_asked_for_and_secrets_loaded(unit: Path) -> 
 def test_a_reload_is_the_signal_by_which_settings_are_read_again(unit: Path) -> None:
     (line,) = settings_of(unit)["ExecReload"]
     assert line == "/bin/kill -HUP $MAINPID"
-    assert "procps" in (DEPLOY / "debian" / "control").read_text(encoding="utf-8"), "it has /bin/kill"
+    assert "procps" in (DEPLOY / "debian" / "control").read_text(encoding="utf-8"), (
+        "it has /bin/kill"
+    )
 
 
 @both
@@ -125,7 +143,9 @@ def test_the_example_settings_find_the_monitors_credentials_and_directory() -> N
     assert secret is not None
     assert secret.parent == Path("/run/credentials") / unit.name == CREDENTIALS
     assert secret.name.partition("_")[0] in credentials
-    assert credentials["pbx"] == "/etc/callmon/pbx", "secret_in reads there what systemd does not show"
+    assert credentials["pbx"] == "/etc/callmon/pbx", (
+        "secret_in reads there what systemd does not show"
+    )
     assert settings.monitor.state_dir == Path("/var/lib") / settings_of(unit)["StateDirectory"][0]
 
 
@@ -150,11 +170,19 @@ def test_a_program_that_hangs_is_ended_with_a_word_on_what_it_was_at(unit: Path)
 
 
 @pytest.mark.skipif(
-    shutil.which("shellcheck") is None, reason="shellcheck is not installed: scripts are not read by it"
+    shutil.which("shellcheck") is None,
+    reason="shellcheck is not installed: scripts are not read by it",
 )
 def test_shellcheck_has_nothing_against_the_scripts() -> None:
-    scripts = [*DEPLOY.glob("*.sh"), *DEPLOY.glob("redis/*.sh"), *DEPLOY.glob("debian/*.sh"), *DEPLOY.glob("debian/p*")]
-    said = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+    scripts = [
+        *DEPLOY.glob("*.sh"),
+        *DEPLOY.glob("redis/*.sh"),
+        *DEPLOY.glob("debian/*.sh"),
+        *DEPLOY.glob("debian/p*"),
+    ]
+    said = subprocess.run(
+        ["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False
+    )
     assert (said.returncode, said.stdout) == (0, "")
     assert len(scripts) > 8
 
@@ -173,7 +201,9 @@ def home(directory: Path, script: str) -> dict[str, str]:
 
 
 def launched(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([LAUNCHER, *arguments], capture_output=True, text=True, env=environment, check=False)
+    return subprocess.run(
+        [LAUNCHER, *arguments], capture_output=True, text=True, env=environment, check=False
+    )
 
 
 FILES = [place for place in DECLARED if place.endswith("_file")]
@@ -187,7 +217,10 @@ def test_a_setting_is_taken_from_its_file(tmp_path: Path) -> None:
     secret.write_text("redis://monitor:p$w'd@redis/0\n", encoding="utf-8")
     environment = home(tmp_path, SHOW) | {"CALLMON_REDIS__URL_FILE": str(secret)}
     said = launched(environment, "monitor", "--config", "a b.toml")
-    assert said.stdout == f"{['monitor', '--config', 'a b.toml']} {[None, secret.read_text().strip(), None]}\n"
+    assert (
+        said.stdout
+        == f"{['monitor', '--config', 'a b.toml']} {[None, secret.read_text().strip(), None]}\n"
+    )
 
 
 @pytest.mark.parametrize("place", FILES)
@@ -231,7 +264,9 @@ def test_an_administrator_needs_not_name_the_settings(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("option", [["--config", "{}"], ["-c", "{}"], ["--config={}"]])
-def test_redis_of_the_system_goes_with_the_systems_settings_alone(tmp_path: Path, option: list[str]) -> None:
+def test_redis_of_the_system_goes_with_the_systems_settings_alone(
+    tmp_path: Path, option: list[str]
+) -> None:
     environment = home(tmp_path, SHOW)
     system, other = tmp_path / "etc" / "callmon.toml", tmp_path / "callmon.toml"
     (tmp_path / "etc" / "redis").mkdir(parents=True)
@@ -252,13 +287,19 @@ def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> No
     (etc / "redis" / "gateway.url").write_text("redis://127.0.0.1:1/0\n", encoding="utf-8")
     program = "from gateway.cli import main\nmain()"
     said = launched(home(tmp_path, program), "check", "--gateway")
-    read = f"ok    settings: {etc / 'callmon.toml'} is read; from the environment: CALLMON_REDIS__URL"
+    read = (
+        f"ok    settings: {etc / 'callmon.toml'} is read; from the environment: CALLMON_REDIS__URL"
+    )
     assert said.stdout.splitlines()[0] == read, said.stderr
 
 
 @pytest.mark.parametrize("closed", ["file", "directory"])
-def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blamed(closed: str) -> None:
-    with tempfile.TemporaryDirectory(prefix="callmon-launcher-") as made:  # pytest's own are closed to other users
+def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blamed(
+    closed: str,
+) -> None:
+    with tempfile.TemporaryDirectory(
+        prefix="callmon-launcher-"
+    ) as made:  # pytest's own are closed to other users
         directory = Path(made)
         environment = home(directory, SHOW)
         launcher, redis = directory / "callmon", directory / "etc" / "redis"
@@ -271,22 +312,32 @@ def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blam
         def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
             command, user = [str(launcher), *arguments], 65_534 if os.geteuid() == 0 else None
             given = environment | {"CALLMON_HOME": "/nowhere"} | more
-            return subprocess.run(command, capture_output=True, text=True, env=given, check=False, user=user)
+            return subprocess.run(
+                command, capture_output=True, text=True, env=given, check=False, user=user
+            )
 
         for command in ("check", "key list", "record x", "monitor", "status"):
             said = run(*command.split())
             assert said.stderr == (
-                f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo callmon {command}\n"
+                f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo "
+                f"callmon {command}\n"
             )
             assert said.returncode == 1
-        for other in (run("tail"), run("check", "--config", "mine.toml"), run("check", CALLMON_REDIS__URL="redis://x")):
+        for other in (
+            run("tail"),
+            run("check", "--config", "mine.toml"),
+            run("check", CALLMON_REDIS__URL="redis://x"),
+        ):
             assert "sudo" not in other.stderr, "that has a url of its own, or needs none"
         redis.chmod(0o700)
 
 
 def test_the_launcher_becomes_the_program_so_that_systemd_knows_it(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [LAUNCHER, "monitor"], stdout=subprocess.PIPE, text=True, env=home(tmp_path, "import os; print(os.getpid())")
+        [LAUNCHER, "monitor"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=home(tmp_path, "import os; print(os.getpid())"),
     )
     out, _ = process.communicate()
     assert int(out) == process.pid

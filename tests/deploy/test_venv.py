@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LOCKS = sorted(ROOT.glob("requirements*.lock"))
 PYTHON = """#!/bin/sh
-# An interpreter as venv.sh uses it: says its version, makes an environment, notes what pip is asked for.
+# An interpreter as venv.sh uses it: says its version, makes an environment, notes what pip is asked
+# for.
 has_pip={has_pip}
 case "$*" in
     *"not (3, 11)"*) exec {python} -c "import sys; sys.version_info = {version}; $2" ;;
@@ -36,7 +37,11 @@ class Machine:
     """A copy of the script in a project of its own, and the interpreters that the machine has."""
 
     def __init__(self, directory: Path) -> None:
-        self.project, self._path, self._log = directory / "project", directory / "bin", directory / "log"
+        self.project, self._path, self._log = (
+            directory / "project",
+            directory / "bin",
+            directory / "log",
+        )
         (self.project / "deploy").mkdir(parents=True)
         self._path.mkdir()
         shutil.copy(ROOT / "deploy" / "venv.sh", self.project / "deploy" / "venv.sh")
@@ -45,10 +50,16 @@ class Machine:
             assert found is not None
             (self._path / name).symlink_to(found)
 
-    def python(self, name: str, version: tuple[int, int], *, pip: bool = False, venv_pip: bool = True) -> None:
+    def python(
+        self, name: str, version: tuple[int, int], *, pip: bool = False, venv_pip: bool = True
+    ) -> None:
         words = {True: "true", False: "false"}
         text = PYTHON.format(
-            has_pip=words[pip], python=sys.executable, version=version, venv_pip=words[venv_pip], log=self._log
+            has_pip=words[pip],
+            python=sys.executable,
+            version=version,
+            venv_pip=words[venv_pip],
+            log=self._log,
         )
         self._program(name, text)
 
@@ -62,7 +73,9 @@ class Machine:
     def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
         command = [str(self.project / "deploy" / "venv.sh"), "requirements.lock"]
         given = {"PATH": str(self._path), **environment}
-        return subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(
+            command, env=given, capture_output=True, text=True, check=False, timeout=60
+        )
 
     @property
     def installed(self) -> list[str]:
@@ -83,8 +96,11 @@ def machine(tmp_path: Path) -> Machine:
 
 def _assert_only_hashed(commands: list[str]) -> None:
     packages, ours = commands
-    assert packages.endswith("install -q --only-binary :all: --require-hashes -r requirements.lock") or (
-        packages.startswith("uv ") and packages.endswith("--only-binary :all: --require-hashes -r requirements.lock")
+    assert packages.endswith(
+        "install -q --only-binary :all: --require-hashes -r requirements.lock"
+    ) or (
+        packages.startswith("uv ")
+        and packages.endswith("--only-binary :all: --require-hashes -r requirements.lock")
     )
     assert ours.endswith("--no-deps --no-build-isolation -e .")
 
@@ -118,7 +134,10 @@ def test_one_that_is_named_and_does_not_fit_is_said(machine: Machine, name: str)
     machine.python("python3", (3, 14))
     machine.python("python3.9", (3, 9))
     done = machine.run(PYTHON=name)
-    assert (done.returncode, done.stderr) == (1, f"{name} is not Python 3.11 or newer, which callmon needs.\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        f"{name} is not Python 3.11 or newer, which callmon needs.\n",
+    )
 
 
 def test_another_python_that_is_named_makes_the_environment_anew(machine: Machine) -> None:
@@ -164,5 +183,10 @@ def test_a_lock_file_has_hashes_of_all_and_names_no_host(lock: Path) -> None:
 
 
 def test_there_are_four_lock_files() -> None:
-    names = ["requirements-audit.lock", "requirements-bench.lock", "requirements-dev.lock", "requirements.lock"]
+    names = [
+        "requirements-audit.lock",
+        "requirements-bench.lock",
+        "requirements-dev.lock",
+        "requirements.lock",
+    ]
     assert [lock.name for lock in LOCKS] == names

@@ -19,13 +19,22 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tests.faults", description=__doc__)
     parser.add_argument("--mixtures", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, action="append", metavar="N", help="play this mixture of the seed alone")
-    parser.add_argument("--per-site", type=int, default=5, help="mixtures that one site lives through")
+    parser.add_argument(
+        "--only", type=int, action="append", metavar="N", help="play this mixture of the seed alone"
+    )
+    parser.add_argument(
+        "--per-site", type=int, default=5, help="mixtures that one site lives through"
+    )
     parser.add_argument("--jobs", type=int, default=1, help="sites at the same time")
     parser.add_argument(
-        "--patience", type=float, default=AGREED_WITHIN_S, help="seconds for what is told to become what was counted"
+        "--patience",
+        type=float,
+        default=AGREED_WITHIN_S,
+        help="seconds for what is told to become what was counted",
     )
-    parser.add_argument("--keep", type=Path, metavar="DIRECTORY", help="of failures' logs; else a temporary one")
+    parser.add_argument(
+        "--keep", type=Path, metavar="DIRECTORY", help="of failures' logs; else a temporary one"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table here")
     given = parser.parse_args()
     keep = given.keep or Path(tempfile.mkdtemp(prefix="callmon-faults-"))

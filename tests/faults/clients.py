@@ -23,7 +23,10 @@ _STREAM_TOPICS = ("system", "calls")
 
 @dataclass(slots=True)
 class Clients:
-    """Everybody who asks the gateway. ``violations``: what was wrong at the moment when it was seen."""
+    """Everybody who asks the gateway.
+
+    ``violations``: what was wrong at the moment when it was seen.
+    """
 
     site: Site
     session: aiohttp.ClientSession
@@ -74,18 +77,30 @@ class Clients:
         timeout = aiohttp.ClientTimeout(total=_QUERY_TIMEOUT_S)
         headers = {"Authorization": f"Bearer {raw or self.keys[self.master].raw}"}
         address = f"{self.site.gateway_address}/webapi/{query}"
-        async with self.session.get(address, params=arguments, headers=headers, timeout=timeout) as answer:
+        async with self.session.get(
+            address, params=arguments, headers=headers, timeout=timeout
+        ) as answer:
             return answer.status, await _json(answer)
 
     async def send(self, command: Command, within: float = _COMMAND_TIMEOUT_S) -> Reply:
-        """Send a command under its Idempotency-Key, for the first time or again; what was answered is kept."""
-        headers = {"Authorization": f"Bearer {self.keys[self.master].raw}", "Idempotency-Key": command.mark}
+        """Send a command under its Idempotency-Key, for the first time or again.
+
+        What was answered is kept.
+        """
+        headers = {
+            "Authorization": f"Bearer {self.keys[self.master].raw}",
+            "Idempotency-Key": command.mark,
+        }
         address = f"{self.site.gateway_address}/webapi/{command.name}"
         timeout = aiohttp.ClientTimeout(total=within)
         try:
-            async with self.session.post(address, data=command.arguments, headers=headers, timeout=timeout) as answer:
+            async with self.session.post(
+                address, data=command.arguments, headers=headers, timeout=timeout
+            ) as answer:
                 body = await _json(answer)
-                reply = reply_of(time.monotonic(), answer.status, body if isinstance(body, dict) else {})
+                reply = reply_of(
+                    time.monotonic(), answer.status, body if isinstance(body, dict) else {}
+                )
         except (aiohttp.ClientError, TimeoutError) as error:
             reply = Reply(time.monotonic(), "unknown", 0, type(error).__name__)
         command.replies.append(reply)
@@ -119,7 +134,10 @@ class Clients:
 
     def note(self, violation: Violation) -> None:
         """Keep it, once."""
-        if all(violation.about != other.about or _name(violation) != _name(other) for other in self.violations):
+        if all(
+            violation.about != other.about or _name(violation) != _name(other)
+            for other in self.violations
+        ):
             self.violations.append(violation)
 
 
@@ -167,7 +185,9 @@ class Stream:
             return False
         documented = self.clients.losses.cover(self.key.made, 1.5)
         self.clients.note(
-            Violation("stream", f"{self.key.name} holds, and its stream was closed with 4001", documented)
+            Violation(
+                "stream", f"{self.key.name} holds, and its stream was closed with 4001", documented
+            )
         )
         return True
 

@@ -24,16 +24,24 @@ def figures_of(call: Call) -> dict[str, int]:
         return found
     found[f"ext {call.callee} offered"] = 1
     if call.ending == "answered":
-        found |= {"pbx answered": 1, f"ext {call.callee} answered": 1, f"ext {call.caller} placedAnswered": 1}
+        found |= {
+            "pbx answered": 1,
+            f"ext {call.callee} answered": 1,
+            f"ext {call.caller} placedAnswered": 1,
+        }
     return found
 
 
 def bounds_of(
-    certain: Iterable[Call], uncertain: Iterable[Call], names: Iterable[str], again: Iterable[Call] = ()
+    certain: Iterable[Call],
+    uncertain: Iterable[Call],
+    names: Iterable[str],
+    again: Iterable[Call] = (),
 ) -> dict[str, Bounds]:
     """By how much each figure may have grown. ``certain``: calls that went by while all was well.
 
-    ``again``: earlier calls that came back; what had been counted as unknown may now be counted as what it was.
+    ``again``: earlier calls that came back; what had been counted as unknown may now be counted as
+    what it was.
     """
     again = list(again)
     least: dict[str, int] = dict.fromkeys(names, 0)
@@ -57,12 +65,20 @@ def figures_told(
 ) -> dict[str, int]:
     """The same names, out of the answers to ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
 
-    What is pending is among them: it must not have grown when all calls are over, or the next mixture would find calls
-    that are counted late.
+    What is pending is among them: it must not have grown when all calls are over, or the next
+    mixture would find calls that are counted late.
     """
     found: dict[str, int] = {"pbx calls": pbx["calls"], "pbx answered": pbx["answered"]}
     for direction in ("inbound", "internal", "outbound"):
-        for name in ("calls", "answered", "missed", "abandoned", "unanswered", "unknown", "pending"):
+        for name in (
+            "calls",
+            "answered",
+            "missed",
+            "abandoned",
+            "unanswered",
+            "unknown",
+            "pending",
+        ):
             found[f"pbx {direction}.{name}"] = pbx[direction][name]
     for name in ("offered", "answered", "diverted", "unknown"):
         found[f"queue {name}"] = queue[name]
@@ -97,11 +113,15 @@ def ended_differs(call: Call, told: Iterable[Mapping[str, Any]]) -> str:
 
 
 def returned(
-    calls: Iterable[Call], earlier: frozenset[int], listed: frozenset[int], told: Iterable[Mapping[str, Any]]
+    calls: Iterable[Call],
+    earlier: frozenset[int],
+    listed: frozenset[int],
+    told: Iterable[Mapping[str, Any]],
 ) -> list[Call]:
     """Return the earlier calls that came back into the list of ended calls: another monitor's file still had them.
 
-    ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood in the list then.
+    ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood
+    in the list then.
     """
     rows = {row["callID"] for row in told}
     return [call for call in calls if call.call_id in (earlier & rows) - listed]

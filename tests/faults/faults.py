@@ -1,4 +1,7 @@
-"""The faults: a kind, a target, when it begins and how long it lasts; and how each is done and healed."""
+"""The faults: a kind, a target, when it begins and how long it lasts.
+
+And how each is done and healed.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,12 @@ class Fault:
 
 
 _WAYS: Final = {
-    ("cut off", "leader"): ("from Redis, reset", "from Redis, silent", "from the PBX, reset", "from the PBX, silent"),
+    ("cut off", "leader"): (
+        "from Redis, reset",
+        "from Redis, silent",
+        "from the PBX, reset",
+        "from the PBX, silent",
+    ),
     ("cut off", "standby"): ("from Redis, reset", "from Redis, silent", "from the PBX, silent"),
     ("stop", "Redis hanging"): ("SIGSTOP", "CLIENT PAUSE"),
     ("kill", "Redis emptied"): ("killed", "FLUSHALL"),
@@ -51,13 +59,20 @@ def drawn(dice: random.Random, kinds: tuple[Kind, ...]) -> list[Fault]:
     for _ in range(dice.randint(1, 4)):
         kind, target = dice.choice(kinds), dice.choice(TARGETS)
         way = dice.choice(_WAYS.get((kind, target), ("",)))
-        found.append(Fault(kind, target, dice.uniform(0, _LATEST_S), dice.uniform(_SHORTEST_S, _LONGEST_S), way))
+        found.append(
+            Fault(
+                kind, target, dice.uniform(0, _LATEST_S), dice.uniform(_SHORTEST_S, _LONGEST_S), way
+            )
+        )
     return sorted(found, key=lambda fault: fault.at)
 
 
 @dataclass(slots=True)
 class Hands:
-    """Carries faults out at a site. ``leader``: says the name of the monitor that leads, as far as is known."""
+    """Carries faults out at a site.
+
+    ``leader``: says the name of the monitor that leads, as far as is known.
+    """
 
     site: Site
     losses: Losses
@@ -78,7 +93,14 @@ class Hands:
     @classmethod
     def at(cls, site: Site, losses: Losses, leader: Callable[[], str]) -> Hands:
         """With nothing done yet."""
-        return cls(site, losses, leader, asyncio.Lock(), {name: asyncio.Lock() for name in site.monitors}, {})
+        return cls(
+            site,
+            losses,
+            leader,
+            asyncio.Lock(),
+            {name: asyncio.Lock() for name in site.monitors},
+            {},
+        )
 
     async def do(self, fault: Fault, begun: float) -> None:
         """Carry it out at its time, and heal it at its time."""
@@ -97,7 +119,9 @@ class Hands:
         harm = _HARMS[fault.kind]
         if fault.kind in ("kill", "stop"):
             async with self._processes[monitor.name]:
-                await self._while_ill(monitor, harm(monitor, fault), led=self.leader() == monitor.name)
+                await self._while_ill(
+                    monitor, harm(monitor, fault), led=self.leader() == monitor.name
+                )
         else:
             led = self.leader() == monitor.name and "PBX" not in fault.way
             await self._while_ill(monitor, harm(monitor, fault), led=led)
@@ -155,7 +179,9 @@ class Hands:
         return time.monotonic() < self._answers_since + _PUT_BACK_WITHIN_S
 
     async def _flush(self) -> None:
-        if any(until > self._away_since for until in self._ill.values()):  # who was ill then could do nothing since
+        if any(
+            until > self._away_since for until in self._ill.values()
+        ):  # who was ill then could do nothing since
             self.losses.at += [self._away_since, time.monotonic()]
         async with asyncio.timeout(30):
             while True:
@@ -186,7 +212,10 @@ class Hands:
                 self._answers_since = self._back
 
     async def _stopped(self, fault: Fault) -> None:
-        """Redis stands still; ``kill``: and is then lost, and started with what it held; or beside a full disk."""
+        """Redis stands still; ``kill``: and is then lost, and started with what it held.
+
+        Or beside a full disk.
+        """
         redis, leads = self.site.redis, self.site.monitors[self.leader()]
         if fault.kind == "kill":
             await redis.say("SAVE")

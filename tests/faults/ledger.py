@@ -1,20 +1,24 @@
 """What the observer knows from what it did and saw, and what that says of callmon. Pure.
 
-Keys. A key that was made, with exit code 0, is never refused (401) until somebody has begun to revoke it. A key whose
-revocation was confirmed is never taken from ``REVOKED_WITHIN_S`` on, whatever happens later.
+Keys. A key that was made, with exit code 0, is never refused (401) until somebody has begun to
+revoke it. A key whose revocation was confirmed is never taken from ``REVOKED_WITHIN_S`` on,
+whatever happens later.
 
-Commands. Each has a mark of its own, which the PBX shows once for each time that it was carried out, and an
-Idempotency-Key. It is carried out once at most; once if any answer said that it was; never if all answers said that
-nothing was done. Whoever was told that it was done is told the same whenever he asks again. When all is well each
-audit log says the same: one entry of success for what was told as done, none for what was not done, and for what was
-done some entry that does not call it refused.
+Commands. Each has a mark of its own, which the PBX shows once for each time that it was carried
+out, and an Idempotency-Key. It is carried out once at most; once if any answer said that it was;
+never if all answers said that nothing was done. Whoever was told that it was done is told the same
+whenever he asks again. When all is well each audit log says the same: one entry of success for what
+was told as done, none for what was not done, and for what was done some entry that does not call it
+refused.
 
-Figures. What happened while all was well is counted exactly; of what happened between the first fault and the time
-when all was well again, each call is counted once at most, and as what it was, as unknown or not at all.
+Figures. What happened while all was well is counted exactly; of what happened between the first
+fault and the time when all was well again, each call is counted once at most, and as what it was,
+as unknown or not at all.
 
-*Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back what an emptied
-Redis lacks, callmon promises the standby's copy, not more: what is older than ``COPIED_WITHIN_S`` (commands, keys),
-``FIGURES_COPIED_WITHIN_S`` (figures, ended calls). What differs within these is told apart.
+*Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back
+what an emptied Redis lacks, callmon promises the standby's copy, not more: what is older than
+``COPIED_WITHIN_S`` (commands, keys), ``FIGURES_COPIED_WITHIN_S`` (figures, ended calls). What
+differs within these is told apart.
 """
 
 from __future__ import annotations
@@ -33,7 +37,10 @@ _UNDONE_504 = frozenset({"too_late", "position_not_reached"})
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something that must not be. ``documented``: it lies within what is documented as a possible loss."""
+    """Something that must not be.
+
+    ``documented``: it lies within what is documented as a possible loss.
+    """
 
     about: str
     text: str
@@ -79,7 +86,10 @@ class Reply:
 
 @dataclass(slots=True)
 class Command:
-    """One command under one Idempotency-Key. ``mark``: by which the PBX, and the audit log, show it."""
+    """One command under one Idempotency-Key.
+
+    ``mark``: by which the PBX, and the audit log, show it.
+    """
 
     mark: str
     name: str
@@ -100,7 +110,10 @@ class Command:
 
 @dataclass(slots=True)
 class Losses:
-    """When Redis was emptied while the leader was not well; likewise when it came to harm soon after."""
+    """When Redis was emptied while the leader was not well.
+
+    Likewise when it came to harm soon after.
+    """
 
     at: list[float] = field(default_factory=list)
 
@@ -120,23 +133,42 @@ def reply_of(at: float, status: int, body: Mapping[str, Any]) -> Reply:
 
 
 def judge_probe(key: Key, asked: float, status: int, code: str, losses: Losses) -> Violation | None:
-    """Whether a key was taken that must not be, or refused though it holds. ``asked``: when the request was begun."""
+    """Whether a key was taken that must not be, or refused though it holds.
+
+    ``asked``: when the request was begun.
+    """
     taken = status not in (401, 403) and status < 500
     if key.revoked is not None and taken and asked > key.revoked + REVOKED_WITHIN_S:
         documented = losses.cover(key.revoked, COPIED_WITHIN_S)
-        return Violation("revoked key", f"{key.name} is taken {asked - key.revoked:.1f} s after its end", documented)
+        return Violation(
+            "revoked key",
+            f"{key.name} is taken {asked - key.revoked:.1f} s after its end",
+            documented,
+        )
     if key.holds and status in (401, 403):
-        return Violation("key", f"{key.name} holds and is refused: {code}", losses.cover(key.made, COPIED_WITHIN_S))
+        return Violation(
+            "key",
+            f"{key.name} holds and is refused: {code}",
+            losses.cover(key.made, COPIED_WITHIN_S),
+        )
     return None
 
 
-def judge_command(command: Command, times: int, losses: Losses, *, final: Reply | None) -> Iterable[Violation]:
-    """What is wrong with a command that the PBX shows so many times. ``final``: the answer when all is well again."""
+def judge_command(
+    command: Command, times: int, losses: Losses, *, final: Reply | None
+) -> Iterable[Violation]:
+    """What is wrong with a command that the PBX shows so many times.
+
+    ``final``: the answer when all is well again.
+    """
     done = [reply for reply in command.replies if reply.said == "done"]
-    documented = any(losses.cover(reply.at, COPIED_WITHIN_S) for reply in command.replies) or losses.cover(
-        command.begun, COPIED_WITHIN_S
+    documented = any(
+        losses.cover(reply.at, COPIED_WITHIN_S) for reply in command.replies
+    ) or losses.cover(command.begun, COPIED_WITHIN_S)
+    story = (
+        f"{command.name} {command.mark} "
+        f"[{', '.join(f'{r.status} {r.code}'.strip() for r in command.replies)}]"
     )
-    story = f"{command.name} {command.mark} [{', '.join(f'{r.status} {r.code}'.strip() for r in command.replies)}]"
     if times > 1:
         yield Violation("command", f"{story}: carried out {times} times", documented)
     if done and times == 0:
@@ -144,9 +176,17 @@ def judge_command(command: Command, times: int, losses: Losses, *, final: Reply 
     if command.told_refused and times:
         yield Violation("command", f"{story}: told that nothing was done, and it was")
     if len({reply.result for reply in done}) > 1:
-        yield Violation("command", f"{story}: told in two ways: {sorted({reply.result for reply in done})}", documented)
+        yield Violation(
+            "command",
+            f"{story}: told in two ways: {sorted({reply.result for reply in done})}",
+            documented,
+        )
     if done and final is not None and final.said != "done":
-        yield Violation("once-record", f"{story}: was told as done, is told {final.status} {final.code}", documented)
+        yield Violation(
+            "once-record",
+            f"{story}: was told as done, is told {final.status} {final.code}",
+            documented,
+        )
     wrong = {reply.code for reply in command.replies if reply.status in (401, 403, 409, 500)}
     if wrong:
         yield Violation("command", f"{story}: answered {', '.join(sorted(wrong))}", documented)
@@ -155,10 +195,16 @@ def judge_command(command: Command, times: int, losses: Losses, *, final: Reply 
 def judge_audit(
     command: Command, times: int, results: Sequence[str], whose: str, losses: Losses
 ) -> Iterable[Violation]:
-    """What is wrong with a monitor's audit entries about a command. ``results``: the last column of each."""
+    """What is wrong with a monitor's audit entries about a command.
+
+    ``results``: the last column of each.
+    """
     moments = (command.begun, *(reply.at for reply in command.replies))
     documented = any(losses.cover(at, COPIED_WITHIN_S) for at in moments)
-    story = f"{command.name} {command.mark}, at the PBX {times}, in {whose}'s audit log {list(results) or 'nothing'}"
+    story = (
+        f"{command.name} {command.mark}, at the PBX {times}, in {whose}'s audit log "
+        f"{list(results) or 'nothing'}"
+    )
     if times and not {"success", "outcome_unknown"} & set(results):
         yield Violation("audit", f"{story}: done and not audited", documented)
     if command.told_done and "success" not in results:
@@ -181,11 +227,17 @@ class Bounds:
 
 
 def judge_figures(
-    before: Mapping[str, int], after: Mapping[str, int], bounds: Mapping[str, Bounds], *, documented: bool
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+    bounds: Mapping[str, Bounds],
+    *,
+    documented: bool,
 ) -> Iterable[Violation]:
     """Figures that did not grow as they should have."""
     for name, bound in bounds.items():
         grown = after.get(name, 0) - before.get(name, 0)
         if not bound.least <= grown <= bound.most:
-            text = f"{name} {before.get(name, 0)} → {after.get(name, 0)}, should have grown by {bound}"
+            text = (
+                f"{name} {before.get(name, 0)} → {after.get(name, 0)}, should have grown by {bound}"
+            )
             yield Violation("figures", text, documented)

@@ -98,7 +98,11 @@ class Mixture:
         try:
             await self._until_well()
         except TimeoutError:
-            found = [Violation("convergence", f"not well after {WELL_WITHIN_S:.0f} s: {await self._unwell()}")]
+            found = [
+                Violation(
+                    "convergence", f"not well after {WELL_WITHIN_S:.0f} s: {await self._unwell()}"
+                )
+            ]
         well_after = time.monotonic() - healed
         if not found:
             finals = await self._conclude(spanning)
@@ -107,7 +111,9 @@ class Mixture:
         found += [Violation("process", text) for text in self.site.ended_of_themselves]
         seconds = time.monotonic() - begun
         calls = len(self.certain) + len(self.uncertain)
-        return Outcome(self.seed, self.faults, found, seconds, len(self.commands), calls, well_after)
+        return Outcome(
+            self.seed, self.faults, found, seconds, len(self.commands), calls, well_after
+        )
 
     # what goes on
 
@@ -138,10 +144,13 @@ class Mixture:
         begun = time.monotonic()
         doing = [asyncio.create_task(hands.do(fault, begun)) for fault in self.faults]
         doing += [
-            asyncio.create_task(self._burst(begun + fault.at - dice.uniform(0, _SHORTLY_S))) for fault in self.faults
+            asyncio.create_task(self._burst(begun + fault.at - dice.uniform(0, _SHORTLY_S)))
+            for fault in self.faults
         ]
         healed = asyncio.Event()
-        bustle = asyncio.create_task(self._bustle(dice, healed))  # not cancelled: a call half made would be nobody's
+        bustle = asyncio.create_task(
+            self._bustle(dice, healed)
+        )  # not cancelled: a call half made would be nobody's
         try:
             await asyncio.gather(*doing)
         finally:
@@ -194,7 +203,9 @@ class Mixture:
             await self.phones.answer(call)
         else:
             del open_calls[pair]
-            await self.phones.hang_up(call, dice.choice(("", "" if pair[1] == QUEUE else call.callee)))
+            await self.phones.hang_up(
+                call, dice.choice(("", "" if pair[1] == QUEUE else call.callee))
+            )
 
     async def _new_key(self) -> None:
         key = await self.clients.make_key(f"k{next(_numbers)}")
@@ -208,11 +219,15 @@ class Mixture:
 
     def _contact(self) -> Command:
         mark = f"Mk{next(_numbers):06}x"
-        return Command(mark, "contact.new", {"lastname": mark, "phone": "0301234"}, time.monotonic())
+        return Command(
+            mark, "contact.new", {"lastname": mark, "phone": "0301234"}, time.monotonic()
+        )
 
     def _makecall(self) -> Command:
         mark = f"0049{next(_numbers):08}"
-        return Command(mark, "makecall", {"first": _PROGRAMS_PHONE, "second": mark}, time.monotonic())
+        return Command(
+            mark, "makecall", {"first": _PROGRAMS_PHONE, "second": mark}, time.monotonic()
+        )
 
     async def _send_new(self, command: Command) -> None:
         self.commands.append(command)
@@ -234,14 +249,19 @@ class Mixture:
         if ended := self.site.ended_of_themselves:
             return "; ".join(ended)
         if self.clients.stale or self.clients.system.get("connection") != "connected":
-            return f"the stream says {self.clients.system or 'nothing'}, stale: {self.clients.stale}"
+            return (
+                f"the stream says {self.clients.system or 'nothing'}, stale: {self.clients.stale}"
+            )
         try:
             status, told = await self.clients.get("pbx.callsinfo.get")
         except (aiohttp.ClientError, TimeoutError) as error:
             return f"no answer to a query: {error!r}"
         if status != 200:
             return f"a query is answered {status} {told}"
-        shown, there = {call["callID"] for call in told["callsInfo"]}, set(await self.phones.going_on())
+        shown, there = (
+            {call["callID"] for call in told["callsInfo"]},
+            set(await self.phones.going_on()),
+        )
         if shown != there:
             return f"calls {sorted(shown)} are shown, {sorted(there)} go on"
         return await self._takes_commands()
@@ -253,7 +273,10 @@ class Mixture:
         return "" if reply.said == "done" else f"a command is answered {reply.status} {reply.code}"
 
     async def _conclude(self, spanning: Call) -> dict[str, Reply]:
-        """Ask every command again, let some more calls go by, and end what still goes on; the last answers."""
+        """Ask every command again, let some more calls go by, and end what still goes on.
+
+        The last answers.
+        """
         finals = {}
         for command in self.commands:
             finals[command.mark] = await self._send(command)
@@ -286,7 +309,10 @@ class Mixture:
     # the verdict
 
     async def _verdict(self, before: dict[str, int], finals: dict[str, Reply]) -> list[Violation]:
-        """Wait until callmon tells what was counted; what it tells otherwise when the time is over."""
+        """Wait until callmon tells what was counted.
+
+        What it tells otherwise when the time is over.
+        """
         times = await self._carried_out()
         found = await _settled(lambda: self._differences(before), self.patience)
         counted.note_listed(self.phones.calls, await self._ended())
@@ -315,7 +341,8 @@ class Mixture:
     async def _differences(self, before: dict[str, int]) -> list[Violation]:
         losses = self.clients.losses
         documented = bool(losses.at) and any(
-            losses.cover(call.ended or call.began, FIGURES_COPIED_WITHIN_S) for call in (*self.certain, *self.uncertain)
+            losses.cover(call.ended or call.began, FIGURES_COPIED_WITHIN_S)
+            for call in (*self.certain, *self.uncertain)
         )
         after, ended = await self._figures(), await self._ended()
         again = counted.returned(self.phones.calls, self._earlier, self._listed, ended)
@@ -338,7 +365,11 @@ class Mixture:
         for key in self.clients.keys.values():
             status, _ = await self.clients.get("pbx.calls.get", key.raw)
             if key.holds is not None and (status == 200) is not key.holds:
-                found.append(Violation("key at the end", f"{key.name} is answered {status}, holds: {key.holds}"))
+                found.append(
+                    Violation(
+                        "key at the end", f"{key.name} is answered {status}, holds: {key.holds}"
+                    )
+                )
         return found
 
     async def _list_differs(self) -> list[Violation]:
@@ -348,26 +379,42 @@ class Mixture:
         if code != 0:
             return [Violation("key list", said[-200:])]
         keys = self.clients.keys.values()
-        wrong = [key.name for key in keys if key.holds is not None and (key.name in listed) is not key.holds]
-        return [Violation("key list", f"{', '.join(wrong)}: listed otherwise than made and revoked")] if wrong else []
+        wrong = [
+            key.name
+            for key in keys
+            if key.holds is not None and (key.name in listed) is not key.holds
+        ]
+        return (
+            [Violation("key list", f"{', '.join(wrong)}: listed otherwise than made and revoked")]
+            if wrong
+            else []
+        )
 
     async def _audits(self, times: Counter[str]) -> list[Violation]:
         found: list[Violation] = []
         for name, monitor in self.site.monitors.items():
-            code, said = await self.site.callmon("audit", "--last", "5000", settings=monitor.settings)
+            code, said = await self.site.callmon(
+                "audit", "--last", "5000", settings=monitor.settings
+            )
             if code != 0:
-                found.append(Violation("audit", f"{name}'s audit log cannot be read: {said[-200:]}"))
+                found.append(
+                    Violation("audit", f"{name}'s audit log cannot be read: {said[-200:]}")
+                )
                 continue
             lines = said.splitlines()
             for command in self.commands:
                 results = [line.split()[-1] for line in lines if command.mark in line]
-                found += judge_audit(command, times[command.mark], results, name, self.clients.losses)
+                found += judge_audit(
+                    command, times[command.mark], results, name, self.clients.losses
+                )
         return found
 
     async def _figures(self) -> dict[str, int]:
         pbx = await self._told("pbx.stats.get")
         queue = await self._told("queue.stats.get", num=QUEUE)
-        extensions = {number: await self._told("ext.stats.get", num=number) for number in _EXTENSIONS}
+        extensions = {
+            number: await self._told("ext.stats.get", num=number) for number in _EXTENSIONS
+        }
         return counted.figures_told(pbx, queue, extensions)
 
     async def _ended(self) -> list[Mapping[str, Any]]:
@@ -381,7 +428,9 @@ class Mixture:
         return told
 
 
-async def _settled(look: Callable[[], Awaitable[list[Violation]]], patience: float) -> list[Violation]:
+async def _settled(
+    look: Callable[[], Awaitable[list[Violation]]], patience: float
+) -> list[Violation]:
     """Look until nothing differs, for so long; what differs then."""
     end = time.monotonic() + patience
     while (found := await look()) and time.monotonic() < end:  # noqa: ASYNC110  # it must be asked for

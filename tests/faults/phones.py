@@ -59,7 +59,9 @@ class Phones:
         for user in users["value"]:
             number, fresh = user["Number"], f"Harness-{user['Number']}-9Kq"
             if number != operator:
-                await self._xapi("PATCH", f"Users({user['Id']})", operator, {"AccessPassword": fresh})
+                await self._xapi(
+                    "PATCH", f"Users({user['Id']})", operator, {"AccessPassword": fresh}
+                )
                 self._tokens[number] = await self._logged_in(number, fresh)
 
     async def dial(self, caller: str, callee: str) -> Call:
@@ -103,13 +105,17 @@ class Phones:
     async def _act(self, number: str, call: Call, action: str) -> None:
         for participant in await self._control("GET", number, f"{number}/participants"):
             if participant["callid"] == call.call_id:
-                await self._control("POST", number, f"{number}/participants/{participant['id']}/{action}", {})
+                await self._control(
+                    "POST", number, f"{number}/participants/{participant['id']}/{action}", {}
+                )
                 return
         raise LookupError(f"{number} is not in call {call.call_id}")
 
     async def _logged_in(self, number: str, password: str) -> str:
         body = {"Username": number, "Password": password, "SecurityCode": ""}
-        async with self.session.post(f"{self.address}/webclient/api/Login/GetAccessToken", json=body) as answer:
+        async with self.session.post(
+            f"{self.address}/webclient/api/Login/GetAccessToken", json=body
+        ) as answer:
             answer.raise_for_status()
             token: str = (await answer.json())["Token"]["access_token"]
             return token
@@ -122,7 +128,9 @@ class Phones:
 
     async def _ask(self, method: str, path: str, number: str, body: object) -> Any:
         headers = {"Authorization": f"Bearer {self._tokens[number]}"}
-        async with self.session.request(method, f"{self.address}/{path}", json=body, headers=headers) as answer:
+        async with self.session.request(
+            method, f"{self.address}/{path}", json=body, headers=headers
+        ) as answer:
             answer.raise_for_status()
             text = await answer.read()
             return await answer.json() if text else None
@@ -130,4 +138,6 @@ class Phones:
 
 def clock(monotonic: float) -> str:
     """The time of day, UTC as in the logs, of an instant of the monotonic clock."""
-    return datetime.fromtimestamp(time.time() - time.monotonic() + monotonic, UTC).strftime("%H:%M:%S.%f")[:-3]
+    return datetime.fromtimestamp(time.time() - time.monotonic() + monotonic, UTC).strftime(
+        "%H:%M:%S.%f"
+    )[:-3]

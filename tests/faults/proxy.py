@@ -13,8 +13,8 @@ _CHUNK_BYTES = 65536
 class Proxy:
     """A TCP proxy on a free port of loopback.
 
-    ``refused``: connections are reset, new ones too. ``silent``: they stay, new ones are taken, and nothing passes;
-    what was sent meanwhile passes when it is open again, as after lost packets.
+    ``refused``: connections are reset, new ones too. ``silent``: they stay, new ones are taken, and
+    nothing passes; what was sent meanwhile passes when it is open again, as after lost packets.
     """
 
     def __init__(self, target_port: int) -> None:

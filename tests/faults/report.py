@@ -17,7 +17,8 @@ def line(outcome: Outcome) -> str:
     word = "FAILED" if outcome.failed else "documented loss" if outcome.violations else "right"
     faults = "; ".join(map(str, outcome.faults))
     head = (
-        f"{outcome.seed}: {word} in {outcome.seconds:.1f} s, well after {outcome.well_after:.1f} s, "
+        f"{outcome.seed}: {word} in {outcome.seconds:.1f} s, well after "
+        f"{outcome.well_after:.1f} s, "
         f"{outcome.commands} commands, {outcome.calls} calls: {faults}"
     )
     return "\n".join([head, *_wrong(outcome.violations)])
@@ -31,12 +32,27 @@ def table(outcomes: Sequence[Outcome], seconds: float, *, full_disks: bool) -> s
     for kind in KINDS:
         row: list[str] = [kind]
         for target in TARGETS:
-            having = [each for each in outcomes if any((f.kind, f.target) == (kind, target) for f in each.faults)]
-            row.append(f"{len(having)}, {sum(each.failed for each in having)} failed" if having else "none")
+            having = [
+                each
+                for each in outcomes
+                if any((f.kind, f.target) == (kind, target) for f in each.faults)
+            ]
+            row.append(
+                f"{len(having)}, {sum(each.failed for each in having)} failed" if having else "none"
+            )
         rows.append(row)
-    text = [f"{len(outcomes)} mixtures in {seconds / 60:.1f} minutes: {len(failed)} failed, {len(losses)} with losses"]
+    text = [
+        (
+            f"{len(outcomes)} mixtures in {seconds / 60:.1f} minutes: {len(failed)} failed, "
+            f"{len(losses)} with losses"
+        )
+    ]
     text[0] += " that are documented as possible, all others right."
-    text += ["", *("| " + " | ".join(row) + " |" for row in rows[:1]), "|" + " --- |" * len(rows[0])]
+    text += [
+        "",
+        *("| " + " | ".join(row) + " |" for row in rows[:1]),
+        "|" + " --- |" * len(rows[0]),
+    ]
     text += ["| " + " | ".join(row) + " |" for row in rows[1:]]
     if not full_disks:
         text += ["", "Disks were not filled: that takes root."]

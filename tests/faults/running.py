@@ -52,7 +52,9 @@ class Run:
     async def _play(self) -> None:
         number = next(self.numbers, None)
         while number is not None:
-            with tempfile.TemporaryDirectory(prefix="callmon-site-", ignore_cleanup_errors=True) as directory:
+            with tempfile.TemporaryDirectory(
+                prefix="callmon-site-", ignore_cleanup_errors=True
+            ) as directory:
                 number = await self._at_a_site(number, Path(directory))
 
     async def _at_a_site(self, number: int | None, directory: Path) -> int | None:
@@ -63,7 +65,12 @@ class Run:
                     return None
                 seed = f"{self.seed}/{number}"
                 outcome = await played(
-                    place, clients, phones, seed, drawn(random.Random(seed), self.kinds), self.patience
+                    place,
+                    clients,
+                    phones,
+                    seed,
+                    drawn(random.Random(seed), self.kinds),
+                    self.patience,
                 )
                 self.outcomes.append(outcome)
                 self.say(line(outcome))
@@ -95,11 +102,16 @@ async def played(
 
 
 @asynccontextmanager
-async def at_a_site(directory: Path, keys: int = _FIRST_KEYS) -> AsyncIterator[tuple[Site, Clients, Phones]]:
+async def at_a_site(
+    directory: Path, keys: int = _FIRST_KEYS
+) -> AsyncIterator[tuple[Site, Clients, Phones]]:
     """A site with so many keys, streams and people, when all of it is well."""
     timeout = aiohttp.ClientTimeout(total=20)
     connector = aiohttp.TCPConnector(limit=0)
-    async with site(directory) as place, aiohttp.ClientSession(timeout=timeout, connector=connector) as session:
+    async with (
+        site(directory) as place,
+        aiohttp.ClientSession(timeout=timeout, connector=connector) as session,
+    ):
         phones = Phones(session, place.pbx_address)
         await phones.log_in(*place.operator)
         clients = Clients(place, session, master=MASTER)

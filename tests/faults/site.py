@@ -30,7 +30,11 @@ _SECRET = "outside-observer"
 
 def can_fill_disks() -> bool:
     """Whether small file systems may be mounted here, to be filled."""
-    return os.geteuid() == 0 and sys.platform == "linux" and subprocess.run(["mountpoint", "-q", "/"]).returncode == 0
+    return (
+        os.geteuid() == 0
+        and sys.platform == "linux"
+        and subprocess.run(["mountpoint", "-q", "/"]).returncode == 0
+    )
 
 
 class Process:
@@ -46,7 +50,9 @@ class Process:
     def start(self) -> None:
         """Start it."""
         with self.log.open("ab") as log:
-            self._running = subprocess.Popen(self._command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True)
+            self._running = subprocess.Popen(
+                self._command, stdout=log, stderr=log, cwd=ROOT, start_new_session=True
+            )
         self.wanted = True
 
     def kill(self) -> None:
@@ -83,7 +89,16 @@ class Redis(Process):
         binary = os.environ.get("CALLMON_TEST_REDIS") or str(get_binary_path())
         self.port = port
         self._dump = directory / "dump.rdb"
-        options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
+        options = [
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--dir",
+            str(directory),
+        ]
         super().__init__("redis", [binary, *options], directory / "redis.log")
 
     async def say(self, *words: str) -> bytes:
@@ -143,9 +158,21 @@ class Site:
     operator: tuple[str, str] = ("", "")
     full_disks: bool = True
 
-    async def callmon(self, *arguments: str, settings: Path | None = None, within: float = 60.0) -> tuple[int, str]:
-        """Run ``callmon`` with these arguments; exit code, and what it said. -1: not within so many seconds."""
-        command = [sys.executable, "-m", "gateway", *arguments, "--config", str(settings or self.settings)]
+    async def callmon(
+        self, *arguments: str, settings: Path | None = None, within: float = 60.0
+    ) -> tuple[int, str]:
+        """Run ``callmon`` with these arguments.
+
+        Exit code, and what it said. -1: not within so many seconds.
+        """
+        command = [
+            sys.executable,
+            "-m",
+            "gateway",
+            *arguments,
+            "--config",
+            str(settings or self.settings),
+        ]
         made = await asyncio.create_subprocess_exec(
             *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
         )
@@ -164,8 +191,17 @@ class Site:
     @property
     def ended_of_themselves(self) -> list[str]:
         """Processes that should be running and are not."""
-        every = [self.pbx, self.redis, self.gateway, *(each.process for each in self.monitors.values())]
-        return [f"{each.name} ended of itself ({each.ended_of_itself})" for each in every if each.ended_of_itself]
+        every = [
+            self.pbx,
+            self.redis,
+            self.gateway,
+            *(each.process for each in self.monitors.values()),
+        ]
+        return [
+            f"{each.name} ended of itself ({each.ended_of_itself})"
+            for each in every
+            if each.ended_of_itself
+        ]
 
 
 @asynccontextmanager
@@ -181,7 +217,9 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         full_disks = can_fill_disks()
         monitors = {}
         for name in ("a", "b"):
-            monitors[name] = await _monitor(name, directory, pbx_port, redis_port, stack, full_disks=full_disks)
+            monitors[name] = await _monitor(
+                name, directory, pbx_port, redis_port, stack, full_disks=full_disks
+            )
         settings = _write(directory / "gateway.toml", redis_port, "")
         gateway = _callmon("gateway", directory, settings, "--port", str(gateway_port))
         await _listening(pbx, pbx_port)
@@ -205,13 +243,35 @@ def free_port() -> int:
 
 
 def _simulated(port: int) -> list[str]:
-    options = {"port": port, "extensions": 6, "queues": 1, "contacts": 0, "seed": SEED, "client-secret": _SECRET}
+    options = {
+        "port": port,
+        "extensions": 6,
+        "queues": 1,
+        "contacts": 0,
+        "seed": SEED,
+        "client-secret": _SECRET,
+    }
     given = [word for name, value in options.items() for word in (f"--{name}", str(value))]
-    return [sys.executable, "-m", "gateway", "simulate", "--no-traffic", "--latency", _LATENCY, *given]
+    return [
+        sys.executable,
+        "-m",
+        "gateway",
+        "simulate",
+        "--no-traffic",
+        "--latency",
+        _LATENCY,
+        *given,
+    ]
 
 
 async def _monitor(
-    name: str, directory: Path, pbx_port: int, redis_port: int, stack: AsyncExitStack, *, full_disks: bool
+    name: str,
+    directory: Path,
+    pbx_port: int,
+    redis_port: int,
+    stack: AsyncExitStack,
+    *,
+    full_disks: bool,
 ) -> Monitor:
     state = directory / f"state-{name}"
     state.mkdir()
@@ -228,7 +288,9 @@ lease_duration = {LEASE_S}
 state_dir = "{state}"
 """
     settings = _write(directory / f"monitor-{name}.toml", to_redis.port, own, to_pbx.port)
-    return Monitor(name, _callmon("monitor", directory, settings, tag=name), settings, state, to_redis, to_pbx)
+    return Monitor(
+        name, _callmon("monitor", directory, settings, tag=name), settings, state, to_redis, to_pbx
+    )
 
 
 @contextmanager
@@ -280,7 +342,9 @@ async def _listening(process: Process, port: int) -> None:
                 _, writer = await asyncio.open_connection("127.0.0.1", port)
             except OSError:
                 if process.ended_of_itself is not None:
-                    raise RuntimeError(f"{process.name}: {process.log.read_text('utf-8')[-2000:]}") from None
+                    raise RuntimeError(
+                        f"{process.name}: {process.log.read_text('utf-8')[-2000:]}"
+                    ) from None
                 await asyncio.sleep(0.05)
                 continue
             writer.close()

@@ -35,7 +35,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         {},
         (
             '{"count":3,"AConnByCallID":['
-            f'{{"callID":9,"direction":"Inbound","did":"Sales line","AConnList":[{LEG_LINE},{LEG_102}]}},'
+            f'{{"callID":9,"direction":"Inbound","did":"Sales '
+            f'line","AConnList":[{LEG_LINE},{LEG_102}]}},'
             f'{{"callID":46874,"direction":"Internal","did":"","AConnList":[{LEG_101},{LEG_103}]}},'
             f'{{"callID":50000,"direction":"Inbound","did":"","AConnList":[{LEG_1000}]}}]}}'
         ),
@@ -159,7 +160,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         {"id": "12"},
         (
             '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip","phone":"+49 170 1234567",'
-            '"data0":"","data1":"","data2":null,"data3":"030 555 1234","data4":"","data5":"anna@example.com",'
+            '"data0":"","data1":"","data2":null,"data3":"030 555 '
+            '1234","data4":"","data5":"anna@example.com",'
             '"data6":"","data7":"","data8":null,"data9":""}'
         ),
     ),

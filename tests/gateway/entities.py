@@ -54,7 +54,10 @@ def call(
 
 
 def ended(
-    call_id: int, extensions: tuple[str, ...] = (), queues: tuple[str, ...] = (), groups: tuple[str, ...] = ()
+    call_id: int,
+    extensions: tuple[str, ...] = (),
+    queues: tuple[str, ...] = (),
+    groups: tuple[str, ...] = (),
 ) -> EndedCall:
     return EndedCall(
         call_id=call_id,

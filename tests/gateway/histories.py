@@ -50,21 +50,25 @@ def _entities() -> st.SearchStrategy[tuple[str, Entity]]:
     exts, queues, groups = _some(EXTENSIONS), _some(QUEUES), _some(GROUPS)
     activity = st.sampled_from(("Idle", "Talking"))
     return st.one_of(
-        st.builds(call, st.integers(1, 3), exts, queues, groups, st.sampled_from(("Routing", "Talking"))).map(
-            lambda e: ("calls", e)
-        ),
+        st.builds(
+            call, st.integers(1, 3), exts, queues, groups, st.sampled_from(("Routing", "Talking"))
+        ).map(lambda e: ("calls", e)),
         st.builds(ended, st.integers(1, 3), exts, queues, groups).map(lambda e: ("ended", e)),
-        st.builds(extension, st.sampled_from(EXTENSIONS), queues, groups, st.just(("Sales",)), activity).map(
-            lambda e: ("extensions", e)
-        ),
+        st.builds(
+            extension, st.sampled_from(EXTENSIONS), queues, groups, st.just(("Sales",)), activity
+        ).map(lambda e: ("extensions", e)),
         st.builds(queue, st.sampled_from(QUEUES), exts, exts).map(lambda e: ("queues", e)),
         st.builds(group, st.sampled_from(GROUPS), exts).map(lambda e: ("groups", e)),
         st.builds(line, st.sampled_from(LINES), st.integers(0, 2)).map(lambda e: ("lines", e)),
         st.just(("ivrs", ivr("i700"))),
         st.builds(extgroup, st.just("Sales"), exts).map(lambda e: ("extgroups", e)),
         st.builds(system, st.sampled_from(("connected", "lost"))).map(lambda e: ("system", e)),
-        st.builds(queue_stats, st.sampled_from(QUEUES), st.integers(0, 2)).map(lambda e: ("queuestats", e)),
-        st.builds(extension_stats, st.sampled_from(EXTENSIONS), st.integers(0, 2)).map(lambda e: ("extstats", e)),
+        st.builds(queue_stats, st.sampled_from(QUEUES), st.integers(0, 2)).map(
+            lambda e: ("queuestats", e)
+        ),
+        st.builds(extension_stats, st.sampled_from(EXTENSIONS), st.integers(0, 2)).map(
+            lambda e: ("extstats", e)
+        ),
         st.builds(pbx_stats, st.integers(0, 2)).map(lambda e: ("pbxstats", e)),
     )
 
@@ -80,8 +84,12 @@ def puts() -> st.SearchStrategy[list[Put]]:
         "queuestats": QUEUES,
         "extstats": EXTENSIONS,
     }
-    upsert: st.SearchStrategy[Put] = _entities().map(lambda pair: (pair[0], id_of(pair[1]), pair[1]))
-    remove: st.SearchStrategy[Put] = st.sampled_from([(topic, id_, None) for topic in ids for id_ in ids[topic]])
+    upsert: st.SearchStrategy[Put] = _entities().map(
+        lambda pair: (pair[0], id_of(pair[1]), pair[1])
+    )
+    remove: st.SearchStrategy[Put] = st.sampled_from(
+        [(topic, id_, None) for topic in ids for id_ in ids[topic]]
+    )
     return st.lists(st.one_of(upsert, upsert, remove), min_size=1, max_size=4)
 
 
@@ -125,7 +133,11 @@ def entity_filters() -> st.SearchStrategy[EntityFilter]:
 def views() -> st.SearchStrategy[FilteredView]:
     """Any view: topics, limits, with and without a filter."""
     topics = st.frozensets(st.sampled_from(tuple(TOPICS)), min_size=1) | st.just(frozenset(TOPICS))
-    filters = st.none() | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES))) | entity_filters()
+    filters = (
+        st.none()
+        | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES)))
+        | entity_filters()
+    )
     return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters)
 
 
@@ -202,7 +214,11 @@ def plain(value: Any) -> Any:
 
 def decoded(message: Message) -> dict[str, Any]:
     """A frame as a client reads it."""
-    frame = msgspec.json.decode(message) if isinstance(message, str) else msgspec.msgpack.decode(message)
+    frame = (
+        msgspec.json.decode(message)
+        if isinstance(message, str)
+        else msgspec.msgpack.decode(message)
+    )
     assert isinstance(frame, dict)
     return frame
 
@@ -231,7 +247,9 @@ class Follower:
                 if frame["from"] == position.seq == self.position.seq:
                     assert (frame["upsert"], frame["remove"]) == ({}, {}), "nothing had changed"
                     return
-                assert frame["from"] <= self.position.seq < position.seq, "a change that cannot be applied"
+                assert frame["from"] <= self.position.seq < position.seq, (
+                    "a change that cannot be applied"
+                )
                 for topic, entities in frame["upsert"].items():
                     self.state[topic].update(entities)
                 for topic, ids in frame["remove"].items():

@@ -47,7 +47,14 @@ ALL_TOPICS = list(TOPICS)
 KEYS = (
     ApiKey("reader", sha256_hex("reader-key"), "main", frozenset({"read", "contacts"})),
     ApiKey("display", sha256_hex("display-key"), "main", frozenset({"read"})),
-    ApiKey("limited", sha256_hex("limited-key"), "main", frozenset({"read"}), None, Limits(frozenset({"101"}))),
+    ApiKey(
+        "limited",
+        sha256_hex("limited-key"),
+        "main",
+        frozenset({"read"}),
+        None,
+        Limits(frozenset({"101"})),
+    ),
     ApiKey("old", sha256_hex("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
     ApiKey("dialler", sha256_hex("dialler-key"), "main", frozenset({"control"})),
     ApiKey("elsewhere", sha256_hex("elsewhere-key"), "branch", frozenset({"read"})),
@@ -81,7 +88,9 @@ class Served:
 
     def put_all(self, puts: Iterable[tuple[str, str, Entity | None]]) -> None:
         state = self.view.live.state
-        edits = tuple(Edit(topic, id_, state[topic].get(id_), entity) for topic, id_, entity in puts)
+        edits = tuple(
+            Edit(topic, id_, state[topic].get(id_), entity) for topic, id_, entity in puts
+        )
         self.view.live.apply(Change(replace_seq(self.position), START, edits))
         self._moved()
 
@@ -140,7 +149,9 @@ async def say(connection: ClientConnection, message: object, encoding: Encoding 
     await connection.send(to_json(message).decode() if encoding == "json" else to_msgpack(message))
 
 
-async def subscribed(connection: ClientConnection, topics: list[str] | None = None) -> dict[str, Any]:
+async def subscribed(
+    connection: ClientConnection, topics: list[str] | None = None
+) -> dict[str, Any]:
     """Subscribe; the first snapshot."""
     await say(connection, {"type": "subscribe", "topics": topics or ALL_TOPICS})
     return await frame_of(connection, "snapshot")
@@ -150,7 +161,9 @@ def without_denials(app: ASGIApp) -> ASGIApp:
     """The application as under a server that knows no extensions."""
 
     async def bare(scope: Any, receive: Any, send: Any) -> None:
-        await app({key: value for key, value in scope.items() if key != "extensions"}, receive, send)
+        await app(
+            {key: value for key, value in scope.items() if key != "extensions"}, receive, send
+        )
 
     return bare
 
@@ -165,25 +178,43 @@ async def serving(
     budgets: Budgets | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
-    """Everything started, and stopped again afterwards. ``budgets``: of each key; ``options``: uvicorn's, for ours."""
+    """Everything started, and stopped again afterwards.
+
+    ``budgets``: of each key; ``options``: uvicorn's, for ours.
+    """
     redis = fakeredis.FakeAsyncRedis()
-    view, empty = (open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty"))
+    view, empty = (
+        open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty")
+    )
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
     keys = KeyTable(KEYS)
     tickets = Tickets({"main": redis, "empty": redis}, keys, clock)
-    rate_limiter = None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
-    live = StreamServer({"main": view, "empty": empty}, keys, settings, clock, tickets, rate_limiter)
+    rate_limiter = (
+        None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
+    )
+    live = StreamServer(
+        {"main": view, "empty": empty}, keys, settings, clock, tickets, rate_limiter
+    )
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)
     app = wrap(
         Starlette(
-            routes=[*ticket_routes(tickets, keys, clock), *live.routes(), Route("/webapi/{address:path}", web_api)]
+            routes=[
+                *ticket_routes(tickets, keys, clock),
+                *live.routes(),
+                Route("/webapi/{address:path}", web_api),
+            ]
         )
     )
     manners = (settings or LiveSettings()).manners
-    ours = {"http": TimeoutHttpProtocol, **uvicorn_options(manners.message_burst, manners.messages_per_second)}
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options}))
+    ours = {
+        "http": TimeoutHttpProtocol,
+        **uvicorn_options(manners.message_burst, manners.messages_per_second),
+    }
+    server = uvicorn.Server(
+        uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options})
+    )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]

@@ -59,7 +59,9 @@ def message(response: httpx.Response) -> str:
 
 
 def test_every_query_of_the_table_has_a_documented_answer_here() -> None:
-    assert {command for command, _, _ in ANSWERS} == {name for name, command in COMMANDS.items() if command.query}
+    assert {command for command, _, _ in ANSWERS} == {
+        name for name, command in COMMANDS.items() if command.query
+    }
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -105,12 +107,21 @@ async def test_the_bare_address_says_what_this_is_and_what_the_key_may_use(
     body = got.json()
     known = ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "timeZone"]
     assert list(body) == [*known, "scopes", "commands"]
-    assert (body["product"], body["concurrentCalls"], body["pbx"], body["scopes"]) == ("callmon", 32, "main", ["read"])
-    assert body["commands"] == [name for name, command in COMMANDS.items() if command.scope == "read"]
+    assert (body["product"], body["concurrentCalls"], body["pbx"], body["scopes"]) == (
+        "callmon",
+        32,
+        "main",
+        ["read"],
+    )
+    assert body["commands"] == [
+        name for name, command in COMMANDS.items() if command.scope == "read"
+    ]
     assert "callmon-position" in got.headers
 
 
-async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(http: httpx.AsyncClient) -> None:
+async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(
+    http: httpx.AsyncClient,
+) -> None:
     assert (await http.get(f"/webapi/{BARE}/")).json()["commands"] == []
     assert error(await http.get(f"/webapi/{BARE}/pbx.calls.get")) == "scope_missing"
 
@@ -140,13 +151,43 @@ async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(http: 
         (f"/webapi/{FULL}/contact.get?id=1e3", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.get?id=99999999999999999999", 400, "bad_parameter", ""),
         (f"/webapi/{FULL}/contact.find?num=abc", 400, "bad_parameter", "at least one digit"),
-        (f"/webapi/{FULL}/contact.find?num=1&min_len=x", 400, "bad_parameter", "min_len = 'x' was given"),
-        (f"/webapi/{FULL}/?num=1", 400, "unknown_parameter", "The bare address takes no parameters"),
-        (f"/webapi/{FULL}/ext.queue.set?num=99&queue=800&log=maybe", 400, "bad_parameter", "one of on, off"),
-        (f"/webapi/{FULL}/ext.options.set?num=99", 400, "missing_parameter", "at least one of enabled, external, rec"),
+        (
+            f"/webapi/{FULL}/contact.find?num=1&min_len=x",
+            400,
+            "bad_parameter",
+            "min_len = 'x' was given",
+        ),
+        (
+            f"/webapi/{FULL}/?num=1",
+            400,
+            "unknown_parameter",
+            "The bare address takes no parameters",
+        ),
+        (
+            f"/webapi/{FULL}/ext.queue.set?num=99&queue=800&log=maybe",
+            400,
+            "bad_parameter",
+            "one of on, off",
+        ),
+        (
+            f"/webapi/{FULL}/ext.options.set?num=99",
+            400,
+            "missing_parameter",
+            "at least one of enabled, external, rec",
+        ),
         (f"/webapi/{FULL}/ext.update?num=99&vmemail=4", 400, "bad_parameter", "one of 0, 1, 2, 3"),
-        (f"/webapi/{FULL}/queue.agents.set?num=800&agents=1,,2", 400, "bad_parameter", "separated by commas"),
-        (f"/webapi/{FULL}/pbx.calls.get?" + "&".join(f"p{n}=1" for n in range(150)), 400, "bad_parameter", ""),
+        (
+            f"/webapi/{FULL}/queue.agents.set?num=800&agents=1,,2",
+            400,
+            "bad_parameter",
+            "separated by commas",
+        ),
+        (
+            f"/webapi/{FULL}/pbx.calls.get?" + "&".join(f"p{n}=1" for n in range(150)),
+            400,
+            "bad_parameter",
+            "",
+        ),
         (f"/webapi/{FULL}/ext.info.get?num=555", 404, "unknown_extension", "'555'"),
         (f"/webapi/{FULL}/ext.state.get?num=800", 404, "unknown_extension", ""),
         (f"/webapi/{FULL}/queue.members.get?num=99", 404, "unknown_queue", ""),
@@ -211,7 +252,9 @@ CHANGING = {
 
 
 def test_every_changing_command_of_the_table_is_tried_here() -> None:
-    assert set(CHANGING) | {"query"} == {name for name, command in COMMANDS.items() if not command.query}
+    assert set(CHANGING) | {"query"} == {
+        name for name, command in COMMANDS.items() if not command.query
+    }
 
 
 @pytest.mark.parametrize("command", CHANGING)
@@ -241,7 +284,11 @@ async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
 async def test_other_methods_are_told_which_ones_work(http: httpx.AsyncClient, method: str) -> None:
     got = await http.request(method, f"/webapi/{FULL}/pbx.calls.get")
-    assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "GET, HEAD, POST")
+    assert (got.status_code, error(got), got.headers["allow"]) == (
+        405,
+        "wrong_method",
+        "GET, HEAD, POST",
+    )
     assert message(got) == f"{method} does not work here; GET, HEAD and POST work."
     bare = await http.request(method, f"/webapi/{FULL}/")
     assert (bare.status_code, bare.headers["allow"]) == (405, "GET, HEAD")
@@ -296,11 +343,17 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "came"), [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")]
+    ("value", "came"),
+    [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
 )
-async def test_what_json_may_not_hold_is_named(http: httpx.AsyncClient, value: object, came: str) -> None:
+async def test_what_json_may_not_hold_is_named(
+    http: httpx.AsyncClient, value: object, came: str
+) -> None:
     got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
-    assert message(got) == f"'enabled' = {came} was given, but it takes text, a whole number, or a list of these."
+    assert (
+        message(got)
+        == f"'enabled' = {came} was given, but it takes text, a whole number, or a list of these."
+    )
 
 
 async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.AsyncClient) -> None:
@@ -317,8 +370,16 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
             "'num' is a list of 20000 values; it takes 1000 at most.",
             1_500_000,
         ),
-        ("{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}", "more than 64 parameters", 1_500_000),
-        ('{"num": ' + "[" * 60_000, "not JSON", 6_000_000),  # Python 3.14 makes all these lists before it gives up
+        (
+            "{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}",
+            "more than 64 parameters",
+            1_500_000,
+        ),
+        (
+            '{"num": ' + "[" * 60_000,
+            "not JSON",
+            6_000_000,
+        ),  # Python 3.14 makes all these lists before it gives up
     ],
     ids=["objects", "names", "depth"],
 )
@@ -329,7 +390,9 @@ async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     with pytest.raises(Refused, match=said):
         request_parser._json(body.encode())
     tracemalloc.start()
-    got = await http.post(f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"})
+    got = await http.post(
+        f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"}
+    )
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert got.status_code == 400
@@ -337,19 +400,27 @@ async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     assert peak < most_bytes, "no object of ours is made for each of theirs"
 
 
-async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(http: httpx.AsyncClient) -> None:
+async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(
+    http: httpx.AsyncClient,
+) -> None:
     headers = {"Content-Type": "application/json"}
-    got = await http.post(f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers)
+    got = await http.post(
+        f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers
+    )
     assert got.json()["id"] == 12
 
 
-async def test_a_parameter_in_both_query_string_and_body_came_twice(http: httpx.AsyncClient) -> None:
+async def test_a_parameter_in_both_query_string_and_body_came_twice(
+    http: httpx.AsyncClient,
+) -> None:
     got = await http.post(f"/webapi/{FULL}/ext.info.get?num=99", data={"num": "99"})
     assert error(got) == "duplicate_parameter"
 
 
 async def test_the_body_of_a_get_does_not_count(http: httpx.AsyncClient) -> None:
-    got = await http.request("GET", f"/webapi/{FULL}/ext.info.get?num=99", content=b"{", headers={"X": "y"})
+    got = await http.request(
+        "GET", f"/webapi/{FULL}/ext.info.get?num=99", content=b"{", headers={"X": "y"}
+    )
     assert got.status_code == 200
 
 
@@ -380,7 +451,9 @@ async def test_a_limited_key_is_answered_of_what_it_may_see(
     assert (await http.get(f"/webapi/{LIMITED}/{command}", params=params)).json() == answer
 
 
-async def test_a_limited_key_sees_whole_calls_of_its_own_and_no_others(http: httpx.AsyncClient) -> None:
+async def test_a_limited_key_sees_whole_calls_of_its_own_and_no_others(
+    http: httpx.AsyncClient,
+) -> None:
     connections = (await http.get(f"/webapi/{LIMITED}/pbx.ac.get")).json()
     assert [call["callID"] for call in connections["AConnByCallID"]] == [9, 46874]
     assert [leg["dnNum"] for leg in connections["AConnByCallID"][1]["AConnList"]] == ["101", "103"]
@@ -412,7 +485,9 @@ async def test_what_a_key_may_not_see_looks_like_what_is_not_there(
     assert hidden.text.replace(name, other) == missing.text
 
 
-async def test_a_limited_keys_extension_does_not_tell_of_hidden_queues(http: httpx.AsyncClient) -> None:
+async def test_a_limited_keys_extension_does_not_tell_of_hidden_queues(
+    http: httpx.AsyncClient,
+) -> None:
     state = (await http.get(f"/webapi/{LIMITED}/ext.state.get?num=102")).json()
     assert state["qStatus"] == [{"num": "800", "status": None}]
     info = (await http.get(f"/webapi/{LIMITED}/ext.info.get?num=102")).json()
@@ -429,18 +504,32 @@ async def test_before_there_is_a_state_every_query_says_so() -> None:
     async with client(view(loaded=False)) as http:
         for command, params, _ in ANSWERS:
             got = await http.get(f"/webapi/{FULL}/{command}", params=params)
-            assert (got.status_code, error(got), got.headers["retry-after"]) == (503, "no_state", "1")
+            assert (got.status_code, error(got), got.headers["retry-after"]) == (
+                503,
+                "no_state",
+                "1",
+            )
         assert error(await http.get(f"/webapi/{FULL}/")) == "no_state"
 
 
 async def test_before_the_keys_are_loaded_no_key_is_called_wrong() -> None:
     async with client(table=KeyTable(None)) as http:
-        for path in (f"/webapi/{FULL}/pbx.calls.get", "/webapi/pbx.calls.get", "/webapi/nonsense-key/nothing"):
+        for path in (
+            f"/webapi/{FULL}/pbx.calls.get",
+            "/webapi/pbx.calls.get",
+            "/webapi/nonsense-key/nothing",
+        ):
             got = await http.get(path)
-            assert (got.status_code, error(got), got.headers["retry-after"]) == (503, "no_keys", "1")
+            assert (got.status_code, error(got), got.headers["retry-after"]) == (
+                503,
+                "no_keys",
+                "1",
+            )
 
 
-async def test_the_front_page_says_what_runs_here_and_loads_nothing(http: httpx.AsyncClient) -> None:
+async def test_the_front_page_says_what_runs_here_and_loads_nothing(
+    http: httpx.AsyncClient,
+) -> None:
     page = await http.get("/")
     assert page.status_code == 200
     assert all(name in page.text for name in COMMANDS)

@@ -52,7 +52,9 @@ class Server(uvicorn.Server):
 async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
     """A gateway on a free port of loopback."""
     app = create_app({"main": pbx}, keys(), clock=lambda: NOW)
-    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none"))
+    server = Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+    )
     task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(60):
@@ -65,14 +67,22 @@ async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
 
 
 async def test_every_query_is_answered_over_a_socket() -> None:
-    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
         for command, params, answer in ANSWERS:
             got = await http.get(f"/webapi/{FULL}/{command}", params=params)
             assert (got.status_code, got.text) == (200, answer)
             head = await http.head(f"/webapi/{FULL}/{command}", params=params)
-            assert (head.content, head.headers["content-length"]) == (b"", str(len(answer.encode())))
+            assert (head.content, head.headers["content-length"]) == (
+                b"",
+                str(len(answer.encode())),
+            )
             same = await http.get(
-                f"/webapi/{FULL}/{command}", params=params, headers={"If-None-Match": got.headers["etag"]}
+                f"/webapi/{FULL}/{command}",
+                params=params,
+                headers={"If-None-Match": got.headers["etag"]},
             )
             assert same.status_code == 304
         posted = await http.post(f"/webapi/{FULL}/ext.state.get", data={"num": "99"})
@@ -85,13 +95,20 @@ async def chunks() -> AsyncIterator[bytes]:
 
 
 async def test_a_body_without_end_is_cut_off() -> None:
-    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
-        got = await http.post(f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"})
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        got = await http.post(
+            f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"}
+        )
         assert (got.status_code, got.json()["error"]["code"]) == (413, "too_large")
 
 
 @contextlib.asynccontextmanager
-async def posting(host: str, port: int, body: bytes, *headers: str) -> AsyncIterator[asyncio.StreamReader]:
+async def posting(
+    host: str, port: int, body: bytes, *headers: str
+) -> AsyncIterator[asyncio.StreamReader]:
     """A request whose body has only begun; the answer is read."""
     reader, writer = await asyncio.open_connection(host, port)
     lines = ["POST /webapi/pbx.calls.get HTTP/1.1", "Host: test", "Content-Length: 60000", *headers]
@@ -109,7 +126,9 @@ async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read() -> 
                 assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
 
 
-async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(request_parser, "MOST_UNKNOWN_BYTES", 100_000)
     half = b'{"x": "'.ljust(40_000, b"x")
     async with served(view()) as (host, port), asyncio.timeout(60):
@@ -164,7 +183,10 @@ async def test_odd_targets_are_refused_in_json(target: bytes) -> None:
 
 
 async def test_a_client_that_goes_while_it_sends_harms_nobody() -> None:
-    async with served(view()) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
         _, writer = await asyncio.open_connection(host, port)
         writer.write(b"POST /webapi/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
         await writer.drain()
@@ -174,7 +196,10 @@ async def test_a_client_that_goes_while_it_sends_harms_nobody() -> None:
 
 async def test_the_lifespan_runs_feeds_and_hubs_and_ends_them() -> None:
     pbx = view(loaded=False)
-    async with served(pbx) as (host, port), httpx.AsyncClient(base_url=f"http://{host}:{port}") as http:
+    async with (
+        served(pbx) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
         async with asyncio.timeout(60):
             while not (pbx.live_feed.connected and pbx.book_feed.connected):
                 await http.get("/readyz")
@@ -209,7 +234,11 @@ async def test_no_log_line_holds_a_key_or_a_query_string() -> None:
     with capture_logs() as logged:
         async with client() as http:
             for raw in (FULL, READ, EXPIRED, "a-wrong-key-0123"):
-                for path in (f"/webapi/{raw}/", f"/webapi/{raw}/ext.info.get?num=99", f"/webapi/{raw}/typo/{raw}"):
+                for path in (
+                    f"/webapi/{raw}/",
+                    f"/webapi/{raw}/ext.info.get?num=99",
+                    f"/webapi/{raw}/typo/{raw}",
+                ):
                     await http.get(path)
                 await http.get(f"/webapi/pbx.calls.get?key={raw}")
                 await http.get(f"/{raw}")
@@ -219,10 +248,16 @@ async def test_no_log_line_holds_a_key_or_a_query_string() -> None:
     text = str(logged)
     assert not any(raw in text for raw in (FULL, READ, EXPIRED, "a-wrong-key", "num=99"))
     assert {"method", "path", "status", "ms", "key"} <= set(logged[0])
-    assert {line["path"] for line in logged} >= {"/webapi/*/ext.info.get", "/webapi/*/*/*", "/webapi/pbx.calls.get"}
+    assert {line["path"] for line in logged} >= {
+        "/webapi/*/ext.info.get",
+        "/webapi/*/*/*",
+        "/webapi/pbx.calls.get",
+    }
 
 
-async def test_refusals_of_unknown_keys_are_logged_with_address_and_digest_and_so_many_only() -> None:
+async def test_refusals_of_unknown_keys_are_logged_with_address_and_digest_and_so_many_only() -> (
+    None
+):
     wrong, begun = "a-wrong-key-0123", time.monotonic()
     with capture_logs() as logged:
         async with client() as http:
@@ -232,7 +267,9 @@ async def test_refusals_of_unknown_keys_are_logged_with_address_and_digest_and_s
             assert (await http.get(f"/webapi/{FULL}/pbx.calls.get?x=")).status_code == 400
     refused = [line for line in logged if line["status"] == 401]
     assert 60 <= len(refused) <= 61 + passed
-    assert {(line["address"], line["refused_key"]) for line in refused} == {("127.0.0.1", sha256_hex(wrong)[:8])}
+    assert {(line["address"], line["refused_key"]) for line in refused} == {
+        ("127.0.0.1", sha256_hex(wrong)[:8])
+    }
     assert logged[-1]["status"] == 400, "whoever has a key is logged each time"
     assert not any(wrong in str(line) for line in logged)
 
@@ -276,7 +313,9 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
     ahead = Position(live.position.epoch, live.position.seq + 1)
     transport = httpx.ASGITransport(app=create_app({"main": pbx}, table, clock=lambda: NOW))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        asked = http.get(f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)})
+        asked = http.get(
+            f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)}
+        )
         waiting = asyncio.create_task(asked)
         await until(lambda: bool(pbx.position_waiter._waiting))
         table.replace([])
@@ -291,13 +330,21 @@ async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.Monke
     pbx = view()
     at = pbx.live.position
     assert at is not None
-    here, ahead = ({"Callmon-Min-Position": str(Position(at.epoch, at.seq + more))} for more in (0, 1))
+    here, ahead = (
+        {"Callmon-Min-Position": str(Position(at.epoch, at.seq + more))} for more in (0, 1)
+    )
     transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        waiting = [asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)) for _ in range(2)]
+        waiting = [
+            asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead))
+            for _ in range(2)
+        ]
         await until(lambda: pbx.position_waiter.waiting == 2)
         refused = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)
-        assert (refused.status_code, refused.json()["error"]["code"]) == (504, "position_not_reached")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            504,
+            "position_not_reached",
+        )
         assert (await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=here)).status_code == 200
         pbx.live.apply(Change(Position(at.epoch, at.seq + 1), START, ()))
         pbx.position_waiter.moved()
@@ -306,7 +353,9 @@ async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.Monke
 
 
 APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
-PARTS = st.sampled_from([*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]) | st.text(max_size=8)
+PARTS = st.sampled_from(
+    [*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]
+) | st.text(max_size=8)
 
 
 FIELD = b'--b\r\nContent-Disposition: form-data; name="num"\r\n\r\n'
@@ -315,20 +364,32 @@ FIELD = b'--b\r\nContent-Disposition: form-data; name="num"\r\n\r\n'
 @given(
     method=st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
     parts=st.lists(PARTS, max_size=4),
-    query=st.binary(max_size=40) | st.lists(PARTS, max_size=3).map(lambda pairs: "&".join(pairs).encode()),
+    query=st.binary(max_size=40)
+    | st.lists(PARTS, max_size=3).map(lambda pairs: "&".join(pairs).encode()),
     kind=st.sampled_from(
-        [b"application/json", b"application/x-www-form-urlencoded", b"multipart/form-data; boundary=b"]
+        [
+            b"application/json",
+            b"application/x-www-form-urlencoded",
+            b"multipart/form-data; boundary=b",
+        ]
     )
-    | st.sampled_from(["idna", "undefined", "punycode", "utf-7", "hex", "rot13", "none", "utf-16"]).map(
-        lambda name: f"multipart/form-data; boundary=b; charset={name}".encode()
-    )
+    | st.sampled_from(
+        ["idna", "undefined", "punycode", "utf-7", "hex", "rot13", "none", "utf-16"]
+    ).map(lambda name: f"multipart/form-data; boundary=b; charset={name}".encode())
     | st.binary(max_size=30),
     body=st.binary(max_size=60)
     | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"])
     | st.binary(max_size=20).map(lambda value: FIELD + value + b"\r\n--b--"),
     key=st.binary(max_size=20) | st.just(FULL.encode()),
 )
-@example(method="POST", parts=["webapi", "query"], query=b"", kind=b"multipart/form-data", body=b"x", key=FULL.encode())
+@example(
+    method="POST",
+    parts=["webapi", "query"],
+    query=b"",
+    kind=b"multipart/form-data",
+    body=b"x",
+    key=FULL.encode(),
+)
 @example(
     method="POST",
     parts=["webapi", "all.ext.get"],
@@ -341,7 +402,9 @@ def test_any_request_ends_in_a_documented_answer(
     method: str, parts: list[str], query: bytes, kind: bytes, body: bytes, key: bytes
 ) -> None:
     path = "/" + "/".join(parts)
-    status, answer = asyncio.run(raw_request(method, path, query, [(b"content-type", kind), (b"x-api-key", key)], body))
+    status, answer = asyncio.run(
+        raw_request(method, path, query, [(b"content-type", kind), (b"x-api-key", key)], body)
+    )
     assert status in (200, 400, 401, 403, 404, 405, 413, 415, 426, 503)
     if status != 200 and method != "HEAD":
         failure = from_json(answer)

@@ -26,7 +26,9 @@ KEY = {"Authorization": "Bearer a-key-of-tests"}
 HERE, THERE = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
 
 
-async def client_of(proxies: str, *forwarded_for: str, peer: str = "10.0.0.1", proto: str = "https") -> tuple[str, str]:
+async def client_of(
+    proxies: str, *forwarded_for: str, peer: str = "10.0.0.1", proto: str = "https"
+) -> tuple[str, str]:
     """The client and the scheme that the application finds."""
     seen: list[Scope] = []
 
@@ -59,18 +61,33 @@ async def client_of(proxies: str, *forwarded_for: str, peer: str = "10.0.0.1", p
         (("",), "10.0.0.1"),
         ((), "10.0.0.1"),
     ],
-    ids=["one", "spoofed", "port", "IPv6", "mapped", "long", "no address", "endless", "empty", "none"],
+    ids=[
+        "one",
+        "spoofed",
+        "port",
+        "IPv6",
+        "mapped",
+        "long",
+        "no address",
+        "endless",
+        "empty",
+        "none",
+    ],
 )
 async def test_the_first_address_from_the_end_that_is_no_proxys_is_the_clients(
     said: tuple[str, ...], client: str
 ) -> None:
     assert await client_of("10.0.0.0/8", *said) == (client, "https")
-    assert await client_of("10.0.0.0/8", *said, peer="192.0.2.1") == ("192.0.2.1", "http"), "it is no proxy"
+    assert await client_of("10.0.0.0/8", *said, peer="192.0.2.1") == ("192.0.2.1", "http"), (
+        "it is no proxy"
+    )
 
 
 async def test_a_proxy_may_be_named_and_a_scheme_is_one_of_two() -> None:
     for peer in ("127.0.0.1", "192.0.2.1"):
-        came = await client_of("localhost, no-such-name.invalid", "203.0.113.7", peer=peer, proto="x" * 5_000)
+        came = await client_of(
+            "localhost, no-such-name.invalid", "203.0.113.7", peer=peer, proto="x" * 5_000
+        )
         assert came == ("203.0.113.7" if peer == "127.0.0.1" else peer, "http")
     assert (await client_of("*", "203.0.113.7, 198.51.100.1"))[0] == "203.0.113.7"
 
@@ -105,7 +122,9 @@ async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
         async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
 
             async def loaded() -> bool:
-                return (await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})).status_code == 200
+                return (
+                    await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})
+                ).status_code == 200
 
             await until_async(loaded)
         async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
@@ -115,7 +134,9 @@ async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
 async def test_one_address_holds_so_many_requests_and_streams_and_others_are_let_in() -> None:
     async with served(connections_per_address=2) as http, AsyncExitStack() as held:
         stream = str(http.base_url).replace("http", "ws", 1) + "/webapi/stream"
-        first = await held.enter_async_context(http.stream("GET", "/webapi/events?topics=calls", headers=HERE))
+        first = await held.enter_async_context(
+            http.stream("GET", "/webapi/events?topics=calls", headers=HERE)
+        )
         await held.enter_async_context(connect(stream, additional_headers=KEY | HERE, proxy=None))
         assert first.status_code == 200
         answer = await http.get("/healthz", headers=HERE)

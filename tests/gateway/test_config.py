@@ -76,52 +76,144 @@ def test_without_a_file_the_defaults_hold() -> None:
 def test_everything_of_the_shared_file_is_read_that_the_gateway_needs(tmp_path: Path) -> None:
     settings = GatewaySettings.load(write(tmp_path, WHOLE))
     assert settings.redis.url == "redis://bus:6379/1"
-    assert (settings.gateway.port, settings.gateway.heartbeat_interval, settings.log.level) == (9000, 2.5, "debug")
+    assert (settings.gateway.port, settings.gateway.heartbeat_interval, settings.log.level) == (
+        9000,
+        2.5,
+        "debug",
+    )
     assert settings.pbx_names == ("berlin", "omsk")
     key = settings.key_table().find("some-key-of-some-client", "2026-12-31T20:59:59.999Z")
-    assert (key.name, key.pbx, key.scopes) == ("wallboard", "berlin", frozenset({"read", "contacts"}))
+    assert (key.name, key.pbx, key.scopes) == (
+        "wallboard",
+        "berlin",
+        frozenset({"read", "contacts"}),
+    )
     assert key.expires == "2026-12-31T21:00:00.000Z"
     assert key.limits == Limits(frozenset({"101"}), frozenset({"800"}), None)
 
 
-@pytest.mark.parametrize(("kind", "number"), [("queues", "abc"), ("extensions", "1O1"), ("groups", "")])
+@pytest.mark.parametrize(
+    ("kind", "number"), [("queues", "abc"), ("extensions", "1O1"), ("groups", "")]
+)
 def test_a_limit_that_no_number_can_meet_is_refused(tmp_path: Path, kind: str, number: str) -> None:
     text = (
-        f'[[pbx]]\nname = "pbx"\n[[keys]]\nname = "wall"\ndigest = "{DIGEST}"\nlimits = {{ {kind} = ["{number}"] }}\n'
+        f'[[pbx]]\nname = "pbx"\n[[keys]]\nname = "wall"\ndigest = "{DIGEST}"\nlimits = {{ '
+        f'{kind} = ["{number}"] }}\n'
     )
     said = refusal(tmp_path, text)
-    assert f"'{number}' is not the number of an extension, a queue or a ring group, such as 800" in said
+    assert (
+        f"'{number}' is not the number of an extension, a queue or a ring group, such as 800"
+        in said
+    )
 
 
-def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_wins_over_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CALLMON_GATEWAY__PORT", "9100")
     monkeypatch.setenv("CALLMON_REDIS__URL", "redis://elsewhere")
     settings = GatewaySettings.load(write(tmp_path, WHOLE))
-    assert (settings.gateway.port, settings.gateway.host, settings.redis.url) == (9100, "0.0.0.0", "redis://elsewhere")
+    assert (settings.gateway.port, settings.gateway.host, settings.redis.url) == (
+        9100,
+        "0.0.0.0",
+        "redis://elsewhere",
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "value", "sentence"),
     [
-        ("CALLMON_GATWAY__PORT", "1", r"CALLMON_GATWAY__PORT is not a setting; did you mean CALLMON_GATEWAY__…\?"),
-        ("CALLMON_GATEWAY__PROT", "1", r"CALLMON_GATEWAY__PROT is not a setting; did you mean CALLMON_GATEWAY__PORT\?"),
-        ("CALLMON_GATEWAY__STREAM__X", "1", "CALLMON_GATEWAY__STREAM__X is not a setting; known here: connections, "),
-        ("CALLMON_GATEWAY__PORT__X", "1", "is not a setting; CALLMON_GATEWAY__PORT is one, and has no parts"),
-        ("CALLMON_GATEWAY_HOST", "::1", r"CALLMON_GATEWAY_HOST is not a setting; did you mean CALLMON_GATEWAY__HOST\?"),
-        ("CALLMON_GATEWAY__PORT", "70000", "CALLMON_GATEWAY__PORT is '70000': input should be less than or equal to"),
-        ("CALLMON_GATEWAY__PORT", "", "CALLMON_GATEWAY__PORT is empty: input should be a valid integer"),
-        ("CALLMON_REDIS__CA_FILE", "", "CALLMON_REDIS__CA_FILE is empty: give it a value, or leave it out"),
-        ("CALLMON_REDIS__URL", "", "CALLMON_REDIS__URL is empty: string should have at least 1 character"),
-        ("CALLMON_LOG__LEVEL", "loud", "CALLMON_LOG__LEVEL is 'loud': input should be 'debug', 'info'"),
-        ("CALLMON_KEYS", "hush", "CALLMON_KEYS is not JSON .*; a list of sections is given as JSON, such as"),
-        ("CALLMON_GATEWAY__CORS_ORIGINS", "https://a", "_ORIGINS is not JSON .*; a list is given as JSON, such as"),
-        ("CALLMON_GATEWAY__CORS_ORIGINS", "", "CALLMON_GATEWAY__CORS_ORIGINS is empty; a list is given as JSON"),
-        ("CALLMON_GATEWAY__CORS_ORIGINS", '{"a": 1}', "CALLMON_GATEWAY__CORS_ORIGINS: input should be a list"),
-        ("CALLMON_GATEWAY", '{"prot": 1}', r"CALLMON_GATEWAY: gateway\.prot is not a setting; did you mean port\?"),
+        (
+            "CALLMON_GATWAY__PORT",
+            "1",
+            r"CALLMON_GATWAY__PORT is not a setting; did you mean CALLMON_GATEWAY__…\?",
+        ),
+        (
+            "CALLMON_GATEWAY__PROT",
+            "1",
+            r"CALLMON_GATEWAY__PROT is not a setting; did you mean CALLMON_GATEWAY__PORT\?",
+        ),
+        (
+            "CALLMON_GATEWAY__STREAM__X",
+            "1",
+            "CALLMON_GATEWAY__STREAM__X is not a setting; known here: connections, ",
+        ),
+        (
+            "CALLMON_GATEWAY__PORT__X",
+            "1",
+            "is not a setting; CALLMON_GATEWAY__PORT is one, and has no parts",
+        ),
+        (
+            "CALLMON_GATEWAY_HOST",
+            "::1",
+            r"CALLMON_GATEWAY_HOST is not a setting; did you mean CALLMON_GATEWAY__HOST\?",
+        ),
+        (
+            "CALLMON_GATEWAY__PORT",
+            "70000",
+            "CALLMON_GATEWAY__PORT is '70000': input should be less than or equal to",
+        ),
+        (
+            "CALLMON_GATEWAY__PORT",
+            "",
+            "CALLMON_GATEWAY__PORT is empty: input should be a valid integer",
+        ),
+        (
+            "CALLMON_REDIS__CA_FILE",
+            "",
+            "CALLMON_REDIS__CA_FILE is empty: give it a value, or leave it out",
+        ),
+        (
+            "CALLMON_REDIS__URL",
+            "",
+            "CALLMON_REDIS__URL is empty: string should have at least 1 character",
+        ),
+        (
+            "CALLMON_LOG__LEVEL",
+            "loud",
+            "CALLMON_LOG__LEVEL is 'loud': input should be 'debug', 'info'",
+        ),
+        (
+            "CALLMON_KEYS",
+            "hush",
+            "CALLMON_KEYS is not JSON .*; a list of sections is given as JSON, such as",
+        ),
+        (
+            "CALLMON_GATEWAY__CORS_ORIGINS",
+            "https://a",
+            "_ORIGINS is not JSON .*; a list is given as JSON, such as",
+        ),
+        (
+            "CALLMON_GATEWAY__CORS_ORIGINS",
+            "",
+            "CALLMON_GATEWAY__CORS_ORIGINS is empty; a list is given as JSON",
+        ),
+        (
+            "CALLMON_GATEWAY__CORS_ORIGINS",
+            '{"a": 1}',
+            "CALLMON_GATEWAY__CORS_ORIGINS: input should be a list",
+        ),
+        (
+            "CALLMON_GATEWAY",
+            '{"prot": 1}',
+            r"CALLMON_GATEWAY: gateway\.prot is not a setting; did you mean port\?",
+        ),
         ("CALLMON_GATEWAY", "[1]", "CALLMON_GATEWAY: input should be a section"),
-        ("CALLMON_KEYS", '[{"name": "k", "digest": "hush"}]', r"CALLMON_KEYS: keys\[0\]\.digest: string should match"),
-        ("CALLMON_PBX__MAIN__NAME", "main", "is not a setting; an entry has a number, such as CALLMON_PBX__0"),
-        ("CALLMON_PBX__7__NAME", "main", r"CALLMON_PBX__7__NAME: there is no pbx\[7\]; the next one is 0"),
+        (
+            "CALLMON_KEYS",
+            '[{"name": "k", "digest": "hush"}]',
+            r"CALLMON_KEYS: keys\[0\]\.digest: string should match",
+        ),
+        (
+            "CALLMON_PBX__MAIN__NAME",
+            "main",
+            "is not a setting; an entry has a number, such as CALLMON_PBX__0",
+        ),
+        (
+            "CALLMON_PBX__7__NAME",
+            "main",
+            r"CALLMON_PBX__7__NAME: there is no pbx\[7\]; the next one is 0",
+        ),
     ],
 )
 def test_a_mistake_in_the_environment_is_blamed_on_its_variable(
@@ -166,13 +258,17 @@ def test_settings_that_do_not_go_together_are_blamed_on_all_who_gave_them(
     with pytest.raises(ConfigError) as caught:
         GatewaySettings.load(file)
     assert str(caught.value) == (
-        f"{file} with CALLMON_PBX__1, CALLMON_KEYS: two [[pbx]] entries are named main; names must differ"
+        f"{file} with CALLMON_PBX__1, CALLMON_KEYS: two [[pbx]] entries are named main; names "
+        f"must differ"
     )
 
 
-def test_every_setting_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_setting_can_come_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in {
-        "CALLMON_PBX": '[{"name": "berlin", "url": "https://pbx:5001", "client_id": "c", "client_secret": "s"}]',
+        "CALLMON_PBX": '[{"name": "berlin", "url": "https://pbx:5001", "client_id": "c", '
+        '"client_secret": "s"}]',
         "CALLMON_PBX__0__CLIENT_ID": "callmon",
         "CALLMON_PBX__0__FIGURES__ANSWER_TARGETS": '{"800": 15}',
         "CALLMON_PBX__1__NAME": "omsk",
@@ -189,7 +285,9 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path, monkeypatch
         "CALLMON_METRICS__MONITOR_PORT": "9765",
     }.items():
         monkeypatch.setenv(name, value)
-    gateway = GatewaySettings.load(write(tmp_path, "[gateway]\nport = 9000\nheartbeat_interval = 2.5\n"))
+    gateway = GatewaySettings.load(
+        write(tmp_path, "[gateway]\nport = 9000\nheartbeat_interval = 2.5\n")
+    )
     section = gateway.gateway
     assert (section.port, section.heartbeat_interval, section.stream.drain_time) == (9100, 2.5, 7.0)
     assert section.cors_origins == ("https://wall.example.com",)
@@ -198,16 +296,24 @@ def test_every_setting_can_come_from_the_environment(tmp_path: Path, monkeypatch
     monitor = MonitorSettings.load(None)
     assert monitor.metrics.monitor_port == 9765
     berlin, omsk = monitor.pbx
-    assert (berlin.client_id, berlin.secret(), berlin.figures.answer_targets) == ("callmon", "s", {"800": 15})
+    assert (berlin.client_id, berlin.secret(), berlin.figures.answer_targets) == (
+        "callmon",
+        "s",
+        {"800": 15},
+    )
     assert (omsk.webapi, omsk.secret()) == (True, "the-key-there")
 
 
-def test_one_setting_of_the_files_list_can_be_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_setting_of_the_files_list_can_be_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CALLMON_PBX__1__NAME", "tomsk")
     assert GatewaySettings.load(write(tmp_path, WHOLE)).pbx_names == ("berlin", "tomsk")
 
 
-def test_what_kubernetes_puts_in_the_environment_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_kubernetes_puts_in_the_environment_does_no_harm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CALLMON_GATEWAY_PORT", "tcp://10.0.0.1:80")
     monkeypatch.setenv("CALLMON_SERVICE_HOST", "10.0.0.1")
     assert GatewaySettings.load(None).gateway.port == 8765
@@ -216,7 +322,11 @@ def test_what_kubernetes_puts_in_the_environment_does_no_harm(monkeypatch: pytes
 def test_a_key_may_leave_out_the_only_pbx(tmp_path: Path) -> None:
     text = f'[[pbx]]\nname = "main"\n[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
     [key] = GatewaySettings.load(write(tmp_path, text)).keys
-    assert (key.api_key().pbx, key.api_key().scopes, key.api_key().limits.any) == ("main", frozenset({"read"}), False)
+    assert (key.api_key().pbx, key.api_key().scopes, key.api_key().limits.any) == (
+        "main",
+        frozenset({"read"}),
+        False,
+    )
 
 
 PBX = '[[pbx]]\nname = "main"\n'
@@ -229,7 +339,10 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
         ("[gateway]\nprot = 1", "gateway.prot is not a setting; did you mean port?"),
         ("[gatway]\nport = 1", "gatway is not a setting; did you mean gateway?"),
         ('[gateway]\nport = "http"', "gateway.port is 'http'"),
-        ("[gateway]\nport = 70000", "gateway.port is 70000: input should be less than or equal to 65535"),
+        (
+            "[gateway]\nport = 70000",
+            "gateway.port is 70000: input should be less than or equal to 65535",
+        ),
         (
             "[gateway]\nheartbeat_interval = 0",
             "gateway.heartbeat_interval is 0: input should be greater than or equal to 1",
@@ -238,20 +351,28 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
         (PBX + KEY + 'scopes = ["raed"]', "'raed'"),
         (PBX + KEY + "scopes = []", "keys[0].scopes"),
         (PBX + KEY + "expires = 2027-01-01T00:00:00", "keys[0].expires"),
-        (PBX + KEY + "[keys.limits]\nextension = []", "keys[0].limits.extension is not a setting; did you mean ext"),
+        (
+            PBX + KEY + "[keys.limits]\nextension = []",
+            "keys[0].limits.extension is not a setting; did you mean ext",
+        ),
         (PBX + KEY + 'pbx = "mian"', "the key 'k' is for the pbx 'mian'; known are: main"),
         (PBX + PBX.replace("main", "two") + KEY, "the key 'k' names no pbx; known are: main, two"),
         (KEY, "the key 'k' names no pbx; known are: none"),
         (PBX + PBX, "two [[pbx]] entries are named main"),
         (PBX + KEY + KEY.replace(DIGEST, "0" * 64), "two [[keys]] entries are named k"),
         (PBX + KEY + KEY.replace('"k"', '"l"'), "the same digest"),
-        (PBX + KEY.replace(DIGEST, sha256_hex("stream")), "the digest of 'stream', which is an address"),
+        (
+            PBX + KEY.replace(DIGEST, sha256_hex("stream")),
+            "the digest of 'stream', which is an address",
+        ),
         (PBX.replace("main", "Main Office"), "pbx[0].name is 'Main Office'"),
         ("[[pbx]]\nurl = 'x'", "pbx[0].name is missing"),
         ("[gateway", "not TOML"),
     ],
 )
-def test_a_mistake_is_named_with_what_would_be_right(tmp_path: Path, text: str, sentence: str) -> None:
+def test_a_mistake_is_named_with_what_would_be_right(
+    tmp_path: Path, text: str, sentence: str
+) -> None:
     assert sentence in refusal(tmp_path, text)
 
 
@@ -273,9 +394,42 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 _NAMES = st.sampled_from(
     [
-        *("redis", "url", "ca_file", "log", "level", "metrics", "host", "pbx", "name", "client_id", "client_secret"),
-        *("key", "did_map", "poll_interval", "database", "user", "password", "tls", "figures", "time_zone", "monitor"),
-        *("lease_duration", "state_dir", "gateway", "port", "keys", "digest", "scopes", "expires", "limits"),
+        *(
+            "redis",
+            "url",
+            "ca_file",
+            "log",
+            "level",
+            "metrics",
+            "host",
+            "pbx",
+            "name",
+            "client_id",
+            "client_secret",
+        ),
+        *(
+            "key",
+            "did_map",
+            "poll_interval",
+            "database",
+            "user",
+            "password",
+            "tls",
+            "figures",
+            "time_zone",
+            "monitor",
+        ),
+        *(
+            "lease_duration",
+            "state_dir",
+            "gateway",
+            "port",
+            "keys",
+            "digest",
+            "scopes",
+            "expires",
+            "limits",
+        ),
         *("networks", "budgets", "stream", "origins", "cors_origins"),
     ]
 )
@@ -286,7 +440,9 @@ _VALUES = st.recursive(
     | st.datetimes()
     | st.text(max_size=9)
     | st.sampled_from(["main", DIGEST])
-    | st.sampled_from(["https://pbx:5001", "https://[::1", "0.0.0.0/0", "Europe/Berlin", "read", "hunter2"]),
+    | st.sampled_from(
+        ["https://pbx:5001", "https://[::1", "0.0.0.0/0", "Europe/Berlin", "read", "hunter2"]
+    ),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_NAMES, inner, max_size=5),
     max_leaves=15,
 )
@@ -295,7 +451,9 @@ _PBXS = st.lists(st.dictionaries(_NAMES, _VALUES, max_size=7), max_size=2)
 
 @settings(max_examples=50)
 @given(st.dictionaries(_NAMES, _VALUES, max_size=4), _PBXS)
-def test_any_settings_are_taken_or_refused_in_sentences(given_: dict[str, Any], pbxs: list[dict[str, Any]]) -> None:
+def test_any_settings_are_taken_or_refused_in_sentences(
+    given_: dict[str, Any], pbxs: list[dict[str, Any]]
+) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("monitor.shared.settings.loader._read", lambda _: {**given_, "pbx": pbxs})
         for kind in (GatewaySettings, MonitorSettings):

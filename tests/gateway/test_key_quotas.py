@@ -1,4 +1,7 @@
-"""What a key's connections have together: values in, values out; and the turns that its work takes."""
+"""What a key's connections have together: values in, values out.
+
+And the turns that its work takes.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,15 @@ def share(clock: Clock | None = None) -> KeyShare:
     return KeyShare(30, 10.0, WorkTurns(), clock or Clock())
 
 
-def test_filters_are_counted_by_their_bytes_and_equal_ones_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_filters_are_counted_by_their_bytes_and_equal_ones_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 2_000)
-    one, same, other = filter_of({"ext": ["1" * 60]}), filter_of({"ext": ["1" * 60]}), filter_of({"ext": "abcdefghij"})
+    one, same, other = (
+        filter_of({"ext": ["1" * 60]}),
+        filter_of({"ext": ["1" * 60]}),
+        filter_of({"ext": "abcdefghij"}),
+    )
     assert one is not None
     assert same is not None
     assert other is not None
@@ -65,7 +74,9 @@ def test_who_has_had_his_work_waits_until_his_share_of_the_time_has_come() -> No
     mine.worked(1.9)
     assert mine.owed == 0
     mine.worked(0.2)
-    assert mine.owed == pytest.approx(0.4), "what was not used for an hour is no more than that at once"
+    assert mine.owed == pytest.approx(0.4), (
+        "what was not used for an hour is no more than that at once"
+    )
 
 
 async def test_of_work_that_many_share_nothing_is_counted() -> None:
@@ -80,7 +91,9 @@ async def test_of_work_that_many_share_nothing_is_counted() -> None:
 async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "_PIECE_S", 0.0)  # each piece counts, and takes a whole turn, however fast the machine
+    monkeypatch.setattr(
+        shares, "_PIECE_S", 0.0
+    )  # each piece counts, and takes a whole turn, however fast the machine
     monkeypatch.setattr(shares, "_TURN_S", 0.0)
     turns, taken_in, take = 0, [], Hub.take
 
@@ -106,7 +119,10 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         since = {"epoch": begun.epoch, "seq": begun.seq}
         for number, connection in enumerate(connections):
             wanted = {"ext": ["101", f"{number}"]}
-            await say(connection, {"type": "subscribe", "topics": ["extensions"], "filter": wanted, "since": since})
+            await say(
+                connection,
+                {"type": "subscribe", "topics": ["extensions"], "filter": wanted, "since": since},
+            )
         for connection in connections:
             await frame_of(connection, "change")
             await connection.close()
@@ -134,7 +150,9 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
     await asyncio.wait_for(turns.turn("many"), 5.0)
 
 
-async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(long_poll, "MOST_PER_KEY", 600)
     reader, other = {"Authorization": "Bearer reader-key"}, {"Authorization": "Bearer display-key"}
     order: list[str] = []
@@ -145,7 +163,12 @@ async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(monkeypatch:
 
     async with serving() as served:
         app = Starlette(
-            routes=[Route("/webapi/{address:path}", WebApiEndpoint({"main": served.view}, served.keys, "1", time.time))]
+            routes=[
+                Route(
+                    "/webapi/{address:path}",
+                    WebApiEndpoint({"main": served.view}, served.keys, "1", time.time),
+                )
+            ]
         )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:

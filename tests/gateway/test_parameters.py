@@ -6,14 +6,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.errors import BadParameter, BadRequest, DuplicateParameter, MissingParameter, UnknownParameter
+from gateway.errors import (
+    BadParameter,
+    BadRequest,
+    DuplicateParameter,
+    MissingParameter,
+    UnknownParameter,
+)
 from gateway.parameters import Arguments, Kind, Parameter, check, quoted
 
 KINDS: dict[Kind, tuple[list[str], list[str]]] = {
     "dn": (["101", "HOL", "*62", "a-b_c.d", "Ж1"], [" ", "1 2", "1,2", "'", "1" * 65, "1\n", "/"]),
     "dns": (["", " ", "101", "101,102", " 101 , 102 "], [",", "101,", "1 2", "101;102", "1\x00"]),
     "phone": (["101", "+49 (30) 1-2", "x1"], ["-", "x", "٣", "1\x07"]),
-    "whole": (["0", "007", "9007199254740991"], ["-1", "+1", "1.0", "1e3", " 1", "٣", "9007199254740992", "²"]),
+    "whole": (
+        ["0", "007", "9007199254740991"],
+        ["-1", "+1", "1.0", "1e3", " 1", "٣", "9007199254740992", "²"],
+    ),
     "text": (["a", "O'Brien; -- ✓", "x" * 1000], ["x" * 1001, "a\nb", "\x7f", "\ud800"]),
     "sql": (["select\n\t1\r\n", "a"], ["x" * 1001, "\x00", "\udfff"]),
     "choice": (["on", "off"], ["On", "", "on ", "o"]),
@@ -46,12 +55,16 @@ def test_arguments_come_in_the_parameters_order_whatever_the_requests() -> None:
 
 
 def test_a_mistake_is_named() -> None:
-    with pytest.raises(MissingParameter, match=r"^c: the parameter 'num' is missing; it takes a number such as 101\.$"):
+    with pytest.raises(
+        MissingParameter,
+        match=r"^c: the parameter 'num' is missing; it takes a number such as 101\.$",
+    ):
         check([NUM, COUNT], [], "c")
     with pytest.raises(MissingParameter, match="'num' is empty"):
         check([NUM], [("num", "")], "c")
     with pytest.raises(
-        UnknownParameter, match=r"^c has no parameter 'nun'; it takes num, count\. Did you mean 'num'\?$"
+        UnknownParameter,
+        match=r"^c has no parameter 'nun'; it takes num, count\. Did you mean 'num'\?$",
     ):
         check([NUM, COUNT], [("nun", "1")], "c")
     with pytest.raises(UnknownParameter, match=r"^c takes no parameters, but 'x' was given\.$"):
@@ -61,7 +74,9 @@ def test_a_mistake_is_named() -> None:
 
 
 @given(st.lists(st.tuples(st.text() | st.sampled_from(["num", "count"]), st.text()), max_size=4))
-def test_whatever_comes_is_taken_or_refused_in_printable_words(pairs: list[tuple[str, str]]) -> None:
+def test_whatever_comes_is_taken_or_refused_in_printable_words(
+    pairs: list[tuple[str, str]],
+) -> None:
     try:
         arguments = check([NUM, COUNT], pairs, "c")
     except BadRequest as error:

@@ -46,7 +46,11 @@ async def test_it_holds_the_state_exactly_at_its_position(encoding: Encoding) ->
         first = await following(client, lambda update: update.kind == "snapshot")
         assert first.state == {topic: {} for topic in TOPICS}
         for number in range(50):
-            served.put("calls", str(number % 7), None if number % 3 == 0 and number > 6 else call(number % 7 + number))
+            served.put(
+                "calls",
+                str(number % 7),
+                None if number % 3 == 0 and number > 6 else call(number % 7 + number),
+            )
             if number % 5 == 0:
                 now = served.position
                 update = await following(client, lambda update, now=now: update.position >= now)  # type: ignore[misc]
@@ -83,7 +87,9 @@ async def test_it_comes_back_when_asked_to_within_the_range_it_was_given() -> No
         assert (update.kind, client.reconnects, client.resumed) == ("change", 1, 1)
 
 
-@pytest.mark.parametrize(("key", "status"), [("no-such-key", 401), ("dialler-key", 403), ("elsewhere-key", 404)])
+@pytest.mark.parametrize(
+    ("key", "status"), [("no-such-key", 401), ("dialler-key", 403), ("elsewhere-key", 404)]
+)
 async def test_it_does_not_come_back_when_refused(key: str, status: int) -> None:
     async with serving() as served, client_of(served, key) as client:
         with pytest.raises(StreamRefused) as refused:
@@ -93,7 +99,9 @@ async def test_it_does_not_come_back_when_refused(key: str, status: int) -> None
         assert key not in str(refused.value)
 
 
-async def test_it_does_not_come_back_when_its_key_was_revoked_or_its_subscription_is_wrong() -> None:
+async def test_it_does_not_come_back_when_its_key_was_revoked_or_its_subscription_is_wrong() -> (
+    None
+):
     async with serving() as served:
         async with client_of(served) as client:
             await following(client, lambda update: update.kind == "snapshot")
@@ -107,7 +115,10 @@ async def test_it_does_not_come_back_when_its_key_was_revoked_or_its_subscriptio
 
 @asynccontextmanager
 async def scripted(*scripts: Script) -> AsyncIterator[StreamClient]:
-    """A client of a server whose first connection follows the first script, and so on; the last one goes on."""
+    """A client of a server whose first connection follows the first script, and so on.
+
+    The last one goes on.
+    """
     count = 0
 
     async def answer(connection: ServerConnection) -> None:
@@ -137,13 +148,19 @@ async def heard(connection: ServerConnection) -> Any:
     return from_json(await connection.recv())
 
 
-async def snapshot(connection: ServerConnection, seq: int, state: Any, epoch: str = "1", more: bool = False) -> None:
+async def snapshot(
+    connection: ServerConnection, seq: int, state: Any, epoch: str = "1", more: bool = False
+) -> None:
     await send(connection, type="snapshot", epoch=epoch, seq=seq, state=state, more=more)
 
 
-async def change(connection: ServerConnection, start: int, seq: int, calls: Any, epoch: str = "1") -> None:
+async def change(
+    connection: ServerConnection, start: int, seq: int, calls: Any, epoch: str = "1"
+) -> None:
     upsert = {"calls": calls}
-    await send(connection, **{"from": start}, type="change", epoch=epoch, seq=seq, upsert=upsert, remove={})
+    await send(
+        connection, **{"from": start}, type="change", epoch=epoch, seq=seq, upsert=upsert, remove={}
+    )
 
 
 async def test_it_tells_the_server_which_version_it_is() -> None:
@@ -173,7 +190,9 @@ async def test_overlap_does_no_harm_and_what_is_old_is_passed_over() -> None:
         assert client.repairs == 0
 
 
-@pytest.mark.parametrize("what", ["a change beyond", "a change of another epoch", "a heartbeat of another epoch"])
+@pytest.mark.parametrize(
+    "what", ["a change beyond", "a change of another epoch", "a heartbeat of another epoch"]
+)
 async def test_a_gap_is_repaired_by_subscribing_again(what: str) -> None:
     async def script(connection: ServerConnection) -> None:
         assert await heard(connection) == {"type": "subscribe", "topics": ["calls"]}
@@ -229,7 +248,9 @@ async def test_silence_is_answered_with_a_ping_and_more_silence_with_a_new_conne
         assert client.reconnects == 1
 
 
-@pytest.mark.parametrize("nonsense", ["[]", "{", '{"type":"change"}', '{"type":"snapshot","state":3}'])
+@pytest.mark.parametrize(
+    "nonsense", ["[]", "{", '{"type":"change"}', '{"type":"snapshot","state":3}']
+)
 async def test_what_is_no_frame_leads_to_a_new_connection(nonsense: str) -> None:
     async def bad(connection: ServerConnection) -> None:
         await connection.send(nonsense)
@@ -284,7 +305,9 @@ async def test_it_comes_back_when_the_close_code_says(
 async def test_it_comes_back_when_an_answer_to_its_handshake_says(delays: list[float]) -> None:
     async with serving(LiveSettings(connections_per_key=1)) as served, client_of(served) as client:
         async with served.connect():
-            refused = asyncio.create_task(following(client, lambda update: update.kind == "snapshot"))
+            refused = asyncio.create_task(
+                following(client, lambda update: update.kind == "snapshot")
+            )
             await until(lambda: bool(delays))
         await refused
     assert all(10 <= delay <= 20 for delay in delays)

@@ -1,4 +1,7 @@
-"""Where no stream opens: what is said of it, and whether the client goes on. Real sockets that answer wrongly."""
+"""Where no stream opens: what is said of it, and whether the client goes on.
+
+Real sockets that answer wrongly.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +33,24 @@ WITHIN = 60.0
 
 @pytest.fixture(autouse=True)
 def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "ws_proxy", "wss_proxy", "socks_proxy"):
+    for name in (
+        "http_proxy",
+        "https_proxy",
+        "all_proxy",
+        "no_proxy",
+        "ws_proxy",
+        "wss_proxy",
+        "socks_proxy",
+    ):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
 
 async def first_trouble(url: str, key: str = "key", **options: object) -> Connection:
-    """How the connection stands once there is a reason. If that is for good, the stream must have ended with it."""
+    """How the connection stands once there is a reason.
+
+    If that is for good, the stream must have ended with it.
+    """
     told: asyncio.Queue[Connection] = asyncio.Queue()
     client = StreamClient(url, key, ["calls"], on_connection=told.put_nowait, **options)  # type: ignore[arg-type]
     following = asyncio.ensure_future(anext(aiter(client)))
@@ -60,7 +74,11 @@ async def first_trouble(url: str, key: str = "key", **options: object) -> Connec
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        (http("404 Not Found"), "refused", "is not a gateway of callmon: it answers 404 Not Found at /webapi/stream"),
+        (
+            http("404 Not Found"),
+            "refused",
+            "is not a gateway of callmon: it answers 404 Not Found at /webapi/stream",
+        ),
         (http("200 OK"), "refused", "is not a gateway of callmon: it answers 200 OK"),
         (http("401 Unauthorized"), "refused", "is not a gateway of callmon: it answers 401"),
         (
@@ -70,11 +88,18 @@ async def first_trouble(url: str, key: str = "key", **options: object) -> Connec
         ),
         (http("426 Upgrade Required"), "refused", "must pass on Upgrade and Connection"),
         (
-            http("426 Upgrade Required", body='{"error": {"code": "upgrade_required", "message": "WebSocket."}}'),
+            http(
+                "426 Upgrade Required",
+                body='{"error": {"code": "upgrade_required", "message": "WebSocket."}}',
+            ),
             "refused",
             "must pass on Upgrade and Connection",
         ),
-        (http("502 Bad Gateway"), "waiting", "answers 502 Bad Gateway: it is not a gateway, but perhaps a proxy"),
+        (
+            http("502 Bad Gateway"),
+            "waiting",
+            "answers 502 Bad Gateway: it is not a gateway, but perhaps a proxy",
+        ),
         (
             http("301 Moved", "Location: https://elsewhere.example/"),
             "refused",
@@ -86,8 +111,16 @@ async def first_trouble(url: str, key: str = "key", **options: object) -> Connec
             "redirects to https://127.0.0.1 ",
         ),
         (http("302 Found", "Location: /maintenance"), "waiting", "redirects to http://127.0.0.1:"),
-        (http("101 Switching Protocols", "Upgrade: other"), "refused", "it does not open a WebSocket as it should"),
-        (banner, "refused", "its answer is not HTTP (invalid HTTP status line: SSH-2.0-OpenSSH_10.0p2"),
+        (
+            http("101 Switching Protocols", "Upgrade: other"),
+            "refused",
+            "it does not open a WebSocket as it should",
+        ),
+        (
+            banner,
+            "refused",
+            "its answer is not HTTP (invalid HTTP status line: SSH-2.0-OpenSSH_10.0p2",
+        ),
         (
             says("HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server."),
             "refused",
@@ -107,9 +140,15 @@ async def test_a_port_that_nobody_listens_on_and_a_name_that_nobody_knows() -> N
     port = free_port()
     for host in ("127.0.0.1", "localhost"):
         found = await first_trouble(f"ws://{host}:{port}/")
-        assert (found.status, found.reason.startswith(f"Nothing listens at http://{host}:{port}")) == ("waiting", True)
+        assert (
+            found.status,
+            found.reason.startswith(f"Nothing listens at http://{host}:{port}"),
+        ) == ("waiting", True)
     found = await first_trouble("ws://no-such-host.invalid/")
-    assert (found.status, "the name no-such-host.invalid" in found.reason.lower()) == ("waiting", True), found
+    assert (found.status, "the name no-such-host.invalid" in found.reason.lower()) == (
+        "waiting",
+        True,
+    ), found
 
 
 async def test_a_host_that_never_answers_is_named_before_the_attempt_is_given_up(
@@ -119,10 +158,15 @@ async def test_a_host_that_never_answers_is_named_before_the_attempt_is_given_up
     for scheme in ("ws", "wss"):
         async with listening(silence) as port:
             found = await first_trouble(f"{scheme}://127.0.0.1:{port}/")
-            assert (found.status, f":{port} does not answer" in found.reason) == ("connecting", True)
+            assert (found.status, f":{port} does not answer" in found.reason) == (
+                "connecting",
+                True,
+            )
 
 
-def test_a_name_server_that_does_not_answer_keeps_no_program_from_ending(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_server_that_does_not_answer_keeps_no_program_from_ending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     over, answered = threading.Event(), []
 
     def hang(*_: object, **__: object) -> None:
@@ -157,7 +201,11 @@ async def test_certificates(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     async with listening(silence, server_context(authority), host="127.0.0.2") as port:
         found = await first_trouble(f"wss://127.0.0.2:{port}/")
-        assert (found.status, "is not trusted" in found.reason, "--ca-file" in found.reason) == ("refused", True, True)
+        assert (found.status, "is not trusted" in found.reason, "--ca-file" in found.reason) == (
+            "refused",
+            True,
+            True,
+        )
         found = await first_trouble(f"wss://127.0.0.2:{port}/", ca_file=authority.files.ca_file)
         assert (found.status, "is for another name" in found.reason) == ("refused", True)
     authority.issue(timedelta(days=-1))
@@ -169,12 +217,18 @@ async def test_certificates(tmp_path: Path) -> None:
 async def test_tls_and_clear_text_mistaken_for_each_other(tmp_path: Path) -> None:
     async with serving() as served:
         found = await first_trouble(f"wss://{served.host}/webapi/stream")
-        assert (found.status, found.reason.startswith(f"https://{served.host} does not use TLS")) == ("refused", True)
+        assert (
+            found.status,
+            found.reason.startswith(f"https://{served.host} does not use TLS"),
+        ) == ("refused", True)
         assert f"its address is http://{served.host}." in found.reason
     context = server_context(Authority(tmp_path))
     async with listening(silence, context) as port:
         found = await first_trouble(f"ws://127.0.0.1:{port}/webapi/stream")
-        assert (found.status, f"the address is https://127.0.0.1:{port}" in found.reason) == ("waiting", True)
+        assert (found.status, f"the address is https://127.0.0.1:{port}" in found.reason) == (
+            "waiting",
+            True,
+        )
 
 
 async def test_it_follows_no_redirect_so_that_nobody_else_gets_the_key() -> None:
@@ -212,10 +266,14 @@ async def test_under_uvloop_it_says_the_same() -> None:
     assert (found.status, found.reason.startswith("Nothing listens at")) == ("waiting", True)
 
 
-async def test_a_reason_is_logged_once_unless_somebody_takes_it(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_reason_is_logged_once_unless_somebody_takes_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "gateway.stream_client")
     port = free_port()
-    async with StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", "reader-key", ["calls"]) as client:
+    async with StreamClient(
+        f"ws://127.0.0.1:{port}/webapi/stream", "reader-key", ["calls"]
+    ) as client:
         following = asyncio.ensure_future(anext(aiter(client)))
         async with asyncio.timeout(WITHIN):
             while client.reconnects < 3:  # noqa: ASYNC110 - the client's own time
@@ -223,7 +281,9 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(caplog: pytest.L
         async with serving(port=port):
             await asyncio.wait_for(following, WITHIN)
         said = [
-            (record.levelname, record.getMessage()) for record in caplog.records if "Nothing" in record.getMessage()
+            (record.levelname, record.getMessage())
+            for record in caplog.records
+            if "Nothing" in record.getMessage()
         ]
         assert len(said) == 1
         assert said[0][0] == "WARNING"
@@ -234,7 +294,9 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(caplog: pytest.L
     assert not caplog.records
 
 
-async def test_once_connected_only_the_gateways_own_word_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_once_connected_only_the_gateways_own_word_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(streamclient, "_BACKOFF_CAP", 0.1)
     told: list[Connection] = []
     port = free_port()
@@ -245,7 +307,9 @@ async def test_once_connected_only_the_gateways_own_word_ends_it(monkeypatch: py
             if update.position.epoch == served.position.epoch and update.state["calls"]:
                 return
 
-    client = StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", "reader-key", ["calls"], on_connection=told.append)
+    client = StreamClient(
+        f"ws://127.0.0.1:{port}/webapi/stream", "reader-key", ["calls"], on_connection=told.append
+    )
     async with client, asyncio.timeout(WITHIN):
         async with serving(port=port) as served:
             await live_again(served, client)
@@ -334,7 +398,11 @@ def test_who_is_reached_through_a_proxy(
 @pytest.mark.parametrize(
     ("answer", "status", "words"),
     [
-        ("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "refused", "needs a name and a password"),
+        (
+            "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n",
+            "refused",
+            "needs a name and a password",
+        ),
         (
             "HTTP/1.1 403 Forbidden\r\n\r\n",
             "waiting",
@@ -343,7 +411,9 @@ def test_who_is_reached_through_a_proxy(
         ("SSH-2.0-OpenSSH_10.0p2\r\n", "waiting", "does not answer as a proxy does"),
     ],
 )
-async def test_a_proxy_that_does_not_help_is_named_without_its_password(answer: str, status: str, words: str) -> None:
+async def test_a_proxy_that_does_not_help_is_named_without_its_password(
+    answer: str, status: str, words: str
+) -> None:
     async with connect_proxy(1, answer.encode()) as proxy:
         given = f"http://me:s3cr3t@127.0.0.1:{proxy.port}"
         found = await first_trouble("ws://gateway.example/", proxy=given)
@@ -354,12 +424,16 @@ async def test_a_proxy_that_does_not_help_is_named_without_its_password(answer: 
 
 async def test_a_proxy_that_is_not_there_is_named_without_its_password() -> None:
     port = free_port()
-    found = await first_trouble("wss://gateway.example/", proxy=f"http://me:s3cr3t@127.0.0.1:{port}")
+    found = await first_trouble(
+        "wss://gateway.example/", proxy=f"http://me:s3cr3t@127.0.0.1:{port}"
+    )
     assert found.status == "waiting"
     assert found.reason.startswith(f"The proxy http://127.0.0.1:{port} cannot be reached: ")
 
 
-@pytest.mark.parametrize("proxy", ["ftp://me:s3cr3t@proxy:21", "http://me:s3cr3t@proxy:port", "me:s3c#r3t@proxy:port"])
+@pytest.mark.parametrize(
+    "proxy", ["ftp://me:s3cr3t@proxy:21", "http://me:s3cr3t@proxy:port", "me:s3c#r3t@proxy:port"]
+)
 def test_what_is_no_proxys_address_is_said_without_its_password(proxy: str) -> None:
     with pytest.raises(ConfigError, match="is not a proxy's address") as error:
         StreamClient("ws://gateway.example/", "key", ["calls"], proxy=proxy)
@@ -368,7 +442,11 @@ def test_what_is_no_proxys_address_is_said_without_its_password(proxy: str) -> N
 
 async def test_a_socks_proxy_names_the_package_that_it_needs() -> None:
     found = await first_trouble("ws://gateway.example/", proxy="socks5://me:s3cr3t@127.0.0.1:1")
-    assert (found.status, "python-socks" in found.reason, "s3cr3t" in found.reason) == ("refused", True, False)
+    assert (found.status, "python-socks" in found.reason, "s3cr3t" in found.reason) == (
+        "refused",
+        True,
+        False,
+    )
 
 
 # addresses
@@ -406,7 +484,9 @@ def test_what_is_no_gateways_address_is_said_without_a_key(given: str, words: st
     assert "s3cr3t" not in str(error.value)
 
 
-@pytest.mark.parametrize("url", ["", "ws://", "ftp://host/", "ws://host:port/", "ws://me@host/", "ws://host/#key"])
+@pytest.mark.parametrize(
+    "url", ["", "ws://", "ftp://host/", "ws://host:port/", "ws://me@host/", "ws://host/#key"]
+)
 def test_what_is_no_streams_address_is_said(url: str) -> None:
     with pytest.raises(ConfigError, match="is not the address of a stream"):
         StreamClient(url, "key", ["calls"])
@@ -415,7 +495,10 @@ def test_what_is_no_streams_address_is_said(url: str) -> None:
 def test_a_file_without_authorities_is_named(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.write_text("", encoding="utf-8")
-    for file, words in ((empty, "it has no certificate in PEM"), (tmp_path / "none.pem", "No such file")):
+    for file, words in (
+        (empty, "it has no certificate in PEM"),
+        (tmp_path / "none.pem", "No such file"),
+    ):
         with pytest.raises(ConfigError, match=words) as error:
             StreamClient("wss://host/", "key", ["calls"], ca_file=file)
         assert str(file) in str(error.value)

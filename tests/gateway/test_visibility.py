@@ -9,7 +9,9 @@ from gateway.visibility import EVERYTHING, NO_LIMITS, Limits, Visibility
 from monitor.shared.entities.topics import Entity
 from tests.gateway.entities import call, ended, extension, extgroup, group, ivr, line, queue, system
 
-LIMITED = Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}), groups=frozenset({"600"})))
+LIMITED = Visibility(
+    Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}), groups=frozenset({"600"}))
+)
 ONLY_EXTENSION = Visibility(Limits(extensions=frozenset({"101"})))
 
 
@@ -41,7 +43,9 @@ def test_a_key_without_limits_sees_everything_as_it_is() -> None:
         ("extgroups", extgroup("Sales", members=("101",)), False),
     ],
 )
-def test_a_limited_key_sees_what_is_listed_and_the_calls_of_it(topic: str, entity: Entity, seen: bool) -> None:
+def test_a_limited_key_sees_what_is_listed_and_the_calls_of_it(
+    topic: str, entity: Entity, seen: bool
+) -> None:
     assert LIMITED.visible(topic, entity) is seen
     assert (LIMITED.shown(topic, entity) is not None) is seen
 
@@ -71,14 +75,20 @@ def test_lists_within_a_visible_entity_hold_visible_items_only() -> None:
 
 @pytest.mark.parametrize("limits", [NO_LIMITS, LIMITED.limits])
 def test_without_contacts_peoples_own_addresses_are_not_seen(limits: Limits) -> None:
-    whole = msgspec.structs.replace(extension("101"), email="a@example.com", mobile="+49151", authid="s3cret")
+    whole = msgspec.structs.replace(
+        extension("101"), email="a@example.com", mobile="+49151", authid="s3cret"
+    )
     seen = Visibility(limits, contacts=False).shown("extensions", whole)
     assert seen == msgspec.structs.replace(
         Visibility(limits).shown("extensions", whole) or whole, email="", mobile="", authid=""
     )
     with_contacts = Visibility(limits, contacts=True).shown("extensions", whole)
     assert with_contacts is not None
-    assert (with_contacts.email, with_contacts.mobile, with_contacts.authid) == ("a@example.com", "+49151", "s3cret")
+    assert (with_contacts.email, with_contacts.mobile, with_contacts.authid) == (
+        "a@example.com",
+        "+49151",
+        "s3cret",
+    )
 
 
 def test_a_visible_call_is_whole() -> None:

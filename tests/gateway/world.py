@@ -54,7 +54,12 @@ LIMITS = Limits(frozenset({"101", "102"}), frozenset({"800"}), frozenset({"600"}
 
 
 def key(raw: str, scopes: frozenset[str], **more: object) -> ApiKey:
-    fields: dict[str, object] = {"name": raw[:4], "digest": sha256_hex(raw), "pbx": "main", "scopes": scopes}
+    fields: dict[str, object] = {
+        "name": raw[:4],
+        "digest": sha256_hex(raw),
+        "pbx": "main",
+        "scopes": scopes,
+    }
     return ApiKey(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -121,8 +126,15 @@ def extensions() -> list[Extension]:
     busy: dict[str, object] = {"status": "Busy", "available": False}
     return [
         entities.extension("1000", extgroups=("Sales",)),
-        change(entities.extension("101", ("800",), ("600",)), activity="Talking", talks=(talking,), **busy),
-        change(entities.extension("102", ("800", "801")), activity="Ringing", talks=(ringing,), **busy),
+        change(
+            entities.extension("101", ("800",), ("600",)),
+            activity="Talking",
+            talks=(talking,),
+            **busy,
+        ),
+        change(
+            entities.extension("102", ("800", "801")), activity="Ringing", talks=(ringing,), **busy
+        ),
         change(entities.extension("103", ("801",), ("600",)), registered=False, available=False),
         change(
             entities.extension("99", ("800",), ("601", "600"), ("Sales", "DEFAULT")),
@@ -144,13 +156,21 @@ def queues() -> list[Queue]:
         entities.queue("801", ("103", "102")),
         msgspec.structs.replace(
             entities.queue("800", managers=("103", "99")),
-            agents=(Agent("101", "N"), Agent("1000", "N"), Agent("99", "N"), Agent("102", "N"), Agent("555", "gone")),
+            agents=(
+                Agent("101", "N"),
+                Agent("1000", "N"),
+                Agent("99", "N"),
+                Agent("102", "N"),
+                Agent("555", "gone"),
+            ),
         ),
     ]
 
 
 def ended() -> list[EndedCall]:
-    later = msgspec.structs.replace(entities.ended(3, ("1000",)), ended_at="2026-03-04T03:16:00.000Z")
+    later = msgspec.structs.replace(
+        entities.ended(3, ("1000",)), ended_at="2026-03-04T03:16:00.000Z"
+    )
     return [later, entities.ended(7, ("101",)), entities.ended(5, ("1000",), ("800",))]
 
 
@@ -160,7 +180,10 @@ def live_state() -> State:
         calls=list(calls()),
         extensions=list(extensions()),
         queues=list(queues()),
-        groups=[entities.group("601", ("99",)), entities.group("600", ("103", "101", "1000", "99"))],
+        groups=[
+            entities.group("601", ("99",)),
+            entities.group("600", ("103", "101", "1000", "99")),
+        ],
         ivrs=[entities.ivr("HOL"), entities.ivr("777"), entities.ivr("70")],
         lines=[entities.line("90000"), entities.line("10000")],
         extgroups=[entities.extgroup("Sales", ("1000", "99")), entities.extgroup("DEFAULT", ())],
@@ -173,7 +196,16 @@ def live_state() -> State:
 
 def contacts() -> list[Contact]:
     return [
-        Contact(12, "Анна", "Müller", "Acme", "vip", "+49 170 1234567", data5="anna@example.com", data3="030 555 1234"),
+        Contact(
+            12,
+            "Анна",
+            "Müller",
+            "Acme",
+            "vip",
+            "+49 170 1234567",
+            data5="anna@example.com",
+            data3="030 555 1234",
+        ),
         Contact(40, "Bob", phone="5551234"),
         Contact(41, company="Zeta", data9="99 1234"),
     ]
@@ -186,7 +218,11 @@ def book_state() -> State:
 
 
 def asked(**more: object) -> QueryContext:
-    fields: dict[str, object] = {"live": live_state(), "book": book_state(), "phonebook": PhoneIndex(contacts())}
+    fields: dict[str, object] = {
+        "live": live_state(),
+        "book": book_state(),
+        "phonebook": PhoneIndex(contacts()),
+    }
     return QueryContext(**(fields | more))  # type: ignore[arg-type]  # a test's shorthand
 
 
@@ -215,8 +251,13 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxContext:
 
 
 @asynccontextmanager
-async def client(pbx: PbxContext | None = None, table: KeyTable | None = None) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a gateway that serves this PBX; without its lifespan, so nothing moves the state."""
+async def client(
+    pbx: PbxContext | None = None, table: KeyTable | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a gateway that serves this PBX.
+
+    Without its lifespan, so nothing moves the state.
+    """
     app = create_app({"main": pbx or view()}, table or keys(), clock=lambda: NOW)
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:

@@ -56,7 +56,10 @@ class CountingTracker:
 
 
 class NoteBook(Store):
-    """What must outlive Redis, in memory, and the commands whose end it was told. Opened when it is first used."""
+    """What must outlive Redis, in memory, and the commands whose end it was told.
+
+    Opened when it is first used.
+    """
 
     def __init__(self, path: Path | None = None) -> None:
         super().__init__(path)
@@ -80,14 +83,17 @@ class NoteBook(Store):
     def _open(self) -> None:
         super()._open()
         assert self._connection is not None
-        weakref.finalize(self, self._connection.close)  # nobody closes it: it goes with the test that made it
+        weakref.finalize(
+            self, self._connection.close
+        )  # nobody closes it: it goes with the test that made it
 
 
 class HandSource:
     """A source that says what the test says.
 
-    ``done``: the commands that it carried out. Each changes the state, waits for ``hand`` if it is not set, and then
-    raises ``trouble`` if there is any, else replies with how many there were, and with what is ``told``.
+    ``done``: the commands that it carried out. Each changes the state, waits for ``hand`` if it is
+    not set, and then raises ``trouble`` if there is any, else replies with how many there were, and
+    with what is ``told``.
     """
 
     def __init__(self, emit: Emit, may_mint: MayMint) -> None:

@@ -1,8 +1,8 @@
 """A monitor process for tests to stop or kill: it leads, and its log says so, and when it steps down.
 
-What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes of the answer. A
-second argument is the ``state_dir`` of what must outlive Redis; a third is the address of the Redis that is the PBX,
-where a key ``slow`` makes it slow; a fourth the lease's time.
+What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes
+of the answer. A second argument is the ``state_dir`` of what must outlive Redis; a third is the
+address of the Redis that is the PBX, where a key ``slow`` makes it slow; a fourth the lease's time.
 """
 
 from __future__ import annotations

@@ -16,7 +16,9 @@ from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 class Process:
     """A monitor process: its service, and the source of each of its terms of office."""
 
-    def __init__(self, bus: Bus, name: str, ttl: float = 3.0, database: DatabaseLike | None = None) -> None:
+    def __init__(
+        self, bus: Bus, name: str, ttl: float = 3.0, database: DatabaseLike | None = None
+    ) -> None:
         self.network = Network()
         self.sources: list[HandSource] = []
         self.trackers: list[CountingTracker] = []
@@ -50,7 +52,12 @@ class Process:
 
 @asynccontextmanager
 async def running(
-    bus: Bus, name: str = "one", *, connected: bool = True, ttl: float = 3.0, database: DatabaseLike | None = None
+    bus: Bus,
+    name: str = "one",
+    *,
+    connected: bool = True,
+    ttl: float = 3.0,
+    database: DatabaseLike | None = None,
 ) -> AsyncIterator[Process]:
     process = Process(bus, name, ttl, database)
     task = asyncio.create_task(process.service.run())

@@ -46,7 +46,9 @@ def refusal(folder: Path, text: str) -> str:
 )
 def test_what_is_no_address_is_refused_in_a_sentence(tmp_path: Path, url: str) -> None:
     text = PBX.replace("https://pbx.example.com:5001", url) + CLIENT
-    assert "must be the PBX's address alone, such as https://pbx.example.com:5001" in refusal(tmp_path, text)
+    assert "must be the PBX's address alone, such as https://pbx.example.com:5001" in refusal(
+        tmp_path, text
+    )
 
 
 def test_an_address_may_be_ipv6(tmp_path: Path) -> None:
@@ -69,7 +71,10 @@ def test_a_key_is_for_the_documented_interface(tmp_path: Path) -> None:
 
 
 def test_the_source_may_be_named(tmp_path: Path) -> None:
-    assert pbx_settings(load(tmp_path, PBX + CLIENT + 'source = "activecalls"')).source == "activecalls"
+    assert (
+        pbx_settings(load(tmp_path, PBX + CLIENT + 'source = "activecalls"')).source
+        == "activecalls"
+    )
     assert load(tmp_path, PBX + 'source = "webapi"\nkey = "the-key-there"\n').webapi
 
 
@@ -98,7 +103,9 @@ def test_a_credential_of_a_unit_that_does_not_run_is_read_where_the_unit_has_it_
     credential = tmp_path / "callmon-monitor.service" / "pbx_main.secret"
     section = load(tmp_path, PBX + f'client_id = "callmon"\nclient_secret_file = "{credential}"\n')
     kept = tmp_path / "pbx" / "main.secret"
-    with pytest.raises(ConfigError, match=f"client_secret_file cannot be read: No such file or directory: {kept}"):
+    with pytest.raises(
+        ConfigError, match=f"client_secret_file cannot be read: No such file or directory: {kept}"
+    ):
         pbx_settings(section)
     kept.parent.mkdir()
     kept.write_text("kept\n", encoding="utf-8")
@@ -117,7 +124,10 @@ def test_a_credential_of_a_unit_that_does_not_run_is_read_where_the_unit_has_it_
 def test_the_unit_itself_reads_the_credential_that_it_was_started_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    credential, kept = tmp_path / "callmon-monitor.service" / "pbx_main.secret", tmp_path / "pbx" / "main.secret"
+    credential, kept = (
+        tmp_path / "callmon-monitor.service" / "pbx_main.secret",
+        tmp_path / "pbx" / "main.secret",
+    )
     monkeypatch.setattr(settings_module, "CREDENTIALS", credential.parent)
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credential.parent))
     monkeypatch.setenv("CALLMON_ETC", str(tmp_path))
@@ -127,7 +137,10 @@ def test_the_unit_itself_reads_the_credential_that_it_was_started_with(
     section = load(tmp_path, PBX + f'client_id = "callmon"\nclient_secret_file = "{credential}"\n')
     assert section.secret() == "old"
     credential.unlink()
-    says = f"client_secret_file is not there: {credential}; put the secret into {kept} and restart the unit"
+    says = (
+        f"client_secret_file is not there: {credential}; put the secret into {kept} and "
+        f"restart the unit"
+    )
     with pytest.raises(ConfigError, match=says):
         pbx_settings(section)
 
@@ -142,7 +155,11 @@ def test_without_a_section_there_is_no_database(tmp_path: Path) -> None:
 def test_a_database_is_looked_for_at_the_pbx(tmp_path: Path) -> None:
     section = load(tmp_path, PBX + CLIENT + DATABASE + 'password = "hush-hush"\n')
     assert section.database is not None
-    assert (section.database.port, section.database.name, section.database.tls) == (5432, "database_single", "verify")
+    assert (section.database.port, section.database.name, section.database.tls) == (
+        5432,
+        "database_single",
+        "verify",
+    )
     assert "hush-hush" not in repr(section)
     made = database(section)
     assert made is not None
@@ -151,7 +168,9 @@ def test_a_database_is_looked_for_at_the_pbx(tmp_path: Path) -> None:
 
 def test_a_databases_password_may_stand_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("hush-hush\n", encoding="utf-8")
-    section = load(tmp_path, PBX + CLIENT + DATABASE + f'password_file = "{tmp_path / "password"}"\n')
+    section = load(
+        tmp_path, PBX + CLIENT + DATABASE + f'password_file = "{tmp_path / "password"}"\n'
+    )
     assert section.database is not None
     assert section.database.secret() == "hush-hush"
     missing = load(tmp_path, PBX + CLIENT + DATABASE + f'password_file = "{tmp_path / "none"}"\n')
@@ -162,7 +181,9 @@ def test_a_databases_password_may_stand_in_a_file(tmp_path: Path) -> None:
 def test_a_database_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path) -> None:
     assert "either password or password_file" in refusal(tmp_path, PBX + CLIENT + DATABASE)
     assert "passes SQL on" in refusal(tmp_path, PBX + 'key = "k"\n' + DATABASE + 'password = "x"\n')
-    assert "timeout" in refusal(tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\ntimeout = 600\n')
+    assert "timeout" in refusal(
+        tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\ntimeout = 600\n'
+    )
     assert "user" in refusal(tmp_path, PBX + CLIENT + '[pbx.database]\npassword = "x"\n')
     wrong = load(tmp_path, PBX + CLIENT + DATABASE + 'password = "x"\nca_file = "/none.pem"\n')
     with pytest.raises(ConfigError, match="pbx main: database: ca_file cannot be read"):
@@ -178,10 +199,17 @@ def whole(folder: Path, text: str) -> MonitorSettings:
 def test_what_differs_is_named_and_can_be_taken_over_piece_by_piece(tmp_path: Path) -> None:
     other = PBX.replace("main", "other") + CLIENT
     before = whole(tmp_path, '[log]\nlevel = "debug"\n[gateway]\nport = 1\n' + PBX + CLIENT + other)
-    changed = PBX + CLIENT.replace("hush", "shush") + "verify = false\n[pbx.figures]\nshort_abandon_threshold = 1\n"
+    changed = (
+        PBX
+        + CLIENT.replace("hush", "shush")
+        + "verify = false\n[pbx.figures]\nshort_abandon_threshold = 1\n"
+    )
     after = whole(
         tmp_path,
-        "[monitor]\nlease_duration = 9.0\n[gateway]\nport = 2\n" + changed + PBX.replace("main", "new") + CLIENT,
+        "[monitor]\nlease_duration = 9.0\n[gateway]\nport = 2\n"
+        + changed
+        + PBX.replace("main", "new")
+        + CLIENT,
     )
     names = changed_names(before, after)
     assert set(names) == {
@@ -190,5 +218,9 @@ def test_what_differs_is_named_and_can_be_taken_over_piece_by_piece(tmp_path: Pa
     }, "the gateway's settings are not the monitor's affair"
     assert with_changes(before, after, ()) == before
     some = with_changes(before, after, {"pbx.main.client_secret", "pbx.new", "log.level"})
-    assert set(changed_names(some, after)) == set(names) - {"pbx.main.client_secret", "pbx.new", "log.level"}
+    assert set(changed_names(some, after)) == set(names) - {
+        "pbx.main.client_secret",
+        "pbx.new",
+        "log.level",
+    }
     assert changed_names(with_changes(before, after, names), after) == ()

@@ -73,4 +73,6 @@ async def test_a_patient_contender_leaves_an_empty_redis_and_no_other(bus: Bus) 
     assert await second.contest(patient=True) == "another's"
     await redis.hset(KEYS.position, mapping={"epoch": "1-a", "seq": 0})
     await first.release()
-    assert await second.contest(patient=True) == "ours", "something is written there: its writer is gone"
+    assert await second.contest(patient=True) == "ours", (
+        "something is written there: its writer is gone"
+    )

@@ -35,12 +35,23 @@ def talker(emit: Emit, may_mint: MayMint) -> Talker:
 
 
 def made(
-    name: str, servers: RedisClients, source: Callable[[Emit, MayMint], HandSource] = talker, heartbeat: float = 0.1
+    name: str,
+    servers: RedisClients,
+    source: Callable[[Emit, MayMint], HandSource] = talker,
+    heartbeat: float = 0.1,
 ) -> PbxService[Fact]:
     """A service of a PBX of this name."""
     redis = servers.of(name)
     return PbxService(
-        "m", name, redis, CountingTracker, source, records=NoteBook(), heartbeat=heartbeat, lease_ttl=3.0, log_length=50
+        "m",
+        name,
+        redis,
+        CountingTracker,
+        source,
+        records=NoteBook(),
+        heartbeat=heartbeat,
+        lease_ttl=3.0,
+        log_length=50,
     )
 
 

@@ -18,12 +18,20 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=usual.minutes)
     parser.add_argument("--subscribers", type=int, default=usual.subscribers)
     parser.add_argument("--rate", type=float, default=usual.rate, help="calls a minute")
-    parser.add_argument("--speed", type=float, default=usual.speed, help="how much faster than life people talk")
-    parser.add_argument("--seed", type=int, default=usual.seed, help="of traffic, subscribers and faults")
-    parser.add_argument("--faults", action="store_true", help="kill, stop, cut and delay things at random")
+    parser.add_argument(
+        "--speed", type=float, default=usual.speed, help="how much faster than life people talk"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=usual.seed, help="of traffic, subscribers and faults"
+    )
+    parser.add_argument(
+        "--faults", action="store_true", help="kill, stop, cut and delay things at random"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the figures here")
     given = parser.parse_args()
-    plan = Plan(given.minutes, given.subscribers, given.seed, given.rate, given.speed, faults=given.faults)
+    plan = Plan(
+        given.minutes, given.subscribers, given.seed, given.rate, given.speed, faults=given.faults
+    )
     text = report(asyncio.run(run(plan)))
     print(text)
     if given.write is not None:

@@ -1,7 +1,8 @@
 """Subscribers of all kinds in a process of their own, which says what each of them holds.
 
-Fast ones take what comes at once; slow ones rest after each frame; stuck ones take nothing for up to a minute and a
-half, again and again; restless ones leave and come back, to any gateway. Commands and answers are lines of JSON.
+Fast ones take what comes at once; slow ones rest after each frame; stuck ones take nothing for up
+to a minute and a half, again and again; restless ones leave and come back, to any gateway. Commands
+and answers are lines of JSON.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Member:
             await asyncio.wait_for(calm.wait(), seconds)
 
 
-async def _for_a_while(client: StreamClient, seconds: float, calm: asyncio.Event) -> AsyncIterator[object]:
+async def _for_a_while(
+    client: StreamClient, seconds: float, calm: asyncio.Event
+) -> AsyncIterator[object]:
     """Its updates, until it has stayed so long and things are not calm."""
     loop = asyncio.get_running_loop()
     leaves = loop.time() + seconds
@@ -128,17 +131,24 @@ class Crowd:
             await asyncio.sleep(_JOINING)
 
     def _held(self) -> dict[str, Any]:
-        """Each different state that is held, with how many hold it; the server's clock is not looked at."""
+        """Each different state that is held, with how many hold it.
+
+        The server's clock is not looked at.
+        """
         different: list[tuple[Entities, dict[str, int]]] = []
         for member in self._members:
-            state = {topic: member.state.get(topic, {}) for topic in member.topics if topic != "system"}
+            state = {
+                topic: member.state.get(topic, {}) for topic in member.topics if topic != "system"
+            }
             kinds = next((kinds for other, kinds in different if other == state), None)
             if kinds is None:
                 kinds = {}
                 different.append((state, kinds))
             kinds[member.kind] = kinds.get(member.kind, 0) + 1
         return {
-            "different": [{"state": state, "kinds": kinds} for state, kinds in different[:_MOST_SHOWN]],
+            "different": [
+                {"state": state, "kinds": kinds} for state, kinds in different[:_MOST_SHOWN]
+            ],
             "states": len(different),
             "came": sum(member.came for member in self._members),
             "reconnects": self._sum("reconnects"),
@@ -162,7 +172,9 @@ class Line:
     async def serve(self) -> None:
         """Answer until standard input ends."""
         reader = asyncio.StreamReader(limit=1 << 20)
-        await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
         self._say({"port": 0})
         while line := await reader.readline():
             self._say(await self.crowd.do(json.loads(line)))

@@ -1,7 +1,8 @@
 """A day of rush-hour traffic, compressed, with thousands of subscribers; with faults or without.
 
-Round after round: traffic goes on, things happen, traffic stands still; then within a time every subscriber, whatever
-it did meanwhile, must hold the PBX's own truth, and all who watch the same must hold the same in everything else too.
+Round after round: traffic goes on, things happen, traffic stands still; then within a time every
+subscriber, whatever it did meanwhile, must hold the PBX's own truth, and all who watch the same
+must hold the same in everything else too.
 """
 
 from __future__ import annotations
@@ -43,7 +44,10 @@ message_burst_per_key = 100000
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How long, how many, how busy. ``rate``: calls a minute; ``speed``: how much faster than life people talk."""
+    """How long, how many, how busy.
+
+    ``rate``: calls a minute; ``speed``: how much faster than life people talk.
+    """
 
     minutes: float = 5.0
     subscribers: int = 2_000
@@ -92,18 +96,25 @@ class Differs(AssertionError):
 async def run(plan: Plan) -> Day:
     """Play it. Raises :class:`Differs` where a subscriber does not come to hold the truth."""
     dice = random.Random(plan.seed)
-    settings = SimulatorSettings(extensions=plan.extensions, queues=6, rate=plan.rate, speed=plan.speed, seed=plan.seed)
+    settings = SimulatorSettings(
+        extensions=plan.extensions, queues=6, rate=plan.rate, speed=plan.speed, seed=plan.seed
+    )
     async with AsyncExitStack() as stack:
         pbx = await stack.enter_async_context(SimulatedPbx(settings))
         pbx.traffic.pause()
         bus = await stack.enter_async_context(real_bus())
         stage, first = await stack.enter_async_context(_staged(pbx, bus))
-        crowds = [await stack.enter_async_context(party(*_crowd_command(), speaks=True)) for _ in range(_PARTIES)]
+        crowds = [
+            await stack.enter_async_context(party(*_crowd_command(), speaks=True))
+            for _ in range(_PARTIES)
+        ]
         await _join(crowds, plan, [_address(stage.place.port), _address(stage.second_port)])
         return await _rounds(plan, dice, stage, first, crowds)
 
 
-async def _rounds(plan: Plan, dice: random.Random, stage: Stage, first: Running, crowds: Sequence[Party]) -> Day:
+async def _rounds(
+    plan: Plan, dice: random.Random, stage: Stage, first: Running, crowds: Sequence[Party]
+) -> Day:
     day = Day(plan)
     unseen = {call.call_id for call in stage.pbx.switchboard.truth()}
     known = Known.of(stage.pbx, tolerance=2.0)
@@ -123,12 +134,17 @@ async def _rounds(plan: Plan, dice: random.Random, stage: Stage, first: Running,
         waited = time.monotonic()
         after = f"{fault.name}, round {len(day.rounds) + 1} of seed {plan.seed}"
         held = await _all_right(stage.pbx, crowds, known, unseen, plan.subscribers, after)
-        memory = resident(first.process.pid), max(resident(each.process.pid) for each in stage.monitors)
+        memory = (
+            resident(first.process.pid),
+            max(resident(each.process.pid) for each in stage.monitors),
+        )
         now = time.monotonic()
         calls = len(stage.pbx.switchboard.truth())
         day.rounds.append(Round(now - begun, fault.name, calls, now - waited, *memory))
         day.calls = stage.pbx.traffic.stats.started
-        day.came, day.reconnects, day.resumed = (sum(each[what] for each in held) for what in _COUNTED)
+        day.came, day.reconnects, day.resumed = (
+            sum(each[what] for each in held) for what in _COUNTED
+        )
         _say(day.rounds[-1])
     return day
 
@@ -137,7 +153,12 @@ _COUNTED = ("came", "reconnects", "resumed")
 
 
 async def _all_right(
-    pbx: SimulatedPbx, crowds: Sequence[Party], known: Known, unseen: set[int], subscribers: int, after: str
+    pbx: SimulatedPbx,
+    crowds: Sequence[Party],
+    known: Known,
+    unseen: set[int],
+    subscribers: int,
+    after: str,
 ) -> list[dict[str, Any]]:
     """Wait until all hold the truth. Raises :class:`Differs`."""
     end = time.monotonic() + WITHIN
@@ -152,7 +173,11 @@ async def _all_right(
 
 
 def _wrong(
-    pbx: SimulatedPbx, held: Sequence[dict[str, Any]], known: Known, unseen: set[int], subscribers: int
+    pbx: SimulatedPbx,
+    held: Sequence[dict[str, Any]],
+    known: Known,
+    unseen: set[int],
+    subscribers: int,
 ) -> list[str]:
     states = [each for crowd in held for each in crowd["different"]]
     found = [
@@ -162,9 +187,15 @@ def _wrong(
     ]
     counted = sum(sum(each["kinds"].values()) for each in states)
     if counted != subscribers:
-        found.append(f"{counted} of {subscribers} subscribers hold one of the states that are most held")
+        found.append(
+            f"{counted} of {subscribers} subscribers hold one of the states that are most held"
+        )
     for number, crowd in enumerate(held):
-        whole = [each["state"] for each in crowd["different"] if set(each["state"]) != set(FEW) - {"system"}]
+        whole = [
+            each["state"]
+            for each in crowd["different"]
+            if set(each["state"]) != set(FEW) - {"system"}
+        ]
         if len(whole) > 1:
             topics = [topic for topic in whole[0] if whole[0][topic] != whole[1][topic]]
             found.append(f"those in process {number} who watch everything differ in {topics}")
@@ -173,7 +204,10 @@ def _wrong(
 
 @asynccontextmanager
 async def _staged(pbx: SimulatedPbx, bus: RealBus) -> AsyncIterator[tuple[Stage, Running]]:
-    """Two monitors and two gateways as processes; the stage, and the gateway that is never stopped."""
+    """Two monitors and two gateways as processes.
+
+    The stage, and the gateway that is never stopped.
+    """
     with tempfile.TemporaryDirectory(prefix="callmon-soak-") as directory:
         async with site(pbx, bus, Path(directory)) as place:
             text = place.settings.read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """What may go wrong at a site while the day goes on: each fault begins, lasts, and is over when its coroutine returns.
 
-A fault after which calls may be held whose beginnings nobody watched is *blinding*: of these less can be known.
+A fault after which calls may be held whose beginnings nobody watched is *blinding*: of these less
+can be known.
 """
 
 from __future__ import annotations

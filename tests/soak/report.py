@@ -8,7 +8,10 @@ from statistics import median
 from tests.bench.processes import machine
 from tests.soak.day import Day, Plan
 
-_KINDS = "A quarter each reads at once, rests after each frame, reads nothing for up to 90 s, or leaves and comes back."
+_KINDS = (
+    "A quarter each reads at once, rests after each frame, reads nothing for up to 90 s, or "
+    "leaves and comes back."
+)
 
 
 def report(day: Day) -> str:
@@ -23,14 +26,32 @@ def report(day: Day) -> str:
         "",
         f"Machine: {machine()}. Two monitors, two gateways, a Redis and the subscribers share it.",
         "",
-        f"- {plan.minutes:g} minutes, {life:.1f} hours at {plan.speed:g} times life's speed; {day.calls:,} calls.",
-        f"- {plan.subscribers:,} subscribers on two gateways; one in twenty watches all topics. {_KINDS}",
-        f"- They came {day.came:,} times, lost {day.reconnects:,} connections and resumed {day.resumed:,} times.",
-        f"- {len(day.rounds)} times the traffic stood still, with {_at_once(day):.0f} calls at once. {_right(took)}",
-        f"- Resident memory of the gateway that was never stopped: {_trend([each.gateway for each in day.rounds])}.",
+        (
+            f"- {plan.minutes:g} minutes, {life:.1f} hours at {plan.speed:g} times life's speed; "
+            f"{day.calls:,} calls."
+        ),
+        (
+            f"- {plan.subscribers:,} subscribers on two gateways; one in twenty watches all "
+            f"topics. {_KINDS}"
+        ),
+        (
+            f"- They came {day.came:,} times, lost {day.reconnects:,} connections and resumed "
+            f"{day.resumed:,} times."
+        ),
+        (
+            f"- {len(day.rounds)} times the traffic stood still, with {_at_once(day):.0f} calls at "
+            f"once. {_right(took)}"
+        ),
+        (
+            f"- Resident memory of the gateway that was never stopped: "
+            f"{_trend([each.gateway for each in day.rounds])}."
+        ),
         f"- Of a monitor: {_trend([each.monitors for each in day.rounds])}.",
         "",
-        "Meanwhile, at random, and how long it took from when the traffic stood still until everybody held the truth:",
+        (
+            "Meanwhile, at random, and how long it took from when the traffic stood still until "
+            "everybody held the truth:"
+        ),
         "",
         "| fault | times | in the middle | at most |",
         "|---|--:|--:|--:|",
@@ -46,14 +67,21 @@ def _after_each(day: Day) -> Iterator[str]:
 
 
 def _right(took: list[float]) -> str:
-    held = f"Everybody held the PBX's own truth after {median(took):.1f} s in the middle, {took[-1]:.1f} s at most."
-    return f"{held} Most of that the subscribers take themselves, who read what they missed on the same cores."
+    held = (
+        f"Everybody held the PBX's own truth after {median(took):.1f} s in the middle, "
+        f"{took[-1]:.1f} s at most."
+    )
+    return (
+        f"{held} Most of that the subscribers take themselves, who read what they missed on "
+        f"the same cores."
+    )
 
 
 def _command(plan: Plan) -> str:
     faults = " --faults" if plan.faults else ""
     return (
-        f"python -m tests.soak --minutes {plan.minutes:g} --subscribers {plan.subscribers} --rate {plan.rate:g} "
+        f"python -m tests.soak --minutes {plan.minutes:g} --subscribers {plan.subscribers} --rate "
+        f"{plan.rate:g} "
         f"--speed {plan.speed:g} --seed {plan.seed}{faults}"
     )
 
@@ -66,6 +94,11 @@ def _trend(sizes: list[int]) -> str:
     """The middle size of each quarter of the run."""
     step = max(1, len(sizes) // 4)
     quarters = [
-        median(sizes[begin : begin + step]) for begin in range(0, step * 4, step) if sizes[begin : begin + step]
+        median(sizes[begin : begin + step])
+        for begin in range(0, step * 4, step)
+        if sizes[begin : begin + step]
     ]
-    return ", ".join(f"{size / 2**20:.0f}" for size in quarters) + " MiB in the four quarters of the run"
+    return (
+        ", ".join(f"{size / 2**20:.0f}" for size in quarters)
+        + " MiB in the four quarters of the run"
+    )

@@ -1,7 +1,8 @@
 """What a subscriber holds against what really goes on at the simulated PBX.
 
-The truth is the simulator's own, told by its legs and not through what its APIs show. A client can know less where the
-PBX does not say: the settings (:class:`Known`) tell what it may miss. What it says must be true all the same.
+The truth is the simulator's own, told by its legs and not through what its APIs show. A client can
+know less where the PBX does not say: the settings (:class:`Known`) tell what it may miss. What it
+says must be true all the same.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ BETWEEN_POLLS = 1.2
 _ONLY_WATCHED = ("direction", "queue", "did", "owner", "talkTo", "startedAt", "answeredAt")
 _LINE = r"\('externalline', '[^']*', '(?:Dialing|Connected)'\)"
 _ACCEPTED = re.compile(rf": leg \S+ is {_LINE}, should be {_LINE}$")
-_CONFERRED = re.compile(r": leg \S+ is \('conference', '\S*', '\w+'\), should be \('conference', '\S*', '\w+'\)$")
+_CONFERRED = re.compile(
+    r": leg \S+ is \('conference', '\S*', '\w+'\), should be \('conference', '\S*', '\w+'\)$"
+)
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
@@ -39,13 +42,18 @@ class Pbx(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the PBX's interfaces let a client know. ``tolerance``: seconds by which times may be off."""
+    """What the PBX's interfaces let a client know.
+
+    ``tolerance``: seconds by which times may be off.
+    """
 
     visible: frozenset[str]
     """DNs whose legs Call Control shows."""
     everyone: bool
     """Whether that is all extensions, and the PBX is near enough for a read to see each leg: one that rings for less
-    than a round trip is gone before the answer is there."""
+
+    than a round trip is gone before the answer is there.
+    """
     party_did: bool
     only_rule: Mapping[str, str] = field(default_factory=dict)
     """Trunk → name of its only inbound rule."""
@@ -54,8 +62,13 @@ class Known:
     """Seconds for an answer to be there, where everything shares one slow machine."""
 
     @classmethod
-    def of(cls, pbx: Pbx, tolerance: float = 1.5, arrives: float = 0.5, *, call_control: bool = True) -> Known:
-        """What can be known of this PBX; without Call Control that is what ActiveCalls' rows name."""
+    def of(
+        cls, pbx: Pbx, tolerance: float = 1.5, arrives: float = 0.5, *, call_control: bool = True
+    ) -> Known:
+        """What can be known of this PBX.
+
+        Without Call Control that is what ActiveCalls' rows name.
+        """
         rules = {trunk: pbx.directory.rules(trunk) for trunk in pbx.directory.trunk_numbers()}
         visible = frozenset(pbx.directory.peers(pbx.client_id)) if call_control else frozenset()
         return cls(
@@ -88,7 +101,9 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
     busy = {leg.dn for call in truth.values() for leg in call.legs if leg.dn_type == "extension"}
     sure = known.visible | frozenset().union(*named.values())
     for number, extension in state.get("extensions", {}).items():
-        if (extension["status"] == "Busy") != (number in busy) and (number in sure or number not in busy):
+        if (extension["status"] == "Busy") != (number in busy) and (
+            number in sure or number not in busy
+        ):
             found.append(f"extension {number} is {extension['status']}")
     return found
 
@@ -96,19 +111,32 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
 def knowable(found: list[str]) -> list[str]:
     """Of these differences those that must not be even if a call was not watched from its beginning.
 
-    No answer tells who began a call, when, through which queue, nor that it waits there still while agents ring; nor
-    whether a caller's line had been accepted before the phone began to ring that rings now; nor who is whose other side
-    in a conference.
+    No answer tells who began a call, when, through which queue, nor that it waits there still while
+    agents ring; nor whether a caller's line had been accepted before the phone began to ring that
+    rings now; nor who is whose other side in a conference.
     """
     told = [what for what in found if not any(f": {word} " in what for word in _ONLY_WATCHED)]
-    return [what for what in told if not any(hidden.search(what) for hidden in (_ACCEPTED, _CONFERRED, _QUEUED))]
+    return [
+        what
+        for what in told
+        if not any(hidden.search(what) for hidden in (_ACCEPTED, _CONFERRED, _QUEUED))
+    ]
 
 
-def _call(truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]) -> Iterator[str]:
+def _call(
+    truth: TruthCall, held: Mapping[str, Any], known: Known, named: frozenset[str]
+) -> Iterator[str]:
     hidden = _hidden(truth, known) - named
-    lenient = {leg.dn for leg in truth.legs if leg.dn not in known.visible and (hidden or _dials_group(truth, leg))}
+    lenient = {
+        leg.dn
+        for leg in truth.legs
+        if leg.dn not in known.visible and (hidden or _dials_group(truth, leg))
+    }
     legs = {leg.dn: (leg.dn_type, leg.external_party, leg.status) for leg in truth.legs}
-    mine = {leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"]) for leg in held["AConnList"]}
+    mine = {
+        leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"])
+        for leg in held["AConnList"]
+    }
     if len(mine) != len(held["AConnList"]):
         yield f"a leg is held twice: {held['AConnList']}"
     for dn in legs.keys() - mine.keys() - hidden:
@@ -147,20 +175,27 @@ def _hidden(truth: TruthCall, known: Known) -> set[str]:
         leg.dn
         for leg in truth.legs
         if leg.dn not in known.visible
-        and (leg.dn_type == "extension" or (leg.dn not in truth.shown and leg.dn_type in SYSTEM_KINDS))
+        and (
+            leg.dn_type == "extension"
+            or (leg.dn not in truth.shown and leg.dn_type in SYSTEM_KINDS)
+        )
     }
 
 
 def _dials_group(truth: TruthCall, leg: TruthLeg) -> bool:
     """Whether what the leg has dialled is a ring group: a row names a phone that rings in its place."""
     others = (other for other in truth.legs if other is not leg)
-    return leg.status == "Dialing" and all(leg.external_party not in (o.dn, o.external_party) for o in others)
+    return leg.status == "Dialing" and all(
+        leg.external_party not in (o.dn, o.external_party) for o in others
+    )
 
 
 def _did(truth: TruthCall | TruthEnded, known: Known) -> str:
     """The name of the rule, where the PBX tells the number or there is but one."""
     trunk = next((leg.dn for leg in truth.legs if leg.dn_type == "externalline"), "")
-    if known.party_did and any(leg.dn_type == "extension" and leg.dn in known.visible for leg in truth.legs):
+    if known.party_did and any(
+        leg.dn_type == "extension" and leg.dn in known.visible for leg in truth.legs
+    ):
         return truth.did
     return truth.did if known.only_rule.get(trunk) == truth.did else ""
 
@@ -171,7 +206,11 @@ def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known)
     if held["answeredAt"] is None and truth.answer_shown_at is None:
         return  # it went on to ring somebody else before any read of its answer
     parted = truth.parted_at if isinstance(truth, TruthCall) else None
-    if held["answeredAt"] is None and parted is not None and not _arrived(truth.answer_shown_at, parted, known):
+    if (
+        held["answeredAt"] is None
+        and parted is not None
+        and not _arrived(truth.answer_shown_at, parted, known)
+    ):
         return  # or while the first that told of it was on its way, which then counts no more
     if (held["answeredAt"] is None) != (truth.answered_at is None):
         yield f"answeredAt {held['answeredAt']}, should be {truth.answered_at}"
@@ -198,7 +237,10 @@ def ended_differences(
             if _arrived(truth.shown_at, truth.ended_at, known):
                 found.append(f"ended call {truth.call_id} is missing: {truth}")
             continue
-        found += [f"ended call {truth.call_id}: {what}; {mine} {truth}" for what in _ended(truth, mine, known)]
+        found += [
+            f"ended call {truth.call_id}: {what}; {mine} {truth}"
+            for what in _ended(truth, mine, known)
+        ]
     return found + [f"ended call {call_id} is a ghost" for call_id in held]
 
 
@@ -211,8 +253,15 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
     if not _arrived(truth.shown_at, truth.ended_at, known):
         return  # hardly anything was told of it
     seen = known.visible | truth.shown
-    whole = all(leg.dn in seen and (leg.dn_type != "extension" or leg.dn in known.visible) for leg in truth.legs)
-    if not whole and held["answeredAt"] is None and truth.ended_at - (truth.answered_at or 0.0) < BETWEEN_POLLS:
+    whole = all(
+        leg.dn in seen and (leg.dn_type != "extension" or leg.dn in known.visible)
+        for leg in truth.legs
+    )
+    if (
+        not whole
+        and held["answeredAt"] is None
+        and truth.ended_at - (truth.answered_at or 0.0) < BETWEEN_POLLS
+    ):
         return  # phones that are not monitored talked for less than the time between two reads
     answer_told = _arrived(truth.answer_shown_at, truth.ended_at, known)
     if truth.answered_at is not None and not answer_told and held["answeredAt"] is None:
@@ -220,7 +269,9 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
     yield from _times(truth, held, known)
     if abs(moment(held["endedAt"]).timestamp() - truth.ended_at) > known.tolerance:
         yield f"endedAt is off by {moment(held['endedAt']).timestamp() - truth.ended_at:.3f} s"
-    unseen = not known.everyone and held["direction"].startswith("From")  # somebody's phone may have rung unseen
+    unseen = not known.everyone and held["direction"].startswith(
+        "From"
+    )  # somebody's phone may have rung unseen
     # else its last moments may have passed between two reads
     told = answer_told or _arrived(truth.last_shown_at, truth.ended_at, known)
     if whole and told and not unseen and held["direction"] != truth.direction:

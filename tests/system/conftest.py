@@ -15,7 +15,9 @@ from tests.system.processes import Site, site
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
     """In a rush: 10 calls a second, short ones."""
-    async with SimulatedPbx(SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)) as simulated:
+    async with SimulatedPbx(
+        SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)
+    ) as simulated:
         yield simulated
 
 

@@ -1,6 +1,7 @@
 """``callmon`` where the clock is wrong by as many seconds as a file says: ``python -m tests.system.jumping FILE …``.
 
-The clock that tells the date jumps, the monotonic one does not, as when somebody sets a host's time.
+The clock that tells the date jumps, the monotonic one does not, as when somebody sets a host's
+time.
 """
 
 from __future__ import annotations

@@ -62,7 +62,9 @@ class Running:
 
 async def spawn(*arguments: str, program: tuple[str, ...] = ("-m", "gateway")) -> Running:
     """Start ``callmon``; what it says goes where the tests' output goes."""
-    return Running(await asyncio.create_subprocess_exec(sys.executable, *program, *arguments, cwd=ROOT))
+    return Running(
+        await asyncio.create_subprocess_exec(sys.executable, *program, *arguments, cwd=ROOT)
+    )
 
 
 class Reachable(Protocol):
@@ -79,7 +81,9 @@ LEASE = 2.0
 
 
 @asynccontextmanager
-async def site(pbx: SimulatedPbx, bus: Reachable, directory: Path, lease: float = LEASE) -> AsyncIterator[Site]:
+async def site(
+    pbx: SimulatedPbx, bus: Reachable, directory: Path, lease: float = LEASE
+) -> AsyncIterator[Site]:
     """Write the settings file; on the way out kill what still runs. ``lease``: seconds."""
     settings = directory / "callmon.toml"
     settings.write_text(

@@ -1,4 +1,7 @@
-"""A simulated PBX in a process of its own, for tests to stop and wake. It prints its address and its secret."""
+"""A simulated PBX in a process of its own, for tests to stop and wake.
+
+It prints its address and its secret.
+"""
 
 from __future__ import annotations
 

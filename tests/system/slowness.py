@@ -14,7 +14,10 @@ _STEPS = 3
 
 @dataclass(slots=True)
 class Slowness:
-    """Of this event loop. ``worst``: seconds by which what passes through it may have been late, at most."""
+    """Of this event loop.
+
+    ``worst``: seconds by which what passes through it may have been late, at most.
+    """
 
     worst: float = 0.0
 

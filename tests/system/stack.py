@@ -64,7 +64,9 @@ class Subscriber:
                 listener(update)
 
 
-def section(pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: float = 30.0) -> PbxSection:
+def section(
+    pbx: SimulatedPbx, did_map: dict[str, str] | None = None, watchdog: float = 30.0
+) -> PbxSection:
     """The settings with which a monitor reaches the simulated PBX."""
     return PbxSection(
         name=PBX,
@@ -89,7 +91,9 @@ async def monitoring(
 ) -> AsyncIterator[None]:
     """A monitor in this loop. ``watchdog``: seconds between full reads."""
     watched = section(pbx, did_map, watchdog).model_copy(update={"database": database})
-    settings = MonitorSettings(pbx=(watched,), monitor=MonitorSection(name="monitor", lease_duration=2.0))
+    settings = MonitorSettings(
+        pbx=(watched,), monitor=MonitorSection(name="monitor", lease_duration=2.0)
+    )
     async with running(asyncio.create_task(monitor_run.run(settings, only(redis)))):
         yield
 

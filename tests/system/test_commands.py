@@ -24,7 +24,9 @@ from tests.system.stack import PBX, monitoring
 
 ADMIN, READER, LIMITED, TEAM = "administrators-key", "readers-key", "limited-key", "teams-key"
 ALL_SCOPES = frozenset({"read", "contacts", "control", "admin", "sql"})
-CHANGING = [command for command in COMMANDS.values() if command.query is None and command.name != "query"]
+CHANGING = [
+    command for command in COMMANDS.values() if command.query is None and command.name != "query"
+]
 
 
 @dataclass(slots=True)
@@ -55,15 +57,31 @@ async def site() -> AsyncIterator[Desk]:
     keys = [
         ApiKey("admin", sha256_hex(ADMIN), PBX, ALL_SCOPES),
         ApiKey("reader", sha256_hex(READER), PBX, frozenset({"read"})),
-        ApiKey("limited", sha256_hex(LIMITED), PBX, ALL_SCOPES, None, Limits(extensions=frozenset({"101"}))),
-        ApiKey("team", sha256_hex(TEAM), PBX, ALL_SCOPES, None, Limits(frozenset({"101"}), frozenset({"800"}))),
+        ApiKey(
+            "limited",
+            sha256_hex(LIMITED),
+            PBX,
+            ALL_SCOPES,
+            None,
+            Limits(extensions=frozenset({"101"})),
+        ),
+        ApiKey(
+            "team",
+            sha256_hex(TEAM),
+            PBX,
+            ALL_SCOPES,
+            None,
+            Limits(frozenset({"101"}), frozenset({"800"})),
+        ),
     ]
     settings = SimulatorSettings(extensions=20, queues=3, traffic=False)
     async with (
         SimulatedPbx(settings) as pbx,
         fake_bus() as bus,
         monitoring(pbx, bus.client()),
-        gateway_run.serving([PBX], KeyTable(keys), GatewaySection(port=0), only(bus.client())) as server,
+        gateway_run.serving(
+            [PBX], KeyTable(keys), GatewaySection(port=0), only(bus.client())
+        ) as server,
         httpx.AsyncClient(base_url=server.address, timeout=60) as http,
     ):
         found = Desk(pbx, http)
@@ -114,7 +132,11 @@ CASES = [
         {"fwdName": "Out of office"},
     ),
     Case(
-        "ext.fwd.set", {"num": "101", "status": "Available"}, "ext.state.get", {"num": "101"}, {"fwdName": "Available"}
+        "ext.fwd.set",
+        {"num": "101", "status": "Available"},
+        "ext.state.get",
+        {"num": "101"},
+        {"fwdName": "Available"},
     ),
     Case(
         "ext.queueglobal.set",
@@ -130,9 +152,21 @@ CASES = [
         {"num": "101"},
         {"qGlobalStatus": "LoggedIn"},
     ),
-    Case("ext.options.set", {"num": "101", "enabled": "off", "recording": "external"}, *me(enabled=0, recordcalls=1)),
-    Case("ext.options.set", {"num": "101", "enabled": "on", "recording": "all"}, *me(enabled=1, recordcalls=2)),
-    Case("ext.options.set", {"num": "101", "external": "off", "recording": "off"}, *me(internal=1, recordcalls=0)),
+    Case(
+        "ext.options.set",
+        {"num": "101", "enabled": "off", "recording": "external"},
+        *me(enabled=0, recordcalls=1),
+    ),
+    Case(
+        "ext.options.set",
+        {"num": "101", "enabled": "on", "recording": "all"},
+        *me(enabled=1, recordcalls=2),
+    ),
+    Case(
+        "ext.options.set",
+        {"num": "101", "external": "off", "recording": "off"},
+        *me(internal=1, recordcalls=0),
+    ),
     Case("ext.options.set", {"num": "101", "external": "on"}, *me(internal=0)),
     Case(
         "ext.update",
@@ -154,9 +188,15 @@ CASES = [
         {"num": "101", "callerid": "5155550100", "deliveraudio": "1"},
         *me(callerid="5155550100", deliveraudio=1),
     ),
-    *(Case("ext.update", {"num": "101", "recordcalls": str(n)}, *me(recordcalls=n)) for n in range(3)),
+    *(
+        Case("ext.update", {"num": "101", "recordcalls": str(n)}, *me(recordcalls=n))
+        for n in range(3)
+    ),
     *(Case("ext.update", {"num": "101", "vmemail": str(n)}, *me(vmemail=n)) for n in range(4)),
-    *(Case("ext.update", {"num": "101", "vmplaydatetime": str(n)}, *me(vmplaydatetime=n)) for n in range(3)),
+    *(
+        Case("ext.update", {"num": "101", "vmplaydatetime": str(n)}, *me(vmplaydatetime=n))
+        for n in range(3)
+    ),
     *(
         Case(
             "ext.update",
@@ -165,7 +205,11 @@ CASES = [
         )
         for n in (1, 0)
     ),
-    Case("ext.update", {"num": "101", "vmpin": "1234", "noanswertimeout": "17"}, *me(noanswertimeout=17)),
+    Case(
+        "ext.update",
+        {"num": "101", "vmpin": "1234", "noanswertimeout": "17"},
+        *me(noanswertimeout=17),
+    ),
     Case(
         "ext.update",
         {"num": "101", "firstname": "Olga", "reinvite": "1"},
@@ -188,12 +232,26 @@ CASES = [
         {"nums": ["101", "102", "103"]},
     ),
     Case(
-        "ext.queue.set", {"num": "101", "queue": "800", "log": "off"}, "ext.state.get", {"num": "101"}, {"num": "101"}
+        "ext.queue.set",
+        {"num": "101", "queue": "800", "log": "off"},
+        "ext.state.get",
+        {"num": "101"},
+        {"num": "101"},
     ),
     Case(
-        "queue.managers.set", {"num": "800", "managers": "104"}, "queue.managers.get", {"num": "800"}, {"nums": ["104"]}
+        "queue.managers.set",
+        {"num": "800", "managers": "104"},
+        "queue.managers.get",
+        {"num": "800"},
+        {"nums": ["104"]},
     ),
-    Case("queue.managers.set", {"num": "800", "managers": ""}, "queue.managers.get", {"num": "800"}, {"nums": []}),
+    Case(
+        "queue.managers.set",
+        {"num": "800", "managers": ""},
+        "queue.managers.get",
+        {"num": "800"},
+        {"nums": []},
+    ),
     Case(
         "group.members.set",
         {"num": "600", "members": "105, 104"},
@@ -205,8 +263,12 @@ CASES = [
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.command} {' '.join(case.given.values())}")
-async def test_a_command_does_what_it_says_and_the_next_query_shows_it(desk: Desk, case: Case) -> None:
+@pytest.mark.parametrize(
+    "case", CASES, ids=lambda case: f"{case.command} {' '.join(case.given.values())}"
+)
+async def test_a_command_does_what_it_says_and_the_next_query_shows_it(
+    desk: Desk, case: Case
+) -> None:
     assert await desk.said(case.command, **case.given) == {"result": True, **case.reply}
     shown = await desk.said(case.query, **case.asked)
     assert {name: shown[name] for name in case.shows} == case.shows
@@ -218,21 +280,33 @@ async def test_a_login_to_one_queue_is_shown_for_that_queue_alone(desk: Desk) ->
         await desk.said("queue.agents.set", num=queue, agents="106,107")
     for word, status in (("off", "LoggedOut"), ("on", "LoggedIn")):
         await desk.said("ext.queue.set", num="106", queue="800", log=word)
-        logins = {login["num"]: login["status"] for login in (await desk.said("ext.state.get", num="106"))["qStatus"]}
+        logins = {
+            login["num"]: login["status"]
+            for login in (await desk.said("ext.state.get", num="106"))["qStatus"]
+        }
         assert (logins["800"], logins["801"]) == (status, "LoggedIn")
         assert ("106" in (await desk.said("queue.free.get", num="800"))["nums"]) <= (word == "on")
 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_a_contact_is_made_found_changed_and_deleted(desk: Desk) -> None:
-    made = await desk.said("contact.new", firstname="Ann", company="Acme", phone="+1 (515) 555-0177", data7="5550178")
+    made = await desk.said(
+        "contact.new", firstname="Ann", company="Acme", phone="+1 (515) 555-0177", data7="5550178"
+    )
     contact = str(made["id"])
     assert made == {"result": True, "id": int(contact)}
     assert (await desk.said("contact.find", num="15155550177"))["ids"] == [int(contact)]
-    updated = await desk.said("contact.update", id=contact, lastname="Smith", tag="vip", data2="1", phone="5550179")
+    updated = await desk.said(
+        "contact.update", id=contact, lastname="Smith", tag="vip", data2="1", phone="5550179"
+    )
     assert updated == {"result": True, "unsupported": ["data2"]}
     held = await desk.said("contact.get", id=contact)
-    assert (held["lastname"], held["tag"], held["phone"], held["data7"]) == ("Smith", "vip", "5550179", "5550178")
+    assert (held["lastname"], held["tag"], held["phone"], held["data7"]) == (
+        "Smith",
+        "vip",
+        "5550179",
+        "5550178",
+    )
     assert (await desk.said("contact.find", num="15155550177"))["ids"] == []
     assert await desk.said("contact.del", id=contact) == {"result": True}
     assert (await desk.ask("contact.get", id=contact)).status_code == 404
@@ -240,8 +314,12 @@ async def test_a_contact_is_made_found_changed_and_deleted(desk: Desk) -> None:
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_makecall_rings_and_is_seen_in_the_next_query(desk: Desk) -> None:
-    usable = next(n for n in desk.pbx.directory.extensions() if len(desk.pbx.directory.devices(n)) == 1)
-    other = next(n for n in desk.pbx.directory.extensions() if n != usable and desk.pbx.directory.devices(n))
+    usable = next(
+        n for n in desk.pbx.directory.extensions() if len(desk.pbx.directory.devices(n)) == 1
+    )
+    other = next(
+        n for n in desk.pbx.directory.extensions() if n != usable and desk.pbx.directory.devices(n)
+    )
     made = await desk.said("makecall", first=usable, second=other)
     assert (made["result"], made["finalStatus"]) == (True, "Success")
     calls = (await desk.said("pbx.callsinfo.get"))["callsInfo"]
@@ -281,23 +359,34 @@ FAILURES = [
 
 
 @pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize(("command", "given", "status", "code"), FAILURES, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(
+    ("command", "given", "status", "code"), FAILURES, ids=lambda value: str(value)[:60]
+)
 async def test_a_failure_has_its_status_its_code_and_a_sentence_and_changes_nothing(
     desk: Desk, command: str, given: dict[str, str], status: int, code: str
 ) -> None:
-    before = repr((desk.pbx.directory.users, desk.pbx.directory.queues, desk.pbx.directory.contacts))
+    before = repr(
+        (desk.pbx.directory.users, desk.pbx.directory.queues, desk.pbx.directory.contacts)
+    )
     answer = await desk.http.post(f"/webapi/{ADMIN}/{command}", json=given)
     said = answer.json()
     assert (answer.status_code, said["result"], said["error"]["code"]) == (status, False, code)
     assert said["error"]["message"].endswith((".", ")"))
-    assert repr((desk.pbx.directory.users, desk.pbx.directory.queues, desk.pbx.directory.contacts)) == before
+    assert (
+        repr((desk.pbx.directory.users, desk.pbx.directory.queues, desk.pbx.directory.contacts))
+        == before
+    )
 
 
-def _request(http: httpx.AsyncClient, form: str, command: str, given: dict[str, str]) -> httpx.Request:
+def _request(
+    http: httpx.AsyncClient, form: str, command: str, given: dict[str, str]
+) -> httpx.Request:
     """The same request by one form of address and method."""
     where, _, how = form.partition(" ")
     path = {"path": f"/webapi/{ADMIN}/{command}"}.get(where, f"/webapi/{command}")
-    headers = {"bearer": {"Authorization": f"Bearer {ADMIN}"}, "header": {"X-API-Key": ADMIN}}.get(where, {})
+    headers = {"bearer": {"Authorization": f"Bearer {ADMIN}"}, "header": {"X-API-Key": ADMIN}}.get(
+        where, {}
+    )
     key = {"key": ADMIN} if where == "query" else {}
     match how:
         case "GET":
@@ -335,15 +424,24 @@ EXAMPLES: dict[str, dict[str, str]] = {
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("command", CHANGING, ids=lambda command: command.name)
-async def test_a_command_is_the_same_by_every_form_of_address_and_method(desk: Desk, command: Command) -> None:
-    answers = [await desk.http.send(_request(desk.http, form, command.name, EXAMPLES[command.name])) for form in FORMS]
-    assert {(answer.status_code, answer.text) for answer in answers} == {(answers[0].status_code, answers[0].text)}
+async def test_a_command_is_the_same_by_every_form_of_address_and_method(
+    desk: Desk, command: Command
+) -> None:
+    answers = [
+        await desk.http.send(_request(desk.http, form, command.name, EXAMPLES[command.name]))
+        for form in FORMS
+    ]
+    assert {(answer.status_code, answer.text) for answer in answers} == {
+        (answers[0].status_code, answers[0].text)
+    }
     assert answers[0].json()["result"] in (True, False)
 
 
 @pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("command", CHANGING, ids=lambda command: command.name)
-async def test_each_bad_parameter_is_named_with_what_came_and_what_is_allowed(desk: Desk, command: Command) -> None:
+async def test_each_bad_parameter_is_named_with_what_came_and_what_is_allowed(
+    desk: Desk, command: Command
+) -> None:
     good = EXAMPLES[command.name]
     for parameter in command.parameters:
         if parameter.kind in ("choice", "whole", "dn"):
@@ -353,8 +451,13 @@ async def test_each_bad_parameter_is_named_with_what_came_and_what_is_allowed(de
             assert "no/such" in bad.json()["error"]["message"]
             assert parameter.takes in bad.json()["error"]["message"]
         if parameter.required:
-            missing = await desk.ask(command.name, **{name: good[name] for name in good if name != parameter.name})
-            assert (missing.status_code, missing.json()["error"]["code"]) == (400, "missing_parameter")
+            missing = await desk.ask(
+                command.name, **{name: good[name] for name in good if name != parameter.name}
+            )
+            assert (missing.status_code, missing.json()["error"]["code"]) == (
+                400,
+                "missing_parameter",
+            )
     unknown = await desk.ask(command.name, **(good | {"nunm": "1"}))
     assert (unknown.status_code, unknown.json()["error"]["code"]) == (400, "unknown_parameter")
     refused = await desk.ask(command.name, READER, **good)
@@ -388,7 +491,9 @@ async def test_a_limited_key_keeps_the_members_whom_it_does_not_see(desk: Desk) 
         answer = await desk.ask("queue.agents.set", TEAM, num="800", agents=given)
         assert answer.json() == {"result": True}
         assert set((await desk.ask("queue.members.get", ADMIN, num="800")).json()["nums"]) == wanted
-        assert (await desk.ask("queue.members.get", TEAM, num="800")).json()["nums"] == ([given] if given else [])
+        assert (await desk.ask("queue.members.get", TEAM, num="800")).json()["nums"] == (
+            [given] if given else []
+        )
     unseen = await desk.ask("queue.agents.set", TEAM, num="800", agents="102")
     assert (unseen.status_code, unseen.json()["error"]["code"]) == (404, "unknown_extension")
     forged = await desk.ask("queue.agents.set", TEAM, num="800", agents="101", visible="102")
@@ -397,9 +502,15 @@ async def test_a_limited_key_keeps_the_members_whom_it_does_not_see(desk: Desk) 
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_e_mail_mobile_and_sip_id_are_for_keys_with_contacts(desk: Desk) -> None:
-    await desk.ask("ext.update", ADMIN, num="101", email="a@example.com", mobile="5550100", authid="sip101")
+    await desk.ask(
+        "ext.update", ADMIN, num="101", email="a@example.com", mobile="5550100", authid="sip101"
+    )
     whole = (await desk.ask("ext.info.get", ADMIN, num="101")).json()
-    assert (whole["email"], whole["mobile"], whole["authid"]) == ("a@example.com", "5550100", "sip101")
+    assert (whole["email"], whole["mobile"], whole["authid"]) == (
+        "a@example.com",
+        "5550100",
+        "sip101",
+    )
     seen = (await desk.ask("ext.info.get", READER, num="101")).json()
     assert seen == whole | {"email": "", "mobile": "", "authid": ""}
     stream = str(desk.http.base_url.copy_with(scheme="ws", path="/webapi/stream"))
@@ -413,13 +524,20 @@ async def test_e_mail_mobile_and_sip_id_are_for_keys_with_contacts(desk: Desk) -
 async def test_an_idempotency_key_repeats_the_answer_and_not_the_deed(desk: Desk) -> None:
     headers = {"Idempotency-Key": "7f3c"}
     contact = {"firstname": "Once", "phone": "5550111"}
-    made = [await desk.http.post(f"/webapi/{ADMIN}/contact.new", data=contact, headers=headers) for _ in range(3)]
+    made = [
+        await desk.http.post(f"/webapi/{ADMIN}/contact.new", data=contact, headers=headers)
+        for _ in range(3)
+    ]
     assert len({answer.text for answer in made}) == 1
     assert [answer.headers.get("Idempotent-Replayed") for answer in made] == [None, "true", "true"]
     assert len([c for c in desk.pbx.directory.contacts.values() if c["FirstName"] == "Once"]) == 1
-    other = await desk.http.post(f"/webapi/{ADMIN}/contact.new", data={"firstname": "Other"}, headers=headers)
+    other = await desk.http.post(
+        f"/webapi/{ADMIN}/contact.new", data={"firstname": "Other"}, headers=headers
+    )
     assert (other.status_code, other.json()["error"]["code"]) == (409, "idempotency_key_reused")
-    bad = await desk.http.post(f"/webapi/{ADMIN}/contact.new", headers={"Idempotency-Key": "has space"})
+    bad = await desk.http.post(
+        f"/webapi/{ADMIN}/contact.new", headers={"Idempotency-Key": "has space"}
+    )
     assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_parameter")
 
 
@@ -428,9 +546,14 @@ async def test_an_idempotency_key_holds_for_each_part_of_a_command_of_ones_own(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def both(run: Run, arguments: Arguments) -> list[int]:
-        return [(await run("contact.new", company=name, phone="5550112"))["id"] for name in ("Part", "Part")]
+        return [
+            (await run("contact.new", company=name, phone="5550112"))["id"]
+            for name in ("Part", "Part")
+        ]
 
-    monkeypatch.setitem(COMMANDS, "site.both", Command("site.both", "admin", "two of them", composition=both))
+    monkeypatch.setitem(
+        COMMANDS, "site.both", Command("site.both", "admin", "two of them", composition=both)
+    )
     headers = {"Idempotency-Key": "both"}
     made = [await desk.http.post(f"/webapi/{ADMIN}/site.both", headers=headers) for _ in range(2)]
     assert made[0].json() == made[1].json()
@@ -448,7 +571,9 @@ async def test_a_query_may_ask_for_the_position_that_a_command_told(desk: Desk) 
     answer = await desk.http.get(path, headers={"Callmon-Min-Position": position})
     assert answer.json()["name"] == "Position"
     epoch, _, seq = position.partition("/")
-    ahead = await desk.http.get(path, headers={"Callmon-Min-Position": f"{epoch}/{int(seq) + 1_000_000}"})
+    ahead = await desk.http.get(
+        path, headers={"Callmon-Min-Position": f"{epoch}/{int(seq) + 1_000_000}"}
+    )
     assert (ahead.status_code, ahead.json()["error"]["code"]) == (504, "position_not_reached")
     bad = await desk.http.get(path, headers={"Callmon-Min-Position": "yesterday"})
     assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_parameter")

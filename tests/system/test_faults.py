@@ -29,7 +29,11 @@ Misbehave = Callable[[SimulatedPbx], Awaitable[None]]
 async def rush(*, tls: bool = False) -> AsyncIterator[tuple[SimulatedPbx, Subscriber, list[str]]]:
     """Ten calls a second, and a subscriber who writes down what he is told of the connection."""
     settings = SimulatorSettings(extensions=60, queues=3, rate=600, speed=5, tls=tls)
-    async with SimulatedPbx(settings) as pbx, fake_bus() as bus, watched(pbx, bus, watchdog=3.0) as held:
+    async with (
+        SimulatedPbx(settings) as pbx,
+        fake_bus() as bus,
+        watched(pbx, bus, watchdog=3.0) as held,
+    ):
         told: list[str] = []
         await until(lambda: held.connected and len(pbx.switchboard.truth()) > 5, WITHIN)
         held.on_update(lambda _: told.append(held.state["system"]["pbx"]["connection"]))
@@ -75,7 +79,11 @@ async def _tokens_revoked(pbx: SimulatedPbx) -> None:
 
 
 async def _another_with_our_credentials(pbx: SimulatedPbx) -> None:
-    form = {"grant_type": "client_credentials", "client_id": pbx.client_id, "client_secret": pbx.client_secret}
+    form = {
+        "grant_type": "client_credentials",
+        "client_id": pbx.client_id,
+        "client_secret": pbx.client_secret,
+    }
     async with aiohttp.ClientSession() as http:
         for _ in range(3):
             async with http.post(f"{pbx.url}/connect/token", data=form) as answer:
@@ -146,7 +154,9 @@ async def test_a_certificate_that_expires_while_connected() -> None:
         pbx.certify(timedelta(minutes=-1))
         pbx.faults.drop_sockets()
         await until(lambda: "lost" in told, WITHIN)
-        await until(lambda: "certificate has expired" in held.state["system"]["pbx"]["reason"], WITHIN)
+        await until(
+            lambda: "certificate has expired" in held.state["system"]["pbx"]["reason"], WITHIN
+        )
         assert held.state["calls"], "the last state stays"
         pbx.certify(timedelta(days=90))
         await until(lambda: held.connected, WITHIN)
@@ -158,7 +168,9 @@ async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
         pbx.traffic.pause()
         await pbx.traffic.quiet()
         busy = {leg.dn for call in pbx.switchboard.truth() for leg in call.legs}
-        renamed, removed = [number for number in sorted(pbx.directory.extensions()) if number not in busy][:2]
+        renamed, removed = [
+            number for number in sorted(pbx.directory.extensions()) if number not in busy
+        ][:2]
         new = pbx.directory.first_free("extension") or ""
         await pbx.faults.refuse()
         await until(lambda: "lost" in told, WITHIN)
@@ -170,7 +182,9 @@ async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
         pbx.directory.update(pbx.directory.entity("800") or {}, {"Name": "Another queue"})
         await pbx.faults.accept()
         pbx.traffic.resume()
-        await until(lambda: held.state["extensions"].get(renamed, {}).get("name") == "Renamed", WITHIN)
+        await until(
+            lambda: held.state["extensions"].get(renamed, {}).get("name") == "Renamed", WITHIN
+        )
         assert removed not in held.state["extensions"]
         assert held.state["extensions"][new]["lastname"] == "Here"
         assert held.state["queues"]["800"]["name"] == "Another queue"

@@ -58,7 +58,10 @@ def counted(held: Subscriber) -> int:
 
 
 def begun(pbx: SimulatedPbx) -> range:
-    """How many calls there were; those that were over before any answer could tell of them may be left out."""
+    """How many calls there were.
+
+    Those that were over before any answer could tell of them may be left out.
+    """
     going_on, over = len(pbx.switchboard.truth()), pbx.switchboard.ended()
     return range(going_on + sum(map(told, over)), going_on + len(over) + 1)
 
@@ -105,9 +108,17 @@ async def answers_agree(place: Site, held: Subscriber) -> None:
     async with httpx.AsyncClient(base_url=f"{place.address}/webapi/{KEY}") as http:
 
         async def differing() -> list[str]:
-            entities: list[tuple[str, dict[str, str], Any]] = [("pbx.stats.get", {}, held.state["pbxstats"]["pbx"])]
-            entities += [("queue.stats.get", {"num": num}, told) for num, told in held.state["queuestats"].items()]
-            entities += [("ext.stats.get", {"num": num}, told) for num, told in held.state["extstats"].items()]
+            entities: list[tuple[str, dict[str, str], Any]] = [
+                ("pbx.stats.get", {}, held.state["pbxstats"]["pbx"])
+            ]
+            entities += [
+                ("queue.stats.get", {"num": num}, told)
+                for num, told in held.state["queuestats"].items()
+            ]
+            entities += [
+                ("ext.stats.get", {"num": num}, told)
+                for num, told in held.state["extstats"].items()
+            ]
             return [
                 f"{query} {which}"
                 for query, which, told in entities

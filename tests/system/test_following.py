@@ -1,8 +1,9 @@
 """A callmon that follows a callmon that follows a simulated PBX, over real sockets, while calls come and go.
 
-Both must come to hold the same state, in all that the documented interface can carry. It carries no names of queues,
-groups, IVRs and lines, nothing of lines but their numbers, and nothing of agents' skill groups; a call that came and
-went between two reads is known only from the list of those that ended.
+Both must come to hold the same state, in all that the documented interface can carry. It carries no
+names of queues, groups, IVRs and lines, nothing of lines but their numbers, and nothing of agents'
+skill groups; a call that came and went between two reads is known only from the list of those that
+ended.
 """
 
 from __future__ import annotations
@@ -21,7 +22,17 @@ from monitor.config import MonitorSection, MonitorSettings, PbxSection
 from monitor.shared.timestamps import moment
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, fake_bus, only, until_async
-from tests.system.stack import KEY, PBX, Subscriber, gateway, monitoring, running, subscriber, until, watched
+from tests.system.stack import (
+    KEY,
+    PBX,
+    Subscriber,
+    gateway,
+    monitoring,
+    running,
+    subscriber,
+    until,
+    watched,
+)
 
 CALLS = 70
 SCOPES = frozenset({"read", "contacts", "control", "admin", "sql"})
@@ -51,14 +62,20 @@ async def following(address: str, bus: Bus) -> AsyncIterator[None]:
         states_interval=0.5,
         directory_interval=5.0,
     )
-    settings = MonitorSettings(pbx=(section,), monitor=MonitorSection(name="second", lease_duration=2.0))
+    settings = MonitorSettings(
+        pbx=(section,), monitor=MonitorSection(name="second", lease_duration=2.0)
+    )
     async with running(asyncio.create_task(monitor_run.run(settings, only(bus.client())))):
         yield
 
 
 def differences(first: Entities, second: Entities) -> list[str]:
     """In what the second differs from the first, of all that is carried."""
-    return [what for topic in NOT_CARRIED for what in _topic(topic, first.get(topic, {}), second.get(topic, {}))]
+    return [
+        what
+        for topic in NOT_CARRIED
+        for what in _topic(topic, first.get(topic, {}), second.get(topic, {}))
+    ]
 
 
 def _topic(topic: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]:
@@ -73,7 +90,10 @@ def _topic(topic: str, first: Mapping[str, Any], second: Mapping[str, Any]) -> I
             yield from _queue(first[id_], second[id_])
     if topic == "extensions":
         for id_ in first.keys() & second.keys():
-            one, other = ([{**talk, "since": ""} for talk in side["talks"]] for side in (first[id_], second[id_]))
+            one, other = (
+                [{**talk, "since": ""} for talk in side["talks"]]
+                for side in (first[id_], second[id_])
+            )
             if one != other:
                 yield f"extension {id_} talks {one} != {other}"
 
@@ -93,11 +113,17 @@ def _queue(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[str]
 
 def _in_order(value: Any) -> Any:
     """Lists of numbers without their order, which the interface does not tell."""
-    return sorted(value) if isinstance(value, list) and all(isinstance(item, str) for item in value) else value
+    return (
+        sorted(value)
+        if isinstance(value, list) and all(isinstance(item, str) for item in value)
+        else value
+    )
 
 
 async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> None:
-    simulated = SimulatorSettings(extensions=60, queues=4, contacts=30, rate=1_500, speed=15, calls=CALLS)
+    simulated = SimulatorSettings(
+        extensions=60, queues=4, contacts=30, rate=1_500, speed=15, calls=CALLS
+    )
     async with (
         SimulatedPbx(simulated) as pbx,
         fake_bus() as one,
@@ -106,7 +132,8 @@ async def test_a_callmon_that_follows_a_callmon_comes_to_the_same_state() -> Non
         gateway(one.client()) as address,
     ):
         pbx.traffic.pause()
-        # The first must know its PBX before it is asked: zone and presence are told as it has them then.
+        # The first must know its PBX before it is asked: zone and presence are told as it has them
+        # then.
         await until(lambda: zone_of(first) == "Europe/Berlin")
         async with (
             following(address, other),
@@ -148,12 +175,18 @@ async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_onc
         number = state["nums"][0]
         done = await http.post("/ext.fwd.set", data={"num": number, "status": "Away"})
         assert (done.status_code, done.json()) == (200, {"result": True})
-        assert (await http.get("/ext.state.get", params={"num": number})).json()["fwdName"] == "Away"
+        assert (await http.get("/ext.state.get", params={"num": number})).json()[
+            "fwdName"
+        ] == "Away"
         user = pbx.directory.entity(number)
         assert user is not None
         assert user["CurrentProfileName"] == "Away"
-        made = (await http.post("/contact.new", data={"firstname": "Pat", "phone": "+7 999"})).json()
-        assert (await http.get("/contact.get", params={"id": made["id"]})).json()["firstname"] == "Pat"
+        made = (
+            await http.post("/contact.new", data={"firstname": "Pat", "phone": "+7 999"})
+        ).json()
+        assert (await http.get("/contact.get", params={"id": made["id"]})).json()[
+            "firstname"
+        ] == "Pat"
         refused = await http.post("/ext.fwd.set", data={"num": number, "status": "Nowhere"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (400, "unknown_status")
         sql = await http.post("/query", json={"query": "select 1"})

@@ -34,7 +34,10 @@ class Mangling:
         self._dice = random.Random(seed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on (ASGI). Answers that give tokens are mangled too, but seldom: else nothing else is ever asked."""
+        """Pass on (ASGI).
+
+        Answers that give tokens are mangled too, but seldom: else nothing else is ever asked.
+        """
         often = 0.05 if scope.get("path") == _TOKEN else 0.4
         start: Message | None = None
         body = b""
@@ -47,7 +50,9 @@ class Mangling:
                 body += message.get("body", b"")
                 if not message.get("more_body"):
                     status, content = self._answer(start["status"], body, often)
-                    headers = [each for each in start["headers"] if each[0].lower() != b"content-length"]
+                    headers = [
+                        each for each in start["headers"] if each[0].lower() != b"content-length"
+                    ]
                     headers.append((b"content-length", b"%d" % len(content)))
                     await send({**start, "status": status, "headers": headers})
                     await send({"type": "http.response.body", "body": content})
@@ -56,7 +61,12 @@ class Mangling:
                 text = (message.get("text") or "").encode()
                 content = self._other(text)
                 as_text = {"text": content.decode("utf-8", "replace")}
-                await send({"type": "websocket.send", **(as_text if self._dice.random() < 0.8 else {"bytes": content})})
+                await send(
+                    {
+                        "type": "websocket.send",
+                        **(as_text if self._dice.random() < 0.8 else {"bytes": content}),
+                    }
+                )
             else:
                 await send(message)
 
@@ -87,9 +97,15 @@ class Mangling:
         if self._dice.random() < 0.1:
             return self._dice.choice(_ODD)
         if isinstance(value, dict):
-            return {key: self._value(item) for key, item in value.items() if self._dice.random() > 0.03}
+            return {
+                key: self._value(item) for key, item in value.items() if self._dice.random() > 0.03
+            }
         if isinstance(value, list):
-            return [self._value(item) for item in value for _ in range(self._dice.choice((0, 1, 1, 1, 1, 2)))]
+            return [
+                self._value(item)
+                for item in value
+                for _ in range(self._dice.choice((0, 1, 1, 1, 1, 2)))
+            ]
         return value
 
 
@@ -104,7 +120,12 @@ class NonsensePbx(SimulatedPbx):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 async def test_nonsense_ends_nothing_and_the_truth_is_held_after(seed: int) -> None:
     async with NonsensePbx(seed) as pbx:
-        pace = {"poll_interval": 0.1, "poll_idle": 0.2, "watchdog_interval": 1.0, "directory_interval": 0.5}
+        pace = {
+            "poll_interval": 0.1,
+            "poll_idle": 0.2,
+            "watchdog_interval": 1.0,
+            "directory_interval": 0.5,
+        }
         pace["recheck_interval"] = 2.0  # of what was refused
         following = Following(settings(pbx, pace))
         work = asyncio.create_task(following.run())

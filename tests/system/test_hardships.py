@@ -94,11 +94,15 @@ async def test_redis_whose_output_buffers_are_too_small_for_a_subscriber(
         await valkey.drop_subscribers()
         await asyncio.sleep(3)
         await redis.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
-        assert (await redis.info("stats"))["client_output_buffer_limit_disconnections"] > 0, "nobody was cut off"
+        assert (await redis.info("stats"))["client_output_buffer_limit_disconnections"] > 0, (
+            "nobody was cut off"
+        )
         await right(pbx, held)
 
 
-async def test_connections_to_redis_that_are_reset_at_random(pbx: SimulatedPbx, valkey: RealBus, place: Site) -> None:
+async def test_connections_to_redis_that_are_reset_at_random(
+    pbx: SimulatedPbx, valkey: RealBus, place: Site
+) -> None:
     redis, dice = valkey.client(), random.Random(4)
     async with watching(place) as held:
         await right(pbx, held)
@@ -123,8 +127,13 @@ async def test_a_gateway_without_a_file_descriptor_left_goes_on_serving_whom_it_
     pbx: SimulatedPbx, place: Site
 ) -> None:
     await place.start("monitor")
-    command = f"ulimit -n 64; exec {sys.executable} -m gateway gateway --config {place.settings} --port {place.port}"
-    place.running.append(Running(await asyncio.create_subprocess_exec("sh", "-c", command, cwd=ROOT)))
+    command = (
+        f"ulimit -n 64; exec {sys.executable} -m gateway gateway --config {place.settings} "
+        f"--port {place.port}"
+    )
+    place.running.append(
+        Running(await asyncio.create_subprocess_exec("sh", "-c", command, cwd=ROOT))
+    )
     async with httpx.AsyncClient(base_url=place.address, trust_env=False) as http:
         await until_answers(http)
     async with subscriber(place.address) as held:
@@ -139,7 +148,9 @@ async def test_a_gateway_without_a_file_descriptor_left_goes_on_serving_whom_it_
         await right(pbx, held)
 
 
-async def test_a_herd_that_comes_back_at_once_after_a_restart(pbx: SimulatedPbx, place: Site) -> None:
+async def test_a_herd_that_comes_back_at_once_after_a_restart(
+    pbx: SimulatedPbx, place: Site
+) -> None:
     async with watching(place) as held:
         await right(pbx, held)
         herd = [subscriber(place.address) for _ in range(60)]
@@ -170,7 +181,9 @@ async def until_answers(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("seconds", [7_200, -7_200], ids=["forward", "back"])
-async def test_a_clock_that_jumps_by_two_hours(pbx: SimulatedPbx, steady: Site, tmp_path: Path, seconds: int) -> None:
+async def test_a_clock_that_jumps_by_two_hours(
+    pbx: SimulatedPbx, steady: Site, tmp_path: Path, seconds: int
+) -> None:
     """That of the hosts, and not the PBX's, by which calls are timed."""
     clock = tmp_path / "clock"
     clock.write_text("0")
@@ -187,4 +200,6 @@ async def test_a_clock_that_jumps_by_two_hours(pbx: SimulatedPbx, steady: Site, 
         assert snapshots.count == 0
         now = moment(max(call["startedAt"] for call in held.state["calls"].values())).timestamp()
         assert abs(now - time.time()) < WITHIN, "calls are timed by the PBX's clock"
-        assert ended <= held.state["ended"].keys(), "nothing is forgotten as if it were of yesterday"
+        assert ended <= held.state["ended"].keys(), (
+            "nothing is forgotten as if it were of yesterday"
+        )

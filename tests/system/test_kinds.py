@@ -17,7 +17,14 @@ CALLS = 80
 
 def simulated(switches: Switches | None = None) -> SimulatedPbx:
     return SimulatedPbx(
-        SimulatorSettings(extensions=80, queues=4, rate=1_500, speed=12, calls=CALLS, switches=switches or Switches())
+        SimulatorSettings(
+            extensions=80,
+            queues=4,
+            rate=1_500,
+            speed=12,
+            calls=CALLS,
+            switches=switches or Switches(),
+        )
     )
 
 
@@ -49,4 +56,6 @@ async def test_without_call_control_it_is_told_what_active_calls_names() -> None
                 pbx.traffic.resume()
             await until(lambda: held.state["calls"] == {})
             assert frozen > 20, "too few calls were going on to prove anything"
-            assert ended_differences(pbx, ended.held, known(pbx, slow, 2.5, call_control=False)) == []
+            assert (
+                ended_differences(pbx, ended.held, known(pbx, slow, 2.5, call_control=False)) == []
+            )

@@ -52,7 +52,11 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey
     services = [_service(name, servers, store) for name in names]
     serving = gateway_run.serving(names, KeyTable([key]), GatewaySection(port=0), at_gateway.of)
     try:
-        async with kept(services), serving as server, httpx.AsyncClient(base_url=server.address) as http:
+        async with (
+            kept(services),
+            serving as server,
+            httpx.AsyncClient(base_url=server.address) as http,
+        ):
             await until(lambda: all(service.hears_requests for service in services))
 
             async def ready() -> bool:
@@ -102,7 +106,15 @@ def _settled(pool: ConnectionPool) -> bool:
 
 def _service(name: str, servers: RedisClients, store: Store) -> PbxService[Fact]:
     return PbxService(
-        "m", name, servers.of(name), _Tracker, _Quiet, records=store, key_store=store, shelf=store, lease_ttl=30.0
+        "m",
+        name,
+        servers.of(name),
+        _Tracker,
+        _Quiet,
+        records=store,
+        key_store=store,
+        shelf=store,
+        lease_ttl=30.0,
     )
 
 

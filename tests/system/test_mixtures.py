@@ -37,7 +37,9 @@ def test_the_observer_shares_no_code_with_what_it_watches() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             roots = {name.partition(".")[0] for name in names}
             assert not roots & {"monitor", "gateway"}, f"{path} imports {names}"
-            assert all(name.startswith("tests.faults") for name in names if name.startswith("tests")), path
+            assert all(
+                name.startswith("tests.faults") for name in names if name.startswith("tests")
+            ), path
 
 
 def _command(*replies: Reply) -> Command:
@@ -111,7 +113,9 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     certain, uncertain = bounds_of([call], [], names), bounds_of([], [call], names)
     for bounds, right, wrong in ((certain, {1}, {0, 2}), (uncertain, {0, 1}, {2, -1})):
         for grown in right | wrong:
-            found = ledger.judge_figures({}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False)
+            found = ledger.judge_figures(
+                {}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False
+            )
             assert any(found) is (grown in wrong)
     row = {"callID": 7, "outcome": "unknown"}
     assert not ended_differs(call, [row])
@@ -131,7 +135,9 @@ def test_calls_that_are_pending_when_all_are_over_are_seen() -> None:
     sides = ("calls", "answered", "missed", "abandoned", "unanswered", "unknown", "pending")
     quiet = dict.fromkeys(sides, 0)
     pbx = {"calls": 0, "answered": 0, "inbound": quiet, "internal": quiet, "outbound": quiet}
-    queue = dict.fromkeys(("offered", "answered", "diverted", "unknown", "abandoned", "shortAbandoned"), 0)
+    queue = dict.fromkeys(
+        ("offered", "answered", "diverted", "unknown", "abandoned", "shortAbandoned"), 0
+    )
     before = figures_told(pbx, queue, {})
     after = figures_told({**pbx, "outbound": {**quiet, "calls": 1, "pending": 1}}, queue, {})
     made = Call("105", "00490001", 0.0, 7, None, 2.0, "unanswered")
@@ -140,13 +146,17 @@ def test_calls_that_are_pending_when_all_are_over_are_seen() -> None:
 
 
 def test_a_call_that_comes_back_from_the_other_monitors_file_may_be_counted_once() -> None:
-    lost, kept, late = (Call("102", "104", 0.0, call_id, None, 2.0, "missed") for call_id in (7, 8, 9))
+    lost, kept, late = (
+        Call("102", "104", 0.0, call_id, None, 2.0, "missed") for call_id in (7, 8, 9)
+    )
     told = [{"callID": call_id, "outcome": "missed"} for call_id in (7, 8, 9)]
     again = returned([lost, kept, late], frozenset({7, 8}), frozenset({8}), told)
     assert again == [lost]
     bounds = bounds_of([late], [], ["pbx calls"], again)
     assert bounds["pbx calls"] == ledger.Bounds(1, 2)
-    assert bounds["pbx internal.unknown"] == ledger.Bounds(-1, 1), "it may have been counted as unknown before"
+    assert bounds["pbx internal.unknown"] == ledger.Bounds(-1, 1), (
+        "it may have been counted as unknown before"
+    )
     assert returned([lost], frozenset({7}), frozenset(), []) == []
 
 
@@ -161,7 +171,9 @@ async def test_redis_is_waited_for_when_it_is_started_again(tmp_path: Path) -> N
         redis.kill()
 
 
-async def test_a_leader_that_is_lost_before_it_has_filled_an_emptied_redis_is_a_documented_loss(tmp_path: Path) -> None:
+async def test_a_leader_that_is_lost_before_it_has_filled_an_emptied_redis_is_a_documented_loss(
+    tmp_path: Path,
+) -> None:
     redis, losses = Redis(free_port(), tmp_path), Losses()
     process = Process("a", ["sleep", "60"], tmp_path / "a.log")
     way = Proxy(redis.port)

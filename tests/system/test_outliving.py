@@ -36,7 +36,10 @@ def settings_in(directory: Path, place: Site, more: str) -> Path:
     directory.mkdir()
     settings = directory / "callmon.toml"
     text = place.settings.read_text(encoding="utf-8")
-    settings.write_text(text.replace("[monitor]", f'[monitor]\nstate_dir = "{directory}"', 1) + more, encoding="utf-8")
+    settings.write_text(
+        text.replace("[monitor]", f'[monitor]\nstate_dir = "{directory}"', 1) + more,
+        encoding="utf-8",
+    )
     return settings
 
 
@@ -78,12 +81,16 @@ async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader
     await place.start("gateway", "--port", str(place.port))
     survivor = tmp_path / "b" / STORE
     await made(KeyAdmin(valkey.client(), PBX))
-    async with StreamClient(place.address.replace("http", "ws", 1) + "/webapi/stream", MADE, STREAMED) as client:
+    async with StreamClient(
+        place.address.replace("http", "ws", 1) + "/webapi/stream", MADE, STREAMED
+    ) as client:
         held = Subscriber(client)
         refused: list[str] = []
         async with running(asyncio.create_task(listened(held, refused))):
             await until(lambda: len(rows(survivor, "SELECT id FROM ended")) >= 10)
-            await until(lambda: rows(survivor, "SELECT name FROM keys") == ["wall"] and bool(figures(held)))
+            await until(
+                lambda: rows(survivor, "SELECT name FROM keys") == ["wall"] and bool(figures(held))
+            )
             await until(lambda: counted(survivor) > 0)
             ended, calls = set(rows(survivor, "SELECT id FROM ended")), counted(survivor)
             epoch = held.epoch

@@ -14,7 +14,9 @@ from tests.system.stack import monitoring
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["http", "https"])
-async def test_the_programs_use_no_proxy(tls: bool, valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_programs_use_no_proxy(
+    tls: bool, valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with connect_proxy(1) as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy"):
             monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")

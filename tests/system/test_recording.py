@@ -55,9 +55,15 @@ class Tee:
     tapes: tuple[TrafficTap, ...]
     secrets: set[str] = field(default_factory=set)
 
-    def answered(self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes) -> None:
+    def answered(
+        self, sent: SentRequest, status: int, headers: Mapping[str, str], body: bytes
+    ) -> None:
         if sent.address.endswith(("/connect/token", "/session")):
-            self.secrets |= {value for value in json.loads(body).values() if isinstance(value, str) and len(value) > 7}
+            self.secrets |= {
+                value
+                for value in json.loads(body).values()
+                if isinstance(value, str) and len(value) > 7
+            }
         for traffic_tap in self.tapes:
             traffic_tap.answered(sent, status, headers, body)
 
@@ -96,7 +102,9 @@ class Recorded:
 
 
 def settings(pbx: SimulatedPbx | Player, pace: Mapping[str, float]) -> PbxSettings:
-    name, secret = (pbx.client_id, pbx.client_secret) if isinstance(pbx, SimulatedPbx) else ("replay", "any")
+    name, secret = (
+        (pbx.client_id, pbx.client_secret) if isinstance(pbx, SimulatedPbx) else ("replay", "any")
+    )
     return PbxSettings(url=pbx.url, client_id=name, client_secret=secret, **pace)  # type: ignore[arg-type]
 
 
@@ -121,7 +129,9 @@ async def record(directory: Path, fault: Callable[[SimulatedPbx], None] | None =
             await until(lambda: len(following.tracker.state["ended"]) >= CALLS, 40)
             pbx.traffic.pause()
             await pbx.traffic.quiet()
-            await asyncio.sleep(1.5)  # what is on its way arrives, and ActiveCalls is read once more
+            await asyncio.sleep(
+                1.5
+            )  # what is on its way arrives, and ActiveCalls is read once more
         for recorder in recorders:
             recorder.end()
         state = held(following.tracker.state)
@@ -131,7 +141,9 @@ async def record(directory: Path, fault: Callable[[SimulatedPbx], None] | None =
 
 
 def held(state: topics.State) -> dict[str, dict[str, Any]]:
-    return {topic: from_json(to_json(dict(state[topic]))) for topic in ("calls", "ended", "extensions")}
+    return {
+        topic: from_json(to_json(dict(state[topic]))) for topic in ("calls", "ended", "extensions")
+    }
 
 
 def numbers(state: Mapping[str, Mapping[str, Any]]) -> set[str]:
@@ -157,7 +169,9 @@ def bare(
     """Without times, and by the call's number alone. ``but``: calls that are left out."""
     return {
         topic: {
-            row.get("callID", key): _bare(row, without) for key, row in rows.items() if row.get("callID") not in but
+            row.get("callID", key): _bare(row, without)
+            for key, row in rows.items()
+            if row.get("callID") not in but
         }
         for topic, rows in state.items()
     }
@@ -185,7 +199,9 @@ def differing(first: Any, second: Any, where: str = "") -> Iterator[str]:
 
 async def test_what_is_played_back_ends_as_it_ended(recorded: Recorded) -> None:
     again = await replayed(recorded.clear, UNHURRIED)
-    first, second = (bare(state, TIMES | EMPTIED, recorded.earlier) for state in (recorded.state, again))
+    first, second = (
+        bare(state, TIMES | EMPTIED, recorded.earlier) for state in (recorded.state, again)
+    )
     assert not list(differing(first, second))
     assert len(again["ended"]) >= CALLS
     assert again["calls"]
@@ -193,7 +209,9 @@ async def test_what_is_played_back_ends_as_it_ended(recorded: Recorded) -> None:
 
 async def test_masked_it_is_the_same_but_for_names_and_numbers(recorded: Recorded) -> None:
     again = await replayed(recorded.masked, UNHURRIED)
-    first, second = (bare(state, TIMES | PEOPLE, recorded.earlier) for state in (recorded.state, again))
+    first, second = (
+        bare(state, TIMES | PEOPLE, recorded.earlier) for state in (recorded.state, again)
+    )
     assert not list(differing(first, second))
     then, now = (numbers(bare(state, set(), recorded.earlier)) for state in (recorded.state, again))
     assert len(now) == len(then) > 3
@@ -219,13 +237,19 @@ def test_no_secret_is_in_either_file_and_nobody_in_the_masked_one(recorded: Reco
 
 def _words(lines: str) -> set[str]:
     """Those that are told, and not those that say what is told."""
-    return {word for line in lines.splitlines() for word in re.findall(r"\w+", " ".join(_texts(json.loads(line))))}
+    return {
+        word
+        for line in lines.splitlines()
+        for word in re.findall(r"\w+", " ".join(_texts(json.loads(line))))
+    }
 
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
-    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+    for item in (
+        value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    ):
         yield from _texts(item)
 
 

@@ -21,7 +21,9 @@ from tests.system.test_restarts import WITHIN, right
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
     """In a rush."""
-    async with SimulatedPbx(SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)) as simulated:
+    async with SimulatedPbx(
+        SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)
+    ) as simulated:
         yield simulated
 
 
@@ -29,7 +31,11 @@ async def pbx() -> AsyncIterator[SimulatedPbx]:
 async def test_a_master_is_killed_and_the_sentinels_make_the_replica_the_master(
     pbx: SimulatedPbx, tmp_path: Path, lost: bool
 ) -> None:
-    async with watched_group() as group, site(pbx, group, tmp_path) as place, watching(place) as held:
+    async with (
+        watched_group() as group,
+        site(pbx, group, tmp_path) as place,
+        watching(place) as held,
+    ):
         await right(pbx, held)
         epoch = held.epoch
         if lost:
@@ -42,11 +48,19 @@ async def test_a_master_is_killed_and_the_sentinels_make_the_replica_the_master(
         await until(lambda: held.updates > updates and not held.stale, WITHIN)
         await right(pbx, held)
         if lost:
-            assert held.epoch > epoch, "what subscribers hold was never written there: history begins anew"
+            assert held.epoch > epoch, (
+                "what subscribers hold was never written there: history begins anew"
+            )
 
 
-async def test_the_keys_of_a_pbx_move_to_another_node_of_the_cluster(pbx: SimulatedPbx, tmp_path: Path) -> None:
-    async with clustered_group() as group, site(pbx, group, tmp_path) as place, watching(place) as held:
+async def test_the_keys_of_a_pbx_move_to_another_node_of_the_cluster(
+    pbx: SimulatedPbx, tmp_path: Path
+) -> None:
+    async with (
+        clustered_group() as group,
+        site(pbx, group, tmp_path) as place,
+        watching(place) as held,
+    ):
         await right(pbx, held)
         key = SpaceKeys(PBX, "live").position
         before = await group.holder(key)

@@ -1,6 +1,7 @@
 """Whatever is killed and started again, under load: every subscriber holds the truth again within seconds.
 
-Monitor and gateway are processes, Redis is a real server, the kill is a kill. Nothing but the victim is started again.
+Monitor and gateway are processes, Redis is a real server, the kill is a kill. Nothing but the
+victim is started again.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from tests.system.processes import Site, watching
 from tests.system.stack import KEY, Subscriber, subscriber, until
 
 WITHIN = 60.0
-"""Seconds in which everything must be right again: generous, as the machines are shared; it takes a few."""
+"""Seconds in which everything must be right again: generous, as the machines are shared.
+
+It takes a few.
+"""
 
 
 async def test_a_monitor_killed_and_started_again(pbx: SimulatedPbx, place: Site) -> None:
@@ -45,7 +49,9 @@ async def test_a_standby_takes_over_from_a_killed_monitor(pbx: SimulatedPbx, pla
         await right(pbx, held)
 
 
-async def test_a_monitor_that_is_told_to_end_gives_its_lease_to_the_standby(pbx: SimulatedPbx, place: Site) -> None:
+async def test_a_monitor_that_is_told_to_end_gives_its_lease_to_the_standby(
+    pbx: SimulatedPbx, place: Site
+) -> None:
     async with watching(place) as held:
         await right(pbx, held)
         epoch = held.epoch
@@ -70,7 +76,9 @@ async def a_few_calls(pbx: SimulatedPbx) -> AsyncIterator[None]:
         pbx.traffic.resume()
 
 
-async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: SimulatedPbx, steady: Site) -> None:
+async def test_a_gateway_killed_and_started_again_while_another_serves_on(
+    pbx: SimulatedPbx, steady: Site
+) -> None:
     async with watching(steady) as held, second_gateway(steady) as other:
         await right(pbx, held)
         await right(pbx, other)
@@ -85,7 +93,9 @@ async def test_a_gateway_killed_and_started_again_while_another_serves_on(pbx: S
         assert snapshots.count == 0, "the log reaches back to where it was"
         await right(pbx, other)
         assert "change" in kinds
-        assert "snapshot" not in kinds, "the other gateway's subscriber must not have noticed anything"
+        assert "snapshot" not in kinds, (
+            "the other gateway's subscriber must not have noticed anything"
+        )
 
 
 async def test_a_gateway_that_is_told_to_end_sends_its_subscribers_away_and_ends(
@@ -106,7 +116,9 @@ async def test_a_gateway_that_is_told_to_end_sends_its_subscribers_away_and_ends
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["with its data", "emptied"])
-async def test_redis_killed_and_started_again(pbx: SimulatedPbx, valkey: RealBus, place: Site, kept: bool) -> None:
+async def test_redis_killed_and_started_again(
+    pbx: SimulatedPbx, valkey: RealBus, place: Site, kept: bool
+) -> None:
     async with watching(place) as held:
         await right(pbx, held)
         if kept:
@@ -148,7 +160,9 @@ class Snapshots:
 async def right(pbx: SimulatedPbx, held: Subscriber) -> None:
     """Freeze the traffic and wait until the subscriber holds the truth; then let it go on."""
     await until(lambda: held.connected and len(pbx.switchboard.truth()) > 3, WITHIN)
-    known = Known.of(pbx, tolerance=60.0)  # a monitor that was away for a while cannot know each moment
+    known = Known.of(
+        pbx, tolerance=60.0
+    )  # a monitor that was away for a while cannot know each moment
     traffic = pbx.traffic
     traffic.pause()
     await traffic.quiet()

@@ -20,7 +20,10 @@ from tests.bus import until
 from tests.system.processes import ROOT
 
 PROMISED_S = 5.0
-"""Where events are followed. Where calls are only read, the longest pause between two reads is added."""
+"""Where events are followed.
+
+Where calls are only read, the longest pause between two reads is added.
+"""
 
 
 @asynccontextmanager
@@ -45,7 +48,10 @@ LONG_S = 0.3
 
 
 class Stillness:
-    """For how many seconds this process, which judges, stood still itself; and when it last did for long."""
+    """For how many seconds this process, which judges, stood still itself.
+
+    And when it last did for long.
+    """
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -73,7 +79,9 @@ class Stillness:
 class Watched:
     """A source at its usual pace, and what it tells of the connection; ``lost_after``: seconds since the last mark."""
 
-    def __init__(self, still: Stillness, source: Source, url: str, client_id: str, secret: str) -> None:
+    def __init__(
+        self, still: Stillness, source: Source, url: str, client_id: str, secret: str
+    ) -> None:
         self.mark, self.lost_after = still.mark(), 0.0
         self._still = still
         self.settings = PbxSettings(url, client_id, secret, source=source)
@@ -89,7 +97,9 @@ class Watched:
                 self.lost_after = self._still.waited(self.mark)
 
 
-async def answers_late(process: asyncio.subprocess.Process, address: str, watched: Watched) -> float:
+async def answers_late(
+    process: asyncio.subprocess.Process, address: str, watched: Watched
+) -> float:
     """Let the simulator stand still for three seconds; return after how many it answered again."""
     await until(lambda: watched.connection == "connected")
     watched.told.clear()

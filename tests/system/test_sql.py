@@ -20,7 +20,9 @@ from tests.system.stack import KEY, gateway, monitoring
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-EXAMPLE = "select recording_url, cl_participants_id from recordings where recording_url like '101%';"
+EXAMPLE = (
+    "select recording_url, cl_participants_id from recordings where recording_url like '101%';"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +35,11 @@ def server() -> Iterator[Postgres]:
 async def http(server: Postgres) -> AsyncIterator[httpx.AsyncClient]:
     await pbx_database.make(server)
     database = DatabaseSection(
-        port=server.port, user=pbx_database.READER, password=SecretStr(pbx_database.PASSWORD), tls="off", timeout=3.0
+        port=server.port,
+        user=pbx_database.READER,
+        password=SecretStr(pbx_database.PASSWORD),
+        tls="off",
+        timeout=3.0,
     )
     simulated = SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)
     async with (
@@ -63,12 +69,17 @@ async def test_the_documented_example(http: httpx.AsyncClient) -> None:
     assert answer.json() == {
         "count": 1,
         "rows": [
-            {"recording_url": "101/[Smith, John]_101-7196403939_20260224201047(789).wav", "cl_participants_id": 11}
+            {
+                "recording_url": "101/[Smith, John]_101-7196403939_20260224201047(789).wav",
+                "cl_participants_id": 11,
+            }
         ],
     }
 
 
-async def test_the_count_may_be_left_out_or_be_text_and_the_body_a_form(http: httpx.AsyncClient) -> None:
+async def test_the_count_may_be_left_out_or_be_text_and_the_body_a_form(
+    http: httpx.AsyncClient,
+) -> None:
     sql = "select id from cl_participants order by id"
     assert (await ask(http, sql)).json()["count"] == 100
     assert (await ask(http, sql, count=0)).json()["count"] == 100
@@ -103,7 +114,8 @@ async def test_a_refusal_is_said_in_words(
 async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> None:
     sql = (
         "select 12.5::numeric as price, null as nothing, array[1, 2] as list, 'Ж' as letter, "
-        "timestamptz '2026-02-24 20:10:47+00' as moment, '{\"a\": [true]}'::jsonb as tree, 9223372036854775807 as most"
+        "timestamptz '2026-02-24 20:10:47+00' as moment, '{\"a\": [true]}'::jsonb as tree, "
+        "9223372036854775807 as most"
     )
     assert (await ask(http, sql)).json()["rows"] == [
         {
@@ -120,19 +132,30 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
 
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:
     async def answered(number: int) -> object:
-        while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code in (503, 504):
-            assert answer.json()["error"]["code"] in ("too_late", "no_monitor", "busy"), "nothing was done"
+        while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code in (
+            503,
+            504,
+        ):
+            assert answer.json()["error"]["code"] in ("too_late", "no_monitor", "busy"), (
+                "nothing was done"
+            )
         assert answer.status_code == 200, answer.text
         return answer.json()["rows"][0]["n"]
 
     assert await asyncio.gather(*(answered(number) for number in range(12))) == list(range(12))
 
 
-async def test_a_role_that_comes_to_write_is_not_used_any_more(http: httpx.AsyncClient, server: Postgres) -> None:
-    await server.run(f"GRANT INSERT ON recordings TO {pbx_database.READER}", database=pbx_database.NAME)
+async def test_a_role_that_comes_to_write_is_not_used_any_more(
+    http: httpx.AsyncClient, server: Postgres
+) -> None:
+    await server.run(
+        f"GRANT INSERT ON recordings TO {pbx_database.READER}", database=pbx_database.NAME
+    )
     try:
         answer = await ask(http, "select 1")
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "sql_role_can_write")
     finally:
-        await server.run(f"REVOKE INSERT ON recordings FROM {pbx_database.READER}", database=pbx_database.NAME)
+        await server.run(
+            f"REVOKE INSERT ON recordings FROM {pbx_database.READER}", database=pbx_database.NAME
+        )
     assert (await ask(http, "select 1")).status_code == 200

@@ -26,7 +26,9 @@ MANY = 100
 def known(held: Subscriber) -> dict[str, str]:
     """Who is in no call, and since when, where that is known."""
     extensions = held.state["extensions"].values()
-    return {one["num"]: one["since"] for one in extensions if one["activity"] == "Idle" and one["since"]}
+    return {
+        one["num"]: one["since"] for one in extensions if one["activity"] == "Idle" and one["since"]
+    }
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
         print(f"taken over after {took:.1f} s, with a lease of {LEASE:g} s")
         await right(pbx, held)
         after = known(held)
-        assert any(after.get(number) == began for number, began in before.items()), "since when who is free is known"
+        assert any(after.get(number) == began for number, began in before.items()), (
+            "since when who is free is known"
+        )
         assert not seen.returned, "no call vanished for a while"
         assert seen.callers, "somebody of the address book was in a call all the time"
         assert not seen.forgotten, "a name that was known is still shown"
@@ -74,7 +78,10 @@ async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
 
 
 async def _kept(redis: Redis) -> bool:
-    """Whether directory and address book are in Redis; they are not written in the same moment as the calls."""
+    """Whether directory and address book are in Redis.
+
+    They are not written in the same moment as the calls.
+    """
     contacts = SpaceKeys(PBX, "book").state("contacts")
     return await redis.exists(SpaceKeys(PBX, "live").directory, contacts) == 2
 
@@ -107,6 +114,9 @@ class Seen:
                 who = id_, leg["dnNum"], leg["externalParty"]
                 if leg["partyName"]:
                     self.callers[who] = leg["partyName"]
-                elif who in self.callers and "callcontrol" in self._held.state["system"][PBX]["source"]:
+                elif (
+                    who in self.callers
+                    and "callcontrol" in self._held.state["system"][PBX]["source"]
+                ):
                     self.forgotten[who] = self.callers[who]
         self.names.add(str(table[self._extension]["name"]))

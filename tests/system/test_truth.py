@@ -1,8 +1,9 @@
 """Over real sockets, at high rate: what a subscriber holds is what really goes on.
 
-The traffic is frozen again and again; then the subscriber must come to hold exactly the simulated PBX's own truth, and
-at the end every call that was must have ended as it did. The rules of joining are tried much further, without sockets,
-in tests/monitor/tracking/test_tracker_simulator.py; here it is events, reads, bus, gateway and stream together.
+The traffic is frozen again and again; then the subscriber must come to hold exactly the simulated
+PBX's own truth, and at the end every call that was must have ended as it did. The rules of joining
+are tried much further, without sockets, in tests/monitor/tracking/test_tracker_simulator.py; here
+it is events, reads, bus, gateway and stream together.
 """
 
 from __future__ import annotations
@@ -44,7 +45,9 @@ SETTINGS = {
         attended="new",
         latency=0.02,
     ),
-    "half monitored": Switches(monitored="half", callees="target", sequence="process", latency=0.01),
+    "half monitored": Switches(
+        monitored="half", callees="target", sequence="process", latency=0.01
+    ),
 }
 
 
@@ -67,7 +70,9 @@ async def test_a_subscriber_holds_the_truth(setting: str) -> None:
 
 
 async def _follow(switches: Switches, bus: Bus) -> None:
-    settings = SimulatorSettings(extensions=120, queues=4, rate=2_400, speed=20, calls=CALLS, switches=switches)
+    settings = SimulatorSettings(
+        extensions=120, queues=4, rate=2_400, speed=20, calls=CALLS, switches=switches
+    )
     async with SimulatedPbx(settings) as pbx:
         await until(lambda: len(pbx.switchboard.truth()) >= EARLIER)
         pbx.traffic.pause()  # else it depends on the machine how much is over before the first look
@@ -97,14 +102,23 @@ async def _follow_calls(pbx: SimulatedPbx, held: Subscriber, slow: Slowness) -> 
     assert len(ended.held) >= CALLS * 0.85
 
 
-def known(pbx: SimulatedPbx, slow: Slowness, tolerance: float = 1.5, *, call_control: bool = True) -> Known:
-    """The PBX tells the time in whole seconds; how well they are placed depends on how soon answers come."""
+def known(
+    pbx: SimulatedPbx, slow: Slowness, tolerance: float = 1.5, *, call_control: bool = True
+) -> Known:
+    """The PBX tells the time in whole seconds.
+
+    How well they are placed depends on how soon answers come.
+    """
     late = 2 * pbx.switches.latency + slow.worst
     return Known.of(pbx, tolerance + late, 0.5 + late, call_control=call_control)
 
 
 async def equal(
-    pbx: SimulatedPbx, held: Subscriber, known: Known, unseen: Container[int] = (), within: float = 60.0
+    pbx: SimulatedPbx,
+    held: Subscriber,
+    known: Known,
+    unseen: Container[int] = (),
+    within: float = 60.0,
 ) -> None:
     """Wait until the subscriber holds the truth; say what differs if it does not come to."""
     try:

@@ -27,7 +27,9 @@ async def run(config: Path | None, fix: Ask | None = None, *, gateway: bool = Fa
     settings = (GatewaySettings if gateway else MonitorSettings).load(config)
     say(str(_settings(config, settings.from_environment())))
     findings = (
-        _of_gateway(settings, config) if isinstance(settings, GatewaySettings) else _of_monitor(settings, config, fix)
+        _of_gateway(settings, config)
+        if isinstance(settings, GatewaySettings)
+        else _of_monitor(settings, config, fix)
     )
     wrong = 0
     async for finding in findings:
@@ -51,9 +53,13 @@ async def _of_gateway(settings: GatewaySettings, config: Path | None) -> AsyncIt
         await servers.aclose()
 
 
-async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask | None) -> AsyncIterator[Finding]:
+async def _of_monitor(
+    settings: MonitorSettings, config: Path | None, fix: Ask | None
+) -> AsyncIterator[Finding]:
     async for finding in file_permissions.look_at(
-        config, settings.redis.ca_file, *(file for section in settings.pbx for file in section.files)
+        config,
+        settings.redis.ca_file,
+        *(file for section in settings.pbx for file in section.files),
     ):
         yield finding
     if not settings.pbx:
@@ -62,7 +68,9 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
     yield await state_directory.look_at(settings.monitor.state_dir)
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
-        async for finding in redis_server.look_at(servers, "monitor", [section.name for section in settings.pbx]):
+        async for finding in redis_server.look_at(
+            servers, "monitor", [section.name for section in settings.pbx]
+        ):
             yield finding
     finally:
         await servers.aclose()
@@ -70,7 +78,8 @@ async def _of_monitor(settings: MonitorSettings, config: Path | None, fix: Ask |
         if any(outdated(file) for file in section.secret_files):
             yield Finding(
                 f"secrets of {section.name}",
-                wrong="they were changed after callmon-monitor had started, which goes on with those before; "
+                wrong="they were changed after callmon-monitor had started, which goes on with "
+                "those before; "
                 "sudo systemctl restart callmon-monitor",
             )
         async for finding in check_pbx.look_at(section, fix):
@@ -85,11 +94,16 @@ def _settings(config: Path | None, variables: Sequence[str]) -> Finding:
     """
     if config is None:
         looked = " nor ".join(str(path.absolute()) for path in places())
-        file = f"no file was found: there is neither {looked}; use --config or CALLMON_CONFIG to name another one"
+        file = (
+            f"no file was found: there is neither {looked}; use --config or CALLMON_CONFIG to "
+            f"name another one"
+        )
     else:
         others = [str(path) for path in found_files() if not _same(path, config)]
         file = f"{config} is read" + (f", and not {' or '.join(others)}" if others else "")
-    return Finding("settings", file + (f"; from the environment: {', '.join(variables)}" if variables else ""))
+    return Finding(
+        "settings", file + (f"; from the environment: {', '.join(variables)}" if variables else "")
+    )
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -100,7 +114,10 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def _no_pbx() -> Finding:
-    return Finding("settings", wrong="there is no [[pbx]] section; name, url, client_id and client_secret belong there")
+    return Finding(
+        "settings",
+        wrong="there is no [[pbx]] section; name, url, client_id and client_secret belong there",
+    )
 
 
 def _keys(settings: GatewaySettings) -> Finding:

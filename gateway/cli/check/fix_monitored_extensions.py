@@ -22,18 +22,25 @@ async def add_peers(client: PbxClient, missing: Collection[str], ask: Ask) -> st
     PBX does not do it.
     """
     client_id = client.settings.client_id
-    found = await client.collection("ServicePrincipals", {"$select": "Id,Number", "$expand": "Peers"})
+    found = await client.collection(
+        "ServicePrincipals", {"$select": "Id,Number", "$expand": "Peers"}
+    )
     own = next((row for row in found if row.get("Number") == client_id), None)
     if own is None:
         raise PbxRefused(
-            f"The PBX does not show the API client {client_id} to itself: an administrator must add them", 404
+            f"The PBX does not show the API client {client_id} to itself: an administrator "
+            f"must add them",
+            404,
         )
     held = [str(peer["Number"]) for peer in own.get("Peers") or () if peer.get("Number")]
     new = sorted(set(missing) - set(held), key=lambda number: (len(number), number))
     if not new:
         return "they are on its list already; the PBX does not show them for another reason"
     some = ", ".join(new[:10]) + (" …" if len(new) > 10 else "")
-    if not ask(f"Add {len(new)} extensions ({some}) to those that the API client {client_id} monitors, at the PBX?"):
+    if not ask(
+        f"Add {len(new)} extensions ({some}) to those that the API client {client_id} monitors, "
+        f"at the PBX?"
+    ):
         return "nothing was changed"
     peers = [{"Number": number} for number in (*held, *new)]
     await client.patch(f"{XAPI}/ServicePrincipals({own['Id']})", {"Peers": peers})

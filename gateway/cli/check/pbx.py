@@ -55,7 +55,10 @@ class _Site:
         """
         if self.claims.roles and _LICENCE not in self.claims.roles:
             return f"the PBX's licence is too small: its token has no role {_LICENCE}"
-        return f"tick {tick} at the API client (Integrations → API); 3CX needs an Enterprise or AI licence for that"
+        return (
+            f"tick {tick} at the API client (Integrations → API); 3CX needs an Enterprise or "
+            f"AI licence for that"
+        )
 
 
 async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding]:
@@ -76,7 +79,9 @@ async def look_at(section: PbxSection, fix: Ask | None) -> AsyncIterator[Finding
         asked = time.time()
         claims = await client.whoami()
         between = (asked + time.time()) / 2
-        ahead = None if claims.issued is None else claims.issued + 0.5 - between  # the token's time has whole seconds
+        ahead = (
+            None if claims.issued is None else claims.issued + 0.5 - between
+        )  # the token's time has whole seconds
         yield Finding(what, f"token given; roles: {', '.join(sorted(claims.roles)) or 'not told'}")
         async for finding in _of_site(_Site(client, what, claims, ahead), section, fix):
             yield finding
@@ -102,7 +107,8 @@ async def _tried(what: str, trial: Awaitable[Finding]) -> Finding:
         return await trial
     except PbxError as error:
         return Finding(
-            what, wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}"
+            what,
+            wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}",
         )
 
 
@@ -117,11 +123,16 @@ async def _served(section: PbxSection) -> Finding:
     try:
         told = await client.get("all.ext.get", parser.numbers)
         if told.stale_since:
-            lost = f"{section.url} answers, but has heard nothing from its PBX since {told.stale_since}"
+            lost = (
+                f"{section.url} answers, but has heard nothing from its PBX since "
+                f"{told.stale_since}"
+            )
             return Finding(what, wrong=lost)
         return Finding(what, f"{section.url} answers; {len(told.value)} extensions")
     except PbxRefused as error:
-        return Finding(what, wrong=f"{error} Does {section.url} serve /webapi, and is the key correct?")
+        return Finding(
+            what, wrong=f"{error} Does {section.url} serve /webapi, and is the key correct?"
+        )
     except PbxError as error:
         return Finding(what, wrong=str(error))
     finally:
@@ -133,7 +144,9 @@ async def _xapi(site: _Site) -> Finding:
     version = ""
     try:
         status = await site.client.system_status()
-        version = f"{status.fqdn or site.client.settings.url}, version {status.version or 'not told'}"
+        version = (
+            f"{status.fqdn or site.client.settings.url}, version {status.version or 'not told'}"
+        )
     except PbxRefused as error:
         refused.append(_named("SystemStatus", error))
     for name in _READ:
@@ -145,7 +158,9 @@ async def _xapi(site: _Site) -> Finding:
         return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
     if refused:
         wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
-        return Finding(what, wrong=f"{wrong}: give it the role System Administrator or System Owner")
+        return Finding(
+            what, wrong=f"{wrong}: give it the role System Administrator or System Owner"
+        )
     return Finding(what, version)
 
 
@@ -162,24 +177,34 @@ async def _call_control(site: _Site, fix: Ask | None) -> Finding:
     try:
         users = await client.collection("Users", {"$select": "Id,Number"})
     except PbxRefused:
-        return Finding(what, f"{len(visible)} DNs monitored; whether that is all of them XAPI does not tell")
+        return Finding(
+            what, f"{len(visible)} DNs monitored; whether that is all of them XAPI does not tell"
+        )
     extensions = {str(user.get("Number")) for user in users}
     missing = sorted(extensions - visible)
     if missing:
         some = ", ".join(missing[:5]) + (" …" if len(missing) > 5 else "")
         found = f"{len(missing)} extensions are not monitored ({some})"
         if fix is None:
-            return Finding(what, wrong=f"{found}: add them at the API client, or let callmon check --fix do it")
+            return Finding(
+                what, wrong=f"{found}: add them at the API client, or let callmon check --fix do it"
+            )
         return await _added(client, what, missing, found, fix)
-    return Finding(what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them")
+    return Finding(
+        what, f"{len(visible)} DNs monitored, all {len(extensions)} extensions among them"
+    )
 
 
-async def _added(client: PbxClient, what: str, missing: Collection[str], found: str, fix: Ask) -> Finding:
+async def _added(
+    client: PbxClient, what: str, missing: Collection[str], found: str, fix: Ask
+) -> Finding:
     try:
         done = await add_peers(client, missing, fix)
         left = set(missing) - set((await client.full_state()).dns)
     except PbxError as error:
-        return Finding(what, wrong=f"{found}, and the PBX does not let this client add them: {error}")
+        return Finding(
+            what, wrong=f"{found}, and the PBX does not let this client add them: {error}"
+        )
     return Finding(what, f"{found}: {done}", f"{found}: {done}" if left else "")
 
 
@@ -192,7 +217,10 @@ async def _logins(site: _Site) -> Finding:
     try:
         queues = await MyPhoneClient(site.client).queues_info()
     except CommandRefused as refused:
-        note = f"{refused} Without it qStatus is not known and ext.queue.set does not work; everything else works."
+        note = (
+            f"{refused} Without it qStatus is not known and ext.queue.set does not work; "
+            f"everything else works."
+        )
         return Finding(what, note)
     return Finding(what, f"logins to {len(queues)} queues can be read")
 
@@ -220,7 +248,9 @@ async def _clock(site: _Site) -> Finding:
     if ahead is None and (told := (await site.client.active_calls()).server_now) is not None:
         ahead = told - time.time()
     if ahead is None:
-        return Finding(what, "its token has no time, and there are no calls now, which would have one")
+        return Finding(
+            what, "its token has no time, and there are no calls now, which would have one"
+        )
     words = f"the PBX's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
     return Finding(what, words, f"{words}: set both clocks by NTP" if abs(ahead) > _APART else "")
 

@@ -20,7 +20,8 @@ Trial: TypeAlias = tuple[str, ...]
 BOTH: Final = "+ping +multi +exec +discard +unwatch"
 INFO: Final = "+info"
 PROCESSES: Final = (
-    "+get +set +del +pttl +exists +sadd +srem +smembers +expire %RW~callmon:{*}:processes %RW~callmon:{*}:process:*"
+    "+get +set +del +pttl +exists +sadd +srem +smembers +expire "
+    "%RW~callmon:{*}:processes %RW~callmon:{*}:process:*"
 )
 MONITOR: Final = (
     INFO,
@@ -34,7 +35,8 @@ MONITOR: Final = (
     "+del %W~callmon:{*}:once:*",
     (
         "+get +set +xrange +xadd +xtrim +hgetall +hset +hdel +unlink"
-        " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation %RW~callmon:{*}:records:mirrored"
+        " %RW~callmon:{*}:records %RW~callmon:{*}:records:generation "
+        "%RW~callmon:{*}:records:mirrored"
     ),
     (
         "+watch +hget +hgetall +hset +unlink +exists +set"
@@ -48,23 +50,43 @@ MONITOR: Final = (
 GATEWAY: Final = (
     "+hmget +hgetall +hlen +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
     "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
-    "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* %R~callmon:{*}:result:*",
+    (
+        "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* "
+        "%R~callmon:{*}:result:*"
+    ),
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
     "+set +getdel %RW~callmon:{*}:ticket:*",
     "+set +incrby +pttl +pexpire +unlink %RW~callmon:{*}:spent:*",
     "+publish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
     (
         "+subscribe +unsubscribe"
-        " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached &callmon:{*}:keys:changed"
+        " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached "
+        "&callmon:{*}:keys:changed"
     ),
     PROCESSES,
 )
-NEEDED: Final[dict[Program, tuple[str, ...]]] = {"monitor": (BOTH, *MONITOR), "gateway": (BOTH, *GATEWAY)}
+NEEDED: Final[dict[Program, tuple[str, ...]]] = {
+    "monitor": (BOTH, *MONITOR),
+    "gateway": (BOTH, *GATEWAY),
+}
 ALONE: Final = frozenset((BOTH, INFO))
 """Rules that stand in no parentheses."""
 
 _READS: Final = frozenset(
-    ("WATCH", "GET", "HGET", "HMGET", "HGETALL", "HKEYS", "HLEN", "EXISTS", "PTTL", "SMEMBERS", "XRANGE", "XREVRANGE")
+    (
+        "WATCH",
+        "GET",
+        "HGET",
+        "HMGET",
+        "HGETALL",
+        "HKEYS",
+        "HLEN",
+        "EXISTS",
+        "PTTL",
+        "SMEMBERS",
+        "XRANGE",
+        "XREVRANGE",
+    )
 )
 _REST: Final = {
     "SET": ("1",),
@@ -113,7 +135,11 @@ async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermiss
     finally:
         await connection.disconnect()  # this also discards what was queued
         await pool.release(connection)
-    return [MissingPermission(" ".join(command[:2]), rule) for command, rule in needed if command in refused]
+    return [
+        MissingPermission(" ".join(command[:2]), rule)
+        for command, rule in needed
+        if command in refused
+    ]
 
 
 def _commands(rule: str, pbx: str) -> Iterator[Trial]:
@@ -129,7 +155,11 @@ def _commands(rule: str, pbx: str) -> Iterator[Trial]:
             if mode == "%R~" and name not in _READS:
                 continue
             place = pattern.replace("{*}", f"{{{pbx}}}").replace("*", "check")
-            yield (name, place, place + ":check") if name == "RENAME" else (name, place, *_REST.get(name, ()))
+            yield (
+                (name, place, place + ":check")
+                if name == "RENAME"
+                else (name, place, *_REST.get(name, ()))
+            )
 
 
 async def _refused(connection: Any, commands: Sequence[Trial]) -> set[Trial]:
@@ -137,13 +167,17 @@ async def _refused(connection: Any, commands: Sequence[Trial]) -> set[Trial]:
     unqueued = [command for command in commands if command[0] in _NOT_QUEUED]
     found = set()
     for command in unqueued:
-        if not all([await _passes(connection, step) for step in (command, (_NOT_QUEUED[command[0]],))]):
+        if not all(
+            [await _passes(connection, step) for step in (command, (_NOT_QUEUED[command[0]],))]
+        ):
             found.add(command)
     for command in (("MULTI",), ("EXEC",), ("MULTI",)):
         if not await _passes(connection, command):  # the next commands would really be executed
             return {command}
     for command in commands:
-        if command[0] not in (*_NOT_QUEUED, "MULTI", "EXEC") and not await _passes(connection, command):
+        if command[0] not in (*_NOT_QUEUED, "MULTI", "EXEC") and not await _passes(
+            connection, command
+        ):
             found.add(command)
     return found
 

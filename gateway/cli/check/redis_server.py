@@ -19,7 +19,9 @@ _FAILURES: Final = (RedisError, OSError, TimeoutError)
 _AT_MOST: Final = 3
 
 
-async def look_at(servers: RedisClients, program: Program, pbxs: Sequence[str]) -> AsyncIterator[Finding]:
+async def look_at(
+    servers: RedisClients, program: Program, pbxs: Sequence[str]
+) -> AsyncIterator[Finding]:
     """Yield each finding about Redis, or only one if Redis does not answer."""
     try:
         version = await _version(servers.of(pbxs[0] if pbxs else "check"))
@@ -51,7 +53,8 @@ def _rights(program: Program, pbx: str, missing: Sequence[MissingPermission]) ->
     given = " ".join(f"({rule})" if rule not in ALONE else rule for rule in rules)
     if 2 * len(rules) > len(NEEDED[program]):
         advice = (
-            f"Is it the user {program} of deploy/redis/users.acl? new-passwords.sh writes its address to {program}.url"
+            f"Is it the user {program} of deploy/redis/users.acl? new-passwords.sh writes "
+            f"its address to {program}.url"
         )
     else:
         advice = f"In deploy/redis/users.acl the user {program} has for that: {given}"
@@ -65,5 +68,8 @@ async def _monitor(redis: Redis, pbx: str) -> Finding:
     """
     what = f"monitor of {pbx}"
     holder = connection.text(await redis.get(SpaceKeys(pbx, "live").lease))
-    note = f"{holder} follows it; 3CX keeps one token per client, so this check makes it renew its token once"
+    note = (
+        f"{holder} follows it; 3CX keeps one token per client, so this check makes it renew "
+        f"its token once"
+    )
     return Finding(what, note if holder else "none is running now")

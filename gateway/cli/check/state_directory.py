@@ -40,7 +40,9 @@ def unreadable(file: Path) -> str:
     try:
         if stat.S_ISDIR(file.stat().st_mode):
             return "is a directory, and should be a file; move it away"
-        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        with closing(
+            sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
+        ) as connection:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
     except (FileNotFoundError, NotADirectoryError):
         return "is not there: no monitor has run here with this state_dir"
@@ -60,14 +62,20 @@ def _of_folder(folder: Path) -> Finding:
             pass
         present, free, alien = (folder / STORE).exists(), _free(folder), _alien(folder)
     except OSError as error:
-        return Finding(_WHAT, wrong=f"{folder} cannot be written to: {error.strerror}; {_remedy(error)}")
+        return Finding(
+            _WHAT, wrong=f"{folder} cannot be written to: {error.strerror}; {_remedy(error)}"
+        )
     if free < _ENOUGH:
-        return Finding(_WHAT, wrong=f"{folder} has {free // 1_048_576} MB left on its disk; make room there")
+        return Finding(
+            _WHAT, wrong=f"{folder} has {free // 1_048_576} MB left on its disk; make room there"
+        )
     if alien:
         return Finding(_WHAT, wrong=alien)
     if present and (wrong := unreadable(folder / STORE) or _not_whole(folder / STORE)):
         return Finding(_WHAT, wrong=f"{folder / STORE} {wrong}")
-    return Finding(_WHAT, f"{folder} can be written to" + (f"; {STORE} is whole" if present else ""))
+    return Finding(
+        _WHAT, f"{folder} can be written to" + (f"; {STORE} is whole" if present else "")
+    )
 
 
 def _not_whole(file: Path) -> str:
@@ -93,16 +101,27 @@ def _absent(folder: Path) -> Finding:
     """Return a finding that says whether the monitor can make the directory. Raises OSError."""
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():
-        return Finding(_WHAT, wrong=f"{folder} cannot be made: {above} is no directory; state_dir names one")
+        return Finding(
+            _WHAT, wrong=f"{folder} cannot be made: {above} is no directory; state_dir names one"
+        )
     if os.access(above, os.W_OK | os.X_OK):
-        return Finding(_WHAT, f"{folder} is not there yet; the monitor makes it, if its user may write to {above}")
-    wrong = f"{folder} is not there, and this user may not make it in {above}; make it, and give it to the user that"
+        return Finding(
+            _WHAT,
+            f"{folder} is not there yet; the monitor makes it, if its user may write to {above}",
+        )
+    wrong = (
+        f"{folder} is not there, and this user may not make it in {above}; make it, and give "
+        f"it to the user that"
+    )
     return Finding(_WHAT, wrong=f"{wrong} the monitor runs as")
 
 
 def _remedy(error: OSError) -> str:
     if isinstance(error, PermissionError) and os.geteuid() != 0:
-        return "run this with sudo, or as the user that the monitor runs as; the directory must be that user's"
+        return (
+            "run this with sudo, or as the user that the monitor runs as; the directory must "
+            "be that user's"
+        )
     if isinstance(error, NotADirectoryError | FileExistsError):
         return "state_dir names a directory"
     return "see its disk; the directory must be writable for the user that the monitor runs as"
@@ -123,7 +142,8 @@ def _alien(folder: Path) -> str:
     for file in sorted(folder.glob(f"{STORE}*")):
         if file.stat().st_uid != owner:
             return (
-                f"{file} is not the directory's owner's, so a monitor that runs as that user cannot write it; "
+                f"{file} is not the directory's owner's, so a monitor that runs as that user "
+                f"cannot write it; "
                 f"chown --reference={folder} {folder}/{STORE}*"
             )
     return ""

@@ -15,7 +15,12 @@ from monitor.shared.settings.loader import CREDENTIALS, places
 
 SERVICES_USER: Final = "callmon"
 """User under which the units of the Debian package run."""
-_UNREADABLE: Final = ("/bin/sh", "-c", 'for file; do [ -r "$file" ] || printf "%s\\n" "$file"; done', "sh")
+_UNREADABLE: Final = (
+    "/bin/sh",
+    "-c",
+    'for file; do [ -r "$file" ] || printf "%s\\n" "$file"; done',
+    "sh",
+)
 
 
 async def look_at(config: Path | None, *named: Path | None) -> AsyncIterator[Finding]:
@@ -29,7 +34,9 @@ async def look_at(config: Path | None, *named: Path | None) -> AsyncIterator[Fin
     files = [config, *(file for file in named if file is not None and file.parent != CREDENTIALS)]
     for file in await asyncio.to_thread(unreadable, SERVICES_USER, files):
         wrong = f"{file} cannot be read by the user {SERVICES_USER}, as whom the services run"
-        yield Finding("files", wrong=f"{wrong}; chmod a+r, or if it holds a secret chown {SERVICES_USER}")
+        yield Finding(
+            "files", wrong=f"{wrong}; chmod a+r, or if it holds a secret chown {SERVICES_USER}"
+        )
 
 
 def unreadable(user: str, files: Sequence[Path]) -> list[Path]:

@@ -36,7 +36,12 @@ _SHARED: tuple[structlog.typing.Processor, ...] = (
 _TRACEBACKS = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 """Renders traces without the values of variables, as everywhere here: keys, tokens and passwords
 are among them."""
-_PRIORITIES: Final = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_PRIORITIES: Final = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
 """Lowest log level → syslog's priority. Below all of them the priority is 7."""
 
 
@@ -47,7 +52,9 @@ class _Leveled(structlog.make_filtering_bound_logger(logging.DEBUG)):  # type: i
     """
 
 
-def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]) -> None:
+def configure(
+    level: Literal["debug", "info", "warning", "error"], form: Literal["human", "json"]
+) -> None:
     """Send all log lines to standard error, for people or as one JSON object per line.
 
     May be called again.
@@ -59,7 +66,9 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         colors = sys.stderr.isatty()
         render = [
             _printable,
-            structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=0, exception_formatter=_plain_traceback),
+            structlog.dev.ConsoleRenderer(
+                colors=colors, pad_event_to=0, exception_formatter=_plain_traceback
+            ),
         ]
     # Lines below the level must cost nothing: every change passes a debugging line.
     leveled = structlog.make_filtering_bound_logger(getattr(logging, level.upper()))
@@ -96,7 +105,9 @@ def _printable(
 
     Values that are not text are shown by their repr.
     """
-    return {key: printable(value) if isinstance(value, str) else value for key, value in event.items()}
+    return {
+        key: printable(value) if isinstance(value, str) else value for key, value in event.items()
+    }
 
 
 def _plain_traceback(out: TextIO, trace: structlog.typing.ExcInfo) -> None:
@@ -123,14 +134,21 @@ class ProgramLog:
         self._started = True
         told = {name: value for name, value in (self._facts | facts).items() if value is not None}
         _always().info(
-            "program_start", program=self._program, version=VERSION, python=platform.python_version(), **told
+            "program_start",
+            program=self._program,
+            version=VERSION,
+            python=platform.python_version(),
+            **told,
         )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         """Write the last line: the reason of the end, and the uptime in seconds."""
         if not self._started:
@@ -142,7 +160,9 @@ class ProgramLog:
         if error is None:
             _always().info("program_end", reason=self.reason, **told)
         elif isinstance(error, asyncio.CancelledError):  # the canceller passes the signal's name
-            _always().info("program_end", reason=str(error.args[0]) if error.args else "cancelled", **told)
+            _always().info(
+                "program_end", reason=str(error.args[0]) if error.args else "cancelled", **told
+            )
         else:
             _always().error("program_end", reason="error", error=_told(error), **told)
 
@@ -152,7 +172,9 @@ def _always() -> structlog.typing.FilteringBoundLogger:
     logger = logging.getLogger("callmon")
     logger.setLevel(logging.INFO)
     wrapper = structlog.make_filtering_bound_logger(logging.INFO)
-    made: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(logger, wrapper_class=wrapper)
+    made: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        logger, wrapper_class=wrapper
+    )
     return made
 
 

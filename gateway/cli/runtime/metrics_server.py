@@ -84,7 +84,9 @@ def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["path"] not in paths:
-            await PlainTextResponse(f"This server has only {' and '.join(paths)}.\n", 404)(scope, receive, send)
+            await PlainTextResponse(f"This server has only {' and '.join(paths)}.\n", 404)(
+                scope, receive, send
+            )
         elif scope["method"] not in ("GET", "HEAD"):
             await PlainTextResponse("GET it.\n", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
         elif scope["path"] == READY_PATH:
@@ -97,11 +99,15 @@ def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
 
 
 def _bind(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    bound = socket.socket(
+        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
     except NOT_BOUND as error:
         bound.close()
-        raise cannot_listen("Cannot serve metrics, as set in [metrics], on", host, port, error) from error
+        raise cannot_listen(
+            "Cannot serve metrics, as set in [metrics], on", host, port, error
+        ) from error
     return bound

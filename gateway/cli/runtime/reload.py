@@ -46,7 +46,9 @@ def on_sighup(answer: Callable[[], object]) -> None:
 
 def nothing_to_reload() -> None:
     """Print that there is no settings file to read again."""
-    say("callmon: SIGHUP: there is no settings file to read again; nothing has changed.", error=True)
+    say(
+        "callmon: SIGHUP: there is no settings file to read again; nothing has changed.", error=True
+    )
 
 
 class Reload(Generic[SettingsT]):
@@ -56,7 +58,9 @@ class Reload(Generic[SettingsT]):
     another process logs the result. Nothing is done before :meth:`begin`.
     """
 
-    def __init__(self, settings: SettingsT, load: Callable[[], SettingsT], *, quiet: bool = False) -> None:
+    def __init__(
+        self, settings: SettingsT, load: Callable[[], SettingsT], *, quiet: bool = False
+    ) -> None:
         self._settings = settings
         self._load = load
         self._quiet = quiet
@@ -81,7 +85,11 @@ class Reload(Generic[SettingsT]):
             after = self._load()
             names, changeable = self._compare(before, after)
         except ConfigError as error:
-            _log.error("settings_reload_failure", reason="; ".join(str(error).splitlines()), kept="all as it was")
+            _log.error(
+                "settings_reload_failure",
+                reason="; ".join(str(error).splitlines()),
+                kept="all as it was",
+            )
             return False
         self._settings = merged = with_changes(before, after, changeable)
         wordier = _LEVELS.index(merged.log.level) < _LEVELS.index(before.log.level)
@@ -90,11 +98,15 @@ class Reload(Generic[SettingsT]):
         self._apply(merged)
         if not self._quiet:
             _tell(names, changeable)
-        if merged.log != before.log and not wordier:  # the lines above are logged with the level of before
+        if (
+            merged.log != before.log and not wordier
+        ):  # the lines above are logged with the level of before
             logging_setup.configure(merged.log.level, merged.log.format)
         return True
 
-    def _compare(self, before: SettingsT, after: SettingsT) -> tuple[Sequence[str], Collection[str]]:
+    def _compare(
+        self, before: SettingsT, after: SettingsT
+    ) -> tuple[Sequence[str], Collection[str]]:
         """Return the names of all settings that differ, and of those that can be changed.
 
         Raises ConfigError.

@@ -37,4 +37,7 @@ def settings_told(config: Path | None) -> dict[str, str | None]:
     """Return the log's fields for the settings file that is read and a found one that is not."""
     found = found_files()
     passed_over = str(found[1]) if len(found) > 1 and config == found[0] else None
-    return {"settings": "none" if config is None else str(config.absolute()), "settings_not_read": passed_over}
+    return {
+        "settings": "none" if config is None else str(config.absolute()),
+        "settings_not_read": passed_over,
+    }

@@ -49,22 +49,30 @@ class StatusReporter:
     ``program``, ``name``: as in :class:`monitor.shared.process_status.ProcessStatus`.
     """
 
-    def __init__(self, redis: Redis, program: Literal["monitor", "gateway"], name: str = "") -> None:
+    def __init__(
+        self, redis: Redis, program: Literal["monitor", "gateway"], name: str = ""
+    ) -> None:
         self._redis = redis
         self._program: Literal["monitor", "gateway"] = program
         self._name = name or re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname())
         self._id = f"{program}/{self._name}/{os.getpid()}/{secrets.token_hex(4)}"
         self._started = from_unix(time.time())
-        self._described: asyncio.Future[Callable[[], ProcessStatus]] = asyncio.get_running_loop().create_future()
+        self._described: asyncio.Future[Callable[[], ProcessStatus]] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._refused = False
 
     def of_monitor(self, watched: Sequence[WatchedPbx]) -> None:
         """Begin to report a monitor that watches these PBXs."""
-        self._described.set_result(lambda: self._process({one.service.pbx: _watching(one) for one in watched}))
+        self._described.set_result(
+            lambda: self._process({one.service.pbx: _watching(one) for one in watched})
+        )
 
     def of_gateway(self, gateway: Gateway, worker: int | None = None) -> None:
         """Begin to report this gateway. ``worker``: its number, if it is one of several."""
-        self._described.set_result(lambda: self._process(_serving(gateway), gateway.address, worker))
+        self._described.set_result(
+            lambda: self._process(_serving(gateway), gateway.address, worker)
+        )
 
     async def run(self) -> None:
         """Report until cancelled, then remove the report."""
@@ -76,7 +84,10 @@ class StatusReporter:
                 await asyncio.sleep(EVERY)
         finally:
             with suppress(*_FAILURES):
-                async with asyncio.timeout(_FAREWELL), self._redis.pipeline(transaction=True) as pipe:
+                async with (
+                    asyncio.timeout(_FAREWELL),
+                    self._redis.pipeline(transaction=True) as pipe,
+                ):
                     pipe.execute_command("DEL", process_key(self._id))
                     pipe.execute_command("SREM", PROCESSES, self._id)
                     await pipe.execute()
@@ -96,9 +107,13 @@ class StatusReporter:
                     await self._redis.delete(PROCESSES)
             # other parts report that Redis is unreachable
 
-    def _process(self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None) -> ProcessStatus:
+    def _process(
+        self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None
+    ) -> ProcessStatus:
         version = VERSION
-        return ProcessStatus(self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker)
+        return ProcessStatus(
+            self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker
+        )
 
 
 @asynccontextmanager

@@ -53,7 +53,9 @@ class Workers:
     ``arguments``: of ``callmon gateway``, for each of them. ``drain``: seconds.
     """
 
-    def __init__(self, count: int, arguments: Sequence[str], host: str, port: int, drain: float) -> None:
+    def __init__(
+        self, count: int, arguments: Sequence[str], host: str, port: int, drain: float
+    ) -> None:
         self._count, self._arguments, self._drain = count, arguments, drain
         self._host, self._port = host, port
         self._running: set[asyncio.subprocess.Process] = set()
@@ -65,7 +67,9 @@ class Workers:
         if the address is not free or no worker comes up.
         """
         if self._port == 0:
-            raise ConfigError("Several workers need a fixed port: give one with --port or in [gateway].")
+            raise ConfigError(
+                "Several workers need a fixed port: give one with --port or in [gateway]."
+            )
         _check_free(self._host, self._port)
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._count):
@@ -106,10 +110,14 @@ async def _follow(parent: asyncio.StreamReader, reload: Callable[[], object]) ->
     """Do what the parent asks until it is gone."""
     while line := await parent.readline():
         if line == _RELOAD:
-            asyncio.get_running_loop().call_soon(reload)  # like a signal handler: an error there ends no task
+            asyncio.get_running_loop().call_soon(
+                reload
+            )  # like a signal handler: an error there ends no task
 
 
-async def _keep(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> None:
+async def _keep(
+    number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]
+) -> None:
     loop = asyncio.get_running_loop()
     pause, first = _FIRST_PAUSE, True
     while True:
@@ -127,7 +135,9 @@ async def _keep(number: int, arguments: Sequence[str], drain: float, running: se
         pause = min(_LONGEST_PAUSE, pause * 2)
 
 
-async def _run(number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]) -> int:
+async def _run(
+    number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]
+) -> int:
     """Run one worker from its start to its end and return its exit code.
 
     If cancelled, ask the worker to drain.
@@ -168,7 +178,10 @@ async def _pulse(descriptor: int) -> None:
 
 
 async def _watch(
-    worker: asyncio.subprocess.Process, felt: int, patience: float = _PATIENCE, start: float = _START
+    worker: asyncio.subprocess.Process,
+    felt: int,
+    patience: float = _PATIENCE,
+    start: float = _START,
 ) -> None:
     """Kill the worker if it writes no byte for ``patience`` seconds.
 

@@ -19,7 +19,14 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, RedisError
 
 from gateway.cli.runtime.status_reporter import EXPIRY_MS
-from gateway.cli.status.conditions import SILENCE_S, GatewayStatus, LastSeen, PbxStatus, RedisStatus, SiteStatus
+from gateway.cli.status.conditions import (
+    SILENCE_S,
+    GatewayStatus,
+    LastSeen,
+    PbxStatus,
+    RedisStatus,
+    SiteStatus,
+)
 from gateway.cli.status.text import words
 from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySettings
@@ -54,18 +61,26 @@ async def run(config: Path | None, *, as_json: bool) -> int:
         say(*f"callmon: {error}".split("\n"), error=True)
         return _UNKNOWN
     try:
-        found = await look(servers, settings.redis.url, settings.pbx_names, None if config is None else str(config))
+        found = await look(
+            servers, settings.redis.url, settings.pbx_names, None if config is None else str(config)
+        )
     finally:
         await servers.aclose()
     if as_json:
-        more = {"exitStatus": found.code, "troubles": [*found.troubles], "unknown": [*found.unknown]}
+        more = {
+            "exitStatus": found.code,
+            "troubles": [*found.troubles],
+            "unknown": [*found.unknown],
+        }
         say_text(to_json(msgspec.to_builtins(found) | more).decode())
     else:
         say(*words(found, time.time()))
     return found.code
 
 
-async def look(servers: RedisClients, url: str, pbxs: Sequence[str], settings_file: str | None = None) -> SiteStatus:
+async def look(
+    servers: RedisClients, url: str, pbxs: Sequence[str], settings_file: str | None = None
+) -> SiteStatus:
     """Read the whole status. ``url``: the address of Redis, shown without its password."""
     try:
         server = await _server(servers.of(SITE), _shown(url))
@@ -75,7 +90,11 @@ async def look(servers: RedisClients, url: str, pbxs: Sequence[str], settings_fi
         down = RedisStatus(_shown(url), reachable=False, reason=f"{explain(error)}.")
         return SiteStatus(VERSION, settings_file, down)
     found = tuple(_pbx(one, seen or ()) for one in looks)
-    gateways = None if seen is None else tuple(_gateway(one) for one in seen if one.process.program == "gateway")
+    gateways = (
+        None
+        if seen is None
+        else tuple(_gateway(one) for one in seen if one.process.program == "gateway")
+    )
     return SiteStatus(VERSION, settings_file, server, found, gateways)
 
 
@@ -90,7 +109,9 @@ async def _server(redis: Redis, address: str) -> RedisStatus:
     try:
         told: Mapping[str, Any] = {**await redis.info("server"), **await redis.info("memory")}
     except NoPermissionError:
-        return RedisStatus(address, reachable=True, round_trip_ms=round(took, 2), not_allowed=("version", "memory"))
+        return RedisStatus(
+            address, reachable=True, round_trip_ms=round(took, 2), not_allowed=("version", "memory")
+        )
     valkey = "valkey_version" in told
     return RedisStatus(
         address,
@@ -128,7 +149,9 @@ class _Told:
     @property
     def seen(self) -> LastSeen:
         one = self.process
-        return LastSeen(one.name, one.pid, one.version, one.started, silent_for_s=round(self.silent_for, 1))
+        return LastSeen(
+            one.name, one.pid, one.version, one.started, silent_for_s=round(self.silent_for, 1)
+        )
 
 
 async def _processes(redis: Redis) -> list[_Told] | None:
@@ -149,7 +172,9 @@ async def _processes(redis: Redis) -> list[_Told] | None:
                 found.append(_Told(decode_process(data), max(0.0, (EXPIRY_MS - left) / 1000)))
         except Malformed:
             continue  # of another version, or invented
-    return sorted(found, key=lambda told: (told.process.name, told.process.worker or 0, told.process.pid))
+    return sorted(
+        found, key=lambda told: (told.process.name, told.process.worker or 0, told.process.pid)
+    )
 
 
 def _gateway(told: _Told) -> GatewayStatus:
@@ -244,13 +269,19 @@ def _fields(answer: Any) -> tuple[str | None, str | None, str | None]:
 
 def _position(answer: Any) -> str | None:
     epoch, seq, _ = _fields(answer)
-    return None if epoch is None or seq is None or not seq.isdecimal() else str(Position(epoch, int(seq)))
+    return (
+        None
+        if epoch is None or seq is None or not seq.isdecimal()
+        else str(Position(epoch, int(seq)))
+    )
 
 
 def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
     names = {"lease": look.lease, "position": look.live, "state": look.system, "counts": look.calls}
     system = _system(look.system)
-    monitors = [one for one in told if look.name in one.process.pbxs and one.process.program == "monitor"]
+    monitors = [
+        one for one in told if look.name in one.process.pbxs and one.process.program == "monitor"
+    ]
     age = look.age
     found = PbxStatus(
         look.name,
@@ -289,7 +320,9 @@ def _system(answer: Any) -> System | None:
     return entity if isinstance(entity, System) else None
 
 
-def _leader(look: _StatusReader, monitors: Sequence[_Told], system: System | None) -> LastSeen | None:
+def _leader(
+    look: _StatusReader, monitors: Sequence[_Told], system: System | None
+) -> LastSeen | None:
     """Return the holder of the lease, or None if no monitor holds it.
 
     If this user may not read the lease, return the monitor that reports that it leads, else the one
@@ -297,7 +330,11 @@ def _leader(look: _StatusReader, monitors: Sequence[_Told], system: System | Non
     """
     parts = [(_part(one, look.name), one) for one in monitors]
     if look.lease is _NOT_ALLOWED:
-        leading = [(part.since or "", one) for part, one in parts if part.role == "leading" and not one.seen.silent]
+        leading = [
+            (part.since or "", one)
+            for part, one in parts
+            if part.role == "leading" and not one.seen.silent
+        ]
         if leading:
             since, one = max(leading, key=lambda pair: pair[0])
             return msgspec.structs.replace(one.seen, leading_since=since or None)

@@ -94,7 +94,8 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
             return
         if self.silent:
             since = (
-                f"{self.name}: nothing has been heard from a monitor since {self.heartbeat}; the state shown is older."
+                f"{self.name}: nothing has been heard from a monitor since {self.heartbeat}; "
+                f"the state shown is older."
             )
             yield f"{since}{self._never_reached}"
         if self.book_position is None:

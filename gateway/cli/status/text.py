@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.cli.status.conditions import GatewayStatus, LastSeen, PbxStatus, RedisStatus, SiteStatus
+from gateway.cli.status.conditions import (
+    GatewayStatus,
+    LastSeen,
+    PbxStatus,
+    RedisStatus,
+    SiteStatus,
+)
 from monitor.shared.timestamps import moment
 
 _COLUMN = 15
@@ -15,7 +21,9 @@ _VERDICTS = ("All is live.", "Something is stale or missing:", "The status is no
 def words(found: SiteStatus, now: float) -> Iterator[str]:
     """Yield the status line by line. ``now``: POSIX seconds."""
     for line in _lines(found, now):
-        yield "".join(char if char.isprintable() else "?" for char in line)  # no control characters of a PBX's text
+        yield "".join(
+            char if char.isprintable() else "?" for char in line
+        )  # no control characters of a PBX's text
 
 
 def _lines(found: SiteStatus, now: float) -> Iterator[str]:
@@ -56,7 +64,9 @@ def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
     standbys = ", ".join(_named(one) + (" (silent)" if one.silent else "") for one in pbx.standbys)
     yield _row("  stands by", standbys or "no known monitor")
     yield _row("  heartbeat", _heartbeat(pbx))
-    yield _row("  position", f"{pbx.position or 'none'}, address book {pbx.book_position or 'none'}")
+    yield _row(
+        "  position", f"{pbx.position or 'none'}, address book {pbx.book_position or 'none'}"
+    )
     yield _row("  3CX", _connection(pbx, now))
     counts = (("calls", pbx.calls), ("extensions", pbx.extensions))
     told = ", ".join(f"{count} {what}" for what, count in counts if count is not None)
@@ -83,7 +93,10 @@ def _heartbeat(pbx: PbxStatus) -> str:
         return f"the last one {_lasting(pbx.heartbeat_age_s)} ago, at {pbx.heartbeat}"
     if not -1 <= pbx.heartbeat_age_s <= 10:
         ahead = "behind" if pbx.heartbeat_age_s > 0 else "ahead of"
-        return f"they come; the monitor's clock is {_lasting(abs(pbx.heartbeat_age_s))} {ahead} this host's"
+        return (
+            f"they come; the monitor's clock is {_lasting(abs(pbx.heartbeat_age_s))} {ahead} "
+            f"this host's"
+        )
     return f"{max(0.0, pbx.heartbeat_age_s):.1f} s ago"
 
 

@@ -19,7 +19,9 @@ async def run(gateway: GatewayAddress) -> int:
     Raises ConfigError, and StreamRefused if there never was a state.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise ConfigError("callmon top needs a terminal; use callmon tail or callmon snapshot for pipes.")
+        raise ConfigError(
+            "callmon top needs a terminal; use callmon tail or callmon snapshot for pipes."
+        )
     async with gateway.client(TOPICS, _unheard) as client:
         from gateway.cli.top.app import Top  # loading takes 0.3 s; only this command needs it
 

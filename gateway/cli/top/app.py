@@ -158,7 +158,9 @@ class Top(App[int]):
         line.set_class(standing.health == "stale" or self._held is not None, "stale")
         line.set_class(standing.health == "refused", "refused")
         self.query_one(TabbedContent).set_class(standing.health != "live", "old")
-        self.query_one("#summary", Static).update(Text(_summary(state), no_wrap=True, overflow="ellipsis"))
+        self.query_one("#summary", Static).update(
+            Text(_summary(state), no_wrap=True, overflow="ellipsis")
+        )
         view = self._view
         view.draw(state, now)
         view.set_class(bool(view.nothing), "bare")
@@ -233,7 +235,9 @@ class Top(App[int]):
 class Over(ModalScreen[None]):
     """Show details of a row, updated while they are open; without a sheet, show the keys."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter,question_mark", "dismiss", "Close")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,enter,question_mark", "dismiss", "Close")
+    ]
 
     def __init__(self, sheet: str | None, id_: str) -> None:
         super().__init__()
@@ -276,7 +280,9 @@ def _summary(state: Entities) -> str:
     system = state.get("system", {}).get("pbx")
     limit = f" of {system['licenceLimit']}" if system and system["licenceLimit"] else ""
     day = state.get("pbxstats", {}).get("pbx")
-    calls = len(state.get("calls", {})) if day is None else day["active"]  # of the whole PBX, like the licence's limit
+    calls = (
+        len(state.get("calls", {})) if day is None else day["active"]
+    )  # of the whole PBX, like the licence's limit
     waiting = sum(len(queue["waiting"]) for queue in state.get("queues", {}).values())
     parts = [f"{calls}{limit} calls", f"{waiting} waiting"]
     if day is not None:
@@ -287,4 +293,8 @@ def _summary(state: Entities) -> str:
 def _pbx(state: Entities) -> tuple[str, ...]:
     """Return the PBX's name with its version, and the source of its calls."""
     system = state.get("system", {}).get("pbx")
-    return () if system is None else (f"{system['fqdn']} {system['version']}".strip(), system["source"])
+    return (
+        ()
+        if system is None
+        else (f"{system['fqdn']} {system['version']}".strip(), system["source"])
+    )

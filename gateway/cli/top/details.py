@@ -29,22 +29,34 @@ class Details:
 
 def details(sheet: str, id_: str, state: Entities, now: float) -> Details:
     """Return the details of a row of a sheet, or a sentence that it is gone."""
-    topic, draw = {"Calls": ("calls", _call), "Queues": ("queues", _queue), "Agents": ("extensions", _agent)}[sheet]
+    topic, draw = {
+        "Calls": ("calls", _call),
+        "Queues": ("queues", _queue),
+        "Agents": ("extensions", _agent),
+    }[sheet]
     entity = state.get(topic, {}).get(id_)
     if entity is None:
-        return Details(f"{sheet[:-1]} {id_}", ("It has ended.",) if topic == "calls" else ("It no longer exists.",))
+        return Details(
+            f"{sheet[:-1]} {id_}",
+            ("It has ended.",) if topic == "calls" else ("It no longer exists.",),
+        )
     return draw(entity, state, now)
 
 
 def _call(call: Mapping[str, Any], _state: Entities, now: float) -> Details:
-    began = f"began {_clock(call['startedAt'])}, {duration(since(call['startedAt'], now) or 0.0)} ago"
+    began = (
+        f"began {_clock(call['startedAt'])}, {duration(since(call['startedAt'], now) or 0.0)} ago"
+    )
     lines = [f"{call['direction']} · {call['state']} · {began}"]
     if call["answeredAt"]:
         lines.append(
-            f"Answered {_clock(call['answeredAt'])}, talks for {duration(since(call['answeredAt'], now) or 0)}"
+            f"Answered {_clock(call['answeredAt'])}, talks for "
+            f"{duration(since(call['answeredAt'], now) or 0)}"
         )
     if call["queue"]:
-        lines.append(f"Waits in queue {call['queue']} for {duration(since(call['queuedAt'], now) or 0.0)}")
+        lines.append(
+            f"Waits in queue {call['queue']} for {duration(since(call['queuedAt'], now) or 0.0)}"
+        )
     if call["did"]:
         lines.append(f"DID: {call['did']}")
     head = ("DN", "Name", "Status", "Since", "Other side", "For", "Type", "Leg")
@@ -55,7 +67,8 @@ def _call(call: Mapping[str, Any], _state: Entities, now: float) -> Details:
             leg["status"],
             "" if leg["since"] is None else duration(since(leg["since"], now) or 0.0),
             " ".join(part for part in (leg["externalParty"], leg["partyName"]) if part),
-            leg["onBehalfOf"] or (f"transferred by {leg['referredBy']}" if leg["referredBy"] else ""),
+            leg["onBehalfOf"]
+            or (f"transferred by {leg['referredBy']}" if leg["referredBy"] else ""),
             leg["dnType"],
             "" if leg["legId"] is None else str(leg["legId"]),
         )
@@ -66,12 +79,16 @@ def _call(call: Mapping[str, Any], _state: Entities, now: float) -> Details:
 
 def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
     lines = [
-        f"{n}. {named(one['num'], one['name'])}, waits for {duration(since(one['since'], now) or 0.0)}"
+        f"{n}. {named(one['num'], one['name'])}, waits for "
+        f"{duration(since(one['since'], now) or 0.0)}"
         for n, one in enumerate(queue["waiting"], 1)
     ] or ["Nobody waits."]
     stats = state.get("queuestats", {}).get(queue["num"])
     if stats is not None:
-        gave_up = f"{stats['abandoned']} abandoned, {stats['shortAbandoned']} more in less than {stats['shortBelow']} s"
+        gave_up = (
+            f"{stats['abandoned']} abandoned, {stats['shortAbandoned']} more in less than "
+            f"{stats['shortBelow']} s"
+        )
         lines += [
             f"Today: {stats['offered']} offered, {stats['answered']} answered, {gave_up}",
             f"Service level: {_percent(stats['serviceLevel'])} within {stats['target']} s",
@@ -85,7 +102,9 @@ def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
         what = "" if extension is None else told(extension, doing(extension, logged_in))[0]
         members.append((agent["num"], agent["name"], what, agent["skillGroup"]))
     return Details(
-        f"Queue {named(queue['num'], queue['name'])}", tuple(lines), (("No.", "Agent", "State", "Skill"), *members)
+        f"Queue {named(queue['num'], queue['name'])}",
+        tuple(lines),
+        (("No.", "Agent", "State", "Skill"), *members),
     )
 
 
@@ -113,7 +132,10 @@ def _agent(extension: Mapping[str, Any], state: Entities, now: float) -> Details
 def _day(stats: Mapping[str, Any] | None) -> list[str]:
     if stats is None:
         return []
-    taken = f"answered {stats['answered']}, missed {stats['missed']}, {stats['elsewhere']} taken by others"
+    taken = (
+        f"answered {stats['answered']}, missed {stats['missed']}, {stats['elsewhere']} taken "
+        f"by others"
+    )
     placed = f"Placed {stats['placed']}, {stats['placedAnswered']} answered"
     return [
         f"Today: rung by {stats['offered']}, {taken}; talks {_average(stats['talks'])}",
@@ -132,4 +154,6 @@ def _percent(level: float | None) -> str:
 
 def _average(durations: Mapping[str, Any]) -> str:
     average, longest = durations["average"], durations["longest"]
-    return "–" if average is None else f"{duration(average)} on average, {duration(longest)} at most"
+    return (
+        "–" if average is None else f"{duration(average)} on average, {duration(longest)} at most"
+    )

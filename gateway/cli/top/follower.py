@@ -57,7 +57,8 @@ class Follower:
         try:
             async for update in self._client:
                 offset = moment(update.server_time).timestamp() - time.time()
-                # A frame is never early, so the greatest difference belongs to the least delayed one.
+                # A frame is never early, so the greatest difference belongs to the least delayed
+                # one.
                 self._offset = offset if self._offset is None else max(self._offset, offset)
                 _clean(update.state if update.kind == "snapshot" else update.upsert)
                 self._heard = time.time()
@@ -73,13 +74,19 @@ class Follower:
         It names the nearest break in the chain from the gateway to the PBX.
         """
         if self.refused is not None:
-            return Standing("refused", printable(f"The gateway stopped sending: {self.refused.reason or self.refused}"))
+            return Standing(
+                "refused",
+                printable(f"The gateway stopped sending: {self.refused.reason or self.refused}"),
+            )
         connection = self._client.connection
         if connection.status != "live":
             return Standing("stale", printable(self._away(connection.reason)))
         if self._client.stale_since is not None:
             at = _clock(moment(self._client.stale_since).timestamp())
-            return Standing("stale", f"Nothing is heard from the monitor since {at}; this is the last known state")
+            return Standing(
+                "stale",
+                f"Nothing is heard from the monitor since {at}; this is the last known state",
+            )
         system = self.state.get("system", {}).get("pbx")
         if system is None:
             return Standing("stale", "Nothing is known of the PBX yet")

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from gateway.cli.top.agent_status import DOING, Tone, agents, doing, lasts_since, talk_of, tally, told
+from gateway.cli.top.agent_status import (
+    DOING,
+    Tone,
+    agents,
+    doing,
+    lasts_since,
+    talk_of,
+    tally,
+    told,
+)
 from gateway.stream_client import Entities
 from monitor.shared.timestamps import moment
 
@@ -81,7 +90,11 @@ def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> 
     They are sorted by column ``by``, then by the first column.
     """
     wanted = find.casefold()
-    left = [row for row in rows if not wanted or any(wanted in cell.text.casefold() for cell in row.cells)]
+    left = [
+        row
+        for row in rows
+        if not wanted or any(wanted in cell.text.casefold() for cell in row.cells)
+    ]
     left.sort(key=lambda row: row.cells[0].key)
     left.sort(key=lambda row: row.cells[by].key, reverse=reverse)
     return left
@@ -119,7 +132,9 @@ def ends(call: Mapping[str, Any]) -> tuple[str, str]:
     If the maker of an outgoing call has left it, the party that has the call now comes first.
     """
     owner = call["owner"]
-    left = call["direction"] == "Outbound" and owner is not None and owner["dnType"] == "externalline"
+    left = (
+        call["direction"] == "Outbound" and owner is not None and owner["dnType"] == "externalline"
+    )
     return (reached(call), caller(call)) if left else (caller(call), reached(call))
 
 
@@ -172,7 +187,10 @@ def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
 
 def _queues(state: Entities, now: float) -> list[Row]:
     extensions, stats = state.get("extensions", {}), state.get("queuestats", {})
-    return [_queue(id_, queue, extensions, stats.get(id_), now) for id_, queue in state.get("queues", {}).items()]
+    return [
+        _queue(id_, queue, extensions, stats.get(id_), now)
+        for id_, queue in state.get("queues", {}).items()
+    ]
 
 
 def _queue(
@@ -193,8 +211,15 @@ def _queue(
             Cell(queue["name"], "strong"),
             Cell(str(len(waiting)), "warn" if waiting else "dim", len(waiting)),
             _time(longest, "warn"),
-            Cell(str(counts["free"]), "good" if counts["free"] else "alarm" if waiting else "dim", counts["free"]),
-            *(Cell(str(counts[name]), "" if counts[name] else "dim", counts[name]) for name in ("ringing", "talking")),
+            Cell(
+                str(counts["free"]),
+                "good" if counts["free"] else "alarm" if waiting else "dim",
+                counts["free"],
+            ),
+            *(
+                Cell(str(counts[name]), "" if counts[name] else "dim", counts[name])
+                for name in ("ringing", "talking")
+            ),
             Cell(str(counts["away"] + counts["out"]), "dim", counts["away"] + counts["out"]),
             *(_count(stats, name) for name in ("offered", "answered", "abandoned")),
             Cell("–" if level is None else f"{level:.0f} %", "", -1.0 if level is None else level),
@@ -204,11 +229,18 @@ def _queue(
 
 def _agents(state: Entities, now: float) -> list[Row]:
     extensions, stats = state.get("extensions", {}), state.get("extstats", {})
-    return [_agent(id_, extensions[id_], stats.get(id_), now, here) for id_, here in agents(state).items()]
+    return [
+        _agent(id_, extensions[id_], stats.get(id_), now, here)
+        for id_, here in agents(state).items()
+    ]
 
 
 def _agent(
-    id_: str, extension: Mapping[str, Any], stats: Mapping[str, Any] | None, now: float, logged_in: bool | None
+    id_: str,
+    extension: Mapping[str, Any],
+    stats: Mapping[str, Any] | None,
+    now: float,
+    logged_in: bool | None,
 ) -> Row:
     what = doing(extension, logged_in)
     words, tone = told(extension, what)
@@ -240,7 +272,11 @@ def _time(seconds: float | None, tone: Tone = "") -> Cell:
 
 
 def _count(stats: Mapping[str, Any] | None, name: str) -> Cell:
-    return Cell("", "", -1.0) if stats is None else Cell(str(stats[name]), "" if stats[name] else "dim", stats[name])
+    return (
+        Cell("", "", -1.0)
+        if stats is None
+        else Cell(str(stats[name]), "" if stats[name] else "dim", stats[name])
+    )
 
 
 SHEETS: Final = (

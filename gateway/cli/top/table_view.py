@@ -72,7 +72,9 @@ class SheetView(DataTable[Text]):
         at = self._key_at_cursor()
         self.clear(columns=True)
         self._cells = {}
-        self._widths = widths(self.sheet.columns, self.size.width - self.styles.scrollbar_size_vertical)
+        self._widths = widths(
+            self.sheet.columns, self.size.width - self.styles.scrollbar_size_vertical
+        )
         for index, width in enumerate(self._widths):
             head = title(self.sheet, index, width, self._by, reverse=self._reverse)
             self.add_column(head, width=width + GAP, key=str(index))
@@ -87,7 +89,9 @@ class SheetView(DataTable[Text]):
         for id_, cells in wanted.items():
             before = self._cells.get(id_)
             if before is None:
-                self.add_row(*(self._drawn(index, cell) for index, cell in enumerate(cells)), key=id_)
+                self.add_row(
+                    *(self._drawn(index, cell) for index, cell in enumerate(cells)), key=id_
+                )
                 continue
             for index, cell in enumerate(cells):
                 if cell.text != before[index].text or cell.tone != before[index].tone:
@@ -101,7 +105,9 @@ class SheetView(DataTable[Text]):
     def _put_in_order(self, wanted: dict[str, Any]) -> None:
         places = {id_: place for place, id_ in enumerate(wanted)}
         ids = iter([str(row.key.value) for row in self.ordered_rows])
-        self.sort("0", key=lambda _cell: places[next(ids)])  # sort() calls it once per row, in their present order
+        self.sort(
+            "0", key=lambda _cell: places[next(ids)]
+        )  # sort() calls it once per row, in their present order
 
     def _drawn(self, index: int, cell: Cell) -> Text:
         return drawn(cell, self.sheet.columns[index], self._widths[index])

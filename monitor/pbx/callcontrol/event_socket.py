@@ -23,7 +23,14 @@ from websockets.frames import CloseCode
 
 from monitor.pbx.callcontrol.participant_reader import ParticipantFact, ParticipantReader
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.parsing.callcontrol import DnChanged, Event, Irrelevant, Removed, Upserted, parse_event
+from monitor.pbx.parsing.callcontrol import (
+    DnChanged,
+    Event,
+    Irrelevant,
+    Removed,
+    Upserted,
+    parse_event,
+)
 from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.v20_client import CALL_CONTROL, PbxClient, refusal
 from monitor.shared.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
@@ -39,7 +46,12 @@ _LOOK_EVERY: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
-_KINDS: Final = {Upserted: "upserted", Removed: "removed", DnChanged: "dn_changed", Irrelevant: "other"}
+_KINDS: Final = {
+    Upserted: "upserted",
+    Removed: "removed",
+    DnChanged: "dn_changed",
+    Irrelevant: "other",
+}
 
 _log = structlog.get_logger(__name__)
 
@@ -120,7 +132,9 @@ class EventSocket:
                 self._watch(self._participants),
                 self._follow(socket, self._participants),
                 self._ping(socket),
-                watch_silence(settings.silence_timeout, lambda: self._heard_at, partial(self._silent, socket)),
+                watch_silence(
+                    settings.silence_timeout, lambda: self._heard_at, partial(self._silent, socket)
+                ),
             )
         finally:
             self._participants = None
@@ -159,7 +173,11 @@ class EventSocket:
         if response.status_code == 401:
             self._client.tokens.refused(token)
             return TokenRefused("The PBX refuses our token at the event socket.")
-        return refusal("the opening of the event socket", response.status_code, dict(response.headers.raw_items()))
+        return refusal(
+            "the opening of the event socket",
+            response.status_code,
+            dict(response.headers.raw_items()),
+        )
 
     async def _watch(self, participants: ParticipantReader) -> None:
         """Read everything now and then, to find out what lost events would have told."""
@@ -194,7 +212,9 @@ class EventSocket:
                 heard = self._clock.now()
                 self._event_bytes += len(message)
                 if self._event_bytes > MAX_EVENT_BYTES:
-                    raise PbxGarbled(f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once.")
+                    raise PbxGarbled(
+                        f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once."
+                    )
                 self._heard_at = time.monotonic()
                 self._client.traffic_tap.heard(message)
                 try:

@@ -126,7 +126,9 @@ class ParticipantReader:
         """Return whether this participant waits to be read, or is being read."""
         return (dn, participant_id) in self._waiting or (dn, participant_id) in self._in_flight
 
-    def upserted(self, dn: str, participant_id: int, participant: Participant | None, heard: float) -> None:
+    def upserted(
+        self, dn: str, participant_id: int, participant: Participant | None, heard: float
+    ) -> None:
         """Take in an Upsert event, with the participant if the event carries it."""
         key = (dn, participant_id)
         self._keep(key)
@@ -171,7 +173,9 @@ class ParticipantReader:
                 try:
                     await self._read_when_wanted()
                 finally:
-                    self._tasks = None  # a group that ends takes no new tasks, but its tasks may still answer
+                    self._tasks = (
+                        None  # a group that ends takes no new tasks, but its tasks may still answer
+                    )
         except BaseExceptionGroup as group:
             raise first_error(group) from None
         finally:
@@ -209,7 +213,9 @@ class ParticipantReader:
             state = await self._reads.full_state()
         except BaseException:
             # The full read failed: read these after all, except those that had an event since.
-            self._waiting = {key: heard for key, heard in waiting.items() if key not in kept} | self._waiting
+            self._waiting = {
+                key: heard for key, heard in waiting.items() if key not in kept
+            } | self._waiting
             raise
         finally:
             self._kept = None
@@ -217,7 +223,9 @@ class ParticipantReader:
             _log.warning("participants_malformed", count=state.garbled)
         ids = frozenset(participant_id for _, participant_id in kept)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
-        self._emit(ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids))
+        self._emit(
+            ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids)
+        )
         self._on_full()
         self._start()
 
@@ -253,7 +261,9 @@ class ParticipantReader:
             if reading.again is None:
                 self._unread.pop(key, None)
             else:
-                self._unread[key] = [reading.again]  # perhaps more events came; this answer may be older than they are
+                self._unread[key] = [
+                    reading.again
+                ]  # perhaps more events came; this answer may be older than they are
             self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
         elif reading.again is None:
             self._gone(key, reading.heard)
@@ -268,7 +278,9 @@ class ParticipantReader:
         self._full_wanted.set()
 
     def _gone(self, key: Key, heard: float) -> None:
-        self._emit(ParticipantGone(*key, heard, self._clock.at(heard), len(self._unread.pop(key, ()))))
+        self._emit(
+            ParticipantGone(*key, heard, self._clock.at(heard), len(self._unread.pop(key, ())))
+        )
 
     def _keep(self, key: Key) -> None:
         if self._kept is not None:
@@ -285,7 +297,9 @@ class ParticipantReader:
     def _doubt(self, key: Key) -> None:
         self._unconfirmed[key] = self._clock.now() + self._pace.confirm_within
         if self._confirming is None:
-            self._confirming = asyncio.get_running_loop().call_later(self._pace.confirm_within, self._confirm)
+            self._confirming = asyncio.get_running_loop().call_later(
+                self._pace.confirm_within, self._confirm
+            )
 
     def _confirm(self) -> None:
         self._confirming = None

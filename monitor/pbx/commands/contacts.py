@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
-from monitor.pbx.commands.error_mapping import LARGEST, no_contact, nothing_to_set, refused, unsupported
+from monitor.pbx.commands.error_mapping import (
+    LARGEST,
+    no_contact,
+    nothing_to_set,
+    refused,
+    unsupported,
+)
 from monitor.pbx.parsing.json_fields import integer
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused
@@ -78,7 +84,9 @@ def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]
     Raises CommandRefused if nothing is left to set.
     """
     left_out = [name for name in UNSUPPORTED if name in arguments]
-    changes: dict[str, object] = {_FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS}
+    changes: dict[str, object] = {
+        _FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS
+    }
     if not changes:
         raise unsupported(left_out) if left_out else nothing_to_set()
     return changes, left_out

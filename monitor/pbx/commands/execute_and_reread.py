@@ -75,7 +75,8 @@ class CommandRunner:
         self.want_all()
         made = f" Its id is {done.reply['id']}." if "id" in done.reply else ""
         raise CommandOutcomeUnknown(
-            f"The PBX has done it, but could not be read afterwards: what is shown may be out of date.{made} {reason}"
+            f"The PBX has done it, but could not be read afterwards: what is shown may be out of "
+            f"date.{made} {reason}"
         )
 
     async def _look(self, touched: ReadBack) -> None:

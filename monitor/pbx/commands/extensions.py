@@ -12,7 +12,13 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
-from monitor.pbx.commands.error_mapping import LARGEST, no_extension, nothing_to_set, refused, unsupported
+from monitor.pbx.commands.error_mapping import (
+    LARGEST,
+    no_extension,
+    nothing_to_set,
+    refused,
+    unsupported,
+)
 from monitor.pbx.parsing.json_fields import flag, integer, objects, text
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
@@ -48,7 +54,11 @@ _RECORDING: Final = {
     "1": {"RecordCalls": True, "RecordExternalCallsOnly": True},
     "2": {"RecordCalls": True, "RecordExternalCallsOnly": False},
 }
-_SHOWN_STATUSES: Final = {"do not disturb": "Out of office", "lunch": "Custom 1", "business trip": "Custom 2"}
+_SHOWN_STATUSES: Final = {
+    "do not disturb": "Out of office",
+    "lunch": "Custom 1",
+    "business trip": "Custom 2",
+}
 """Names of three of the profiles on 3CX's own pages → their names in XAPI."""
 
 
@@ -57,7 +67,9 @@ def properties(arguments: Arguments) -> dict[str, object]:
 
     Fields of profiles, and fields that XAPI does not have, are left out.
     """
-    found: dict[str, object] = {_TEXTS[name]: value for name, value in arguments.items() if name in _TEXTS}
+    found: dict[str, object] = {
+        _TEXTS[name]: value for name, value in arguments.items() if name in _TEXTS
+    }
     found |= {_FLAGS[name]: value == "1" for name, value in arguments.items() if name in _FLAGS}
     for name, (prop, words) in _WORDS.items():
         if name in arguments:
@@ -100,7 +112,8 @@ async def forwarding(client: PbxClient, arguments: Arguments) -> CommandResult:
     changes: dict[str, object] = {"CurrentProfileName": text(profile, "Name")}
     if "message" in arguments:
         changes["ForwardingProfiles"] = [
-            {**row, "CustomMessage": arguments["message"]} if row is profile else row for row in _profiles(user)
+            {**row, "CustomMessage": arguments["message"]} if row is profile else row
+            for row in _profiles(user)
         ]
     await patch(client, user, changes)
     return CommandResult(ReadBack(users=frozenset((arguments["num"],))))
@@ -114,7 +127,10 @@ async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
     afterwards: the login stayed as it was.
     """
     user = await find(client, arguments["num"])
-    in_force = next((row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")), {})
+    in_force = next(
+        (row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")),
+        {},
+    )
     if flag(in_force, "OfficeHoursAutoQueueLogOut"):
         return CommandResult(ReadBack(), {"result": False})
     wanted = "LoggedIn" if arguments["log"] == "on" else "LoggedOut"
@@ -122,8 +138,12 @@ async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
     try:
         obeyed = text(await find(client, arguments["num"]), "QueueStatus") == wanted
     except (PbxError, CommandRefused) as error:
-        raise CommandOutcomeUnknown(f"The PBX was asked, but it is not known whether it was done: {error}") from error
-    return CommandResult(ReadBack(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False})
+        raise CommandOutcomeUnknown(
+            f"The PBX was asked, but it is not known whether it was done: {error}"
+        ) from error
+    return CommandResult(
+        ReadBack(users=frozenset((arguments["num"],))), {} if obeyed else {"result": False}
+    )
 
 
 async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
@@ -145,7 +165,8 @@ async def new(client: PbxClient, arguments: Arguments) -> CommandResult:
         except (PbxError, CommandRefused, CommandOutcomeUnknown) as error:
             await _undo(client, number, made, str(error))
             text_ = (
-                f"The extension {number} was made, but not all fields could be set, so it was deleted again. {error}"
+                f"The extension {number} was made, but not all fields could be set, so it was "
+                f"deleted again. {error}"
             )
             raise CommandRefused("undone", text_) from error
         except asyncio.CancelledError:
@@ -188,7 +209,9 @@ async def find(client: PbxClient, number: str) -> dict[str, Any]:
     """
     key = quote(number.replace("'", "''"), safe="")
     try:
-        user = await client.get_json(f"{XAPI}/Users(Number='{key}')", {"$expand": "ForwardingProfiles"})
+        user = await client.get_json(
+            f"{XAPI}/Users(Number='{key}')", {"$expand": "ForwardingProfiles"}
+        )
     except PbxRefused as error:
         raise refused(error, no_extension(number)) from error
     if not isinstance(user, dict) or integer(user, "Id") is None:
@@ -235,4 +258,6 @@ def _profile_named(user: Mapping[str, Any], status: str) -> Mapping[str, Any]:
             if name and name in (text(row, "Name").casefold(), text(row, "CustomName").casefold()):
                 return row
     known = ", ".join(text(row, "Name") for row in rows)
-    raise CommandRefused("unknown_status", f"There is no status {status!r}; this extension has: {known}.", "bad")
+    raise CommandRefused(
+        "unknown_status", f"There is no status {status!r}; this extension has: {known}.", "bad"
+    )

@@ -52,7 +52,9 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
     The reply has ``finalStatus`` and, if the PBX tells it, ``callid``.
     """
     if arguments["second"].startswith(" "):  # it was a +; without the + this is another number
-        raise CommandRefused("bad_value", "second begins with a space: a + in an address is written %2B.", "bad")
+        raise CommandRefused(
+            "bad_value", "second begins with a space: a + in an address is written %2B.", "bad"
+        )
     first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
     body: dict[str, object]
@@ -69,7 +71,8 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
     if said is None:
         if answer.good or answer.status >= 500:
             raise CommandOutcomeUnknown(
-                f"The PBX answered {answer.status} and did not mention the call: it is not known whether it rings."
+                f"The PBX answered {answer.status} and did not mention the call: it is not known "
+                f"whether it rings."
             )
         error = answer.refusal()
         raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
@@ -113,12 +116,16 @@ async def _devices(client: PbxClient, number: str) -> list[str] | None:
 
 
 def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
-    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(text(said, "finalstatus"), text(said, "finalstatus"))
+    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(
+        text(said, "finalstatus"), text(said, "finalstatus")
+    )
     reason = text(said, "reason")
     if status != "Success":
         if reason == "SubjectNotFound":
             raise no_extension(first)
-        said_why = text(said, "reasontext").strip().rstrip(".")[:_LONGEST] or reason or status or "nothing"
+        said_why = (
+            text(said, "reasontext").strip().rstrip(".")[:_LONGEST] or reason or status or "nothing"
+        )
         sentence = _SENTENCES.get(reason) or f"The PBX says: {said_why}."
         raise CommandRefused(_snake(reason) if reason in _SENTENCES else "call_failed", sentence)
     result = _lower(record(said, "result"))
@@ -126,7 +133,9 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     reply: dict[str, object] = {"finalStatus": status}
     if call_id:
         reply["callid"] = call_id
-    return CommandResult(ReadBack(call=(text(result, "dn") or first, participant if shown else None)), reply)
+    return CommandResult(
+        ReadBack(call=(text(result, "dn") or first, participant if shown else None)), reply
+    )
 
 
 def _lower(row: Mapping[str, Any]) -> dict[str, Any]:

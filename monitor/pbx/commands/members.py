@@ -65,7 +65,11 @@ async def _replace(
     await _check(client, [member for member in wanted if member not in known])
     hidden = known - set(_numbers(arguments[VISIBLE])) if VISIBLE in arguments else set()
     stays = hidden | set(wanted)
-    stay = [{key: row[key] for key in _KEPT if key in row} for row in before if text(row, "Number") in stays]
+    stay = [
+        {key: row[key] for key in _KEPT if key in row}
+        for row in before
+        if text(row, "Number") in stays
+    ]
     new = [{"Number": member} for member in wanted if member not in known]
     try:
         await client.patch(f"{XAPI}/{collection}({owner['Id']})", {name: [*stay, *new]})
@@ -78,7 +82,11 @@ def _numbers(joined: str) -> list[str]:
 
 
 async def _owner(
-    client: PbxClient, collection: str, name: str, number: str, missing: Callable[[str], CommandRefused]
+    client: PbxClient,
+    collection: str,
+    name: str,
+    number: str,
+    missing: Callable[[str], CommandRefused],
 ) -> Mapping[str, Any]:
     key = quote(number.replace("'", "''"), safe="")
     try:

@@ -14,13 +14,17 @@ from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandRefused, PbxGarbled
 
 
-async def queue_login(client: PbxClient, web: MyPhoneClient, arguments: Mapping[str, str]) -> CommandResult:
+async def queue_login(
+    client: PbxClient, web: MyPhoneClient, arguments: Mapping[str, str]
+) -> CommandResult:
     """Carry out ``ext.queue.set``."""
     number, queue_number = arguments["num"], arguments["queue"]
     user = await find(client, number)
     queue = await find_queue(client, queue_number)
     if not any(text(agent, "Number") == number for agent in objects(queue.get("Agents"))):
-        raise CommandRefused("not_an_agent", f"Extension {number} is not an agent of queue {queue_number}.")
+        raise CommandRefused(
+            "not_an_agent", f"Extension {number} is not an agent of queue {queue_number}."
+        )
     await web.set_queue_status(_id(queue), _id(user), logged_in=arguments["log"] == "on")
     return CommandResult(ReadBack(logins=True))
 
@@ -32,5 +36,7 @@ def _id(row: Mapping[str, Any]) -> int:
     """
     id_ = integer(row, "Id")
     if id_ is None or not 0 <= id_ < 2**31:
-        raise PbxGarbled(f"{text(row, 'Number')} has no Id that the web client's interface accepts.")
+        raise PbxGarbled(
+            f"{text(row, 'Number')} has no Id that the web client's interface accepts."
+        )
     return id_

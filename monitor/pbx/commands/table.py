@@ -32,7 +32,9 @@ _COMMANDS: Final[dict[str, _Run]] = {
 }
 
 
-async def run(client: PbxClient, web: MyPhoneClient, command: str, arguments: Mapping[str, str]) -> CommandResult:
+async def run(
+    client: PbxClient, web: MyPhoneClient, command: str, arguments: Mapping[str, str]
+) -> CommandResult:
     """Carry out a command; the caller has checked ``arguments``.
 
     Raises CommandRefused (nothing was changed), CommandOutcomeUnknown, PbxUnreachable, TokenRefused

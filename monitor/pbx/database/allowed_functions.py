@@ -65,7 +65,9 @@ async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
     """
     called = called_in(sql)
     found = {str(row[0]) for row in await connection.fetch(_CALLED, sorted(called))}
-    always = {name for name in called if name.startswith(_ESCAPED[1:]) or _WHOLE_TABLES.fullmatch(name)}
+    always = {
+        name for name in called if name.startswith(_ESCAPED[1:]) or _WHOLE_TABLES.fullmatch(name)
+    }
     return sorted((found - ALLOWED) | always)
 
 

@@ -91,7 +91,9 @@ class Database:
         PbxUnreachable if the database cannot be reached.
         """
         settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
-        sql = sql.strip().removesuffix(";")  # before the check: the text that is checked must be the text that is sent
+        sql = sql.strip().removesuffix(
+            ";"
+        )  # before the check: the text that is checked must be the text that is sent
         async with self._connected() as connection:
             try:
                 async with bounds:
@@ -116,9 +118,13 @@ class Database:
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
 
-    async def _rows(self, connection: BoundedConnection, sql: str, count: int) -> list[dict[str, Any]]:
+    async def _rows(
+        self, connection: BoundedConnection, sql: str, count: int
+    ) -> list[dict[str, Any]]:
         for name, (form, decoder) in CODECS.items():
-            await connection.set_type_codec(name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form)
+            await connection.set_type_codec(
+                name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form
+            )
         until = asyncio.get_running_loop().time() + self._settings.timeout
         await self._limit(connection, until)
         await connection.execute("BEGIN READ ONLY")
@@ -163,14 +169,18 @@ class Database:
             if rights:
                 raise CommandRefused(
                     "sql_role_can_write",
-                    f"SQL is not offered: the database's role {self._settings.user} {rights}. Use a role that can "
-                    "only read: with SELECT on tables, and without rights to create or change anything.",
+                    f"SQL is not offered: the database's role {self._settings.user} {rights}. Use "
+                    f"a role that can "
+                    "only read: with SELECT on tables, and without rights to create or change "
+                    "anything.",
                 )
             if secrets:
                 raise CommandRefused(
                     "sql_role_reads_secrets",
-                    f"SQL is not offered: the database's role {self._settings.user} {secrets}, where passwords or "
-                    "their hashes are. Take pg_read_all_data from it, and grant it SELECT on tables alone.",
+                    f"SQL is not offered: the database's role {self._settings.user} {secrets}, "
+                    f"where passwords or "
+                    "their hashes are. Take pg_read_all_data from it, and grant it SELECT on "
+                    "tables alone.",
                 )
             yield connection
         finally:
@@ -192,7 +202,9 @@ class Database:
                 server_settings={
                     "application_name": "callmon",
                     "default_transaction_read_only": "on",
-                    "idle_in_transaction_session_timeout": str(round((settings.timeout + _LATER) * 1000)),
+                    "idle_in_transaction_session_timeout": str(
+                        round((settings.timeout + _LATER) * 1000)
+                    ),
                     "lock_timeout": str(round(settings.timeout * 1000)),
                     "max_parallel_workers_per_gather": "0",
                     "standard_conforming_strings": "on",
@@ -206,7 +218,10 @@ class Database:
             raise unusable(error, self.where) from error
 
     def _too_large(self) -> CommandRefused:
-        text = f"The answer is larger than {self._settings.max_answer_bytes} bytes; ask for fewer rows or columns."
+        text = (
+            f"The answer is larger than {self._settings.max_answer_bytes} bytes; ask for fewer "
+            f"rows or columns."
+        )
         return CommandRefused("sql_too_large", text, "bad")
 
 
@@ -222,7 +237,10 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
     """Raise CommandRefused if the statement calls a function that it must not call."""
     names = await forbidden(connection, sql)
     if names:
-        text = f"The SQL may not call {', '.join(names[:5])}: only functions that compute, and leave nothing behind."
+        text = (
+            f"The SQL may not call {', '.join(names[:5])}: only functions that compute, and "
+            f"leave nothing behind."
+        )
         raise CommandRefused("sql_function_refused", text, "bad")
 
 

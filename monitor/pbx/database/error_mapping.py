@@ -20,14 +20,25 @@ def refusal(error: Exception, sql: str, timeout: float) -> CommandRefused | PbxU
     """
     match error:
         case asyncpg.QueryCanceledError() | TimeoutError():
-            return CommandRefused("sql_timeout", f"The query took longer than {timeout:g} seconds.", "bad")
+            return CommandRefused(
+                "sql_timeout", f"The query took longer than {timeout:g} seconds.", "bad"
+            )
         case asyncpg.PostgresConnectionError() | asyncpg.OperatorInterventionError() | OSError():
             return PbxUnreachable(f"The connection to the database was lost: {error}")
-        case asyncpg.PostgresSyntaxError() | asyncpg.FeatureNotSupportedError() if not _is_query(sql, error):
-            text = "The SQL must be one query: a single SELECT, VALUES, TABLE or WITH that changes nothing."
-            return CommandRefused("sql_not_a_query", f"{text} The database says: {_said(error)}", "bad")
+        case asyncpg.PostgresSyntaxError() | asyncpg.FeatureNotSupportedError() if not _is_query(
+            sql, error
+        ):
+            text = (
+                "The SQL must be one query: a single SELECT, VALUES, TABLE or WITH that "
+                "changes nothing."
+            )
+            return CommandRefused(
+                "sql_not_a_query", f"{text} The database says: {_said(error)}", "bad"
+            )
         case asyncpg.PostgresError():
-            return CommandRefused("sql_error", f"The database refuses the SQL: {_said(error)}", "bad")
+            return CommandRefused(
+                "sql_error", f"The database refuses the SQL: {_said(error)}", "bad"
+            )
         case asyncpg.InterfaceError() if "closed" in str(error):
             return PbxUnreachable(f"The connection to the database was lost: {error}")
         case asyncpg.InterfaceError() if "argument" in str(error):
@@ -41,20 +52,30 @@ def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
     """Return what to tell the caller when no connection can be made."""
     match error:
         case asyncpg.InvalidAuthorizationSpecificationError():
-            return CommandRefused("sql_unavailable", f"The database at {where} refuses callmon: {error}")
+            return CommandRefused(
+                "sql_unavailable", f"The database at {where} refuses callmon: {error}"
+            )
         case asyncpg.InvalidCatalogNameError() | asyncpg.ClientConfigurationError():
-            return CommandRefused("sql_unavailable", f"The database at {where} cannot be used: {error}")
+            return CommandRefused(
+                "sql_unavailable", f"The database at {where} cannot be used: {error}"
+            )
         case ssl.SSLCertVerificationError():
             return CommandRefused(
                 "sql_unavailable",
-                f"The certificate of the database at {where} is not trusted ({error.verify_message}): give its "
+                f"The certificate of the database at {where} is not trusted "
+                f"({error.verify_message}): give its "
                 'authority as ca_file, or set tls = "require" to encrypt without checking it.',
             )
         case ConnectionError() if "rejected SSL upgrade" in str(error):
-            text = f'The database at {where} has no TLS: turn it on there, or set tls = "off" on a network you trust.'
+            text = (
+                f'The database at {where} has no TLS: turn it on there, or set tls = "off" on '
+                f"a network you trust."
+            )
             return CommandRefused("sql_unavailable", text)
     text = f"The database at {where} cannot be reached ({str(error) or 'no answer in time'})"
-    return PbxUnreachable(f"{text}: see host and port, whether PostgreSQL listens there, and firewalls.")
+    return PbxUnreachable(
+        f"{text}: see host and port, whether PostgreSQL listens there, and firewalls."
+    )
 
 
 def _is_query(sql: str, error: Exception) -> bool:
@@ -72,4 +93,7 @@ def _is_query(sql: str, error: Exception) -> bool:
 def _said(error: asyncpg.PostgresError) -> str:
     """Return the database's own words as a sentence, with its hint."""
     hint = getattr(error, "hint", None)
-    return f"{error.args[0] if error.args else error}{f' ({hint})' if hint else ''}".removesuffix(".") + "."
+    return (
+        f"{error.args[0] if error.args else error}{f' ({hint})' if hint else ''}".removesuffix(".")
+        + "."
+    )

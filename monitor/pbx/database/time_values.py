@@ -80,7 +80,11 @@ def _interval(ticks: Ticks) -> str:
 
 def _with_era(days: int, rest: str) -> str:
     year, month, day = _civil(days)
-    return f"{year:04}-{month:02}-{day:02}{rest}" if year > 0 else f"{1 - year:04}-{month:02}-{day:02}{rest} BC"
+    return (
+        f"{year:04}-{month:02}-{day:02}{rest}"
+        if year > 0
+        else f"{1 - year:04}-{month:02}-{day:02}{rest} BC"
+    )
 
 
 def _civil(days: int) -> tuple[int, int, int]:
@@ -89,18 +93,26 @@ def _civil(days: int) -> tuple[int, int, int]:
     The calculation counts years from March on.
     """
     era, day_of_era = divmod(days + _TO_MARCH_OF_YEAR_0, _ERA)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     march_month = (5 * day_of_year + 2) // 153
     month = march_month + 3 if march_month < 10 else march_month - 9
-    return year_of_era + 400 * era + (month <= 2), month, day_of_year - (153 * march_month + 2) // 5 + 1
+    return (
+        year_of_era + 400 * era + (month <= 2),
+        month,
+        day_of_year - (153 * march_month + 2) // 5 + 1,
+    )
 
 
 def _clock(microseconds: int) -> str:
     seconds, fraction = divmod(microseconds, 1_000_000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours:02}:{minutes:02}:{seconds:02}" + (f".{fraction:06}".rstrip("0") if fraction else "")
+    return f"{hours:02}:{minutes:02}:{seconds:02}" + (
+        f".{fraction:06}".rstrip("0") if fraction else ""
+    )
 
 
 class JsonText(str):
@@ -115,7 +127,10 @@ class JsonText(str):
         """Return the value, or its text if it cannot be read."""
         try:
             return json.loads(self)
-        except (ValueError, RecursionError):  # a number has too many digits, or the nesting is too deep
+        except (
+            ValueError,
+            RecursionError,
+        ):  # a number has too many digits, or the nesting is too deep
             return str(self)
 
 

@@ -92,5 +92,7 @@ def _text(value: object) -> str:
 def _range(value: Range[Any]) -> str:
     if value.isempty:
         return "empty"
-    lower, upper = ("" if bound is None else str(jsonable(bound)) for bound in (value.lower, value.upper))
+    lower, upper = (
+        "" if bound is None else str(jsonable(bound)) for bound in (value.lower, value.upper)
+    )
     return f"{'[' if value.lower_inc else '('}{lower},{upper}{']' if value.upper_inc else ')'}"

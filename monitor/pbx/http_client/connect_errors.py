@@ -29,16 +29,26 @@ def cause(error: Exception, *, tls: bool) -> str:
         case aiohttp.ClientConnectorCertificateError():
             return _distrust(error.certificate_error)
         case aiohttp.ClientConnectorDNSError():
-            return f"the name {error.host} is not known ({_said(error)}); see url, and this host's DNS"
+            return (
+                f"the name {error.host} is not known ({_said(error)}); see url, and this host's DNS"
+            )
         case aiohttp.ClientSSLError():
             right = "see the port in url, and whether it is http:// there"
             return f"its port does not use TLS as callmon knows it ({_said(error)}); {right}"
         case aiohttp.ClientConnectorError() if error.os_error.errno == errno.ECONNREFUSED:
-            return f"nothing listens at {error.host}:{error.port}; see the port in url, and whether the PBX runs"
+            return (
+                f"nothing listens at {error.host}:{error.port}; see the port in url, and "
+                f"whether the PBX runs"
+            )
         case aiohttp.ClientConnectorError():
-            return f"there is no route to {error.host}:{error.port} ({_said(error)}); see network and firewalls"
+            return (
+                f"there is no route to {error.host}:{error.port} ({_said(error)}); see network "
+                f"and firewalls"
+            )
         case aiohttp.ConnectionTimeoutError():
-            return "no connection could be made in time; see the address in url, network and firewalls"
+            return (
+                "no connection could be made in time; see the address in url, network and firewalls"
+            )
         case aiohttp.ServerDisconnectedError() if not tls:
             return "it closes the connection without an answer; does it need https:// in url?"
         case aiohttp.ClientResponseError() | aiohttp.InvalidURL():
@@ -48,13 +58,21 @@ def cause(error: Exception, *, tls: bool) -> str:
 
 def _distrust(error: Exception) -> str:
     code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
-    said = error.verify_message.removesuffix(".") if isinstance(error, ssl.SSLCertVerificationError) else str(error)
+    said = (
+        error.verify_message.removesuffix(".")
+        if isinstance(error, ssl.SSLCertVerificationError)
+        else str(error)
+    )
     if code == _EXPIRED:
-        return f"its certificate has expired ({said}); renew it at the PBX, or see this host's clock"
+        return (
+            f"its certificate has expired ({said}); renew it at the PBX, or see this host's clock"
+        )
     if code == _NOT_YET:
         return f"its certificate is not valid yet ({said}); see the clocks of both"
     if code in _OTHER_NAME:
-        return f"its certificate is for another name ({said}); use a name from the certificate in url"
+        return (
+            f"its certificate is for another name ({said}); use a name from the certificate in url"
+        )
     return f"its certificate is not trusted ({said}); see ca_file"
 
 

@@ -87,8 +87,14 @@ class _PageRead:
         given = len(answer["value"])
         self._pages += 1
         if self._pages > MAX_PAGES or len(self.rows) + given > MAX_ROWS:
-            raise PbxGarbled(f"The PBX's list has no end: more than {MAX_ROWS} rows or {MAX_PAGES} pages.")
-        page = [(id_, row) for row in objects(answer["value"]) if (id_ := integer(row, "Id")) is not None]
+            raise PbxGarbled(
+                f"The PBX's list has no end: more than {MAX_ROWS} rows or {MAX_PAGES} pages."
+            )
+        page = [
+            (id_, row)
+            for row in objects(answer["value"])
+            if (id_ := integer(row, "Id")) is not None
+        ]
         if given and not page:
             raise PbxGarbled("Entities have no Id.")
         if self._overlaps and (not page or (self._last is not None and page[0][0] > self._last)):

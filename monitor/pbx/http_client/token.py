@@ -131,9 +131,13 @@ class TokenOwner:
         """Return what the token says of its bearer. Raises as :meth:`get` does."""
         payload = _payload(await self.get())
         roles = payload.get("role", ())
-        roles = [roles] if isinstance(roles, str) else roles if isinstance(roles, list | tuple) else []
+        roles = (
+            [roles] if isinstance(roles, str) else roles if isinstance(roles, list | tuple) else []
+        )
         return Claims(
-            frozenset(str(role) for role in roles), str(payload.get("MaxRole") or ""), _number(payload.get("iat"))
+            frozenset(str(role) for role in roles),
+            str(payload.get("MaxRole") or ""),
+            _number(payload.get("iat")),
         )
 
     async def _minted(self, unlike: str | None, attempts: int) -> str:
@@ -193,7 +197,9 @@ class TokenOwner:
         The old token is due for renewal, but its life has not ended.
         """
         if token is None:
-            raise error.with_traceback(None)  # the error may be raised many times: its traceback would grow
+            raise error.with_traceback(
+                None
+            )  # the error may be raised many times: its traceback would grow
         token.renew_at = self._clock() + _TRY_RENEWAL_EVERY
         return token.text
 
@@ -209,12 +215,15 @@ class TokenOwner:
 
     def _hold_for(self, times: int) -> float:
         """Return a random wait in seconds, up to a bound that doubles every time (full jitter)."""
-        return self._chance.uniform(0.0, min(_LONGEST_HOLD, _SHORTEST_HOLD * 2 ** min(times - 1, 10)))
+        return self._chance.uniform(
+            0.0, min(_LONGEST_HOLD, _SHORTEST_HOLD * 2 ** min(times - 1, 10))
+        )
 
     def _revoked_in_words(self) -> TokenRefused:
         return TokenRefused(
             f"Tokens are revoked before their time ({len(self._revoked)} in the last"
-            f" {max(1, round(self._clock() - self._revoked[0]))} s): another program uses this API client."
+            f" {max(1, round(self._clock() - self._revoked[0]))} s): another program uses this "
+            f"API client."
             " Give each program its own API client."
         )
 

@@ -33,7 +33,14 @@ from monitor.pbx.http_client.connect_errors import cause
 from monitor.pbx.parsing import xapi
 from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest, TrafficTap
 from monitor.shared.codec import Malformed, from_json
-from monitor.shared.errors import CommandOutcomeUnknown, ConfigError, PbxError, PbxGarbled, PbxRefused, PbxUnreachable
+from monitor.shared.errors import (
+    CommandOutcomeUnknown,
+    ConfigError,
+    PbxError,
+    PbxGarbled,
+    PbxRefused,
+    PbxUnreachable,
+)
 from monitor.shared.version import USER_AGENT
 
 _LATER: Final = frozenset((408, 425, 429))
@@ -83,12 +90,17 @@ class HttpResponse:
         if not self.body:
             return None
         if self.values > MAX_VALUES:
-            raise PbxGarbled(f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is not used.")
+            raise PbxGarbled(
+                f"The PBX's answer to {self.shown} holds more than {MAX_VALUES} values; it is "
+                f"not used."
+            )
         try:
             return from_json(self.body)
         except Malformed as error:
             what = "a web page" if self.is_page else str(error)
-            raise PbxGarbled(f"The server that answers {self.shown} is not a PBX ({what}); see url.") from error
+            raise PbxGarbled(
+                f"The server that answers {self.shown} is not a PBX ({what}); see url."
+            ) from error
 
     @property
     def is_page(self) -> bool:
@@ -102,13 +114,22 @@ class HttpResponse:
             return PbxUnreachable(f"The PBX answered {self.status} to {self.shown}.", when)
         if self.status < 400:
             to = _origin(self.headers.get("Location", ""))
-            right = f"if its own address is {to}, write that as url" if to else "see whether url is its own address"
-            return PbxRefused(f"The PBX redirects {self.shown} elsewhere ({self.status}): {right}.", self.status)
+            right = (
+                f"if its own address is {to}, write that as url"
+                if to
+                else "see whether url is its own address"
+            )
+            return PbxRefused(
+                f"The PBX redirects {self.shown} elsewhere ({self.status}): {right}.", self.status
+            )
         try:
             body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:
             body = None
-        code, target = xapi.error_code(body)[:_MAX_CODE_CHARS], xapi.error_target(body)[:_MAX_CODE_CHARS]
+        code, target = (
+            xapi.error_code(body)[:_MAX_CODE_CHARS],
+            xapi.error_target(body)[:_MAX_CODE_CHARS],
+        )
         text = f"The PBX answered {self.status} to {self.shown}{f': {code}' if code else ''}."
         return PbxRefused(text, self.status, code, target)
 
@@ -133,8 +154,11 @@ class Transport:
         self._measures = PbxCounters() if measures is None else measures
         self._url, self._tls, self._parallel = url, tls, parallel
         if tls is not None:
-            # Note it when the handshake ends: after a whole answer the connection is already given back.
-            tls.sslobject_class = _observed(self._measures)  # may be set on an instance, as documented
+            # Note it when the handshake ends: after a whole answer the connection is already given
+            # back.
+            tls.sslobject_class = _observed(
+                self._measures
+            )  # may be set on an instance, as documented
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self.heard_at = 0.0
         """The time of the last answer on the monotonic clock."""
@@ -168,7 +192,9 @@ class Transport:
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
-            self._reading = self._session(aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl))
+            self._reading = self._session(
+                aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl)
+            )
         sent = SentRequest(method, address, None, time.monotonic())
         try:
             async with self._reading.request(
@@ -204,9 +230,13 @@ class Transport:
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
-            self._writing = self._session(aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once())
+            self._writing = self._session(
+                aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once()
+            )
         sending, sent = _Sending(), SentRequest(method, address, content, time.monotonic())
-        limits = aiohttp.ClientTimeout(total=timeout or self._timeout, sock_connect=self._connect_timeout)
+        limits = aiohttp.ClientTimeout(
+            total=timeout or self._timeout, sock_connect=self._connect_timeout
+        )
         try:
             async with self._writing.request(
                 method,
@@ -229,7 +259,9 @@ class Transport:
         self, shown: str, sent: SentRequest, response: aiohttp.ClientResponse, largest: int
     ) -> HttpResponse:
         self.heard_at = time.monotonic()
-        answer = HttpResponse(shown, response.status, response.headers, await self._body(response, largest))
+        answer = HttpResponse(
+            shown, response.status, response.headers, await self._body(response, largest)
+        )
         self.heard_at = time.monotonic()
         self._measures.request(shown, response.status, self.heard_at - sent.at)
         self._traffic_tap.answered(sent, answer.status, answer.headers, answer.body)
@@ -249,7 +281,9 @@ class Transport:
                     if len(body) > largest:
                         raise _NotTaken(f"is larger than {largest} bytes")
                     if self._held_bytes > MAX_HELD_BYTES:
-                        raise _NotTaken(f"and others at the same time are larger than {MAX_HELD_BYTES} bytes")
+                        raise _NotTaken(
+                            f"and others at the same time are larger than {MAX_HELD_BYTES} bytes"
+                        )
             if body and unpacker is not None and not unpacker.eof:
                 raise _NotTaken("ends before its gzip does")
         except BaseException:
@@ -264,7 +298,9 @@ class Transport:
         self._traffic_tap.unanswered(sent)
 
     def _why(self, error: Exception) -> str:
-        if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
+        if isinstance(error, TimeoutError) and not isinstance(
+            error, aiohttp.ConnectionTimeoutError
+        ):
             return "did not answer in time"
         return f"cannot be reached: {cause(error, tls=self._tls is not None)}"
 
@@ -278,7 +314,11 @@ class Transport:
         return aiohttp.ClientSession(
             connector=connector,
             timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=self._connect_timeout),
-            headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": USER_AGENT},
+            headers={
+                "Accept": "application/json",
+                "Accept-Encoding": "gzip",
+                "User-Agent": USER_AGENT,
+            },
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,  # no proxy, as the event socket uses none
@@ -296,8 +336,14 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
-        sudo = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
-        raise ConfigError(f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}") from error
+        sudo = (
+            "; let this user read it (chmod a+r), or use sudo"
+            if isinstance(error, PermissionError)
+            else ""
+        )
+        raise ConfigError(
+            f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}"
+        ) from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -319,7 +365,9 @@ def _observed(measures: PbxCounters) -> type[ssl.SSLObject]:
     class Observed(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()  # raises as long as it is not complete
-            measures.certificate_ends = certificate_ends(self.getpeercert()) or measures.certificate_ends
+            measures.certificate_ends = (
+                certificate_ends(self.getpeercert()) or measures.certificate_ends
+            )
 
     return Observed
 
@@ -365,7 +413,9 @@ class _Sending:
     def failure(self, why: str) -> PbxUnreachable | CommandOutcomeUnknown:
         if not self.begun:
             return PbxUnreachable(f"Nothing was done: {why}.")
-        return CommandOutcomeUnknown(f"The PBX was asked, but it is not known whether it was done: {why}.")
+        return CommandOutcomeUnknown(
+            f"The PBX was asked, but it is not known whether it was done: {why}."
+        )
 
 
 def _once() -> aiohttp.TraceConfig:
@@ -375,7 +425,9 @@ def _once() -> aiohttp.TraceConfig:
     """
 
     async def sent(
-        _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestHeadersSentParams
+        _: aiohttp.ClientSession,
+        context: SimpleNamespace,
+        __: aiohttp.TraceRequestHeadersSentParams,
     ) -> None:
         sending: _Sending = context.trace_request_ctx
         if sending.begun:

@@ -46,7 +46,11 @@ class MyPhoneClient:
         if not message.HasField("queues_info"):
             raise PbxGarbled("The web client's interface does not list the queues.")
         return {
-            queue.number: {agent.extension: bool(agent.logged_in) for agent in queue.agents.items if agent.extension}
+            queue.number: {
+                agent.extension: bool(agent.logged_in)
+                for agent in queue.agents.items
+                if agent.extension
+            }
             for queue in message.queues_info.queues
             if queue.number
         }
@@ -66,8 +70,12 @@ class MyPhoneClient:
         except myphone_messages.NotAMessage:
             said = None
         if said is None or not said.HasField("done"):
-            raise CommandOutcomeUnknown("The PBX's answer does not say whether the login to the queue was changed.")
-        raise CommandRefused("pbx_refused", f"The PBX did not change the login to the queue: {said.done.text}.")
+            raise CommandOutcomeUnknown(
+                "The PBX's answer does not say whether the login to the queue was changed."
+            )
+        raise CommandRefused(
+            "pbx_refused", f"The PBX did not change the login to the queue: {said.done.text}."
+        )
 
     async def _command(self, message: bytes, *, changes: bool) -> bytes:
         for _ in range(2):
@@ -81,7 +89,9 @@ class MyPhoneClient:
             if not forgotten:
                 return answer.body
             self._key = None
-        raise PbxGarbled("The web client's interface does not know the session that it has just opened.")
+        raise PbxGarbled(
+            "The web client's interface does not know the session that it has just opened."
+        )
 
     async def _open(self) -> str:
         answer = await self._session()
@@ -92,9 +102,13 @@ class MyPhoneClient:
         await self._send(myphone_messages.login(), headers, changes=False)
         return key
 
-    async def _send(self, message: bytes, headers: dict[str, str], *, changes: bool) -> HttpResponse:
+    async def _send(
+        self, message: bytes, headers: dict[str, str], *, changes: bool
+    ) -> HttpResponse:
         try:
-            answer = await self._client.order("POST", _COMMANDS, message, headers, largest=_MAX_MESSAGE_BYTES)
+            answer = await self._client.order(
+                "POST", _COMMANDS, message, headers, largest=_MAX_MESSAGE_BYTES
+            )
         except CommandOutcomeUnknown as error:
             if changes:
                 raise
@@ -113,13 +127,17 @@ class MyPhoneClient:
             except CommandOutcomeUnknown as error:
                 raise PbxGarbled(str(error)) from error  # one unused session more does no harm
             if answer.status == 401:
-                await self._client.get_json(f"{XAPI}/Defs", {"$select": "Id"})  # renews the token, if that was it
+                await self._client.get_json(
+                    f"{XAPI}/Defs", {"$select": "Id"}
+                )  # renews the token, if that was it
             if answer.status in (403, 404) or (answer.status == 401 and last):
                 raise _no_right()
             if answer.good:
                 return answer.json()
             if answer.status >= 500:
-                raise PbxGarbled(f"The web client's interface opened no session: {answer.refusal()}")
+                raise PbxGarbled(
+                    f"The web client's interface opened no session: {answer.refusal()}"
+                )
             if answer.status != 401:
                 raise answer.refusal()
         raise _no_right()
@@ -128,6 +146,7 @@ class MyPhoneClient:
 def _no_right() -> CommandRefused:
     return CommandRefused(
         "no_webclient_right",
-        "This needs the web client's interface, which this API client may not use: tick its MyPhone access under "
+        "This needs the web client's interface, which this API client may not use: tick its "
+        "MyPhone access under "
         "Integrations → API in the admin console.",
     )

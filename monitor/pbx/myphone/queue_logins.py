@@ -26,7 +26,11 @@ class QueueLoginReader:
     """Read the logins to single queues and emit them when they have changed."""
 
     def __init__(
-        self, client: PbxClient, emit: Callable[[QueueLoginsRead], None], clock: PbxClock, settings: PbxSettings
+        self,
+        client: PbxClient,
+        emit: Callable[[QueueLoginsRead], None],
+        clock: PbxClock,
+        settings: PbxSettings,
     ) -> None:
         self.web = MyPhoneClient(client)
         self._emit = emit

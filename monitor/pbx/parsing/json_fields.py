@@ -30,7 +30,11 @@ def whole(value: Any) -> int | None:
     """Return the value as an integer of 64 bits, or None if it is none. Text may hold it too."""
     if isinstance(value, str):
         digits = value.strip()
-        if len(digits) > _LONGEST_NUMBER or not digits.isascii() or not digits.removeprefix("-").isdigit():
+        if (
+            len(digits) > _LONGEST_NUMBER
+            or not digits.isascii()
+            or not digits.removeprefix("-").isdigit()
+        ):
             return None
         value = int(digits)
     elif isinstance(value, float):
@@ -50,7 +54,11 @@ def flag(row: Mapping[str, Any], name: str) -> bool | None:
         return value
     if isinstance(value, int):
         return bool(value) if value in (0, 1) else None
-    return {"true": True, "false": False}.get(value.strip().lower()) if isinstance(value, str) else None
+    return (
+        {"true": True, "false": False}.get(value.strip().lower())
+        if isinstance(value, str)
+        else None
+    )
 
 
 def posix(row: Mapping[str, Any], name: str) -> float | None:

@@ -57,7 +57,9 @@ def user(row: Mapping[str, Any]) -> UserRow | None:
     if not number:
         return None
     profile = text(row, "CurrentProfileName")
-    in_force = next((p for p in objects(row.get("ForwardingProfiles")) if text(p, "Name") == profile), {})
+    in_force = next(
+        (p for p in objects(row.get("ForwardingProfiles")) if text(p, "Name") == profile), {}
+    )
     return UserRow(
         id=integer(row, "Id") or 0,
         number=number,
@@ -116,7 +118,11 @@ def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
 def ivr(row: Mapping[str, Any]) -> IvrRow | None:
     """Return a row of Receptionists."""
     number = text(row, "Number")
-    return IvrRow(integer(row, "Id") or 0, number, text(row, "Name"), text(row, "IVRType")) if number else None
+    return (
+        IvrRow(integer(row, "Id") or 0, number, text(row, "Name"), text(row, "IVRType"))
+        if number
+        else None
+    )
 
 
 def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
@@ -132,7 +138,9 @@ def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
         online=flag(row, "IsOnline"),
         simultaneous_calls=integer(row, "SimultaneousCalls"),
         external_number=text(row, "ExternalNumber"),
-        did_numbers=tuple(did for did in dids if isinstance(did, str)) if isinstance(dids, list) else (),
+        did_numbers=tuple(did for did in dids if isinstance(did, str))
+        if isinstance(dids, list)
+        else (),
     )
 
 
@@ -217,7 +225,9 @@ def error_code(body: Any) -> str:
 def error_target(body: Any) -> str:
     """Return the property that an OData error body blames; empty if it names none."""
     error = record(body, "error") if isinstance(body, dict) else {}
-    return next((name for detail in objects(error.get("details")) if (name := text(detail, "target"))), "")
+    return next(
+        (name for detail in objects(error.get("details")) if (name := text(detail, "target"))), ""
+    )
 
 
 def _login(word: str) -> Literal["LoggedIn", "LoggedOut"] | None:

@@ -139,9 +139,13 @@ class CallsFollower:
 
     def _take(self, calls: CallsTold, took: float) -> None:
         before, self._told = self._told, calls
-        self._pace.answered(took, news=before is None or before.calls != calls.calls, busy=bool(calls.calls))
+        self._pace.answered(
+            took, news=before is None or before.calls != calls.calls, busy=bool(calls.calls)
+        )
         self._emit(calls)
-        if before is not None and {call.id for call in before.calls} - {call.id for call in calls.calls}:
+        if before is not None and {call.id for call in before.calls} - {
+            call.id for call in calls.calls
+        }:
             self._ended_wanted.set()
         self._on_read()
 

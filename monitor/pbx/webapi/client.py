@@ -45,10 +45,18 @@ _LATER: Final = 5.0
 """Seconds until the next attempt, if the service does not say."""
 _LONG: Final[Mapping[str, float]] = {"makecall": 50.0, "query": 50.0}
 """Seconds for commands that wait for a phone or a database."""
-_KINDS: Final[Mapping[int, RefusalKind]] = {400: "bad", 404: "missing", 405: "bad", 413: "bad", 422: "bad"}
+_KINDS: Final[Mapping[int, RefusalKind]] = {
+    400: "bad",
+    404: "missing",
+    405: "bad",
+    413: "bad",
+    422: "bad",
+}
 _NOT_DONE: Final = frozenset((429, 503))
 _AWAY: Final = frozenset((429, 502, 503, 504))
-_NOT_SERVED: Final = frozenset(("unknown_command", "scope_missing", "not_available", "wrong_method"))
+_NOT_SERVED: Final = frozenset(
+    ("unknown_command", "scope_missing", "not_available", "wrong_method")
+)
 _NOT_SERVED_STATUS: Final = frozenset((403, 405, 501))
 
 
@@ -100,11 +108,18 @@ class WebApiClient:
     The constructor raises ConfigError if ``ca_file`` cannot be read.
     """
 
-    def __init__(self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None) -> None:
+    def __init__(
+        self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None
+    ) -> None:
         self.settings, self._clock = settings, clock
         tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         self._transport = Transport(
-            settings.url, tls, settings.request_timeout, settings.connect_timeout, settings.parallel_reads, measures
+            settings.url,
+            tls,
+            settings.request_timeout,
+            settings.connect_timeout,
+            settings.parallel_reads,
+            measures,
         )
         self._callmon: bool | None = None
         self._finding_out = asyncio.Lock()
@@ -145,13 +160,17 @@ class WebApiClient:
         """
         callmon = await self._is_callmon()
         headers = {"If-None-Match": kept.tag} if kept is not None and kept.tag else {}
-        answer = await self._asked(command, arguments or {}, headers, callmon=callmon, patient=patient)
+        answer = await self._asked(
+            command, arguments or {}, headers, callmon=callmon, patient=patient
+        )
         if answer.status == 304 and kept is not None:
             return CachedResponse(kept.value, kept.tag, *_condition(answer))
         value = _good(answer).json()
         if parser.says_no(value) and set(value) <= {"result", "error"}:
             code, _ = parser.error(value)
-            raise PbxRefused(f"The service refuses {command}{f': {code}' if code else ''}.", 404, code)
+            raise PbxRefused(
+                f"The service refuses {command}{f': {code}' if code else ''}.", 404, code
+            )
         return CachedResponse(parse(value), answer.headers.get("ETag", ""), *_condition(answer))
 
     async def order(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
@@ -166,20 +185,41 @@ class WebApiClient:
             raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
         given = {name: value for name, value in arguments.items() if command != "query" or value}
         if command == "query":
-            method, address, content = "POST", self._path(command, callmon=callmon), to_json(_query(given))
+            method, address, content = (
+                "POST",
+                self._path(command, callmon=callmon),
+                to_json(_query(given)),
+            )
             kind = {"Content-Type": "application/json"}
         elif callmon:
-            method, address, content = "POST", self._path(command, callmon=True), urlencode(given).encode()
+            method, address, content = (
+                "POST",
+                self._path(command, callmon=True),
+                urlencode(given).encode(),
+            )
             kind = {"Content-Type": "application/x-www-form-urlencoded"}
         else:
-            method, address, content, kind = "GET", self._address(command, given, callmon=False), None, {}
+            method, address, content, kind = (
+                "GET",
+                self._address(command, given, callmon=False),
+                None,
+                {},
+            )
         headers = {**kind, **self._credentials(callmon=callmon)}
         shown = f"{method} {_ROOT}/{command}"
-        answer = await self._transport.write(method, address, headers, content, _LONG.get(command), shown)
+        answer = await self._transport.write(
+            method, address, headers, content, _LONG.get(command), shown
+        )
         return _done(command, answer)
 
     async def _asked(
-        self, command: str, arguments: Mapping[str, str], headers: Mapping[str, str], *, callmon: bool, patient: bool
+        self,
+        command: str,
+        arguments: Mapping[str, str],
+        headers: Mapping[str, str],
+        *,
+        callmon: bool,
+        patient: bool,
     ) -> HttpResponse:
         for attempt in range(_ATTEMPTS):
             await asyncio.sleep(self._not_before - self._clock.now())
@@ -188,13 +228,20 @@ class WebApiClient:
                 break
             later = answer.refusal()
             after = later.retry_after if isinstance(later, PbxUnreachable) else None
-            self._not_before = max(self._not_before, self._clock.now() + (_LATER if after is None else after))
+            self._not_before = max(
+                self._not_before, self._clock.now() + (_LATER if after is None else after)
+            )
             if not patient or attempt + 1 == _ATTEMPTS:
                 break
         return answer
 
     async def _send(
-        self, command: str, arguments: Mapping[str, str], headers: Mapping[str, str], *, callmon: bool
+        self,
+        command: str,
+        arguments: Mapping[str, str],
+        headers: Mapping[str, str],
+        *,
+        callmon: bool,
     ) -> HttpResponse:
         asked = self._clock.now()
         answer = await self._transport.read(
@@ -228,7 +275,11 @@ class WebApiClient:
         return parser.is_callmon(body)
 
     def _path(self, command: str, *, callmon: bool) -> str:
-        return f"{_ROOT}/{command}" if callmon else f"{_ROOT}/{quote(text_of(self.settings.key), safe='')}/{command}"
+        return (
+            f"{_ROOT}/{command}"
+            if callmon
+            else f"{_ROOT}/{quote(text_of(self.settings.key), safe='')}/{command}"
+        )
 
     def _address(self, command: str, arguments: Mapping[str, str], *, callmon: bool) -> str:
         path = self._path(command, callmon=callmon)
@@ -251,7 +302,9 @@ def not_served(refused: PbxRefused) -> bool:
 
     False if it only refuses what the command was asked about.
     """
-    return refused.code in _NOT_SERVED or (not refused.code and refused.status in _NOT_SERVED_STATUS)
+    return refused.code in _NOT_SERVED or (
+        not refused.code and refused.status in _NOT_SERVED_STATUS
+    )
 
 
 def _condition(answer: HttpResponse) -> tuple[str, str]:
@@ -268,7 +321,9 @@ def _good(answer: HttpResponse) -> HttpResponse:
 
 def _query(arguments: Mapping[str, str]) -> dict[str, object]:
     count = arguments.get("count", "")
-    return {"query": arguments.get("query", "")} | ({"count": int(count)} if count.isdigit() else {})
+    return {"query": arguments.get("query", "")} | (
+        {"count": int(count)} if count.isdigit() else {}
+    )
 
 
 def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
@@ -278,7 +333,9 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
         body = answer.json()
     except PbxGarbled as garbled:
         if answer.good:
-            raise CommandOutcomeUnknown(f"It is not known whether it was done. {garbled}") from garbled
+            raise CommandOutcomeUnknown(
+                f"It is not known whether it was done. {garbled}"
+            ) from garbled
         body = None
     code, message = parser.error(body)
     if not answer.good:
@@ -288,11 +345,14 @@ def _done(command: str, answer: HttpResponse) -> Mapping[str, object]:
     if result is False:
         if command == "ext.queueglobal.set" and not code:
             return {"result": False}
-        raise CommandRefused(code or "pbx_refused", message or f"The service answers that {command} failed.")
+        raise CommandRefused(
+            code or "pbx_refused", message or f"The service answers that {command} failed."
+        )
     status = parser.final_status(reply) if command == "makecall" else ""
     if status not in ("", "success", "1"):
         raise CommandRefused(
-            code or "call_failed", message or f"The service answers that the call's final status is {status}."
+            code or "call_failed",
+            message or f"The service answers that the call's final status is {status}.",
         )
     if command == "contact.new" and isinstance(result, int) and not isinstance(result, bool):
         reply.setdefault("id", result)
@@ -308,5 +368,7 @@ def _failure(answer: HttpResponse, code: str, message: str) -> Exception:
     if answer.status < 400:
         return CommandRefused("pbx_refused", text)
     if answer.status == 403:  # "your key" in its message means our key, not the caller's
-        return CommandRefused("not_permitted", f"The service refuses it to callmon's key there: {text}")
+        return CommandRefused(
+            "not_permitted", f"The service refuses it to callmon's key there: {text}"
+        )
     return CommandRefused(code or "pbx_refused", text, _KINDS.get(answer.status, "conflict"))

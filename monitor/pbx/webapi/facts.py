@@ -10,7 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.facts import (
+    ConnectionChanged,
+    ContactChanged,
+    ContactsRead,
+    DirectoryRead,
+    QueueLoginsRead,
+)
 from monitor.shared.entities.topics import CallState, Direction, EndedCall, Leg
 
 

@@ -28,7 +28,10 @@ _DN_TYPES: Final[Mapping[str, DnType]] = {word: word for word in get_args(DnType
 }
 _DIRECTIONS: Final[Mapping[str, Direction]] = {word.lower(): word for word in get_args(Direction)}
 _STATES: Final[Mapping[str, CallState]] = {word.lower(): word for word in get_args(CallState)}
-_LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {"loggedin": "LoggedIn", "loggedout": "LoggedOut"}
+_LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {
+    "loggedin": "LoggedIn",
+    "loggedout": "LoggedOut",
+}
 
 
 def numbers(answer: Any) -> tuple[str, ...]:
@@ -54,7 +57,9 @@ def connections(answer: Any) -> dict[int, ToldCall]:
         id_ = integer(row, "callID")
         if id_ is not None:
             direction = _DIRECTIONS.get(text(row, "direction").lower())
-            calls[id_] = ToldCall(id_, _legs(row.get("AConnList")), direction, text(row, "did"), None)
+            calls[id_] = ToldCall(
+                id_, _legs(row.get("AConnList")), direction, text(row, "did"), None
+            )
     return calls
 
 
@@ -81,7 +86,9 @@ def infos(answer: Any) -> dict[int, ToldCall]:
     return calls
 
 
-def joined(by_legs: Mapping[int, ToldCall], by_info: Mapping[int, ToldCall]) -> tuple[tuple[ToldCall, ...], bool]:
+def joined(
+    by_legs: Mapping[int, ToldCall], by_info: Mapping[int, ToldCall]
+) -> tuple[tuple[ToldCall, ...], bool]:
     """Return the calls of both answers, and whether the two fit together.
 
     If they do not fit, something happened between them.
@@ -103,7 +110,9 @@ def ended(answer: Any) -> tuple[EndedCall, ...]:
     """Return the calls that ended; leave out those that cannot be read. Raises PbxGarbled."""
     calls: list[EndedCall] = []
     for row in objects(_list(answer, "ended")):
-        times = {name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")}
+        times = {
+            name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")
+        }
         try:
             calls.append(convert(row | times, EndedCall))
         except ValidationError:
@@ -111,7 +120,9 @@ def ended(answer: Any) -> tuple[EndedCall, ...]:
     return tuple(calls)
 
 
-def extension(number: str, info: Mapping[str, Any], state: Mapping[str, Any], *, registered: bool) -> UserRow:
+def extension(
+    number: str, info: Mapping[str, Any], state: Mapping[str, Any], *, registered: bool
+) -> UserRow:
     """Return an extension from the answers of ``ext.info.get`` and ``ext.state.get``.
 
     ``registered`` is used if ``ext.state.get`` does not tell it.
@@ -165,8 +176,17 @@ def queue_logins(state: Mapping[str, Any]) -> dict[str, bool]:
 def contact(id_: int, answer: Any) -> Contact:
     """Return a contact. Raises PbxGarbled."""
     row = _object(answer)
-    lacking = {name: text(row, name) if row.get(name) is not None else None for name in ("data2", "data8")}
-    plain = ("firstname", "lastname", "company", "tag", "phone", *(f"data{i}" for i in (0, 1, 3, 4, 5, 6, 7, 9)))
+    lacking = {
+        name: text(row, name) if row.get(name) is not None else None for name in ("data2", "data8")
+    }
+    plain = (
+        "firstname",
+        "lastname",
+        "company",
+        "tag",
+        "phone",
+        *(f"data{i}" for i in (0, 1, 3, 4, 5, 6, 7, 9)),
+    )
     return convert({"id": id_} | {name: text(row, name) for name in plain} | lacking, Contact)
 
 
@@ -176,7 +196,9 @@ def system(answer: Any) -> SystemRow:
     Version and time zone are the PBX's, not the service's.
     """
     row = _object(answer)
-    return SystemRow(text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone"))
+    return SystemRow(
+        text(row, "pbxVersion"), "", integer(row, "concurrentCalls"), text(row, "timeZone")
+    )
 
 
 def is_callmon(answer: Any) -> bool:

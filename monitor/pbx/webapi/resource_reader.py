@@ -94,7 +94,11 @@ class WebApiReader:
         at = self._clock.at(self._clock.now())
         by_legs = await self._ask(CALLS[0], parser.connections, patient=False)
         by_info = await self._ask(CALLS[1], parser.infos, patient=False)
-        stale = [kept.stale_since for kept in (self._kept.get((command, "")) for command in CALLS) if kept is not None]
+        stale = [
+            kept.stale_since
+            for kept in (self._kept.get((command, "")) for command in CALLS)
+            if kept is not None
+        ]
         self.stale_since = max(stale, default="")
         if by_legs is None or by_info is None:
             found = by_legs or by_info or {}
@@ -132,7 +136,9 @@ class WebApiReader:
             )
         )
         if all(command in self.lacking for command in _LISTS):
-            raise TokenRefused(f"The service serves none of the documented lists; is the key right? {self._why()}")
+            raise TokenRefused(
+                f"The service serves none of the documented lists; is the key right? {self._why()}"
+            )
         await self.infos(self._numbers("all.ext.get"))
         for command, list_ in _MEMBERS.items():
             await self.members(command, self._numbers(list_))
@@ -162,7 +168,9 @@ class WebApiReader:
 
         ``command``: one of the commands that tell members.
         """
-        await self._each(command, parser.numbers, "name" if command == "extgroup.members.get" else "num", of)
+        await self._each(
+            command, parser.numbers, "name" if command == "extgroup.members.get" else "num", of
+        )
 
     def directory(self) -> DirectoryRead:
         """Return the directory as it was read last."""
@@ -186,7 +194,9 @@ class WebApiReader:
             ivrs=tuple(IvrRow(0, number, "") for number in self._numbers("all.ivr.get")),
             trunks=tuple(TrunkRow(0, number, "") for number in self._numbers("all.line.get")),
             departments=tuple(
-                DepartmentRow(0, name, "", self._of("extgroup.members.get", name), name == _DEFAULT_GROUP)
+                DepartmentRow(
+                    0, name, "", self._of("extgroup.members.get", name), name == _DEFAULT_GROUP
+                )
                 for name in self._numbers("all.extgroup.get")
             ),
             inbound_rules=(),
@@ -198,7 +208,9 @@ class WebApiReader:
         """Return queue → agent's extension → True if logged in; None if the service tells none."""
         found: dict[str, dict[str, bool]] = {}
         for number in self._numbers("all.ext.get"):
-            for queue, logged_in in parser.queue_logins(self._fields("ext.state.get", number)).items():
+            for queue, logged_in in parser.queue_logins(
+                self._fields("ext.state.get", number)
+            ).items():
                 found.setdefault(queue, {})[number] = logged_in
         return found or None
 
@@ -216,7 +228,9 @@ class WebApiReader:
         """
         found: set[int] = set()
         for ending in _ENDINGS:
-            ids = await self._ask("contact.find", parser.ids, ending, {"num": ending, "min_len": "1"})
+            ids = await self._ask(
+                "contact.find", parser.ids, ending, {"num": ending, "min_len": "1"}
+            )
             found.update(ids or ())
         return frozenset(found)
 
@@ -235,7 +249,9 @@ class WebApiReader:
 
     # asking
 
-    async def _each(self, command: str, parse: Callable[[Any], Any], parameter: str, subjects: Iterable[str]) -> None:
+    async def _each(
+        self, command: str, parse: Callable[[Any], Any], parameter: str, subjects: Iterable[str]
+    ) -> None:
         """Ask a command about each subject. If none is answered, it counts as not served."""
         subjects = tuple(subjects)
 
@@ -252,7 +268,9 @@ class WebApiReader:
     def _keep(self, command: str, subjects: Iterable[str]) -> None:
         """Forget what this command answered about any other subjects."""
         there = frozenset(subjects)
-        for place in [place for place in self._kept if place[0] == command and place[1] not in there]:
+        for place in [
+            place for place in self._kept if place[0] == command and place[1] not in there
+        ]:
             del self._kept[place]
 
     async def _ask(

@@ -19,7 +19,13 @@ import structlog
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead, QueueLoginsRead
+from monitor.pbx.facts import (
+    ConnectionChanged,
+    ContactChanged,
+    ContactsRead,
+    DirectoryRead,
+    QueueLoginsRead,
+)
 from monitor.pbx.http_client import secret
 from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.webapi import parser
@@ -125,7 +131,10 @@ class WebApiSource:
         except PbxError as error:
             self._lists_wanted.set()
             made = f" Its id is {reply['id']}." if "id" in reply else ""
-            text = f"It was done, but could not be read afterwards: what is shown may be out of date.{made} {error}"
+            text = (
+                f"It was done, but could not be read afterwards: what is shown may be out of "
+                f"date.{made} {error}"
+            )
             raise CommandOutcomeUnknown(text) from error
         return reply
 
@@ -143,7 +152,10 @@ class WebApiSource:
             now = (await self._client.get(members, parser.numbers, {"num": given["num"]})).value
         except PbxRefused as refused:
             raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
-        visible, wanted = arguments[VISIBLE].split(","), [number.strip() for number in given[name].split(",")]
+        visible, wanted = (
+            arguments[VISIBLE].split(","),
+            [number.strip() for number in given[name].split(",")],
+        )
         stay = [number for number in now if number in wanted or number not in visible]
         given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
         return given
@@ -176,7 +188,9 @@ class WebApiSource:
         self._judge()
         known = self._directory is not None and self._directory.users
         try:
-            async with asyncio.timeout(min(self._settings.directory_interval, math.inf if known else _SOON)):
+            async with asyncio.timeout(
+                min(self._settings.directory_interval, math.inf if known else _SOON)
+            ):
                 await self._lists_wanted.wait()
         except TimeoutError:
             return
@@ -225,7 +239,9 @@ class WebApiSource:
 
     # after a command
 
-    async def _read_again(self, command: str, arguments: Mapping[str, str], reply: Mapping[str, object]) -> None:
+    async def _read_again(
+        self, command: str, arguments: Mapping[str, str], reply: Mapping[str, object]
+    ) -> None:
         number = arguments.get("num", "")
         match command:
             case "makecall":
@@ -266,11 +282,17 @@ class WebApiSource:
 
     def _failed(self, error: PbxError) -> None:
         if self._told[0] != "connected" or self._calls.failures >= _PATIENCE:
-            self._tell("lost" if self._told[0] in ("connected", "lost") else "connecting", str(error))
+            self._tell(
+                "lost" if self._told[0] in ("connected", "lost") else "connecting", str(error)
+            )
 
     def _awaited_since(self) -> float | None:
         asked = self._calls.asked_at
-        return None if asked is None or self._told[0] != "connected" else max(asked, self._client.heard_at)
+        return (
+            None
+            if asked is None or self._told[0] != "connected"
+            else max(asked, self._client.heard_at)
+        )
 
     def _silent(self) -> None:
         longest = self._settings.silence_timeout

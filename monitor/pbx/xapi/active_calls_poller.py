@@ -26,7 +26,9 @@ GAP = 0.2
 class ActiveCallsPoller:
     """Read ActiveCalls again and again. ``emit`` is called synchronously."""
 
-    def __init__(self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock) -> None:
+    def __init__(
+        self, client: PbxClient, emit: Callable[[ActiveCallsRead], None], clock: PbxClock
+    ) -> None:
         self._client, self._emit, self._clock = client, emit, clock
         self._poked = asyncio.Event()
         self._began = self._ended = float("-inf")
@@ -60,7 +62,9 @@ class ActiveCallsPoller:
         ``on_read`` is called after each read.
         """
         while True:
-            await asyncio.sleep(max(self._began + GAP, self._ended + self._pace.least) - self._clock.now())
+            await asyncio.sleep(
+                max(self._began + GAP, self._ended + self._pace.least) - self._clock.now()
+            )
             self._poked.clear()
             try:
                 await self._read()
@@ -81,7 +85,9 @@ class ActiveCallsPoller:
         self._ended = self._clock.now()
         if answer.server_now is not None:
             self._clock.learn(answer.server_now, asked, self._ended)
-        self._pace.answered(self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows))
+        self._pace.answered(
+            self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows)
+        )
         self._rows = answer.rows
         self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked)))
         for told in looking:

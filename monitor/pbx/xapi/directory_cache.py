@@ -20,7 +20,9 @@ class DirectoryCache:
     Rows that a whole reading could miss are kept until the next whole reading begins.
     """
 
-    def __init__(self, emit: Callable[[DirectoryRead | ContactsRead | ContactChanged], None]) -> None:
+    def __init__(
+        self, emit: Callable[[DirectoryRead | ContactsRead | ContactChanged], None]
+    ) -> None:
         self._emit = emit
         self.directory: DirectoryRead | None = None
         """The last directory; None before the first reading."""
@@ -67,5 +69,7 @@ class DirectoryCache:
     def contact_read(self, change: ContactChanged) -> None:
         """Take in one contact that was read again, and emit it."""
         self._changes[change.id] = change
-        self._contacts = None  # so the next whole reading is emitted in any case: the last one lacks this change
+        self._contacts = (
+            None  # so the next whole reading is emitted in any case: the last one lacks this change
+        )
         self._emit(change)

@@ -42,10 +42,16 @@ class DirectoryPatch:
 
     def _department(self, row: DepartmentRow) -> DepartmentRow:
         gone = {number for number, user in self.users.items() if user is None}
-        come = [number for number, ids in self.joined.items() if row.id in ids and number not in row.members]
+        come = [
+            number
+            for number, ids in self.joined.items()
+            if row.id in ids and number not in row.members
+        ]
         if not come and gone.isdisjoint(row.members):
             return row
-        return replace(row, members=(*(number for number in row.members if number not in gone), *come))
+        return replace(
+            row, members=(*(number for number in row.members if number not in gone), *come)
+        )
 
 
 def listing(read: DirectoryRead, number: str) -> tuple[frozenset[str], frozenset[str]]:
@@ -58,10 +64,14 @@ def listing(read: DirectoryRead, number: str) -> tuple[frozenset[str], frozenset
         for row in read.queues
         if number in row.managers or any(agent.number == number for agent in row.agents)
     )
-    return frozenset(queues), frozenset(row.number for row in read.ring_groups if number in row.members)
+    return frozenset(queues), frozenset(
+        row.number for row in read.ring_groups if number in row.members
+    )
 
 
-def _amended(held: Iterable[_Row], changed: Rows[_Row], number: Callable[[_Row], str]) -> tuple[_Row, ...]:
+def _amended(
+    held: Iterable[_Row], changed: Rows[_Row], number: Callable[[_Row], str]
+) -> tuple[_Row, ...]:
     if not changed:
         return tuple(held)
     rows: dict[str, _Row | None] = {number(row): row for row in held}

@@ -64,7 +64,10 @@ class _Part(Generic[T]):
 
     def plain_query(self) -> dict[str, str]:
         """Return the query for a version that does not know one of the properties."""
-        query = {"$expand": ",".join(self.expand), "$filter": self.filter if self.name != "Peers" else ""}
+        query = {
+            "$expand": ",".join(self.expand),
+            "$filter": self.filter if self.name != "Peers" else "",
+        }
         return {name: value for name, value in query.items() if value}
 
 
@@ -77,13 +80,25 @@ _USERS = _Part(
     {"ForwardingProfiles": "Name,NoAnswerTimeout"},
 )
 _QUEUES = _Part(
-    "Queues", rows.queue, "Id,Number,Name,SLATime", {"Agents": "Number,Name,SkillGroup", "Managers": "Number"}
+    "Queues",
+    rows.queue,
+    "Id,Number,Name,SLATime",
+    {"Agents": "Number,Name,SkillGroup", "Managers": "Number"},
 )
-_RING_GROUPS = _Part("RingGroups", rows.ring_group, "Id,Number,Name,RingStrategy", {"Members": "Number"})
+_RING_GROUPS = _Part(
+    "RingGroups", rows.ring_group, "Id,Number,Name,RingStrategy", {"Members": "Number"}
+)
 _IVRS = _Part("Receptionists", rows.ivr, "Id,Number,Name,IVRType", {})
-_TRUNKS = _Part("Trunks", rows.trunk, "Id,Number,Gateway,IsOnline,SimultaneousCalls,ExternalNumber,DidNumbers", {})
+_TRUNKS = _Part(
+    "Trunks",
+    rows.trunk,
+    "Id,Number,Gateway,IsOnline,SimultaneousCalls,ExternalNumber,DidNumbers",
+    {},
+)
 _GROUPS = _Part("Groups", rows.department, "Id,Name,Number,IsDefault", {"Members": "Number,Type"})
-_INBOUND_RULES = _Part("InboundRules", rows.inbound_rule, "Id,RuleName,Condition,Data", {"TrunkDN": "Number"})
+_INBOUND_RULES = _Part(
+    "InboundRules", rows.inbound_rule, "Id,RuleName,Condition,Data", {"TrunkDN": "Number"}
+)
 _PEERS = _Part("Peers", rows.peer, "Id,Number,Name,Type", {}, "Type ne 'Extension'")
 _CONTACTS = _Part(
     "Contacts",
@@ -92,7 +107,18 @@ _CONTACTS = _Part(
     {},
 )
 COLLECTIONS: Final = tuple(
-    part.name for part in (_USERS, _QUEUES, _RING_GROUPS, _IVRS, _TRUNKS, _GROUPS, _INBOUND_RULES, _PEERS, _CONTACTS)
+    part.name
+    for part in (
+        _USERS,
+        _QUEUES,
+        _RING_GROUPS,
+        _IVRS,
+        _TRUNKS,
+        _GROUPS,
+        _INBOUND_RULES,
+        _PEERS,
+        _CONTACTS,
+    )
 )
 """All collections of XAPI that are read here."""
 
@@ -173,7 +199,9 @@ class DirectoryReader:
         found: dict[str, T | None] = {}
         for number in sorted(numbers):
             quoted = number.replace("'", "''")
-            found[number] = next(iter(await self._part(part.narrowed(f"Number eq '{quoted}'"))), None)
+            found[number] = next(
+                iter(await self._part(part.narrowed(f"Number eq '{quoted}'"))), None
+            )
         return found
 
     async def _departments_of(self, user: UserRow) -> frozenset[int]:

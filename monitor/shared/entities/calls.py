@@ -8,8 +8,12 @@ from msgspec import Struct, field
 
 from monitor.shared.entities.directory import DnType
 
-Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
-CallState: TypeAlias = Literal["Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"]
+Direction: TypeAlias = Literal[
+    "FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"
+]
+CallState: TypeAlias = Literal[
+    "Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"
+]
 Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "unknown"]
 """The outcome of an ended call. ``answered``: two people (or a person and an outside number)
 talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at

@@ -98,7 +98,17 @@ class System(Struct, frozen=True, rename="camel"):
 
 
 Entity: TypeAlias = (
-    Call | Extension | Queue | RingGroup | Ivr | Line | ExtensionGroup | Contact | System | EndedCall | Figure
+    Call
+    | Extension
+    | Queue
+    | RingGroup
+    | Ivr
+    | Line
+    | ExtensionGroup
+    | Contact
+    | System
+    | EndedCall
+    | Figure
 )
 
 TOPICS: dict[str, type[Entity]] = {

@@ -41,7 +41,11 @@ budgets are read or written at the same time."""
 NOT_OURS: Final = "(not text)"
 """The value that stands for a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
-_DAMAGE: Final = (_WRONG_TYPE, "equal or smaller than the target stream top item", "exhausted the last possible ID")
+_DAMAGE: Final = (
+    _WRONG_TYPE,
+    "equal or smaller than the target stream top item",
+    "exhausted the last possible ID",
+)
 """Parts of Redis' errors if somebody else has put something else in a key's place."""
 
 _log = structlog.get_logger(__name__)
@@ -188,7 +192,9 @@ class GuardedTransaction:
                     return False
                 except ResponseError as error:
                     if any(sign in str(error) for sign in _DAMAGE):
-                        raise HistoryLost(f"the store holds something else than what we wrote: {error}") from error
+                        raise HistoryLost(
+                            f"the store holds something else than what we wrote: {error}"
+                        ) from error
                     raise
                 return True
         finally:
@@ -199,7 +205,9 @@ class GuardedTransaction:
         await _abandon(self._pipe)
 
 
-async def commit_while(redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]) -> bool:
+async def commit_while(
+    redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]
+) -> bool:
     """Send ``commands`` in one transaction if ``key`` holds ``value``; return whether it was done.
 
     Another client may write the same value to the key meanwhile, as for a lease. Raises
@@ -293,7 +301,11 @@ class _Hardened(AbstractConnection):
 
 
 def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
-    return kind if issubclass(kind, _Hardened) else type(f"Hardened{kind.__name__}", (_Hardened, kind), {})
+    return (
+        kind
+        if issubclass(kind, _Hardened)
+        else type(f"Hardened{kind.__name__}", (_Hardened, kind), {})
+    )
 
 
 @contextmanager
@@ -303,7 +315,9 @@ def _as_connection_error() -> Iterator[None]:
     except (RedisError, OSError, TimeoutError):
         raise
     except Exception as error:
-        raise RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}") from error
+        raise RedisConnectionError(
+            f"the connection broke: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:

@@ -16,13 +16,15 @@ _LONGEST: Final = 200
 _WHERE: Final = re.compile(r"connecting to (\S+)")
 
 _OF_CLUSTER: Final = (
-    "it is a node of a Cluster, which holds other keys; write redis+cluster://host:port,host:port as url"
+    "it is a node of a Cluster, which holds other keys; write "
+    "redis+cluster://host:port,host:port as url"
 )
 _KNOWN: Final = (
     (
         re.compile(r"Authentication required|NOAUTH"),
         (
-            "it needs a password and none was given; write redis://user:password@host:port/0 as url in [redis], "
+            "it needs a password and none was given; write redis://user:password@host:port/0 as "
+            "url in [redis], "
             "or with the Debian package into /etc/callmon/redis/monitor.url and gateway.url"
         ),
     ),
@@ -30,7 +32,8 @@ _KNOWN: Final = (
         re.compile(r"invalid username-password|WRONGPASS|invalid password"),
         (
             "it does not accept the user and the password in url; see Redis' users' file, "
-            "which make-acl.sh writes from the files *.password, and which Redis reads when it starts"
+            "which make-acl.sh writes from the files *.password, and which Redis reads when "
+            "it starts"
         ),
     ),
     (
@@ -43,32 +46,53 @@ _KNOWN: Final = (
     ),
     (re.compile(r"SELECT is not allowed in cluster mode|^MOVED "), _OF_CLUSTER),
     (re.compile(r"^\d+ \S"), _OF_CLUSTER),  # the client's words for MOVED: slot and node alone
-    (re.compile(r"cluster support disabled"), "it is not a Cluster; write redis://host:port/0 as url"),
+    (
+        re.compile(r"cluster support disabled"),
+        "it is not a Cluster; write redis://host:port/0 as url",
+    ),
     (
         re.compile(r"unknown command '?`?SENTINEL"),
-        "it is not a Sentinel; url names the Sentinels (port 26379) or, with redis://, the server itself",
+        (
+            "it is not a Sentinel; url names the Sentinels (port 26379) or, with redis://, the "
+            "server itself"
+        ),
     ),
     (
         re.compile(r"unknown command '?`?(MULTI|WATCH|SET|GET|EXISTS|HGETALL|INFO)\b"),
-        "it is a Sentinel or another server than Redis; for Sentinels write redis+sentinel://host:26379/mymaster",
+        (
+            "it is a Sentinel or another server than Redis; for Sentinels write "
+            "redis+sentinel://host:26379/mymaster"
+        ),
     ),
     (
         re.compile(r"NOPERM|No permissions|has no permissions"),
         "its user may not do that ({said}); callmon check names each right missing",
     ),
-    (re.compile(r"READONLY|read only replica"), "it is a replica; name the master in url, or its Sentinels"),
+    (
+        re.compile(r"READONLY|read only replica"),
+        "it is a replica; name the master in url, or its Sentinels",
+    ),
     (re.compile(r"LOADING|loading the dataset"), "it is still loading its data; wait until it has"),
-    (re.compile(r"MASTERDOWN|Link with MASTER is down"), "it is a replica without its master; see that one"),
+    (
+        re.compile(r"MASTERDOWN|Link with MASTER is down"),
+        "it is a replica without its master; see that one",
+    ),
     (
         re.compile(r"CLUSTERDOWN|cluster is down|Hash slot not served"),
         "its Cluster is not whole; see redis-cli cluster info there",
     ),
     (re.compile(r"maxmemory|OOM"), "its memory is full ({said}); see maxmemory there"),
-    (re.compile(r"MISCONF"), "it cannot write to its disk, and takes no changes until it can ({said}); see its log"),
+    (
+        re.compile(r"MISCONF"),
+        "it cannot write to its disk, and takes no changes until it can ({said}); see its log",
+    ),
     (re.compile(r"max number of clients"), "it has too many clients; see maxclients there"),
     (
         re.compile(r"protected mode"),
-        "it is in protected mode and serves only its own host; give it users (deploy/redis) and an address",
+        (
+            "it is in protected mode and serves only its own host; give it users (deploy/redis) and "
+            "an address"
+        ),
     ),
     (
         re.compile(r"Hostname mismatch|IP address mismatch"),
@@ -78,7 +102,10 @@ _KNOWN: Final = (
         re.compile(r"certificate has expired"),
         "its certificate has expired; renew it, or see this host's clock",
     ),
-    (re.compile(r"CERTIFICATE_VERIFY_FAILED"), "its certificate is not trusted; see ca_file in [redis]"),
+    (
+        re.compile(r"CERTIFICATE_VERIFY_FAILED"),
+        "its certificate is not trusted; see ca_file in [redis]",
+    ),
     (
         re.compile(r"certificate required|CERTIFICATE_REQUIRED"),
         "it asks its clients for a certificate; callmon has none",
@@ -90,22 +117,37 @@ _KNOWN: Final = (
             "rediss://, or see the port in url"
         ),
     ),
-    (re.compile(r"Protocol Error|InvalidResponse"), "the server{at} is not Redis; see the port in url in [redis]"),
     (
-        re.compile(r"Connection closed|closed by server|Connection reset|Connection lost|Error 104|Error 32"),
-        "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), or is it another server?",
+        re.compile(r"Protocol Error|InvalidResponse"),
+        "the server{at} is not Redis; see the port in url in [redis]",
+    ),
+    (
+        re.compile(
+            r"Connection closed|closed by server|Connection reset|Connection lost|Error "
+            r"104|Error 32"
+        ),
+        (
+            "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), or "
+            "is it another server?"
+        ),
     ),
     (
         re.compile(r"Connection refused|Connect call failed|Error 111|Error 61\b"),
         "nothing listens{at}; see url in [redis], and whether Redis runs and binds that address",
     ),
     (
-        re.compile(r"not known|name resolution|No address associated|getaddrinfo|label empty|label too long"),
+        re.compile(
+            r"not known|name resolution|No address associated|getaddrinfo|label "
+            r"empty|label too long"
+        ),
         "that name is not known{of}; see url in [redis], and this host's DNS",
     ),
     (
         re.compile(r"Timeout connecting"),
-        "no connection could be made in time; see the address in url, whether TLS begins there, network and firewalls",
+        (
+            "no connection could be made in time; see the address in url, whether TLS begins there, "
+            "network and firewalls"
+        ),
     ),
     (
         re.compile(r"No route|unreachable|Error 113|Error 101"),
@@ -117,7 +159,10 @@ _KNOWN: Final = (
     ),
     (
         re.compile(r"Error 13 connecting to (unix:)?/"),
-        "this user may not use the socket{of}; see unixsocketperm at Redis, or add the user to its group",
+        (
+            "this user may not use the socket{of}; see unixsocketperm at Redis, or add the user to "
+            "its group"
+        ),
     ),
 )
 """Patterns of a failure's text, each with its sentence; the first that fits counts.
@@ -152,7 +197,9 @@ def _known(said: str) -> str:
         if words.search(said):
             found = _WHERE.search(said)
             where = "" if found is None else found[1].rstrip(".:")
-            at, of = (f" at {where}", f" ({where})") if "/" in where or ":" in where else (" there", "")
+            at, of = (
+                (f" at {where}", f" ({where})") if "/" in where or ":" in where else (" there", "")
+            )
             return sentence.format(at=at, of=of, said=_short(said))
     return ""
 
@@ -162,14 +209,20 @@ def no_master(name: str, reasons: Iterable[str]) -> str:
 
     ``reasons``: one for each Sentinel, with its address.
     """
-    return f"no Sentinel tells the master {name!r}: {', '.join(reasons)}; see url in [redis], which ends in that name"
+    return (
+        f"no Sentinel tells the master {name!r}: {', '.join(reasons)}; see url in [redis], "
+        f"which ends in that name"
+    )
 
 
 def in_short(error: BaseException) -> str:
     """Return what one of several servers does wrong, in a few words."""
     words = f"{type(error).__name__} {error}"
     for pattern, reason in (
-        (re.compile(r"Authentication required|NOAUTH"), "needs a password (sentinel_password in url)"),
+        (
+            re.compile(r"Authentication required|NOAUTH"),
+            "needs a password (sentinel_password in url)",
+        ),
         (
             re.compile(r"username-password|WRONGPASS|password"),
             "does not accept the password (sentinel_password in url)",

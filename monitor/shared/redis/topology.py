@@ -37,7 +37,10 @@ _OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "clus
 _PLAIN: Final = frozenset({"redis", "rediss", "unix"})
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[0-9]*))?")
 _LAST_PORT: Final = 65_535
-_SCHEMES: Final = (*sorted(_PLAIN), *(f"{tls}+{kind}" for kind in _PORTS for tls in ("redis", "rediss")))
+_SCHEMES: Final = (
+    *sorted(_PLAIN),
+    *(f"{tls}+{kind}" for kind in _PORTS for tls in ("redis", "rediss")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,10 @@ class RedisTarget:
             raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
         path = [unquote(part) for part in names.split("/") if part]
         if kind == "sentinel" and not path:
-            raise ConfigError(f"redis url: {full_scheme}:// needs the name that the Sentinels know: …:26379/mymaster")
+            raise ConfigError(
+                f"redis url: {full_scheme}:// needs the name that the Sentinels know: "
+                f"…:26379/mymaster"
+            )
         master = path.pop(0) if kind == "sentinel" else ""
         db = path[0] if path else "0"
         if len(path) > 1 or not db.isdecimal():
@@ -136,7 +142,9 @@ class RedisClients:
             make_room(self._clients[""].connection_pool, len(self._names))
             return self._clients[""]
         if pbx not in self._clients:
-            self._clients[pbx] = client = Redis.from_pool(_NodePool(self._group, pbx, self._options))
+            self._clients[pbx] = client = Redis.from_pool(
+                _NodePool(self._group, pbx, self._options)
+            )
             make_room(client.connection_pool, 1)
         return self._clients[pbx]
 
@@ -150,7 +158,11 @@ class RedisClients:
         given = self._options | {"ssl": group.tls}
         theirs = {"username": group.sentinel_username, "password": group.sentinel_password}
         self._sentinel = _Sentinels(group.hosts, sentinel_kwargs=given | theirs)  # type: ignore[no-untyped-call]
-        ours: dict[str, Any] = {"username": group.username, "password": group.password, "db": group.db}
+        ours: dict[str, Any] = {
+            "username": group.username,
+            "password": group.password,
+            "db": group.db,
+        }
         master = cast("Redis", self._sentinel.master_for(group.master, **given, **ours))
         for client in (master, *self._sentinel.sentinels):
             harden(client.connection_pool)
@@ -162,8 +174,15 @@ def _no_scheme(scheme: str) -> str:
 
     ``scheme``: empty if it has none.
     """
-    begins = f"it begins with {scheme}://, which is unknown" if scheme else "it does not begin with redis://"
-    return f"redis url: {begins}; write it as redis://127.0.0.1:6379/0 (others: {', '.join(_SCHEMES)})."
+    begins = (
+        f"it begins with {scheme}://, which is unknown"
+        if scheme
+        else "it does not begin with redis://"
+    )
+    return (
+        f"redis url: {begins}; write it as redis://127.0.0.1:6379/0 (others: "
+        f"{', '.join(_SCHEMES)})."
+    )
 
 
 class _Sentinels(Sentinel):
@@ -214,7 +233,9 @@ class _NodeConnection(Connection):
             return await super().read_response(*args, **kwargs)
         except (AskError, ClusterDownError) as error:  # a MovedError is an AskError
             await self._pool.moved()
-            raise RedisConnectionError(f"this node of the Cluster does not hold these keys: {error}") from error
+            raise RedisConnectionError(
+                f"this node of the Cluster does not hold these keys: {error}"
+            ) from error
 
 
 class _TlsNodeConnection(_NodeConnection, SSLConnection):
@@ -229,7 +250,8 @@ class _NodePool(ConnectionPool):
         super().__init__(_TlsNodeConnection if group.tls else _NodeConnection, **login, **options)
         self.connection_kwargs["node_pool"] = weakref.proxy(self)
         self._nodes = [
-            (host, Redis(host=host, port=port, ssl=group.tls, **login, **options)) for host, port in group.hosts
+            (host, Redis(host=host, port=port, ssl=group.tls, **login, **options))
+            for host, port in group.hosts
         ]
         for pool in (self, *(node.connection_pool for _, node in self._nodes)):
             harden(pool)
@@ -296,9 +318,13 @@ def _single(url: str, ca_file: Path | None) -> Redis:
     try:
         client = connect(url, ca_file)
         pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # it knows the options, and connects to nothing yet
+        pool.connection_class(
+            **pool.connection_kwargs
+        )  # it knows the options, and connects to nothing yet
     except (TypeError, ValueError) as error:
-        raise ConfigError("redis url: write redis://user:password@host:port/0 without other options.") from error
+        raise ConfigError(
+            "redis url: write redis://user:password@host:port/0 without other options."
+        ) from error
     return client
 
 
@@ -313,7 +339,8 @@ def _address(text: str, port: int) -> Address:
     if found is None:
         if text.count(":") > 1:
             raise ConfigError(
-                f"redis url: {text!r} is not a host; write an IPv6 address in brackets, as in [::1]:6379."
+                f"redis url: {text!r} is not a host; write an IPv6 address in brackets, as in "
+                f"[::1]:6379."
             )
         raise ConfigError(f"redis url: {text!r} has no port between 1 and 65535.")
     if found["port"] and not 1 <= int(found["port"]) <= _LAST_PORT:

@@ -84,19 +84,25 @@ def names(model: type[BaseModel], environ: Mapping[str, str]) -> list[str]:
 
 def shown(place: Place) -> str:
     """Return a place as people write it: ``pbx[0].url``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(".")
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place).lstrip(
+        "."
+    )
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
     """Return the section that a setting is, or None if it is none."""
     members = _members(annotation)
-    return next((one for one in members if isinstance(one, type) and issubclass(one, BaseModel)), None)
+    return next(
+        (one for one in members if isinstance(one, type) and issubclass(one, BaseModel)), None
+    )
 
 
 def entry_in(annotation: Any) -> type[BaseModel] | None:
     """Return the section of each entry if the setting is a list of sections, else None."""
     lists = (one for one in _members(annotation) if get_origin(one) is tuple)
-    return next((section for one in lists if (section := section_in(get_args(one)[0])) is not None), None)
+    return next(
+        (section for one in lists if (section := section_in(get_args(one)[0])) is not None), None
+    )
 
 
 def _read(model: type[BaseModel], name: str, text: str) -> Iterator[tuple[Place, Any]]:
@@ -147,7 +153,9 @@ def _target(model: type[BaseModel], name: str, parts: list[str]) -> tuple[Place,
         elif (new := new_name((*place, part))) is not None:
             raise _Mistake(f"{name} is now {_variable((*place, new))}")
         else:
-            raise _Mistake(f"{name} is not a setting; {_right(place, part, list(section.model_fields))}")
+            raise _Mistake(
+                f"{name} is not a setting; {_right(place, part, list(section.model_fields))}"
+            )
     return place, here
 
 
@@ -199,7 +207,9 @@ def _where(error: Exception) -> str:
 def _example(annotation: Any) -> str:
     if entry_in(annotation) is not None:
         return 'a list of sections is given as JSON, such as [{"name": "main"}]'
-    if section_in(annotation) is not None or any(get_origin(one) is dict for one in _members(annotation)):
+    if section_in(annotation) is not None or any(
+        get_origin(one) is dict for one in _members(annotation)
+    ):
         return 'a section is given as JSON, such as {"name": "value"}'
     return 'a list is given as JSON, such as ["one", "two"]'
 

@@ -18,7 +18,15 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import ErrorDetails
 
 from monitor.shared.errors import ConfigError
@@ -27,15 +35,20 @@ from monitor.shared.settings.environment import Merged, Place
 from monitor.shared.settings.renamed import new_name
 
 _SECRET_WORDS = ("secret", "password", "digest", "url")
-_PLAIN_WORDS = ((r"a valid (tuple|frozenset)", "a list"), (r"a valid dictionary or instance of \w+", "a section"))
+_PLAIN_WORDS = (
+    (r"a valid (tuple|frozenset)", "a list"),
+    (r"a valid dictionary or instance of \w+", "a section"),
+)
 """Pydantic's words for Python's types, and the words for what the file has in their place."""
 _ETC = "CALLMON_ETC"
 """Environment variable: a directory to use in place of ``/etc/callmon``."""
 _TOML_HINTS = {
     "Invalid value": "; put text in quotation marks",
     "Unescaped": r"; write \\ for \, or the whole text in '…'",
-    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] must come after their [[pbx]]",
-    "Cannot declare": "; is a section there twice? A section that may be repeated has two pairs of brackets: [[pbx]]",
+    "Cannot overwrite": "; is a setting there twice? [pbx.database] and [pbx.figures] must come "
+    "after their [[pbx]]",
+    "Cannot declare": "; is a section there twice? A section that may be repeated has two pairs "
+    "of brackets: [[pbx]]",
 }
 """Parts of the parser's messages, and what to do about them."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
@@ -59,7 +72,9 @@ def secret_in(file: Path) -> str:
         try:
             return _one_line_of(file)
         except FileNotFoundError:
-            raise ValueError(f"is not there: {file}; put the secret into {source} and restart the unit") from None
+            raise ValueError(
+                f"is not there: {file}; put the secret into {source} and restart the unit"
+            ) from None
     try:
         return _one_line_of(source)
     except FileNotFoundError:
@@ -102,7 +117,9 @@ def not_read(error: OSError | ValueError) -> str:
 
 def _one_line_of(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8-sig").strip()  # editors of Windows begin a file with a mark
+        text = file.read_text(
+            encoding="utf-8-sig"
+        ).strip()  # editors of Windows begin a file with a mark
     except UnicodeDecodeError:
         raise ValueError(f"is not text: {file}; it must hold only the secret") from None
     if not text:
@@ -223,7 +240,10 @@ class FileSettings(BaseModel):
         try:
             settings = cls.model_validate(merged.values)
         except ValidationError as error:
-            wrong = [*wrong, *(_sentence(cls, detail, path, values, merged) for detail in error.errors())]
+            wrong = [
+                *wrong,
+                *(_sentence(cls, detail, path, values, merged) for detail in error.errors()),
+            ]
         else:
             if not wrong:
                 return settings
@@ -274,12 +294,18 @@ def _merged(before: Any, after: Any, names: frozenset[str], name: str) -> Any:
     if name in names:
         return after
     if isinstance(before, BaseModel) and type(before) is type(after):
-        pairs = ((field, getattr(before, field), getattr(after, field)) for field in _own_fields(before))
-        fields = {field: _merged(old, new, names, _joined(name, field)) for field, old, new in pairs}
+        pairs = (
+            (field, getattr(before, field), getattr(after, field)) for field in _own_fields(before)
+        )
+        fields = {
+            field: _merged(old, new, names, _joined(name, field)) for field, old, new in pairs
+        }
         return before.model_copy(update=fields)
     if _is_list(before) and _is_list(after):
         old, new = _by_name(before), _by_name(after)
-        entries = (_merged(old.get(each), new.get(each), names, _joined(name, each)) for each in old | new)
+        entries = (
+            _merged(old.get(each), new.get(each), names, _joined(name, each)) for each in old | new
+        )
         return tuple(entry for entry in entries if entry is not None)
     return before
 
@@ -291,7 +317,9 @@ def _own_fields(model: BaseModel) -> list[str]:
 
 def _is_list(value: object) -> TypeGuard[tuple[BaseModel, ...]]:
     """Return whether it is a list of sections with names, such as ``[[pbx]]``."""
-    return isinstance(value, tuple) and all(isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value)
+    return isinstance(value, tuple) and all(
+        isinstance(entry, BaseModel) and hasattr(entry, "name") for entry in value
+    )
 
 
 def _by_name(entries: tuple[BaseModel, ...]) -> dict[str, BaseModel]:
@@ -304,9 +332,15 @@ def _joined(name: str, part: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # editors of Windows begin it with a mark
+        return tomllib.loads(
+            path.read_text(encoding="utf-8-sig")
+        )  # editors of Windows begin it with a mark
     except OSError as error:
-        hint = "; let this user read it (chmod a+r), or use sudo" if isinstance(error, PermissionError) else ""
+        hint = (
+            "; let this user read it (chmod a+r), or use sudo"
+            if isinstance(error, PermissionError)
+            else ""
+        )
         raise ConfigError(f"{path}: cannot be read: {error.strerror}{hint}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not TOML: it is not text in UTF-8; save it as UTF-8") from error
@@ -316,7 +350,11 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _sentence(
-    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+    settings: type[BaseModel],
+    detail: ErrorDetails,
+    path: Path | None,
+    values: dict[str, Any],
+    merged: Merged,
 ) -> str:
     """Return a sentence about one mistake.
 
@@ -336,13 +374,21 @@ def _sentence(
 
 
 def _guilty(
-    settings: type[BaseModel], detail: ErrorDetails, path: Path | None, values: dict[str, Any], merged: Merged
+    settings: type[BaseModel],
+    detail: ErrorDetails,
+    path: Path | None,
+    values: dict[str, Any],
+    merged: Merged,
 ) -> str:
     """Return the source of settings that contradict each other: the file, variables, or several."""
     section = detail["loc"][:-1] if detail["type"] == "missing" else detail["loc"]
     variables = merged.variables_below(section)
     if not section:  # the settings as a whole: only lists of sections can contradict
-        lists = [name for name, info in settings.model_fields.items() if environment.entry_in(info.annotation)]
+        lists = [
+            name
+            for name, info in settings.model_fields.items()
+            if environment.entry_in(info.annotation)
+        ]
         variables = [variable for name in lists for variable in merged.variables_below((name,))]
     file = [str(path)] if path is not None and (not variables or _is_in(values, section)) else []
     first, *others = [*file, *variables] or [""]
@@ -363,7 +409,11 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
     if detail["type"] == "missing":
         return f"{name} is missing"
     in_file = name == environment.shown(detail["loc"])
-    if detail["type"] == "tuple_type" and isinstance(detail["input"], dict) and _are_entries(settings, name):
+    if (
+        detail["type"] == "tuple_type"
+        and isinstance(detail["input"], dict)
+        and _are_entries(settings, name)
+    ):
         return f"[{name}] has one pair of brackets too few; write [[{name}]], once for each"
     if detail["type"] == "model_type" and isinstance(detail["input"], list) and in_file:
         return f"[[{name}]] has one pair of brackets too many; write [{name}], once"
@@ -374,12 +424,17 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
         near = get_close_matches(str(detail["loc"][-1]), known, 1, 0.5)
         right = f"did you mean {near[0]}?" if near else "known here: " + ", ".join(sorted(known))
         if name.startswith("redis.") and not near:
-            right += "; host, port, user and password stand in url: redis://user:password@host:port/0"
+            right += (
+                "; host, port, user and password stand in url: redis://user:password@host:port/0"
+            )
         if section := _right_heading(settings, name):
             return f"[{name}] is not a section by itself; write {section}"
         return f"{name} is not a setting; {right}"
     if detail["type"] == "string_pattern_mismatch" and name.startswith("pbx["):
-        return f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most 32, such as "main"'
+        return (
+            f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most '
+            f'32, such as "main"'
+        )
     reason = detail["msg"].removeprefix("Value error, ")
     for python, plain in _PLAIN_WORDS:
         reason = re.sub(python, plain, reason)
@@ -390,7 +445,9 @@ def _came(detail: ErrorDetails) -> str:
     """Return the value that came, unless it is a secret or may contain one."""
     came = detail["input"]
     parts = [part for part in detail["loc"] if isinstance(part, str)]
-    secret = any(word in part.lower() for word in _SECRET_WORDS for part in parts) or parts[-1:] == ["key"]
+    secret = any(word in part.lower() for word in _SECRET_WORDS for part in parts) or parts[
+        -1:
+    ] == ["key"]
     if came == "":
         return " is empty"
     return "" if secret or isinstance(came, dict | list | tuple) else f" is {came!r}"

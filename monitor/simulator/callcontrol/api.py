@@ -27,7 +27,15 @@ from monitor.simulator.faults import Faults
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
 ACTIONS: Final = frozenset(
-    ("drop", "answer", "divert", "routeto", "transferto", "attach_participant_data", "attach_party_data")
+    (
+        "drop",
+        "answer",
+        "divert",
+        "routeto",
+        "transferto",
+        "attach_participant_data",
+        "attach_party_data",
+    )
 )
 _NEED_DESTINATION: Final = frozenset(("divert", "routeto", "transferto"))
 
@@ -71,7 +79,9 @@ class MonitoredDns:
         """Return the numbers of the DNs that a client may see."""
         found = self._known.get(client_id)
         if found is None:
-            found = self._known[client_id] = frozenset((client_id, *self._directory.peers(client_id)))
+            found = self._known[client_id] = frozenset(
+                (client_id, *self._directory.peers(client_id))
+            )
         return found
 
 
@@ -101,7 +111,9 @@ class CallControl:
         try:
             match method, parts:
                 case "GET", []:
-                    return ApiResponse(200, [self._dn_info(dn) for dn in self._visible_dns(client_id)])
+                    return ApiResponse(
+                        200, [self._dn_info(dn) for dn in self._visible_dns(client_id)]
+                    )
                 case "GET", [number, *rest]:
                     return self._read(self._dn(client_id, number), rest)
                 case "POST", [number, *rest]:
@@ -117,7 +129,9 @@ class CallControl:
         Such a request names no method: actions and makecall count as POST, all others as GET.
         """
         last = path.rstrip("/").rpartition("/")[2]
-        return self.answer(client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body)
+        return self.answer(
+            client_id, "POST" if last in ACTIONS or last == "makecall" else "GET", path, body
+        )
 
     def stream(self, client_id: str, method: str, path: str) -> tuple[str, int] | ApiResponse:
         """Return the DN and participant id of an audio stream's path, or the refusal."""
@@ -140,7 +154,9 @@ class CallControl:
             case ["participants"]:
                 return ApiResponse(200, self._participants(dn))
             case ["devices"]:
-                return ApiResponse(200, [_device_json(device) for device in self._directory.devices(dn.number)])
+                return ApiResponse(
+                    200, [_device_json(device) for device in self._directory.devices(dn.number)]
+                )
             case ["devices", device_id]:
                 return ApiResponse(200, _device_json(self._device(dn, device_id)))
             case _:
@@ -166,10 +182,14 @@ class CallControl:
             return ApiResponse(400)
         attached = dict(request.attached or {})
         return self._result(
-            self._switchboard.makecall(dn.number, device_id, request.destination, request.timeout, attached)
+            self._switchboard.makecall(
+                dn.number, device_id, request.destination, request.timeout, attached
+            )
         )
 
-    def _act(self, dn: Dn, participant_id: str, action: str, request: ControlRequest) -> ApiResponse:
+    def _act(
+        self, dn: Dn, participant_id: str, action: str, request: ControlRequest
+    ) -> ApiResponse:
         if action in _NEED_DESTINATION and not request.destination:
             return ApiResponse(400)
         view = self._switchboard.participant(dn.number, _number(participant_id))
@@ -232,7 +252,14 @@ class CallControl:
         return view.to_json(self._switches)
 
     def _device(self, dn: Dn, device_id: str) -> Device:
-        found = next((device for device in self._directory.devices(dn.number) if device.device_id == device_id), None)
+        found = next(
+            (
+                device
+                for device in self._directory.devices(dn.number)
+                if device.device_id == device_id
+            ),
+            None,
+        )
         if found is None:
             raise _Refused(404)
         return found

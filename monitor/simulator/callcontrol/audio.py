@@ -27,7 +27,11 @@ _TONE: Final = 400
 _LOUDNESS: Final = 2000
 
 _HUM: Final = array.array(
-    "h", (round(_LOUDNESS * math.sin(2 * math.pi * _TONE * i / _RATE)) for i in range(round(_RATE * _CHUNK)))
+    "h",
+    (
+        round(_LOUDNESS * math.sin(2 * math.pi * _TONE * i / _RATE))
+        for i in range(round(_RATE * _CHUNK))
+    ),
 )
 
 
@@ -76,7 +80,9 @@ class Streams:
             await ended.wait(None)
         if self._switchboard.participant(dn, participant_id) is not None:
             self._plan_end(dn, participant_id, began + taken / _BYTES_A_SECOND)
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]}
+        )
         await send({"type": "http.response.body", "body": b""})
 
     def _plan_end(self, dn: str, participant_id: int, moment: float) -> None:
@@ -100,7 +106,9 @@ class _Ending:
     earlier end is not seen.
     """
 
-    def __init__(self, ends: dict[int, set[asyncio.Event]], key: int, client: Coroutine[Any, Any, None]) -> None:
+    def __init__(
+        self, ends: dict[int, set[asyncio.Event]], key: int, client: Coroutine[Any, Any, None]
+    ) -> None:
         self._ends, self._key = ends, key
         self._gone = asyncio.Event()
         self._tasks = (asyncio.create_task(self._gone.wait()), asyncio.create_task(client))
@@ -111,7 +119,9 @@ class _Ending:
     async def wait(self, seconds: float | None) -> None:
         """Wait for the end, at most ``seconds``. None: no limit."""
         await asyncio.wait(
-            self._tasks, timeout=None if seconds is None else max(0.0, seconds), return_when=asyncio.FIRST_COMPLETED
+            self._tasks,
+            timeout=None if seconds is None else max(0.0, seconds),
+            return_when=asyncio.FIRST_COMPLETED,
         )
 
     async def __aenter__(self) -> _Ending:

@@ -122,7 +122,9 @@ class Sockets:
     def _heard(self, event: Event) -> None:
         if isinstance(event, ParticipantUpsert):
             with_data = self._switches.event_data and self._sessions
-            view = self._switchboard.participant(event.dn, event.participant_id) if with_data else None
+            view = (
+                self._switchboard.participant(event.dn, event.participant_id) if with_data else None
+            )
             outgoing = _Outgoing(UPSERT, event.dn, event.participant_id, view)
         else:
             outgoing = _Outgoing(REMOVE, event.dn, event.participant_id)
@@ -140,7 +142,9 @@ class Sockets:
         if outgoing.kind == UPSERT:
             self._upserts += 1
             times = 2 if self._switches.duplicates and self._upserts % 2 == 0 else 1
-        seeing = [one for one in self._sessions if outgoing.dn in self._visibility.of(one.client_id)]
+        seeing = [
+            one for one in self._sessions if outgoing.dn in self._visibility.of(one.client_id)
+        ]
         if seeing and outgoing.view is not None:
             self._switchboard.served_participant(outgoing.view)
         message = self._message(outgoing) if seeing else b""
@@ -150,7 +154,9 @@ class Sockets:
                 self._send(session, message)
 
     def _message(self, outgoing: _Outgoing) -> bytes:
-        entity = f"/callcontrol/{quote(outgoing.dn, safe='')}/participants/{outgoing.participant_id}"
+        entity = (
+            f"/callcontrol/{quote(outgoing.dn, safe='')}/participants/{outgoing.participant_id}"
+        )
         data = outgoing.data if outgoing.view is None else outgoing.view.to_json(self._switches)
         return _encode({"event_type": outgoing.kind, "entity": entity, "attached_data": data})
 
@@ -179,7 +185,9 @@ class Sockets:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            self._respond(session, text.encode() if text is not None else message.get("bytes") or b"")
+            self._respond(
+                session, text.encode() if text is not None else message.get("bytes") or b""
+            )
 
     def _respond(self, session: _ListenerSession, message: bytes) -> None:
         try:
@@ -187,7 +195,9 @@ class Sockets:
         except msgspec.MsgspecError:
             return
         answer = (
-            self._control.ask(session.client_id, path, body) if path.startswith("/callcontrol") else ApiResponse(404)
+            self._control.ask(session.client_id, path, body)
+            if path.startswith("/callcontrol")
+            else ApiResponse(404)
         )
         data = {
             "RequestID": request_id,
@@ -196,7 +206,9 @@ class Sockets:
             "Response": answer.payload,
         }
         self._count += 1
-        self._send(session, _encode({"event_type": RESPONSE, "entity": path, "attached_data": data}))
+        self._send(
+            session, _encode({"event_type": RESPONSE, "entity": path, "attached_data": data})
+        )
 
     # closing sockets
 

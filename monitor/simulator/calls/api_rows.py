@@ -38,7 +38,9 @@ class ParticipantView:
 
     def to_json(self, switches: Switches) -> dict[str, object]:
         """Return the documented fields in order. Those that the switches hide are empty."""
-        behalf = (self.on_behalf_of_dn, self.on_behalf_of_type) if switches.on_behalf_of else _NOBODY
+        behalf = (
+            (self.on_behalf_of_dn, self.on_behalf_of_type) if switches.on_behalf_of else _NOBODY
+        )
         return {
             "id": self.id,
             "status": self.status,

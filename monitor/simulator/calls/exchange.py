@@ -68,7 +68,9 @@ Signal: TypeAlias = KeysPressed | PromptPlayed
 class Exchange:
     """Hold calls by id, legs by DN and participants by id. ``clock`` returns POSIX seconds."""
 
-    def __init__(self, directory: Directory, switches: Switches, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Directory, switches: Switches, clock: Callable[[], float]
+    ) -> None:
         self.directory = directory
         self.switches = switches
         self.clock = clock
@@ -126,13 +128,22 @@ class Exchange:
         """Make a call. It stays invisible until it is committed."""
         now = self.clock()
         call = SimulatedCall(
-            self._next_call, external, dn.number, number, dialled, now, changed_at=now, established_at=now
+            self._next_call,
+            external,
+            dn.number,
+            number,
+            dialled,
+            now,
+            changed_at=now,
+            established_at=now,
         )
         self._next_call += 1
         self.calls[call.id] = call
         return call
 
-    def _add(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str | None = None) -> SimulatedLeg:
+    def _add(
+        self, call: SimulatedCall, leg: SimulatedLeg, device_id: str | None = None
+    ) -> SimulatedLeg:
         """Add a leg to a call, at one device or at all devices of its DN (None).
 
         A leg has no device if its DN is neither an extension nor a route point.
@@ -194,8 +205,12 @@ class Exchange:
             call.row = None
             shown = {view.id: view for view in projection.views(call, self.directory)}
             before, call.views = call.views, shown
-            upserts += [ParticipantUpsert(v.dn, v.id) for v in shown.values() if before.get(v.id) != v]
-            removes += [ParticipantRemove(v.dn, v.id) for v in before.values() if v.id not in self._parts]
+            upserts += [
+                ParticipantUpsert(v.dn, v.id) for v in shown.values() if before.get(v.id) != v
+            ]
+            removes += [
+                ParticipantRemove(v.dn, v.id) for v in before.values() if v.id not in self._parts
+            ]
         for event in (*upserts, *removes):
             self._tell(event)
         self._tell_idle()
@@ -238,14 +253,18 @@ class Exchange:
         view = call.views.get(participant_id) if call is not None else None
         return view if view is not None and view.dn == number else None
 
-    def _part(self, number: str, participant_id: int) -> tuple[SimulatedCall, SimulatedLeg, DeviceLeg]:
+    def _part(
+        self, number: str, participant_id: int
+    ) -> tuple[SimulatedCall, SimulatedLeg, DeviceLeg]:
         """Return a participant with its call and leg. Raises OperationRefused if it is gone."""
         call = self._parts.get(participant_id)
         leg = call.legs.get(number) if call is not None else None
         for part in leg.parts if leg is not None else ():
             if call is not None and leg is not None and part.id == participant_id:
                 return call, leg, part
-        raise OperationRefused("SubjectNotFound", f"there is no participant {participant_id} of {number}")
+        raise OperationRefused(
+            "SubjectNotFound", f"there is no participant {participant_id} of {number}"
+        )
 
     def _note_shown(self, call_id: int, numbers: Iterable[str], *, talking: bool) -> None:
         call = self.calls.get(call_id) or self._over.get(call_id)
@@ -256,7 +275,9 @@ class Exchange:
             if talking and call.answered_at is not None and call.answer_shown_at is None:
                 call.answer_shown_at = now
             originator = call.legs.get(call.originator)
-            call.accepted_shown = call.accepted_shown or (originator is not None and originator.status == "Connected")
+            call.accepted_shown = call.accepted_shown or (
+                originator is not None and originator.status == "Connected"
+            )
 
     def _leg(self, call: SimulatedCall, number: str, *statuses: Status) -> SimulatedLeg:
         """Return a DN's leg, which must be in one of ``statuses`` if any are given.
@@ -267,7 +288,9 @@ class Exchange:
         if leg is None:
             raise OperationRefused("SubjectNotFound", f"{number} is not in call {call.id}")
         if statuses and leg.status not in statuses:
-            raise OperationRefused("NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}")
+            raise OperationRefused(
+                "NotSpecified", f"{number} is {leg.status}, not {' or '.join(statuses)}"
+            )
         return leg
 
     # internal
@@ -282,7 +305,9 @@ class Exchange:
 
     def _attach(self, call: SimulatedCall, leg: SimulatedLeg, device: Device | None) -> None:
         direct = device is not None and device.on_desk
-        part = DeviceLeg(self._new_part(), _take_leg_id(call), device.device_id if device else "", direct)
+        part = DeviceLeg(
+            self._new_part(), _take_leg_id(call), device.device_id if device else "", direct
+        )
         leg.parts.append(part)
         self._parts[part.id] = call
 

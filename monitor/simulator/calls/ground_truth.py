@@ -196,7 +196,8 @@ def _owner(call: SimulatedCall) -> SimulatedLeg:
 
 def _legs(call: SimulatedCall) -> tuple[TruthLeg, ...]:
     return tuple(
-        TruthLeg(leg.dn.number, leg.dn.kind, _external_party(call, leg), leg.status) for leg in call.legs.values()
+        TruthLeg(leg.dn.number, leg.dn.kind, _external_party(call, leg), leg.status)
+        for leg in call.legs.values()
     )
 
 

@@ -8,7 +8,13 @@ from typing import assert_never
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.api_rows import Word
 from monitor.simulator.calls.exchange import Exchange
-from monitor.simulator.calls.model import HOSTS, TALKERS, OperationRefused, SimulatedCall, SimulatedLeg
+from monitor.simulator.calls.model import (
+    HOSTS,
+    TALKERS,
+    OperationRefused,
+    SimulatedCall,
+    SimulatedLeg,
+)
 from monitor.simulator.calls.routing import Route, Router, ToHost, ToOutside, ToPhones
 from monitor.simulator.pbx_data.directory import Directory, Dn
 
@@ -16,7 +22,9 @@ from monitor.simulator.pbx_data.directory import Directory, Dn
 class Connections(Exchange):
     """Apply the rules by which legs come and go."""
 
-    def __init__(self, directory: Directory, switches: Switches, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, directory: Directory, switches: Switches, clock: Callable[[], float]
+    ) -> None:
         super().__init__(directory, switches, clock)
         self.router = Router(directory, self.busy)
 
@@ -35,7 +43,9 @@ class Connections(Exchange):
                 self._clear_hosts(call)
                 call.group = group
                 for dn in phones:
-                    leg = SimulatedLeg(dn, "Ringing", routed=call.external or bool(group), behalf=group)
+                    leg = SimulatedLeg(
+                        dn, "Ringing", routed=call.external or bool(group), behalf=group
+                    )
                     self._ring(call, leg, referred_by, instead_of)
                 self._say(call, word)
                 if phones[0].kind == "routepoint" and self.switches.route_point == "connects":
@@ -44,7 +54,10 @@ class Connections(Exchange):
                 self._clear_hosts(call)
                 call.group = ""
                 self._ring(
-                    call, SimulatedLeg(trunk, "Ringing", outside=number, routed=call.external), referred_by, instead_of
+                    call,
+                    SimulatedLeg(trunk, "Ringing", outside=number, routed=call.external),
+                    referred_by,
+                    instead_of,
                 )
                 self._say(call, word)
             case ToHost(host):
@@ -56,11 +69,15 @@ class Connections(Exchange):
                     call.creator = call.caller
                 self._add(call, SimulatedLeg(host, "Connected", routed=call.external))
                 self._connected(call)
-                self._say(call, "Transferring" if host.kind == "queue" and not greeting else "Talking")
+                self._say(
+                    call, "Transferring" if host.kind == "queue" and not greeting else "Talking"
+                )
             case _:
                 assert_never(route)
 
-    def _ring(self, call: SimulatedCall, leg: SimulatedLeg, referred_by: str, instead_of: str) -> None:
+    def _ring(
+        self, call: SimulatedCall, leg: SimulatedLeg, referred_by: str, instead_of: str
+    ) -> None:
         leg.referred_by, leg.instead_of = referred_by, instead_of
         self._add(call, leg)
 
@@ -94,11 +111,20 @@ class Connections(Exchange):
         if call.ringing():
             return
         call.group = ""
-        settled = call.of_kind("queue") is not None or sum(leg.connected for leg in call.talkers()) > 1
+        settled = (
+            call.of_kind("queue") is not None or sum(leg.connected for leg in call.talkers()) > 1
+        )
         if settled:
             self._say(call, "Talking")
-        elif last.referred_by and not self.busy(last.referred_by) and self.directory.devices(last.referred_by):
-            self._add(call, SimulatedLeg(self.router.phone(last.referred_by), "Ringing", routed=call.external))
+        elif (
+            last.referred_by
+            and not self.busy(last.referred_by)
+            and self.directory.devices(last.referred_by)
+        ):
+            self._add(
+                call,
+                SimulatedLeg(self.router.phone(last.referred_by), "Ringing", routed=call.external),
+            )
             self._say(call, "Rerouting")
         else:
             self._finish(call)
@@ -118,7 +144,9 @@ class Connections(Exchange):
         for other in call.ringing():
             other.instead_of = ""
 
-    def _close_merged(self, call: SimulatedCall, moved: SimulatedLeg, target: SimulatedCall) -> None:
+    def _close_merged(
+        self, call: SimulatedCall, moved: SimulatedLeg, target: SimulatedCall
+    ) -> None:
         """End a call and move one of its legs to another call."""
         self._remember_end(call)
         self._move(moved, call, target)

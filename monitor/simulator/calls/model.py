@@ -20,7 +20,9 @@ from typing import Final, Literal, TypeAlias
 from monitor.simulator.calls.api_rows import ActiveCallRow, ParticipantView, Status, Word
 from monitor.simulator.pbx_data.directory import Dn, DnKind
 
-Direction: TypeAlias = Literal["FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"]
+Direction: TypeAlias = Literal[
+    "FromExternal", "FromInternal", "Inbound", "Outbound", "External", "Internal"
+]
 Reason: TypeAlias = Literal[
     "NotSpecified",
     "OperationTimeout",
@@ -192,7 +194,9 @@ class SimulatedCall:
 
     def talkers(self) -> Iterator[SimulatedLeg]:
         """Yield the parties that are connected or dialling."""
-        return (leg for leg in self.legs.values() if leg.dn.kind in TALKERS and leg.status != "Ringing")
+        return (
+            leg for leg in self.legs.values() if leg.dn.kind in TALKERS and leg.status != "Ringing"
+        )
 
     def calling(self) -> SimulatedLeg | None:
         """Return the party for which the phones ring, or None.

@@ -40,7 +40,13 @@ class Operations(Connections):
         return call
 
     def dial(
-        self, number: str, destination: str, device_id: str = "", *, trunk: str = "", greeting: bool = True
+        self,
+        number: str,
+        destination: str,
+        device_id: str = "",
+        *,
+        trunk: str = "",
+        greeting: bool = True,
     ) -> SimulatedCall:
         """Start a call from a DN to a number and route it at once.
 
@@ -50,7 +56,11 @@ class Operations(Connections):
         route = self.router.resolve(destination, (number,), trunk)
         devices = self.directory.devices(number)
         call = self._open(dn, number, destination, external=False)
-        self._add(call, SimulatedLeg(dn, "Dialing"), device_id or (devices[0].device_id if devices else ""))
+        self._add(
+            call,
+            SimulatedLeg(dn, "Dialing"),
+            device_id or (devices[0].device_id if devices else ""),
+        )
         self._apply(call, route, "Routing", greeting=greeting)
         self._commit(call)
         return call
@@ -70,7 +80,9 @@ class Operations(Connections):
 
     # calls in progress
 
-    def route(self, call: SimulatedCall, destination: str, *, trunk: str = "", greeting: bool = True) -> None:
+    def route(
+        self, call: SimulatedCall, destination: str, *, trunk: str = "", greeting: bool = True
+    ) -> None:
         """Send the waiting caller on: phones ring, or a host takes the call.
 
         ``greeting``: True if a queue has a greeting. In a queue without one, the call's first state
@@ -92,7 +104,9 @@ class Operations(Connections):
         """Ring these agents' phones for the queue, and no others."""
         queue = self._queue_of(call)
         phones = [self.router.phone(number) for number in agents]
-        if not phones or any(dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones):
+        if not phones or any(
+            dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones
+        ):
             raise OperationRefused("DestinationIsNotReachable", "there is nobody to ring")
         self._clear_ringing(call)
         for dn in phones:
@@ -132,12 +146,20 @@ class Operations(Connections):
         self._commit(call)
 
     def divert(
-        self, call: SimulatedCall, number: str, destination: str, *, trunk: str = "", greeting: bool = True
+        self,
+        call: SimulatedCall,
+        number: str,
+        destination: str,
+        *,
+        trunk: str = "",
+        greeting: bool = True,
     ) -> None:
         """Send a ringing phone's call elsewhere. All other ringing stops, and the queue is left."""
         self._leg(call, number, "Ringing")
         if call.forward_to:
-            raise OperationRefused("NotSpecified", f"{number} is being called back and cannot divert itself")
+            raise OperationRefused(
+                "NotSpecified", f"{number} is being called back and cannot divert itself"
+            )
         route = self.router.resolve(destination, call.legs, trunk)
         self._clear_ringing(call)
         self._apply(call, route, "Rerouting", greeting=greeting)
@@ -151,7 +173,9 @@ class Operations(Connections):
         """
         leg = self._leg(call, number, "Ringing", "Connected")
         if call.forward_to:
-            raise OperationRefused("NotSpecified", f"{number} is being called back and has no other route")
+            raise OperationRefused(
+                "NotSpecified", f"{number} is being called back and has no other route"
+            )
         if leg.connected:
             self._partner(call, number)
         route = self.router.resolve(destination, call.legs)
@@ -161,7 +185,9 @@ class Operations(Connections):
         self._apply(call, route, "Rerouting", instead_of=instead_of)
         self._commit(call)
 
-    def transfer(self, call: SimulatedCall, number: str, destination: str, *, greeting: bool = True) -> None:
+    def transfer(
+        self, call: SimulatedCall, number: str, destination: str, *, greeting: bool = True
+    ) -> None:
         """Send a connected party's partner elsewhere blindly. The party leaves at once."""
         leg = self._leg(call, number, "Connected")
         self._partner(call, number)
@@ -175,13 +201,25 @@ class Operations(Connections):
 
         The party ``number``, which is in both calls, leaves.
         """
-        ours, theirs = self._leg(first, number, "Connected"), self._leg(second, number, "Connected", "Dialing")
+        ours, theirs = (
+            self._leg(first, number, "Connected"),
+            self._leg(second, number, "Connected", "Dialing"),
+        )
         partner = self._partner(first, number)
         moved = next((leg for leg in second.legs.values() if leg is not theirs), None)
-        if first is second or moved is None or len(second.legs) != 2 or moved.dn.kind not in TALKERS:
-            raise OperationRefused("NotSpecified", f"call {second.id} has no one party to hand over")
+        if (
+            first is second
+            or moved is None
+            or len(second.legs) != 2
+            or moved.dn.kind not in TALKERS
+        ):
+            raise OperationRefused(
+                "NotSpecified", f"call {second.id} has no one party to hand over"
+            )
         if moved.dn.number in first.legs:
-            raise OperationRefused("RoutingLoopDetected", f"{moved.dn.number} is in the call already")
+            raise OperationRefused(
+                "RoutingLoopDetected", f"{moved.dn.number} is in the call already"
+            )
         outside = partner.dn.kind == "externalline"
         self._take(first, ours)
         self._close_merged(second, moved, first)

@@ -73,7 +73,9 @@ class Router:
     def special(self, kind: DnKind) -> Dn | None:
         """Return the PBX's only DN of a kind, or None. Examples: its conference, its voicemail."""
         if kind not in self._special:
-            self._special[kind] = next((dn for dn in self._directory.dns() if dn.kind == kind), None)
+            self._special[kind] = next(
+                (dn for dn in self._directory.dns() if dn.kind == kind), None
+            )
         return self._special[kind]
 
     def phone(self, number: str) -> Dn:
@@ -91,23 +93,42 @@ class Router:
         if user is not None and user["Enabled"] and not absent and not self._busy(dn.number):
             return ToPhones((dn,))
         voicemail = self.special("specialmenu")
-        if voicemail is not None and voicemail.number not in there and user is not None and user["VMEnabled"]:
+        if (
+            voicemail is not None
+            and voicemail.number not in there
+            and user is not None
+            and user["VMEnabled"]
+        ):
             return ToHost(voicemail)
         reason: Reason = "DestinationIsNotRegistered" if absent else "DestinationBusy"
-        raise OperationRefused(reason, f"{dn.number} {'has no phone' if absent else 'is busy'}, and no mailbox")
+        raise OperationRefused(
+            reason, f"{dn.number} {'has no phone' if absent else 'is busy'}, and no mailbox"
+        )
 
     def _group(self, dn: Dn, there: Collection[str]) -> Route:
-        members = (self._directory.dn(number) for number in self._directory.members(dn.number) if number not in there)
-        free = tuple(m for m in members if m and self._directory.devices(m.number) and not self._busy(m.number))
+        members = (
+            self._directory.dn(number)
+            for number in self._directory.members(dn.number)
+            if number not in there
+        )
+        free = tuple(
+            m
+            for m in members
+            if m and self._directory.devices(m.number) and not self._busy(m.number)
+        )
         if not free:
-            raise OperationRefused("DestinationIsNotReachable", f"nobody of ring group {dn.number} can be rung")
+            raise OperationRefused(
+                "DestinationIsNotReachable", f"nobody of ring group {dn.number} can be rung"
+            )
         return ToPhones(free, dn.number)
 
     def _outside(self, number: str, there: Collection[str], trunk: str) -> Route:
         if not _OUTSIDE.fullmatch(number):
             raise OperationRefused("UnknownDestination", f"{number} is no number")
         trunks = [trunk] if trunk else self._directory.trunk_numbers()
-        dn = next((dn for name in trunks if name not in there and (dn := self._directory.dn(name))), None)
+        dn = next(
+            (dn for name in trunks if name not in there and (dn := self._directory.dn(name))), None
+        )
         if dn is None:
             raise OperationRefused("DestinationIsNotReachable", "no trunk is left for the call")
         return ToOutside(dn, number)

@@ -29,7 +29,14 @@ from monitor.simulator.calls.exchange import (
     Signal,
 )
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded, truth_of
-from monitor.simulator.calls.model import PEOPLE, DeviceLeg, OperationRefused, Reason, SimulatedCall, SimulatedLeg
+from monitor.simulator.calls.model import (
+    PEOPLE,
+    DeviceLeg,
+    OperationRefused,
+    Reason,
+    SimulatedCall,
+    SimulatedLeg,
+)
 from monitor.simulator.calls.operations import Operations
 
 __all__ = [
@@ -144,7 +151,12 @@ class Switchboard(Operations):
         self._on_order = callback
 
     def makecall(
-        self, number: str, device_id: str | None, destination: str, timeout: int | None, attached: Mapping[str, str]
+        self,
+        number: str,
+        device_id: str | None,
+        destination: str,
+        timeout: int | None,
+        attached: Mapping[str, str],
     ) -> CallOutcome:
         """Call a destination from a device of a DN.
 
@@ -167,14 +179,20 @@ class Switchboard(Operations):
         self._ordered(call)
         return CallOutcome("Success", participant=self._view(number, part.id))
 
-    def act(self, number: str, participant_id: int, action: str, request: ActionRequest) -> CallOutcome:
+    def act(
+        self, number: str, participant_id: int, action: str, request: ActionRequest
+    ) -> CallOutcome:
         """Carry out an action on a participant and return its outcome."""
         try:
             call, leg, part = self._part(number, participant_id)
             self._act(call, leg, part, action, request)
         except OperationRefused as refused:
-            status: Literal["Failed", "Rejected"] = "Rejected" if refused.reason == "NotSpecified" else "Failed"
-            return CallOutcome(status, refused.reason, refused.text, self._view(number, participant_id))
+            status: Literal["Failed", "Rejected"] = (
+                "Rejected" if refused.reason == "NotSpecified" else "Failed"
+            )
+            return CallOutcome(
+                status, refused.reason, refused.text, self._view(number, participant_id)
+            )
         if not call.over and not action.startswith("attach"):
             call.timeout = request.timeout
             self._ordered(call)
@@ -228,7 +246,12 @@ class Switchboard(Operations):
             self._on_order(call)
 
     def _act(
-        self, call: SimulatedCall, leg: SimulatedLeg, part: DeviceLeg, action: str, request: ActionRequest
+        self,
+        call: SimulatedCall,
+        leg: SimulatedLeg,
+        part: DeviceLeg,
+        action: str,
+        request: ActionRequest,
     ) -> None:
         number = leg.dn.number
         match action:
@@ -247,12 +270,18 @@ class Switchboard(Operations):
             case "attach_participant_data":
                 self._attach_data(call, [leg], part, request)
             case "attach_party_data":
-                self._attach_data(call, [other for other in call.legs.values() if other is not leg], None, request)
+                self._attach_data(
+                    call, [other for other in call.legs.values() if other is not leg], None, request
+                )
             case _:
                 raise OperationRefused("NotSpecified", f"there is no action {action}")
 
     def _attach_data(
-        self, call: SimulatedCall, legs: Iterable[SimulatedLeg], only: DeviceLeg | None, request: ActionRequest
+        self,
+        call: SimulatedCall,
+        legs: Iterable[SimulatedLeg],
+        only: DeviceLeg | None,
+        request: ActionRequest,
     ) -> None:
         data = request.attached or {}
         _check_keys(data)

@@ -106,7 +106,9 @@ def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
         calling = call.calling()
         if calling is not None:
             return _side(call, calling, directory)
-        return _dialled(call.dialled if leg.dn.number == call.originator and not call.external else "")
+        return _dialled(
+            call.dialled if leg.dn.number == call.originator and not call.external else ""
+        )
     met = _met(call, leg)
     if met is not None:
         return _side(call, met, directory)
@@ -114,7 +116,11 @@ def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
     if group is not None:
         return _Side(group.number, f"W{group.kind}", group.number, group.name)
     ringing = next((other for other in call.ringing() if other is not leg), None)
-    return _side(call, ringing, directory) if ringing else _dialled("" if call.external else call.dialled)
+    return (
+        _side(call, ringing, directory)
+        if ringing
+        else _dialled("" if call.external else call.dialled)
+    )
 
 
 def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
@@ -122,7 +128,14 @@ def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
     host = call.host
     if host is not None:
         return host
-    return next((other for other in call.talkers() if other is not leg and other.connected and leg.connected), None)
+    return next(
+        (
+            other
+            for other in call.talkers()
+            if other is not leg and other.connected and leg.connected
+        ),
+        None,
+    )
 
 
 def _side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> _Side:
@@ -159,7 +172,10 @@ def _callees(
         target = host.dn if host is not None else directory.dn(call.group) if call.group else None
         if switches.callees == "target" and target is not None:
             return [(target, "")]
-        return [(leg.dn, leg.outside) for leg in (ringing if switches.callees == "joined" else ringing[:1])]
+        return [
+            (leg.dn, leg.outside)
+            for leg in (ringing if switches.callees == "joined" else ringing[:1])
+        ]
     others = [leg for leg in call.legs.values() if leg is not first and leg.connected]
     return [(leg.dn, leg.outside) for leg in others[:1]]
 

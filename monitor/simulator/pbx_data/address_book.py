@@ -91,11 +91,17 @@ class Book:
 
 
 def _matches(digits: str, theirs: str, match: Literal["exact", "tail"]) -> bool:
-    return digits == theirs or (match == "tail" and (theirs.endswith(digits) or digits.endswith(theirs)))
+    return digits == theirs or (
+        match == "tail" and (theirs.endswith(digits) or digits.endswith(theirs))
+    )
 
 
 def _numbers(contact: Entity) -> set[str]:
-    return {digits for name in CONTACT_PHONES if (text := contact.get(name)) and (digits := _digits(text))}
+    return {
+        digits
+        for name in CONTACT_PHONES
+        if (text := contact.get(name)) and (digits := _digits(text))
+    }
 
 
 def _digits(text: str) -> str:

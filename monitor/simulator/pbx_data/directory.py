@@ -24,7 +24,11 @@ from monitor.simulator.pbx_data.templates_internal import Entity
 
 __all__ = ["Device", "Directory", "Dn", "DnKind"]
 
-_REFERENCES: Final = {"queue": ("Agents", "Managers"), "ringgroup": ("Members",), "routepoint": ("Peers",)}
+_REFERENCES: Final = {
+    "queue": ("Agents", "Managers"),
+    "ringgroup": ("Members",),
+    "routepoint": ("Peers",),
+}
 
 
 class Directory:
@@ -173,7 +177,9 @@ class Directory:
         self._store(kind)[entity["Id"]] = entity
         self._by_number[number] = (kind, entity)
         if kind == "routepoint":
-            self._devices[number] = (Device(number, f"sip:{number}@127.0.0.1:5060", "3CX Call Control"),)
+            self._devices[number] = (
+                Device(number, f"sip:{number}@127.0.0.1:5060", "3CX Call Control"),
+            )
         self._changed(number)
         return entity
 
@@ -213,7 +219,9 @@ class Directory:
 
     def update(self, entity: Entity, values: Mapping[str, object]) -> None:
         """Set properties of a DN's entity. Its Id and number stay as they are."""
-        entity.update({name: value for name, value in values.items() if name not in ("Id", "Number")})
+        entity.update(
+            {name: value for name, value in values.items() if name not in ("Id", "Number")}
+        )
         self._changed(entity["Number"])
 
     def remove(self, number: str) -> None:
@@ -242,9 +250,13 @@ class Directory:
         user = self._by_number[number][1]
         self.update(user, {"IsRegistered": bool(self._devices[number])})
 
-    def add_system(self, number: str, kind: Literal["conference", "specialmenu"], name: str) -> None:
+    def add_system(
+        self, number: str, kind: Literal["conference", "specialmenu"], name: str
+    ) -> None:
         """Add a DN of the system itself. No collection lists it."""
-        self.add(kind, {"Id": 0, "Number": number, "Name": name, "IsRegistered": True, "Groups": []})
+        self.add(
+            kind, {"Id": 0, "Number": number, "Name": name, "IsRegistered": True, "Groups": []}
+        )
 
     # internal
 

@@ -69,10 +69,37 @@ _LAST_NAMES: Final = (
     "Li",
     "Green, Jr.",
 )
-_ODD_NAMES: Final = (("Reception", ""), ("", "Meeting room 4"), ("Warehouse 24/7", ""), ("113", "112"))
-_QUEUES: Final = ("Sales", "Support", "Бухгалтерия", "Service 24, night", "Complaints", "Orders", "IT", "Billing")
-_COMPANIES: Final = ("", "Acme, Inc.", "ООО «Ромашка»", "Müller & Söhne KG", "Northwind 2000", "Globex", "Umbrella")
-_AGENTS_OF_SOFTPHONES: Final = ("3CX Web Client", "3CX Mobile Client", "Yealink SIP-T46U 108.86.0.70", "Fanvil X4U")
+_ODD_NAMES: Final = (
+    ("Reception", ""),
+    ("", "Meeting room 4"),
+    ("Warehouse 24/7", ""),
+    ("113", "112"),
+)
+_QUEUES: Final = (
+    "Sales",
+    "Support",
+    "Бухгалтерия",
+    "Service 24, night",
+    "Complaints",
+    "Orders",
+    "IT",
+    "Billing",
+)
+_COMPANIES: Final = (
+    "",
+    "Acme, Inc.",
+    "ООО «Ромашка»",
+    "Müller & Söhne KG",
+    "Northwind 2000",
+    "Globex",
+    "Umbrella",
+)
+_AGENTS_OF_SOFTPHONES: Final = (
+    "3CX Web Client",
+    "3CX Mobile Client",
+    "Yealink SIP-T46U 108.86.0.70",
+    "Fanvil X4U",
+)
 _DEPARTMENTS: Final = ("Sales", "Support", "Бухгалтерия", "Warehouse")
 _DIAL_CODES: Final[Entity] = {
     "DialCodeBillingCode": "**",
@@ -107,7 +134,9 @@ def make_directory(
     """
     rng = random.Random(seed)  # noqa: S311 - made-up data, nothing secret
     numbers, first_queue = _plan(extensions, queues)
-    directory = Directory(first_extension=1000 if first_queue > 999 else 100, first_queue=first_queue)
+    directory = Directory(
+        first_extension=1000 if first_queue > 999 else 100, first_queue=first_queue
+    )
     directory.dial_codes = dict(_DIAL_CODES)
     departments = [directory.add_group(group) for group in _departments()]
     for position, number in enumerate(numbers):
@@ -119,7 +148,9 @@ def make_directory(
     _add_outside(directory, departments[0]["Id"])
     for _ in range(contacts):
         directory.book.add(_contact(rng))
-    principal = templates_trunks_contacts.service_principal(client_id, tuple(_peers(directory, monitored)))
+    principal = templates_trunks_contacts.service_principal(
+        client_id, tuple(_peers(directory, monitored))
+    )
     principal["Groups"][0]["GroupId"] = departments[0]["Id"]
     directory.add("routepoint", principal)
     return directory
@@ -144,11 +175,14 @@ def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
 def _departments() -> list[Entity]:
     default = templates_trunks_contacts.group("GRP0000", "DEFAULT", is_default=True)
     return [default] + [
-        templates_trunks_contacts.group(f"GRP{i:04}", name) for i, name in enumerate(_DEPARTMENTS, start=1)
+        templates_trunks_contacts.group(f"GRP{i:04}", name)
+        for i, name in enumerate(_DEPARTMENTS, start=1)
     ]
 
 
-def _add_user(directory: Directory, rng: random.Random, number: str, position: int, department: int) -> None:
+def _add_user(
+    directory: Directory, rng: random.Random, number: str, position: int, department: int
+) -> None:
     first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
     if position % 17 == 13:
         first, last = _ODD_NAMES[position // 17 % len(_ODD_NAMES)]
@@ -163,7 +197,9 @@ def _add_user(directory: Directory, rng: random.Random, number: str, position: i
         VMPIN=f"{rng.randrange(10**4):04}",
         Enabled=position % 29 != 23,
         QueueStatus="LoggedOut" if position % 13 == 11 else "LoggedIn",
-        CurrentProfileName=templates.PROFILES[1 + position // 19 % 4] if position % 19 == 17 else "Available",
+        CurrentProfileName=templates.PROFILES[1 + position // 19 % 4]
+        if position % 19 == 17
+        else "Available",
         PrimaryGroupId=department,
         Groups=[membership(department, "users" if position else "system_owners")],
     )
@@ -183,7 +219,9 @@ def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
     ]
 
 
-def _add_routing(directory: Directory, rng: random.Random, first_queue: int, queues: int, department: int) -> None:
+def _add_routing(
+    directory: Directory, rng: random.Random, first_queue: int, queues: int, department: int
+) -> None:
     extensions = directory.extensions()
     in_default = [membership(department)]
     for i in range(queues):
@@ -191,13 +229,21 @@ def _add_routing(directory: Directory, rng: random.Random, first_queue: int, que
             str(first_queue + i), _QUEUES[i % len(_QUEUES)] + (f" {i}" if i >= len(_QUEUES) else "")
         )
         agents = rng.sample(extensions, min(len(extensions), rng.randint(4, 9)))
-        queue["Agents"] = [{"Number": number, "SkillGroup": str(1 + k % 3)} for k, number in enumerate(agents)]
+        queue["Agents"] = [
+            {"Number": number, "SkillGroup": str(1 + k % 3)} for k, number in enumerate(agents)
+        ]
         queue["Managers"] = [{"Number": number} for number in extensions[:2]]
-        queue.update(EnableIntro=i % 2 == 1, SLATime=20 + 10 * (i % 4), PollingStrategy=("RingAll", "Hunt")[i % 3 == 2])
+        queue.update(
+            EnableIntro=i % 2 == 1,
+            SLATime=20 + 10 * (i % 4),
+            PollingStrategy=("RingAll", "Hunt")[i % 3 == 2],
+        )
         directory.add("queue", queue | {"Groups": in_default})
     for i, name in enumerate(("All phones", "Склад")):
         group = templates.ring_group(str(600 + i), name)
-        group["Members"] = [{"Number": number} for number in rng.sample(extensions, min(len(extensions), 3 + i))]
+        group["Members"] = [
+            {"Number": number} for number in rng.sample(extensions, min(len(extensions), 3 + i))
+        ]
         directory.add("ringgroup", group | {"Groups": in_default})
     for i, name in enumerate(("Main", "Night, after 18")):
         ivr = templates.receptionist(str(700 + i), name)
@@ -212,7 +258,14 @@ def _forwards(directory: Directory) -> list[Entity]:
     targets = [("Queue", number) for number in directory.queue_numbers()[:3]]
     targets += [("RingGroup", number) for number in directory.ring_group_numbers()[:1]]
     return [
-        {"Id": key, "Input": str(key), "ForwardDN": number, "ForwardType": kind, "PeerType": kind, "CustomData": ""}
+        {
+            "Id": key,
+            "Input": str(key),
+            "ForwardDN": number,
+            "ForwardType": kind,
+            "PeerType": kind,
+            "CustomData": "",
+        }
         for key, (kind, number) in enumerate(targets, start=1)
     ]
 
@@ -235,7 +288,9 @@ def _add_trunks(directory: Directory, department: int) -> None:
     kind, number = targets[0]
     directory.add_did("+74951234567", ONE_RULE_TRUNK)
     directory.add_rule(
-        templates_trunks_contacts.inbound_rule("Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number))
+        templates_trunks_contacts.inbound_rule(
+            "Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number)
+        )
     )
     _add_trunk(directory, NO_RULE_TRUNK, "Backup GSM, 2nd", "+49301234560", department)
 
@@ -248,7 +303,9 @@ def _add_trunk(directory: Directory, number: str, name: str, main: str, departme
 
 
 def _add_outside(directory: Directory, department: int) -> None:
-    directory.add("fax", templates_trunks_contacts.fax("991") | {"Groups": [membership(department)]})
+    directory.add(
+        "fax", templates_trunks_contacts.fax("991") | {"Groups": [membership(department)]}
+    )
     trunks = tuple((key, trunk["Gateway"]["Name"]) for key, trunk in directory.trunks.items())
     directory.add_rule(templates_trunks_contacts.outbound_rule("Everything", trunks), outbound=True)
 
@@ -262,7 +319,13 @@ def _contact(rng: random.Random) -> Entity:
     contact = templates_trunks_contacts.contact(
         rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES), rng.choice(_COMPANIES), _phone(rng)
     )
-    for name, share in (("Business", 0.4), ("Home", 0.2), ("Mobile2", 0.1), ("Business2", 0.1), ("Other", 0.05)):
+    for name, share in (
+        ("Business", 0.4),
+        ("Home", 0.2),
+        ("Mobile2", 0.1),
+        ("Business2", 0.1),
+        ("Other", 0.05),
+    ):
         if rng.random() < share:
             contact[name] = _phone(rng)
     if rng.random() < 0.5:
@@ -291,5 +354,13 @@ def _peers(directory: Directory, monitored: Monitored) -> list[str]:
         case "half":
             return extensions[::2]
         case "all":
-            others = (directory.queue_numbers(), directory.ring_group_numbers(), directory.ivr_numbers())
-            return [*extensions, *(number for numbers in others for number in numbers), *directory.trunk_numbers()]
+            others = (
+                directory.queue_numbers(),
+                directory.ring_group_numbers(),
+                directory.ivr_numbers(),
+            )
+            return [
+                *extensions,
+                *(number for numbers in others for number in numbers),
+                *directory.trunk_numbers(),
+            ]

@@ -15,10 +15,25 @@ Entity: TypeAlias = dict[str, Any]
 PROFILES: Final = ("Available", "Away", "Out of office", "Custom 1", "Custom 2")
 """Names of a user's forwarding profiles: the values of ``CurrentProfileName``."""
 
-ROLES: Final = ("users", "receptionists", "group_admins", "managers", "group_owners", "system_admins", "system_owners")
+ROLES: Final = (
+    "users",
+    "receptionists",
+    "group_admins",
+    "managers",
+    "group_owners",
+    "system_admins",
+    "system_owners",
+)
 """Roles from the least to the most powerful."""
 
-_NOWHERE: Final[Entity] = {"External": "", "Name": "", "Number": "", "Tags": [], "To": "None", "Type": "None"}
+_NOWHERE: Final[Entity] = {
+    "External": "",
+    "Name": "",
+    "Number": "",
+    "Tags": [],
+    "To": "None",
+    "Type": "None",
+}
 _ROUTE: Final[Entity] = {"IsPromptEnabled": False, "Prompt": "", "Route": _NOWHERE}
 _ALWAYS: Final[Entity] = {"IgnoreHolidays": False, "Periods": [], "Type": "AllHours"}
 _NO_BREAK: Final[Entity] = {"IgnoreHolidays": False, "Periods": [], "Type": "Never"}
@@ -39,12 +54,21 @@ def display_name(first: str, last: str) -> str:
     return f"{last}, {first}" if first and last else first or last
 
 
-def destination(to: str, number: str = "", name: str = "", kind: str = "None", external: str = "") -> Entity:
+def destination(
+    to: str, number: str = "", name: str = "", kind: str = "None", external: str = ""
+) -> Entity:
     """Return the place to which a call is sent.
 
     ``to`` is a DestinationType, ``kind`` a PeerType.
     """
-    return {"External": external, "Name": name, "Number": number, "Tags": [], "To": to, "Type": kind}
+    return {
+        "External": external,
+        "Name": name,
+        "Number": number,
+        "Tags": [],
+        "To": to,
+        "Type": kind,
+    }
 
 
 def user(number: str, first: str = "", last: str = "") -> Entity:
@@ -169,7 +193,11 @@ def queue(number: str, name: str = "") -> Entity:
         "PriorityQueue": False,
         "PromptSet": _PROMPT_SET,
         "Recording": "Disabled",
-        "ResetQueueStatisticsSchedule": {"Day": "Monday", "Frequency": "Disabled", "Time": "00:00:00.0000000"},
+        "ResetQueueStatisticsSchedule": {
+            "Day": "Monday",
+            "Frequency": "Disabled",
+            "Time": "00:00:00.0000000",
+        },
         "ResetStatisticsScheduleEnabled": False,
         "RingTimeout": 20,
         "SkillBasedRingAllCumulativePollingEnabled": False,
@@ -247,7 +275,12 @@ def _profiles(number: str) -> list[Entity]:
         "NotRegisteredExternal": voicemail,
         "NotRegisteredInternal": voicemail,
     }
-    away = {"AllHoursExternal": True, "AllHoursInternal": True, "External": voicemail, "Internal": voicemail}
+    away = {
+        "AllHoursExternal": True,
+        "AllHoursInternal": True,
+        "External": voicemail,
+        "Internal": voicemail,
+    }
     return [
         {
             "Id": position,

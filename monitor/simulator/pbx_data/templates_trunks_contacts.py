@@ -23,7 +23,9 @@ CONTACT_PHONES: Final = (
 """A contact's fields that hold telephone numbers."""
 
 
-def trunk(number: str, name: str = "", main: str = "", dids: tuple[str, ...] = (), calls: int = 10) -> Entity:
+def trunk(
+    number: str, name: str = "", main: str = "", dids: tuple[str, ...] = (), calls: int = 10
+) -> Entity:
     """Return a SIP trunk with one line DN.
 
     ``main`` is its main number. ``calls`` is the number of calls that it carries at once.
@@ -186,7 +188,9 @@ def inbound_rule(name: str, trunk_number: str, did: str = "", to: Entity | None 
     }
 
 
-def service_principal(client_id: str, peers: tuple[str, ...] = (), role: str = "system_owners") -> Entity:
+def service_principal(
+    client_id: str, peers: tuple[str, ...] = (), role: str = "system_owners"
+) -> Entity:
     """Return an API client, which is a route point too. It may monitor the DNs ``peers``."""
     return {
         "Id": 0,
@@ -237,16 +241,22 @@ def outbound_rule(name: str = "", trunks: tuple[tuple[int, str], ...] = ()) -> E
         "Prefix": "",
         "Priority": 0,
         "Routes": [
-            {"Append": "", "CallerID": "", "Prepend": "", "StripDigits": 0, "TrunkId": key, "TrunkName": trunk}
+            {
+                "Append": "",
+                "CallerID": "",
+                "Prepend": "",
+                "StripDigits": 0,
+                "TrunkId": key,
+                "TrunkName": trunk,
+            }
             for key, trunk in trunks
         ],
     }
 
 
 def _gateway(name: str, calls: int) -> Entity:
-    host = (
-        f"sip.{''.join(letter for letter in name.lower() if letter.isascii() and letter.isalnum()) or 'trunk'}.example"
-    )
+    label = "".join(letter for letter in name.lower() if letter.isascii() and letter.isalnum())
+    host = f"sip.{label or 'trunk'}.example"
     return {
         "Id": 0,
         "Name": name,

@@ -67,12 +67,20 @@ class Cast:
 
     def agents(self, queue: str) -> list[str]:
         """Return a queue's agents that can be rung now, in order of priority."""
-        return [number for number in self.directory.available_agents(queue) if not self.switchboard.busy(number)]
+        return [
+            number
+            for number in self.directory.available_agents(queue)
+            if not self.switchboard.busy(number)
+        ]
 
     def members(self, group: str) -> list[str]:
         """Return a ring group's members that can be rung now, in order."""
         self._phones()
-        return [n for n in self.directory.members(group) if n in self._places and not self.switchboard.busy(n)]
+        return [
+            n
+            for n in self.directory.members(group)
+            if n in self._places and not self.switchboard.busy(n)
+        ]
 
     def queues_of(self, agent: str) -> list[str]:
         """Return the queues that an agent serves."""
@@ -98,22 +106,36 @@ class Cast:
         free: list[FreeTrunk] = []
         for trunk in self.directory.trunk_numbers():
             rules = self.directory.rules(trunk)
-            leading = [rule for rule in rules if target and rule["OfficeHoursDestination"]["Number"] == target]
-            found += [FreeTrunk(trunk, str(rule["Data"]), str(rule["RuleName"])) for rule in leading]
+            leading = [
+                rule
+                for rule in rules
+                if target and rule["OfficeHoursDestination"]["Number"] == target
+            ]
+            found += [
+                FreeTrunk(trunk, str(rule["Data"]), str(rule["RuleName"])) for rule in leading
+            ]
             if not rules:
                 free.append(FreeTrunk(trunk))
         return found or free
 
     def trunks(self) -> list[str]:
         """Return the trunks that can carry another call, or all trunks if every one is full."""
-        known = [(number, self.directory.entity(number)) for number in self.directory.trunk_numbers()]
-        room = [n for n, trunk in known if trunk and self.switchboard.in_use(n) < int(trunk["SimultaneousCalls"])]
+        known = [
+            (number, self.directory.entity(number)) for number in self.directory.trunk_numbers()
+        ]
+        room = [
+            n
+            for n, trunk in known
+            if trunk and self.switchboard.in_use(n) < int(trunk["SimultaneousCalls"])
+        ]
         return room or [number for number, _ in known]
 
     def _phones(self) -> list[str]:
         if self._usable is None:
             known = self.directory.extensions()
-            self._usable = [n for n in known if self.directory.devices(n) and _enabled(self.directory, n)]
+            self._usable = [
+                n for n in known if self.directory.devices(n) and _enabled(self.directory, n)
+            ]
             self._places = {number: place for place, number in enumerate(self._usable)}
             self._queues_of = {}
             for queue in self.directory.queue_numbers():

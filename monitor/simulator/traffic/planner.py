@@ -132,14 +132,20 @@ class Planner:
         self._extensions = [
             number
             for number in directory.extensions()
-            if directory.registered(number) and (user := directory.entity(number)) and user["Enabled"]
+            if directory.registered(number)
+            and (user := directory.entity(number))
+            and user["Enabled"]
         ]
         self._queues = directory.queue_numbers()
         self._groups = directory.ring_group_numbers()
         self._menus = directory.ivr_numbers()
-        self._apps: list[str] = [entity["Number"] for entity in directory.service_principals.values()]
+        self._apps: list[str] = [
+            entity["Number"] for entity in directory.service_principals.values()
+        ]
         self._lines = directory.trunk_numbers()
-        possible = {kind: weight for kind, weight in mix.items() if weight > 0 and self._possible(kind)}
+        possible = {
+            kind: weight for kind, weight in mix.items() if weight > 0 and self._possible(kind)
+        }
         self._kinds, self._weights = list(possible), list(possible.values())
         self._book = _numbers_in_book(directory)
 
@@ -165,7 +171,12 @@ class Planner:
         )
 
     def _possible(self, kind: Kind) -> bool:
-        wanted = {"queue": self._queues, "group": self._groups, "menu": self._menus, "app": self._apps}
+        wanted = {
+            "queue": self._queues,
+            "group": self._groups,
+            "menu": self._menus,
+            "app": self._apps,
+        }
         there = all(numbers for word, numbers in wanted.items() if word in kind)
         there = there and (bool(self._lines) or kind.startswith(("internal", "conference")))
         return there and len(self._extensions) >= _EXTENSIONS.get(kind, 1)
@@ -187,9 +198,14 @@ class Planner:
 
 _EXTENSIONS: Final[Mapping[str, int]] = MappingProxyType(
     {
-        **dict.fromkeys(("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"), 0),
+        **dict.fromkeys(
+            ("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"),
+            0,
+        ),
         **dict.fromkeys(("internal", "internal_unanswered", "internal_busy", "rerouted"), 2),
-        **dict.fromkeys(("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3),
+        **dict.fromkeys(
+            ("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3
+        ),
     }
 )
 """Number of extensions that a kind needs, if it is not one."""
@@ -197,6 +213,8 @@ _EXTENSIONS: Final[Mapping[str, int]] = MappingProxyType(
 
 def _numbers_in_book(directory: Directory) -> Sequence[str]:
     """Return some contacts' numbers as a network presents them: digits, perhaps a leading plus."""
-    written = (str(contact["PhoneNumber"]) for contact in islice(directory.contacts.values(), _BOOK_SAMPLE))
+    written = (
+        str(contact["PhoneNumber"]) for contact in islice(directory.contacts.values(), _BOOK_SAMPLE)
+    )
     plain = ("".join(letter for letter in number if letter in _DIGITS) for number in written)
     return [number for number in plain if len(number) > 6]

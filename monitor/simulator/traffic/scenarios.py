@@ -89,7 +89,9 @@ def internal_busy(scene: Scene) -> Play:
     """Play a call to an extension that is in a call. Voicemail takes it."""
     plan, switchboard = scene.plan, scene.switchboard
     caller = scene.cast.free(plan.parties[0])
-    callee = next((number for number in plan.parties[1:] if switchboard.busy(number) and number != caller), "")
+    callee = next(
+        (number for number in plan.parties[1:] if switchboard.busy(number) and number != caller), ""
+    )
     if not callee:
         callee = scene.cast.free(plan.parties[1], caller)
         other = switchboard.dial(callee, plan.outside[0])
@@ -196,7 +198,9 @@ def rerouted(scene: Scene) -> Play:
     callee = call.ringing()
     if callee:
         substitute = free_now(scene, plan.parties[1], callee[0].dn.number) or plan.outside[1]
-        switchboard.divert(call, callee[0].dn.number, scene.rng.choice((substitute, plan.outside[1])))
+        switchboard.divert(
+            call, callee[0].dn.number, scene.rng.choice((substitute, plan.outside[1]))
+        )
     yield from answered_or_not(scene, call)
 
 

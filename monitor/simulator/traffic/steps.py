@@ -49,7 +49,9 @@ def dial_out(scene: Scene) -> SimulatedCall:
     trunks = scene.cast.trunks()
     if not trunks:
         raise NoRoom
-    return scene.begin(scene.switchboard.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks)))
+    return scene.begin(
+        scene.switchboard.dial(caller, scene.plan.outside[0], trunk=scene.rng.choice(trunks))
+    )
 
 
 def dial_inside(scene: Scene) -> SimulatedCall:
@@ -115,7 +117,12 @@ def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True)
     if ringing and not answered:
         yield plan.ring_out
         voicemail = switchboard.router.special("specialmenu")
-        if voicemail is None or len(ringing) > 1 or ringing[0].dn.kind != "extension" or scene.rng.random() < 0.5:
+        if (
+            voicemail is None
+            or len(ringing) > 1
+            or ringing[0].dn.kind != "extension"
+            or scene.rng.random() < 0.5
+        ):
             return
         switchboard.divert(call, ringing[0].dn.number, voicemail.number)
     elif ringing:

@@ -66,7 +66,12 @@ class Calls(Protocol):
         """End a call. Return False if there is none."""
 
     def makecall(
-        self, dn: str, device_id: str | None, destination: str, timeout: int | None, attached: dict[str, str]
+        self,
+        dn: str,
+        device_id: str | None,
+        destination: str,
+        timeout: int | None,
+        attached: dict[str, str],
     ) -> Any:
         """Call from a DN and return a :class:`MadeCall`."""
 
@@ -89,14 +94,16 @@ class Site:
     def kept_contacts(self, key: tuple[str, ...], make: Callable[[], list[Any]]) -> list[Any]:
         """Return the list of contacts for a query. ``make`` makes it if it is not kept.
 
-        A kept list is valid until the book changes. The eight lists that were used last are kept, so that
-        paging through a large book is quick.
+        A kept list is valid until the book changes. The eight lists that were used last are kept,
+        so that paging through a large book is quick.
         """
         full_key = (self.directory.book.revision, *key)
         found = self._lists.pop(full_key, None)
         if found is None:
             found = make()
-            for old in [k for k in self._lists if k[0] != full_key[0]] or list(self._lists)[: 1 - _KEPT_LISTS]:
+            for old in [k for k in self._lists if k[0] != full_key[0]] or list(self._lists)[
+                : 1 - _KEPT_LISTS
+            ]:
                 del self._lists[old]
         self._lists[full_key] = found
         return found

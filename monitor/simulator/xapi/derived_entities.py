@@ -44,7 +44,13 @@ def peers(directory: Directory, numbers: Iterable[str]) -> list[Entity]:
 def agents(directory: Directory, queue: Entity) -> list[Entity]:
     """Return ``Pbx.QueueAgent`` rows in order of priority."""
     return [
-        {"Id": dn.id, "Name": dn.name, "Number": dn.number, "SkillGroup": row.get("SkillGroup", "1"), "Tags": []}
+        {
+            "Id": dn.id,
+            "Name": dn.name,
+            "Number": dn.number,
+            "SkillGroup": row.get("SkillGroup", "1"),
+            "Tags": [],
+        }
         for row in queue["Agents"]
         if (dn := directory.dn(row["Number"]))
     ]
@@ -62,7 +68,11 @@ def people(directory: Directory, rows: Iterable[Entity]) -> list[Entity]:
 def memberships(directory: Directory, entity: Entity) -> list[Entity]:
     """Return ``Pbx.UserGroup`` rows of one member: the departments to which it belongs."""
     dn = directory.dn(entity["Number"])
-    return [] if dn is None else [row for row in (_membership(directory, dn, m) for m in entity["Groups"]) if row]
+    return (
+        []
+        if dn is None
+        else [row for row in (_membership(directory, dn, m) for m in entity["Groups"]) if row]
+    )
 
 
 def members(directory: Directory, group_id: int) -> list[Entity]:
@@ -126,7 +136,12 @@ def desk_phones(directory: Directory) -> list[Entity]:
 
     ``DN`` holds only the number of its extension.
     """
-    found = (device for number in directory.extensions() for device in directory.devices(number) if device.on_desk)
+    found = (
+        device
+        for number in directory.extensions()
+        for device in directory.devices(number)
+        if device.on_desk
+    )
     return [
         {
             "Id": place,

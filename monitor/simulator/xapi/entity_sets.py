@@ -51,7 +51,9 @@ def _dns(
         find=lambda directory, key: store(directory).get(key),
         numbered=by_number if numbered else None,
         create=lambda directory, switches, body: writes.create_dn(directory, switches, kind, body),
-        change=lambda directory, switches, entity, body: writes.change_dn(directory, switches, kind, entity, body),
+        change=lambda directory, switches, entity, body: writes.change_dn(
+            directory, switches, kind, entity, body
+        ),
         delete=writes.delete_dn,
         paths=paths,
     )
@@ -86,14 +88,28 @@ def _delete_outbound_rule(directory: Directory, entity: Entity) -> None:
 SETS: Final[Mapping[str, EntitySet]] = {
     served.name: served
     for served in (
-        _dns("Users", "User", "extension", lambda d: d.users, "Groups", "ForwardingProfiles", "Greetings"),
+        _dns(
+            "Users",
+            "User",
+            "extension",
+            lambda d: d.users,
+            "Groups",
+            "ForwardingProfiles",
+            "Greetings",
+        ),
         _dns("Queues", "Queue", "queue", lambda d: d.queues, "Agents", "Managers"),
         _dns("RingGroups", "RingGroup", "ringgroup", lambda d: d.ring_groups, "Members"),
         _dns("Receptionists", "Receptionist", "ivr", lambda d: d.receptionists, "Forwards"),
         _dns("Trunks", "Trunk", "externalline", lambda d: d.trunks),
         _dns("Parkings", "Parking", "parking", lambda d: d.parkings, "Groups"),
         _dns("Fax", "Fax", "fax", lambda d: d.faxes),
-        _dns("ServicePrincipals", "ServicePrincipal", "routepoint", lambda d: d.service_principals, numbered=False),
+        _dns(
+            "ServicePrincipals",
+            "ServicePrincipal",
+            "routepoint",
+            lambda d: d.service_principals,
+            numbered=False,
+        ),
         EntitySet(
             "Groups",
             "Group",
@@ -149,22 +165,31 @@ FREE_NUMBERS: Final[Mapping[tuple[str, str], DnKind]] = {
 }
 """Functions that return the number a new entity would get, with its kind of DN."""
 
-OWNERS_ONLY: Final = frozenset(("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData"))
+OWNERS_ONLY: Final = frozenset(
+    ("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData")
+)
 """Collections that the role ``system_admins`` may not read. They are served empty."""
 _NOTHING: Final = (
-    "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView ChatMessagesHistoryView "
+    "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView "
+    "ChatMessagesHistoryView "
     "CustomPrompts EventLogs Fxs Holidays Playlists Sbcs"
 )
 EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(_NOTHING.split())
 """Collections for which the simulated PBX has no entities."""
 _REPORTS: Final = (
-    "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics AverageQueueWaitingTime "
-    "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics ExtensionStatisticsByGroup "
-    "ExtensionsStatisticsByRingGroups InboundRules QueueAgentsChatStatistics QueueAgentsChatStatisticsTotals "
-    "QueueAnUnCalls QueueAnsweredCallsByWaitTime QueueCallbacks QueueChatPerformance QueueFailedCallbacks "
-    "QueuePerformanceOverview QueuePerformanceTotals RingGroupStatistics StatisticSla TeamQueueGeneralStatistics"
+    "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics "
+    "AverageQueueWaitingTime "
+    "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics "
+    "ExtensionStatisticsByGroup "
+    "ExtensionsStatisticsByRingGroups InboundRules QueueAgentsChatStatistics "
+    "QueueAgentsChatStatisticsTotals "
+    "QueueAnUnCalls QueueAnsweredCallsByWaitTime QueueCallbacks QueueChatPerformance "
+    "QueueFailedCallbacks "
+    "QueuePerformanceOverview QueuePerformanceTotals RingGroupStatistics StatisticSla "
+    "TeamQueueGeneralStatistics"
 )
 REPORTS: Final = frozenset(
-    (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}") for name in _REPORTS.split()
+    (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}")
+    for name in _REPORTS.split()
 )
 """Reports of past calls. The simulated PBX keeps no past calls, so they are empty."""

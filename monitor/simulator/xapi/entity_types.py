@@ -51,44 +51,71 @@ def _stored(name: str) -> Related:
     return lambda _, entity: entity[name]
 
 
-def _shape(name: str, template: Entity, navigation: Mapping[str, Navigation] | None = None, **more: Any) -> Shape:
+def _shape(
+    name: str, template: Entity, navigation: Mapping[str, Navigation] | None = None, **more: Any
+) -> Shape:
     related = dict(navigation or {})
     return Shape(name, tuple(key for key in template if key not in related), related, **more)
 
 
-def _fields(name: str, words: str, navigation: Mapping[str, Navigation] | None = None, **more: Any) -> Shape:
+def _fields(
+    name: str, words: str, navigation: Mapping[str, Navigation] | None = None, **more: Any
+) -> Shape:
     return Shape(name, tuple(words.split()), dict(navigation or {}), **more)
 
 
 _GROUPS: Final = Navigation("UserGroup", derived_entities.memberships)
-_PHONEBOOK: Final = ("FirstName", "LastName", "CompanyName", "Email", "Tag", *templates_trunks_contacts.CONTACT_PHONES)
+_PHONEBOOK: Final = (
+    "FirstName",
+    "LastName",
+    "CompanyName",
+    "Email",
+    "Tag",
+    *templates_trunks_contacts.CONTACT_PHONES,
+)
 _SYSTEM_STATUS: Final = (
-    "Activated AutoUpdateEnabled AvailableLocalIps BackupScheduled CallsActive ChatUsedSpace CurrentLocalIp "
-    "DBMaintenanceInProgress DiskUsage ExpirationDate ExtensionsRegistered ExtensionsTotal FQDN FreeDiskSpace "
-    "HasNotRunningServices HasUnregisteredSystemExtensions Id Ip IpV4 IpV6 IsAuditLogEnabled IsChatLogEnabled "
-    "IsRecordingArchiveEnabled LastBackupDateTime LastCheckForUpdates LastSuccessfulUpdate LicenseActive LicenseKey "
-    "LocalIpValid LogUsedSpace MaintenanceExpiresAt MaxSimCalls MaxUserExtensions OS OutboundRules ProductCode "
-    "RecordingQuota RecordingQuotaReached RecordingStopped RecordingUsedSpace RemoteConfigurationRequired "
-    "RemoteStorageEnabled RemoteStorageStatus ResellerName Support TotalDiskSpace TrunksRegistered TrunksTotal "
+    "Activated AutoUpdateEnabled AvailableLocalIps BackupScheduled CallsActive ChatUsedSpace "
+    "CurrentLocalIp "
+    "DBMaintenanceInProgress DiskUsage ExpirationDate ExtensionsRegistered ExtensionsTotal FQDN "
+    "FreeDiskSpace "
+    "HasNotRunningServices HasUnregisteredSystemExtensions Id Ip IpV4 IpV6 IsAuditLogEnabled "
+    "IsChatLogEnabled "
+    "IsRecordingArchiveEnabled LastBackupDateTime LastCheckForUpdates LastSuccessfulUpdate "
+    "LicenseActive LicenseKey "
+    "LocalIpValid LogUsedSpace MaintenanceExpiresAt MaxSimCalls MaxUserExtensions OS "
+    "OutboundRules ProductCode "
+    "RecordingQuota RecordingQuotaReached RecordingStopped RecordingUsedSpace "
+    "RemoteConfigurationRequired "
+    "RemoteStorageEnabled RemoteStorageStatus ResellerName Support TotalDiskSpace "
+    "TrunksRegistered TrunksTotal "
     "UserExtensions Version VoicemailQuotaReached VoicemailStopped"
 )
 _LICENSE_STATUS: Final = (
-    "Activated ActiveModules AdminEMail CompanyName ContactName CountryCode CountryName EMail ExpirationDate "
-    "LicenseActive LicenseKey MaintenanceExpiresAt MaxSimCalls ProductCode ResellerName SimMeetingParticipants Support "
+    "Activated ActiveModules AdminEMail CompanyName ContactName CountryCode CountryName EMail "
+    "ExpirationDate "
+    "LicenseActive LicenseKey MaintenanceExpiresAt MaxSimCalls ProductCode ResellerName "
+    "SimMeetingParticipants Support "
     "Telephone Version"
 )
 _LICENSE: Final = (
-    "CountryCode IsBrandingEnabled IsCfdEnabled IsEnterprise IsMaintainceExpired IsProfessional MaxSimCalls ProductCode"
+    "CountryCode IsBrandingEnabled IsCfdEnabled IsEnterprise IsMaintainceExpired "
+    "IsProfessional MaxSimCalls ProductCode"
 )
 _SYSTEM_PARAMETERS: Final = (
-    "AIVersion Custom1Name Custom2Name EmRuleCreationAllowed ENL ENLRange FirstExternalPort FQDN GlobalACPRMSET "
-    "GlobalLanguage HttpPort HttpsPort IpV6 Is3CXFQDN IsChatLogEnabled IsHosted IsHosted3CX IsMulticompanyMode "
-    "IsRemoteBackup IsStaticIp IsTranscriptionEnabled License MaxDIDPerTrunk PbxExternalHost ProcessorCount "
-    "RemoteStorageStatus RpsEnabled SipPort SipsPort StaticIp StunIp TunnnelPort Version WebrtcLastPort"
+    "AIVersion Custom1Name Custom2Name EmRuleCreationAllowed ENL ENLRange FirstExternalPort FQDN "
+    "GlobalACPRMSET "
+    "GlobalLanguage HttpPort HttpsPort IpV6 Is3CXFQDN IsChatLogEnabled IsHosted IsHosted3CX "
+    "IsMulticompanyMode "
+    "IsRemoteBackup IsStaticIp IsTranscriptionEnabled License MaxDIDPerTrunk PbxExternalHost "
+    "ProcessorCount "
+    "RemoteStorageStatus RpsEnabled SipPort SipsPort StaticIp StunIp TunnnelPort Version "
+    "WebrtcLastPort"
 )
 _DIAL_CODES: Final = (
-    "DialCodeBillingCode DialCodeHideCallerID DialCodeHotdesking DialCodeHotelAccess DialCodeIntercom "
-    "DialCodeLoggedInQueue DialCodeLoggedOutQueue DialCodeOutOffice DialCodePark DialCodePickup DialCodeProfileStatus "
+    "DialCodeBillingCode DialCodeHideCallerID DialCodeHotdesking DialCodeHotelAccess "
+    "DialCodeIntercom "
+    "DialCodeLoggedInQueue DialCodeLoggedOutQueue DialCodeOutOffice DialCodePark DialCodePickup "
+    "DialCodeProfileStatus "
     "DialCodeUnpark DialCodeVMail"
 )
 
@@ -100,8 +127,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
             templates.user(""),
             {
                 "Groups": _GROUPS,
-                "ForwardingExceptions": Navigation("ExtensionRule", _stored("ForwardingExceptions")),
-                "ForwardingProfiles": Navigation("ForwardingProfile", _stored("ForwardingProfiles")),
+                "ForwardingExceptions": Navigation(
+                    "ExtensionRule", _stored("ForwardingExceptions")
+                ),
+                "ForwardingProfiles": Navigation(
+                    "ForwardingProfile", _stored("ForwardingProfiles")
+                ),
                 "Greetings": Navigation("Greeting", _stored("Greetings")),
                 "Phones": Navigation("Phone", _stored("Phones")),
             },
@@ -126,7 +157,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
             {
                 "Groups": _GROUPS,
                 "Members": Navigation(
-                    "RingGroupMember", lambda d, entity: derived_entities.people(d, entity["Members"])
+                    "RingGroupMember",
+                    lambda d, entity: derived_entities.people(d, entity["Members"]),
                 ),
             },
             searched=("Number", "Name"),
@@ -142,9 +174,13 @@ SHAPES: Final[Mapping[str, Shape]] = {
             templates_trunks_contacts.trunk(""),
             {
                 "Groups": _GROUPS,
-                "EmergencyGeoLocations": Navigation("EmergencyGeoTrunkLocation", _stored("EmergencyGeoLocations")),
+                "EmergencyGeoLocations": Navigation(
+                    "EmergencyGeoTrunkLocation", _stored("EmergencyGeoLocations")
+                ),
                 "ReceiveExtensions": Navigation("Peer", _stored("ReceiveExtensions")),
-                "RoutingRules": Navigation("InboundRule", lambda d, entity: d.rules(entity["Number"])),
+                "RoutingRules": Navigation(
+                    "InboundRule", lambda d, entity: d.rules(entity["Number"])
+                ),
             },
             searched=("Number", "ExternalNumber"),
             secrets=("AuthPassword",),
@@ -154,12 +190,16 @@ SHAPES: Final[Mapping[str, Shape]] = {
             {**templates_trunks_contacts.group(""), "HasMembers": False},
             {
                 "Groups": Navigation("UserGroup", _stored("Groups")),
-                "Members": Navigation("UserGroup", lambda d, entity: derived_entities.members(d, entity["Id"])),
+                "Members": Navigation(
+                    "UserGroup", lambda d, entity: derived_entities.members(d, entity["Id"])
+                ),
                 "Rights": Navigation("Rights", _stored("Rights")),
                 "OfficeHolidays": Navigation("Holiday", _stored("OfficeHolidays")),
             },
             searched=("Number", "Name"),
-            computed={"HasMembers": lambda d, entity: derived_entities.has_members(d, entity["Id"])},
+            computed={
+                "HasMembers": lambda d, entity: derived_entities.has_members(d, entity["Id"])
+            },
         ),
         _shape("Contact", templates_trunks_contacts.contact(), searched=_PHONEBOOK),
         _shape(
@@ -168,7 +208,9 @@ SHAPES: Final[Mapping[str, Shape]] = {
             {
                 "TrunkDN": Navigation(
                     "Peer",
-                    lambda d, entity: next(iter(derived_entities.peers(d, [entity["TrunkDN"]["Number"]])), None),
+                    lambda d, entity: next(
+                        iter(derived_entities.peers(d, [entity["TrunkDN"]["Number"]])), None
+                    ),
                     many=False,
                 )
             },
@@ -180,13 +222,17 @@ SHAPES: Final[Mapping[str, Shape]] = {
             {"RoutingRule": Navigation("InboundRule", derived_entities.rule_of_did, many=False)},
             searched=("Number",),
         ),
-        _shape("OutboundRule", templates_trunks_contacts.outbound_rule(), searched=("Name", "Prefix")),
+        _shape(
+            "OutboundRule", templates_trunks_contacts.outbound_rule(), searched=("Name", "Prefix")
+        ),
         _fields(
             "SipDevice",
             "Id PhoneWebPassword ProvLink Registrar",
             {
                 "DN": Navigation(
-                    "Peer", lambda d, entity: next(iter(derived_entities.peers(d, [entity["DN"]])), None), many=False
+                    "Peer",
+                    lambda d, entity: next(iter(derived_entities.peers(d, [entity["DN"]])), None),
+                    many=False,
                 )
             },
             secrets=("PhoneWebPassword",),
@@ -198,14 +244,22 @@ SHAPES: Final[Mapping[str, Shape]] = {
             searched=("Number",),
             secrets=("AuthPassword",),
         ),
-        _shape("Parking", templates_trunks_contacts.parking(""), {"Groups": _GROUPS}, searched=("Number",)),
+        _shape(
+            "Parking",
+            templates_trunks_contacts.parking(""),
+            {"Groups": _GROUPS},
+            searched=("Number",),
+        ),
         _shape(
             "ServicePrincipal",
             templates_trunks_contacts.service_principal(""),
             {
                 "Groups": _GROUPS,
                 "Peers": Navigation(
-                    "Peer", lambda d, entity: derived_entities.peers(d, [row["Number"] for row in entity["Peers"]])
+                    "Peer",
+                    lambda d, entity: derived_entities.peers(
+                        d, [row["Number"] for row in entity["Peers"]]
+                    ),
                 ),
             },
             searched=("Number",),
@@ -213,7 +267,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _fields(
             "Peer",
             "Hidden Id Name Number Tags Type",
-            {"MemberOf": Navigation("PeerGroup", lambda d, entity: derived_entities.peer_groups(d, entity["Number"]))},
+            {
+                "MemberOf": Navigation(
+                    "PeerGroup", lambda d, entity: derived_entities.peer_groups(d, entity["Number"])
+                )
+            },
             searched=("Number", "Name"),
         ),
         _fields("PeerGroup", "GroupID IsPrimary Name Number RoleName"),
@@ -246,7 +304,10 @@ SHAPES: Final[Mapping[str, Shape]] = {
         _fields("LicenseStatus", _LICENSE_STATUS),
         _fields("SystemParameters", _SYSTEM_PARAMETERS),
         _fields("License", _LICENSE),
-        _fields("SystemHealthStatus", "CustomTemplatesCount Firewall Id Phones Trunks UnsupportedFirmwaresCount"),
+        _fields(
+            "SystemHealthStatus",
+            "CustomTemplatesCount Firewall Id Phones Trunks UnsupportedFirmwaresCount",
+        ),
         _fields("SystemExtensionStatus", "IsRegistered Name Number Type"),
         _fields("TimeZone", "IanaName Id Name WindowsName"),
         _fields("Codec", "Id Name RfcName"),

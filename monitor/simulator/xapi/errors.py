@@ -23,7 +23,9 @@ class XapiError(Exception):
     ``target``: the property that is wrong; empty if none is.
     """
 
-    def __init__(self, status: int, message: str, target: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, status: int, message: str, target: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.message = message

@@ -61,10 +61,14 @@ def _extensions(target: LinkTarget, name: str, value: Any) -> list[Entity]:
 
 
 def _peers(target: LinkTarget, name: str, value: Any) -> list[Entity]:
-    return [{"Number": number} for number in _numbers(target, name, check_rows("Peer", name, value), ())]
+    return [
+        {"Number": number} for number in _numbers(target, name, check_rows("Peer", name, value), ())
+    ]
 
 
-def _numbers(target: LinkTarget, name: str, rows: list[Entity], kinds: tuple[str, ...]) -> list[str]:
+def _numbers(
+    target: LinkTarget, name: str, rows: list[Entity], kinds: tuple[str, ...]
+) -> list[str]:
     numbers: list[str] = []
     for row in rows:
         number = row.get("Number")
@@ -105,12 +109,18 @@ def _profiles(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     blank = TEMPLATES["ForwardingProfile"]
     new: dict[str, Entity] = dict(old) if target.switches.partial_profiles == "merge" else {}
     for row in check_rows("ForwardingProfile", name, value):
-        word = row.get("Name") or next((p["Name"] for p in old.values() if p["Id"] == row.get("Id")), None)
+        word = row.get("Name") or next(
+            (p["Name"] for p in old.values() if p["Id"] == row.get("Id")), None
+        )
         if word is None:
             raise errors.bad(errors.REQUIRED, f"{name}/Name")
         if word not in old:
             raise errors.bad(errors.NOT_FOUND, name)
-        base = old[word] if target.switches.partial_profiles == "merge" else {**blank, "Id": old[word]["Id"]}
+        base = (
+            old[word]
+            if target.switches.partial_profiles == "merge"
+            else {**blank, "Id": old[word]["Id"]}
+        )
         new[word] = {**base, **row, "Id": old[word]["Id"], "Name": word}
     return list(new.values())
 

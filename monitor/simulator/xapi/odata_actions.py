@@ -34,7 +34,11 @@ def _first_free(owner: tuple[str, str]) -> Operation:
     def run(asked: XapiRequest) -> XapiResponse:
         number = asked.site.directory.first_free(FREE_NUMBERS[owner])
         return XapiResponse(
-            200, {"@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber", "Number": number}
+            200,
+            {
+                "@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber",
+                "Number": number,
+            },
         )
 
     return Operation("GET", run)
@@ -46,7 +50,12 @@ def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
 
 def _init_fax(asked: XapiRequest) -> XapiResponse:
     return _blank(
-        asked, "Fax", {**templates_trunks_contacts.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)}
+        asked,
+        "Fax",
+        {
+            **templates_trunks_contacts.fax(_free(asked, "fax")),
+            "AuthPassword": secrets.token_hex(8),
+        },
     )
 
 
@@ -81,7 +90,9 @@ def _make_call(asked: XapiRequest) -> XapiResponse:
         "FinalStatus": outcome.finalstatus,
         "Reason": outcome.reason,
         "ReasonText": outcome.reasontext,
-        "Result": {pascal: participant[name] for name, pascal in _PARTICIPANT.items()} if participant else None,
+        "Result": {pascal: participant[name] for name, pascal in _PARTICIPANT.items()}
+        if participant
+        else None,
         "VttId": None,
     }
     if body["Result"] is None:
@@ -100,9 +111,15 @@ def _batch_delete(asked: XapiRequest) -> XapiResponse:
                 raise errors.not_found()
             writes.delete_dn(directory, user)
         except errors.XapiError as error:
-            refused.append({"Error": error.message, "ExtensionNumber": user["Number"] if user else None})
+            refused.append(
+                {"Error": error.message, "ExtensionNumber": user["Number"] if user else None}
+            )
     return XapiResponse(
-        200, {"@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)", "value": refused}
+        200,
+        {
+            "@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)",
+            "value": refused,
+        },
     )
 
 
@@ -116,7 +133,9 @@ def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
 
 def _contact_by_number(asked: XapiRequest) -> XapiResponse:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
-    if isinstance(contact, dict) and not any(contact.get(name) for name in templates_trunks_contacts.CONTACT_PHONES):
+    if isinstance(contact, dict) and not any(
+        contact.get(name) for name in templates_trunks_contacts.CONTACT_PHONES
+    ):
         contact = {**contact, "PhoneNumber": number}
     made = writes.create_contact(asked.site.directory, asked.site.switches, contact)
     return asked.one("Contact", made, "Contacts/$entity")
@@ -147,7 +166,9 @@ def _system_extensions(asked: XapiRequest) -> XapiResponse:
 
 
 def _report_peers(asked: XapiRequest) -> XapiResponse:
-    return asked.many("Peer", [derived_entities.peer(dn) for dn in asked.site.directory.dns()], "Peers")
+    return asked.many(
+        "Peer", [derived_entities.peer(dn) for dn in asked.site.directory.dns()], "Peers"
+    )
 
 
 def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
@@ -155,14 +176,18 @@ def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
     numbers = wanted.get("DnNumbers") if isinstance(wanted, dict) else None
     if not isinstance(numbers, list):
         raise errors.bad(errors.REQUIRED, "peersRequest")
-    found = derived_entities.peers(asked.site.directory, [number for number in numbers if isinstance(number, str)])
+    found = derived_entities.peers(
+        asked.site.directory, [number for number in numbers if isinstance(number, str)]
+    )
     return asked.many("Peer", found, "Peers")
 
 
 def _generate_secret(asked: XapiRequest) -> XapiResponse:
     secret = secrets.token_urlsafe(24)
     asked.site.directory.secrets[asked.entity["Number"]] = secret
-    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret})
+    return XapiResponse(
+        200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret}
+    )
 
 
 def _reset_statistics(_: XapiRequest) -> XapiResponse:

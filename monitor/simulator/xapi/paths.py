@@ -12,7 +12,9 @@ from typing import Final, TypeAlias
 from monitor.simulator.xapi.odata.operators import ODataError
 
 _SEGMENT: Final = re.compile(r"(?P<name>[$\w.]+)(?:\((?P<arguments>.*)\))?", re.DOTALL)
-_MOMENT: Final = re.compile(r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII)
+_MOMENT: Final = re.compile(
+    r"\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?", re.ASCII
+)
 _NAMED: Final = re.compile(r"(?P<name>\w+)\s*=(?P<value>.*)", re.DOTALL)
 
 Argument: TypeAlias = str | int | bool | None
@@ -47,7 +49,9 @@ def _segment(text: str) -> Segment:
         return Segment(match["name"])
     if not arguments.strip():
         return Segment(match["name"], {})
-    return Segment(match["name"], dict(_argument(item.strip()) for item in _outside_quotes(arguments, ",")))
+    return Segment(
+        match["name"], dict(_argument(item.strip()) for item in _outside_quotes(arguments, ","))
+    )
 
 
 def _argument(text: str) -> tuple[str, Argument]:

@@ -55,7 +55,11 @@ class XapiRequest:
         return XapiResponse(status, {"@odata.context": f"{self.root}/$metadata#{context}", **shown})
 
     def many(
-        self, shape: str, rows: Collection[Any], context: str, shown: Callable[[list[Any]], None] | None = None
+        self,
+        shape: str,
+        rows: Collection[Any],
+        context: str,
+        shown: Callable[[list[Any]], None] | None = None,
     ) -> XapiResponse:
         """Answer with a collection, by the request's options and cut at the server's page size.
 

@@ -42,7 +42,9 @@ _SINGLETONS: Final = {
 }
 
 
-def routes(directory: Directory, calls: Calls, switches: Switches, clock: Callable[[], float]) -> list[BaseRoute]:
+def routes(
+    directory: Directory, calls: Calls, switches: Switches, clock: Callable[[], float]
+) -> list[BaseRoute]:
     """Return the routes of the XAPI. ``clock`` is the PBX's, in POSIX seconds."""
     site = Site(directory, calls, switches, clock)
 
@@ -65,7 +67,11 @@ def answer(site: Site, role: str, request: Request, body: bytes) -> XapiResponse
     except errors.XapiError as error:
         return XapiResponse(error.status, error.body(), error.headers)
     except ODataError as error:
-        message = f"The query specified in the URI is not valid. {error}" if request.method == "GET" else str(error)
+        message = (
+            f"The query specified in the URI is not valid. {error}"
+            if request.method == "GET"
+            else str(error)
+        )
         return XapiResponse(400, {"error": {"code": "", "message": message}})
 
 
@@ -73,7 +79,9 @@ def _asked(site: Site, request: Request, body: bytes) -> XapiRequest:
     path: str = request.path_params["path"]
     pairs = tuple(request.query_params.multi_items())
     root = f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
-    return XapiRequest(site, request.method, root, path, pairs, parse_options(pairs), _decoded(body))
+    return XapiRequest(
+        site, request.method, root, path, pairs, parse_options(pairs), _decoded(body)
+    )
 
 
 def _decoded(body: bytes) -> Any:
@@ -85,14 +93,18 @@ def _decoded(body: bytes) -> Any:
 
 def _dispatch(asked: XapiRequest, role: str) -> XapiResponse:
     first, *rest = parse_path(asked.path)
-    if role not in ("system_admins", "system_owners") or (role != "system_owners" and first.name in OWNERS_ONLY):
+    if role not in ("system_admins", "system_owners") or (
+        role != "system_owners" and first.name in OWNERS_ONLY
+    ):
         raise errors.forbidden()
     if len(rest) > 1:
         raise errors.not_found()
     below = rest[0] if rest else None
     empty = first.name in EMPTY if below is None else (first.name, below.name) in REPORTS
     if empty and first.arguments is None and asked.method == "GET":
-        return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []})
+        return XapiResponse(
+            200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []}
+        )
     if below is not None and below.name.startswith("Pbx."):
         return _invoke(asked, first, below)
     if first.name in _SINGLETONS and first.arguments is None:
@@ -165,7 +177,9 @@ def _collection(asked: XapiRequest, served: EntitySet, below: Segment | None) ->
     match asked.method:
         case "GET" if below is not None:
             matcher = asked.view.matcher(SHAPES[served.shape], asked.options)
-            return XapiResponse(200, len(matcher.matching(served.rows(asked.site))), {"Content-Type": "text/plain"})
+            return XapiResponse(
+                200, len(matcher.matching(served.rows(asked.site))), {"Content-Type": "text/plain"}
+            )
         case "GET":
             return _list(asked, served)
         case "POST" if served.create is not None:
@@ -183,10 +197,14 @@ def _list(asked: XapiRequest, served: EntitySet) -> XapiResponse:
         rows = [row for row in (served.numbered(asked.site.directory, number),) if row]
     elif served.find and isinstance(key := pinned.get("Id"), int):
         rows = [row for row in (served.find(asked.site.directory, key),) if row]
-    return asked.many(served.shape, rows, served.name, asked.site.served if served.name == "ActiveCalls" else None)
+    return asked.many(
+        served.shape, rows, served.name, asked.site.served if served.name == "ActiveCalls" else None
+    )
 
 
-def _entity(asked: XapiRequest, served: EntitySet, segment: Segment, below: Segment | None) -> XapiResponse:
+def _entity(
+    asked: XapiRequest, served: EntitySet, segment: Segment, below: Segment | None
+) -> XapiResponse:
     entity = _find(asked, served, segment)
     by_number = "Number" in (segment.arguments or {})
     if below is not None:
@@ -217,7 +235,9 @@ def _find(asked: XapiRequest, served: EntitySet, segment: Segment) -> Entity:
     return entity
 
 
-def _related(asked: XapiRequest, served: EntitySet, entity: Entity, below: Segment, *, by_number: bool) -> XapiResponse:
+def _related(
+    asked: XapiRequest, served: EntitySet, entity: Entity, below: Segment, *, by_number: bool
+) -> XapiResponse:
     if below.name not in served.paths or by_number or asked.method == "POST":
         raise errors.not_found()
     if asked.method != "GET":

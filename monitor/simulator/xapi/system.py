@@ -14,7 +14,12 @@ _KEY: Final = "SIMU-LATE-D000-0000"
 
 _ZONES: Final = (
     ("1", "UTC", "UTC", "(UTC) Coordinated Universal Time"),
-    ("44", "Europe/Berlin", "W. Europe Standard Time", "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna"),
+    (
+        "44",
+        "Europe/Berlin",
+        "W. Europe Standard Time",
+        "(UTC+01:00) Amsterdam, Berlin, Rome, Vienna",
+    ),
     ("64", "Europe/Moscow", "Russian Standard Time", "(UTC+03:00) Moscow, St. Petersburg"),
 )
 _ZONE = _ZONES[1]
@@ -23,7 +28,13 @@ _ZONE = _ZONES[1]
 def office_hours(site: Site) -> Entity:
     """Return the ``Pbx.OfficeHours``: always open, so that routing never depends on them."""
     told = {"id": _ZONE[0], "iana": _ZONE[1], "windows": _ZONE[2]}[site.switches.time_zone]
-    return {"BreakTime": None, "Hours": None, "OfficeHolidays": [], "SystemLanguage": "EN", "TimeZoneId": told}
+    return {
+        "BreakTime": None,
+        "Hours": None,
+        "OfficeHolidays": [],
+        "SystemLanguage": "EN",
+        "TimeZoneId": told,
+    }
 
 
 def defs() -> Entity:
@@ -34,7 +45,10 @@ def defs() -> Entity:
             {"Id": 1, "Name": "G.711 A-law", "RfcName": "PCMA"},
             {"Id": 2, "Name": "G.711 U-law", "RfcName": "PCMU"},
         ],
-        "TimeZones": [{"Id": i, "IanaName": iana, "WindowsName": win, "Name": name} for i, iana, win, name in _ZONES],
+        "TimeZones": [
+            {"Id": i, "IanaName": iana, "WindowsName": win, "Name": name}
+            for i, iana, win, name in _ZONES
+        ],
     }
 
 

@@ -10,27 +10,80 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from monitor.simulator.pbx_data import templates_trunks_contacts
-from monitor.simulator.pbx_data.templates_internal import Entity, queue, receptionist, ring_group, user
+from monitor.simulator.pbx_data.templates_internal import (
+    Entity,
+    queue,
+    receptionist,
+    ring_group,
+    user,
+)
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.odata.filter import ODataError
 
-_VOICEMAIL = ("None", "Notification", "Attachment", "AttachmentAndDelete", "VmailToMembers", "EmailToExtrasOnly")
+_VOICEMAIL = (
+    "None",
+    "Notification",
+    "Attachment",
+    "AttachmentAndDelete",
+    "VmailToMembers",
+    "EmailToExtrasOnly",
+)
 _PEERS = (
-    *("None", "Extension", "Queue", "RingGroup", "IVR", "Fax", "Conference", "SpecialMenu", "Parking"),
+    *(
+        "None",
+        "Extension",
+        "Queue",
+        "RingGroup",
+        "IVR",
+        "Fax",
+        "Conference",
+        "SpecialMenu",
+        "Parking",
+    ),
     *("ExternalLine", "Group", "RoutePoint"),
 )
 _POLLING = (
-    *("Hunt", "RingAll", "HuntRandomStart", "NextAgent", "LongestWaiting", "LeastTalkTime", "FewestAnswered"),
-    *("HuntBy3s", "First3Available", "SkillBasedRouting_RingAll", "SkillBasedRouting_HuntRandomStart"),
+    *(
+        "Hunt",
+        "RingAll",
+        "HuntRandomStart",
+        "NextAgent",
+        "LongestWaiting",
+        "LeastTalkTime",
+        "FewestAnswered",
+    ),
+    *(
+        "HuntBy3s",
+        "First3Available",
+        "SkillBasedRouting_RingAll",
+        "SkillBasedRouting_HuntRandomStart",
+    ),
     *("SkillBasedRouting_RoundRobin", "SkillBasedRouting_FewestAnswered"),
 )
 _FORWARDS = (
-    *("EndCall", "Extension", "RingGroup", "Queue", "IVR", "VoiceMail", "CallByName", "RepeatPrompt", "CustomInput"),
+    *(
+        "EndCall",
+        "Extension",
+        "RingGroup",
+        "Queue",
+        "IVR",
+        "VoiceMail",
+        "CallByName",
+        "RepeatPrompt",
+        "CustomInput",
+    ),
 )
 WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "CallType": ("AllCalls", "InternalCallsOnly", "ExternalCallsOnly"),
     "CallUsRequirement": ("Both", "Name", "Email", "None"),
-    "Condition": ("NoAnswer", "PhoneBusy", "PhoneNotRegistered", "ForwardAll", "BasedOnCallerID", "BasedOnDID"),
+    "Condition": (
+        "NoAnswer",
+        "PhoneBusy",
+        "PhoneNotRegistered",
+        "ForwardAll",
+        "BasedOnCallerID",
+        "BasedOnDID",
+    ),
     "ContactType": ("3CX", "CRM", "Google", "M365"),
     "Direction": ("None", "Inbound", "Outbound", "Both"),
     "ForwardType": _FORWARDS,
@@ -69,7 +122,15 @@ TEMPLATES: Final[Mapping[str, Entity]] = {
     "Greeting": {"DisplayName": "", "Filename": "", "Type": ""},
     "QueueAgent": {"Id": 0, "Name": "", "Number": "", "SkillGroup": "", "Tags": []},
     "Person": {"Id": 0, "Name": "", "Number": "", "Tags": []},
-    "Peer": {"Hidden": False, "Id": 0, "MemberOf": [], "Name": "", "Number": "", "Tags": [], "Type": ""},
+    "Peer": {
+        "Hidden": False,
+        "Id": 0,
+        "MemberOf": [],
+        "Name": "",
+        "Number": "",
+        "Tags": [],
+        "Type": "",
+    },
     "ReceptionistForward": {
         "CustomData": "",
         "ForwardDN": "",
@@ -130,7 +191,9 @@ def _check_type(name: str, value: Any, example: Any) -> None:
         return
     right = type(value) is type(example)
     if right and isinstance(example, dict) and example and not value.keys() <= example.keys():
-        raise ODataError(f"A property of '{name}' does not exist: {min(value.keys() - example.keys())}.")
+        raise ODataError(
+            f"A property of '{name}' does not exist: {min(value.keys() - example.keys())}."
+        )
     if not right or (isinstance(value, int) and not -_INT32 <= value < _INT32):
         raise ODataError(f"Cannot convert the value of '{name}' to the expected type.")
 

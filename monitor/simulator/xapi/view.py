@@ -37,7 +37,11 @@ class XapiView:
             if navigation and row.keys() >= _marks(shape):
                 return navigation.related(self.directory, dict(row))
             computed = shape.computed.get(name)
-            return computed(self.directory, dict(row)) if computed and name not in row else row.get(name)
+            return (
+                computed(self.directory, dict(row))
+                if computed and name not in row
+                else row.get(name)
+            )
 
         if shape.navigation or shape.computed:
             return Matcher(options, shape.known, shape.searched, get)
@@ -50,10 +54,14 @@ class XapiView:
         """
         names = _selected(shape, options.select)
         expansions = [self._expansion(shape, item) for item in _expanded(shape, options.expand)]
-        if names is None and not (shape.navigation or shape.computed or (shape.secrets and self.concealed)):
+        if names is None and not (
+            shape.navigation or shape.computed or (shape.secrets and self.concealed)
+        ):
             return lambda entity: entity
         stored = tuple(name for name in names or shape.fields if name not in shape.computed)
-        computed = {name: made for name, made in shape.computed.items() if names is None or name in names}
+        computed = {
+            name: made for name, made in shape.computed.items() if names is None or name in names
+        }
         secrets = tuple(name for name in shape.secrets if name in stored) if self.concealed else ()
 
         def present(entity: Entity) -> Entity:
@@ -100,7 +108,9 @@ def _selected(shape: Shape, select: tuple[str, ...] | None) -> tuple[str, ...] |
         return None
     for name in select:
         if name.partition("/")[0] not in shape.known:
-            raise ODataError(f"Could not find a property named '{name}' on type 'Pbx.{shape.name}'.")
+            raise ODataError(
+                f"Could not find a property named '{name}' on type 'Pbx.{shape.name}'."
+            )
     chosen = {name.partition("/")[0] for name in select}
     return tuple(name for name in shape.fields if name in chosen)
 
@@ -110,5 +120,8 @@ def _expanded(shape: Shape, expand: tuple[Expand, ...]) -> tuple[Expand, ...]:
         return tuple(Expand(name, Options()) for name in shape.navigation)
     for item in expand:
         if item.name not in shape.navigation:
-            raise ODataError(f"Could not find a navigation property named '{item.name}' on type 'Pbx.{shape.name}'.")
+            raise ODataError(
+                f"Could not find a navigation property named '{item.name}' on type "
+                f"'Pbx.{shape.name}'."
+            )
     return expand

@@ -20,7 +20,9 @@ from monitor.simulator.pbx_data.templates_trunks_contacts import CONTACT_PHONES
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.navigation_writes import LinkTarget, incoming
 
-_READ_ONLY: Final = frozenset(("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed"))
+_READ_ONLY: Final = frozenset(
+    ("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed")
+)
 _SHAPES: Final[Mapping[DnKind, tuple[str, Callable[[str], Entity]]]] = {
     "extension": ("User", templates.user),
     "queue": ("Queue", templates.queue),
@@ -51,12 +53,18 @@ def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any)
     return entity
 
 
-def change_dn(directory: Directory, switches: Switches, kind: DnKind, entity: Entity, body: Any) -> None:
+def change_dn(
+    directory: Directory, switches: Switches, kind: DnKind, entity: Entity, body: Any
+) -> None:
     """Set properties of a DN. Raises ODataError or XapiError."""
     values = incoming(_SHAPES[kind][0], LinkTarget(directory, switches, entity), body)
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
-    if kind == "extension" and switches.governed_login == "ignored" and entity["CurrentProfileName"] != "Available":
+    if (
+        kind == "extension"
+        and switches.governed_login == "ignored"
+        and entity["CurrentProfileName"] != "Available"
+    ):
         values.pop("QueueStatus", None)
     changed = dict(entity)
     _settle(directory, kind, changed, values)
@@ -111,9 +119,13 @@ def create_outbound_rule(directory: Directory, switches: Switches, body: Any) ->
     return directory.add_rule({**rule, **_writable(values)}, outbound=True)
 
 
-def change_outbound_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
+def change_outbound_rule(
+    directory: Directory, switches: Switches, entity: Entity, body: Any
+) -> None:
     """Set properties of an outbound rule. Raises ODataError or XapiError."""
-    entity.update(_writable(incoming("OutboundRule", LinkTarget(directory, switches, entity), body)))
+    entity.update(
+        _writable(incoming("OutboundRule", LinkTarget(directory, switches, entity), body))
+    )
 
 
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
@@ -152,7 +164,9 @@ def delete_group(directory: Directory, entity: Entity) -> None:
     if entity["IsDefault"]:
         raise errors.bad("WARNINGS.GROUP_CANNOT_BE_DELETED")
     in_it = (directory.entity(dn.number) for dn in directory.dns() if dn.kind != "routepoint")
-    if any(row["GroupId"] == entity["Id"] for member in in_it if member for row in member["Groups"]):
+    if any(
+        row["GroupId"] == entity["Id"] for member in in_it if member for row in member["Groups"]
+    ):
         raise errors.bad("WARNINGS.GROUP_WITH_MEMBERS_CANNOT_BE_DELETED")
     directory.remove_group(entity["Id"])
 
@@ -167,7 +181,9 @@ def _free(directory: Directory, kind: DnKind, number: Any) -> str:
         return free
     text = str(number)
     digits = text.removeprefix("SP") if kind == "parking" else text
-    if kind != "routepoint" and not (digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 10):
+    if kind != "routepoint" and not (
+        digits.isascii() and digits.isdigit() and 2 <= len(digits) <= 10
+    ):
         raise errors.bad(errors.INVALID, "Number")
     if directory.dn(text):
         raise errors.bad(errors.IN_USE, "Number")
@@ -178,14 +194,21 @@ def _settle(directory: Directory, kind: DnKind, entity: Entity, values: Entity) 
     """Put the values into the entity and set the properties that depend on them."""
     entity.update({name: value for name, value in _writable(values).items() if name != "Number"})
     if kind == "extension":
-        entity["DisplayName"] = templates.display_name(entity["FirstName"] or "", entity["LastName"] or "")
+        entity["DisplayName"] = templates.display_name(
+            entity["FirstName"] or "", entity["LastName"] or ""
+        )
         if entity["CurrentProfileName"] not in templates.PROFILES:
             raise errors.bad(errors.INVALID, "CurrentProfileName")
         if values.get("Groups"):
             entity["PrimaryGroupId"] = values["Groups"][0]["GroupId"]
-    if kind == "externalline" and not all(isinstance(did, str) and did for did in entity["DidNumbers"]):
+    if kind == "externalline" and not all(
+        isinstance(did, str) and did for did in entity["DidNumbers"]
+    ):
         raise errors.bad(errors.INVALID, "DidNumbers")
-    if entity.get("PrimaryGroupId") is not None and entity["PrimaryGroupId"] not in directory.groups:
+    if (
+        entity.get("PrimaryGroupId") is not None
+        and entity["PrimaryGroupId"] not in directory.groups
+    ):
         raise errors.bad(errors.NOT_FOUND, "PrimaryGroupId")
 
 
@@ -217,12 +240,18 @@ def _check_contact(contact: Entity) -> None:
 
 def _check_group(directory: Directory, group: Entity, values: Entity) -> None:
     name = values.get("Name", group["Name"])
-    if any(other["Name"] == name and other["Id"] != group["Id"] for other in directory.groups.values()):
+    if any(
+        other["Name"] == name and other["Id"] != group["Id"] for other in directory.groups.values()
+    ):
         raise errors.bad(errors.DUPLICATE, "Name")
 
 
 def _without_members(body: Any) -> Any:
-    return {name: value for name, value in body.items() if name != "Members"} if isinstance(body, dict) else body
+    return (
+        {name: value for name, value in body.items() if name != "Members"}
+        if isinstance(body, dict)
+        else body
+    )
 
 
 def _members(directory: Directory, body: Any) -> dict[str, str]:
@@ -245,6 +274,10 @@ def _join(directory: Directory, group_id: int, wanted: Mapping[str, str]) -> Non
         if entity is None or dn.kind == "routepoint":
             continue
         others = [row for row in entity["Groups"] if row["GroupId"] != group_id]
-        mine = [{"GroupId": group_id, "Rights": {"RoleName": wanted[dn.number]}}] if dn.number in wanted else []
+        mine = (
+            [{"GroupId": group_id, "Rights": {"RoleName": wanted[dn.number]}}]
+            if dn.number in wanted
+            else []
+        )
         if mine or len(others) != len(entity["Groups"]):
             directory.update(entity, {"Groups": [*others, *mine]})

@@ -8,9 +8,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer, check_key, new_key, sha256_hex, toml_block
+from gateway.auth.api_keys import (
+    ApiKey,
+    KeyTable,
+    authenticate,
+    bearer,
+    check_key,
+    new_key,
+    sha256_hex,
+    toml_block,
+)
 from gateway.config import GatewaySettings
-from gateway.errors import KeyAmbiguous, KeyExpired, KeyMissing, KeyRefused, KeyUnknown, NoKeys, ScopeMissing
+from gateway.errors import (
+    KeyAmbiguous,
+    KeyExpired,
+    KeyMissing,
+    KeyRefused,
+    KeyUnknown,
+    NoKeys,
+    ScopeMissing,
+)
 from gateway.operations.operation_table import RESERVED
 from gateway.visibility import Limits
 
@@ -22,7 +39,16 @@ KEY = ApiKey("wallboard", sha256_hex(RAW), "main", frozenset({"read"}))
 def test_a_key_is_found_by_its_text_alone() -> None:
     other = ApiKey("other", sha256_hex("other"), "main", frozenset())
     assert KeyTable([other, KEY]).find(RAW, NOW) is KEY
-    for wrong in ("", RAW[:-1], RAW + "x", RAW.upper(), KEY.digest, "ключ", "\ud800", "x" * 100_000):
+    for wrong in (
+        "",
+        RAW[:-1],
+        RAW + "x",
+        RAW.upper(),
+        KEY.digest,
+        "ключ",
+        "\ud800",
+        "x" * 100_000,
+    ):
         with pytest.raises(KeyUnknown):
             KeyTable([other, KEY]).find(wrong, NOW)
 
@@ -90,7 +116,9 @@ def test_a_scope_is_had_or_not() -> None:
         ("bearerabc", None),
     ],
 )
-def test_the_bearer_header_is_read_as_rfc_6750_writes_it(header: str | None, key: str | None) -> None:
+def test_the_bearer_header_is_read_as_rfc_6750_writes_it(
+    header: str | None, key: str | None
+) -> None:
     assert bearer(header) == key
 
 
@@ -102,7 +130,9 @@ def test_new_keys_are_long_random_and_fit_in_an_address() -> None:
         check_key(raw)
 
 
-@pytest.mark.parametrize("word", [*sorted(RESERVED), "short", "with/slash/in-it", "with space in it", "x" * 257, ""])
+@pytest.mark.parametrize(
+    "word", [*sorted(RESERVED), "short", "with/slash/in-it", "with space in it", "x" * 257, ""]
+)
 def test_what_would_make_an_address_ambiguous_is_no_key(word: str) -> None:
     with pytest.raises(ValueError, match="key"):
         check_key(word)
@@ -113,7 +143,11 @@ def test_a_key_as_text_does_not_show_the_key() -> None:
     assert RAW not in repr(KeyTable([KEY]))
 
 
-@given(name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(lambda text: text.strip() == text))
+@given(
+    name=st.text(st.characters(codec="utf-8"), min_size=1, max_size=20).filter(
+        lambda text: text.strip() == text
+    )
+)
 def test_the_written_entry_is_read_back_as_the_same_key(name: str) -> None:
     limits = Limits(frozenset({"101", "99"}), None, frozenset())
     key = ApiKey(name, sha256_hex(RAW), "main", frozenset({"read", "admin"}), NOW, limits)

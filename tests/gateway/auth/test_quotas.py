@@ -63,11 +63,15 @@ def test_a_composition_is_a_read_as_its_parts_count_besides() -> None:
     async def nothing(run: object, arguments: object) -> dict[str, bool]:
         return {}
 
-    assert kind_of(Command("site.nothing", "control", "does nothing", composition=nothing)) == "reads"
+    assert (
+        kind_of(Command("site.nothing", "control", "does nothing", composition=nothing)) == "reads"
+    )
 
 
 @given(limit=st.integers(1, 3_000))
-def test_one_gateway_alone_lets_pass_exactly_the_budget_and_again_in_the_next_window(limit: int) -> None:
+def test_one_gateway_alone_lets_pass_exactly_the_budget_and_again_in_the_next_window(
+    limit: int,
+) -> None:
     reads, counter = ReadLease(limit), Counter()
     for now in (100.0, 100.0 + WINDOW, 100.0 + 5 * WINDOW):
         assert passed(reads, counter, now, limit + 10) == limit
@@ -91,7 +95,9 @@ def test_all_gateways_together_let_pass_the_budget_and_at_most_one_batch_on_cred
             lease(reads, counter, 0.0)
     assert count <= limit + (3 * gateways[0].batch if limit >= CREDIT_FROM else 0)
     count += sum(passed(reads, counter, 0.0, limit + 10) for reads in gateways)
-    assert limit <= count <= limit + (3 * gateways[0].batch if limit >= CREDIT_FROM else 0), "all get what they leased"
+    assert limit <= count <= limit + (3 * gateways[0].batch if limit >= CREDIT_FROM else 0), (
+        "all get what they leased"
+    )
 
 
 def test_a_large_budget_waits_for_no_answer_and_asks_before_its_batch_is_used_up() -> None:

@@ -43,7 +43,9 @@ async def rate_limiter(bus: Bus, **budgets: int) -> AsyncIterator[RateLimiter]:
 async def served(bus: Bus, key: ApiKey, **section: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         running(bus),
-        gateway_run.serving(["pbx"], KeyTable([key]), GatewaySection(port=0, **section), only(bus.client())) as server,
+        gateway_run.serving(
+            ["pbx"], KeyTable([key]), GatewaySection(port=0, **section), only(bus.client())
+        ) as server,
         httpx.AsyncClient(base_url=server.address) as http,
     ):
 
@@ -63,7 +65,9 @@ async def passes(gateway: RateLimiter, command: Command, key: ApiKey = KEY) -> b
     return True
 
 
-async def test_a_budget_is_shared_by_all_gateways_and_each_key_and_kind_has_its_own(bus: Bus) -> None:
+async def test_a_budget_is_shared_by_all_gateways_and_each_key_and_kind_has_its_own(
+    bus: Bus,
+) -> None:
     async with rate_limiter(bus, makecall=5) as one, rate_limiter(bus, makecall=5) as two:
         for number, gateway in enumerate((one, two, one, two, one)):
             left = await gateway.spend(KEY, CALL)
@@ -91,7 +95,9 @@ async def test_what_is_counted_on_redis_ends_by_itself(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 7, 133])
-async def test_all_gateways_together_let_pass_a_small_budget_of_reads_exactly(bus: Bus, limit: int) -> None:
+async def test_all_gateways_together_let_pass_a_small_budget_of_reads_exactly(
+    bus: Bus, limit: int
+) -> None:
     async with rate_limiter(bus, reads=limit) as one, rate_limiter(bus, reads=limit) as two:
         passed = 0
         for number in range(2 * limit + 10):
@@ -173,13 +179,18 @@ async def test_pages_of_chosen_origins_may_read_answers_and_their_headers(bus: B
         answer = await http.get(f"/webapi/{RAW}/pbx.calls.get", headers=origin)
         assert answer.headers["Access-Control-Allow-Origin"] == "https://wall.example.com"
         exposed = answer.headers["Access-Control-Expose-Headers"]
-        assert all(name in exposed for name in ("Callmon-Position", "ETag", "RateLimit", "Retry-After"))
+        assert all(
+            name in exposed for name in ("Callmon-Position", "ETag", "RateLimit", "Retry-After")
+        )
         assert "Origin" in answer.headers["Vary"]
         assert "Authorization" in answer.headers["Vary"]
         refused = await http.get(f"/webapi/{RAW}/nothing", headers=origin)
         assert refused.status_code == 404
         assert refused.headers["Access-Control-Allow-Origin"] == "https://wall.example.com"
-        wants = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "x-api-key, if-none-match"}
+        wants = {
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "x-api-key, if-none-match",
+        }
         preflight = await http.options("/webapi/pbx.calls.get", headers=origin | wants)
         assert preflight.status_code == 200
         assert "x-api-key" in preflight.headers["Access-Control-Allow-Headers"].lower()
@@ -189,5 +200,7 @@ async def test_pages_of_chosen_origins_may_read_answers_and_their_headers(bus: B
 
 async def test_without_chosen_origins_no_page_from_elsewhere_reads_anything(bus: Bus) -> None:
     async with served(bus, KEY) as http:
-        answer = await http.get(f"/webapi/{RAW}/pbx.calls.get", headers={"Origin": "https://wall.example.com"})
+        answer = await http.get(
+            f"/webapi/{RAW}/pbx.calls.get", headers={"Origin": "https://wall.example.com"}
+        )
         assert "Access-Control-Allow-Origin" not in answer.headers

@@ -42,7 +42,9 @@ def _plain() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 
-async def started(*arguments: str, cwd: str = str(ROOT), **environment: str) -> asyncio.subprocess.Process:
+async def started(
+    *arguments: str, cwd: str = str(ROOT), **environment: str
+) -> asyncio.subprocess.Process:
     """Start a command, its output in pipes."""
     return await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", *arguments),
@@ -58,7 +60,10 @@ async def started(*arguments: str, cwd: str = str(ROOT), **environment: str) -> 
 async def running(
     *arguments: str, until: str, **environment: str
 ) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """Start a command that goes on; what it has printed up to a line with ``until``. Ctrl-C ends it."""
+    """Start a command that goes on; what it has printed up to a line with ``until``.
+
+    Ctrl-C ends it.
+    """
     process = await started(*arguments, **environment)
     assert process.stdout is not None
     printed = ""
@@ -66,7 +71,9 @@ async def running(
         async with asyncio.timeout(WITHIN):
             while until not in printed:
                 line = await process.stdout.readline()
-                assert line, printed + (await process.stderr.read()).decode() if process.stderr else printed
+                assert line, (
+                    printed + (await process.stderr.read()).decode() if process.stderr else printed
+                )
                 printed += line.decode()
         yield process, printed
     finally:

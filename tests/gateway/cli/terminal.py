@@ -13,7 +13,9 @@ import termios
 from tests.gateway.cli.console import ROOT, WITHIN
 
 
-async def in_terminal(*arguments: str, until: str = "", then: str = "", **environment: str) -> tuple[int, str]:
+async def in_terminal(
+    *arguments: str, until: str = "", then: str = "", **environment: str
+) -> tuple[int, str]:
     """Run it in a terminal of 100 x 30; when it has printed ``until``, press ``then``.
 
     Gives its exit code and what it printed.
@@ -23,7 +25,13 @@ async def in_terminal(*arguments: str, until: str = "", then: str = "", **enviro
     environment = os.environ | {"TERM": "xterm-256color"} | environment
     command = (sys.executable, "-m", "gateway", *arguments)
     process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True
+        *command,
+        cwd=ROOT,
+        env=environment,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
     )
     os.close(theirs)
     printed = bytearray()

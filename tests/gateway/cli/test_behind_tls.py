@@ -36,15 +36,21 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front
         bus = await stack.enter_async_context(fake_bus())
         settings = SimulatorSettings(extensions=12, queues=2, traffic=False)
         pbx = await stack.enter_async_context(SimulatedPbx(settings))
-        world = await stack.enter_async_context(World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0)))
+        world = await stack.enter_async_context(
+            World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0))
+        )
         world.queued()
         folder = tmp_path_factory.mktemp("caddy")
-        yield await stack.enter_async_context(behind_caddy(program, world.address, free_port(), folder))
+        yield await stack.enter_async_context(
+            behind_caddy(program, world.address, free_port(), folder)
+        )
 
 
 def trusting(front: Front) -> httpx.AsyncClient:
     context = ssl.create_default_context(cafile=front.ca_file)
-    return httpx.AsyncClient(base_url=f"{front.address}/webapi/{KEY}", verify=context, timeout=WITHIN, trust_env=False)
+    return httpx.AsyncClient(
+        base_url=f"{front.address}/webapi/{KEY}", verify=context, timeout=WITHIN, trust_env=False
+    )
 
 
 async def test_snapshot_and_tail_with_a_ca_file(front: Front) -> None:
@@ -52,15 +58,22 @@ async def test_snapshot_and_tail_with_a_ca_file(front: Front) -> None:
     said = await callmon("snapshot", *where, "--ca-file", str(front.ca_file), "--timeout", "60")
     assert said.code == 0, said.err
     assert CALLER in json.dumps(json.loads(said.out)["state"]["calls"])
-    async with running("tail", *where, until="snapshot at", CALLMON_CA_FILE=str(front.ca_file)) as (_, printed):
+    async with running("tail", *where, until="snapshot at", CALLMON_CA_FILE=str(front.ca_file)) as (
+        _,
+        printed,
+    ):
         assert "1 calls" in printed
 
 
-async def test_a_certificate_that_is_not_trusted_ends_it_unless_it_may_be_anybodys(front: Front) -> None:
+async def test_a_certificate_that_is_not_trusted_ends_it_unless_it_may_be_anybodys(
+    front: Front,
+) -> None:
     where = ("--url", f"{front.address}/webapi", "--key", KEY)
     said = await callmon("snapshot", *where)
     assert (said.code, said.out) == (1, "")
-    assert said.err.startswith(f"callmon: The certificate of {front.address} is not trusted ("), said.err
+    assert said.err.startswith(f"callmon: The certificate of {front.address} is not trusted ("), (
+        said.err
+    )
     assert "--ca-file" in said.err
     said = await callmon("snapshot", *where, "--insecure", "--timeout", "60")
     assert (said.code, CALLER in said.out) == (0, True), said.err
@@ -75,7 +88,10 @@ async def test_top_in_a_terminal(front: Front) -> None:
 
 
 async def test_stream_client(front: Front) -> None:
-    async with StreamClient(stream(front), KEY, ["calls"], ca_file=front.ca_file) as client, asyncio.timeout(WITHIN):
+    async with (
+        StreamClient(stream(front), KEY, ["calls"], ca_file=front.ca_file) as client,
+        asyncio.timeout(WITHIN),
+    ):
         assert CALLER in json.dumps((await anext(aiter(client))).state)
 
 
@@ -88,7 +104,9 @@ async def test_server_sent_events_and_the_long_poll(front: Front) -> None:
                     assert CALLER in line
                     break
         known = (await http.get("/pbx.calls.get")).headers["etag"]
-        waited = await http.get("/pbx.calls.get", headers={"If-None-Match": known, "Prefer": "wait=1"})
+        waited = await http.get(
+            "/pbx.calls.get", headers={"If-None-Match": known, "Prefer": "wait=1"}
+        )
         assert (waited.status_code, waited.headers["preference-applied"]) == (304, "wait=1")
 
 
@@ -111,7 +129,10 @@ async def test_an_event_source_comes_back_while_no_gateway_answers(tmp_path: Pat
 async def test_the_wallboard_in_a_browser(front: Front) -> None:
     program = chromium.binary()
     if program is None:
-        pytest.skip("There is no Chromium on this machine (Debian: apt install chromium), so no page was looked at.")
+        pytest.skip(
+            "There is no Chromium on this machine (Debian: apt install chromium), so no page was "
+            "looked at."
+        )
     with chromium.running(program) as profile:
         async with chromium.opened(profile) as page:
             await page.trust_anybody()
@@ -119,7 +140,9 @@ async def test_the_wallboard_in_a_browser(front: Front) -> None:
             await page.shows(CALLER, "table.calls")
             sockets = [address for address in page.requested if address.startswith(("ws:", "wss:"))]
             assert sockets
-            assert all(address.startswith(front.address.replace("https", "wss")) for address in sockets)
+            assert all(
+                address.startswith(front.address.replace("https", "wss")) for address in sockets
+            )
             assert not page.complaints
 
 

@@ -51,7 +51,10 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
         )
         _, printed = await stack.enter_async_context(running(*simulate, until=".pem"))
         url, client_id = _found(r"(https://\S+)", printed), _found(r"client id:\s+(\S+)", printed)
-        secret, ca_file = _found(r"client secret:\s+(\S+)", printed), _found(r"(/\S+\.pem)", printed)
+        secret, ca_file = (
+            _found(r"client secret:\s+(\S+)", printed),
+            _found(r"(/\S+\.pem)", printed),
+        )
         directory = tmp_path_factory.mktemp("site")
         settings = directory / "callmon.toml"
         port = free_port()
@@ -83,7 +86,9 @@ ca_file = "{ca_file}"
 
 @asynccontextmanager
 async def _background(*arguments: str) -> AsyncIterator[None]:
-    process = await asyncio.create_subprocess_exec(*(sys.executable, "-m", "gateway", *arguments), cwd=ROOT)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *arguments), cwd=ROOT
+    )
     try:
         yield
     finally:
@@ -139,7 +144,9 @@ async def test_check_finds_that_all_is_well(site: Site) -> None:
     ],
     ids=["secret", "address", "certificate", "redis", "database"],
 )
-async def test_check_says_what_is_wrong_in_words(site: Site, tmp_path: Path, change: str, says: str) -> None:
+async def test_check_says_what_is_wrong_in_words(
+    site: Site, tmp_path: Path, change: str, says: str
+) -> None:
     pattern, _, after = change.partition("|")
     wrong = tmp_path / "wrong.toml"
     wrong.write_text(re.sub(pattern, after, site.text, count=1), encoding="utf-8")
@@ -157,7 +164,9 @@ async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
     async with httpx.AsyncClient(base_url=site.address) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
         change = f"/webapi/{raw}/ext.fwd.set?num=101&status=Away"
-        await becomes(http, change, 200)  # each check took the monitor's token, so it may be out of reach for a moment
+        await becomes(
+            http, change, 200
+        )  # each check took the monitor's token, so it may be out of reach for a moment
         assert (await http.get(change)).json() == {"result": True}
         listed = await callmon("key", "list", *config)
         assert "wall" in listed.out
@@ -180,7 +189,8 @@ async def test_the_store_is_backed_up_while_the_monitor_runs_and_restored_only_a
     made = await callmon("backup", str(file), *config)
     assert (made.code, made.err) == (0, "")
     assert re.fullmatch(
-        rf"{file} is written and checked\. API keys: \d+, entries of the audit log: \d+, .*\n", made.out
+        rf"{file} is written and checked\. API keys: \d+, entries of the audit log: \d+, .*\n",
+        made.out,
     )
     again = await callmon("backup", str(file), *config)
     assert (again.code, again.err) == (
@@ -193,7 +203,9 @@ async def test_the_store_is_backed_up_while_the_monitor_runs_and_restored_only_a
     elsewhere = tmp_path / "elsewhere.toml"
     elsewhere.write_text(f'[monitor]\nstate_dir = "{tmp_path}"\n', encoding="utf-8")
     restored = await callmon("restore", str(file), "--config", str(elsewhere))
-    assert restored.out.startswith(f"{tmp_path / 'callmon.db'} is restored and checked."), restored.err
+    assert restored.out.startswith(f"{tmp_path / 'callmon.db'} is restored and checked."), (
+        restored.err
+    )
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -215,14 +227,24 @@ async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
 
 
 async def test_the_demos_lines_work_when_they_are_pasted() -> None:
-    async with running("demo", "--port", str(free_port()), "--rate", "600", until="Ctrl-C") as (_, printed):
-        curl = next(line for line in printed.splitlines() if "callsinfo" in line).split("curl ", 1)[1].strip()
+    async with running("demo", "--port", str(free_port()), "--rate", "600", until="Ctrl-C") as (
+        _,
+        printed,
+    ):
+        curl = (
+            next(line for line in printed.splitlines() if "callsinfo" in line)
+            .split("curl ", 1)[1]
+            .strip()
+        )
         frames = _found(r"-m websockets '([^']+)'", printed)
         async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
             while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.1)
             own = curl.partition("/webapi/")[0]
-            for origin, status in ((own, 200), ("http://elsewhere.example", 403)):  # its key is known to everybody
+            for origin, status in (
+                (own, 200),
+                ("http://elsewhere.example", 403),
+            ):  # its key is known to everybody
                 events = curl.replace("pbx.callsinfo.get", "events?topics=calls")
                 async with http.stream("GET", events, headers={"Origin": origin}) as answer:
                     assert answer.status_code == status
@@ -297,10 +319,15 @@ async def test_a_misspelt_setting_is_found_and_the_right_one_named(tmp_path: Pat
     settings.write_text('[redis]\nulr = "redis://127.0.0.1"\n', encoding="utf-8")
     for service in ("monitor", "gateway"):
         with systemd(tmp_path) as told:
-            said = await callmon(service, "--config", str(settings), NOTIFY_SOCKET=str(told.getsockname()))
+            said = await callmon(
+                service, "--config", str(settings), NOTIFY_SOCKET=str(told.getsockname())
+            )
             assert said.code == os.EX_CONFIG
             assert "did you mean url?" in said.err
-            assert told.recv(4096).decode() == f"STATUS={settings}: redis.ulr is not a setting; did you mean url?"
+            assert (
+                told.recv(4096).decode()
+                == f"STATUS={settings}: redis.ulr is not a setting; did you mean url?"
+            )
 
 
 async def test_what_may_pass_by_itself_is_no_wrong_setting(tmp_path: Path) -> None:
@@ -308,7 +335,10 @@ async def test_what_may_pass_by_itself_is_no_wrong_setting(tmp_path: Path) -> No
     with socket.create_server(("127.0.0.1", 0)) as taken, systemd(tmp_path) as told:
         port = taken.getsockname()[1]
         settings = tmp_path / "callmon.toml"
-        pbx = '[[pbx]]\nname = "main"\nurl = "http://127.0.0.1:1"\nclient_id = "c"\nclient_secret = "s"\n'
+        pbx = (
+            '[[pbx]]\nname = "main"\nurl = "http://127.0.0.1:1"\nclient_id = '
+            '"c"\nclient_secret = "s"\n'
+        )
         state = f'[monitor]\nstate_dir = "{settings}"\n'  # a file, where a directory is wanted
         settings.write_text(f'[redis]\nurl = "redis://127.0.0.1:1"\n{state}{pbx}', encoding="utf-8")
         address = str(told.getsockname())

@@ -17,7 +17,16 @@ atexit.register(lambda: print("imported:", *sys.modules))
 from gateway.cli import main
 main()
 """
-_COSTLY = {"aiohttp", "asyncpg", "cryptography", "fakeredis", "jwt", "prometheus_client", "pydantic", "redis"} | {
+_COSTLY = {
+    "aiohttp",
+    "asyncpg",
+    "cryptography",
+    "fakeredis",
+    "jwt",
+    "prometheus_client",
+    "pydantic",
+    "redis",
+} | {
     *("starlette", "structlog", "textual", "uvicorn", "websockets"),
     *("gateway.app", "gateway.run", "monitor.pbx.v20_client", "monitor.run", "monitor.simulator"),
 }
@@ -26,8 +35,23 @@ _ASKS_REDIS = _READS_SETTINGS | {"redis", "cryptography"}
 _FOLLOWS = _ASKS_REDIS | {"aiohttp", "asyncpg", "jwt", "prometheus_client", "websockets"} | {
     *("monitor.pbx.v20_client", "monitor.run"),
 }  # fmt: skip
-_SERVES = _ASKS_REDIS | {"prometheus_client", "starlette", "uvicorn", "websockets", "gateway.app", "gateway.run"}
-_SIMULATES = {"cryptography", "jwt", "pydantic", "starlette", "structlog", "uvicorn", "monitor.simulator"}
+_SERVES = _ASKS_REDIS | {
+    "prometheus_client",
+    "starlette",
+    "uvicorn",
+    "websockets",
+    "gateway.app",
+    "gateway.run",
+}
+_SIMULATES = {
+    "cryptography",
+    "jwt",
+    "pydantic",
+    "starlette",
+    "structlog",
+    "uvicorn",
+    "monitor.simulator",
+}
 
 
 @pytest.mark.parametrize(
@@ -35,7 +59,10 @@ _SIMULATES = {"cryptography", "jwt", "pydantic", "starlette", "structlog", "uvic
     [
         ("--version", set[str]()),
         ("--help", set[str]()),
-        ("key new --name n --pbx p --print-block", {"pydantic"}),  # Typer's own, for a command's values
+        (
+            "key new --name n --pbx p --print-block",
+            {"pydantic"},
+        ),  # Typer's own, for a command's values
         ("backup {nowhere}", _READS_SETTINGS),
         ("audit", _READS_SETTINGS),
         ("tail --url x", _READS_SETTINGS | {"websockets"}),

@@ -51,7 +51,9 @@ def made(name: str, out: str) -> tuple[str, ApiKey]:
     limits = Limits(None, frozenset({"800", "801"}), None)
     budgets = Budgets(reads=600, makecall=0)
     scopes = frozenset({"read", "control"})
-    return found[1], ApiKey(name, sha256_hex(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets)
+    return found[1], ApiKey(
+        name, sha256_hex(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets
+    )
 
 
 async def test_a_key_is_made_shown_once_listed_and_revoked(
@@ -66,7 +68,14 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
         raw, key = made("wall", new.output)
         assert await KeyAdmin(valkey.client(), "pbx").all() == [key]
         listed = await say(app, "list", *config)
-        for shown in ("wall", "control, read", "never", "queues 800, 801", "192.0.2.0/24", "600 reads, 0 makecall"):
+        for shown in (
+            "wall",
+            "control, read",
+            "never",
+            "queues 800, 801",
+            "192.0.2.0/24",
+            "600 reads, 0 makecall",
+        ):
             assert shown in listed.output
         assert raw not in listed.output
         twice = await say(app, "new", "--name", "wall", *config)
@@ -90,7 +99,17 @@ async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(
 
 
 def test_a_block_for_the_settings_file_holds_all_that_was_asked_for() -> None:
-    words = ["new", "--name", "wall", "--pbx", "pbx", "--scopes", "control,read", *LIMITED, "--print-block"]
+    words = [
+        "new",
+        "--name",
+        "wall",
+        "--pbx",
+        "pbx",
+        "--scopes",
+        "control,read",
+        *LIMITED,
+        "--print-block",
+    ]
     printed = CliRunner().invoke(keys.commands(run), words)
     raw, key = made("wall", printed.output)
     block = printed.output.partition("[[keys]]")

@@ -38,10 +38,15 @@ from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until
 from tests.gateway.cli.console import callmon, free_port
 
-audit: Any = importlib.import_module("gateway.cli.audit")  # the package's own names of them are the commands
+audit: Any = importlib.import_module(
+    "gateway.cli.audit"
+)  # the package's own names of them are the commands
 record: Any = importlib.import_module("gateway.cli.record")
 workers: Any = importlib.import_module("gateway.cli.runtime.workers")
-PBX = '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = "callmon"\nclient_secret = "hunter2"\n'
+PBX = (
+    '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = '
+    '"callmon"\nclient_secret = "hunter2"\n'
+)
 
 
 def settings_file(folder: Path, text: str | bytes) -> Path:
@@ -53,23 +58,44 @@ def settings_file(folder: Path, text: str | bytes) -> Path:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (PBX.replace("[[pbx]]", "[pbx]"), "[pbx] has one pair of brackets too few; write [[pbx]], once for each"),
-        ('[[redis]]\nurl = "redis://127.0.0.1"\n', "[[redis]] has one pair of brackets too many; write [redis], once"),
+        (
+            PBX.replace("[[pbx]]", "[pbx]"),
+            "[pbx] has one pair of brackets too few; write [[pbx]], once for each",
+        ),
+        (
+            '[[redis]]\nurl = "redis://127.0.0.1"\n',
+            "[[redis]] has one pair of brackets too many; write [redis], once",
+        ),
         (
             PBX + '[database]\nuser = "x"\n',
             "[database] is not a section by itself; write [pbx.database], after its [[pbx]]",
         ),
-        (PBX + "[figures]\n", "[figures] is not a section by itself; write [pbx.figures], after its [[pbx]]"),
-        ('[pbx.database]\nuser = "x"\n' + PBX, "[pbx.database] and [pbx.figures] must come after their [[pbx]]"),
-        (PBX.replace('"https://pbx.example.com:5001"', "https://pbx"), "put text in quotation marks"),
+        (
+            PBX + "[figures]\n",
+            "[figures] is not a section by itself; write [pbx.figures], after its [[pbx]]",
+        ),
+        (
+            '[pbx.database]\nuser = "x"\n' + PBX,
+            "[pbx.database] and [pbx.figures] must come after their [[pbx]]",
+        ),
+        (
+            PBX.replace('"https://pbx.example.com:5001"', "https://pbx"),
+            "put text in quotation marks",
+        ),
         ('[monitor]\nstate_dir = "C:\\callmon"\n', r"write \\ for \, or the whole text in '…'"),
         (PBX.encode("utf-16"), "it is not text in UTF-8; save it as UTF-8"),
         (
             PBX.replace('"main"', '"Main Office"'),
             'write small letters, digits, "-" and "_", at most 32, such as "main"',
         ),
-        ('[redis]\nhost = "x"\n', "user and password stand in url: redis://user:password@host:port/0"),
-        (PBX.replace("https://", ""), "must be the PBX's address alone, such as https://pbx.example.com:5001"),
+        (
+            '[redis]\nhost = "x"\n',
+            "user and password stand in url: redis://user:password@host:port/0",
+        ),
+        (
+            PBX.replace("https://", ""),
+            "must be the PBX's address alone, such as https://pbx.example.com:5001",
+        ),
         (PBX.replace("5001", "5001/webclient"), "must be the PBX's address alone"),
         (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
@@ -85,9 +111,13 @@ def test_settings_that_are_written_wrongly(tmp_path: Path, text: str | bytes, sa
 
 
 def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"\[stream\] is not a section by itself; write \[gateway.stream\]$"):
+    with pytest.raises(
+        ConfigError, match=r"\[stream\] is not a section by itself; write \[gateway.stream\]$"
+    ):
         GatewaySettings.load(settings_file(tmp_path, "[stream]\n"))
-    with pytest.raises(ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"):
+    with pytest.raises(
+        ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"
+    ):
         GatewaySettings.load(settings_file(tmp_path, '[keys]\nname = "x"\n'))
 
 
@@ -95,7 +125,9 @@ def test_what_editors_of_windows_write_is_read(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes("\ufeffhunter2\r\n".encode())
     text = PBX.replace('client_secret = "hunter2"', f'client_secret_file = "{secret}"')
-    assert MonitorSettings.load(settings_file(tmp_path, "\ufeff" + text)).pbx[0].secret() == "hunter2"
+    assert (
+        MonitorSettings.load(settings_file(tmp_path, "\ufeff" + text)).pbx[0].secret() == "hunter2"
+    )
 
 
 @pytest.mark.parametrize(
@@ -112,7 +144,12 @@ def test_a_secrets_file_that_holds_none(tmp_path: Path, content: bytes | None, s
     file = tmp_path / "secret"
     if content is not None:
         file.write_bytes(content)
-    section = {"name": "main", "url": "https://pbx", "client_id": "callmon", "client_secret_file": file}
+    section = {
+        "name": "main",
+        "url": "https://pbx",
+        "client_id": "callmon",
+        "client_secret_file": file,
+    }
     with pytest.raises(ConfigError) as caught:
         pbx_settings(PbxSection.model_validate(section))
     assert str(caught.value) == f"pbx main: client_secret_file {says.format(file=file)}"
@@ -130,7 +167,16 @@ PAGE = b"<!DOCTYPE html><html><body>Welcome</body></html>"
 @asynccontextmanager
 async def answering(status: str, body: bytes, *headers: str) -> AsyncIterator[str]:
     """A service that has the same answer for everybody; its address."""
-    head = "\r\n".join((f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", "Connection: close", *headers, "", ""))
+    head = "\r\n".join(
+        (
+            f"HTTP/1.1 {status}",
+            f"Content-Length: {len(body)}",
+            "Connection: close",
+            *headers,
+            "",
+            "",
+        )
+    )
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -151,7 +197,8 @@ async def found(url: str, **more: object) -> str:
 
 
 OTHER = (
-    "The server at {url} is not a 3CX of version 20: it has no POST /connect/token ({status}). See url: host and port"
+    "The server at {url} is not a 3CX of version 20: it has no POST /connect/token "
+    "({status}). See url: host and port"
 )
 
 
@@ -166,7 +213,12 @@ OTHER = (
         ("400 Bad Request", PAGE, "Content-Type: text/html", OTHER),
         ("403 Forbidden", PAGE, "Server: a firewall", OTHER),
         ("501 Not Implemented", PAGE, "Server: another vendor", OTHER),
-        ("400 Bad Request", b"sent to HTTPS port", "Server: nginx", "The PBX wants https: write https:// in url."),
+        (
+            "400 Bad Request",
+            b"sent to HTTPS port",
+            "Server: nginx",
+            "The PBX wants https: write https:// in url.",
+        ),
         ("200 OK", b"{}", "Content-Type: application/json", "has no token: is it a 3CX? See url."),
         (
             "301 Moved",
@@ -181,10 +233,17 @@ OTHER = (
             "Server: nginx",
             "does not accept the API client 'callmon'",
         ),
-        ("400 Bad Request", b"", "Server: nginx", "does not accept the API client 'callmon' with this secret"),
+        (
+            "400 Bad Request",
+            b"",
+            "Server: nginx",
+            "does not accept the API client 'callmon' with this secret",
+        ),
     ],
 )
-async def test_what_is_no_pbx_is_told_from_a_wrong_secret(status: str, body: bytes, header: str, says: str) -> None:
+async def test_what_is_no_pbx_is_told_from_a_wrong_secret(
+    status: str, body: bytes, header: str, says: str
+) -> None:
     async with answering(status, body, header) as url:
         said = await found(url)
     assert says.format(url=url, status=status[:3]) in said
@@ -193,7 +252,10 @@ async def test_what_is_no_pbx_is_told_from_a_wrong_secret(status: str, body: byt
 async def test_a_page_where_the_documented_interface_should_be() -> None:
     async with answering("200 OK", PAGE) as url:
         said = await found(url, key="hunter2")
-    assert "The server that answers GET /webapi/all.ext.get is not a PBX (a web page); see url." in said
+    assert (
+        "The server that answers GET /webapi/all.ext.get is not a PBX (a web page); see url."
+        in said
+    )
 
 
 async def test_tls_where_none_is() -> None:
@@ -225,7 +287,10 @@ async def made(file: Path) -> None:
 
 DAMAGED = "cannot be used, it is damaged ({}); stop the monitor and put a backup in its place"
 STATES: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "garbage": (lambda file: file.write_bytes(b"garbage" * 1000), *2 * (DAMAGED.format("file is not a database"),)),
+    "garbage": (
+        lambda file: file.write_bytes(b"garbage" * 1000),
+        *2 * (DAMAGED.format("file is not a database"),),
+    ),
     "newer": (newer, *2 * ("was written by a newer callmon (schema ",)),
     "empty": (Path.touch, *2 * ("is empty: no monitor has run here with this state_dir",)),
     "directory": (Path.mkdir, *2 * ("is a directory, and should be a file; move it away",)),
@@ -259,15 +324,20 @@ def test_a_file_of_the_monitor_that_cannot_be_used(
 async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Path) -> None:
     finding = await state_directory.look_at(tmp_path / "deep" / "state")
     assert finding.detail == (
-        f"{tmp_path}/deep/state is not there yet; the monitor makes it, if its user may write to {tmp_path}"
+        f"{tmp_path}/deep/state is not there yet; the monitor makes it, if its user may write to "
+        f"{tmp_path}"
     )
     (tmp_path / "file").touch()
     finding = await state_directory.look_at(tmp_path / "file" / "state")
-    assert (
-        finding.wrong == f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir names one"
+    assert finding.wrong == (
+        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir "
+        f"names one"
     )
     finding = await state_directory.look_at(tmp_path / "file")
-    assert finding.wrong == f"{tmp_path}/file cannot be written to: Not a directory; state_dir names a directory"
+    assert (
+        finding.wrong
+        == f"{tmp_path}/file cannot be written to: Not a directory; state_dir names a directory"
+    )
 
 
 async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -291,7 +361,9 @@ def test_a_file_of_another_user() -> None:
 
 def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
     settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{tmp_path}/none"\n{PBX}')
-    with pytest.raises(ConfigError, match="is not there: no monitor has run here with this state_dir"):
+    with pytest.raises(
+        ConfigError, match="is not there: no monitor has run here with this state_dir"
+    ):
         asyncio.run(audit.run(settings, 5))
     assert not (tmp_path / "none").exists(), "who only reads makes nothing"
 
@@ -319,12 +391,20 @@ async def test_an_address_that_cannot_be_listened_on(what: str) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigError, match=rf" on 127.0.0.1:{port}: another program listens there already; stop it"):
+        with pytest.raises(
+            ConfigError,
+            match=rf" on 127.0.0.1:{port}: another program listens there already; stop it",
+        ):
             await listen(what, "127.0.0.1", port)
     for host in ("callmon.invalid", "http://0.0.0.0", "a" * 70 + ".b"):
-        with pytest.raises(ConfigError, match="that name is not known; choose an address of this host, such as 127"):
+        with pytest.raises(
+            ConfigError, match="that name is not known; choose an address of this host, such as 127"
+        ):
             await listen(what, host, free_port())
-    with pytest.raises(ConfigError, match=r" on 192.0.2.1:\d+: this host has no such address; choose one that it has"):
+    with pytest.raises(
+        ConfigError,
+        match=r" on 192.0.2.1:\d+: this host has no such address; choose one that it has",
+    ):
         await listen(what, "192.0.2.1", free_port())
 
 
@@ -337,7 +417,10 @@ async def test_a_recording_of_a_pbx_that_was_never_connected_is_no_success(
     text = PBX.replace("https://pbx.example.com:5001", f"http://127.0.0.1:{free_port()}")
     settings = settings_file(tmp_path, f'[redis]\nurl = "{valkey.url}"\n{text}')
     assert await record.run(settings, tmp_path / "x.jsonl", "", 0.02, "", None, unmasked=False) == 1
-    assert "The PBX was never connected, so the recording has no calls; run callmon check." in capsys.readouterr().out
+    assert (
+        "The PBX was never connected, so the recording has no calls; run callmon check."
+        in capsys.readouterr().out
+    )
 
 
 # disks
@@ -347,12 +430,20 @@ async def test_a_recording_of_a_pbx_that_was_never_connected_is_no_success(
     ("error", "says"),
     [
         (OSError(errno.ENOSPC, "No space left on device"), "callmon: No space left on device\n"),
-        (OSError(errno.EROFS, "Read-only file system", "/x"), "callmon: /x: Read-only file system\n"),
-        (PermissionError(errno.EACCES, "Permission denied", "/x/y"), "callmon: /x/y: Permission denied\n"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "/x"),
+            "callmon: /x: Read-only file system\n",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/x/y"),
+            "callmon: /x/y: Permission denied\n",
+        ),
     ],
     ids=["full", "read-only", "rights"],
 )
-def test_a_disk_that_takes_nothing(error: OSError, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_disk_that_takes_nothing(
+    error: OSError, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     async def work() -> None:
         raise error
 
@@ -372,7 +463,9 @@ def test_a_failure_that_is_no_disks_keeps_its_trace() -> None:
 
 @pytest.mark.parametrize("command", ["check", "key list", "status"])
 async def test_settings_without_a_pbx_are_named(command: str, tmp_path: Path) -> None:
-    said = await callmon(*command.split(), cwd=str(tmp_path), CALLMON_ETC=str(tmp_path), CALLMON_CONFIG="")
+    said = await callmon(
+        *command.split(), cwd=str(tmp_path), CALLMON_ETC=str(tmp_path), CALLMON_CONFIG=""
+    )
     assert said.code
     assert f"neither {tmp_path}/callmon.toml" in said.out + said.err
     empty = settings_file(tmp_path, "")
@@ -381,7 +474,9 @@ async def test_settings_without_a_pbx_are_named(command: str, tmp_path: Path) ->
     assert str(empty) in said.out + said.err
 
 
-async def test_old_names_of_settings_are_wrong_settings_in_the_file_and_in_the_environment(tmp_path: Path) -> None:
+async def test_old_names_of_settings_are_wrong_settings_in_the_file_and_in_the_environment(
+    tmp_path: Path,
+) -> None:
     file = settings_file(tmp_path, f"[gateway.stream]\noldest = 60\n[monitor]\nlease = 5\n{PBX}")
     said = await callmon("gateway", "--config", str(file))
     assert (said.code, said.err) == (
@@ -389,24 +484,42 @@ async def test_old_names_of_settings_are_wrong_settings_in_the_file_and_in_the_e
         f"callmon: {file}: gateway.stream.oldest is now max_connection_age\n",
     )
     said = await callmon("monitor", "--config", str(file))
-    assert (said.code, said.err) == (os.EX_CONFIG, f"callmon: {file}: monitor.lease is now lease_duration\n")
-    said = await callmon("gateway", "--config", str(settings_file(tmp_path, PBX)), CALLMON_GATEWAY__STREAM__OLDEST="60")
+    assert (said.code, said.err) == (
+        os.EX_CONFIG,
+        f"callmon: {file}: monitor.lease is now lease_duration\n",
+    )
+    said = await callmon(
+        "gateway",
+        "--config",
+        str(settings_file(tmp_path, PBX)),
+        CALLMON_GATEWAY__STREAM__OLDEST="60",
+    )
     assert said.code == os.EX_CONFIG
-    assert "CALLMON_GATEWAY__STREAM__OLDEST is now CALLMON_GATEWAY__STREAM__MAX_CONNECTION_AGE" in said.err
+    assert (
+        "CALLMON_GATEWAY__STREAM__OLDEST is now CALLMON_GATEWAY__STREAM__MAX_CONNECTION_AGE"
+        in said.err
+    )
 
 
-async def test_settings_that_may_not_be_read_are_wrong_settings_and_no_wrong_option(tmp_path: Path) -> None:
+async def test_settings_that_may_not_be_read_are_wrong_settings_and_no_wrong_option(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "callmon.toml"
     folder.mkdir()
     said = await callmon("gateway", "--config", str(folder))
-    assert (said.code, said.err) == (os.EX_CONFIG, f"callmon: {folder}: cannot be read: Is a directory\n")
+    assert (said.code, said.err) == (
+        os.EX_CONFIG,
+        f"callmon: {folder}: cannot be read: Is a directory\n",
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can tell what another user may read")
 async def test_a_file_that_the_services_user_may_not_read_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with tempfile.TemporaryDirectory(prefix="callmon-files-") as made:  # pytest's own are closed to other users
+    with tempfile.TemporaryDirectory(
+        prefix="callmon-files-"
+    ) as made:  # pytest's own are closed to other users
         folder = Path(made)
         settings, authority = folder / "callmon.toml", folder / "ca.pem"
         monkeypatch.setenv("CALLMON_ETC", made)
@@ -416,17 +529,24 @@ async def test_a_file_that_the_services_user_may_not_read_is_named(
 
         async def said(config: Path) -> list[str]:
             return [
-                str(finding) async for finding in file_permissions.look_at(config, authority, folder / "none", None)
+                str(finding)
+                async for finding in file_permissions.look_at(
+                    config, authority, folder / "none", None
+                )
             ]
 
         folder.chmod(0o755)  # noqa: ASYNC240 - a temporary directory
         (only,) = await said(settings)
-        assert only.startswith(f"WRONG files: {settings} cannot be read by the user nobody, as whom the services run")
+        assert only.startswith(
+            f"WRONG files: {settings} cannot be read by the user nobody, as whom the services run"
+        )
         settings.chmod(0o644)
         assert await said(settings) == []
         folder.chmod(0o700)  # noqa: ASYNC240 - a temporary directory
         assert len(await said(settings)) == 2
-        assert await said(tmp_path / "mine.toml") == [], "who runs with settings of his own is unknown"
+        assert await said(tmp_path / "mine.toml") == [], (
+            "who runs with settings of his own is unknown"
+        )
 
 
 @pytest.mark.parametrize("command", ["check", "status", "simulate --port 0"])

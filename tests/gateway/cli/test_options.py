@@ -25,7 +25,10 @@ COMMANDS = (
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's directory and the working directory, each with a settings file; nothing is chosen."""
+    """The system's directory and the working directory, each with a settings file.
+
+    Nothing is chosen.
+    """
     for name in ("etc", "work"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "callmon.toml").touch()
@@ -36,7 +39,9 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_finds_the_same_file(etc: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+def test_every_command_finds_the_same_file(
+    etc: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     arguments = command.split()
 
     def config(*more: str) -> Path | None:
@@ -66,7 +71,10 @@ async def test_check_says_first_which_file_it_read_and_which_not(etc: Path) -> N
     system, here = etc / "callmon.toml", etc.parent / "work" / "callmon.toml"
     taken = "; from the environment: CALLMON_REDIS__URL"
     assert await first() == f"ok    settings: {system} is read, and not {here}{taken}"
-    assert await first("--config", "callmon.toml") == f"ok    settings: callmon.toml is read, and not {system}{taken}"
+    assert (
+        await first("--config", "callmon.toml")
+        == f"ok    settings: callmon.toml is read, and not {system}{taken}"
+    )
     system.unlink()
     assert await first() == f"ok    settings: {here} is read{taken}"
     here.unlink()

@@ -36,14 +36,18 @@ key = "some-key-or-other"
 
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
-    async with SimulatedPbx(SimulatorSettings(extensions=30, queues=2, rate=300, speed=5)) as simulated:
+    async with SimulatedPbx(
+        SimulatorSettings(extensions=30, queues=2, rate=300, speed=5)
+    ) as simulated:
         yield simulated
 
 
 @pytest.fixture
 def settings(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> str:
     file = tmp_path / "callmon.toml"
-    text = SETTINGS.format(redis=valkey.url, url=pbx.url, id=pbx.client_id, secret=pbx.client_secret)
+    text = SETTINGS.format(
+        redis=valkey.url, url=pbx.url, id=pbx.client_id, secret=pbx.client_secret
+    )
     file.write_text(text, encoding="utf-8")
     return str(file)
 
@@ -82,7 +86,9 @@ async def test_a_client_that_a_monitor_uses_is_left_alone(
     secret = tmp_path / "secret"
     secret.write_text(pbx.client_secret, encoding="utf-8")
     other = ("--client-id", pbx.client_id, "--client-secret-file", str(secret))
-    made = await callmon("record", "-c", settings, "--pbx", "main", "--minutes", "0.02", *other, str(file))
+    made = await callmon(
+        "record", "-c", settings, "--pbx", "main", "--minutes", "0.02", *other, str(file)
+    )
     assert made.code == 0, made.err
     assert file_format.read(file).lines
 
@@ -92,7 +98,10 @@ async def test_a_client_that_a_monitor_uses_is_left_alone(
     [
         ((), "Name the PBX with --pbx; known are: main, older."),
         (("--pbx", "othre"), "There is no PBX 'othre'; known are: main, older."),
-        (("--pbx", "older"), "older is reached through the documented interface; a 3CX itself can be recorded."),
+        (
+            ("--pbx", "older"),
+            "older is reached through the documented interface; a 3CX itself can be recorded.",
+        ),
         (("--pbx", "main", "--client-id", "other"), "--client-id needs --client-secret-file too."),
     ],
 )

@@ -30,14 +30,26 @@ OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
 
 
 @pytest.mark.parametrize(
-    "text", ["Smith, John", "Иванова 👩\u200d🔧", "名前", "→ ü\u00a0x", "می\u200cخواهم", "", "\ufffd\ue000"]
+    "text",
+    [
+        "Smith, John",
+        "Иванова 👩\u200d🔧",
+        "名前",
+        "→ ü\u00a0x",
+        "می\u200cخواهم",
+        "",
+        "\ufffd\ue000",
+    ],
 )
 def test_what_people_write_stays(text: str) -> None:
     assert printable(text) == text
 
 
 def test_what_a_terminal_obeys_is_shown() -> None:
-    assert printable("a\x1b]52;c;x\x07b\nc\x9b\u202e") == "a\\u001b]52;c;x\\u0007b\\u000ac\\u009b\\u202e"
+    assert (
+        printable("a\x1b]52;c;x\x07b\nc\x9b\u202e")
+        == "a\\u001b]52;c;x\\u0007b\\u000ac\\u009b\\u202e"
+    )
 
 
 @given(st.text(st.characters(codec=None)))
@@ -46,7 +58,11 @@ def test_no_text_leaves_anything_to_be_obeyed(text: str) -> None:
     assert not OBEYED & set(shown)
     assert "\n" not in shown
     shown.encode()
-    if "\\" not in text and '"' not in text and not any(0xD800 <= ord(char) < 0xE000 for char in text):
+    if (
+        "\\" not in text
+        and '"' not in text
+        and not any(0xD800 <= ord(char) < 0xE000 for char in text)
+    ):
         assert json.loads(f'"{shown}"') == text
 
 
@@ -71,12 +87,18 @@ def test_nothing_else_in_the_command_line_prints() -> None:
             for node in ast.walk(ast.parse(file.read_text()))
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name | ast.Attribute)
         }
-        allowed = {"print"} if file.name in ("terminal_output.py", "tables.py", "logging_setup.py") else set()
+        allowed = (
+            {"print"}
+            if file.name in ("terminal_output.py", "tables.py", "logging_setup.py")
+            else set()
+        )
         assert not called & {"print", "echo", "secho", "print_json"} - allowed, file.name
 
 
 def test_the_top_holds_nothing_to_be_obeyed() -> None:
-    state = {"calls": {"1": {"AConnList": [{"name": HOSTILE, "n": 1}], "did": HOSTILE, "queue": None}}}
+    state = {
+        "calls": {"1": {"AConnList": [{"name": HOSTILE, "n": 1}], "did": HOSTILE, "queue": None}}
+    }
     follower._clean(state)
     leg = state["calls"]["1"]["AConnList"][0]  # type: ignore[index]
     assert leg == {"name": printable(HOSTILE), "n": 1}
@@ -85,7 +107,15 @@ def test_the_top_holds_nothing_to_be_obeyed() -> None:
 
 def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     system = {"fqdn": HOSTILE, "connection": "lost", "reason": HOSTILE}
-    change = Update("change", Position("e", 1), "2026-01-01T00:00:00.000Z", None, {}, {"system": {"pbx": system}}, {})
+    change = Update(
+        "change",
+        Position("e", 1),
+        "2026-01-01T00:00:00.000Z",
+        None,
+        {},
+        {"system": {"pbx": system}},
+        {},
+    )
     for line in (*tail_and_snapshot._lines(change), *tail_and_snapshot._json_lines(change)):
         say(line)
     out = capsys.readouterr().out

@@ -14,7 +14,9 @@ from tests.gateway.cli.terminal import in_terminal
 from tests.gateway.serving import serving
 from tests.wrong_services import Answer, banner, http, listening, silence
 
-NO_PROXIES = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY", "no_proxy"), "")
+NO_PROXIES = dict.fromkeys(
+    ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY", "no_proxy"), ""
+)
 
 
 async def line(stream: asyncio.StreamReader | None) -> str:
@@ -26,10 +28,13 @@ async def line(stream: asyncio.StreamReader | None) -> str:
 async def test_tail_says_why_at_once_goes_on_and_says_that_it_works() -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    process = await started("tail", "--url", url, "--key", "reader-key", "--topics", "calls", **NO_PROXIES)
+    process = await started(
+        "tail", "--url", url, "--key", "reader-key", "--topics", "calls", **NO_PROXIES
+    )
     async with ended_by_ctrl_c(process):
         assert await line(process.stderr) == (
-            f"callmon: Nothing listens at {url}: is a gateway running there, and is this its port? Trying again.\n"
+            f"callmon: Nothing listens at {url}: is a gateway running there, and is this its "
+            f"port? Trying again.\n"
         )
         async with serving(port=port):
             assert "snapshot at" in await line(process.stdout)
@@ -57,7 +62,10 @@ async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> N
         said = await callmon("snapshot", "--url", url, "--timeout", "3.5", **NO_PROXIES)
     lines = said.err.splitlines()
     assert said.code == 1
-    assert (words.format(port=port) in lines[0], lines[0].endswith(" Trying again.")) == (True, True), lines
+    assert (words.format(port=port) in lines[0], lines[0].endswith(" Trying again.")) == (
+        True,
+        True,
+    ), lines
     assert lines[1:] == [f"callmon: No state came from {url} within 3.5 s."]
 
 
@@ -65,8 +73,16 @@ async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> N
     ("command", "answer", "words"),
     [
         ("tail", banner, "is not a gateway of callmon: its answer is not HTTP"),
-        ("snapshot", http("404 Not Found"), "is not a gateway of callmon: it answers 404 Not Found"),
-        ("tail", http("301 Moved", "Location: https://127.0.0.1/"), "redirects to https://127.0.0.1 (301)"),
+        (
+            "snapshot",
+            http("404 Not Found"),
+            "is not a gateway of callmon: it answers 404 Not Found",
+        ),
+        (
+            "tail",
+            http("301 Moved", "Location: https://127.0.0.1/"),
+            "redirects to https://127.0.0.1 (301)",
+        ),
     ],
     ids=["ssh", "404", "redirect"],
 )
@@ -80,19 +96,27 @@ async def test_what_waiting_cannot_mend_ends_it(command: str, answer: Answer, wo
 
 async def test_a_bad_key_ends_it_with_a_sentence() -> None:
     async with serving() as served:
-        said = await callmon("tail", "--url", f"http://{served.host}", "--key", "no-such-key", **NO_PROXIES)
+        said = await callmon(
+            "tail", "--url", f"http://{served.host}", "--key", "no-such-key", **NO_PROXIES
+        )
     assert (said.code, said.err.startswith("callmon: the stream was refused: ")) == (1, True)
 
 
 async def test_a_proxy_is_named_without_its_password_and_not_used_for_this_machine() -> None:
     proxy = f"http://me:s3cr3t@127.0.0.1:{free_port()}"
     environment = NO_PROXIES | {"http_proxy": proxy, "https_proxy": proxy}
-    said = await callmon("snapshot", "--url", "http://gateway.example", "--timeout", "1", **environment)
+    said = await callmon(
+        "snapshot", "--url", "http://gateway.example", "--timeout", "1", **environment
+    )
     assert said.code == 1
-    assert said.err.startswith(f"callmon: The proxy http://{proxy.partition('@')[2]} cannot be reached: ")
+    assert said.err.startswith(
+        f"callmon: The proxy http://{proxy.partition('@')[2]} cannot be reached: "
+    )
     assert "s3cr3t" not in said.err
     async with serving() as served:
-        said = await callmon("snapshot", "--url", f"http://{served.host}", "--key", "reader-key", **environment)
+        said = await callmon(
+            "snapshot", "--url", f"http://{served.host}", "--key", "reader-key", **environment
+        )
     assert said.code == 0, said.err
     assert json.loads(said.out)["state"]["calls"] == {}
 

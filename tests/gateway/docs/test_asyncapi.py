@@ -33,15 +33,21 @@ ALL = Rights({*TOPICS, *BOOK_TOPICS}, {"read", "contacts"})
 def holds(value: object, name: str) -> None:
     """Raises if the value is not what the document says of this message."""
     payload = DOCUMENT["components"]["messages"][name]["payload"]
-    jsonschema.Draft7Validator({"components": DOCUMENT["components"], "allOf": [payload]}).validate(value)
+    jsonschema.Draft7Validator({"components": DOCUMENT["components"], "allOf": [payload]}).validate(
+        value
+    )
 
 
 def test_the_official_schema_finds_nothing() -> None:
-    assert [error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(DOCUMENT)] == []
+    assert [
+        error.message for error in jsonschema.Draft7Validator(SCHEMA).iter_errors(DOCUMENT)
+    ] == []
 
 
 def test_the_official_schema_would_find_something() -> None:
-    broken = DOCUMENT | {"operations": {"x": {"action": "shout", "channel": {"$ref": "#/channels/stream"}}}}
+    broken = DOCUMENT | {
+        "operations": {"x": {"action": "shout", "channel": {"$ref": "#/channels/stream"}}}
+    }
     assert list(jsonschema.Draft7Validator(SCHEMA).iter_errors(broken))
 
 
@@ -118,7 +124,9 @@ def test_the_gateway_takes_the_examples_of_what_a_client_may_say() -> None:
     ],
     ids=json.dumps,
 )
-def test_the_document_and_the_gateway_agree_on_what_a_client_may_say(message: dict[str, Any]) -> None:
+def test_the_document_and_the_gateway_agree_on_what_a_client_may_say(
+    message: dict[str, Any],
+) -> None:
     try:
         parse(json.dumps(message), ALL)
     except BadMessage:
@@ -157,8 +165,12 @@ def test_every_encoding_stands_in_the_bindings() -> None:
 
 
 def test_every_close_code_that_is_sent_is_described() -> None:
-    source = "".join(inspect.getsource(module) for module in (connection_manager, websocket, websocket_protocol))
-    sent = {int(code) for code in re.findall(r"\b4[0-2]\d\d\b", source)} | {row.close for row in all_shown().values()}
+    source = "".join(
+        inspect.getsource(module) for module in (connection_manager, websocket, websocket_protocol)
+    )
+    sent = {int(code) for code in re.findall(r"\b4[0-2]\d\d\b", source)} | {
+        row.close for row in all_shown().values()
+    }
     documented = {int(code) for code in DOCUMENT["x-close-codes"]}
     assert sent <= documented
     for code in documented:
@@ -167,6 +179,9 @@ def test_every_close_code_that_is_sent_is_described() -> None:
 
 async def test_a_first_subscription_may_stand_in_the_address_as_documented() -> None:
     assert "topics" in DOCUMENT["channels"]["stream"]["bindings"]["ws"]["query"]["properties"]
-    async with serving() as served, served.connect(path="/webapi/stream?topics=calls,queues") as connection:
+    async with (
+        serving() as served,
+        served.connect(path="/webapi/stream?topics=calls,queues") as connection,
+    ):
         assert (await frame(connection))["type"] == "hello"
         assert set((await frame_of(connection, "snapshot"))["state"]) == {"calls", "queues"}

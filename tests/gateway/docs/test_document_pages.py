@@ -55,29 +55,43 @@ async def test_the_front_page_leads_to_the_documents(http: httpx.AsyncClient) ->
         assert (await http.get(f"/{name}")).status_code == 200
 
 
-async def test_the_documents_need_no_key_and_describe_what_is_served(http: httpx.AsyncClient) -> None:
+async def test_the_documents_need_no_key_and_describe_what_is_served(
+    http: httpx.AsyncClient,
+) -> None:
     openapi = (await http.get("/openapi.json")).json()
     assert {f"/webapi/{name}" for name in COMMANDS} <= set(openapi["paths"])
     assert openapi["info"]["version"] == (await http.get("/healthz")).json()["version"]
-    assert (await http.get("/asyncapi.json")).json()["channels"]["stream"]["address"] == "/webapi/stream"
+    assert (await http.get("/asyncapi.json")).json()["channels"]["stream"][
+        "address"
+    ] == "/webapi/stream"
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-async def test_a_client_that_has_a_document_is_not_sent_it_again(http: httpx.AsyncClient, path: str) -> None:
+async def test_a_client_that_has_a_document_is_not_sent_it_again(
+    http: httpx.AsyncClient, path: str
+) -> None:
     for encoding in ("identity", "gzip"):
         first = await http.get(path, headers={"Accept-Encoding": encoding})
         assert first.headers["cache-control"] == "no-cache"
         again = await http.get(
-            path, headers={"Accept-Encoding": encoding, "If-None-Match": f'W/"other", {first.headers["etag"]}'}
+            path,
+            headers={
+                "Accept-Encoding": encoding,
+                "If-None-Match": f'W/"other", {first.headers["etag"]}',
+            },
         )
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == first.headers["etag"]
-        other = await http.get(path, headers={"Accept-Encoding": encoding, "If-None-Match": '"other"'})
+        other = await http.get(
+            path, headers={"Accept-Encoding": encoding, "If-None-Match": '"other"'}
+        )
         assert other.content == first.content
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
-async def test_a_document_comes_compressed_to_whoever_takes_that(http: httpx.AsyncClient, path: str) -> None:
+async def test_a_document_comes_compressed_to_whoever_takes_that(
+    http: httpx.AsyncClient, path: str
+) -> None:
     plain = await http.get(path, headers={"Accept-Encoding": "identity"})
     assert "content-encoding" not in plain.headers
     async with http.stream("GET", path, headers={"Accept-Encoding": "br, gzip;q=0.5"}) as packed:
@@ -90,7 +104,9 @@ async def test_a_document_comes_compressed_to_whoever_takes_that(http: httpx.Asy
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000", "br", "xgzip"])
-async def test_a_document_comes_plain_to_whoever_does_not(http: httpx.AsyncClient, accepted: str) -> None:
+async def test_a_document_comes_plain_to_whoever_does_not(
+    http: httpx.AsyncClient, accepted: str
+) -> None:
     answer = await http.get("/docs", headers={"Accept-Encoding": accepted})
     assert "content-encoding" not in answer.headers
 
@@ -111,7 +127,9 @@ async def test_a_document_takes_no_other_method(http: httpx.AsyncClient, path: s
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
 
 
-async def test_the_page_loads_only_files_that_come_with_the_gateway(http: httpx.AsyncClient) -> None:
+async def test_the_page_loads_only_files_that_come_with_the_gateway(
+    http: httpx.AsyncClient,
+) -> None:
     page = await http.get("/docs")
     links = Links(page.text)
     assert not links.inline
@@ -126,12 +144,15 @@ async def test_the_page_loads_only_files_that_come_with_the_gateway(http: httpx.
 
 
 async def test_a_file_asked_for_under_an_old_tag_is_not_kept(http: httpx.AsyncClient) -> None:
-    assert (await http.get("/static/docs.js", params={"v": "0"})).headers["cache-control"] == "no-cache"
+    assert (await http.get("/static/docs.js", params={"v": "0"})).headers[
+        "cache-control"
+    ] == "no-cache"
 
 
 async def test_the_pages_policy_lets_nothing_in_or_out(http: httpx.AsyncClient) -> None:
     policy = dict(
-        part.strip().split(" ", 1) for part in (await http.get("/docs")).headers["content-security-policy"].split(";")
+        part.strip().split(" ", 1)
+        for part in (await http.get("/docs")).headers["content-security-policy"].split(";")
     )
     assert policy == {
         "default-src": "'none'",
@@ -155,7 +176,13 @@ async def test_the_page_keeps_no_key_and_asks_no_other_server(http: httpx.AsyncC
 
 
 async def test_nothing_else_of_the_directory_is_served(http: httpx.AsyncClient) -> None:
-    for path in ("/static/", "/static/../docs.py", "/static/%2e%2e/docs.py", "/static/swagger-ui/LICENSE", "/docs/"):
+    for path in (
+        "/static/",
+        "/static/../docs.py",
+        "/static/%2e%2e/docs.py",
+        "/static/swagger-ui/LICENSE",
+        "/docs/",
+    ):
         answer = await http.get(path)
         assert answer.status_code == 404
         assert json.loads(answer.text)["error"]["code"] == "unknown_command"
@@ -167,7 +194,9 @@ def test_the_addresses_are_shown_in_the_log() -> None:
     assert {"docs", "openapi.json"} <= set(ADDRESSES)
 
 
-async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now = 100.0
     monkeypatch.setattr(docs, "BYTES_AT_ONCE", 1_000_000)
     monkeypatch.setattr(docs, "BYTES_PER_SECOND", 100_000)
@@ -177,7 +206,9 @@ async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(m
     async def ask(address: str, **headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            return await http.get("/openapi.json", headers={"Accept-Encoding": "identity", **headers})
+            return await http.get(
+                "/openapi.json", headers={"Accept-Encoding": "identity", **headers}
+            )
 
     first = await ask("192.0.2.1")
     assert 300_000 < len(first.content) < 500_000
@@ -187,7 +218,9 @@ async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(m
     assert int(refused.headers["retry-after"]) > 0
     assert (await ask("192.0.2.1", **{"If-None-Match": first.headers["etag"]})).status_code == 304
     assert (await ask("192.0.2.2")).status_code == 200
-    assert [(await ask("127.0.0.1")).status_code for _ in range(4)] == [200] * 4, "this host is not counted"
+    assert [(await ask("127.0.0.1")).status_code for _ in range(4)] == [200] * 4, (
+        "this host is not counted"
+    )
     now += 10.0
     assert (await ask("192.0.2.1")).status_code == 200
 

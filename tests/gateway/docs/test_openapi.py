@@ -30,7 +30,10 @@ DOCUMENT: dict[str, Any] = from_json(to_json(openapi(COMMANDS.values(), "1.2.3")
 
 def holds(value: object, schema: dict[str, Any]) -> None:
     """Raises if the value is not as the schema says; references are those of the document."""
-    whole = {"$schema": "https://json-schema.org/draft/2020-12/schema", "components": DOCUMENT["components"]} | schema
+    whole = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "components": DOCUMENT["components"],
+    } | schema
     jsonschema.Draft202012Validator(whole).validate(value)
 
 
@@ -47,14 +50,22 @@ def body(command: Command) -> dict[str, Any]:
 
 
 def answer_schema(command: str, method: str = "get") -> dict[str, Any]:
-    found = DOCUMENT["paths"][f"/webapi/{command}"][method]["responses"]["200"]["content"]["application/json"]
+    found = DOCUMENT["paths"][f"/webapi/{command}"][method]["responses"]["200"]["content"][
+        "application/json"
+    ]
     assert isinstance(found["schema"], dict)
     return found["schema"]
 
 
 def walk(node: Any, place: str = "#") -> Iterator[tuple[str, Any]]:
     yield place, node
-    children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    children = (
+        node.items()
+        if isinstance(node, dict)
+        else enumerate(node)
+        if isinstance(node, list)
+        else ()
+    )
     for name, child in children:
         yield from walk(child, f"{place}/{str(name).replace('~', '~0').replace('/', '~1')}")
 
@@ -71,19 +82,33 @@ def test_the_version_is_the_programs() -> None:
 def test_every_command_stands_at_both_addresses_with_its_methods(prefix: str) -> None:
     for command in COMMANDS.values():
         item = DOCUMENT["paths"][prefix + command.name]
-        assert {name.upper() for name in item if name != "parameters"} == set(command.methods) - {"HEAD"}
+        assert {name.upper() for name in item if name != "parameters"} == set(command.methods) - {
+            "HEAD"
+        }
 
 
 def test_an_operation_is_named_once() -> None:
-    names = [node["operationId"] for _, node in walk(DOCUMENT["paths"]) if isinstance(node, dict) and "tags" in node]
-    assert len(names) == len(set(names)) == sum(len(set(c.methods) - {"HEAD"}) for c in COMMANDS.values()) * 2 + 4
+    names = [
+        node["operationId"]
+        for _, node in walk(DOCUMENT["paths"])
+        if isinstance(node, dict) and "tags" in node
+    ]
+    assert (
+        len(names)
+        == len(set(names))
+        == sum(len(set(c.methods) - {"HEAD"}) for c in COMMANDS.values()) * 2 + 4
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=lambda command: command.name)
 def test_every_parameter_is_described_with_what_it_takes(command: Command) -> None:
     for parameter in command.parameters:
         if "GET" in command.methods:
-            shown = next(one for one in operation(command, "GET")["parameters"] if one.get("name") == parameter.name)
+            shown = next(
+                one
+                for one in operation(command, "GET")["parameters"]
+                if one.get("name") == parameter.name
+            )
             assert shown["required"] == parameter.required
             assert parameter.takes in shown["description"]
             assert shown["schema"].get("enum", []) == list(parameter.allowed)
@@ -123,7 +148,9 @@ def test_what_a_query_answers_is_what_its_schema_says(command: str, answer: str)
         ("contact.new", {"result": True, "id": 41}),
     ],
 )
-def test_the_replies_of_commands_are_what_their_schemas_say(command: str, reply: dict[str, object]) -> None:
+def test_the_replies_of_commands_are_what_their_schemas_say(
+    command: str, reply: dict[str, object]
+) -> None:
     holds(reply, answer_schema(command, "post"))
 
 
@@ -143,7 +170,19 @@ def test_every_refusal_over_http_stands_under_its_status() -> None:
         for status, response in operation(command, method)["responses"].items()
         if "$ref" in response
     }
-    assert list(map(int, sorted(by_status))) == [400, 401, 403, 404, 405, 409, 413, 415, 429, 503, 504]
+    assert list(map(int, sorted(by_status))) == [
+        400,
+        401,
+        403,
+        404,
+        405,
+        409,
+        413,
+        415,
+        429,
+        503,
+        504,
+    ]
     for row in all_shown().values():
         if row.status not in (426, 501):
             assert row.code in by_status[str(row.status)]["content"]["application/json"]["examples"]
@@ -162,7 +201,11 @@ def test_why_a_call_may_fail_stands_in_the_document(reason: str) -> None:
 
 
 def test_every_reference_leads_somewhere_and_every_component_is_used() -> None:
-    components = {f"#/components/{kind}/{name}" for kind, named in DOCUMENT["components"].items() for name in named}
+    components = {
+        f"#/components/{kind}/{name}"
+        for kind, named in DOCUMENT["components"].items()
+        for name in named
+    }
     used = {node["$ref"] for _, node in walk(DOCUMENT) if isinstance(node, dict) and "$ref" in node}
     unnamed = {name for name in components if name.startswith("#/components/securitySchemes/")}
     assert used == components - unnamed
@@ -177,12 +220,41 @@ def test_the_key_is_taken_in_every_documented_way() -> None:
     ]
     for command in COMMANDS.values():
         for method in set(command.methods) - {"HEAD"}:
-            assert operation(command, method)["security"] == [{"bearer": []}, {"header": []}, {"query": []}]
+            assert operation(command, method)["security"] == [
+                {"bearer": []},
+                {"header": []},
+                {"query": []},
+            ]
             assert operation(command, method, "/webapi/{key}/")["security"] == [{}]
 
 
-VALUES = ["101", "", " ", "-1", "0", "1", "2", "16", "on", "external", "x" * 65, "x" * 1001, "a,b", "1, 2", ",", "a\nb"]
-VALUES += ["Übung", "+49 (30) 1", "\x00", "9" * 16, "9007199254740991", "9007199254740992", "x" * 20_001]
+VALUES = [
+    "101",
+    "",
+    " ",
+    "-1",
+    "0",
+    "1",
+    "2",
+    "16",
+    "on",
+    "external",
+    "x" * 65,
+    "x" * 1001,
+    "a,b",
+    "1, 2",
+    ",",
+    "a\nb",
+]
+VALUES += [
+    "Übung",
+    "+49 (30) 1",
+    "\x00",
+    "9" * 16,
+    "9007199254740991",
+    "9007199254740992",
+    "x" * 20_001,
+]
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: ascii(value)[:20])
@@ -196,7 +268,9 @@ def test_a_schema_allows_what_the_parameter_accepts(value: str) -> None:
             accepted = accepts(command, parameter, value)
             text = int(value) if parameter.kind == "whole" and value.isdigit() else value
             assert allows(text_schema(parameter), text) == accepted, (parameter, value)
-            assert not accepted or allows(json_schema(parameter), value) or parameter.kind == "whole"
+            assert (
+                not accepted or allows(json_schema(parameter), value) or parameter.kind == "whole"
+            )
 
 
 def accepts(command: Command, parameter: Parameter, value: str) -> bool:
@@ -247,7 +321,9 @@ def with_own(*own: Command) -> dict[str, Any]:
 
 
 def own_content(document: dict[str, Any], name: str) -> dict[str, Any]:
-    found = document["paths"][f"/webapi/{name}"]["get"]["responses"]["200"]["content"]["application/json"]
+    found = document["paths"][f"/webapi/{name}"]["get"]["responses"]["200"]["content"][
+        "application/json"
+    ]
     assert isinstance(found, dict)
     return found
 
@@ -255,10 +331,20 @@ def own_content(document: dict[str, Any], name: str) -> dict[str, Any]:
 def test_a_command_that_is_added_to_the_table_is_documented_by_that() -> None:
     unit = Parameter("unit", "choice", "what to count", allowed=("seconds", "minutes"))
     document = with_own(
-        Command("site.ages", "read", "how old the calls are", (unit,), ages, methods=("GET", "HEAD", "POST"))
+        Command(
+            "site.ages",
+            "read",
+            "how old the calls are",
+            (unit,),
+            ages,
+            methods=("GET", "HEAD", "POST"),
+        )
     )
     content = own_content(document, "site.ages")
-    assert content == {"schema": {"$ref": "#/components/schemas/Ages"}, "example": {"seconds": [0, 1]}}
+    assert content == {
+        "schema": {"$ref": "#/components/schemas/Ages"},
+        "example": {"seconds": [0, 1]},
+    }
     assert document["components"]["schemas"]["Ages"]["description"] == "How long calls have lasted."
     assert document["paths"]["/webapi/site.ages"]["get"]["tags"] == ["More commands"]
 
@@ -284,7 +370,9 @@ def test_a_command_that_does_not_say_what_it_returns_is_documented_all_the_same(
     assert "callID" in document["components"]["schemas"]["CallInfo"]["properties"]
 
 
-async def test_what_the_bare_address_and_the_health_addresses_answer_is_what_their_schemas_say() -> None:
+async def test_what_the_bare_address_and_the_health_addresses_answer_is_what_their_schemas_say() -> (
+    None
+):
     async with client(view()) as http:
         for path, documented in (
             (f"/webapi/{BARE}/", "/webapi/{key}/"),
@@ -302,7 +390,10 @@ async def answers_as_documented(http: httpx.AsyncClient, path: str, documented: 
     answer = await http.get(path)
     response = DOCUMENT["paths"][documented]["get"]["responses"][str(answer.status_code)]
     holds(answer.json(), response["content"]["application/json"]["schema"])
-    holds(response["content"]["application/json"]["example"], response["content"]["application/json"]["schema"])
+    holds(
+        response["content"]["application/json"]["example"],
+        response["content"]["application/json"]["schema"],
+    )
 
 
 async def test_the_documented_headers_come_with_an_answer() -> None:
@@ -312,4 +403,7 @@ async def test_the_documented_headers_come_with_an_answer() -> None:
     assert set(headers) - {"Callmon-Stale-Since", "RateLimit", "RateLimit-Policy"} <= {
         "-".join(p.title() for p in h.split("-")) for h in answer.headers
     } | {"ETag"}
-    holds(answer.headers["callmon-position"], DOCUMENT["components"]["headers"]["CallmonPosition"]["schema"])
+    holds(
+        answer.headers["callmon-position"],
+        DOCUMENT["components"]["headers"]["CallmonPosition"]["schema"],
+    )

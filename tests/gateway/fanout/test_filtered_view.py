@@ -10,7 +10,17 @@ from gateway.fanout.filtered_view import FilteredView
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.entities.topics import TOPICS, Entity, State
 from tests.gateway.entities import call, extension, group, line, queue
-from tests.gateway.histories import EXTENSIONS, GROUPS, LINES, QUEUES, Ledger, Put, limits, puts, views
+from tests.gateway.histories import (
+    EXTENSIONS,
+    GROUPS,
+    LINES,
+    QUEUES,
+    Ledger,
+    Put,
+    limits,
+    puts,
+    views,
+)
 
 ALL = frozenset(TOPICS)
 
@@ -41,8 +51,12 @@ def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
     call_registry = ledger_of(history)
     assert call_registry.position is not None
     told = data.draw(st.sampled_from(sorted(call_registry.past)))
-    asked = data.draw(st.integers(0, told.seq))  # a change from further back than the client is serves him too
-    assert applied(view.snapshot(call_registry.at(told)), view, call_registry, asked) == view.snapshot(call_registry)
+    asked = data.draw(
+        st.integers(0, told.seq)
+    )  # a change from further back than the client is serves him too
+    assert applied(
+        view.snapshot(call_registry.at(told)), view, call_registry, asked
+    ) == view.snapshot(call_registry)
 
 
 @given(st.lists(puts(), max_size=8), views(), st.data())
@@ -52,13 +66,18 @@ def test_only_what_was_or_is_in_the_view_is_named(
     call_registry = ledger_of(history)
     asked = data.draw(st.integers(0, len(call_registry.past) - 1))
     delta = view.delta(call_registry.told_since(asked))
-    pasts = [view.snapshot(call_registry.at(position)) for position in sorted(call_registry.past)[asked:]]
+    pasts = [
+        view.snapshot(call_registry.at(position)) for position in sorted(call_registry.past)[asked:]
+    ]
     for topic, ids in delta.remove.items():
         assert all(any(id_ in past[topic] for past in pasts) for id_ in ids)
         assert not set(ids) & set(pasts[-1][topic])
     for topic, entities in delta.upsert.items():
         assert entities.items() <= pasts[-1][topic].items()
-        assert all(any(past[topic].get(id_) != entity for past in pasts) for id_, entity in entities.items())
+        assert all(
+            any(past[topic].get(id_) != entity for past in pasts)
+            for id_, entity in entities.items()
+        )
 
 
 @given(st.lists(puts(), max_size=8), limits(), st.data())
@@ -67,14 +86,24 @@ def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
 ) -> None:
     call_registry = ledger_of(history)
     view = FilteredView(ALL, Visibility(keys_limits))
-    delta = view.delta(call_registry.told_since(data.draw(st.integers(0, len(call_registry.past) - 1))))
+    delta = view.delta(
+        call_registry.told_since(data.draw(st.integers(0, len(call_registry.past) - 1)))
+    )
     if not keys_limits.any:
         return
-    listed = set().union(*(kind or () for kind in (keys_limits.extensions, keys_limits.queues, keys_limits.groups)))
-    hidden = [number for number in EXTENSIONS + QUEUES + GROUPS + (*LINES, "i700", "Sales") if number not in listed]
+    listed = set().union(
+        *(kind or () for kind in (keys_limits.extensions, keys_limits.queues, keys_limits.groups))
+    )
+    hidden = [
+        number
+        for number in EXTENSIONS + QUEUES + GROUPS + (*LINES, "i700", "Sales")
+        if number not in listed
+    ]
     for state in (view.snapshot(call_registry), delta.upsert):
         assert not any(state.get(topic) for topic in ("lines", "ivrs", "extgroups"))
-        said = {topic: entities for topic, entities in state.items() if topic not in ("calls", "ended")}
+        said = {
+            topic: entities for topic, entities in state.items() if topic not in ("calls", "ended")
+        }
         assert not [number for number in hidden if number in msgspec.json.encode(said).decode()]
     gone = [id_ for ids in delta.remove.values() for id_ in ids]
     assert not set(gone) & set(hidden)
@@ -86,8 +115,12 @@ def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
 ) -> None:
     call_registry = ledger_of(history)
     for change in call_registry.log:
-        before = view.snapshot(call_registry.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1)))
-        assert view.affected_by(change) is (before != view.snapshot(call_registry.at(change.position)))
+        before = view.snapshot(
+            call_registry.at(msgspec.structs.replace(change.position, seq=change.position.seq - 1))
+        )
+        assert view.affected_by(change) is (
+            before != view.snapshot(call_registry.at(change.position))
+        )
 
 
 def one_change(
@@ -102,10 +135,14 @@ def one_change(
     return delta.upsert, delta.remove.get(topic, [])
 
 
-LIMITED = FilteredView(ALL, Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"}))))
+LIMITED = FilteredView(
+    ALL, Visibility(Limits(extensions=frozenset({"101"}), queues=frozenset({"800"})))
+)
 
 
-def test_a_call_that_reaches_a_visible_extension_comes_whole_and_is_removed_when_it_leaves_it() -> None:
+def test_a_call_that_reaches_a_visible_extension_comes_whole_and_is_removed_when_it_leaves_it() -> (
+    None
+):
     other, ours = call(1, extensions=("102",)), call(1, extensions=("101", "102"))
     assert one_change(other, ours, "calls", "1", LIMITED) == ({"calls": {"1": ours}}, [])
     assert one_change(ours, other, "calls", "1", LIMITED) == ({}, ["1"])
@@ -116,14 +153,21 @@ def test_a_call_that_reaches_a_visible_extension_comes_whole_and_is_removed_when
 def test_a_change_that_only_hidden_items_undergo_is_no_change() -> None:
     before, after = queue("800", agents=("101",)), queue("800", agents=("101", "102"))
     assert one_change(before, after, "queues", "800", LIMITED) == ({}, [])
-    assert one_change(group("600"), group("600", members=("101",)), "groups", "600", LIMITED) == ({}, [])
+    assert one_change(group("600"), group("600", members=("101",)), "groups", "600", LIMITED) == (
+        {},
+        [],
+    )
     assert one_change(line("10000"), line("10000", 1), "lines", "10000", LIMITED) == ({}, [])
 
 
 def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -> None:
     idle, talking = extension("101"), extension("101", activity="Talking")
     call_registry = ledger_of(
-        [[("extensions", "101", idle)], [("extensions", "101", talking)], [("extensions", "101", idle)]]
+        [
+            [("extensions", "101", idle)],
+            [("extensions", "101", talking)],
+            [("extensions", "101", idle)],
+        ]
     )
     delta = FilteredView(ALL, EVERYTHING).delta(call_registry.told_since(1))
     assert delta.upsert == {"extensions": {"101": idle}}

@@ -52,7 +52,12 @@ EXTENSION = entities.extension("101", ("800",), ("600",), ("Sales",))
         ("extensions", EXTENSION, {"group": ["601"]}, False),
         ("extensions", EXTENSION, {"extgroup": ["Sales"]}, True),
         ("extensions", EXTENSION, {"extgroup": ["Support"]}, False),
-        ("extensions", EXTENSION, {"call": ["1"], "state": ["Talking"], "direction": ["Inbound"], "line": ["1"]}, True),
+        (
+            "extensions",
+            EXTENSION,
+            {"call": ["1"], "state": ["Talking"], "direction": ["Inbound"], "line": ["1"]},
+            True,
+        ),
         ("queues", entities.queue("800"), {"queue": ["800"]}, True),
         ("queues", entities.queue("800"), {"queue": ["801"]}, False),
         ("queues", entities.queue("800"), {"ext": ["101"], "group": ["600"]}, True),
@@ -138,7 +143,9 @@ def test_a_filter_tells_nothing_of_what_a_key_may_not_see() -> None:
     call_registry.put([("extensions", "101", EXTENSION), ("calls", "7", CALL)])
     limited = Visibility(Limits(extensions=frozenset({"101"})))
     for wanted in ({"queue": ["800"]}, {"group": ["600"]}, {"extgroup": ["Sales"]}):
-        shown = FilteredView(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(call_registry)
+        shown = FilteredView(frozenset({"extensions"}), limited, filter_of(wanted)).snapshot(
+            call_registry
+        )
         assert shown == {"extensions": {}}, wanted
     assert replace(EntityFilter(), ext=frozenset({"101"}))("extensions", EXTENSION)
 

@@ -30,7 +30,9 @@ class Clock:
 def busy_ledger(extensions: int) -> Ledger:
     call_registry = Ledger()
     for number in range(extensions):
-        call_registry.state["extensions"][str(number)] = extension(str(number), queues=("800",) * 10)
+        call_registry.state["extensions"][str(number)] = extension(
+            str(number), queues=("800",) * 10
+        )
     call_registry.start_epoch()
     return call_registry
 
@@ -42,18 +44,38 @@ def test_the_frames_are_as_the_protocol_says() -> None:
     view = FilteredView(frozenset({"calls"}), EVERYTHING)
     head = {"epoch": "000000000000001-t", "server_time": START}
     [part] = frames.snapshot(view, "json", 0).messages
-    assert decoded(part) == {"type": "snapshot", "seq": 0, "state": {"calls": {}}, "more": False, **head}
+    assert decoded(part) == {
+        "type": "snapshot",
+        "seq": 0,
+        "state": {"calls": {}},
+        "more": False,
+        **head,
+    }
     beat = frames.heartbeat("json", None)
     assert decoded(beat) == {"type": "heartbeat", "seq": 0, "stale_since": None, **head}
     call_registry.put([("calls", "7", call(7))])
     change = frames.change(view, "json", 0, 0)
     assert change is not None
     upsert = {"calls": {"7": plain(call(7))}}
-    assert decoded(change) == {"type": "change", "from": 0, "seq": 1, "upsert": upsert, "remove": {}, **head}
+    assert decoded(change) == {
+        "type": "change",
+        "from": 0,
+        "seq": 1,
+        "upsert": upsert,
+        "remove": {},
+        **head,
+    }
     call_registry.put([("calls", "7", None)])
     change = frames.change(view, "json", 1, 1)
     assert change is not None
-    assert decoded(change) == {"type": "change", "from": 1, "seq": 2, "upsert": {}, "remove": {"calls": ["7"]}, **head}
+    assert decoded(change) == {
+        "type": "change",
+        "from": 1,
+        "seq": 2,
+        "upsert": {},
+        "remove": {"calls": ["7"]},
+        **head,
+    }
     hello = encode(Hello(1, "callmon", "main", 5.0, START, ("calls",)), "json")
     assert hello == (
         '{"type":"hello","protocol":1,"server":"callmon","pbx":"main","heartbeat":5.0,'
@@ -64,7 +86,11 @@ def test_the_frames_are_as_the_protocol_says() -> None:
         "code": "bad_message",
         "message": "no",
     }
-    assert decoded(encode(Pong(3, START), "msgpack")) == {"type": "pong", "at": 3, "server_time": START}
+    assert decoded(encode(Pong(3, START), "msgpack")) == {
+        "type": "pong",
+        "at": 3,
+        "server_time": START,
+    }
 
 
 @given(st.lists(puts(), min_size=1, max_size=5), views())
@@ -76,7 +102,10 @@ def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredVie
     frames = FrameCache(call_registry, Clock())
     pairs = [
         (frames.change(view, "json", 0, 0), frames.change(view, "msgpack", 0, 0)),
-        (frames.snapshot(view, "json", 0).messages[0], frames.snapshot(view, "msgpack", 0).messages[0]),
+        (
+            frames.snapshot(view, "json", 0).messages[0],
+            frames.snapshot(view, "msgpack", 0).messages[0],
+        ),
         (frames.heartbeat("json", START), frames.heartbeat("msgpack", START)),
     ]
     for text, binary in pairs:
@@ -86,14 +115,21 @@ def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredVie
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
-def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_the_last(encoding: Encoding) -> None:
+def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_the_last(
+    encoding: Encoding,
+) -> None:
     call_registry = busy_ledger(1200)
     parts = FrameCache(call_registry, Clock()).snapshot(ALL, encoding, 0)
     assert len(parts.messages) > 2
-    sizes = [len(message if isinstance(message, bytes) else message.encode()) for message in parts.messages]
+    sizes = [
+        len(message if isinstance(message, bytes) else message.encode())
+        for message in parts.messages
+    ]
     assert max(sizes) <= SIZE_LIMIT
     assert min(sizes[:-1]) > SIZE_LIMIT * 0.9
-    assert [decoded(message)["more"] for message in parts.messages] == [True] * (len(sizes) - 1) + [False]
+    assert [decoded(message)["more"] for message in parts.messages] == [True] * (len(sizes) - 1) + [
+        False
+    ]
     follower = Follower()
     for message in parts.messages[:-1]:
         follower.receive(decoded(message))
@@ -105,7 +141,9 @@ def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_
 def test_a_change_too_large_for_a_frame_is_left_to_a_snapshot() -> None:
     call_registry = busy_ledger(0)
     frames = FrameCache(call_registry, Clock())
-    call_registry.put([("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)])
+    call_registry.put(
+        [("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)]
+    )
     assert frames.change(ALL, "json", 0, 0) is None
     call_registry.put([("calls", "1", call(1))])
     assert frames.change(ALL, "json", 1, 1) is not None
@@ -120,7 +158,9 @@ def test_equal_views_get_the_very_same_bytes() -> None:
     assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
 
 
-def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> None:
+def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> (
+    None
+):
     call_registry = busy_ledger(3)
     clock = Clock()
     frames = FrameCache(call_registry, clock)
@@ -142,18 +182,28 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
     room = 3 * one.size + 100
     monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", room)
     for number in range(20):
-        own = FilteredView(frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)})))
+        own = FilteredView(
+            frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)}))
+        )
         frames.snapshot(own, "json", 0)
         assert frames.snapshot(ALL, "json", 0) is one, "what is asked for again and again is kept"
-        assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
+        assert (
+            sum(parts.size for _, parts in frames._snapshots.values())
+            == frames._snapshots_size
+            <= room
+        )
     call_registry.put([("calls", "1", call(1))])
     frames.snapshot(ALL, "json", 1)
-    assert sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
+    assert (
+        sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
+    )
     clock.now += 2
     frames.forget()
     assert frames._snapshots_size == len(frames._snapshots) == 0
     monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", 1)
-    assert frames.snapshot(ALL, "json", 0) is frames.snapshot(ALL, "json", 0), "the last one is shared however large"
+    assert frames.snapshot(ALL, "json", 0) is frames.snapshot(ALL, "json", 0), (
+        "the last one is shared however large"
+    )
 
 
 def test_a_shared_snapshot_is_not_given_out_where_no_change_leads_on_from_it() -> None:

@@ -66,7 +66,12 @@ class World:
         self.places: list[tuple[Subscriber, Follower]] = []
 
     def join(
-        self, view: FilteredView, encoding: Encoding = "json", *, merge: bool = True, wired: bool = False
+        self,
+        view: FilteredView,
+        encoding: Encoding = "json",
+        *,
+        merge: bool = True,
+        wired: bool = False,
     ) -> tuple[Subscriber, Follower]:
         number, follower = len(self.places), Follower()
         wake = partial(self.woken.append, number)
@@ -92,7 +97,9 @@ class World:
         if messages:
             assert follower.position == subscriber.position
             assert follower.position is not None
-            assert follower.state == plain(subscriber.view.snapshot(self.call_registry.at(follower.position)))
+            assert follower.state == plain(
+                subscriber.view.snapshot(self.call_registry.at(follower.position))
+            )
         return bool(messages)
 
     def read_all(self, place: tuple[Subscriber, Follower]) -> list[str]:
@@ -137,7 +144,9 @@ HAPPENINGS = (
 def steps() -> st.SearchStrategy[list[Step]]:
     """What may happen, in any order."""
     return st.lists(
-        st.builds(Step, st.sampled_from(HAPPENINGS), st.integers(0, 2), views(), puts()), min_size=1, max_size=30
+        st.builds(Step, st.sampled_from(HAPPENINGS), st.integers(0, 2), views(), puts()),
+        min_size=1,
+        max_size=30,
     )
 
 
@@ -179,12 +188,19 @@ def rejoin(world: World, step: Step) -> None:
     merge, since = step.what != "unmerged", follower.position
     if subscriber.snapshot_due and not subscriber.resuming:
         since = None  # what it holds is of the view that it had before
-    again = world.hub.subscribe(subscriber.view, subscriber.encoding, lambda: None, since, merge=merge, line=line)
+    again = world.hub.subscribe(
+        subscriber.view, subscriber.encoding, lambda: None, since, merge=merge, line=line
+    )
     world.places[step.who] = (again, follower)
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(views(), min_size=1, max_size=3), steps(), st.integers(1, 6), st.sampled_from(("json", "msgpack")))
+@given(
+    st.lists(views(), min_size=1, max_size=3),
+    steps(),
+    st.integers(1, 6),
+    st.sampled_from(("json", "msgpack")),
+)
 def test_every_subscriber_is_exact_at_its_position_and_reaches_the_newest(
     their_views: list[FilteredView], history: list[Step], log_length: int, encoding: Encoding
 ) -> None:
@@ -240,7 +256,9 @@ def test_nothing_is_made_for_those_who_can_take_nothing(monkeypatch: pytest.Monk
     made: list[int] = []
     change = FrameCache.change
 
-    def counted(self: FrameCache, view: FilteredView, encoding: Encoding, from_seq: int, *more: Any) -> Message | None:
+    def counted(
+        self: FrameCache, view: FilteredView, encoding: Encoding, from_seq: int, *more: Any
+    ) -> Message | None:
         made.append(from_seq)
         return change(self, view, encoding, from_seq, *more)
 
@@ -265,7 +283,9 @@ def test_a_change_too_large_for_a_frame_comes_as_a_snapshot_in_parts() -> None:
     world = started()
     place = world.join(ALL)
     world.read_all(place)
-    world.put(*(("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200)))
+    world.put(
+        *(("extensions", str(n), extension(str(n), queues=("800",) * 10)) for n in range(1200))
+    )
     assert set(world.read_all(place)) == {"snapshot"}
     assert place[1].position == world.call_registry.position
 
@@ -273,7 +293,9 @@ def test_a_change_too_large_for_a_frame_comes_as_a_snapshot_in_parts() -> None:
 def test_only_those_whose_view_changes_are_woken_and_told() -> None:
     world = started()
     everyone = world.join(ALL)
-    limited = world.join(FilteredView(frozenset(TOPICS), Visibility(Limits(extensions=frozenset({"101"})))))
+    limited = world.join(
+        FilteredView(frozenset(TOPICS), Visibility(Limits(extensions=frozenset({"101"}))))
+    )
     for place in (everyone, limited):
         world.read_all(place)
     world.woken.clear()
@@ -364,7 +386,9 @@ def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
     assert world.read_all(place) == ["snapshot", "heartbeat"]
 
 
-def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_older_snapshot_is_at_hand() -> None:
+def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_older_snapshot_is_at_hand() -> (
+    None
+):
     world = started()
     place = world.join(ALL)
     world.read_all(place)
@@ -376,7 +400,9 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
     assert place[1].position == world.call_registry.position
 
 
-def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> None:
+def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> (
+    None
+):
     world = started()
     calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     place = world.join(calls_only)
@@ -439,7 +465,9 @@ def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
     assert wired[1].state == plain(ALL.snapshot(world.call_registry))
 
 
-async def test_under_load_changes_are_told_as_one_and_none_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
@@ -474,7 +502,9 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
     assert {follower.position for _, follower in places[:-1]} == {world.call_registry.position}
 
 
-async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
@@ -526,7 +556,9 @@ def _ahead(world: World, **options: Any) -> tuple[Subscriber, Follower]:
     return place
 
 
-def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_told_that_it_is_stale() -> None:
+def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_told_that_it_is_stale() -> (
+    None
+):
     world = started()
     world.put(("calls", "1", call(1)))
     place = _ahead(world)

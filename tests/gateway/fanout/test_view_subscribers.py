@@ -16,9 +16,14 @@ HAPPENINGS = ("portion", "portion", "join", "leave", "change")
 COMES_IN_THE_MIDDLE = [("change", 0), ("portion", 0), ("change", 0), ("join", 0)]
 
 
-@given(st.integers(1, 200), st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1000)), max_size=40))
+@given(
+    st.integers(1, 200),
+    st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1000)), max_size=40),
+)
 @example(100, COMES_IN_THE_MIDDLE)
-def test_everyone_has_a_turn_after_a_change(at_first: int, happenings: list[tuple[str, int]]) -> None:
+def test_everyone_has_a_turn_after_a_change(
+    at_first: int, happenings: list[tuple[str, int]]
+) -> None:
     track = ViewSubscribers(ALL, Ledger())
     untold: set[Subscriber] = set()
 

@@ -41,7 +41,9 @@ def badly_named(scrape: Scrape) -> list[str]:
         samples = {sample.name for sample in family.samples}
         if not family.documentation.endswith((".", "…")):
             bad.append(f"{family.name}: no help")
-        if family.type == "counter" and any(not name.endswith(("_total", "_created")) for name in samples):
+        if family.type == "counter" and any(
+            not name.endswith(("_total", "_created")) for name in samples
+        ):
             bad.append(f"{family.name}: a counter is a _total")
         if family.type == "histogram" and not family.name.endswith("_seconds"):
             bad.append(f"{family.name}: a histogram of what?")
@@ -93,9 +95,17 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert value("callmon_gateway_requests_total", command="pbx.callsinfo.get") == 2
         assert value("callmon_gateway_requests_total", command="none", result="key_unknown") == 1
         assert value("callmon_gateway_requests_total", command="ext.fwd.set", result="ok") == 2
-        assert value("callmon_gateway_requests_total", command="queue.agents.set", result="unknown_queue") == 1
+        assert (
+            value(
+                "callmon_gateway_requests_total", command="queue.agents.set", result="unknown_queue"
+            )
+            == 1
+        )
         assert value("callmon_gateway_budget_refusals_total", kind="makecall") == 1
-        assert value("callmon_gateway_requests_total", command="makecall", result="too_many_requests") == 1
+        assert (
+            value("callmon_gateway_requests_total", command="makecall", result="too_many_requests")
+            == 1
+        )
         assert value("callmon_gateway_request_duration_seconds_count", command="ext.fwd.set") == 2
         assert value("callmon_gateway_commands_waiting") == 0
         # the process
@@ -110,14 +120,18 @@ async def test_what_a_day_brings_can_be_read() -> None:
 
 async def test_nothing_else_is_served_beside_the_metrics() -> None:
     registry = metrics_server.new_registry("gateway")
-    async with metrics_server.exposed(registry, "127.0.0.1", 0) as address, httpx.AsyncClient() as http:
+    async with (
+        metrics_server.exposed(registry, "127.0.0.1", 0) as address,
+        httpx.AsyncClient() as http,
+    ):
         assert address.endswith("/metrics")
         assert (await http.get(address)).status_code == 200
         assert (await http.get(address.replace("/metrics", "/"))).status_code == 404
         assert (await http.post(address)).status_code == 405
         port = httpx.URL(address).port or 0
         with pytest.raises(
-            ConfigError, match=r"Cannot serve metrics, as set in \[metrics\], on 127.0.0.1:\d+: another program"
+            ConfigError,
+            match=r"Cannot serve metrics, as set in \[metrics\], on 127.0.0.1:\d+: another program",
         ):
             async with metrics_server.exposed(CollectorRegistry(), "127.0.0.1", port):
                 pass
@@ -135,7 +149,10 @@ async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> No
 
         async def answers(port: int) -> bool:
             try:
-                return "callmon_gateway_ready 0.0" in (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+                return (
+                    "callmon_gateway_ready 0.0"
+                    in (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+                )
             except httpx.TransportError:
                 return False
 
@@ -200,7 +217,10 @@ class _Desk:
 def test_a_delivery_is_as_old_as_the_oldest_change_in_its_frame() -> None:
     desk = _Desk()
     quick, slow = _Line(), _Line()
-    places = [desk.hub.subscribe(desk.view, "json", lambda: None, line=line) for line in (quick, slow, slow)]
+    places = [
+        desk.hub.subscribe(desk.view, "json", lambda: None, line=line)
+        for line in (quick, slow, slow)
+    ]
     for place in places:
         desk.hub.take(place)
     slow.ready = False

@@ -8,10 +8,13 @@ from gateway.errors import BadRequest, MissingParameter, UnknownCommand, Upgrade
 from gateway.operations.operation_table import COMMANDS, RESERVED, command_named, commands_for
 
 EXT_FIELDS = (
-    "firstname lastname email mobile authid authpass callerid enabled deliveraudio recordcalls sipid reinvite replaces "
+    "firstname lastname email mobile authid authpass callerid enabled deliveraudio recordcalls "
+    "sipid reinvite replaces "
     "vmemail vmenabled vmpin vmplaycallerid vmplaydatetime internal noanswertimeout"
 )
-CONTACT_FIELDS = "firstname lastname company crmcontactdata tag phone " + " ".join(f"data{n}" for n in range(10))
+CONTACT_FIELDS = "firstname lastname company crmcontactdata tag phone " + " ".join(
+    f"data{n}" for n in range(10)
+)
 
 DOCUMENTED: dict[str, tuple[str, str, str]] = {
     "pbx.calls.get": ("read", "", ""),
@@ -84,9 +87,15 @@ def test_the_table_holds_the_documented_commands_and_no_others() -> None:
 def test_each_command_has_its_documented_scope_and_parameters(name: str) -> None:
     command = COMMANDS[name]
     required = " ".join(parameter.name for parameter in command.parameters if parameter.required)
-    optional = " ".join(parameter.name for parameter in command.parameters if not parameter.required)
+    optional = " ".join(
+        parameter.name for parameter in command.parameters if not parameter.required
+    )
     assert (command.scope, required, optional) == DOCUMENTED[name]
-    allowed = {parameter.name: " ".join(parameter.allowed) for parameter in command.parameters if parameter.allowed}
+    allowed = {
+        parameter.name: " ".join(parameter.allowed)
+        for parameter in command.parameters
+        if parameter.allowed
+    }
     assert allowed == ALLOWED.get("ext.update" if name == "ext.new" else name, {})
     assert command.summary
     assert (command.query is not None) == (command.scope in ("read", "contacts"))
@@ -119,14 +128,27 @@ def test_options_need_at_least_one() -> None:
     options = COMMANDS["ext.options.set"]
     with pytest.raises(MissingParameter):
         options.check([("num", "100")])
-    assert options.check([("external", "on"), ("num", "100")]).values == (("num", "100"), ("external", "on"))
+    assert options.check([("external", "on"), ("num", "100")]).values == (
+        ("num", "100"),
+        ("external", "on"),
+    )
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_every_command_takes_what_its_parameters_say(name: str) -> None:
-    samples = {"dn": "100", "dns": "100,101", "phone": "+49 30 1", "whole": "3", "text": "text", "sql": "select\n1"}
+    samples = {
+        "dn": "100",
+        "dns": "100,101",
+        "phone": "+49 30 1",
+        "whole": "3",
+        "text": "text",
+        "sql": "select\n1",
+    }
     command = COMMANDS[name]
-    given = [(each.name, each.allowed[-1] if each.allowed else samples[each.kind]) for each in command.parameters]
+    given = [
+        (each.name, each.allowed[-1] if each.allowed else samples[each.kind])
+        for each in command.parameters
+    ]
     assert command.check(reversed(given)).values == tuple(given)
     with pytest.raises(BadRequest):
         command.check([*given, ("more", "")])

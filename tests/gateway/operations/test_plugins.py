@@ -44,7 +44,14 @@ def count(asked: QueryContext) -> dict[str, int]:
 
 
 TIMES = Parameter("times", "whole", "how often", required=True)
-MINE = Command("site.count.get", "read", "how many calls", (TIMES,), query=count, methods=("GET", "HEAD", "POST"))
+MINE = Command(
+    "site.count.get",
+    "read",
+    "how many calls",
+    (TIMES,),
+    query=count,
+    methods=("GET", "HEAD", "POST"),
+)
 
 
 @pytest.mark.usefixtures("registry")
@@ -63,7 +70,9 @@ async def test_a_registered_query_may_be_watched_and_is_described() -> None:
     register(MINE)
     async with serving() as served, served.connect() as connection:
         await frame(connection)
-        await say(connection, {"type": "subscribe", "query": "site.count.get", "params": {"times": 2}})
+        await say(
+            connection, {"type": "subscribe", "query": "site.count.get", "params": {"times": 2}}
+        )
         assert (await frame(connection))["result"] == {"calls": 0, "times": 2}
         served.put("calls", "1", call(1))
         assert (await frame(connection))["result"] == {"calls": 1, "times": 2}
@@ -133,8 +142,12 @@ async def test_a_composition_runs_with_its_callers_rights_and_no_others() -> Non
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "no_monitor")
 
 
-@pytest.mark.parametrize("value", ["tests.gateway.operations.test_plugins:nothing", "no.such.module:x", "os:sep"])
-def test_an_entry_point_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+@pytest.mark.parametrize(
+    "value", ["tests.gateway.operations.test_plugins:nothing", "no.such.module:x", "os:sep"]
+)
+def test_an_entry_point_that_cannot_be_used_is_named(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
     point = EntryPoint("mine", value, plugins.GROUP)
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
     with pytest.raises(ConfigError, match=re.escape(f"mine = {value}")):
@@ -165,7 +178,16 @@ async def demo(site: Path) -> AsyncIterator[str]:
 
 
 async def test_the_documented_example_installs_and_answers(tmp_path: Path) -> None:
-    pip = (sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--no-build-isolation", "--no-index")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+    )
     installing = await asyncio.create_subprocess_exec(*pip, "--target", str(tmp_path), str(EXAMPLE))
     assert await installing.wait() == 0
     async with demo(tmp_path) as printed:
@@ -175,7 +197,9 @@ async def test_the_documented_example_installs_and_answers(tmp_path: Path) -> No
             longest = await _ready(http, f"/webapi/{found[2]}/site.longest.get?num=800")
             assert longest["waiting"] >= 0
             assert longest["longest"] is None or longest["longest"]["since"].endswith("Z")
-            call = await http.post(f"/webapi/{found[2]}/site.callback", json={"queue": "800", "number": "5155550100"})
+            call = await http.post(
+                f"/webapi/{found[2]}/site.callback", json={"queue": "800", "number": "5155550100"}
+            )
             assert call.json()["result"] is (call.status_code == 200)
             assert call.status_code in (200, 409), call.text
 
@@ -186,4 +210,6 @@ async def _ready(http: httpx.AsyncClient, path: str) -> dict[str, Any]:
             answer = await http.get(path)
             if answer.status_code == 200:
                 return dict(answer.json())
-            assert answer.status_code == 503 or answer.json()["error"]["code"] == "unknown_queue", answer.text
+            assert answer.status_code == 503 or answer.json()["error"]["code"] == "unknown_queue", (
+                answer.text
+            )

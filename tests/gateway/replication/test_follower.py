@@ -42,7 +42,10 @@ class Writer:
 
 
 class Following:
-    """A feed that is being run. ``patient``: it does not look by itself whether the store has moved on unheard."""
+    """A feed that is being run.
+
+    ``patient``: it does not look by itself whether the store has moved on unheard.
+    """
 
     def __init__(self, bus: Bus, *, patient: bool = False) -> None:
         self.network = Network()
@@ -50,7 +53,9 @@ class Following:
         self.positions: list[Position | None] = []
         redis = FaultyRedis(bus.client(), self.network)
         silence, compare = (3_600.0, 3_600.0) if patient else (0.3, 0.5)
-        self.feed = StateFollower(redis, KEYS, self.replica, self._changed, silence=silence, compare=compare)
+        self.feed = StateFollower(
+            redis, KEYS, self.replica, self._changed, silence=silence, compare=compare
+        )
 
     def _changed(self) -> None:
         self.positions.append(self.replica.position)
@@ -236,7 +241,8 @@ async def test_an_older_epoch_is_never_followed_and_its_writer_is_told_of_ours(b
             await until(lambda: it.replica.position is not None and it.replica.position > newer)
             await until(lambda: it.feed.stale_since is None)
         assert all(
-            a is None or (b is not None and a <= b) for a, b in zip(it.positions, it.positions[1:], strict=False)
+            a is None or (b is not None and a <= b)
+            for a, b in zip(it.positions, it.positions[1:], strict=False)
         )
 
 
@@ -265,7 +271,9 @@ async def test_redis_killed_and_restarted_empty_is_filled_again(valkey: RealBus)
         assert it.replica.state == writer.state
 
 
-async def test_a_stopped_redis_makes_the_state_stale_and_is_followed_again_when_it_goes_on(valkey: RealBus) -> None:
+async def test_a_stopped_redis_makes_the_state_stale_and_is_followed_again_when_it_goes_on(
+    valkey: RealBus,
+) -> None:
     async with writing(valkey) as writer, beating(writer), following(valkey) as it:
         await until(lambda: it.feed.stale_since is None)
         with valkey.paused():

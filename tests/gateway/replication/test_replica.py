@@ -98,7 +98,10 @@ def test_silence_begins_when_told_and_ends_when_the_monitor_is_heard() -> None:
 
 
 @given(
-    st.lists(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), max_size=3), max_size=20),
+    st.lists(
+        st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), max_size=3),
+        max_size=20,
+    ),
     st.integers(1, 8),
 )
 def test_from_any_position_in_the_log_the_changes_since_lead_to_the_present(
@@ -108,7 +111,12 @@ def test_from_any_position_in_the_log_the_changes_since_lead_to_the_present(
     states: list[State] = [_copied(replica.state)]
     for seq, touched in enumerate(history, 1):
         edits = model.merge(
-            Edit("ivrs", num, replica.state["ivrs"].get(num), None if name is None else Ivr(num, str(name)))
+            Edit(
+                "ivrs",
+                num,
+                replica.state["ivrs"].get(num),
+                None if name is None else Ivr(num, str(name)),
+            )
             for num, name in dict(touched).items()
         )
         replica.apply(change(seq, *edits))
@@ -120,7 +128,9 @@ def test_from_any_position_in_the_log_the_changes_since_lead_to_the_present(
             model.apply(state, missed.edits)
         assert changes is None or state == replica.state
         for to in range(len(history) + 2):
-            assert replica.since(seq, to) == (None if changes is None else changes[: max(0, to - seq)])
+            assert replica.since(seq, to) == (
+                None if changes is None else changes[: max(0, to - seq)]
+            )
 
 
 def _copied(state: State) -> State:
@@ -158,7 +168,10 @@ def test_the_log_holds_no_entity_twice() -> None:
     assert log[2].edits[0].before is two
     other = Replica(KEYS)
     other.load(
-        Position(EPOCH, 3), AT, empty_state(KEYS.topics), [change(seq, edit) for seq, edit in enumerate(edits, 1)]
+        Position(EPOCH, 3),
+        AT,
+        empty_state(KEYS.topics),
+        [change(seq, edit) for seq, edit in enumerate(edits, 1)],
     )
     log = other.since(0)
     assert log is not None

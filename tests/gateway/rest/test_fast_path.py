@@ -51,7 +51,9 @@ class Desk:
     apps: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        app = create_app({"main": self.view}, self.keys, rate_limiter=self.rate_limiter, clock=lambda: self.now)
+        app = create_app(
+            {"main": self.view}, self.keys, rate_limiter=self.rate_limiter, clock=lambda: self.now
+        )
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
             self.long += 1
@@ -59,7 +61,9 @@ class Desk:
 
         self.apps = [app, QueryFastPath(counted, self.keys, self.rate_limiter, lambda: self.now)]
 
-    async def get(self, path: str, headers: Headers = None, *, short: bool = True) -> httpx.Response:
+    async def get(
+        self, path: str, headers: Headers = None, *, short: bool = True
+    ) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.apps[short])
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
             return await http.get(path, headers=headers)
@@ -89,7 +93,9 @@ def same(one: httpx.Response, other: httpx.Response) -> bool:
     )
 
 
-@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if command.query is not None])
+@pytest.mark.parametrize(
+    "name", [name for name, command in COMMANDS.items() if command.query is not None]
+)
 async def test_every_query_is_answered_as_by_the_long_way(desk: Desk, name: str) -> None:
     path = f"/webapi/{KEY}/{name}"
     arguments = dict(arguments_of(COMMANDS[name]))
@@ -127,7 +133,10 @@ async def test_answers_say_since_when_the_monitor_has_not_its_pbx(desk: Desk, co
         answer = await desk.get(path, short=short)
         assert answer.headers["callmon-stale-since"] == entities.START
         unchanged = await desk.get(path, {"If-None-Match": answer.headers["etag"]}, short=short)
-        assert (unchanged.status_code, unchanged.headers["callmon-stale-since"]) == (304, entities.START)
+        assert (unchanged.status_code, unchanged.headers["callmon-stale-since"]) == (
+            304,
+            entities.START,
+        )
     desk.put("system", "pbx", entities.system())
     assert "callmon-stale-since" not in (await desk.get(path)).headers
 
@@ -148,7 +157,9 @@ async def test_who_asks_is_part_of_what_is_remembered(desk: Desk, way: str) -> N
     assert (await desk.get("/webapi/pbx.calls.get")).status_code == 401
 
 
-async def test_a_key_that_is_gone_expired_or_limited_now_is_not_answered_from_memory(desk: Desk) -> None:
+async def test_a_key_that_is_gone_expired_or_limited_now_is_not_answered_from_memory(
+    desk: Desk,
+) -> None:
     for _ in range(2):
         assert (await desk.get(QUERY)).status_code == 200
     desk.keys.replace([])
@@ -171,14 +182,28 @@ async def test_a_key_given_twice_is_not_remembered_as_either(desk: Desk, name: s
 
 
 async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk: Desk) -> None:
-    scope = {"type": "http", "method": "GET", "path": QUERY, "raw_path": QUERY.encode(), "query_string": b""}
-    scope |= {"root_path": "", "headers": [], "server": ("gateway", 80), "client": ("127.0.0.1", 1), "scheme": "http"}
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": QUERY,
+        "raw_path": QUERY.encode(),
+        "query_string": b"",
+    }
+    scope |= {
+        "root_path": "",
+        "headers": [],
+        "server": ("gateway", 80),
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+    }
 
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
-        if message["type"] == "http.response.body":  # as one who does not read, until his key is gone
+        if (
+            message["type"] == "http.response.body"
+        ):  # as one who does not read, until his key is gone
             desk.keys.replace([])
 
     await desk.apps[1](scope, receive, send)
@@ -195,20 +220,30 @@ async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk
     ],
     ids=["from a page", "would wait", "wants a position"],
 )
-async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(desk: Desk, headers: dict[str, str]) -> None:
+async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(
+    desk: Desk, headers: dict[str, str]
+) -> None:
     await desk.get(QUERY)
     await desk.get(QUERY, headers)
     assert desk.long == 2
 
 
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    rate_limiter = RateLimiter({"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0)
+    rate_limiter = RateLimiter(
+        {"main": fakeredis.FakeAsyncRedis()}, Budgets(5, 5, 5, 5), clock=lambda: 0.0
+    )
     leases = rate_limiter._lease_of(key(), 5)
     leases.reads.continue_offline()
     desk = Desk(view(), KeyTable([key()]), rate_limiter=rate_limiter)
     answers = [await desk.get(QUERY) for _ in range(7)]
     assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
-    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == ["r=4", "r=3", "r=2", "r=1", "r=0"]
+    assert [answer.headers["ratelimit"].split(";")[1] for answer in answers[:5]] == [
+        "r=4",
+        "r=3",
+        "r=2",
+        "r=1",
+        "r=0",
+    ]
     assert desk.long == 3
 
 
@@ -234,15 +269,21 @@ async def test_junk_in_headers_and_addresses_is_not_remembered(desk: Desk, junk:
     assert len(desk.apps[1]._known) == 1
 
 
-async def test_what_is_remembered_is_bounded_in_bytes(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_remembered_is_bounded_in_bytes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(fast_path, "MOST_BYTES", 60_000)
     known = desk.apps[1]._known
     for number in range(60):
         for _ in range(2):  # an answer is held from the second time on
             assert (await desk.get(f"{QUERY}?{'&' * number}")).status_code == 200
-            assert (await desk.get(f"/webapi/{KEY}/ext.state.get?{'&' * number}num=101")).status_code == 200
+            assert (
+                await desk.get(f"/webapi/{KEY}/ext.state.get?{'&' * number}num=101")
+            ).status_code == 200
         desk.put("calls", str(number), entities.call(number))
-        bodies = {id(one.answer): len(one.answer.body) for one in known.values() if one.answer is not None}
+        bodies = {
+            id(one.answer): len(one.answer.body) for one in known.values() if one.answer is not None
+        }
         assert sum(bodies.values()) + sum(sum(map(len, name)) + 2_048 for name in known) <= 60_000
     assert known
 
@@ -268,7 +309,9 @@ async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
     def fails(asked: QueryContext) -> int:
         return 1 // (4 - len(asked.live["calls"]))
 
-    monkeypatch.setitem(COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails))
+    monkeypatch.setitem(
+        COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails)
+    )
     async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         path = f"/webapi/{KEY}/site.fails.get"
         assert [(await http.get(path)).status_code for _ in range(2)] == [200, 200]
@@ -301,7 +344,14 @@ async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> N
 async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: Desk) -> None:
     async with served(desk) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        paths = ["pbx.calls.get", "all.ext.get", "nothing", "pbx.calls.get", "all.queue.get", "all.ext.get"] * 5
+        paths = [
+            "pbx.calls.get",
+            "all.ext.get",
+            "nothing",
+            "pbx.calls.get",
+            "all.queue.get",
+            "all.ext.get",
+        ] * 5
         for close in (False, True):
             for number, name in enumerate(paths):
                 last = "Connection: close\r\n" if close and number == len(paths) - 1 else ""
@@ -317,7 +367,9 @@ async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: De
         writer.close()
     assert statuses == [404 if name == "nothing" else 200 for name in paths] * 2
     for name in set(paths):
-        assert len({body for body, path in zip(bodies, paths * 2, strict=True) if path == name}) == 1
+        assert (
+            len({body for body, path in zip(bodies, paths * 2, strict=True) if path == name}) == 1
+        )
 
 
 async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:

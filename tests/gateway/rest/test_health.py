@@ -87,7 +87,9 @@ def no_system(pbx: PbxContext) -> None:
         (no_system, "pbx", True),
     ],
 )
-async def test_what_stands_in_the_way_is_named(harm: Callable[[PbxContext], None], field: str, shared: bool) -> None:
+async def test_what_stands_in_the_way_is_named(
+    harm: Callable[[PbxContext], None], field: str, shared: bool
+) -> None:
     pbx = view()
     harm(pbx)
     async with client(pbx) as http:
@@ -112,7 +114,10 @@ async def test_without_keys_nobody_could_be_answered() -> None:
     async with client(table=KeyTable(None)) as http:
         got = await http.get("/readyz")
         assert (got.status_code, got.json()) == (503, {"ready": False, "draining": False})
-        assert (await http.get("/readyz", headers=KEY)).json() == {"ready": False, "draining": False}
+        assert (await http.get("/readyz", headers=KEY)).json() == {
+            "ready": False,
+            "draining": False,
+        }
 
 
 async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> None:
@@ -126,17 +131,25 @@ async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> Non
             assert (await http.get("/readyz")).json() == {"ready": ready, "draining": False}
 
 
-async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of_its_own_pbx_alone() -> None:
+async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of_its_own_pbx_alone() -> (
+    None
+):
     elsewhere = ApiKey("other", sha256_hex("other-key-of-tests"), "other", frozenset({"control"}))
-    near = replace(elsewhere, name="near", digest=sha256_hex("near-key-of-tests"), networks=("192.0.2.0/24",))
+    near = replace(
+        elsewhere, name="near", digest=sha256_hex("near-key-of-tests"), networks=("192.0.2.0/24",)
+    )
     async with client(table=KeyTable([elsewhere, near])) as http:
         refused = await http.get("/readyz", headers={"X-API-Key": "no-key-of-ours"})
         assert (refused.status_code, refused.json()["error"]["code"]) == (401, "key_unknown")
-        assert (await http.get("/readyz?key=near-key-of-tests")).json()["error"]["code"] == "address_not_allowed"
+        assert (await http.get("/readyz?key=near-key-of-tests")).json()["error"][
+            "code"
+        ] == "address_not_allowed"
         assert (await http.get("/readyz?key=other-key-of-tests")).json()["pbxs"] == {}
 
 
-async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     seen: list[bool] = []
     drain = StreamServer.drain
 

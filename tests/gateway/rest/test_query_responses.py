@@ -35,7 +35,9 @@ def advance(pbx: PbxContext, *edits: Edit) -> None:
     assert pbx.live.apply(Change(position, entities.START, edits))
 
 
-async def test_an_answer_bears_its_position_and_asks_to_be_checked_again(http: httpx.AsyncClient) -> None:
+async def test_an_answer_bears_its_position_and_asks_to_be_checked_again(
+    http: httpx.AsyncClient,
+) -> None:
     got = await http.get(ADDRESS)
     assert got.headers["callmon-position"] == "000000000000001-aa/5"
     assert got.headers["cache-control"] == "private, no-cache"
@@ -45,7 +47,9 @@ async def test_an_answer_bears_its_position_and_asks_to_be_checked_again(http: h
     assert book.headers["callmon-position"] == "000000000000001-bb/2"
 
 
-async def test_an_answer_that_the_client_has_is_not_sent_again(http: httpx.AsyncClient, pbx: PbxContext) -> None:
+async def test_an_answer_that_the_client_has_is_not_sent_again(
+    http: httpx.AsyncClient, pbx: PbxContext
+) -> None:
     etag = (await http.get(ADDRESS)).headers["etag"]
     assert etag.startswith('"')
     advance(pbx, Edit("lines", "1", None, entities.line("1")))
@@ -68,20 +72,33 @@ async def test_a_stale_answer_says_since_when(http: httpx.AsyncClient, pbx: PbxC
     etag = (await http.get(ADDRESS)).headers["etag"]
     pbx.live.silent("2026-03-04T03:14:00.000Z")
     stale = await http.get(ADDRESS)
-    assert (stale.status_code, stale.headers["callmon-stale-since"]) == (200, "2026-03-04T03:14:00.000Z")
+    assert (stale.status_code, stale.headers["callmon-stale-since"]) == (
+        200,
+        "2026-03-04T03:14:00.000Z",
+    )
     same = await http.get(ADDRESS, headers={"If-None-Match": etag})
-    assert (same.status_code, same.headers["callmon-stale-since"]) == (304, "2026-03-04T03:14:00.000Z")
+    assert (same.status_code, same.headers["callmon-stale-since"]) == (
+        304,
+        "2026-03-04T03:14:00.000Z",
+    )
     pbx.live.heard(entities.START)
     assert "callmon-stale-since" not in (await http.get(ADDRESS)).headers
 
 
-async def test_keys_that_see_different_things_never_share_an_answer(http: httpx.AsyncClient) -> None:
+async def test_keys_that_see_different_things_never_share_an_answer(
+    http: httpx.AsyncClient,
+) -> None:
     limited = ADDRESS.replace(FULL, LIMITED)
-    answers = [(await http.get(address)).json()["result"] for address in (ADDRESS, limited, ADDRESS, limited)]
+    answers = [
+        (await http.get(address)).json()["result"]
+        for address in (ADDRESS, limited, ADDRESS, limited)
+    ]
     assert answers == [3, 2, 3, 2]
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", ADDRESS, "/webapi/x/y", "/nothing/here"])
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", ADDRESS, "/webapi/x/y", "/nothing/here"]
+)
 async def test_every_answer_is_guarded(http: httpx.AsyncClient, path: str) -> None:
     headers = (await http.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
@@ -97,7 +114,9 @@ class Value(Struct, frozen=True):
 AT = Position("e", 1)
 
 
-def ask(cache: AnswerCache, question: str, position: Position = AT, size: int = 10) -> tuple[Answer, bool]:
+def ask(
+    cache: AnswerCache, question: str, position: Position = AT, size: int = 10
+) -> tuple[Answer, bool]:
     made = False
 
     def make() -> Struct:

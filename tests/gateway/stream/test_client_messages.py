@@ -13,20 +13,51 @@ from hypothesis import strategies as st
 from gateway.fanout.filters import FIELDS
 from gateway.fanout.frames import ErrorFrame, Pong, encode
 from gateway.operations.operation_table import COMMANDS
-from gateway.stream.client_messages import BadMessage, Ping, Rights, Subscribe, Watch, from_address, parse
+from gateway.stream.client_messages import (
+    BadMessage,
+    Ping,
+    Rights,
+    Subscribe,
+    Watch,
+    from_address,
+    parse,
+)
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 
 RIGHTS = Rights((*TOPICS, *BOOK_TOPICS), {"read", "contacts", "control"})
 WORDS = st.sampled_from(
     [
-        *("subscribe", "ping", "type", "topics", "filter", "since", "merge", "query", "params", "at", "epoch", "seq"),
+        *(
+            "subscribe",
+            "ping",
+            "type",
+            "topics",
+            "filter",
+            "since",
+            "merge",
+            "query",
+            "params",
+            "at",
+            "epoch",
+            "seq",
+        ),
         *("num", "min_len", "true", *TOPICS, *FIELDS, *COMMANDS),
     ]
 )
-_SCALARS = WORDS | st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=8)
+_SCALARS = (
+    WORDS
+    | st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=8)
+)
 _ANY = st.recursive(
     _SCALARS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(WORDS | st.text(max_size=4), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(WORDS | st.text(max_size=4), inner, max_size=5)
+    ),
     max_leaves=15,
 )
 MESSAGES = _ANY | st.fixed_dictionaries(
@@ -84,7 +115,9 @@ def test_any_bytes_and_any_text_are_a_message_or_refused(data: str | bytes) -> N
     heeded(data)
 
 
-@pytest.mark.parametrize("place", ["type", "topics", "filter", "since", "query", "params", "at", "merge", "else"])
+@pytest.mark.parametrize(
+    "place", ["type", "topics", "filter", "since", "query", "params", "at", "merge", "else"]
+)
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_a_message_of_any_depth_is_refused(place: str, encoding: str) -> None:
     kind = "ping" if place == "at" else "subscribe"

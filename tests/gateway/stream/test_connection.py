@@ -35,7 +35,9 @@ class Eager(StreamConnection):
         """Nothing is sent past it."""
 
 
-async def test_one_who_takes_all_at_once_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_who_takes_all_at_once_lets_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.stream.connection._SLICE", 0.0)
     eager, turns = Eager(), 0
     eager._wake()

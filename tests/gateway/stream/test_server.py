@@ -53,7 +53,12 @@ async def test_hello_then_a_snapshot_then_every_change(encoding: Encoding) -> No
     async with serving() as served, served.connect(offer=["other", name]) as connection:
         assert connection.subprotocol == name
         hello = await frame(connection)
-        assert (hello["type"], hello["protocol"], hello["pbx"], hello["heartbeat"]) == ("hello", 1, "main", 5.0)
+        assert (hello["type"], hello["protocol"], hello["pbx"], hello["heartbeat"]) == (
+            "hello",
+            1,
+            "main",
+            5.0,
+        )
         assert hello["topics"] == [*TOPICS, "contacts"]
         await say(connection, {"type": "subscribe", "topics": ALL_TOPICS}, encoding)
         data = await connection.recv()
@@ -101,8 +106,14 @@ async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
         assert await refusal(served, key="early-key") == (503, "no_state")
         assert await refusal(served, offer=["graphql"]) == (400, "unknown_subprotocol")
         assert await refusal(served, path="/webapi/stream?topics=cals") == (400, "bad_message")
-        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (403, "not_allowed")
-        assert await refusal(served, headers={"Origin": "https://theirs"}) == (403, "origin_not_allowed")
+        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (
+            403,
+            "not_allowed",
+        )
+        assert await refusal(served, headers={"Origin": "https://theirs"}) == (
+            403,
+            "origin_not_allowed",
+        )
         async with served.connect(headers={"Origin": "https://ours"}):
             assert await refusal(served) == (429, "too_many_connections")
         await served.live.drain(0)
@@ -111,13 +122,21 @@ async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
 
 async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:
     async with serving(wrap=without_denials) as served:
-        for key, code in (("no-such-key", 4001), ("dialler-key", 4003), ("elsewhere-key", 4004), ("early-key", 4103)):
+        for key, code in (
+            ("no-such-key", 4001),
+            ("dialler-key", 4003),
+            ("elsewhere-key", 4004),
+            ("early-key", 4103),
+        ):
             async with served.connect(key) as connection:
                 assert (await closed(connection))[0] == code
 
 
 async def test_a_subscription_may_stand_in_the_address() -> None:
-    async with serving() as served, served.connect(path="/webapi/stream?topics=calls,queues") as connection:
+    async with (
+        serving() as served,
+        served.connect(path="/webapi/stream?topics=calls,queues") as connection,
+    ):
         assert (await frame_of(connection, "snapshot"))["state"] == {"calls": {}, "queues": {}}
 
 
@@ -139,7 +158,9 @@ async def test_the_address_book_is_a_stream_of_its_own() -> None:
         snapshot = await subscribed(connection, ["contacts"])
         assert snapshot["epoch"].endswith("-b")
         contact = Contact(1, "Ann", phone="0301234567")
-        served.view.book.apply(Change(Position(snapshot["epoch"], 1), START, (Edit("contacts", "1", None, contact),)))
+        served.view.book.apply(
+            Change(Position(snapshot["epoch"], 1), START, (Edit("contacts", "1", None, contact),))
+        )
         served.view.book_hub.changed()
         assert (await frame(connection))["upsert"] == {"contacts": {"1": plain(contact)}}
 
@@ -148,7 +169,16 @@ async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
     async with serving() as served, served.connect("limited-key") as connection:
         hello = await frame(connection)
         assert hello["topics"] == [
-            *("system", "calls", "extensions", "queues", "groups", "ended", "queuestats", "extstats")
+            *(
+                "system",
+                "calls",
+                "extensions",
+                "queues",
+                "groups",
+                "ended",
+                "queuestats",
+                "extstats",
+            )
         ]
         await say(connection, {"type": "subscribe", "topics": ["lines"]})
         assert (await frame(connection))["code"] == "not_allowed"
@@ -203,7 +233,9 @@ async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
         ([], "object"),
     ],
 )
-async def test_an_error_names_what_was_wrong_and_the_connection_stays(message: object, named: str) -> None:
+async def test_an_error_names_what_was_wrong_and_the_connection_stays(
+    message: object, named: str
+) -> None:
     async with serving() as served, served.connect() as connection:
         await frame(connection)
         await connection.send(to_json(message).decode())
@@ -261,7 +293,10 @@ async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
 
 async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
     settings = LiveSettings(message_burst_per_key=2, messages_per_second_per_key=0.001)
-    async with serving(settings) as served, httpx.AsyncClient(base_url=f"http://{served.host}") as http:
+    async with (
+        serving(settings) as served,
+        httpx.AsyncClient(base_url=f"http://{served.host}") as http,
+    ):
         for _ in range(2):
             async with served.connect(path="/webapi/stream?topics=calls") as connection:
                 assert await frame_of(connection, "snapshot")
@@ -303,9 +338,13 @@ async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_on
         await frame_of(third, "snapshot")
 
 
-async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with serving() as served, served.connect() as first, served.connect() as second:
-        served.put_all([("extensions", f"{number}", extension(f"{number}")) for number in range(100)])
+        served.put_all(
+            [("extensions", f"{number}", extension(f"{number}")) for number in range(100)]
+        )
         served.put_all([("calls", f"{number}", call(number)) for number in range(20)])
 
         async def watch(connection: ClientConnection, query: str) -> int:
@@ -323,22 +362,33 @@ async def test_the_answers_that_a_key_watches_are_bounded_in_bytes(monkeypatch: 
 
 
 async def test_who_never_subscribes_is_sent_away() -> None:
-    async with serving(LiveSettings(ConnectionLimits(subscribe_timeout=0.1))) as served, served.connect() as connection:
+    async with (
+        serving(LiveSettings(ConnectionLimits(subscribe_timeout=0.1))) as served,
+        served.connect() as connection,
+    ):
         assert (await closed(connection))[0] == 4203
 
 
 async def test_a_connection_has_a_greatest_age() -> None:
-    async with serving(LiveSettings(max_connection_age=(0.1, 0.1))) as served, served.connect() as connection:
+    async with (
+        serving(LiveSettings(max_connection_age=(0.1, 0.1))) as served,
+        served.connect() as connection,
+    ):
         code, reason = await closed(connection)
         assert (code, len(retry_in(reason))) == (4200, 2)
 
 
 async def test_no_frame_comes_after_a_key_has_expired() -> None:
     now = [time.time()]
-    async with serving(LiveSettings(ConnectionLimits(stall_timeout=0.2)), clock=lambda: now[0]) as served:
+    async with serving(
+        LiveSettings(ConnectionLimits(stall_timeout=0.2)), clock=lambda: now[0]
+    ) as served:
         expires = "2100-01-01T00:00:00.000Z"
         served.keys.replace(
-            [type(key)(key.name, key.digest, key.pbx, key.scopes, expires) for key in (served.keys._keys or ())]
+            [
+                type(key)(key.name, key.digest, key.pbx, key.scopes, expires)
+                for key in (served.keys._keys or ())
+            ]
         )
         async with served.connect() as connection:
             await subscribed(connection)
@@ -350,7 +400,11 @@ async def test_no_frame_comes_after_a_key_has_expired() -> None:
 
 
 async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
-    async with serving() as served, served.connect() as ours, served.connect("display-key") as other:
+    async with (
+        serving() as served,
+        served.connect() as ours,
+        served.connect("display-key") as other,
+    ):
         await subscribed(ours)
         await subscribed(other)
         served.live.revoke("reader")
@@ -359,7 +413,9 @@ async def test_a_revoked_key_ends_its_conversations_and_no_others() -> None:
         assert (await frame(other))["type"] == "change"
 
 
-async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_gateway_is_through_with_its_farewells_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     turns, asked = 0, []
     end = WebSocketSession.end
 
@@ -382,7 +438,9 @@ async def test_a_busy_gateway_is_through_with_its_farewells_in_time(monkeypatch:
         await served.live.drain(0.05)
         working.cancel()
     assert len(asked) == 40
-    assert asked[-1] < 20, "one turn of the loop for each would take eight times as long as was given"
+    assert asked[-1] < 20, (
+        "one turn of the loop for each would take eight times as long as was given"
+    )
 
 
 async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:

@@ -77,7 +77,10 @@ class Events:
 
 @asynccontextmanager
 async def events(served: Served, query: str, **headers: str) -> AsyncIterator[Events]:
-    async with http(served) as client, client.stream("GET", f"/events?{query}", headers=READER | headers) as response:
+    async with (
+        http(served) as client,
+        client.stream("GET", f"/events?{query}", headers=READER | headers) as response,
+    ):
         yield Events(response)
 
 
@@ -105,7 +108,11 @@ async def test_last_event_id_resumes() -> None:
         async with events(served, "topics=calls", **{"Last-Event-ID": left}) as stream:
             assert (await stream.next())[1]["type"] == "hello"
             id_, change = await stream.next()
-            assert (change["type"], set(change["upsert"]["calls"]), id_) == ("change", {"2"}, str(served.position))
+            assert (change["type"], set(change["upsert"]["calls"]), id_) == (
+                "change",
+                {"2"},
+                str(served.position),
+            )
         for nonsense in ("x", "a/b", f"{served.position.epoch}/-1", "/1", "e/" + "9" * 30):
             async with events(served, "topics=calls", **{"Last-Event-ID": nonsense}) as stream:
                 assert (await stream.next())[1]["type"] == "hello"
@@ -115,7 +122,10 @@ async def test_last_event_id_resumes() -> None:
 async def test_only_the_last_part_of_a_snapshot_bears_an_id() -> None:
     async with serving() as served:
         served.put_all(
-            [("calls", str(n), entities.call(n, tuple(str(e) for e in range(100, 140)))) for n in range(300)]
+            [
+                ("calls", str(n), entities.call(n, tuple(str(e) for e in range(100, 140))))
+                for n in range(300)
+            ]
         )
         async with events(served, "topics=calls") as stream:
             await stream.next()
@@ -154,7 +164,9 @@ async def test_filters_and_watched_queries_work_here_too() -> None:
         ("topics=calls", {"Authorization": "Bearer early-key"}, 503),
     ],
 )
-async def test_a_refusal_is_an_http_answer(query: str, headers: dict[str, str], status: int) -> None:
+async def test_a_refusal_is_an_http_answer(
+    query: str, headers: dict[str, str], status: int
+) -> None:
     async with serving() as served, http(served) as client:
         answer = await client.get(f"/events?{query}", headers=headers)
         assert answer.status_code == status
@@ -177,7 +189,9 @@ async def test_limits_on_connections_count_events_too() -> None:
 EVENTS_ONLY = {"Accept": "text/event-stream"}
 
 
-async def come_back(client: httpx.AsyncClient, key: str = "reader-key", **headers: str) -> tuple[str, int]:
+async def come_back(
+    client: httpx.AsyncClient, key: str = "reader-key", **headers: str
+) -> tuple[str, int]:
     """Why an EventSource has to come back, and after how many milliseconds."""
     given = EVENTS_ONLY | {"Authorization": f"Bearer {key}"} | headers
     answer = await client.get("/events?topics=calls", headers=given)
@@ -202,7 +216,11 @@ async def test_an_event_source_is_told_when_to_come_back() -> None:
         await served.live.drain(0.0)
         why, _ = await come_back(client)
         assert why == "503 draining: This gateway is shutting down."
-        assert served.live.measures.refused == {"no_state": 1, "too_many_connections": 1, "draining": 1}
+        assert served.live.measures.refused == {
+            "no_state": 1,
+            "too_many_connections": 1,
+            "draining": 1,
+        }
 
 
 async def test_without_keys_an_event_source_comes_back() -> None:
@@ -232,16 +250,27 @@ async def test_whoever_takes_json_gets_the_status(accept: str, status: int) -> N
         answer = await client.get("/events?topics=calls", headers=given)
         assert answer.status_code == status
         if status == 503:
-            assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == ("no_state", "1")
+            assert (answer.json()["error"]["code"], answer.headers["retry-after"]) == (
+                "no_state",
+                "1",
+            )
 
 
 @pytest.mark.parametrize(
     ("query", "key", "status"),
-    [("topics=cals", "reader-key", 400), ("topics=calls", "no-such-key", 401), ("topics=calls", "dialler-key", 403)],
+    [
+        ("topics=cals", "reader-key", 400),
+        ("topics=calls", "no-such-key", 401),
+        ("topics=calls", "dialler-key", 403),
+    ],
 )
-async def test_what_time_does_not_mend_closes_an_event_source(query: str, key: str, status: int) -> None:
+async def test_what_time_does_not_mend_closes_an_event_source(
+    query: str, key: str, status: int
+) -> None:
     async with serving() as served, http(served) as client:
-        answer = await client.get(f"/events?{query}", headers=EVENTS_ONLY | {"Authorization": f"Bearer {key}"})
+        answer = await client.get(
+            f"/events?{query}", headers=EVENTS_ONLY | {"Authorization": f"Bearer {key}"}
+        )
         assert answer.status_code == status
 
 
@@ -306,19 +335,28 @@ async def busy_until(served: Served, true: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
-    async with serving(LiveSettings(ConnectionLimits(stall_timeout=0.2))) as served, stuck(served) as stream:
+async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with (
+        serving(LiveSettings(ConnectionLimits(stall_timeout=0.2))) as served,
+        stuck(served) as stream,
+    ):
         transport = stream._transport
         assert transport is not None
         sock = transport.get_extra_info("socket")
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
         await busy_until(served, lambda: not len(served.live))
         assert stream.closed_with == 4202
-        assert transport.get_write_buffer_size() == 0, "it is not kept until the client reads, which it never does"
+        assert transport.get_write_buffer_size() == 0, (
+            "it is not kept until the client reads, which it never does"
+        )
     assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
 
 
-@pytest.mark.parametrize("http_protocol", [TimeoutHttpProtocol, HttpToolsProtocol], ids=["ours", "the server's own"])
+@pytest.mark.parametrize(
+    "http_protocol", [TimeoutHttpProtocol, HttpToolsProtocol], ids=["ours", "the server's own"]
+)
 async def test_one_who_reads_nothing_holds_up_no_drain(
     http_protocol: type[HttpToolsProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -339,7 +377,9 @@ async def test_a_ticket_opens_one_stream_once() -> None:
         asked = await client.post("/ticket", headers=READER)
         assert (asked.status_code, asked.json()["expires_in"]) == (200, 30)
         ticket = asked.json()["ticket"]
-        async with served.connect(None, f"/webapi/stream?ticket={ticket}&topics=calls") as connection:
+        async with served.connect(
+            None, f"/webapi/stream?ticket={ticket}&topics=calls"
+        ) as connection:
             assert (await frame(connection))["type"] == "hello"
             assert (await frame(connection))["type"] == "snapshot"
         with pytest.raises(InvalidStatus) as refused:
@@ -350,7 +390,9 @@ async def test_a_ticket_opens_one_stream_once() -> None:
             assert (await Events(response).next())[1]["type"] == "hello"
 
 
-async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     asked, may_answer, take = asyncio.Event(), asyncio.Event(), Tickets.take
 
     async def slow(tickets: Tickets, ticket: str) -> ApiKey:
@@ -374,7 +416,9 @@ async def test_tickets_are_counted_as_reads() -> None:
     rate_limiter._lease_of(KEYS[0], 2).reads.continue_offline()
     tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0)
     transport = httpx.ASGITransport(
-        app=Starlette(routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, rate_limiter))
+        app=Starlette(
+            routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, rate_limiter)
+        )
     )
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
         answers = [await client.post("/webapi/ticket", headers=READER) for _ in range(3)]
@@ -394,9 +438,14 @@ async def test_a_key_of_a_pbx_that_is_not_served_gets_no_ticket_and_is_not_count
     monkeypatch.setattr(RateLimiter, "spend", spend)
     keys = KeyTable([ApiKey("away", KEYS[0].digest, "away", frozenset({"read"}))])
     clients = {"main": fakeredis.FakeAsyncRedis()}
-    tickets, rate_limiter = Tickets(clients, keys, lambda: 1_800_000_000.0), RateLimiter(clients, Budgets(reads=2))
+    tickets, rate_limiter = (
+        Tickets(clients, keys, lambda: 1_800_000_000.0),
+        RateLimiter(clients, Budgets(reads=2)),
+    )
     app = Starlette(routes=ticket_routes(tickets, keys, lambda: 1_800_000_000.0, rate_limiter))
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://gateway") as client:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app=app), base_url="http://gateway"
+    ) as client:
         refused = await client.post("/webapi/ticket", headers=READER)
     assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_pbx")
     assert counted == []
@@ -412,7 +461,9 @@ async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -
         assert (await client.get(f"/events?topics=calls&ticket={ticket}")).status_code == 401
 
 
-@pytest.mark.parametrize("ticket", ["", "x", "main.", "elsewhere.abc", "main.abc", "main." + "x" * 200, "ma\0in.x"])
+@pytest.mark.parametrize(
+    "ticket", ["", "x", "main.", "elsewhere.abc", "main.abc", "main." + "x" * 200, "ma\0in.x"]
+)
 async def test_what_is_no_ticket_is_refused(ticket: str) -> None:
     async with serving() as served, http(served) as client:
         answer = await client.get("/events", params={"topics": "calls", "ticket": ticket})
@@ -423,16 +474,23 @@ async def test_a_ticket_has_the_rights_of_its_key() -> None:
     async with serving() as served, http(served) as client:
         served.put("calls", "1", entities.call(1, ("102",)))
         ticket = (await client.post("/limited-key/ticket")).json()["ticket"]
-        async with served.connect(None, f"/webapi/stream?ticket={ticket}&topics=calls") as connection:
+        async with served.connect(
+            None, f"/webapi/stream?ticket={ticket}&topics=calls"
+        ) as connection:
             await frame(connection)
             assert (await frame(connection))["state"] == {"calls": {}}
             served.live.revoke("limited")
             assert await closed(connection) == (4001, "key revoked")
-        for key, status in (("no-such-key", 401), ("dialler-key", 403), ("old-key", 401), ("elsewhere-key", 404)):
+        for key, status in (
+            ("no-such-key", 401),
+            ("dialler-key", 403),
+            ("old-key", 401),
+            ("elsewhere-key", 404),
+        ):
             assert (await client.post(f"/{key}/ticket")).status_code == status
-        assert (await client.post("/ticket", headers=READER, json={"x": "1"})).json()["error"]["code"] == (
-            "unknown_parameter"
-        )
+        assert (await client.post("/ticket", headers=READER, json={"x": "1"})).json()["error"][
+            "code"
+        ] == ("unknown_parameter")
 
 
 QUERY = "/pbx.calls.get"
@@ -442,7 +500,9 @@ async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
     async with serving() as served, http(served) as client:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         waiting = asyncio.create_task(
-            client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "respond-async, wait=10"})
+            client.get(
+                QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "respond-async, wait=10"}
+            )
         )
         while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
             await asyncio.sleep(0.01)
@@ -460,7 +520,9 @@ async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
 async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
     async with serving() as served, http(served) as client:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        answer = await client.get(QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"})
+        answer = await client.get(
+            QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"}
+        )
         assert (answer.status_code, answer.content) == (304, b"")
 
 
@@ -473,7 +535,9 @@ async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         waits = {"If-None-Match": etag, "Prefer": "wait=60"}
         async with asyncio.TaskGroup() as tasks:
-            waiting = [tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)]
+            waiting = [
+                tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)
+            ]
             while len(served.view.watches) < 2:  # noqa: ASYNC110 - the server's own time
                 await asyncio.sleep(0.01)
             answer = await client.get(QUERY, headers=READER | waits)
@@ -493,7 +557,10 @@ async def test_connections_and_further_subscriptions_are_counted_as_reads() -> N
             for _ in range(3):  # the first came with the connection
                 await subscribed(connection)
             answer = await client.get("/events?topics=calls", headers=READER)
-            assert (answer.status_code, answer.json()["error"]["code"]) == (429, "too_many_requests")
+            assert (answer.status_code, answer.json()["error"]["code"]) == (
+                429,
+                "too_many_requests",
+            )
             assert int(answer.headers["retry-after"]) > 0
             with pytest.raises(InvalidStatus) as refused:
                 await served.connect().__aenter__()
@@ -506,7 +573,11 @@ async def test_connections_and_further_subscriptions_are_counted_as_reads() -> N
 
 @pytest.mark.parametrize(
     "headers",
-    [{"Prefer": "wait=10"}, {"Prefer": "wait=10", "If-None-Match": '"other"'}, {"Prefer": "wait=x"}],
+    [
+        {"Prefer": "wait=10"},
+        {"Prefer": "wait=10", "If-None-Match": '"other"'},
+        {"Prefer": "wait=x"},
+    ],
     ids=["nothing known", "another known", "no number"],
 )
 async def test_who_does_not_have_the_answer_gets_it_at_once(headers: dict[str, str]) -> None:
@@ -534,7 +605,9 @@ async def test_a_long_poll_ends_with_its_client_and_with_the_gateway() -> None:
 @pytest.mark.parametrize(
     "keys", [[], [replace(KEYS[0], limits=Limits(frozenset({"101"})))]], ids=["revoked", "limited"]
 )
-async def test_a_long_poll_under_a_key_that_is_another_meanwhile_tells_nothing(keys: list[ApiKey]) -> None:
+async def test_a_long_poll_under_a_key_that_is_another_meanwhile_tells_nothing(
+    keys: list[ApiKey],
+) -> None:
     async with serving() as served, http(served) as client:
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}

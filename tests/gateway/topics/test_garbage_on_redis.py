@@ -1,4 +1,7 @@
-"""Whatever stands on Redis, a gateway neither ends nor shows it; and it follows again once good data come."""
+"""Whatever stands on Redis, a gateway neither ends nor shows it.
+
+And it follows again once good data come.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,15 @@ from tests.bus import RealBus, until
 from tests.gateway.replication.test_follower import KEYS, following, writing
 
 _VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text() | st.binary(),
-    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=9), inner, max_size=5),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.binary(),
+    lambda inner: (
+        st.lists(inner, max_size=5) | st.dictionaries(st.text(max_size=9), inner, max_size=5)
+    ),
     max_leaves=12,
 )
 GARBAGE = (
@@ -43,7 +53,11 @@ GARBAGE = (
         (command_messages.decode_outcome, (command_messages.Outcome,)),
         (
             command_messages.decode_ring,
-            (command_messages.Claimed, command_messages.Completed, command_messages.PositionReached),
+            (
+                command_messages.Claimed,
+                command_messages.Completed,
+                command_messages.PositionReached,
+            ),
         ),
         (command_messages.decode_reach, (command_messages.PositionQuery,)),
         (api_keys.decode_key, (api_keys.StoredKey,)),
@@ -100,8 +114,13 @@ async def _pass_over_garbage(valkey: RealBus, place: str, logged: list[EventDict
                     await redis.delete(KEYS.position)
                     await redis.rpush(KEYS.position, data)
                     await redis.publish(KEYS.channel, data)
-        # What stands at the position is read at every look: it is met for certain, not only if there is time.
-        told = "redis_value_rejected" if "position" in place or "key" in place else "follower_connection_lost"
+        # What stands at the position is read at every look: it is met for certain, not only if
+        # there is time.
+        told = (
+            "redis_value_rejected"
+            if "position" in place or "key" in place
+            else "follower_connection_lost"
+        )
         await until(lambda: any(line["event"] == told for line in logged))
         assert it.replica.state["ivrs"] == {}
         await redis.delete(KEYS.log, KEYS.position, KEYS.state("ivrs"))

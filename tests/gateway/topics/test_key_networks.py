@@ -16,8 +16,16 @@ from gateway.config import GatewaySection
 from tests.bus import FakeBus, fake_bus, only, until_async
 from tests.monitor.terms import running
 
-OFFICE = ApiKey("office", sha256_hex("office-key"), "pbx", frozenset({"read"}), networks=("203.0.113.0/24",))
-LOCAL = ApiKey("local", sha256_hex("local-key"), "pbx", frozenset({"read"}), networks=("127.0.0.0/8", "::1/128"))
+OFFICE = ApiKey(
+    "office", sha256_hex("office-key"), "pbx", frozenset({"read"}), networks=("203.0.113.0/24",)
+)
+LOCAL = ApiKey(
+    "local",
+    sha256_hex("local-key"),
+    "pbx",
+    frozenset({"read"}),
+    networks=("127.0.0.0/8", "::1/128"),
+)
 
 
 @asynccontextmanager
@@ -47,7 +55,9 @@ async def answers(http: httpx.AsyncClient, key: str, forwarded_for: str | None) 
         assert query.json()["error"]["code"] == "address_not_allowed"
     try:
         async with connect(
-            str(http.base_url).replace("http", "ws", 1) + "/webapi/stream", additional_headers=headers, proxy=None
+            str(http.base_url).replace("http", "ws", 1) + "/webapi/stream",
+            additional_headers=headers,
+            proxy=None,
         ):
             return query.status_code, 101
     except InvalidStatus as refused:
@@ -61,7 +71,11 @@ async def answers(http: httpx.AsyncClient, key: str, forwarded_for: str | None) 
         ("office-key", None, False),
         ("office-key", "203.0.113.9", True),
         ("local-key", "203.0.113.9", False),
-        ("office-key", "203.0.113.9, 198.51.100.1", False),  # what the client wrote, and what the proxy added
+        (
+            "office-key",
+            "203.0.113.9, 198.51.100.1",
+            False,
+        ),  # what the client wrote, and what the proxy added
         ("office-key", "198.51.100.1, 203.0.113.9", True),
         ("office-key", "198.51.100.1", False),
         ("office-key", "no address", False),

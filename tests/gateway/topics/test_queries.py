@@ -26,7 +26,9 @@ GROUP = Arguments((("num", "600"),))
 def one_agent(**fields: Any) -> State:
     agent = msgspec.structs.replace(entities.extension("101", ("800",), ("600",)), **fields)
     return entities.state_of(
-        extensions=[agent], queues=[entities.queue("800", ("101",))], groups=[entities.group("600", ("101",))]
+        extensions=[agent],
+        queues=[entities.queue("800", ("101",))],
+        groups=[entities.group("600", ("101",))],
     )
 
 
@@ -62,7 +64,9 @@ def test_a_queue_without_agents_has_none_free() -> None:
         ({"enabled": None}, True),
     ],
 )
-def test_a_ring_groups_member_is_free_without_any_login(fields: dict[str, Any], is_free: bool) -> None:
+def test_a_ring_groups_member_is_free_without_any_login(
+    fields: dict[str, Any], is_free: bool
+) -> None:
     nums = directory.group_free(asked(live=one_agent(**fields), arguments=GROUP)).nums
     assert nums == (("101",) if is_free else ())
 
@@ -74,11 +78,23 @@ def talking(*activities: Any) -> Extension:
 
 @pytest.mark.parametrize(
     ("activities", "talks"),
-    [((), False), (("Ringing",), False), (("Dialing",), False), (("Talking",), True), (("Ringing", "Talking"), True)],
+    [
+        ((), False),
+        (("Ringing",), False),
+        (("Dialing",), False),
+        (("Talking",), True),
+        (("Ringing", "Talking"), True),
+    ],
 )
-def test_an_agent_is_in_a_conversation_if_one_of_his_calls_is(activities: tuple[str, ...], talks: bool) -> None:
-    live = entities.state_of(extensions=[talking(*activities)], queues=[entities.queue("800", ("101",))])
-    assert directory.queue_talk(asked(live=live, arguments=QUEUE)).nums == (("101",) if talks else ())
+def test_an_agent_is_in_a_conversation_if_one_of_his_calls_is(
+    activities: tuple[str, ...], talks: bool
+) -> None:
+    live = entities.state_of(
+        extensions=[talking(*activities)], queues=[entities.queue("800", ("101",))]
+    )
+    assert directory.queue_talk(asked(live=live, arguments=QUEUE)).nums == (
+        ("101",) if talks else ()
+    )
 
 
 def test_numbers_come_by_value_and_names_after_them() -> None:
@@ -96,7 +112,11 @@ def test_the_order_is_the_same_whatever_came_first(numbers: list[str]) -> None:
 def test_an_empty_pbx_has_empty_lists() -> None:
     nothing = asked(live=entities.state_of(), book={"contacts": {}}, phonebook=PhoneIndex())
     assert calls.calls_get(nothing).result == 0
-    assert (calls.ac_get(nothing).count, calls.callsinfo_get(nothing).count, calls.ended_get(nothing).count) == (
+    assert (
+        calls.ac_get(nothing).count,
+        calls.callsinfo_get(nothing).count,
+        calls.ended_get(nothing).count,
+    ) == (
         0,
         0,
         0,
@@ -116,14 +136,29 @@ def test_no_list_or_count_tells_a_limited_key_of_what_it_may_not_see(
 ) -> None:
     seen = asked(visibility=Visibility(Limits(extensions, queues, groups)))
     whole = asked()
-    assert set(directory.all_extensions(seen).nums) == extensions & set(directory.all_extensions(whole).nums)
+    assert set(directory.all_extensions(seen).nums) == extensions & set(
+        directory.all_extensions(whole).nums
+    )
     assert set(directory.all_queues(seen).nums) == queues & set(directory.all_queues(whole).nums)
     connections = calls.ac_get(seen)
     assert (
-        connections.count == len(connections.calls) == calls.calls_get(seen).result == calls.callsinfo_get(seen).count
+        connections.count
+        == len(connections.calls)
+        == calls.calls_get(seen).result
+        == calls.callsinfo_get(seen).count
     )
     for queue in queues & {"800", "801"}:
         members = asked(visibility=seen.visibility, arguments=Arguments((("num", queue),)))
-        listed = (directory.queue_members, directory.queue_managers, directory.queue_free, directory.queue_talk)
+        listed = (
+            directory.queue_members,
+            directory.queue_managers,
+            directory.queue_free,
+            directory.queue_talk,
+        )
         assert all(set(query(members).nums) <= extensions for query in listed)
-    assert book.contact_find(asked(visibility=seen.visibility, arguments=Arguments((("num", "5551234"),)))).ids == ()
+    assert (
+        book.contact_find(
+            asked(visibility=seen.visibility, arguments=Arguments((("num", "5551234"),)))
+        ).ids
+        == ()
+    )

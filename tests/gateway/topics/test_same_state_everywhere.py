@@ -1,8 +1,9 @@
 """The protocol's promises over real sockets: both transports, both encodings, both ways to send, and two gateways.
 
-One gateway's server lends its sockets, so frames are written ready-made; the other's does not, so all is sent the plain
-way. Both follow the same history. Their subscribers, each with a view of its own, come and go between them and resume
-where they were. At every frame each holds exactly its view of the state at its position, and in the end of the newest.
+One gateway's server lends its sockets, so frames are written ready-made; the other's does not, so
+all is sent the plain way. Both follow the same history. Their subscribers, each with a view of its
+own, come and go between them and resume where they were. At every frame each holds exactly its view
+of the state at its position, and in the end of the newest.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ from monitor.shared.changes import Position
 from monitor.shared.codec import from_json
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START
-from tests.gateway.histories import EXTENSIONS, QUEUES, Follower, Ledger, Put, decoded, entity_filters, plain, puts
+from tests.gateway.histories import (
+    EXTENSIONS,
+    QUEUES,
+    Follower,
+    Ledger,
+    Put,
+    decoded,
+    entity_filters,
+    plain,
+    puts,
+)
 from tests.gateway.serving import Served, say, serving, without_denials
 from tests.system.stack import until
 
@@ -65,7 +76,9 @@ class Client:
 
     @property
     def view(self) -> FilteredView:
-        return FilteredView(frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted)
+        return FilteredView(
+            frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted
+        )
 
     @property
     def filter(self) -> dict[str, list[str]]:
@@ -86,7 +99,11 @@ class Client:
     async def over_websocket(self) -> None:
         offer = [f"callmon.v1.{self.encoding}"]
         async with self.gateways[self.at].connect(self.key, offer=offer) as connection:
-            message: dict[str, Any] = {"topics": sorted(self.view.topics), "filter": self.filter, "merge": self.merge}
+            message: dict[str, Any] = {
+                "topics": sorted(self.view.topics),
+                "filter": self.filter,
+                "merge": self.merge,
+            }
             if (held := self.follower.position) is not None:
                 message["since"] = {"epoch": held.epoch, "seq": held.seq}
             await say(connection, {"type": "subscribe"} | message, self.encoding)
@@ -101,7 +118,9 @@ class Client:
         if (held := self.follower.position) is not None:
             headers["Last-Event-ID"] = str(held)
         async with (
-            httpx.AsyncClient(timeout=60.0, verify=False) as http,  # to load certificates takes longer than all else
+            httpx.AsyncClient(
+                timeout=60.0, verify=False
+            ) as http,  # to load certificates takes longer than all else
             http.stream("GET", address, params=params, headers=headers) as response,
         ):
             id_ = None
@@ -135,13 +154,18 @@ class Client:
 
 def steps() -> st.SearchStrategy[list[Step]]:
     what = st.sampled_from(("put", "put", "put", "epoch", "hop", "hop"))
-    return st.lists(st.tuples(what, st.integers(0, len(KINDS) - 1), puts()), min_size=1, max_size=14)
+    return st.lists(
+        st.tuples(what, st.integers(0, len(KINDS) - 1), puts()), min_size=1, max_size=14
+    )
 
 
 @asynccontextmanager
 async def both() -> AsyncIterator[tuple[Served, Served]]:
     """Both gateways."""
-    async with serving(heartbeat=0.1) as lending, serving(heartbeat=0.1, wrap=without_denials) as other:
+    async with (
+        serving(heartbeat=0.1) as lending,
+        serving(heartbeat=0.1, wrap=without_denials) as other,
+    ):
         for served in (lending, other):
             served.keys.replace(
                 [
@@ -170,7 +194,14 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
     async with both() as gateways, asyncio.timeout(60):
         clients = [
             Client(
-                door, encoding, key, wanted[number % len(wanted)], number % 3 != 0, gateways, call_registry, number % 2
+                door,
+                encoding,
+                key,
+                wanted[number % len(wanted)],
+                number % 3 != 0,
+                gateways,
+                call_registry,
+                number % 2,
             )
             for number, (door, encoding, key) in enumerate(KINDS)
         ]
@@ -201,7 +232,9 @@ async def same_answers(gateways: Sequence[Served]) -> None:
         said: list[Any] = []
         for served in gateways:
             async with httpx.AsyncClient(verify=False) as http:
-                answer = await http.get(f"http://{served.host}/webapi/{QUERY}", headers={"X-API-Key": key})
+                answer = await http.get(
+                    f"http://{served.host}/webapi/{QUERY}", headers={"X-API-Key": key}
+                )
                 said.append(answer.json())
             async with served.connect(key, f"/webapi/stream?query={QUERY}") as connection:
                 await connection.recv()

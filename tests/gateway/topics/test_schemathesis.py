@@ -39,8 +39,10 @@ include-operation-id = "get_ext_options_set"
 [operations.checks.positive_data_acceptance]
 enabled = false
 """
-"""Nobody is there to carry a command out, which is 503. That one of several parameters is needed cannot be said of a
-query string in OpenAPI."""
+"""Nobody is there to carry a command out, which is 503.
+
+That one of several parameters is needed cannot be said of a query string in OpenAPI.
+"""
 
 QUERIES = "(get|find|/|healthz|readyz)$"
 COMMANDS = "^/webapi/[a-z.]+(set|ext.update|del|query|makecall)$"
@@ -59,10 +61,14 @@ async def test_schemathesis_finds_nothing_wrong_with_what_commands_take(tmp_path
 async def examined(where: Path, config: str, paths: str, phases: str) -> str:
     """What it says after all its checks of the operations at these paths."""
     (where / "schemathesis.toml").write_text(config)
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # or Nagle's algorithm slows it
+    bound = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # or Nagle's algorithm slows it
     bound.bind(("127.0.0.1", 0))
     app = create_app({"main": view()}, keys(), clock=lambda: NOW)
-    server = Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"), bound)
+    server = Server(
+        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"), bound
+    )
     await server.start()
     try:
         with capture_logs():  # thousands of lines

@@ -96,8 +96,15 @@ async def test_who_comes_back_gets_the_change_from_where_it_was() -> None:
             await frame(connection)
             await subscribe(connection, since=position(left))
             change = await frame(connection)
-            assert (change["type"], change["from"], change["seq"]) == ("change", left.seq, served.position.seq)
-            assert (set(change["upsert"]["calls"]), change["remove"]) == ({"2", "3"}, {"calls": ["1"]})
+            assert (change["type"], change["from"], change["seq"]) == (
+                "change",
+                left.seq,
+                served.position.seq,
+            )
+            assert (set(change["upsert"]["calls"]), change["remove"]) == (
+                {"2", "3"},
+                {"calls": ["1"]},
+            )
 
 
 async def test_who_missed_nothing_is_told_so() -> None:
@@ -110,7 +117,9 @@ async def test_who_missed_nothing_is_told_so() -> None:
         assert change["from"] == change["seq"] == served.position.seq
 
 
-@pytest.mark.parametrize("since", [{"epoch": "000000000000000-old", "seq": 0}, {"epoch": "nonsense", "seq": 7}])
+@pytest.mark.parametrize(
+    "since", [{"epoch": "000000000000000-old", "seq": 0}, {"epoch": "nonsense", "seq": 7}]
+)
 async def test_who_comes_from_another_epoch_gets_a_snapshot(since: dict[str, Any]) -> None:
     async with serving(heartbeat=0.2) as served, served.connect() as connection:
         served.put("calls", "1", entities.call(1))
@@ -140,7 +149,11 @@ async def test_who_knows_more_than_this_gateway_waits_until_it_has_caught_up() -
         served.put("calls", "2", entities.call(2))
         served.put("calls", "3", entities.call(3))
         change = await frame(connection)
-        assert (change["type"], change["from"], change["seq"]) == ("change", ahead.seq, ahead.seq + 1)
+        assert (change["type"], change["from"], change["seq"]) == (
+            "change",
+            ahead.seq,
+            ahead.seq + 1,
+        )
         assert set(change["upsert"]["calls"]) == {"3"}
 
 
@@ -149,7 +162,9 @@ async def test_a_watched_query_s_answer_is_never_older_than_the_one_that_the_cli
         await frame(connection)
         ahead = Position(served.position.epoch, served.position.seq + 1)
         served.view.live.silent(START)
-        await say(connection, {"type": "subscribe", "query": "pbx.ac.get", "since": position(ahead)})
+        await say(
+            connection, {"type": "subscribe", "query": "pbx.ac.get", "since": position(ahead)}
+        )
         for _ in range(5):
             beat = await frame(connection)
             assert (beat["type"], beat["stale_since"]) == ("heartbeat", START)
@@ -170,8 +185,12 @@ async def test_who_claims_what_never_comes_gets_a_snapshot_in_the_end() -> None:
         assert (await frame(connection))["type"] == "snapshot"
 
 
-@pytest.mark.parametrize("later", [{}, {"filter": {"ext": ["101"]}}, {"since": {"epoch": f"{1:015d}-t", "seq": 0}}])
-async def test_who_claimed_what_never_comes_and_asks_anew_gets_a_snapshot_in_the_end(later: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "later", [{}, {"filter": {"ext": ["101"]}}, {"since": {"epoch": f"{1:015d}-t", "seq": 0}}]
+)
+async def test_who_claimed_what_never_comes_and_asks_anew_gets_a_snapshot_in_the_end(
+    later: dict[str, Any],
+) -> None:
     async with (
         serving(heartbeat=0.1) as served,
         served.connect() as connection,
@@ -196,7 +215,9 @@ async def test_who_counts_gets_every_change_by_itself() -> None:
             change = await frame(connection)
             assert change["type"] == "change"
             assert change["from"] <= at < change["seq"]
-            assert change["upsert"]["calls"]["1"]["state"] == ("Talking" if number % 2 else "Routing")
+            assert change["upsert"]["calls"]["1"]["state"] == (
+                "Talking" if number % 2 else "Routing"
+            )
             at = change["seq"]
         await silence(connection)
 
@@ -206,16 +227,26 @@ async def test_a_watched_query_is_answered_anew_when_its_answer_is_another() -> 
         await frame(connection)
         await say(connection, {"type": "subscribe", "query": "pbx.calls.get"})
         first = await frame(connection)
-        assert (first["type"], first["result"], first["seq"]) == ("result", {"result": 0}, served.position.seq)
+        assert (first["type"], first["result"], first["seq"]) == (
+            "result",
+            {"result": 0},
+            served.position.seq,
+        )
         served.put("queues", "800", entities.queue("800"))
         await silence(connection)
         served.put("calls", "1", entities.call(1))
         second = await frame(connection)
-        assert (second["type"], second["result"], second["seq"]) == ("result", {"result": 1}, served.position.seq)
+        assert (second["type"], second["result"], second["seq"]) == (
+            "result",
+            {"result": 1},
+            served.position.seq,
+        )
 
 
 @pytest.mark.parametrize("subprotocol", ["callmon.v1.json", "callmon.v1.msgpack"])
-async def test_a_watched_query_takes_its_parameters_and_says_when_they_mean_nothing(subprotocol: str) -> None:
+async def test_a_watched_query_takes_its_parameters_and_says_when_they_mean_nothing(
+    subprotocol: str,
+) -> None:
     encoding = "msgpack" if subprotocol.endswith("msgpack") else "json"
     async with serving() as served, served.connect(offer=[subprotocol]) as connection:
         await connection.recv()
@@ -225,7 +256,11 @@ async def test_a_watched_query_takes_its_parameters_and_says_when_they_mean_noth
         assert (missing["type"], missing["code"]) == ("error", "unknown_extension")
         served.put("extensions", "101", entities.extension("101"))
         found = decoded(await connection.recv())
-        assert (found["type"], found["result"]["num"], found["result"]["status"]) == ("result", "101", "Free")
+        assert (found["type"], found["result"]["num"], found["result"]["status"]) == (
+            "result",
+            "101",
+            "Free",
+        )
         served.put("extensions", "101", None)
         assert decoded(await connection.recv())["code"] == "unknown_extension"
 
@@ -262,7 +297,9 @@ async def test_what_cannot_be_watched_is_refused(message: dict[str, Any], code: 
 async def test_a_query_needs_the_scope_that_it_needs_on_rest() -> None:
     async with serving() as served, served.connect("display-key") as connection:
         await frame(connection)
-        await say(connection, {"type": "subscribe", "query": "contact.find", "params": {"num": "030"}})
+        await say(
+            connection, {"type": "subscribe", "query": "contact.find", "params": {"num": "030"}}
+        )
         assert (await frame(connection))["code"] == "not_allowed"
 
 
@@ -285,7 +322,12 @@ async def test_one_subscription_replaces_another_of_any_kind() -> None:
 
 async def test_who_watches_something_else_is_never_told_an_older_position() -> None:
     watch = {"type": "subscribe", "query": "pbx.calls.get"}
-    async with serving() as served, served.connect() as other, served.connect() as watching, served.connect() as ours:
+    async with (
+        serving() as served,
+        served.connect() as other,
+        served.connect() as watching,
+        served.connect() as ours,
+    ):
         await subscribe(other)
         await frame_of(other, "snapshot")  # which is kept for a second, to be shared
         await say(watching, watch)
@@ -324,7 +366,9 @@ async def test_a_watched_query_is_evaluated_once_for_all(monkeypatch: pytest.Mon
     assert len(asked) == 2
 
 
-async def test_a_watched_query_that_fails_is_no_matter_of_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watched_query_that_fails_is_no_matter_of_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with serving() as served, served.connect() as failing, served.connect() as other:
         ask = served.view.watches._ask
 
@@ -346,7 +390,9 @@ async def test_a_watched_query_that_fails_is_no_matter_of_the_others(monkeypatch
         assert (await frame_of(failing, "result"))["result"] == {"result": 2}
 
 
-async def test_many_watched_queries_are_evaluated_without_holding_up_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_watched_queries_are_evaluated_without_holding_up_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("gateway.fanout.watched_queries._SLICE", 0.0)
     turns, evaluated_in = 0, set()
     done = asyncio.Event()
@@ -377,7 +423,11 @@ async def test_watchers_get_heartbeats_that_tell_when_nothing_is_heard() -> None
         await say(connection, {"type": "subscribe", "query": "pbx.calls.get"})
         assert (await frame(connection))["type"] == "result"
         beat = await frame(connection)
-        assert (beat["type"], beat["seq"], beat["stale_since"]) == ("heartbeat", served.position.seq, None)
+        assert (beat["type"], beat["seq"], beat["stale_since"]) == (
+            "heartbeat",
+            served.position.seq,
+            None,
+        )
         served.view.live.silent(entities.START)
         served.view.watches.changed()
         while (beat := await frame(connection))["stale_since"] is None:
@@ -402,7 +452,9 @@ async def test_a_subscription_may_stand_in_the_address() -> None:
             "calls": {"1"},
             "extensions": {"101"},
         }
-        change = await _by_address(served, f"topics=calls&since={left.epoch}/{left.seq}&merge=false")
+        change = await _by_address(
+            served, f"topics=calls&since={left.epoch}/{left.seq}&merge=false"
+        )
         assert (change["type"], set(change["upsert"]["calls"])) == ("change", {"2"})
         result = await _by_address(served, "query=ext.state.get&num=101")
         assert (result["type"], result["result"]["num"]) == ("result", "101")
@@ -422,5 +474,8 @@ async def test_a_subscription_may_stand_in_the_address() -> None:
     ],
 )
 async def test_a_wrong_address_is_refused(query: str, close: int) -> None:
-    async with serving(wrap=without_denials) as served, served.connect(path=f"/webapi/stream?{query}") as connection:
+    async with (
+        serving(wrap=without_denials) as served,
+        served.connect(path=f"/webapi/stream?{query}") as connection,
+    ):
         assert (await closed(connection))[0] == close

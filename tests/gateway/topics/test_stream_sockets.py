@@ -1,4 +1,7 @@
-"""The stream's sockets under ill use: clients that read nothing or write anything. On both event loops."""
+"""The stream's sockets under ill use: clients that read nothing or write anything.
+
+On both event loops.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,16 @@ from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import call, extension
 from tests.gateway.histories import Follower, plain
-from tests.gateway.serving import ALL_TOPICS, Served, ended_with, follow, frame, frame_of, serving, subscribed
+from tests.gateway.serving import (
+    ALL_TOPICS,
+    Served,
+    ended_with,
+    follow,
+    frame,
+    frame_of,
+    serving,
+    subscribed,
+)
 
 HANDSHAKE = (
     "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
@@ -38,10 +50,17 @@ TALKATIVE = LiveSettings(ConnectionLimits(message_burst=10_000))
 
 
 def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test once on asyncio's own loop and once on uvloop; nothing may be logged that says of a fault of ours."""
+    """The test once on asyncio's own loop and once on uvloop.
 
-    @pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-    def run(loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture) -> None:
+    Nothing may be logged that says of a fault of ours.
+    """
+
+    @pytest.mark.parametrize(
+        "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+    )
+    def run(
+        loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+    ) -> None:
         with asyncio.Runner(loop_factory=loop) as runner, structlog.testing.capture_logs() as lines:
             runner.run(test())
         assert not [line for line in lines if line["event"] == "stream_failure"]
@@ -52,7 +71,11 @@ def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[...
 
 def big_change(number: int) -> list[tuple[str, str, Any]]:
     return [
-        ("extensions", str(100 + at), extension(str(100 + at), (f"{number}",) * 5, activity="Talking"))
+        (
+            "extensions",
+            str(100 + at),
+            extension(str(100 + at), (f"{number}",) * 5, activity="Talking"),
+        )
         for at in range(60)
     ]
 
@@ -73,7 +96,9 @@ async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWri
 
 
 @asynccontextmanager
-async def stuck_for_now(served: Served) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def stuck_for_now(
+    served: Served,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """The same, gone afterwards."""
     reader, writer = await stuck(served)
     try:
@@ -88,7 +113,9 @@ def sessions(served: Served) -> list[WebSocketSession]:
 
 
 @on_both_loops
-async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> None:
+async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> (
+    None
+):
     manners = ConnectionLimits(stall_timeout=1.0)
     async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
         await subscribed(reading)
@@ -97,7 +124,11 @@ async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped
         for number in range(400):  # 10 MB, were it queued
             served.put_all(big_change(number))
             await follow(reading, follower, served.position)
-            waiting = [session._socket.pending for session in sessions(served) if session._socket is not None]
+            waiting = [
+                session._socket.pending
+                for session in sessions(served)
+                if session._socket is not None
+            ]
             assert sum(waiting) < 512 * 1024
         assert follower.state == plain(served.view.live.state)
         async with asyncio.timeout(60):
@@ -174,7 +205,9 @@ async def test_a_flood_of_frames_ends_that_connection_and_others_go_on() -> None
 @on_both_loops
 async def test_a_message_in_many_parts_and_pings_between_them_are_no_flood() -> None:
     async with serving() as served, served.connect() as connection:
-        text = to_json({"type": "subscribe", "topics": ["extensions"], "filter": {"ext": ["1" * 60] * 800}}).decode()
+        text = to_json(
+            {"type": "subscribe", "topics": ["extensions"], "filter": {"ext": ["1" * 60] * 800}}
+        ).decode()
         parts = [text[at : at + 1024] for at in range(0, len(text), 1024)]
         for _ in range(3):
             await connection.send(iter(parts))
@@ -254,7 +287,11 @@ async def test_the_pings_of_one_who_reads_nothing_are_not_answered_but_for_the_l
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StreamProtocol, "handle_ping", watched)
-        async with serving(TALKATIVE) as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+        async with (
+            serving(TALKATIVE) as served,
+            asyncio.timeout(60),
+            stuck_for_now(served) as (reader, writer),
+        ):
             await fill(served)
             writer.write(client_frame(0x89, b"x" * 125) * 10_000)
             writer.write(client_frame(0x89, b"the last of them"))
@@ -282,9 +319,15 @@ async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
 
 @on_both_loops
 async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> None:
-    async with serving(TALKATIVE) as served, asyncio.timeout(60), stuck_for_now(served) as (reader, writer):
+    async with (
+        serving(TALKATIVE) as served,
+        asyncio.timeout(60),
+        stuck_for_now(served) as (reader, writer),
+    ):
         await read_until(reader, b'"more":false}')
-        [protocol] = [one for one in gc.get_objects() if type(one) is StreamProtocol and not one.disconnected]
+        [protocol] = [
+            one for one in gc.get_objects() if type(one) is StreamProtocol and not one.disconnected
+        ]
         writer.write(client_frame(0x01, b'{"type":"ping",') + client_frame(0x00, b"") * 10_000)
         writer.write(client_frame(0x89, b"x"))
         await read_until(reader, bytes([0x8A, 1]) + b"x")
@@ -381,7 +424,9 @@ async def test_one_who_answers_no_pings_is_closed_as_silent() -> None:
         writer.close()
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 @pytest.mark.parametrize(
     ("more", "status"),
     [("X: 1\r\n" * 300, 431), (f"X: {'1' * 20_000}\r\n", 431), ("", 414)],

@@ -22,13 +22,19 @@ from tests.system.stack import until
 async def watched(folder: Path) -> None:
     files = make_certificate(folder, "127.0.0.1")
     trusting = ssl.create_default_context(cafile=str(files.ca_file))
-    async with serving(ssl_certfile=str(files.certificate), ssl_keyfile=str(files.key), heartbeat=0.2) as served:
+    async with serving(
+        ssl_certfile=str(files.certificate), ssl_keyfile=str(files.key), heartbeat=0.2
+    ) as served:
         url = served.url("/webapi/stream?topics=calls").replace("ws://", "wss://")
         headers = {"Authorization": "Bearer reader-key"}
         async with (
-            connect(url, additional_headers=headers, ssl=trusting, compression=None, max_size=None) as client,
+            connect(
+                url, additional_headers=headers, ssl=trusting, compression=None, max_size=None
+            ) as client,
             httpx.AsyncClient(verify=trusting, timeout=60.0) as http,
-            http.stream("GET", f"https://{served.host}/webapi/events?topics=calls", headers=headers) as events,
+            http.stream(
+                "GET", f"https://{served.host}/webapi/events?topics=calls", headers=headers
+            ) as events,
         ):
             assert decoded(await client.recv())["type"] == "hello"
             follower = Follower()
@@ -51,8 +57,12 @@ async def watched(folder: Path) -> None:
             assert reader.state == follower.state
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_the_stream_is_exact_over_tls(tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
+@pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_the_stream_is_exact_over_tls(
+    tmp_path: Path, loop: type[asyncio.AbstractEventLoop]
+) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(watched(tmp_path))
 
@@ -70,7 +80,11 @@ async def lost(folder: Path) -> int:
         return session._waiting()
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def test_nothing_waits_in_a_connection_that_is_closed(tmp_path: Path, loop: type[asyncio.AbstractEventLoop]) -> None:
+@pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_nothing_waits_in_a_connection_that_is_closed(
+    tmp_path: Path, loop: type[asyncio.AbstractEventLoop]
+) -> None:
     with asyncio.Runner(loop_factory=loop) as runner:
         assert runner.run(lost(tmp_path)) == 0

@@ -1,7 +1,7 @@
 """The server under our protocol class speaks WebSocket as RFC 6455 has it: Autobahn's cases, driven by kosoku.
 
-Left out are performance (9.*) and compression (12.*, 13.*), which is not offered. Our class closes with codes of its
-own where a message is too large, which is beyond these cases.
+Left out are performance (9.*) and compression (12.*, 13.*), which is not offered. Our class closes
+with codes of its own where a message is too large, which is beyond these cases.
 """
 
 from __future__ import annotations
@@ -31,7 +31,12 @@ async def echo(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "websocket.accept"})
     while (event := await receive())["type"] == "websocket.receive":
         text = event.get("text")
-        await send({"type": "websocket.send", **({"text": text} if text is not None else {"bytes": event["bytes"]})})
+        await send(
+            {
+                "type": "websocket.send",
+                **({"text": text} if text is not None else {"bytes": event["bytes"]}),
+            }
+        )
 
 
 async def echo_directly(scope: Any, receive: Any, send: Any) -> None:
@@ -46,7 +51,12 @@ async def echo_directly(scope: Any, receive: Any, send: Any) -> None:
         message = text if text is not None else event["bytes"]
         if not line.push(ready_made(message)):
             await line.writable()
-            await send({"type": "websocket.send", **({"text": text} if text is not None else {"bytes": message})})
+            await send(
+                {
+                    "type": "websocket.send",
+                    **({"text": text} if text is not None else {"bytes": message}),
+                }
+            )
 
 
 Verdict = tuple[str, str, str]
@@ -75,7 +85,9 @@ async def _judged(address: str, cases: list[str] | None, at_once: int) -> list[V
         results = await run_fuzzingclient(address, cases, LEFT_OUT, at_once)
     except FailureError as error:
         results = error.results
-    return [(result.case_id, result.behavior.value, result.behavior_close.value) for result in results]
+    return [
+        (result.case_id, result.behavior.value, result.behavior_close.value) for result in results
+    ]
 
 
 def _bad(verdicts: list[Verdict]) -> list[Verdict]:

@@ -1,4 +1,7 @@
-"""Clients that keep a connection and neither ask anything whole nor take an answer are cut off; others are let be."""
+"""Clients that keep a connection and neither ask anything whole nor take an answer are cut off.
+
+Others are let be.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,12 @@ from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
 from gateway.transport import http_protocol as punctual
-from gateway.transport.http_protocol import LARGEST_HEAD, MOST_HEADERS, MOST_PIPELINED, TimeoutHttpProtocol
+from gateway.transport.http_protocol import (
+    LARGEST_HEAD,
+    MOST_HEADERS,
+    MOST_PIPELINED,
+    TimeoutHttpProtocol,
+)
 from monitor.lease import Lease
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.redis.key_names import SpaceKeys
@@ -76,7 +84,9 @@ async def ended(reader: asyncio.StreamReader) -> bool:
     return True
 
 
-@pytest.mark.parametrize("said", [b"", WHOLE[:-2], BODY], ids=["nothing", "half a head", "half a body"])
+@pytest.mark.parametrize(
+    "said", [b"", WHOLE[:-2], BODY], ids=["nothing", "half a head", "half a body"]
+)
 async def test_who_asks_nothing_whole_is_cut_off(port: int, said: bytes) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(said)
@@ -98,7 +108,9 @@ async def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
     writer.close()
 
 
-async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_that(port: int) -> None:
+async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_that(
+    port: int,
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(6):
         writer.write(WHOLE[:10])
@@ -106,7 +118,9 @@ async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_t
         writer.write(WHOLE[10:])
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
-        await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]))
+        await reader.readexactly(
+            int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        )
     writer.close()
 
 
@@ -123,7 +137,10 @@ async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
 @pytest.mark.parametrize(
     ("asked", "said"),
     [
-        (b"GET /webapi/pbx.calls.get?x=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n", "The address is longer"),
+        (
+            b"GET /webapi/pbx.calls.get?x=" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+            "The address is longer",
+        ),
         (b"HELO test\r\n", "Invalid HTTP request"),
     ],
     ids=["long address", "no HTTP"],
@@ -144,13 +161,20 @@ async def test_what_is_no_request_is_refused_in_the_form_of_all_refusals(
 
 
 @pytest.mark.parametrize("rest", [b"X: " + b"a" * 1_000, b"X: a\r\n" * 500], ids=["one", "many"])
-async def test_headers_larger_than_any_are_refused(port: int, monkeypatch: pytest.MonkeyPatch, rest: bytes) -> None:
-    monkeypatch.setattr(punctual, "LARGEST_HEAD", 1_000)  # more might be under way when the connection is closed
+async def test_headers_larger_than_any_are_refused(
+    port: int, monkeypatch: pytest.MonkeyPatch, rest: bytes
+) -> None:
+    monkeypatch.setattr(
+        punctual, "LARGEST_HEAD", 1_000
+    )  # more might be under way when the connection is closed
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(WHOLE[:-2] + rest + b"\r\n\r\n")
     async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(b"HTTP/1.1 431 ")
-        assert json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]["code"] == "bad_request"
+        assert (
+            json.loads((await reader.read()).partition(b"\r\n\r\n")[2])["error"]["code"]
+            == "bad_request"
+        )
     writer.close()
 
 
@@ -161,13 +185,22 @@ MANY = b"&".join(b"a%d" % number for number in range(5_000))
     ("asked", "status", "code"),
     [
         (
-            b"GET /webapi/" + KEY.encode() + b"/events?" + MANY + b" HTTP/1.1\r\nHost: test\r\n\r\n",
+            b"GET /webapi/"
+            + KEY.encode()
+            + b"/events?"
+            + MANY
+            + b" HTTP/1.1\r\nHost: test\r\n\r\n",
             400,
             "bad_parameter",
         ),
         (
-            b"GET /webapi/" + KEY.encode() + b"/stream?" + MANY + b" HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
-            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
+            b"GET /webapi/"
+            + KEY.encode()
+            + b"/stream?"
+            + MANY
+            + b" HTTP/1.1\r\nHost: test\r\nUpgrade: websocket\r\n"
+            b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
+            b"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n",
             *(400, "bad_parameter"),
         ),
         (WHOLE[:-2] + b"X: a\r\n" * MOST_HEADERS + b"\r\n", 431, "bad_request"),
@@ -187,7 +220,9 @@ async def test_more_parameters_or_headers_than_any_request_needs_are_refused_bef
     writer.close()
 
 
-async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_asked_ahead_is_bounded_in_bytes(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -198,9 +233,13 @@ async def test_what_is_asked_ahead_is_bounded_in_bytes(port: int, monkeypatch: p
 
 
 @pytest.mark.parametrize(
-    "begin", [b"GET /", b"GET / HTTP/1.1\r\nX: ", BODY[:-2] + b"X: "], ids=["address", "first", "last"]
+    "begin",
+    [b"GET /", b"GET / HTTP/1.1\r\nX: ", BODY[:-2] + b"X: "],
+    ids=["address", "first", "last"],
 )
-async def test_headers_without_end_are_cut_off(port: int, monkeypatch: pytest.MonkeyPatch, begin: bytes) -> None:
+async def test_headers_without_end_are_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch, begin: bytes
+) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(begin + b"a" * 16 * LARGEST_HEAD)
@@ -220,10 +259,15 @@ async def test_headers_nearly_as_large_as_is_allowed_come_in_pieces(port: int) -
 
 async def test_what_comes_like_headers_behind_a_body_is_none(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"POST /webapi/pbx.calls.get HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n")
+    writer.write(
+        b"POST /webapi/pbx.calls.get HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n0\r\n"
+    )
     writer.write(f"X-API-Key: {KEY}\r\n\r\n".encode())
     async with asyncio.timeout(60):
-        assert not (await reader.readline()).startswith(b"HTTP/1.1 200 "), "a key among them is no key"
+        assert not (await reader.readline()).startswith(b"HTTP/1.1 200 "), (
+            "a key among them is no key"
+        )
     writer.close()
 
 
@@ -251,6 +295,8 @@ async def test_who_takes_no_answer_is_cut_off(
         idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
         idle.setblocking(False)
         await asyncio.get_running_loop().sock_connect(idle, ("127.0.0.1", port))
-        idle.send((ask + b"\r\n") * 20 + ask + b"Connection: close\r\n\r\n")  # more than a kernel keeps
+        idle.send(
+            (ask + b"\r\n") * 20 + ask + b"Connection: close\r\n\r\n"
+        )  # more than a kernel keeps
         await until(lambda: bool(connections))
         await until(lambda: not connections)

@@ -19,7 +19,9 @@ from tests.gateway.world import client
 PAGES = ("/", "/wall")
 STATIC = Path(__file__).parents[3] / "gateway" / "static"
 OURS = sorted(
-    path.relative_to(STATIC).as_posix() for folder in ("wall", "start") for path in (STATIC / folder).iterdir()
+    path.relative_to(STATIC).as_posix()
+    for folder in ("wall", "start")
+    for path in (STATIC / folder).iterdir()
 )
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>')
 
@@ -37,7 +39,9 @@ def import_map(page: str) -> str:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_needs_no_key_and_is_asked_for_anew(http: httpx.AsyncClient, path: str) -> None:
+async def test_a_page_needs_no_key_and_is_asked_for_anew(
+    http: httpx.AsyncClient, path: str
+) -> None:
     page = await http.get(path)
     assert (page.status_code, page.headers["cache-control"]) == (200, "no-cache")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -47,10 +51,14 @@ async def test_a_page_needs_no_key_and_is_asked_for_anew(http: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_the_policy_allows_the_import_map_and_nothing_from_elsewhere(http: httpx.AsyncClient, path: str) -> None:
+async def test_the_policy_allows_the_import_map_and_nothing_from_elsewhere(
+    http: httpx.AsyncClient, path: str
+) -> None:
     page = await http.get(path)
     digest = b64encode(sha256(import_map(page.text).encode()).digest()).decode()
-    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    policy = dict(
+        part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";")
+    )
     assert policy == {
         "default-src": "'none'",
         "script-src": f"'self' 'sha256-{digest}'",
@@ -65,12 +73,16 @@ async def test_the_policy_allows_the_import_map_and_nothing_from_elsewhere(http:
 
 
 @pytest.mark.parametrize("path", PAGES)
-async def test_a_page_loads_only_files_that_come_with_the_gateway(http: httpx.AsyncClient, path: str) -> None:
+async def test_a_page_loads_only_files_that_come_with_the_gateway(
+    http: httpx.AsyncClient, path: str
+) -> None:
     page = (await http.get(path)).text
     links = Links(IMPORT_MAP.sub("", page))
     assert not links.inline
     modules = json.loads(import_map(page))["imports"].values()
-    loaded = {address.removeprefix("./") for address in (*links.loaded, *modules) if address != "data:,"}
+    loaded = {
+        address.removeprefix("./") for address in (*links.loaded, *modules) if address != "data:,"
+    }
     assert len(loaded) > 10
     for address in loaded:
         assert address.startswith("static/")
@@ -83,8 +95,14 @@ async def test_a_page_loads_only_files_that_come_with_the_gateway(http: httpx.As
 async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.AsyncClient) -> None:
     modules = json.loads(import_map((await http.get("/wall")).text))["imports"]
     for name in (*(name for name in OURS if name.endswith(".js")), "callmon.js"):
-        for wanted in re.findall(r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE):
-            at = f"./static/{Path(name).parent}/{wanted.removeprefix('./')}" if wanted.startswith("./") else wanted
+        for wanted in re.findall(
+            r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE
+        ):
+            at = (
+                f"./static/{Path(name).parent}/{wanted.removeprefix('./')}"
+                if wanted.startswith("./")
+                else wanted
+            )
             assert at in modules, f"{name} imports {wanted}"
 
 
@@ -108,7 +126,9 @@ def test_every_vendored_library_has_its_licence_and_version() -> None:
     versions = (STATIC / "vendor" / "VERSIONS").read_text()
     for folder in (path for path in (STATIC / "vendor").iterdir() if path.is_dir()):
         assert (folder / "LICENSE").read_text()
-        assert all(file.name == "LICENSE" or f"{folder.name}/" in versions for file in folder.iterdir())
+        assert all(
+            file.name == "LICENSE" or f"{folder.name}/" in versions for file in folder.iterdir()
+        )
 
 
 async def test_nothing_else_of_the_directories_is_served(http: httpx.AsyncClient) -> None:
@@ -124,7 +144,9 @@ async def test_nothing_else_of_the_directories_is_served(http: httpx.AsyncClient
     assert (await http.get("/wall/")).status_code == 404
 
 
-async def test_the_start_page_leads_everywhere_and_names_every_command(http: httpx.AsyncClient) -> None:
+async def test_the_start_page_leads_everywhere_and_names_every_command(
+    http: httpx.AsyncClient,
+) -> None:
     page = (await http.get("/")).text
     named = Links(IMPORT_MAP.sub("", page)).named
     assert {"wall", "docs", "openapi.json", "asyncapi.json", "healthz", "readyz"} <= set(named)

@@ -15,7 +15,13 @@ from monitor.commands.command_journal import CommandJournal
 from monitor.counters import CommandCounters
 from monitor.persistence.command_record import Stage, decode_record, encode_record
 from monitor.persistence.sqlite_store import Store
-from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome, Request
+from monitor.shared.command_messages import (
+    NOT_RECORDED,
+    CommandFailure,
+    IdempotencyKey,
+    Outcome,
+    Request,
+)
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys
 from tests.bus import Bus, RealBus, patient, until, until_async
@@ -58,7 +64,9 @@ async def test_an_end_that_the_file_does_not_take_is_written_down_later_and_neve
         assert await held.begin(done) is None
         await full(store)
         await held.finish(done, Outcome("1", {"result": True}))
-        await held.finish(refused, Outcome("2", None, CommandFailure("unavailable", NOT_RECORDED, "Full.")))
+        await held.finish(
+            refused, Outcome("2", None, CommandFailure("unavailable", NOT_RECORDED, "Full."))
+        )
         for _ in range(3):  # it tries again and again
             store.trouble = ""
             await until(lambda: store.trouble != "")
@@ -70,11 +78,15 @@ async def test_an_end_that_the_file_does_not_take_is_written_down_later_and_neve
         await until_async(written)
 
 
-async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_under_the_same_key(bus: Bus) -> None:
+async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_under_the_same_key(
+    bus: Bus,
+) -> None:
     once = IdempotencyKey("d" * 64, "f" * 64)
     store = Store(None)
     await store.open()
-    held = CommandJournal(bus.client(), "pbx", store, CommandCounters())  # its own attempts come later
+    held = CommandJournal(
+        bus.client(), "pbx", store, CommandCounters()
+    )  # its own attempts come later
     first, second = (held.begun(structs.replace(request(id_), once=once)) for id_ in ("1", "2"))
     assert await held.begin(first) is None
     await full(store)
@@ -94,7 +106,10 @@ async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_i
 ) -> None:
     monkeypatch.setattr(module, "LATER_S", 0.01)
     async with journal(bus) as (held, store):
-        mine, other = held.begun(request("mine")), CommandJournal(bus.client(), "pbx", store, CommandCounters())
+        mine, other = (
+            held.begun(request("mine")),
+            CommandJournal(bus.client(), "pbx", store, CommandCounters()),
+        )
         await held.begin(mine)
         left = other.begun(request("left"))
         await store.merge([left])
@@ -105,7 +120,9 @@ async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_i
         await until_async(settled)
         assert (await results(store))["mine"] == "begun"
         await other.finish(left, Outcome("left", {"result": True}))  # who had it was only slow
-        (known,) = [record for record in await store.commands("pbx", 100) if record.request == "left"]
+        (known,) = [
+            record for record in await store.commands("pbx", 100) if record.request == "left"
+        ]
         assert (known.result, known.stage) == ("success", Stage.DONE)
         assert "1234" not in known.arguments
 

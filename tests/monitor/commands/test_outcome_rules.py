@@ -14,7 +14,10 @@ from monitor.shared.command_messages import CommandFailure, Outcome
         (Outcome("1", {}), "success"),
         (Outcome("1", {"result": True, "id": 41}), "success"),
         (Outcome("1", {"result": False}), "false"),
-        (Outcome("1", None, CommandFailure("missing", "unknown_queue", "No 800.")), "unknown_queue"),
+        (
+            Outcome("1", None, CommandFailure("missing", "unknown_queue", "No 800.")),
+            "unknown_queue",
+        ),
     ],
 )
 def test_only_what_was_done_is_called_a_success(outcome: Outcome, result: str) -> None:

@@ -16,7 +16,14 @@ from monitor.commands.record_replication import RecordReplication
 from monitor.counters import CommandCounters, MonitorCounters
 from monitor.persistence.command_record import CommandRecord, Stage, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT, Store
-from monitor.shared.command_messages import CommandFailure, IdempotencyKey, Outcome, Request, decode_outcome, encode
+from monitor.shared.command_messages import (
+    CommandFailure,
+    IdempotencyKey,
+    Outcome,
+    Request,
+    decode_outcome,
+    encode,
+)
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys, RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, patient, restore, until_async
@@ -31,7 +38,9 @@ class Side:
         self.redis = bus.client()
         self.store = Store(None)
         self.measures = MonitorCounters()
-        self.sync = RecordReplication(self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading)
+        self.sync = RecordReplication(
+            self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading
+        )
 
     async def write(self, *records: CommandRecord) -> None:
         """As a leader does it: in the file, and in the log."""
@@ -59,7 +68,9 @@ async def caught_up(side: Side) -> bool:
 
 
 def record(request: str, stage: Stage = Stage.BEGUN, arguments: str = "") -> CommandRecord:
-    return CommandRecord(request, "pbx", time.time(), "gateway", "key", "", "ext.del", arguments, stage=stage)
+    return CommandRecord(
+        request, "pbx", time.time(), "gateway", "key", "", "ext.del", arguments, stage=stage
+    )
 
 
 async def test_what_one_monitor_writes_stands_in_the_others_file(bus: Bus) -> None:
@@ -78,11 +89,15 @@ async def test_a_log_that_was_lost_is_filled_anew_from_every_file(bus: Bus) -> N
         await leader.sync.step()
         await leader.write(record("1", Stage.DONE))
         await standby.sync.step()
-        await standby.store.merge([record("2", Stage.UNKNOWN)])  # of a time when it led, and wrote no more to Redis
+        await standby.store.merge(
+            [record("2", Stage.UNKNOWN)]
+        )  # of a time when it led, and wrote no more to Redis
         await flush(bus)
         for side in (standby, leader, standby):
             await side.sync.step()
-        assert await leader.known() == await standby.known() == {"1": Stage.DONE, "2": Stage.UNKNOWN}
+        assert (
+            await leader.known() == await standby.known() == {"1": Stage.DONE, "2": Stage.UNKNOWN}
+        )
         length = await leader.redis.xlen(KEYS.log)
         for side in (standby, leader):
             await side.sync.step()
@@ -99,7 +114,9 @@ async def test_what_cannot_be_read_is_left_out_and_costs_no_other(bus: Bus) -> N
         assert set(await standby.known()) == {"1", "2"}
 
 
-async def test_the_log_is_bounded_in_bytes_and_the_leader_cuts_it(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_log_is_bounded_in_bytes_and_the_leader_cuts_it(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "LOG_BYTES", 100_000)
     async with two(bus) as (leader, standby):
         for number in range(100):
@@ -143,18 +160,25 @@ async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(b
 
 
 async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(bus: Bus) -> None:
-    """The disk became full while a command was in hand; its end was on Redis alone, which was emptied."""
+    """The disk became full while a command was in hand.
+
+    Its end was on Redis alone, which was emptied.
+    """
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._unkept = journal.unkept
-        begun = journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1"))
+        begun = journal.begun(
+            Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1")
+        )
         await leader.write(begun, record("2", Stage.DONE))
         await leader.sync.step()
         await standby.sync.step()
         await leader.store._with(lambda db: db.execute("PRAGMA query_only = 1"))
         await journal.finish(begun, Outcome("1", {"result": True}))
         await flush(bus)
-        await standby.store.merge([record("3")])  # so that the leader finds what its file does not take
+        await standby.store.merge(
+            [record("3")]
+        )  # so that the leader finds what its file does not take
         await standby.sync.step()
         for _ in range(2):
             with pytest.raises(StoreFailed):
@@ -173,7 +197,9 @@ async def _restarted(valkey: RealBus, sides: tuple[Side, Side]) -> None:
     await valkey.start()
 
 
-async def test_a_redis_that_comes_back_without_what_it_took_last_gets_it_again(valkey: RealBus) -> None:
+async def test_a_redis_that_comes_back_without_what_it_took_last_gets_it_again(
+    valkey: RealBus,
+) -> None:
     async with two(valkey) as sides:
         leader, standby = sides
         await leader.write(record("1"))
@@ -186,7 +212,9 @@ async def test_a_redis_that_comes_back_without_what_it_took_last_gets_it_again(v
             await side.sync.step()
         await standby.sync.step()
         assert await standby.known() == {"1": Stage.DONE}
-        assert await patient(valkey).xlen(KEYS.log) == 2, "what the log holds is not put there again"
+        assert await patient(valkey).xlen(KEYS.log) == 2, (
+            "what the log holds is not put there again"
+        )
 
 
 async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
@@ -212,7 +240,9 @@ async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus)
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._told, leader.sync._seen = journal.told, journal.seen
-        await leader.write(begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "")))
+        await leader.write(
+            begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", ""))
+        )
         for side in (leader, standby):
             await side.sync.step()
         saved = await copy(bus)
@@ -226,10 +256,15 @@ async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus)
         assert await leader.redis.xlen(KEYS.log) == 2
 
 
-@pytest.mark.parametrize("noticed", [False, True], ids=["lost before it was read", "lost after it was read"])
+@pytest.mark.parametrize(
+    "noticed", [False, True], ids=["lost before it was read", "lost after it was read"]
+)
 @pytest.mark.parametrize(
     "outcome",
-    [Outcome("1", {"result": True}), Outcome("1", None, CommandFailure("unavailable", "pbx_unreachable", "Away."))],
+    [
+        Outcome("1", {"result": True}),
+        Outcome("1", None, CommandFailure("unavailable", "pbx_unreachable", "Away.")),
+    ],
     ids=["done", "undone"],
 )
 async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_for_anew(
@@ -239,7 +274,9 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
         leader.sync._told, leader.sync._seen = journal.told, journal.seen
-        request = Request("1", "gateway", "ext.del", {}, "tester", "", IdempotencyKey("d" * 64, "f" * 64))
+        request = Request(
+            "1", "gateway", "ext.del", {}, "tester", "", IdempotencyKey("d" * 64, "f" * 64)
+        )
         await leader.write(begun := journal.begun(request))
         await leader.redis.set(requests.request("1"), "leader", ex=1_000)
         for side in (leader, standby):
@@ -266,7 +303,9 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
             await until_async(gone)
 
 
-async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_unknown(bus: Bus) -> None:
+async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_unknown(
+    bus: Bus,
+) -> None:
     """Redis was rolled back to before the end, and the leader was killed before it saw that: it comes back later."""
     result = RequestKeys("pbx").result("1")
     done = Outcome("1", {"result": True})

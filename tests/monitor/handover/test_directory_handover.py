@@ -10,7 +10,15 @@ import pytest
 from monitor.handover import directory_handover as module
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.handover.fact_codec import decode, encode
-from monitor.pbx.facts import AgentRow, DirectoryRead, HandoverFact, QueueLoginsRead, QueueRow, SystemRow, UserRow
+from monitor.pbx.facts import (
+    AgentRow,
+    DirectoryRead,
+    HandoverFact,
+    QueueLoginsRead,
+    QueueRow,
+    SystemRow,
+    UserRow,
+)
 from monitor.shared.codec import Malformed
 from monitor.shared.entities.topics import TOPICS, Extension, empty_state
 from monitor.shared.redis.key_names import SpaceKeys
@@ -18,9 +26,20 @@ from monitor.tracking.tracker import Tracker
 from tests.bus import Bus, RealBus, until_async
 
 KEYS = SpaceKeys("pbx", "live")
-USERS = (UserRow(1, "101", "Анна", "Ng", registered=True), UserRow(2, "102", queue_status="LoggedIn"))
+USERS = (
+    UserRow(1, "101", "Анна", "Ng", registered=True),
+    UserRow(2, "102", queue_status="LoggedIn"),
+)
 DIRECTORY = DirectoryRead(
-    USERS, (QueueRow(3, "800", "Sales", (AgentRow("101"),)),), (), (), (), (), (), SystemRow("20.0"), 17.0
+    USERS,
+    (QueueRow(3, "800", "Sales", (AgentRow("101"),)),),
+    (),
+    (),
+    (),
+    (),
+    (),
+    SystemRow("20.0"),
+    17.0,
 )
 LOGINS = QueueLoginsRead({"800": {"101": True}}, 18.0)
 
@@ -41,7 +60,9 @@ def test_what_is_written_is_read_whenever_it_was_told() -> None:
     assert decode(encode(())) == ()
 
 
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x80", encode((DIRECTORY,))[:-3], b"\x81\xa7version\x02"])
+@pytest.mark.parametrize(
+    "data", [b"", b"\xc1", b"\x80", encode((DIRECTORY,))[:-3], b"\x81\xa7version\x02"]
+)
 def test_what_is_none_of_it_is_malformed(data: bytes) -> None:
     with pytest.raises(Malformed):
         decode(data)

@@ -15,7 +15,9 @@ from tests.monitor.tracking.pbx_facts import NOON, Told
 LIVE = SpaceKeys("pbx", "live")
 
 
-@pytest.mark.parametrize(("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT + 1, False)])
+@pytest.mark.parametrize(
+    ("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT + 1, False)]
+)
 async def test_extensions_are_as_they_were_if_a_writer_was_there_just_before(
     bus: Bus, after: float, found: bool
 ) -> None:
@@ -25,7 +27,9 @@ async def test_extensions_are_as_they_were_if_a_writer_was_there_just_before(
     assert set(state["calls"]) == {"7"}, "calls are known by what they are, however old"
 
 
-async def test_a_heartbeat_is_a_sign_of_life_though_nothing_changed_and_no_figures_were_kept(bus: Bus) -> None:
+async def test_a_heartbeat_is_a_sign_of_life_though_nothing_changed_and_no_figures_were_kept(
+    bus: Bus,
+) -> None:
     await _write(bus, NOON, heartbeats=400)
     state = await previous_state.read(bus.client(), LIVE, NOON + 401)
     assert state["extensions"]

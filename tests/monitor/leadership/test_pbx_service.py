@@ -27,7 +27,12 @@ async def stopped_leader(
 ) -> AsyncIterator[tuple[asyncio.StreamReader, Callable[[], None], Callable[[], None]]]:
     """A leader in a process of its own, and how to stop and wake it."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.monitor.leading", bus.url, *arguments, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "tests.monitor.leading",
+        bus.url,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
     )
     assert process.stdout is not None
     try:
@@ -75,7 +80,9 @@ async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) ->
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
 
         async def clean() -> bool:
-            sizes = [await redis.hlen(key) for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position)]
+            sizes = [
+                await redis.hlen(key) for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position)
+            ]
             return max(sizes) <= 5
 
         await until_async(clean)
@@ -149,7 +156,9 @@ async def test_a_leader_that_lost_the_lease_stops_its_source_and_contests_again(
         await until(lambda: one.service.leading and one.source is not first and one.source.running)
 
 
-async def test_a_fenced_leader_that_still_has_the_lease_starts_afresh_without_stopping_its_source(bus: Bus) -> None:
+async def test_a_fenced_leader_that_still_has_the_lease_starts_afresh_without_stopping_its_source(
+    bus: Bus,
+) -> None:
     async with running(bus) as one:
         epoch = (await stands(bus, "connected")).epoch
         await bus.client().hset(LIVE.position, "epoch", "000000000000001-old")
@@ -189,7 +198,9 @@ async def test_the_address_book_has_an_epoch_of_its_own_from_its_first_reading_o
 
 
 async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> None:
-    contacts = tuple(Contact(number, "Ann", f"Number {number}", phone=str(number)) for number in range(100_000))
+    contacts = tuple(
+        Contact(number, "Ann", f"Number {number}", phone=str(number)) for number in range(100_000)
+    )
     async with running(valkey) as one:
         await stands(valkey, "connected")
         one.source.emit(ContactsRead(contacts))
@@ -201,7 +212,9 @@ async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> 
         assert number > 3, "calls were told again and again while the book was being written"
 
 
-async def test_a_redis_killed_and_restarted_is_written_again_and_the_source_goes_on(valkey: RealBus) -> None:
+async def test_a_redis_killed_and_restarted_is_written_again_and_the_source_goes_on(
+    valkey: RealBus,
+) -> None:
     async with running(valkey) as one:
         epoch = (await stands(valkey, "connected")).epoch
         valkey.kill()
@@ -214,7 +227,9 @@ async def test_a_redis_killed_and_restarted_is_written_again_and_the_source_goes
         assert len(one.sources) == 1
 
 
-async def test_a_stopped_redis_that_goes_on_is_written_on_in_the_same_epoch(valkey: RealBus) -> None:
+async def test_a_stopped_redis_that_goes_on_is_written_on_in_the_same_epoch(
+    valkey: RealBus,
+) -> None:
     async with running(valkey, ttl=1.0) as one:
         epoch = (await stands(valkey, "connected")).epoch
         with valkey.paused():
@@ -224,7 +239,9 @@ async def test_a_stopped_redis_that_goes_on_is_written_on_in_the_same_epoch(valk
         await until(one.source.may_mint)
 
 
-async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_writes(valkey: RealBus) -> None:
+async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_writes(
+    valkey: RealBus,
+) -> None:
     """A process of its own is stopped and woken; meanwhile another has taken over."""
     async with stopped_leader(valkey) as (leader, stop, wake):
         await stands(valkey, "connected")
@@ -280,8 +297,12 @@ async def test_an_emptied_redis_is_left_to_the_monitor_that_led_though_the_stand
         assert not service.leading
 
 
-async def test_a_monitor_that_led_last_or_knows_of_no_other_takes_an_empty_redis_at_once(bus: Bus) -> None:
-    async with running(bus, "one", ttl=1_000.0) as first:  # who had to wait here would wait for ever
+async def test_a_monitor_that_led_last_or_knows_of_no_other_takes_an_empty_redis_at_once(
+    bus: Bus,
+) -> None:
+    async with running(
+        bus, "one", ttl=1_000.0
+    ) as first:  # who had to wait here would wait for ever
         await until(lambda: first.service.leading)
         await flush(bus)
         await until_async(lambda: written(bus))

@@ -1,4 +1,7 @@
-"""The monitor's metrics: what must have moved has; what of the PBX is told is told by who leads alone."""
+"""The monitor's metrics: what must have moved has.
+
+What of the PBX is told is told by who leads alone.
+"""
 
 from __future__ import annotations
 
@@ -41,13 +44,20 @@ async def test_what_a_day_brings_can_be_read() -> None:
         # the bus
         published = value("callmon_monitor_publish_duration_seconds_count", space="live")
         assert published > 3
-        assert 3 < value("callmon_monitor_event_to_publish_seconds_count", space="live") <= published
+        assert (
+            3 < value("callmon_monitor_event_to_publish_seconds_count", space="live") <= published
+        )
         assert value("callmon_monitor_edits_published_total", space="live") >= published
         assert value("callmon_monitor_epochs_total", space="live") >= 1
         assert value("callmon_monitor_redis_errors_total") == 0
         # commands
         assert value("callmon_monitor_commands_total", command="ext.fwd.set", result="success") == 2
-        assert value("callmon_monitor_commands_total", command="queue.agents.set", result="unknown_queue") == 1
+        assert (
+            value(
+                "callmon_monitor_commands_total", command="queue.agents.set", result="unknown_queue"
+            )
+            == 1
+        )
         assert value("callmon_monitor_command_duration_seconds_count", command="makecall") == 1
         assert value("callmon_monitor_commands_in_hand") == 0
         # the PBX's interface
@@ -67,13 +77,18 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert value("callmon_queue_agents", queue="800") > 0
         assert value("callmon_queue_agents", queue="800", name="Sales") > 0
         assert value("callmon_line_capacity", line="10000") > 0
-        assert {sample.labels["queue"] for sample in found.families["callmon_queue_waiting"].samples} == {"800", "801"}
+        assert {
+            sample.labels["queue"] for sample in found.families["callmon_queue_waiting"].samples
+        } == {"800", "801"}
         assert value("callmon_queue_callers_today", outcome="offered") >= value(
             "callmon_queue_callers_today", outcome="answered"
         )
         # nothing that is nobody's business: lines are known by their DNs, people not at all
         labels = {
-            text for family in found.families.values() for sample in family.samples for text in sample.labels.values()
+            text
+            for family in found.families.values()
+            for sample in family.samples
+            for text in sample.labels.values()
         }
         assert not [text for text in labels if re.fullmatch(r"\+?[0-9]{6,}", text)]
         assert not labels & {"101", "102"}
@@ -82,23 +97,34 @@ async def test_what_a_day_brings_can_be_read() -> None:
 async def test_what_goes_wrong_at_the_pbx_is_counted() -> None:
     async with observed(traffic=False) as site:
         site.pbx.faults.revoke_tokens()
-        await site.until("monitor", lambda s: s.value("callmon_pbx_tokens_total", event="revoked") == 1)
+        await site.until(
+            "monitor", lambda s: s.value("callmon_pbx_tokens_total", event="revoked") == 1
+        )
         site.pbx.faults.drop_sockets()
-        found = await site.until("monitor", lambda s: s.value("callmon_pbx_event_sockets_total", event="opened") >= 2)
+        found = await site.until(
+            "monitor", lambda s: s.value("callmon_pbx_event_sockets_total", event="opened") >= 2
+        )
         assert found.value("callmon_pbx_tokens_total", event="minted") >= 2
         assert found.value("callmon_pbx_event_sockets_total", event="ended") >= 1
         assert found.value("callmon_pbx_requests_total", result="refused") >= 1
 
 
 async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> None:
-    async with SimulatedPbx(SimulatorSettings(extensions=5, queues=1, traffic=False)) as pbx, fake_bus() as bus:
+    async with (
+        SimulatedPbx(SimulatorSettings(extensions=5, queues=1, traffic=False)) as pbx,
+        fake_bus() as bus,
+    ):
 
         def scrape(registry: CollectorRegistry) -> Scrape:
             text = generate_latest(registry).decode()
-            return Scrape({family.name: family for family in text_string_to_metric_families(text)}, text)
+            return Scrape(
+                {family.name: family for family in text_string_to_metric_families(text)}, text
+            )
 
         async def watching(name: str, registry: CollectorRegistry) -> None:
-            settings = MonitorSettings(pbx=(section(pbx),), monitor=MonitorSection(name=name, lease_duration=2.0))
+            settings = MonitorSettings(
+                pbx=(section(pbx),), monitor=MonitorSection(name=name, lease_duration=2.0)
+            )
             await monitor_run.run(settings, only(bus.client()), registry=registry)
 
         def leads(registry: CollectorRegistry) -> bool:
@@ -108,10 +134,16 @@ async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> 
         leader = asyncio.create_task(watching("first", first))
         async with running(asyncio.create_task(watching("second", second))):
             await until(lambda: leads(first) or leads(second))
-            await until(lambda: "callmon_monitor_leads" in scrape(first).names & scrape(second).names)
+            await until(
+                lambda: "callmon_monitor_leads" in scrape(first).names & scrape(second).names
+            )
             standing_by = scrape(second if leads(first) else first)
             assert standing_by.value("callmon_monitor_leads") == 0
-            assert not [name for name in standing_by.names if name.startswith(("callmon_queue", "callmon_calls"))]
+            assert not [
+                name
+                for name in standing_by.names
+                if name.startswith(("callmon_queue", "callmon_calls"))
+            ]
             assert "callmon_pbx_connected" not in standing_by.names
             leader.cancel()
             await asyncio.gather(leader, return_exceptions=True)
@@ -129,7 +161,10 @@ def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
     state["queues"]["801"] = Queue("801", "Support", (), (), (), ())
     now = 1_772_612_140.0  # 08:15:40
     found = {family.name: family for family in pbx_state_metrics.collect([("main", state, now)])}
-    waits = {sample.labels["queue"]: sample.value for sample in found["callmon_queue_longest_wait_seconds"].samples}
+    waits = {
+        sample.labels["queue"]: sample.value
+        for sample in found["callmon_queue_longest_wait_seconds"].samples
+    }
     assert waits == {"800": 30.0, "801": 0.0}
     assert [sample.value for sample in found["callmon_queue_waiting"].samples] == [2, 0]
 
@@ -161,13 +196,20 @@ def test_a_request_without_an_answer_has_no_duration() -> None:
     measures.request("GET /callcontrol", 200, 0.2)
     assert measures.requests == {("full_state", "unreachable"): 1, ("full_state", "ok"): 1}
     assert measures.durations["full_state"].count == 1
-    assert [result_of(status) for status in (200, 304, 401, 503)] == ["ok", "ok", "refused", "failed"]
+    assert [result_of(status) for status in (200, 304, 401, 503)] == [
+        "ok",
+        "ok",
+        "refused",
+        "failed",
+    ]
 
 
 async def test_the_certificates_end_is_known_where_it_is_checked() -> None:
     assert certificate_ends({"notAfter": "Jan  5 09:34:43 2030 GMT"}) == 1_893_836_083
     assert certificate_ends({}) is certificate_ends(None) is None
-    async with SimulatedPbx(SimulatorSettings(extensions=5, queues=1, traffic=False, tls=True)) as pbx:
+    async with SimulatedPbx(
+        SimulatorSettings(extensions=5, queues=1, traffic=False, tls=True)
+    ) as pbx:
         measures = PbxCounters()
         client = PbxSource(
             monitor_run.pbx_settings(section(pbx).model_copy(update={"ca_file": pbx.ca_file})),

@@ -1,6 +1,7 @@
 """A source that carries out commands at a simulated PBX, and everybody who can tell what became of them.
 
-The source reads nothing by itself while a test runs: what the tracker shows after a command was read for it.
+The source reads nothing by itself while a test runs: what the tracker shows after a command was
+read for it.
 """
 
 from __future__ import annotations
@@ -72,11 +73,20 @@ class Desk:
         """All of the PBX's configuration that commands can change."""
         directory = self.pbx.directory
         return deepcopy(
-            (directory.users, directory.queues, directory.ring_groups, directory.groups, directory.contacts)
+            (
+                directory.users,
+                directory.queues,
+                directory.ring_groups,
+                directory.groups,
+                directory.contacts,
+            )
         )
 
     async def sdk(self, work: Callable[[ThreeCXClient], T]) -> T:
-        """What a third party's SDK gives; it blocks, so it works in a thread, with an API client of its own."""
+        """What a third party's SDK gives.
+
+        It blocks, so it works in a thread, with an API client of its own.
+        """
         directory = self.pbx.directory
         if directory.dn(_READER) is None:
             principal = service_principal(_READER)
@@ -136,7 +146,9 @@ async def commanding(
             "logins_interval": NEVER,
             "request_timeout": 5.0,
         }
-        desk.source = PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret, **to | changes), desk.emit)
+        desk.source = PbxSource(
+            PbxSettings(pbx.url, pbx.client_id, pbx.client_secret, **to | changes), desk.emit
+        )
         running = asyncio.create_task(desk.source.run())
         try:
             await desk.until(lambda: _has_read(desk.facts))
@@ -149,7 +161,9 @@ async def commanding(
 
 def _has_read(facts: list[Fact]) -> bool:
     kinds = {type(fact) for fact in facts}
-    connected = any(isinstance(fact, ConnectionChanged) and fact.connection == "connected" for fact in facts)
+    connected = any(
+        isinstance(fact, ConnectionChanged) and fact.connection == "connected" for fact in facts
+    )
     return connected and {DirectoryRead, ContactsRead} <= kinds
 
 
@@ -160,7 +174,9 @@ async def read(desk: Desk, number: str) -> User:
 
 async def profiles(desk: Desk, number: str) -> dict[str, Any]:
     def work(client: Any) -> dict[str, Any]:
-        (user,) = client.users.list(ODataQuery().filter(f"Number eq '{number}'").expand("ForwardingProfiles"))
+        (user,) = client.users.list(
+            ODataQuery().filter(f"Number eq '{number}'").expand("ForwardingProfiles")
+        )
         return {profile.name: profile for profile in user.forwarding_profiles}
 
     return await desk.sdk(work)

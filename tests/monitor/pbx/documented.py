@@ -1,7 +1,7 @@
 """A small service that knows the documented interface and nothing else, as the product on an older 3CX serves it.
 
-The key stands in the path, a leg has four fields, there is no ETag, commands are GETs, and what it cannot do it does
-not know.
+The key stands in the path, a leg has four fields, there is no ETag, commands are GETs, and what it
+cannot do it does not know.
 """
 
 from __future__ import annotations
@@ -41,7 +41,14 @@ class Documented:
     orders: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
 
-    def call(self, id_: int, direction: str, state: str, *legs: dict[str, str], answered: str | None = None) -> None:
+    def call(
+        self,
+        id_: int,
+        direction: str,
+        state: str,
+        *legs: dict[str, str],
+        answered: str | None = None,
+    ) -> None:
         """A call that goes on, begun by its first leg."""
         own, *others = legs
         self.calls[id_] = {
@@ -73,7 +80,11 @@ class Documented:
 
     def _made(self) -> dict[str, Callable[[dict[str, str]], Any]]:
         return {
-            "": lambda _: {"product": "3CX REST API", "version": "3.0.8 20.1", "concurrentCalls": 32},
+            "": lambda _: {
+                "product": "3CX REST API",
+                "version": "3.0.8 20.1",
+                "concurrentCalls": 32,
+            },
             "pbx.calls.get": lambda _: {"result": len(self.calls)},
             "pbx.ac.get": lambda _: {
                 "count": len(self.calls),
@@ -84,7 +95,9 @@ class Documented:
                 "callsInfo": [self._info(c) for c in self.calls.values()],
             },
             "all.ext.get": lambda _: {"nums": list(self.extensions)},
-            "all.registered.get": lambda _: {"nums": [num for num in self.extensions if num != "103"]},
+            "all.registered.get": lambda _: {
+                "nums": [num for num in self.extensions if num != "103"]
+            },
             "all.group.get": lambda _: {"nums": ["600"]},
             "all.queue.get": lambda _: {"nums": list(self.queues)},
             "all.ivr.get": lambda _: {"nums": ["777", "HOL"]},
@@ -101,14 +114,23 @@ class Documented:
             "contact.find": self._find,
             "contact.get": lambda given: self.contacts.get(int(given["id"]), {"result": False}),
             "ext.fwd.set": self._forward,
-            "ext.queueglobal.set": lambda given: self._noted("ext.queueglobal.set", given, {"result": False}),
+            "ext.queueglobal.set": lambda given: self._noted(
+                "ext.queueglobal.set", given, {"result": False}
+            ),
             "queue.agents.set": self._agents,
-            "makecall": lambda given: self._noted("makecall", given, {"finalStatus": self.final_status}),
+            "makecall": lambda given: self._noted(
+                "makecall", given, {"finalStatus": self.final_status}
+            ),
             "contact.new": self._new,
         }
 
     def _ac(self, call: dict[str, Any]) -> dict[str, Any]:
-        return {"callID": call["callID"], "direction": call["direction"], "did": "", "AConnList": call["legs"]}
+        return {
+            "callID": call["callID"],
+            "direction": call["direction"],
+            "did": "",
+            "AConnList": call["legs"],
+        }
 
     def _info(self, call: dict[str, Any]) -> dict[str, Any]:
         names = ("callID", "state", "startedAt", "answeredAt", "owner", "talkTo", "routingTo")
@@ -143,7 +165,13 @@ async def documented() -> AsyncIterator[Documented]:
     """The service with three extensions and no call, on a free port."""
     service = Documented()
     for number, name in (("101", "Tom"), ("102", "Ann"), ("103", "Eve")):
-        service.extensions[number] = {"num": number, "name": name, "lastname": "Smith", "reinvite": 1, "vmemail": 2}
+        service.extensions[number] = {
+            "num": number,
+            "name": name,
+            "lastname": "Smith",
+            "reinvite": 1,
+            "vmemail": 2,
+        }
         service.states[number] = {
             "num": number,
             "registered": number != "103",
@@ -152,7 +180,9 @@ async def documented() -> AsyncIterator[Documented]:
             "qGlobalStatus": "LoggedIn",
             "qStatus": [{"num": "800", "status": "LoggedIn" if number == "101" else "LoggedOut"}],
         }
-    service.contacts = {12: {"firstname": "Li", "lastname": "Wei", "company": "", "phone": "+49301234"}}
+    service.contacts = {
+        12: {"firstname": "Li", "lastname": "Wei", "company": "", "phone": "+49301234"}
+    }
     app = web.Application()
     app.router.add_get("/webapi/{tail:.*}", service.answer)
     runner = web.AppRunner(app)

@@ -1,4 +1,7 @@
-"""A small PBX on a real socket that does what the test says, answer by answer; and a source's facts to wait for."""
+"""A small PBX on a real socket that does what the test says, answer by answer.
+
+And a source's facts to wait for.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,12 @@ class ScriptedPbx:
     # what the test does
 
     def put(self, participant_id: int, status: str, dn: str = "100", call: int = 7) -> None:
-        self.participants[dn, participant_id] = {"id": participant_id, "dn": dn, "status": status, "callid": call}
+        self.participants[dn, participant_id] = {
+            "id": participant_id,
+            "dn": dn,
+            "status": status,
+            "callid": call,
+        }
 
     async def upsert(self, participant_id: int, status: str | None = None, dn: str = "100") -> None:
         if status is not None:
@@ -87,12 +95,17 @@ class ScriptedPbx:
             await socket.close(code=WSCloseCode.GOING_AWAY)
 
     def hold(self, prefix: str) -> Held:
-        """Keep back the answer to the next request of that path; it is the answer of the moment it was asked."""
+        """Keep back the answer to the next request of that path.
+
+        It is the answer of the moment it was asked.
+        """
         held = Held(prefix)
         self._held.append(held)
         return held
 
-    def answer(self, prefix: str, status: int, body: Any = None, headers: dict[str, str] | None = None) -> None:
+    def answer(
+        self, prefix: str, status: int, body: Any = None, headers: dict[str, str] | None = None
+    ) -> None:
         """Answer the next request of that path with this."""
         text = body if isinstance(body, str) else json.dumps(body)
         self._answers.append((prefix, web.Response(status=status, text=text, headers=headers)))
@@ -120,10 +133,15 @@ class ScriptedPbx:
         path = request.raw_path.partition("?")[0]
         self.requests[path] += 1
         self._news.set()
-        if path != "/connect/token" and request.headers.get("Authorization", "")[7:] not in self.tokens:
+        if (
+            path != "/connect/token"
+            and request.headers.get("Authorization", "")[7:] not in self.tokens
+        ):
             return web.Response(status=401)
         self.queries.append((path, dict(request.query)))
-        status = next((status for prefix, status in self._for_ever.items() if path.startswith(prefix)), None)
+        status = next(
+            (status for prefix, status in self._for_ever.items() if path.startswith(prefix)), None
+        )
         if status is not None:
             return web.Response(status=status)
         for prefix, answer in self._answers:
@@ -166,9 +184,16 @@ class ScriptedPbx:
     def _mint(self) -> dict[str, Any]:
         self.minted += 1
         now = time.time()
-        token = jwt.encode({"iat": now, "exp": now + self.life, "jti": str(self.minted), "role": ["Users"]}, _KEY)
+        token = jwt.encode(
+            {"iat": now, "exp": now + self.life, "jti": str(self.minted), "role": ["Users"]}, _KEY
+        )
         self.tokens = set() if self.revoke_at_once else {token}
-        return {"token_type": "Bearer", "expires_in": 60, "access_token": token, "refresh_token": None}
+        return {
+            "token_type": "Bearer",
+            "expires_in": 60,
+            "access_token": token,
+            "refresh_token": None,
+        }
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse(autoping=not self.deaf)
@@ -217,25 +242,35 @@ class Facts:
     def of(self, kind: type[T]) -> list[T]:
         return [fact for fact in self.all if isinstance(fact, kind)]
 
-    async def until(self, kind: type[T], is_it: Callable[[T], bool] = lambda _: True, after: int = 0) -> T:
+    async def until(
+        self, kind: type[T], is_it: Callable[[T], bool] = lambda _: True, after: int = 0
+    ) -> T:
         """The first such fact, told already (from number ``after`` on) or told within a minute."""
         async with asyncio.timeout(60):
             while True:
-                found = next((f for f in self.all[after:] if isinstance(f, kind) and is_it(f)), None)
+                found = next(
+                    (f for f in self.all[after:] if isinstance(f, kind) and is_it(f)), None
+                )
                 if found is not None:
                     return found
                 self._news.clear()
                 await self._news.wait()
 
     async def connected(self, after: int = 0) -> ConnectionChanged:
-        return await self.until(ConnectionChanged, lambda fact: fact.connection == "connected", after)
+        return await self.until(
+            ConnectionChanged, lambda fact: fact.connection == "connected", after
+        )
 
     async def seen(self, status: str, after: int = 0) -> ParticipantSeen:
-        return await self.until(ParticipantSeen, lambda fact: fact.participant.status == status, after)
+        return await self.until(
+            ParticipantSeen, lambda fact: fact.participant.status == status, after
+        )
 
 
 def settings_for(url: str, **changes: Any) -> PbxSettings:
-    return replace(PbxSettings(url, "callmon", "secret", request_timeout=5.0, poll_interval=0.2), **changes)
+    return replace(
+        PbxSettings(url, "callmon", "secret", request_timeout=5.0, poll_interval=0.2), **changes
+    )
 
 
 @asynccontextmanager

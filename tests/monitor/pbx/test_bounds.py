@@ -103,7 +103,9 @@ BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
 @asynccontextmanager
 async def attacked(hostile: Hostile) -> AsyncIterator[Transport]:
     listening = await asyncio.start_server(hostile.serve, "127.0.0.1", 0)
-    transport = Transport(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, 60.0, 5.0, 64)
+    transport = Transport(
+        f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, 60.0, 5.0, 64
+    )
     try:
         yield transport
     finally:
@@ -146,7 +148,9 @@ async def test_many_answers_at_a_time_are_bounded_together() -> None:
 
     def most_of_one() -> Iterator[bytes]:
         piece = b" " * 65_536
-        return (b"%x\r\n%s\r\n" % (len(piece), piece) for _ in range(MAX_BODY_BYTES // len(piece) - 1))
+        return (
+            b"%x\r\n%s\r\n" % (len(piece), piece) for _ in range(MAX_BODY_BYTES // len(piece) - 1)
+        )
 
     hostile, before = Hostile(HEAD + b"\r\n", most_of_one), memory()
     async with attacked(hostile) as transport:
@@ -250,7 +254,9 @@ async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:
     assert told.connection == "lost"
 
 
-async def test_events_without_end_are_the_reason_that_the_system_tells(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_events_without_end_are_the_reason_that_the_system_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(event_socket, "MAX_EVENT_BYTES", 100_000)
     async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()

@@ -20,7 +20,10 @@ def test_the_pbx_looked_at_its_clock_between_question_and_answer() -> None:
     assert abs(clock.at(10.1) - 5000.0) < 1e-9
 
 
-@given(st.floats(-1e6, 1e6), st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 100)), min_size=1))
+@given(
+    st.floats(-1e6, 1e6),
+    st.lists(st.tuples(st.floats(0, 2), st.floats(0, 2), st.floats(0, 100)), min_size=1),
+)
 def test_the_estimate_is_never_further_off_than_the_last_answer_was_late(
     ahead: float, answers: list[tuple[float, float, float]]
 ) -> None:

@@ -44,10 +44,14 @@ def test_a_part_that_refuses_is_done_without() -> None:
     state.call_control.is_now(InterfaceCondition.REFUSED, "403")
     assert news(state).connection == "connecting"
     state.active_calls.is_now(InterfaceCondition.LIVE)
-    assert news(state) == ConnectionChanged("connected", "Without Call Control: 403", 5.0, "activecalls")
+    assert news(state) == ConnectionChanged(
+        "connected", "Without Call Control: 403", 5.0, "activecalls"
+    )
     state.call_control.is_now(InterfaceCondition.LIVE)
     state.active_calls.is_now(InterfaceCondition.REFUSED, "403")
-    assert news(state) == ConnectionChanged("connected", "Without ActiveCalls: 403", 5.0, "callcontrol")
+    assert news(state) == ConnectionChanged(
+        "connected", "Without ActiveCalls: 403", 5.0, "callcontrol"
+    )
 
 
 def test_without_either_part_there_is_no_connection() -> None:
@@ -72,6 +76,8 @@ def test_where_the_settings_want_active_calls_alone_call_control_does_not_matter
     state = ConnectionState("activecalls")
     assert news(state) == ConnectionChanged("connecting", "", 5.0)
     state.active_calls.is_now(InterfaceCondition.LIVE)
-    assert news(state) == ConnectionChanged("connected", "", 5.0, "activecalls"), "what is not asked is not missed"
+    assert news(state) == ConnectionChanged("connected", "", 5.0, "activecalls"), (
+        "what is not asked is not missed"
+    )
     state.active_calls.is_now(InterfaceCondition.DOWN, "502")
     assert news(state) == ConnectionChanged("lost", "502", 5.0)

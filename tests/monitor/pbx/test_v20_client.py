@@ -38,14 +38,18 @@ async def test_what_check_asks_is_answered(pbx: ScriptedPbx, client: PbxClient) 
     assert pbx.minted == 1
 
 
-async def test_a_token_revoked_in_mid_life_is_replaced_within_the_request(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_a_token_revoked_in_mid_life_is_replaced_within_the_request(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     await client.system_status()
     pbx.revoke()
     await client.system_status()
     assert pbx.minted == 2
 
 
-async def test_a_fresh_token_that_is_refused_is_not_tried_a_third_time(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_a_fresh_token_that_is_refused_is_not_tried_a_third_time(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     pbx.revoke_at_once = True
     with pytest.raises(TokenRefused):
         await client.system_status()
@@ -53,7 +57,9 @@ async def test_a_fresh_token_that_is_refused_is_not_tried_a_third_time(pbx: Scri
     assert pbx.requests["/xapi/v1/SystemStatus"] == 2
 
 
-async def test_who_else_mints_is_named_in_words_and_not_fought(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_who_else_mints_is_named_in_words_and_not_fought(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     pbx.revoke_at_once = True
     messages = set()
     for _ in range(30):
@@ -64,7 +70,9 @@ async def test_who_else_mints_is_named_in_words_and_not_fought(pbx: ScriptedPbx,
     assert pbx.minted < 12
 
 
-async def test_many_requests_after_a_revocation_cause_one_mint(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_many_requests_after_a_revocation_cause_one_mint(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     await client.system_status()
     pbx.revoke()
     await asyncio.gather(*(client.system_status() for _ in range(20)))
@@ -72,7 +80,9 @@ async def test_many_requests_after_a_revocation_cause_one_mint(pbx: ScriptedPbx,
 
 
 @pytest.mark.parametrize("status", [401, 400])
-async def test_a_wrong_secret_is_said_in_words(pbx: ScriptedPbx, client: PbxClient, status: int) -> None:
+async def test_a_wrong_secret_is_said_in_words(
+    pbx: ScriptedPbx, client: PbxClient, status: int
+) -> None:
     pbx.answer("/connect/token", status, _WRONG_SECRET)
     with pytest.raises(TokenRefused, match="'callmon' with this secret") as caught:
         await client.system_status()
@@ -89,7 +99,9 @@ async def test_a_dns_number_is_encoded_in_paths(pbx: ScriptedPbx, client: PbxCli
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 405, 422])
-async def test_a_refusal_carries_3cx_own_word(pbx: ScriptedPbx, client: PbxClient, status: int) -> None:
+async def test_a_refusal_carries_3cx_own_word(
+    pbx: ScriptedPbx, client: PbxClient, status: int
+) -> None:
     pbx.answer("/xapi", status, {"error": {"code": "", "message": "WARNINGS.XAPI.NOT_FOUND"}})
     with pytest.raises(PbxRefused, match="NOT_FOUND") as caught:
         await client.system_status()
@@ -103,7 +115,9 @@ async def test_a_refusal_without_a_body_is_one_too(pbx: ScriptedPbx, client: Pbx
     assert (caught.value.status, caught.value.code) == (403, "")
 
 
-async def test_a_redirect_is_not_followed_with_our_token(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_a_redirect_is_not_followed_with_our_token(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     pbx.answer("/xapi", 302, headers={"Location": f"{pbx.url}/elsewhere"})
     with pytest.raises(PbxRefused, match="elsewhere"):
         await client.system_status()
@@ -111,7 +125,9 @@ async def test_a_redirect_is_not_followed_with_our_token(pbx: ScriptedPbx, clien
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
-async def test_what_may_pass_is_unreachable(pbx: ScriptedPbx, client: PbxClient, status: int) -> None:
+async def test_what_may_pass_is_unreachable(
+    pbx: ScriptedPbx, client: PbxClient, status: int
+) -> None:
     pbx.answer("/xapi", status, headers={"Retry-After": "7"})
     with pytest.raises(PbxUnreachable) as caught:
         await client.system_status()
@@ -138,22 +154,30 @@ async def test_retry_after_may_be_a_date(
 
 
 @pytest.mark.parametrize("header", ["soon", "-5", "", "1.5.5"])
-async def test_a_retry_after_that_says_nothing_is_none(pbx: ScriptedPbx, client: PbxClient, header: str) -> None:
+async def test_a_retry_after_that_says_nothing_is_none(
+    pbx: ScriptedPbx, client: PbxClient, header: str
+) -> None:
     pbx.answer("/xapi", 503, headers={"Retry-After": header})
     with pytest.raises(PbxUnreachable) as caught:
         await client.system_status()
     assert caught.value.retry_after is None
 
 
-@pytest.mark.parametrize("body", ["<html>Sign in to the guest network</html>", "{", "[]", '"x"', "null"])
+@pytest.mark.parametrize(
+    "body", ["<html>Sign in to the guest network</html>", "{", "[]", '"x"', "null"]
+)
 async def test_what_is_no_pbx_is_garbled(pbx: ScriptedPbx, client: PbxClient, body: str) -> None:
     pbx.answer("/xapi", 200, body)
     with pytest.raises(PbxGarbled):
         await client.system_status()
 
 
-@pytest.mark.parametrize("answer", [{}, [], {"access_token": ""}, {"access_token": "a b"}, {"access_token": "ü"}])
-async def test_an_answer_without_a_token_is_garbled(pbx: ScriptedPbx, client: PbxClient, answer: Any) -> None:
+@pytest.mark.parametrize(
+    "answer", [{}, [], {"access_token": ""}, {"access_token": "a b"}, {"access_token": "ü"}]
+)
+async def test_an_answer_without_a_token_is_garbled(
+    pbx: ScriptedPbx, client: PbxClient, answer: Any
+) -> None:
     pbx.answer("/connect/token", 200, answer)
     with pytest.raises(PbxGarbled):
         await client.system_status()
@@ -202,7 +226,9 @@ Ask = Callable[[PbxClient], Awaitable[object]]
 
 
 @pytest.mark.parametrize("ask", [PbxClient.full_state, PbxClient.active_calls])
-async def test_a_list_that_is_none_is_garbled(pbx: ScriptedPbx, client: PbxClient, ask: Ask) -> None:
+async def test_a_list_that_is_none_is_garbled(
+    pbx: ScriptedPbx, client: PbxClient, ask: Ask
+) -> None:
     for prefix in ("/callcontrol", "/xapi"):
         pbx.answer(prefix, 200, {"hello": 1})
     with pytest.raises(PbxGarbled):

@@ -42,7 +42,9 @@ async def test_connected_is_told_when_everything_has_been_read(pbx: ScriptedPbx)
         connected = await facts.connected()
         assert connected.source == "callcontrol+activecalls"
         told = facts.all[: facts.all.index(connected)]
-        assert facts.all[0] == ConnectionChanged("connecting", "", facts.of(ConnectionChanged)[0].at)
+        assert facts.all[0] == ConnectionChanged(
+            "connecting", "", facts.of(ConnectionChanged)[0].at
+        )
         read = next(fact for fact in told if isinstance(fact, ParticipantsRead))
         assert [p.id for p in read.participants] == [1]
         assert read.dns == {"100": "Wextension", "101": "Wextension"}
@@ -85,7 +87,9 @@ async def test_an_event_during_the_full_read_is_newer_than_it(pbx: ScriptedPbx) 
         held.release()
         read = await facts.until(ParticipantsRead)
         assert read.kept == {1, 2}
-        assert {p.status for p in read.participants} == {"Ringing"}, "the answer is of the moment it was asked"
+        assert {p.status for p in read.participants} == {"Ringing"}, (
+            "the answer is of the moment it was asked"
+        )
 
 
 async def test_the_answer_of_an_older_read_after_a_removal_is_thrown_away(pbx: ScriptedPbx) -> None:
@@ -111,7 +115,9 @@ async def test_an_event_that_carries_its_participant_needs_no_read(pbx: Scripted
         assert not pbx.requests["/callcontrol/100/participants/9"]
 
 
-async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(pbx: ScriptedPbx) -> None:
+async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(
+    pbx: ScriptedPbx,
+) -> None:
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         reads = pbx.requests[FULL]
@@ -158,7 +164,9 @@ async def test_every_life_of_the_socket_begins_with_another_token(pbx: ScriptedP
             assert pbx.minted == minted
 
 
-async def test_what_changed_while_the_socket_was_away_is_found_when_it_is_back(pbx: ScriptedPbx) -> None:
+async def test_what_changed_while_the_socket_was_away_is_found_when_it_is_back(
+    pbx: ScriptedPbx,
+) -> None:
     pbx.put(1, "Connected")
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
@@ -178,7 +186,9 @@ async def test_a_lost_event_is_made_good_by_the_watchdog(pbx: ScriptedPbx) -> No
         await facts.until(ParticipantsRead, lambda read: bool(read.participants))
 
 
-async def test_a_404_after_an_event_is_the_end_of_the_participant_and_looked_into(pbx: ScriptedPbx) -> None:
+async def test_a_404_after_an_event_is_the_end_of_the_participant_and_looked_into(
+    pbx: ScriptedPbx,
+) -> None:
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         reads = pbx.requests[FULL]
@@ -189,7 +199,9 @@ async def test_a_404_after_an_event_is_the_end_of_the_participant_and_looked_int
 
 
 @pytest.mark.parametrize("status", [429, 500, 503, 403])
-async def test_a_read_that_the_pbx_does_not_answer_is_made_good_by_a_full_one(pbx: ScriptedPbx, status: int) -> None:
+async def test_a_read_that_the_pbx_does_not_answer_is_made_good_by_a_full_one(
+    pbx: ScriptedPbx, status: int
+) -> None:
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         before = len(facts.all)
@@ -236,14 +248,21 @@ async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) 
 
 async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
     pbx.deaf = True
-    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.3)) as (_, facts):
+    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.3)) as (
+        _,
+        facts,
+    ):
         down = await facts.until(ConnectionChanged, lambda fact: "silent" in fact.reason)
         pbx.deaf = False
         await facts.connected(facts.all.index(down))
 
 
-@pytest.mark.parametrize("frame", ["", "hello", "{}", '{"event": 5}', '{"event":{"event_type":0,"entity":"/x"}}'])
-async def test_garbage_on_the_socket_breaks_nothing_and_has_all_read(pbx: ScriptedPbx, frame: str) -> None:
+@pytest.mark.parametrize(
+    "frame", ["", "hello", "{}", '{"event": 5}', '{"event":{"event_type":0,"entity":"/x"}}']
+)
+async def test_garbage_on_the_socket_breaks_nothing_and_has_all_read(
+    pbx: ScriptedPbx, frame: str
+) -> None:
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         reads = pbx.requests[FULL]
@@ -254,7 +273,9 @@ async def test_garbage_on_the_socket_breaks_nothing_and_has_all_read(pbx: Script
         assert not any(map(lost, facts.of(ConnectionChanged)))
 
 
-async def test_without_the_right_to_call_control_it_goes_on_with_active_calls(pbx: ScriptedPbx) -> None:
+async def test_without_the_right_to_call_control_it_goes_on_with_active_calls(
+    pbx: ScriptedPbx,
+) -> None:
     pbx.refuse("/callcontrol/ws", 403)
     async with following(settings_for(pbx.url, recheck_interval=0.2)) as (_, facts):
         connected = await facts.connected()
@@ -278,7 +299,9 @@ async def test_a_right_lost_on_the_way_takes_the_participants_with_it(pbx: Scrip
         assert (await facts.until(ParticipantsRead, after=before)).participants == ()
 
 
-async def test_without_the_right_to_active_calls_it_goes_on_with_call_control(pbx: ScriptedPbx) -> None:
+async def test_without_the_right_to_active_calls_it_goes_on_with_call_control(
+    pbx: ScriptedPbx,
+) -> None:
     pbx.refuse(ROWS, 403)
     async with following(settings_for(pbx.url)) as (_, facts):
         connected = await facts.connected()
@@ -394,7 +417,9 @@ async def test_a_source_can_be_ended_in_the_moment_of_a_failure(pbx: ScriptedPbx
             await facts.until(ConnectionChanged, lambda fact: "502" in fact.reason)
 
 
-async def test_a_pbx_that_was_never_reached_is_warned_of_and_one_that_is_still_read_is_not(pbx: ScriptedPbx) -> None:
+async def test_a_pbx_that_was_never_reached_is_warned_of_and_one_that_is_still_read_is_not(
+    pbx: ScriptedPbx,
+) -> None:
     def connection(lines: list[EventDict]) -> list[tuple[str, bool]]:
         told = [line for line in lines if line["event"] == "pbx_connection"]
         return [(line["log_level"], "cannot be reached" in line["reason"]) for line in told]

@@ -65,7 +65,9 @@ class Mirror(Facts):
 
 def truth(pbx: SimulatedPbx) -> tuple[dict[tuple[str, int], str], set[int]]:
     visible = pbx.directory.peers(pbx.client_id)
-    views = (view.to_json(pbx.switches) for dn in visible for view in pbx.switchboard.participants(dn))
+    views = (
+        view.to_json(pbx.switches) for dn in visible for view in pbx.switchboard.participants(dn)
+    )
     return {
         (str(row["dn"]), int(str(row["id"]))): " ".join(
             str(row[name]) for name in ("status", "callid", "party_dn", "party_caller_id")
@@ -76,7 +78,8 @@ def truth(pbx: SimulatedPbx) -> tuple[dict[tuple[str, int], str], set[int]]:
 
 def held(mirror: Mirror) -> tuple[dict[tuple[str, int], str], set[int]]:
     return {
-        key: f"{p.status} {p.call_id} {p.party_dn} {p.party_caller_id}" for key, p in mirror.participants.items()
+        key: f"{p.status} {p.call_id} {p.party_dn} {p.party_caller_id}"
+        for key, p in mirror.participants.items()
     }, mirror.calls
 
 
@@ -137,7 +140,9 @@ async def agrees(pbx: SimulatedPbx, mirror: Mirror) -> None:
         Switches(monitored="all", on_behalf_of=True, party_did=True, sequence="gaps"),
         Switches(monitored="half", sequence="process", expires_in="minutes", duplicates=False),
         Switches(page_size=7, event_data=True, attended="new", callees="joined"),
-        Switches(page_size=3, latency=0.05, established="last", callees="target", socket_at_expiry="stay"),
+        Switches(
+            page_size=3, latency=0.05, established="last", callees="target", socket_at_expiry="stay"
+        ),
     ],
 )
 async def test_under_all_switches_the_facts_add_up(switches: Switches) -> None:
@@ -162,7 +167,9 @@ Misfortune = Callable[[SimulatedPbx], Awaitable[object] | None]
         pytest.param(lambda pbx: pbx.faults.expire_tokens(), id="token expired"),
         pytest.param(lambda pbx: pbx.faults.revoke_tokens(), id="token revoked"),
         pytest.param(lambda pbx: pbx.faults.answer_with(500, 20), id="500"),
-        pytest.param(lambda pbx: pbx.faults.answer_with(429, 5, "/callcontrol", retry_after=1), id="429"),
+        pytest.param(
+            lambda pbx: pbx.faults.answer_with(429, 5, "/callcontrol", retry_after=1), id="429"
+        ),
         pytest.param(lambda pbx: pbx.faults.answer_with(401, 3), id="401"),
         pytest.param(lambda pbx: pbx.restart(0.2), id="restart"),
     ],
@@ -179,7 +186,9 @@ async def test_after_any_misfortune_the_facts_add_up_again(misfortune: Misfortun
 
 
 async def test_hundreds_of_events_a_second_are_followed_at_50_ms_to_the_pbx() -> None:
-    settings = SimulatorSettings(extensions=400, queues=20, rate=3000, speed=10.0, switches=Switches(latency=0.05))
+    settings = SimulatorSettings(
+        extensions=400, queues=20, rate=3000, speed=10.0, switches=Switches(latency=0.05)
+    )
     async with followed(settings) as (pbx, source, mirror):
         await some_calls(pbx, mirror, 1000)
         await agrees(pbx, mirror)
@@ -226,7 +235,9 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted() -> None:
             PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret), facts.emit).run()
         )
         try:
-            await facts.until(ConnectionChanged, lambda fact: "certificate is not trusted" in fact.reason)
+            await facts.until(
+                ConnectionChanged, lambda fact: "certificate is not trusted" in fact.reason
+            )
         finally:
             running.cancel()
             await asyncio.wait([running])
@@ -237,7 +248,9 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted() -> None:
 
 @pytest.mark.parametrize("page_size", [None, 1, 7])
 async def test_the_directory_and_the_address_book_are_read_whole(page_size: int | None) -> None:
-    settings = replace(BUSY, traffic=False, extensions=120, contacts=250, switches=Switches(page_size=page_size))
+    settings = replace(
+        BUSY, traffic=False, extensions=120, contacts=250, switches=Switches(page_size=page_size)
+    )
     async with followed(settings) as (pbx, _, mirror):
         read = await mirror.until(DirectoryRead)
         directory = pbx.directory
@@ -254,7 +267,9 @@ async def test_the_directory_and_the_address_book_are_read_whole(page_size: int 
         assert {row.number for row in read.users if row.registered} == set(
             filter(directory.registered, directory.extensions())
         )
-        assert {member for row in read.departments for member in row.members} <= set(directory.extensions())
+        assert {member for row in read.departments for member in row.members} <= set(
+            directory.extensions()
+        )
         assert all(row.no_answer_timeout for row in read.users)
         assert read.system.version == directory.version
         assert {row.kind for row in read.peers} >= {"Conference", "SpecialMenu"}

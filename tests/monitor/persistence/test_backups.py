@@ -65,7 +65,8 @@ def mode(path: Path) -> int:
 def held_by_another_process(db: Path) -> Iterator[None]:
     """As a monitor before 0.2 holds it: with no lock on the directory, but a connection of SQLite's."""
     program = (
-        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM keys').fetchall(); "
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM "
+        "keys').fetchall(); "
         "print(1); sys.stdin.read()"
     )
     command = [sys.executable, "-uc", program, str(db)]
@@ -97,7 +98,9 @@ async def test_a_file_that_exists_is_not_overwritten(db: Path, tmp_path: Path) -
     assert everything(tmp_path) == {"backup.db": b"precious"}
 
 
-async def test_a_store_that_is_damaged_or_not_there_gives_no_backup(db: Path, tmp_path: Path) -> None:
+async def test_a_store_that_is_damaged_or_not_there_gives_no_backup(
+    db: Path, tmp_path: Path
+) -> None:
     file = tmp_path / "backup.db"
     with pytest.raises(StoreFailed, match=r"callmon\.db is not there: no monitor has run here"):
         back_up(db, file)
@@ -123,7 +126,9 @@ async def test_a_backup_is_restored_and_the_store_before_is_kept(db: Path, tmp_p
     assert await commands(kept) == ["two", "one"]
     assert await commands(db) == ["one"]
     _, again = restore(tmp_path / "backup.db", db, STAMP)
-    assert again == db.with_name(f"callmon.db.before-{STAMP}-2"), "nothing that is kept is overwritten"
+    assert again == db.with_name(f"callmon.db.before-{STAMP}-2"), (
+        "nothing that is kept is overwritten"
+    )
 
 
 async def test_a_backup_is_restored_where_nothing_is_yet(db: Path, tmp_path: Path) -> None:
@@ -141,7 +146,9 @@ async def test_what_root_restores_belongs_to_the_monitors_user(db: Path, tmp_pat
     assert mode(db) == 0o600
 
 
-async def test_nothing_is_restored_while_a_monitor_holds_the_store(db: Path, tmp_path: Path) -> None:
+async def test_nothing_is_restored_while_a_monitor_holds_the_store(
+    db: Path, tmp_path: Path
+) -> None:
     await write(tmp_path / "backup.db", "one")
     async with opened(db) as store:
         await store.begin(record("two"))
@@ -185,7 +192,9 @@ async def test_what_cannot_be_used_is_not_restored(db: Path, tmp_path: Path) -> 
         restore(tmp_path / "text.db", tmp_path / "nowhere" / "callmon.db", STAMP)
 
 
-async def test_a_damaged_store_is_replaced_and_kept_with_what_is_beside_it(db: Path, tmp_path: Path) -> None:
+async def test_a_damaged_store_is_replaced_and_kept_with_what_is_beside_it(
+    db: Path, tmp_path: Path
+) -> None:
     await write(tmp_path / "backup.db", "one")
     put(db, b"damaged" * 1000)
     put(db.with_name("callmon.db-wal"), b"of the damaged one")

@@ -43,13 +43,17 @@ keys = st.builds(
 
 
 @given(st.lists(records, min_size=1, max_size=5), st.randoms(use_true_random=False))
-def test_copies_of_a_record_come_to_the_same_in_any_order(copies: list[CommandRecord], random: object) -> None:
+def test_copies_of_a_record_come_to_the_same_in_any_order(
+    copies: list[CommandRecord], random: object
+) -> None:
     expected = reduce(merged, copies)
     again = [*copies, *copies]
     random.shuffle(again)  # type: ignore[attr-defined]  # hypothesis' own random.Random
     assert reduce(merged, again) == expected
     assert merged(expected, expected) == expected
-    assert expected.stage == max(copy.stage for copy in copies), "what is further is never taken back"
+    assert expected.stage == max(copy.stage for copy in copies), (
+        "what is further is never taken back"
+    )
 
 
 @given(st.lists(keys, min_size=1, max_size=5), st.randoms(use_true_random=False))

@@ -19,7 +19,9 @@ NOON = 1_800_000_000.0
 
 def ended(began: float, outcome: e.Outcome, call_id: int = 7, lasted: float = 5.0) -> e.EndedCall:
     started, over = from_unix(NOON + began), from_unix(NOON + began + lasted)
-    return e.EndedCall(call_id, "Internal", "", "", started, None, over, outcome, "102", "", "104", "")
+    return e.EndedCall(
+        call_id, "Internal", "", "", started, None, over, outcome, "102", "", "104", ""
+    )
 
 
 def table(*calls: e.EndedCall) -> dict[str, Entity]:
@@ -39,11 +41,17 @@ def test_of_two_words_in_the_file_the_one_that_somebody_saw_is_taken() -> None:
 
 
 def test_what_the_file_alone_knows_is_there_also_where_the_pbx_gives_ids_anew() -> None:
-    earlier, other, shown = ended(-600.0, "missed"), ended(0.0, "missed", call_id=8), ended(0.0, "answered")
+    earlier, other, shown = (
+        ended(-600.0, "missed"),
+        ended(0.0, "missed", call_id=8),
+        ended(0.0, "answered"),
+    )
     assert joined(table(earlier, other), table(shown)) == table(earlier, other, shown)
 
 
-async def test_what_was_taken_over_is_in_the_file_at_once(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_was_taken_over_is_in_the_file_at_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "EVERY_S", 3600.0)
     store, call = Store(None), ended(0.0, "missed")
     await store.open()

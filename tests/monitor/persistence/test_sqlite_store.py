@@ -44,7 +44,9 @@ def record(request: str, digest: str | None = None, **changes: Any) -> CommandRe
     return structs.replace(begun, **changes)
 
 
-async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_from_its_end(tmp_path: Path) -> None:
+async def test_an_idempotency_key_is_known_from_its_beginning_with_its_outcome_from_its_end(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "callmon.db") as store:
         assert await store.begin(record("1", "d")) is None
         assert await store.begin(record("1", "d")) is None, "the same request"
@@ -63,9 +65,13 @@ async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_pat
         assert await store.begin(record("4", "old", at=86_402.0)) is None
 
 
-async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(tmp_path: Path) -> None:
+async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "callmon.db") as store:
-        await store.merge([record("2", "d", stage=Stage.DONE, outcome=b"done"), record("1", "d", at=2.0)])
+        await store.merge(
+            [record("2", "d", stage=Stage.DONE, outcome=b"done"), record("1", "d", at=2.0)]
+        )
         assert await store.begin(record("3", "d", at=3.0)) == KnownRequest("f", b"done")
 
 
@@ -82,7 +88,9 @@ async def test_the_audit_log_tells_the_newest_first_and_is_bounded(
         assert [held.command for held in kept][:3] == ["command.7", "command.6", "command.5"]
         assert not {"command.1", "command.2"} & {held.command for held in kept}, "the oldest"
         assert kept[-1].command == "command.0", "an Idempotency-Key stands for it"
-        assert kept[0] == AuditEntry(7.0, "main", "tester", "10.0.0.1", "command.7", "num='101'", "begun")
+        assert kept[0] == AuditEntry(
+            7.0, "main", "tester", "10.0.0.1", "command.7", "num='101'", "begun"
+        )
         assert len(await store.audits(1)) == 1
 
 
@@ -95,7 +103,9 @@ async def test_who_writes_without_end_drives_out_nobody_elses_entries(
         for number in range(20):
             await store.begin(record(f"quiet.{number}", key="quiet", at=float(number)))
         for number in range(1_001):
-            await store.begin(record(f"loud.{number}", key="loud", arguments="x" * 100, at=float(number)))
+            await store.begin(
+                record(f"loud.{number}", key="loud", arguments="x" * 100, at=float(number))
+            )
         kept = await store.audits(10_000)
         quiet = [f"command.quiet.{n}" for n in range(19, -1, -1)]
         assert [held.command for held in kept if held.key == "quiet"] == quiet
@@ -135,7 +145,9 @@ def key(name: str, changed_at: float, *, revoked: bool = False) -> StoredKey:
     return StoredKey(name, "a" * 64, ("read",), changed_at, revoked=revoked)
 
 
-async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(tmp_path: Path) -> None:
+async def test_the_newest_change_of_a_key_wins_and_a_revoked_one_stays_revoked(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "callmon.db") as store:
         await store.keep_key("main", key("wall", 2.0))
         await store.keep_key("main", key("wall", 1.0))
@@ -181,12 +193,16 @@ async def test_a_file_of_the_version_before_is_taken_over(tmp_path: Path) -> Non
         assert await store.begin(record("1", "d", at=6.0)) == KnownRequest("f", b"done")
 
 
-async def test_what_cannot_be_written_is_said_so_and_goes_again_when_there_is_room(tmp_path: Path) -> None:
+async def test_what_cannot_be_written_is_said_so_and_goes_again_when_there_is_room(
+    tmp_path: Path,
+) -> None:
     async with opened(tmp_path / "callmon.db") as store:
         await store.begin(record("1", "d"))
         await store._with(lambda db: db.execute(f"PRAGMA max_page_count = {_pages(db)}"))
         with pytest.raises(StoreFailed, match="full"):
-            await store.merge([record(str(number), arguments="x" * 5_000) for number in range(2, 100)])
+            await store.merge(
+                [record(str(number), arguments="x" * 5_000) for number in range(2, 100)]
+            )
         assert await store.commands("main", 10) == [record("1", "d")], "all of it or nothing"
         assert "full" in store.trouble
         assert await store.begun("main"), "it can be read"
@@ -211,7 +227,8 @@ async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path
     newer.execute("PRAGMA user_version = 99")
     newer.close()
     said = (
-        rf"newer callmon \(schema 99; .* understands up to {module.SCHEMA}\)\. Install that version again, or restore"
+        rf"newer callmon \(schema 99; .* understands up to {module.SCHEMA}\)\. Install that "
+        rf"version again, or restore"
     )
     with pytest.raises(ConfigError, match=said):
         await Store(tmp_path / "newer.db").open()
@@ -267,7 +284,13 @@ def test_secrets_do_not_stand_in_the_audit_log() -> None:
 def test_no_padding_hides_what_a_long_value_says() -> None:
     sql = "select 1" + " " * 2_000 + ", pg_read_file('x')" + "\n" * 2_000 + "from recordings"
     line = masked({"query": sql, "count": "7"})
-    for said in ("select 1", "pg_read_file", "from recordings", f"{len(sql)} characters", "count='7'"):
+    for said in (
+        "select 1",
+        "pg_read_file",
+        "from recordings",
+        f"{len(sql)} characters",
+        "count='7'",
+    ):
         assert said in line
     assert sha256(sql.encode()).hexdigest()[:16] in line
     head, tail = "select 'head', '" + "x" * 5_000, "y" * 5_000 + "' from tail"
@@ -285,7 +308,9 @@ async def test_the_file_and_those_beside_it_are_for_their_owner_alone(tmp_path: 
         store = Store(tmp_path / "made" / "callmon.db")
         await store.open()
         try:
-            modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").iterdir()}
+            modes = {
+                file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "made").iterdir()
+            }
         finally:
             await store.close()
     finally:

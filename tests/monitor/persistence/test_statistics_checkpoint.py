@@ -76,7 +76,9 @@ async def test_only_who_holds_the_lease_writes_to_redis(bus: Bus) -> None:
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(valkey: RealBus) -> None:
+async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
+    valkey: RealBus,
+) -> None:
     redis, saved = valkey.client(), SavedStatistics(at=7)
     await redis.set(KEYS.lease, "me")
 
@@ -96,12 +98,16 @@ async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(va
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_at_the_end_the_last_is_kept_in_both(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_at_the_end_the_last_is_kept_in_both(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "KEEP_EVERY", 3600.0)
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me", store).run(lambda: SavedStatistics(at=9)))
+    running = asyncio.create_task(
+        StatisticsCheckpoint(redis, "pbx", "me", store).run(lambda: SavedStatistics(at=9))
+    )
     await asyncio.sleep(0.01)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -22,7 +22,19 @@ def test_what_came_and_went_while_nothing_could_be_written_takes_no_room() -> No
 
 def test_several_edits_of_one_entity_are_one_and_those_that_cancel_out_are_none() -> None:
     pending = PendingEdits()
-    pending.add((Edit("ivrs", "700", IVR, None), Edit("ivrs", "701", IVR, OTHER), Edit("ivrs", "702", IVR, OTHER)))
-    pending.add((Edit("ivrs", "700", None, OTHER), Edit("ivrs", "701", OTHER, IVR), Edit("ivrs", "702", OTHER, None)))
+    pending.add(
+        (
+            Edit("ivrs", "700", IVR, None),
+            Edit("ivrs", "701", IVR, OTHER),
+            Edit("ivrs", "702", IVR, OTHER),
+        )
+    )
+    pending.add(
+        (
+            Edit("ivrs", "700", None, OTHER),
+            Edit("ivrs", "701", OTHER, IVR),
+            Edit("ivrs", "702", OTHER, None),
+        )
+    )
     assert pending.take() == (Edit("ivrs", "700", IVR, OTHER), Edit("ivrs", "702", IVR, None))
     assert len(pending) == 0

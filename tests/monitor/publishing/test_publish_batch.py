@@ -78,8 +78,13 @@ def test_a_change_over_64_kib_is_announced_by_its_position_only() -> None:
     edits = tuple(Edit("ivrs", str(i), None, Ivr(str(i), "x" * 1000)) for i in range(70))
     change = Change(Position("000000000000001-a", 3), "2026-01-01T00:00:00.000Z", edits)
     commands = encode(KEYS, change, "id", 100).commands
-    assert codec.decode_announcement(_bytes(commands[-1])) == codec.Heartbeat("000000000000001-a", 3, change.at)
-    assert any(command[0] == "XADD" and codec.decode_change(_bytes(command)) == change for command in commands)
+    assert codec.decode_announcement(_bytes(commands[-1])) == codec.Heartbeat(
+        "000000000000001-a", 3, change.at
+    )
+    assert any(
+        command[0] == "XADD" and codec.decode_change(_bytes(command)) == change
+        for command in commands
+    )
 
 
 def _bytes(command: RedisCommand) -> bytes:

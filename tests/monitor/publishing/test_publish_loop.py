@@ -25,7 +25,9 @@ class _Counting(Lease):
         return await super().acquire()
 
 
-async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_heartbeat(valkey: RealBus) -> None:
+async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_heartbeat(
+    valkey: RealBus,
+) -> None:
     """Each look renews the lease: one right after the other would keep all other writers from theirs."""
     redis = valkey.client()
     before = Lease(redis, BOOK, "m/1", 30.0)
@@ -37,7 +39,9 @@ async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_
     lease = _Counting(redis, BOOK, "m/2", 30.0)
     assert await lease.acquire()
     publisher = StatePublisher(redis, BOOK, "m/2", lease=lease)
-    writer = PublishLoop(publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S)
+    writer = PublishLoop(
+        publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S
+    )
     began = asyncio.get_running_loop().time()
     running = asyncio.create_task(writer.run())
     await until(lambda: lease.acquired >= 6)

@@ -71,7 +71,11 @@ def ivr(num: str, name: str) -> State:
 
 async def names(redis: Redis) -> list[str]:
     read = await read_state(redis, KEYS)
-    return [] if read is None else [entity.name for entity in read.state["ivrs"].values() if isinstance(entity, Ivr)]
+    return (
+        []
+        if read is None
+        else [entity.name for entity in read.state["ivrs"].values() if isinstance(entity, Ivr)]
+    )
 
 
 async def test_an_epoch_begins_with_the_whole_state_at_seq_0(bus: Bus) -> None:
@@ -80,8 +84,17 @@ async def test_an_epoch_begins_with_the_whole_state_at_seq_0(bus: Bus) -> None:
     position = await writer.start()
     read = await read_state(redis, KEYS)
     assert read is not None
-    assert (position.seq, read.stored.position, read.state, read.log) == (0, position, ivr("1", "0"), ())
-    assert {text(key) for key in await redis.keys("*")} == {KEYS.lease, KEYS.position, KEYS.state("ivrs")}
+    assert (position.seq, read.stored.position, read.state, read.log) == (
+        0,
+        position,
+        ivr("1", "0"),
+        (),
+    )
+    assert {text(key) for key in await redis.keys("*")} == {
+        KEYS.lease,
+        KEYS.position,
+        KEYS.state("ivrs"),
+    }
     assert await redis.ttl(KEYS.state("ivrs")) == -1
     await writer.publisher.aclose()
 
@@ -134,10 +147,14 @@ async def test_the_log_is_bounded_in_bytes_too_and_begins_anew_with_an_epoch(bus
 
 async def _junk(redis: Redis, key: str, many: int) -> None:
     for start in range(0, many, 500):
-        await redis.hset(key, mapping={f"junk{number}": "x" for number in range(start, min(many, start + 500))})
+        await redis.hset(
+            key, mapping={f"junk{number}": "x" for number in range(start, min(many, start + 500))}
+        )
 
 
-async def test_fields_that_no_monitor_wrote_are_removed_some_at_a_time_and_told_once(bus: Bus) -> None:
+async def test_fields_that_no_monitor_wrote_are_removed_some_at_a_time_and_told_once(
+    bus: Bus,
+) -> None:
     redis, writer = bus.client(), Writer(bus)
     position = await writer.start()
     await _junk(redis, KEYS.position, 2_500)
@@ -150,14 +167,20 @@ async def test_fields_that_no_monitor_wrote_are_removed_some_at_a_time_and_told_
     assert max(before - after for before, after in pairwise([2_504, *left])) <= stray_fields.AT_ONCE
     assert set(await redis.hkeys(KEYS.position)) == {b"epoch", b"seq", b"id", b"at"}
     assert await redis.hkeys(KEYS.state("ivrs")) == [b"1"]
-    told = [line for line in logs if line["event"] == "redis_value_rejected" and "no monitor wrote" in line["reason"]]
+    told = [
+        line
+        for line in logs
+        if line["event"] == "redis_value_rejected" and "no monitor wrote" in line["reason"]
+    ]
     assert {line["key"] for line in told} == {KEYS.position, KEYS.state("ivrs")}
     assert len(told) == 2
     assert await writer.publish() == Position(position.epoch, 1), "the writer goes on where it was"
     await writer.publisher.aclose()
 
 
-async def test_no_field_is_removed_while_changes_wait_nor_one_that_has_become_ours(bus: Bus) -> None:
+async def test_no_field_is_removed_while_changes_wait_nor_one_that_has_become_ours(
+    bus: Bus,
+) -> None:
     redis, writer = bus.client(), Writer(bus)
     await writer.start()
     await redis.hset(KEYS.state("ivrs"), mapping={"2": "x", "3": "x"})
@@ -285,7 +308,13 @@ async def test_an_emptied_store_is_lost_history(bus: Bus) -> None:
 
 @pytest.mark.parametrize(
     "nonsense",
-    [{"seq": "x"}, {"seq": "-1"}, {"seq": "9" * 5_000}, {"epoch": "x"}, {"epoch": b"\xff", "seen": "zzz"}],
+    [
+        {"seq": "x"},
+        {"seq": "-1"},
+        {"seq": "9" * 5_000},
+        {"epoch": "x"},
+        {"epoch": b"\xff", "seen": "zzz"},
+    ],
     ids=["seq", "below zero", "too long", "epoch", "seen"],
 )
 async def test_nonsense_for_a_position_is_lost_history_and_a_new_epoch_puts_it_right(
@@ -322,7 +351,9 @@ async def test_a_store_that_went_back_is_lost_history(bus: Bus) -> None:
         await writer.publish()
 
 
-async def test_a_follower_at_a_newer_epoch_makes_the_writer_start_a_newer_one_still(bus: Bus) -> None:
+async def test_a_follower_at_a_newer_epoch_makes_the_writer_start_a_newer_one_still(
+    bus: Bus,
+) -> None:
     writer = Writer(bus)
     await writer.start()
     await bus.client().hset(KEYS.position, "seen", "000000009999999-ffff")

@@ -24,16 +24,23 @@ def to_json_text(value: object) -> bytes:
     return json.dumps(value).encode()
 
 
-FIRST = b'{"callmon_recording": 1, "began": 1700000000.0, "source": "activecalls", "settings": {"poll_idle": 2.0}}\n'
+FIRST = (
+    b'{"callmon_recording": 1, "began": 1700000000.0, "source": "activecalls", "settings": '
+    b'{"poll_idle": 2.0}}\n'
+)
 
 
 def written(path: Path) -> Recorder:
     recorder = Recorder(
-        file_format.create(path), file_format.Header(1.0, "auto", settings={"poll_interval": 0.5}), None
+        file_format.create(path),
+        file_format.Header(1.0, "auto", settings={"poll_interval": 0.5}),
+        None,
     )
     sent = SentRequest("GET", "/xapi/v1/SystemStatus", None, 0.0)
     for _ in range(2):
-        recorder.answered(sent, 200, {"X-3CX-Version": "20.0", "Set-Cookie": "secret"}, b'{"Version": "20.0"}')
+        recorder.answered(
+            sent, 200, {"X-3CX-Version": "20.0", "Set-Cookie": "secret"}, b'{"Version": "20.0"}'
+        )
     recorder.unanswered(sent)
     recorder.opened()
     recorder.heard('{"sequence": 1}')
@@ -51,7 +58,17 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     read = file_format.read(tmp_path / name)
     assert read.header == file_format.Header(1.0, "auto", settings={"poll_interval": 0.5})
     kinds = [line.kind for line in read.lines]
-    assert kinds == ["answer", "answer", "silence", "opened", "event", "event", "closed", "away", "end"]
+    assert kinds == [
+        "answer",
+        "answer",
+        "silence",
+        "opened",
+        "event",
+        "event",
+        "closed",
+        "away",
+        "end",
+    ]
     first, second = read.lines[:2]
     assert first.said["body"] == {"Version": "20.0"}
     assert first.said["headers"] == {"X-3CX-Version": "20.0"}
@@ -93,10 +110,16 @@ def test_a_file_that_was_cut_off_counts_up_to_there(tmp_path: Path) -> None:
         (b"", "is empty"),
         (b"\x89PNG\r\n", "is not a recording of callmon"),
         (b"[1]\n", "is not a recording of callmon"),
-        (b'{"callmon_recording": 2}\n', "is a recording of version 2; this callmon knows version 1"),
+        (
+            b'{"callmon_recording": 2}\n',
+            "is a recording of version 2; this callmon knows version 1",
+        ),
         (b'{"callmon_recording": 1}\n', "its first line lacks began or settings"),
         (FIRST + b"what\n", "line 2 is not JSON"),
-        (FIRST + b'{"t": 1.0, "kind": "opened"}\n{"t": "soon", "kind": "end"}\n', "line 3 has no t or no kind"),
+        (
+            FIRST + b'{"t": 1.0, "kind": "opened"}\n{"t": "soon", "kind": "end"}\n',
+            "line 3 has no t or no kind",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:
@@ -124,7 +147,8 @@ def test_settings_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "odd.jsonl"
     path.write_bytes(
         b'{"callmon_recording": 1, "began": 1.0, "source": "elsewhere", "settings": '
-        b'{"poll_interval": 0, "poll_idle": "often", "watchdog_interval": 3.0, "url": 5, "contacts_interval": 1e99}}\n'
+        b'{"poll_interval": 0, "poll_idle": "often", "watchdog_interval": 3.0, "url": 5, '
+        b'"contacts_interval": 1e99}}\n'
     )
     header = file_format.read(path).header
     assert header.source == "auto"
@@ -132,25 +156,50 @@ def test_settings_that_make_no_sense_are_passed_over(tmp_path: Path) -> None:
 
 
 _NUMBERS = (
-    st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([10**400, -(10**400), True])
+    st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.sampled_from([10**400, -(10**400), True])
 )
 _ANY = st.recursive(
     st.none() | _NUMBERS | st.text(max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3)
+    ),
     max_leaves=6,
 )
 _SAID = st.fixed_dictionaries(
-    {"t": _NUMBERS, "kind": st.sampled_from(["answer", "silence", "opened", "away", "event", "closed", "end"])},
+    {
+        "t": _NUMBERS,
+        "kind": st.sampled_from(["answer", "silence", "opened", "away", "event", "closed", "end"]),
+    },
     optional=dict.fromkeys(
-        ("asked", "ask", "method", "path", "status", "body", "same", "logins", "said", "bytes", "code", "reason"), _ANY
+        (
+            "asked",
+            "ask",
+            "method",
+            "path",
+            "status",
+            "body",
+            "same",
+            "logins",
+            "said",
+            "bytes",
+            "code",
+            "reason",
+        ),
+        _ANY,
     ),
 )
-_HEADS = st.fixed_dictionaries({"callmon_recording": st.just(1), "began": _NUMBERS, "settings": st.just({}) | _ANY})
+_HEADS = st.fixed_dictionaries(
+    {"callmon_recording": st.just(1), "began": _NUMBERS, "settings": st.just({}) | _ANY}
+)
 
 
 @given(
     head=st.just(FIRST.rstrip()) | _HEADS.map(to_json_text) | st.binary(max_size=30),
-    lines=st.lists(_SAID.map(to_json_text) | _ANY.map(to_json_text) | st.binary(max_size=30), max_size=4),
+    lines=st.lists(
+        _SAID.map(to_json_text) | _ANY.map(to_json_text) | st.binary(max_size=30), max_size=4
+    ),
     compressed=st.booleans(),
 )
 def test_any_file_is_a_recording_that_can_be_played_or_refused_in_words(

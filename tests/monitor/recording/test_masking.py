@@ -34,13 +34,20 @@ def test_no_digit_of_an_outside_number_stays_in_its_place(salt: bytes, number: s
     assert all(old != new for old, new in zip(number, Mask(salt, DNS).number(number), strict=True))
 
 
-@given(salt=SALTS, numbers=st.sets(st.text(alphabet=string.digits, min_size=7, max_size=9), max_size=30))
+@given(
+    salt=SALTS,
+    numbers=st.sets(st.text(alphabet=string.digits, min_size=7, max_size=9), max_size=30),
+)
 def test_different_numbers_stay_different(salt: bytes, numbers: set[str]) -> None:
     mask = Mask(salt, DNS)
     assert len({mask.number(number) for number in numbers}) == len(numbers)
 
 
-@given(salt=SALTS, prefix=st.sampled_from(["+49", "0049", "0"]), end=st.text(string.digits, min_size=7, max_size=10))
+@given(
+    salt=SALTS,
+    prefix=st.sampled_from(["+49", "0049", "0"]),
+    end=st.text(string.digits, min_size=7, max_size=10),
+)
 def test_numbers_that_end_alike_end_alike_afterwards(salt: bytes, prefix: str, end: str) -> None:
     mask = Mask(salt, DNS)
     assert mask.number(prefix + end).endswith(mask.number(end))
@@ -93,8 +100,17 @@ def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
         "Nothing": None,
     }
     kept = masking_rules.body(Mask(b"x" * 16, DNS), told)
-    assert (kept["Number"], kept["QueueStatus"], kept["CurrentProfileName"]) == ("101", "LoggedIn", "Out of office")
-    assert (kept["AuthPassword"], kept["SIPID"], kept["Enabled"], kept["Nothing"]) == ("", "", True, None)
+    assert (kept["Number"], kept["QueueStatus"], kept["CurrentProfileName"]) == (
+        "101",
+        "LoggedIn",
+        "Out of office",
+    )
+    assert (kept["AuthPassword"], kept["SIPID"], kept["Enabled"], kept["Nothing"]) == (
+        "",
+        "",
+        True,
+        None,
+    )
     assert kept["Id"] == told["Id"]
     for name in ("FirstName", "Mobile", "SomethingNew", "BirthNumber"):
         assert kept[name] != told[name]
@@ -104,10 +120,19 @@ def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
 
 def test_what_comes_with_an_event_is_masked_like_an_answer() -> None:
     mask = Mask(b"x" * 16, DNS)
-    participant = {"id": 7, "dn": "101", "party_caller_name": "Anna Smith", "party_caller_id": "+4915112345678"}
+    participant = {
+        "id": 7,
+        "dn": "101",
+        "party_caller_name": "Anna Smith",
+        "party_caller_id": "+4915112345678",
+    }
     event = {
         "sequence": 4,
-        "event": {"event_type": 0, "entity": "/callcontrol/101/participants/7", "attached_data": participant},
+        "event": {
+            "event_type": 0,
+            "entity": "/callcontrol/101/participants/7",
+            "attached_data": participant,
+        },
     }
     kept = masking_rules.body(mask, event)
     assert kept["event"]["entity"] == "/callcontrol/101/participants/7"
@@ -120,7 +145,11 @@ def test_an_address_keeps_its_form_and_loses_the_numbers_in_it() -> None:
     assert masking_rules.address(mask, "/xapi/v1/Users?$filter=Number%20eq%20%27101%27") == (
         "/xapi/v1/Users?$filter=Number%20eq%20%27101%27"
     )
-    masked = masking_rules.address(mask, "/xapi/v1/Contacts?$filter=Mobile2%20eq%20%274915112345678%27")
-    assert masked == f"/xapi/v1/Contacts?$filter=Mobile2%20eq%20%27{mask.number('4915112345678')}%27"
+    masked = masking_rules.address(
+        mask, "/xapi/v1/Contacts?$filter=Mobile2%20eq%20%274915112345678%27"
+    )
+    assert (
+        masked == f"/xapi/v1/Contacts?$filter=Mobile2%20eq%20%27{mask.number('4915112345678')}%27"
+    )
     zones = "/xapi/v1/Defs/TimeZones?$filter=Id%20eq%20%2742%27"
     assert masking_rules.address(mask, zones) == zones

@@ -7,14 +7,23 @@ from typing import Any
 import pytest
 
 from monitor.recording.file_format import Header, RecordedLine, Recording
-from monitor.recording.response_matcher import RecordedResponse, SocketLife, SocketRefused, Timeline, Wait, key_of
+from monitor.recording.response_matcher import (
+    RecordedResponse,
+    SocketLife,
+    SocketRefused,
+    Timeline,
+    Wait,
+    key_of,
+)
 
 CALLS = "/xapi/v1/ActiveCalls?$orderby=Id&$count=true"
 PARTICIPANT = "/callcontrol/101/participants/7"
 
 
 def answer(asked: float, t: float, path: str, body: Any, status: int = 200) -> RecordedLine:
-    return RecordedLine(t, "answer", {"asked": asked, "method": "GET", "path": path, "status": status, "body": body})
+    return RecordedLine(
+        t, "answer", {"asked": asked, "method": "GET", "path": path, "status": status, "body": body}
+    )
 
 
 def event(t: float, kind: int = 0, data: Any = None) -> RecordedLine:
@@ -33,7 +42,9 @@ def body(reply: RecordedResponse | Wait | None) -> Any:
 
 def test_answers_come_one_after_the_other() -> None:
     played = timeline(
-        answer(1.0, 1.1, CALLS, "first"), answer(2.0, 2.1, CALLS, "second"), answer(9.0, 9.1, CALLS, "third")
+        answer(1.0, 1.1, CALLS, "first"),
+        answer(2.0, 2.1, CALLS, "second"),
+        answer(9.0, 9.1, CALLS, "third"),
     )
     assert played.reply("GET", CALLS, 0, 0.5) == Wait(1.0)
     assert body(played.reply("GET", CALLS, 0, 1.2)) == "first"
@@ -50,7 +61,9 @@ def test_who_asks_late_gets_the_newest() -> None:
 
 
 def test_same_is_what_was_answered_before() -> None:
-    same = RecordedLine(2.1, "answer", {"asked": 2.0, "method": "GET", "path": CALLS, "status": 200, "same": True})
+    same = RecordedLine(
+        2.1, "answer", {"asked": 2.0, "method": "GET", "path": CALLS, "status": 200, "same": True}
+    )
     played = timeline(answer(1.0, 1.1, CALLS, "first"), same)
     assert body(played.reply("GET", CALLS, 0, 1.0)) == "first"
     assert body(played.reply("GET", CALLS, 0, 2.0)) == "first"
@@ -84,7 +97,10 @@ def test_a_participant_is_as_it_was_after_the_same_event() -> None:
 
 
 def test_the_full_state_is_brought_up_to_date() -> None:
-    full = [{"dn": "101", "type": "Wextension", "participants": [{"id": 6}]}, {"dn": "102", "participants": []}]
+    full = [
+        {"dn": "101", "type": "Wextension", "participants": [{"id": 6}]},
+        {"dn": "102", "participants": []},
+    ]
     played = timeline(
         answer(0.0, 0.1, "/callcontrol", full),
         event(1.0),
@@ -122,5 +138,7 @@ def test_the_socket_is_open_when_it_was() -> None:
         ("/callcontrol/101", "/callcontrol/102", False),
     ],
 )
-def test_how_an_answer_is_to_be_written_makes_no_other_kind(first: str, second: str, *, same: bool) -> None:
+def test_how_an_answer_is_to_be_written_makes_no_other_kind(
+    first: str, second: str, *, same: bool
+) -> None:
     assert (key_of("GET", first) == key_of("GET", second)) is same

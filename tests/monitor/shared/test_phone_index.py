@@ -25,19 +25,30 @@ def scan(contacts: list[Contact], num: str, min_len: int | None) -> list[int]:
     if min_len in (0, len(num)):
         return sorted({id_ for id_, number in numbers if number.endswith(num)})
     longest = max((common(number) for _, number in numbers), default=0)
-    return sorted({id_ for id_, number in numbers if longest >= min_len and common(number) == longest})
+    return sorted(
+        {id_ for id_, number in numbers if longest >= min_len and common(number) == longest}
+    )
 
 
 _number = st.text("0123+- ()", max_size=7)
 _contacts = st.lists(
-    st.builds(Contact, id=st.integers(1, 30), phone=_number, data0=_number, data3=_number, data5=st.just("0123")),
+    st.builds(
+        Contact,
+        id=st.integers(1, 30),
+        phone=_number,
+        data0=_number,
+        data3=_number,
+        data5=st.just("0123"),
+    ),
     max_size=25,
     unique_by=lambda contact: contact.id,
 )
 
 
 @given(_contacts, _number, st.none() | st.integers(0, 9))
-def test_find_agrees_with_a_scan_of_all_contacts(contacts: list[Contact], num: str, min_len: int | None) -> None:
+def test_find_agrees_with_a_scan_of_all_contacts(
+    contacts: list[Contact], num: str, min_len: int | None
+) -> None:
     assert PhoneIndex(contacts).find(num, min_len) == scan(contacts, num, min_len)
 
 
@@ -65,7 +76,9 @@ def test_a_number_written_in_another_way_still_names_its_subscriber() -> None:
 
 
 def test_a_number_shared_by_two_names_names_nobody() -> None:
-    index = PhoneIndex([Contact(id=1, firstname="Anna", data3="555"), Contact(id=2, company="ACME", data3="555")])
+    index = PhoneIndex(
+        [Contact(id=1, firstname="Anna", data3="555"), Contact(id=2, company="ACME", data3="555")]
+    )
     assert index.find("555") == [1, 2]
     assert index.name("555") == ""
 

@@ -73,7 +73,9 @@ class Socket:
 
     async def ask(self, path: str, data: object = "", request_id: str = "1") -> None:
         """Send a request over the socket."""
-        await self.connection.send_json({"RequestID": request_id, "Path": path, "RequestData": data})
+        await self.connection.send_json(
+            {"RequestID": request_id, "Path": path, "RequestData": data}
+        )
 
 
 class ApiClient:
@@ -107,22 +109,31 @@ class ApiClient:
         """Call from a DN's first device, or from that one."""
         device = device_id or self.pbx.directory.devices(dn)[0].device_id
         return await self.post(
-            f"/callcontrol/{dn}/devices/{quote(device, safe='')}/makecall", {"destination": destination}
+            f"/callcontrol/{dn}/devices/{quote(device, safe='')}/makecall",
+            {"destination": destination},
         )
 
     @asynccontextmanager
     async def socket(self) -> AsyncIterator[Socket]:
-        async with self.session.ws_connect(self.pbx.url + "/callcontrol/ws", headers=self.headers) as connection:
+        async with self.session.ws_connect(
+            self.pbx.url + "/callcontrol/ws", headers=self.headers
+        ) as connection:
             yield Socket(connection)
 
     async def _send(self, method: str, path: str, **options: Any) -> Reply:
         async with (
             asyncio.timeout(PATIENCE),
-            self.session.request(method, self.pbx.url + path, headers=self.headers, **options) as response,
+            self.session.request(
+                method, self.pbx.url + path, headers=self.headers, **options
+            ) as response,
         ):
             content = await response.read()
             readable = response.content_type == "application/json"
-            return Reply(response.status, msgspec.json.decode(content) if readable else content, response.headers)
+            return Reply(
+                response.status,
+                msgspec.json.decode(content) if readable else content,
+                response.headers,
+            )
 
 
 @asynccontextmanager
@@ -133,7 +144,10 @@ async def running(
     chosen = settings or QUIET
     if switches is not None:
         chosen = replace(chosen, switches=switches)
-    async with SimulatedPbx(chosen) as pbx, aiohttp.ClientSession(connector=_connector(pbx)) as session:
+    async with (
+        SimulatedPbx(chosen) as pbx,
+        aiohttp.ClientSession(connector=_connector(pbx)) as session,
+    ):
         client = ApiClient(pbx, session)
         await client.mint()
         yield client
@@ -142,8 +156,12 @@ async def running(
 def phones(pbx: SimulatedPbx, devices: int = 1) -> list[str]:
     """Extensions with so many devices."""
     directory = pbx.directory
-    return [number for number in directory.extensions() if len(directory.devices(number)) == devices]
+    return [
+        number for number in directory.extensions() if len(directory.devices(number)) == devices
+    ]
 
 
 def _connector(pbx: SimulatedPbx) -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=pbx.ca_file) if pbx.ca_file else True)
+    return aiohttp.TCPConnector(
+        ssl=ssl.create_default_context(cafile=pbx.ca_file) if pbx.ca_file else True
+    )

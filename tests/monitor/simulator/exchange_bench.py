@@ -8,7 +8,13 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
-from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantUpsert, ParticipantView, Switchboard
+from monitor.simulator.calls.switchboard import (
+    CallOutcome,
+    Event,
+    ParticipantUpsert,
+    ParticipantView,
+    Switchboard,
+)
 from monitor.simulator.pbx_data.directory import Device, Directory
 from monitor.simulator.pbx_data.generator import make_directory
 
@@ -39,7 +45,9 @@ def small_directory() -> Directory:
         )
         agent = "Yealink SIP-T46U" if number == CONTROLLED else "3CX Web Client"
         count = {NO_DEVICE: 0, TWO_DEVICES: 2}.get(number, 1)
-        directory.set_devices(number, [Device(number, f"sip:{number}@10.0.0.{i}", agent) for i in range(count)])
+        directory.set_devices(
+            number, [Device(number, f"sip:{number}@10.0.0.{i}", agent) for i in range(count)]
+        )
     for number, name, rows in (("800", "Agents", AGENTS), ("600", "Members", MEMBERS)):
         entity = directory.entity(number)
         assert entity is not None

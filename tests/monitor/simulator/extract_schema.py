@@ -2,11 +2,11 @@
 
     python -m tests.monitor.simulator.extract_schema PATH/TO/xapi-openapi.yaml
 
-writes ``xapi_schema.json`` beside this file: for each served operation the type of its answer, for each entity type
-that can be in an answer its properties' types, and the words of the enumerations. A type is written ``string?`` (``?``:
-may be null), ``integer:int32`` (with format), ``Pbx.Rights`` (an entity or enumeration), ``[Pbx.User]`` (an array),
-``value:[Pbx.User]`` (an object that holds just that). ``nav`` goes before what is in an answer only if it was asked
-for. No type: no body.
+writes ``xapi_schema.json`` beside this file: for each served operation the type of its answer, for
+each entity type that can be in an answer its properties' types, and the words of the enumerations.
+A type is written ``string?`` (``?``: may be null), ``integer:int32`` (with format), ``Pbx.Rights``
+(an entity or enumeration), ``[Pbx.User]`` (an array), ``value:[Pbx.User]`` (an object that holds
+just that). ``nav`` goes before what is in an answer only if it was asked for. No type: no body.
 """
 
 from __future__ import annotations
@@ -153,7 +153,11 @@ def extract(spec: dict[str, Any]) -> dict[str, Any]:
     answers = {operation: _answer(spec, operation) for operation in OPERATIONS}
     entities: dict[str, dict[str, str]] = {}
     enums: dict[str, list[str]] = {}
-    wanted = [_WARNINGS, _ERROR, *(answer.split(" ", 1)[1] for answer in answers.values() if " " in answer)]
+    wanted = [
+        _WARNINGS,
+        _ERROR,
+        *(answer.split(" ", 1)[1] for answer in answers.values() if " " in answer),
+    ]
     while wanted:
         name = _bare(wanted.pop())
         if name in entities or name in enums or name not in schemas:
@@ -161,7 +165,9 @@ def extract(spec: dict[str, Any]) -> dict[str, Any]:
         if "enum" in schemas[name]:
             enums[name] = schemas[name]["enum"]
         else:
-            entities[name] = {key: _property(schemas, value) for key, value in _properties(schemas, name).items()}
+            entities[name] = {
+                key: _property(schemas, value) for key, value in _properties(schemas, name).items()
+            }
             wanted += entities[name].values()
     return {
         "operations": answers,
@@ -197,7 +203,11 @@ def _answer_type(schemas: dict[str, Any], schema: dict[str, Any]) -> str:
         schema = schemas[schema["$ref"].rsplit("/", 1)[1]]
     if "$ref" in schema or "properties" not in schema | _merged(schema):
         return _type(schemas, schema)
-    return "value:" + _type(schemas, value) if (value := _merged(schema)["properties"].get("value")) else "object"
+    return (
+        "value:" + _type(schemas, value)
+        if (value := _merged(schema)["properties"].get("value"))
+        else "object"
+    )
 
 
 def _merged(schema: dict[str, Any]) -> dict[str, Any]:
@@ -241,7 +251,13 @@ def _resolved(spec: dict[str, Any], response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bare(text: str) -> str:
-    return text.removeprefix("nav ").removeprefix("value:").removesuffix("?").strip("[]").removesuffix("?")
+    return (
+        text.removeprefix("nav ")
+        .removeprefix("value:")
+        .removesuffix("?")
+        .strip("[]")
+        .removesuffix("?")
+    )
 
 
 if __name__ == "__main__":

@@ -10,7 +10,10 @@ from monitor.simulator.behaviour_options import Switches, positions
 def test_positions_are_read_and_the_others_are_the_likelier_ones() -> None:
     assert positions([]) == Switches()
     wanted = Switches(expires_in="minutes", page_size=50, duplicates=False, monitored="all")
-    assert positions(["expires_in=minutes", "page_size=50", "duplicates=false", "monitored=all"]) == wanted
+    assert (
+        positions(["expires_in=minutes", "page_size=50", "duplicates=false", "monitored=all"])
+        == wanted
+    )
 
 
 @pytest.mark.parametrize(

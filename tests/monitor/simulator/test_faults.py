@@ -98,7 +98,9 @@ async def test_events_come_late_and_in_order() -> None:
         frames = [await socket.frame() for _ in told]
         assert time.monotonic() - began >= 0.3
         assert [frame.what for frame in frames] == told
-        assert len(told) == client.pbx.faults.happened["delayed"], "one may not overtake those that are late"
+        assert len(told) == client.pbx.faults.happened["delayed"], (
+            "one may not overtake those that are late"
+        )
 
 
 async def test_events_overtake_each_other() -> None:
@@ -169,7 +171,9 @@ async def test_requests_under_a_path_are_answered_with_an_error_a_few_times(stat
 
 async def test_only_one_method_fails_and_says_why() -> None:
     async with running() as client:
-        client.pbx.faults.answer_with(400, 1, "/xapi/v1/Users", method="POST", body={"error": {"message": "no"}})
+        client.pbx.faults.answer_with(
+            400, 1, "/xapi/v1/Users", method="POST", body={"error": {"message": "no"}}
+        )
         assert (await client.get("/xapi/v1/Users")).status == 200
         refused = await client.post("/xapi/v1/Users", {})
         assert (refused.status, refused.json) == (400, {"error": {"message": "no"}})
@@ -225,7 +229,9 @@ async def test_what_hung_is_not_done_once_its_client_has_gone() -> None:
         await asyncio.gather(asked, return_exceptions=True)
         assert (await client.get("/callcontrol")).status == 200
         client.pbx.faults.release()
-        assert (await client.get("/callcontrol")).status == 200, "a token minted late would have revoked ours"
+        assert (await client.get("/callcontrol")).status == 200, (
+            "a token minted late would have revoked ours"
+        )
         assert client.pbx.tokens.minted == minted
 
 
@@ -239,7 +245,9 @@ async def test_it_stops_listening_and_listens_again_at_the_same_port() -> None:
             await client.get("/callcontrol")
         await client.pbx.faults.accept()
         assert client.pbx.url == url
-        assert (await client.get("/callcontrol")).status == 200, "a network that was away leaves tokens alone"
+        assert (await client.get("/callcontrol")).status == 200, (
+            "a network that was away leaves tokens alone"
+        )
 
 
 async def test_calm_ends_what_was_set() -> None:

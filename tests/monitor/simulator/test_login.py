@@ -65,7 +65,9 @@ async def test_the_operator_logs_in_and_may_do_all(client: ApiClient) -> None:
 
 
 async def test_an_email_address_names_a_person_too(client: ApiClient) -> None:
-    reply = await client.post(LOGIN, {"Username": "ext101@example.com", "Password": password(client, "101")})
+    reply = await client.post(
+        LOGIN, {"Username": "ext101@example.com", "Password": password(client, "101")}
+    )
     assert reply.status == 200
     claims = jwt.decode(reply.json["Token"]["access_token"], options={"verify_signature": False})
     assert (claims["sub"], claims["role"][0]) == ("101", "MyUser")
@@ -80,13 +82,22 @@ async def test_a_person_sees_his_own_extension_and_no_configuration(client: ApiC
     assert (await client.get("/callcontrol/100")).status == 403
     device = own["devices"][0]["device_id"]
     made = (await client.makecall("101", "102", device)).json["result"]["id"]
-    assert (await client.get(f"/callcontrol/101/participants/{made}/stream")).status == 403, "no route point"
+    assert (await client.get(f"/callcontrol/101/participants/{made}/stream")).status == 403, (
+        "no route point"
+    )
 
 
-@pytest.mark.parametrize(("number", "word"), [("100", "wrong"), ("100", ""), ("", ""), ("4711", "wrong"), ("800", "")])
-async def test_who_does_not_know_the_password_stays_outside(client: ApiClient, number: str, word: str) -> None:
+@pytest.mark.parametrize(
+    ("number", "word"), [("100", "wrong"), ("100", ""), ("", ""), ("4711", "wrong"), ("800", "")]
+)
+async def test_who_does_not_know_the_password_stays_outside(
+    client: ApiClient, number: str, word: str
+) -> None:
     reply = await client.post(LOGIN, {"Username": number, "Password": word, "SecurityCode": ""})
-    assert (reply.status, reply.json) == (401, {"Status": "AuthFailed", "Token": None, "TwoFactorAuth": None})
+    assert (reply.status, reply.json) == (
+        401,
+        {"Status": "AuthFailed", "Token": None, "TwoFactorAuth": None},
+    )
 
 
 async def test_a_disabled_extension_is_nobody(client: ApiClient) -> None:
@@ -97,24 +108,32 @@ async def test_a_disabled_extension_is_nobody(client: ApiClient) -> None:
     assert (await client.get("/callcontrol")).status == 403
     assert (await refreshed(client, tokens["refresh_token"])).status == 400
     client.token = ""
-    assert (await client.post(LOGIN, {"Username": "101", "Password": password(client, "101")})).status == 401
+    assert (
+        await client.post(LOGIN, {"Username": "101", "Password": password(client, "101")})
+    ).status == 401
 
 
-async def test_what_is_no_login_is_a_bad_request_and_a_bare_look_not_allowed(client: ApiClient) -> None:
+async def test_what_is_no_login_is_a_bad_request_and_a_bare_look_not_allowed(
+    client: ApiClient,
+) -> None:
     assert (await client.post(LOGIN, form="{no")).status == 400
     assert (await client.post(LOGIN, {"Username": 100})).status == 400
     reply = await client.get(LOGIN)
     assert (reply.status, reply.headers["Allow"]) == (405, "POST")
 
 
-async def test_a_refresh_token_gives_another_token_and_the_first_lives_on(client: ApiClient) -> None:
+async def test_a_refresh_token_gives_another_token_and_the_first_lives_on(
+    client: ApiClient,
+) -> None:
     first = await log_in(client)
     reply = await refreshed(client, first["refresh_token"])
     assert (reply.status, reply.json["token_type"]) == (200, "Bearer")
     assert (await client.get("/xapi/v1/Users")).status == 200
     client.token = reply.json["access_token"]
     assert (await client.get("/xapi/v1/Users")).status == 200
-    in_form = await client.post("/connect/token", form={**REFRESH, "refresh_token": first["refresh_token"]})
+    in_form = await client.post(
+        "/connect/token", form={**REFRESH, "refresh_token": first["refresh_token"]}
+    )
     assert in_form.status == 200
     assert (await refreshed(client, "invented")).json["error"] == "invalid_grant"
 
@@ -136,7 +155,9 @@ async def test_the_cookie_comes_with_the_login_and_is_enough() -> None:
 async def test_who_logs_out_has_to_log_in_again(client: ApiClient) -> None:
     tokens = await log_in(client)
     headers = {**client.headers, "Cookie": f"RefreshTokenCookie={tokens['refresh_token']}"}
-    async with client.session.post(client.pbx.url + "/webclient/api/Logout", headers=headers) as response:
+    async with client.session.post(
+        client.pbx.url + "/webclient/api/Logout", headers=headers
+    ) as response:
         assert response.status == 200
     assert (await client.get("/xapi/v1/Users")).status == 401
     assert (await refreshed(client, tokens["refresh_token"])).status == 400
@@ -158,14 +179,19 @@ def test_a_refresh_token_lives_sixty_days_and_survives_a_restart() -> None:
         tokens.grant(again)
 
 
-def test_the_oldest_of_too_many_tokens_is_forgotten_but_no_api_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_of_too_many_tokens_is_forgotten_but_no_api_clients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(token_rules, "_MOST", 3)
     tokens, _ = make()
     ours = mint(tokens)
     user = tokens._directory.entity("100")
     assert user is not None
     granted = [tokens.log_in("100", user["AccessPassword"]) for _ in range(5)]
-    alive = [one is not None and tokens.principal(str(one["access_token"])) is not None for one in granted]
+    alive = [
+        one is not None and tokens.principal(str(one["access_token"])) is not None
+        for one in granted
+    ]
     assert alive == [False, False, True, True, True]
     assert tokens.principal(ours) is not None
 
@@ -174,12 +200,16 @@ async def test_a_person_needs_no_licence_for_the_web_client_but_for_the_apis() -
     async with running(settings=replace(QUIET, licence="professional")) as client:
         client.token = ""
         await log_in(client)
-        assert (await client.post(SESSION, {"Name": "RelayAgent", "Version": "18.0.10.0"})).status == 200
+        assert (
+            await client.post(SESSION, {"Name": "RelayAgent", "Version": "18.0.10.0"})
+        ).status == 200
         assert (await client.get("/xapi/v1/Users")).status == 403
 
 
 async def session(client: ApiClient) -> dict[str, str]:
-    reply = await client.post(SESSION, {"Name": "RelayAgent", "Version": "18.0.10.0", "fingerprint": "1"})
+    reply = await client.post(
+        SESSION, {"Name": "RelayAgent", "Version": "18.0.10.0", "fingerprint": "1"}
+    )
     assert reply.status == 200
     opened: dict[str, str] = reply.json
     return opened
@@ -189,10 +219,16 @@ async def heard(socket: aiohttp.ClientWebSocketResponse) -> Any:
     async with asyncio.timeout(PATIENCE):
         message = await socket.receive()
     assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
-    return message.data if message.type is aiohttp.WSMsgType.TEXT else myphone_messages.decode(message.data)
+    return (
+        message.data
+        if message.type is aiohttp.WSMsgType.TEXT
+        else myphone_messages.decode(message.data)
+    )
 
 
-async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(client: ApiClient) -> None:
+async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(
+    client: ApiClient,
+) -> None:
     await log_in(client)
     opened = await session(client)
     directory = client.pbx.directory
@@ -205,10 +241,17 @@ async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(clie
         assert await heard(socket) == "START"
         await socket.send_str("ADDP")
         key = opened["sessionKey"]
-        assert words(await command(client, key, myphone_messages.login())) == "Login was successfully processed"
+        assert (
+            words(await command(client, key, myphone_messages.login()))
+            == "Login was successfully processed"
+        )
         answer = await command(client, key, myphone_messages.get_my_info())
         assert await heard(socket) == myphone_messages.decode(answer.json)
-        await command(client, key, myphone_messages.set_queue_status(queue["Id"], agent["Id"], logged_in=False))
+        await command(
+            client,
+            key,
+            myphone_messages.set_queue_status(queue["Id"], agent["Id"], logged_in=False),
+        )
         told = (await heard(socket)).queues_info.queues
         (changed,) = [one for one in told if one.number == queue["Number"]]
         rows = {row.extension: row.logged_in for row in changed.agents.items}
@@ -219,7 +262,11 @@ async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(clie
 async def test_the_web_clients_socket_wants_key_and_pass(client: ApiClient) -> None:
     await log_in(client)
     opened = await session(client)
-    for query in ("", f"?sessionId={opened['sessionKey']}&pass=wrong", f"?sessionId=none&pass={opened['pass']}"):
+    for query in (
+        "",
+        f"?sessionId={opened['sessionKey']}&pass=wrong",
+        f"?sessionId=none&pass={opened['pass']}",
+    ):
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await client.session.ws_connect(f"{client.pbx.url}/ws/webclient{query}")
         assert refused.value.status == 403

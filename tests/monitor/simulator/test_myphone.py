@@ -47,11 +47,16 @@ async def opened(client: ApiClient) -> str:
 async def logged_in(client: ApiClient) -> str:
     """The key of a new session that has logged in."""
     key = await opened(client)
-    assert words(await command(client, key, myphone_messages.login())) == "Login was successfully processed"
+    assert (
+        words(await command(client, key, myphone_messages.login()))
+        == "Login was successfully processed"
+    )
     return key
 
 
-async def command(client: ApiClient, key: str | None, content: bytes, method: str = "POST") -> Reply:
+async def command(
+    client: ApiClient, key: str | None, content: bytes, method: str = "POST"
+) -> Reply:
     """What a command is answered; it is sent with a session and without a token."""
     headers = {**OCTETS, **({} if key is None else {"MyPhoneSession": key})}
     url = client.pbx.url + COMMANDS
@@ -94,13 +99,17 @@ def identity(directory: Directory, number: str) -> int:
 
 
 def logging(directory: Directory, queue: str, agent: str, *, on: bool) -> bytes:
-    return myphone_messages.set_queue_status(identity(directory, queue), identity(directory, agent), logged_in=on)
+    return myphone_messages.set_queue_status(
+        identity(directory, queue), identity(directory, agent), logged_in=on
+    )
 
 
 def logins(directory: Directory) -> dict[str, dict[str, bool]]:
     """What the PBX holds, of every user at every queue."""
     return {
-        queue: {number: directory.logins.logged_in(queue, number) for number in directory.extensions()}
+        queue: {
+            number: directory.logins.logged_in(queue, number) for number in directory.extensions()
+        }
         for queue in directory.queue_numbers()
     }
 
@@ -133,7 +142,9 @@ async def test_a_token_that_was_revoked_opens_no_session(client: ApiClient) -> N
     assert (await client.post(SESSION, {})).status == 401
 
 
-async def test_without_the_right_there_is_no_session_whatever_else_is_allowed(client: ApiClient) -> None:
+async def test_without_the_right_there_is_no_session_whatever_else_is_allowed(
+    client: ApiClient,
+) -> None:
     allow(client, MyPhoneEnabled=False)
     assert (await client.post(SESSION, {})).status == 403
     assert (await client.get("/xapi/v1/Users")).status == 200
@@ -160,9 +171,13 @@ async def test_only_the_methods_that_there_are_are_taken(client: ApiClient) -> N
 
 
 @pytest.mark.parametrize(
-    "key", [None, "", "nonsense", "0" * 32, "0" * 4000], ids=["none", "empty", "word", "like", "long"]
+    "key",
+    [None, "", "nonsense", "0" * 32, "0" * 4000],
+    ids=["none", "empty", "word", "like", "long"],
 )
-async def test_a_command_without_a_session_is_told_so_in_words(client: ApiClient, key: str | None) -> None:
+async def test_a_command_without_a_session_is_told_so_in_words(
+    client: ApiClient, key: str | None
+) -> None:
     await logged_in(client)
     before = logins(client.pbx.directory)
     agent = client.pbx.directory.agents("800")[0]
@@ -188,7 +203,9 @@ async def test_a_session_has_to_log_in_before_anything_else(client: ApiClient) -
 async def test_one_sessions_login_is_not_anothers(client: ApiClient) -> None:
     other, one = await opened(client), await logged_in(client)
     assert rows(await command(client, one, myphone_messages.get_my_info()))
-    assert words(await command(client, other, myphone_messages.get_my_info())) == "Login is required"
+    assert (
+        words(await command(client, other, myphone_messages.get_my_info())) == "Login is required"
+    )
 
 
 async def test_a_session_outlives_the_token_that_opened_it(client: ApiClient) -> None:
@@ -216,7 +233,13 @@ async def test_a_restart_ends_sessions_and_keeps_logins(client: ApiClient) -> No
 
 @pytest.mark.parametrize(
     "content",
-    [b"\xff" * 20, myphone_messages.get_my_info()[:-1], b"GET / HTTP/1.1", b'{"message_id": 102}', b"<html></html>"],
+    [
+        b"\xff" * 20,
+        myphone_messages.get_my_info()[:-1],
+        b"GET / HTTP/1.1",
+        b'{"message_id": 102}',
+        b"<html></html>",
+    ],
     ids=["bytes", "cut", "text", "json", "html"],
 )
 async def test_what_is_no_message_is_a_bad_request(client: ApiClient, content: bytes) -> None:
@@ -228,7 +251,9 @@ async def test_what_is_no_message_is_a_bad_request(client: ApiClient, content: b
     assert rows(await command(client, key, myphone_messages.get_my_info())), "the session lives on"
 
 
-@pytest.mark.parametrize("message_id", [None, 0, -1, 1, 99, 101, 103, 131, 133, 211, 300, 2**31 - 1], ids=str)
+@pytest.mark.parametrize(
+    "message_id", [None, 0, -1, 1, 99, 101, 103, 131, 133, 211, 300, 2**31 - 1], ids=str
+)
 async def test_a_command_that_is_not_known_is_told_so_and_changes_nothing(
     client: ApiClient, message_id: int | None
 ) -> None:
@@ -243,7 +268,9 @@ async def test_it_is_the_number_that_says_what_a_message_is(client: ApiClient) -
     directory = client.pbx.directory
     key = await logged_in(client)
     before = logins(directory)
-    message = myphone_messages.decode(logging(directory, "800", directory.agents("800")[0], on=False))
+    message = myphone_messages.decode(
+        logging(directory, "800", directory.agents("800")[0], on=False)
+    )
     message.message_id = myphone_messages.GET_MY_INFO
     assert rows(await command(client, key, bytes(message.SerializeToString())))
     message.message_id = myphone_messages.LOGIN
@@ -254,7 +281,9 @@ async def test_it_is_the_number_that_says_what_a_message_is(client: ApiClient) -
 # Changes
 
 
-async def test_a_logout_is_of_one_agent_at_one_queue_and_a_login_takes_it_back(client: ApiClient) -> None:
+async def test_a_logout_is_of_one_agent_at_one_queue_and_a_login_takes_it_back(
+    client: ApiClient,
+) -> None:
     directory = client.pbx.directory
     key = await logged_in(client)
     before = logins(directory)
@@ -270,7 +299,10 @@ async def test_whatever_is_not_given_is_nought(client: ApiClient) -> None:
     directory = client.pbx.directory
     key = await logged_in(client)
     before = logins(directory)
-    assert words(await command(client, key, numbered(myphone_messages.SET_QUEUE_STATUS))) == "The agent was not found"
+    assert (
+        words(await command(client, key, numbered(myphone_messages.SET_QUEUE_STATUS)))
+        == "The agent was not found"
+    )
     assert logins(directory) == before
     agent = directory.agents("800")[0]
     message = myphone_messages.decode(logging(directory, "800", agent, on=True))
@@ -283,7 +315,9 @@ async def test_who_and_where_must_be_an_agent_and_his_queue(client: ApiClient) -
     directory = client.pbx.directory
     key = await logged_in(client)
     queue, agent = identity(directory, "800"), identity(directory, directory.agents("800")[0])
-    stranger = next(number for number in directory.extensions() if number not in directory.agents("800"))
+    stranger = next(
+        number for number in directory.extensions() if number not in directory.agents("800")
+    )
     group = identity(directory, directory.ring_group_numbers()[0])
     before = logins(directory)
     for queue_id, agent_id in (
@@ -297,12 +331,16 @@ async def test_who_and_where_must_be_an_agent_and_his_queue(client: ApiClient) -
         (2**31 - 1, agent),
     ):
         for on in (False, True):
-            reply = await command(client, key, myphone_messages.set_queue_status(queue_id, agent_id, logged_in=on))
+            reply = await command(
+                client, key, myphone_messages.set_queue_status(queue_id, agent_id, logged_in=on)
+            )
             assert words(reply) == "The agent was not found"
     assert logins(directory) == before
 
 
-async def test_nothing_that_the_documented_interface_tells_changes_with_it(client: ApiClient) -> None:
+async def test_nothing_that_the_documented_interface_tells_changes_with_it(
+    client: ApiClient,
+) -> None:
     directory = client.pbx.directory
     paths = ("/xapi/v1/Users", "/xapi/v1/Queues", "/xapi/v1/Queues?$expand=Agents", "/callcontrol")
     key = await logged_in(client)
@@ -321,13 +359,19 @@ async def test_nothing_that_the_documented_interface_tells_changes_with_it(clien
 async def test_call_controls_socket_hears_nothing_of_it(client: ApiClient) -> None:
     directory = client.pbx.directory
     key = await logged_in(client)
-    number = next(n for n in directory.extensions() if directory.devices(n) and n not in directory.agents("800"))
+    number = next(
+        n
+        for n in directory.extensions()
+        if directory.devices(n) and n not in directory.agents("800")
+    )
     async with client.socket() as socket:
         for agent in directory.agents("800"):
             await command(client, key, logging(directory, "800", agent, on=False))
         await client.makecall(number, directory.agents("800")[0])
         first = await socket.frame()
-    assert (first.sequence, first.what[1].split("/")[2]) == (0, number), "the first that is heard is of the call"
+    assert (first.sequence, first.what[1].split("/")[2]) == (0, number), (
+        "the first that is heard is of the call"
+    )
 
 
 # What it means for the queue's calls
@@ -368,7 +412,9 @@ def test_who_is_logged_out_of_a_queue_is_still_called_himself() -> None:
 # Readings
 
 
-async def test_a_reading_tells_every_queue_with_its_agents_in_their_order(client: ApiClient) -> None:
+async def test_a_reading_tells_every_queue_with_its_agents_in_their_order(
+    client: ApiClient,
+) -> None:
     directory = client.pbx.directory
     key = await logged_in(client)
     agents = directory.agents("800")
@@ -381,7 +427,9 @@ async def test_a_reading_tells_every_queue_with_its_agents_in_their_order(client
     told = rows(await command(client, key, myphone_messages.get_my_info()))
     assert told == expected
     assert set(told) == {"800", "801"}
-    listed = {row["Number"]: row["Id"] for row in (await client.get("/xapi/v1/Users")).json["value"]}
+    listed = {
+        row["Number"]: row["Id"] for row in (await client.get("/xapi/v1/Users")).json["value"]
+    }
     assert {(extension, id_) for id_, extension, _ in told["800"]} <= set(listed.items())
 
 
@@ -399,7 +447,9 @@ async def test_a_reading_follows_the_configuration(client: ApiClient) -> None:
         path = f"/xapi/v1/Queues({identity(directory, '800')})"
         body = msgspec.json.encode({"Agents": [{"Number": number} for number in numbers]})
         headers = {**client.headers, "Content-Type": "application/json"}
-        async with client.session.patch(client.pbx.url + path, data=body, headers=headers) as response:
+        async with client.session.patch(
+            client.pbx.url + path, data=body, headers=headers
+        ) as response:
             assert response.status == 204
 
     assert await extensions() == agents
@@ -466,7 +516,10 @@ class Asgi:
             "path": path,
             "raw_path": path.encode(),
             "query_string": b"",
-            "headers": [(b"myphonesession", key.encode()), (b"content-length", str(len(content)).encode())],
+            "headers": [
+                (b"myphonesession", key.encode()),
+                (b"content-length", str(len(content)).encode()),
+            ],
             "server": ("pbx.example.com", 5001),
             "state": {"principal": self._principal},
         }
@@ -495,7 +548,9 @@ async def test_the_oldest_of_too_many_sessions_is_ended() -> None:
 async def test_a_command_beyond_all_measure_is_not_taken() -> None:
     asgi = Asgi()
     key = await asgi.logged_in()
-    assert [(await asgi.ask(COMMANDS, b"x" * size, key))[0] for size in (64 * 1024, 64 * 1024 + 1)] == [200, 413]
+    assert [
+        (await asgi.ask(COMMANDS, b"x" * size, key))[0] for size in (64 * 1024, 64 * 1024 + 1)
+    ] == [200, 413]
     assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
 
@@ -525,7 +580,11 @@ def test_bytes_of_any_kind_are_answered_and_harm_nothing(contents: list[bytes]) 
         for content in contents:
             status, body = await asgi.ask(COMMANDS, content, key)
             assert status in (200, 400)
-            assert body == b"" if status == 400 else myphone_messages.decode(body).message_id in (211, 300)
+            assert (
+                body == b""
+                if status == 400
+                else myphone_messages.decode(body).message_id in (211, 300)
+            )
         assert logins(asgi.directory) == before
         assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
@@ -543,9 +602,15 @@ def test_whatever_was_changed_last_is_told(changes: list[tuple[str, bool]], seed
         chance = Random(seed)
         keys = [await asgi.logged_in() for _ in range(3)]
         for agent, on in changes:
-            await asgi.ask(COMMANDS, logging(asgi.directory, "800", agent, on=on), chance.choice(keys))
+            await asgi.ask(
+                COMMANDS, logging(asgi.directory, "800", agent, on=on), chance.choice(keys)
+            )
         _, body = await asgi.ask(COMMANDS, myphone_messages.get_my_info(), chance.choice(keys))
-        (told,) = (queue for queue in myphone_messages.decode(body).queues_info.queues if queue.number == "800")
+        (told,) = (
+            queue
+            for queue in myphone_messages.decode(body).queues_info.queues
+            if queue.number == "800"
+        )
         last = dict.fromkeys(AGENTS, True) | dict(changes)
         assert {agent.extension: bool(agent.logged_in) for agent in told.agents.items} == last
 

@@ -45,7 +45,9 @@ async def test_what_call_control_and_the_xapi_say_are_the_same_calls() -> None:
 async def test_a_call_made_through_the_xapi_is_seen_in_call_control() -> None:
     async with running() as client:
         caller, callee = phones(client.pbx)[:2]
-        made = await client.post("/xapi/v1/Users/Pbx.MakeCall", {"dn": caller, "destination": callee})
+        made = await client.post(
+            "/xapi/v1/Users/Pbx.MakeCall", {"dn": caller, "destination": callee}
+        )
         assert made.status == 200
         assert (await client.get(f"/callcontrol/{caller}/participants")).json
 
@@ -103,7 +105,9 @@ async def test_latency_delays_every_answer_but_not_one_after_the_other() -> None
     async with running(Switches(latency=0.1)) as client:
         began = time.monotonic()
         answers = await asyncio.gather(
-            *(client.get("/callcontrol/100") for _ in range(100)), client.get("/xapi/v1/Users"), client.get("/nowhere")
+            *(client.get("/callcontrol/100") for _ in range(100)),
+            client.get("/xapi/v1/Users"),
+            client.get("/nowhere"),
         )
         took = time.monotonic() - began
         assert {answer.status for answer in answers} == {200, 404}
@@ -202,7 +206,9 @@ class SampleApp:
     async def load(self) -> None:
         async with self.session.get("/callcontrol", headers=self.headers) as response:
             for entry in await response.json():
-                self.devices[entry["dn"]] = [device["device_id"] for device in entry.get("devices", ())]
+                self.devices[entry["dn"]] = [
+                    device["device_id"] for device in entry.get("devices", ())
+                ]
                 self.calls[entry["dn"]] = {one["id"]: one for one in entry["participants"]}
 
     async def follow(self, socket: websockets.ClientConnection) -> None:
@@ -225,7 +231,9 @@ class SampleApp:
             await asyncio.sleep(pause)
 
     async def act(self, dn: str, rest: str, **request: object) -> dict[str, object]:
-        async with self.session.post(f"/callcontrol/{dn}/{rest}", headers=self.headers, json=request) as response:
+        async with self.session.post(
+            f"/callcontrol/{dn}/{rest}", headers=self.headers, json=request
+        ) as response:
             result: dict[str, object] = await response.json()
         assert result["finalstatus"] == "Success", result
         return result
@@ -233,7 +241,9 @@ class SampleApp:
     async def wait(self, dn: str, status: str | None) -> int:
         """Until the DN's call has that status, or there is none; the participant's id."""
         async with asyncio.timeout(PATIENCE):
-            while [one["status"] for one in self.calls[dn].values()] != ([status] if status else []):
+            while [one["status"] for one in self.calls[dn].values()] != (
+                [status] if status else []
+            ):
                 self.changed.clear()
                 await self.changed.wait()
         return next(iter(self.calls[dn]), 0)
@@ -245,9 +255,15 @@ async def test_a_client_of_the_usual_kind_follows_and_controls_calls() -> None:
         app = SampleApp(pbx, session)
         await app.connect()
         address = pbx.url.replace("http", "ws", 1) + "/callcontrol/ws"
-        async with websockets.connect(address, additional_headers=app.headers) as socket, asyncio.TaskGroup() as tasks:
+        async with (
+            websockets.connect(address, additional_headers=app.headers) as socket,
+            asyncio.TaskGroup() as tasks,
+        ):
             await app.load()
-            running_tasks = [tasks.create_task(app.follow(socket)), tasks.create_task(app.keep_alive(socket, 5))]
+            running_tasks = [
+                tasks.create_task(app.follow(socket)),
+                tasks.create_task(app.keep_alive(socket, 5)),
+            ]
             await scene(app)
             for task in running_tasks:
                 task.cancel()
@@ -258,7 +274,9 @@ async def scene(app: SampleApp) -> None:
     desk = [one for one in phones(app.pbx) if answers_by_itself(app.pbx, one)]
     caller = next(one for one in phones(app.pbx) if one not in desk)
     callee, third = desk[:2]
-    made = await app.act(caller, f"devices/{quote(app.devices[caller][0], safe='')}/makecall", destination=callee)
+    made = await app.act(
+        caller, f"devices/{quote(app.devices[caller][0], safe='')}/makecall", destination=callee
+    )
     assert isinstance(made["result"], dict)
     assert made["result"]["party_dn"] == callee
     ringing = await app.wait(callee, "Ringing")

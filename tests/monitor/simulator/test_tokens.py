@@ -10,7 +10,11 @@ from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tokens import GrantRefused, Licence, Tokens
 
 NOW = 1_770_000_000.0
-CREDENTIALS = {"grant_type": "client_credentials", "client_id": "callmon", "client_secret": "s3cret"}
+CREDENTIALS = {
+    "grant_type": "client_credentials",
+    "client_id": "callmon",
+    "client_secret": "s3cret",
+}
 
 
 class Clock:
@@ -81,7 +85,11 @@ def test_minting_makes_the_token_before_worthless() -> None:
 def test_expires_in_counts_seconds_or_minutes() -> None:
     answer = make()[0].grant(CREDENTIALS)
     assert answer.keys() == {"token_type", "expires_in", "access_token", "refresh_token"}
-    assert (answer["token_type"], answer["expires_in"], answer["refresh_token"]) == ("Bearer", 3600, None)
+    assert (answer["token_type"], answer["expires_in"], answer["refresh_token"]) == (
+        "Bearer",
+        3600,
+        None,
+    )
     assert make(Switches(expires_in="minutes"))[0].grant(CREDENTIALS)["expires_in"] == 60
 
 

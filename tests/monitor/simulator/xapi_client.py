@@ -101,7 +101,12 @@ class Calls:
         return len(self.rows) < before
 
     def makecall(
-        self, dn: str, device_id: str | None, destination: str, timeout: int | None, attached: dict[str, str]
+        self,
+        dn: str,
+        device_id: str | None,
+        destination: str,
+        timeout: int | None,
+        attached: dict[str, str],
     ) -> Made:
         assert device_id is None
         assert timeout == 30
@@ -129,7 +134,10 @@ class Answer:
 
 
 class Client:
-    """Asks the XAPI of a made-up PBX; every successful answer to an operation of the API is checked against it."""
+    """Asks the XAPI of a made-up PBX.
+
+    Every successful answer to an operation of the API is checked against it.
+    """
 
     def __init__(
         self,
@@ -141,17 +149,30 @@ class Client:
         self.directory = directory or make_directory(7, 30, 3, 60)
         self.calls = calls or Calls()
         self.role = role
-        self._app = Starlette(routes=router.routes(self.directory, self.calls, switches or Switches(), lambda: NOW))
+        self._app = Starlette(
+            routes=router.routes(self.directory, self.calls, switches or Switches(), lambda: NOW)
+        )
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any
     ) -> Answer:
         """``options``: query options without their ``$``; ``query``: the raw query string instead."""
-        raw = query if query is not None else urlencode({f"${name}": value for name, value in options.items()})
-        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        raw = (
+            query
+            if query is not None
+            else urlencode({f"${name}": value for name, value in options.items()})
+        )
+        content = (
+            body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        )
         answer = await self._send(method, path, raw, content)
         if 200 <= answer.status < 300:
-            conform(method, path, answer, plain="expand" not in options and "select" not in options and not query)
+            conform(
+                method,
+                path,
+                answer,
+                plain="expand" not in options and "select" not in options and not query,
+            )
         else:
             validator("Pbx.ODataErrors.ODataError").validate(answer.body)
         return answer
@@ -205,11 +226,16 @@ SEEN: Final[set[str]] = set()
 
 
 def conform(method: str, path: str, answer: Answer, *, plain: bool) -> None:
-    """Check an answer against the API. ``plain``: without options that leave properties out or bring others in."""
+    """Check an answer against the API.
+
+    ``plain``: without options that leave properties out or bring others in.
+    """
     operation = f"{method} {_template(path)}"
     if operation not in facts()["operations"]:
         asked = path.split("(", maxsplit=1)[0].strip("/")
-        assert path.endswith("/$count") or asked in EMPTY or tuple(asked.split("/")) in REPORTS, operation
+        assert path.endswith("/$count") or asked in EMPTY or tuple(asked.split("/")) in REPORTS, (
+            operation
+        )
         return
     SEEN.add(operation)
     status, _, kind = facts()["operations"][operation].partition(" ")
@@ -254,7 +280,9 @@ _FORMATS: Final[Mapping[str, dict[str, Any]]] = {
     "int32": {"minimum": -(2**31), "maximum": 2**31 - 1},
     "int64": {"minimum": -(2**63), "maximum": 2**63 - 1},
     "uint8": {"minimum": 0, "maximum": 255},
-    "date-time": {"pattern": r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)$"},
+    "date-time": {
+        "pattern": r"^\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,12})?(Z|[+-]\d\d:\d\d)$"
+    },
     "time": {"pattern": r"^[0-2]\d:[0-5]\d:[0-5]\d(\.\d{1,12})?$"},
     "duration": {"pattern": r"^-?P"},
 }
@@ -263,7 +291,9 @@ _FORMATS: Final[Mapping[str, dict[str, Any]]] = {
 def _entity(properties: Mapping[str, str]) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {name: _json_schema(text.removeprefix("nav ")) for name, text in properties.items()},
+        "properties": {
+            name: _json_schema(text.removeprefix("nav ")) for name, text in properties.items()
+        },
         "patternProperties": {"@odata\\.": {}},
         "additionalProperties": False,
     }

@@ -66,7 +66,13 @@ def _calls(draw: st.DrawFn, call: int, shortest: float, longest: float) -> list[
             steps.append(Step(round(after, 3), call, action, ext, queue))
 
     for _ in range(draw(st.integers(1, 3))):
-        do((draw(st.sampled_from(["arrive", "arrive", "dial", "dial_out"])), draw(st.sampled_from(EXTENSIONS)), ""))
+        do(
+            (
+                draw(st.sampled_from(["arrive", "arrive", "dial", "dial_out"])),
+                draw(st.sampled_from(EXTENSIONS)),
+                "",
+            )
+        )
         for stage in draw(st.lists(_stages(), min_size=1, max_size=3)):
             do(*stage)
         if draw(st.integers(0, 4)) == 0:
@@ -78,7 +84,11 @@ def _calls(draw: st.DrawFn, call: int, shortest: float, longest: float) -> list[
 @st.composite
 def histories(draw: st.DrawFn, shortest: float = 0.001, longest: float = 60.0) -> list[Step]:
     """Calls that go on at the same time, with pauses of so many seconds between what happens to one."""
-    steps = [step for call in range(1, draw(st.integers(2, 4))) for step in draw(_calls(call, shortest, longest))]
+    steps = [
+        step
+        for call in range(1, draw(st.integers(2, 4)))
+        for step in draw(_calls(call, shortest, longest))
+    ]
     return sorted(steps, key=lambda step: step.after)
 
 
@@ -99,7 +109,11 @@ def done(scene: Scene, step: Step) -> tuple[Edit, ...]:
     if step.action == "end":
         return scene.end(step.call)
     if line.outside:
-        return scene.answer_outside(step.call) if step.action == "answer" and line.answered is None else ()
+        return (
+            scene.answer_outside(step.call)
+            if step.action == "answer" and line.answered is None
+            else ()
+        )
     if step.action == "wait":
         return scene.wait(step.call, step.queue) if line.queue != step.queue else ()
     if step.action == "menu":
@@ -127,7 +141,9 @@ def _at_extension(scene: Scene, step: Step, line: Line) -> tuple[Edit, ...]:
     return ()
 
 
-def counted(steps: list[Step], terms: StatisticsSettings | None = None, at: float = NOON) -> tuple[Statistics, Scene]:
+def counted(
+    steps: list[Step], terms: StatisticsSettings | None = None, at: float = NOON
+) -> tuple[Statistics, Scene]:
     """A history, counted once from its beginning to its end."""
     scene, statistics = Scene(at), Statistics(terms or StatisticsSettings())
     for edits in played(scene, steps):
@@ -150,4 +166,6 @@ def figure(statistics: Statistics, topic: str, id_: str) -> Any:
 
 def all_figures(statistics: Statistics) -> dict[tuple[str, str], Any]:
     """All figures."""
-    return {(topic, id_): it for topic, table in statistics.figures.items() for id_, it in table.items()}
+    return {
+        (topic, id_): it for topic, table in statistics.figures.items() for id_, it in table.items()
+    }

@@ -1,4 +1,7 @@
-"""A PBX as the tracker shows it, played call by call; it notes by itself what a day's figures must say."""
+"""A PBX as the tracker shows it, played call by call.
+
+It notes by itself what a day's figures must say.
+"""
 
 from __future__ import annotations
 
@@ -78,10 +81,18 @@ class Line:
 
     def call(self) -> topics.Call:
         """As the tracker shows it."""
-        trunk = topics.Leg(TRUNK, "externalline", self.caller, "Connected", since=from_unix(self.started), leg_id=1)
+        trunk = topics.Leg(
+            TRUNK, "externalline", self.caller, "Connected", since=from_unix(self.started), leg_id=1
+        )
         legs = [
             topics.Leg(
-                num, "extension", "", status, since=from_unix(since), leg_id=2, participant_id=int(num) * 100 + self.id
+                num,
+                "extension",
+                "",
+                status,
+                since=from_unix(since),
+                leg_id=2,
+                participant_id=int(num) * 100 + self.id,
             )
             for num, (status, since) in self.legs.items()
         ]
@@ -90,9 +101,15 @@ class Line:
         elif self.outside:
             status = "Connected" if self.answered is not None else "Ringing"
             since = self.answered or self.started
-            legs.append(topics.Leg(TRUNK, "externalline", "+49", status, since=from_unix(since), leg_id=2))
+            legs.append(
+                topics.Leg(TRUNK, "externalline", "+49", status, since=from_unix(since), leg_id=2)
+            )
         if self.queue:
-            legs.append(topics.Leg(self.queue, "queue", self.caller, "Connected", since=from_unix(self.queued)))
+            legs.append(
+                topics.Leg(
+                    self.queue, "queue", self.caller, "Connected", since=from_unix(self.queued)
+                )
+            )
         return topics.Call(
             call_id=self.id,
             direction=self.direction,
@@ -100,7 +117,9 @@ class Line:
             started_at=from_unix(self.started),
             answered_at=None if self.answered is None else from_unix(self.answered),
             did="",
-            owner=trunk if self.external else next((leg for leg in legs if leg.dn_num == self.caller), None),
+            owner=trunk
+            if self.external
+            else next((leg for leg in legs if leg.dn_num == self.caller), None),
             talk_to=(),
             routing_to=(),
             legs=tuple(legs),
@@ -115,7 +134,13 @@ class Line:
     def direction(self) -> topics.Direction:
         if self.external:
             return "Inbound" if self.seen else "FromExternal"
-        return "Outbound" if self.outside else "Internal" if self.seen - {self.caller} else "FromInternal"
+        return (
+            "Outbound"
+            if self.outside
+            else "Internal"
+            if self.seen - {self.caller}
+            else "FromInternal"
+        )
 
     def ended(self, at: float, outcome: topics.Outcome) -> topics.EndedCall:
         return topics.EndedCall(
@@ -241,7 +266,9 @@ class Scene:
         """The call is over."""
         line = self.lines.pop(id_)
         self._over(id_, "abandoned")
-        self.waits.setdefault(id_, []).append(Wait("", self.at, "over"))  # the next call of this id waits anew
+        self.waits.setdefault(id_, []).append(
+            Wait("", self.at, "over")
+        )  # the next call of this id waits anew
         ended = line.ended(self.at, outcome or line.outcome)
         before = self.state["calls"][str(id_)]
         edits = (Edit("calls", str(id_), before, None), Edit("ended", ended.id, None, ended))

@@ -30,7 +30,9 @@ class World:
     """A counting tracker, and the state that its edits make."""
 
     def __init__(self, zone: str = "", told: str = "") -> None:
-        self.counting: CountingTracker[Fact] = CountingTracker(Tracker("test"), Statistics(StatisticsSettings(zone)))
+        self.counting: CountingTracker[Fact] = CountingTracker(
+            Tracker("test"), Statistics(StatisticsSettings(zone))
+        )
         self.made = topics.empty_state(topics.TOPICS)
         self.first = (
             ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"),
@@ -62,7 +64,9 @@ def call(at: float) -> ParticipantSeen:
     return ParticipantSeen(participant("101", 1, 7, "Ringing", "10000:+4930123"), at, at)
 
 
-def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> None:
+def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> (
+    None
+):
     world = World()
     for fact in world.first[:-1]:
         assert not world.tell(fact) & FIGURES
@@ -134,21 +138,31 @@ def test_a_clock_that_was_set_for_good_is_followed() -> None:
         for second in range(3, 66):
             world.tick(NOON + second + leap)
         assert world.pbx().date == date
-        world.tell(ParticipantSeen(participant("102", 2, 8, "Ringing", "10000:+4930124"), NOON, NOON + 66 + leap))
+        world.tell(
+            ParticipantSeen(
+                participant("102", 2, 8, "Ringing", "10000:+4930124"), NOON, NOON + 66 + leap
+            )
+        )
         world.tick(NOON + 67 + leap)
         assert world.pbx().calls == 1
 
 
-def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> None:
+def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> (
+    None
+):
     def row(status: str, at: float) -> ActiveCallsRead:
-        return ActiveCallsRead((ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at)
+        return ActiveCallsRead(
+            (ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at
+        )
 
     world, connected = World(), ConnectionChanged("connected", "", NOON, "activecalls")
     world.tell(connected, directory(), row("Routing", NOON), row("Talking", NOON + 30))
     world.tick(NOON + 31)
     assert world.counting.saved is not None
     kept = decode(encode(world.counting.saved))
-    heir: CountingTracker[Fact] = CountingTracker(Tracker("heir"), Statistics(StatisticsSettings(), kept))
+    heir: CountingTracker[Fact] = CountingTracker(
+        Tracker("heir"), Statistics(StatisticsSettings(), kept)
+    )
     for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
         heir.apply(fact)
     heir.tick(NOON + 61)
@@ -164,7 +178,9 @@ def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
     row = ActiveCall(7, "800 Sales", "10000 skyetel (+4930123)", "Talking", NOON + 1, NOON + 1)
     world.tell(ActiveCallsRead((row,), NOON + 1, NOON + 1))
     agent = participant("101", 1, 7, "Connected", "10000:+4930123", 4, on_behalf_of_dn="800")
-    world.tell(ParticipantSeen(agent, NOON + 5, NOON + 5), ParticipantGone("101", 1, NOON + 9, NOON + 9))
+    world.tell(
+        ParticipantSeen(agent, NOON + 5, NOON + 5), ParticipantGone("101", 1, NOON + 9, NOON + 9)
+    )
     for _ in range(2):
         world.tick(NOON + 10)
         queue = topics.table(world.counting.state, "queuestats", QueueStats)["800"]
@@ -176,7 +192,11 @@ def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
 def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> None:
     world = World()
     world.tell(*world.first)
-    world.tell(call(NOON + 1), ParticipantGone("101", 1, NOON + 2, NOON + 2), ActiveCallsRead((), NOON + 3, NOON + 3))
+    world.tell(
+        call(NOON + 1),
+        ParticipantGone("101", 1, NOON + 2, NOON + 2),
+        ActiveCallsRead((), NOON + 3, NOON + 3),
+    )
     world.tick(NOON + 90)
     assert world.counting.saved is not None
     for hour in range(1, 12):
@@ -190,7 +210,9 @@ def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> N
 def test_a_clock_set_back_by_minutes_is_followed_at_once() -> None:
     world = World()
     world.tell(*world.first)
-    world.tick(NOON + 600)  # until the PBX tells its time with the first call, ours is taken for its
+    world.tick(
+        NOON + 600
+    )  # until the PBX tells its time with the first call, ours is taken for its
     gone = ParticipantGone("101", 1, NOON + 8, NOON + 8)
     world.tell(call(NOON + 1), gone, ActiveCallsRead((), NOON + 9, NOON + 9))
     world.tick(NOON + 10)

@@ -34,7 +34,9 @@ def test_a_call_answered_from_a_queue(pbx: Counting) -> None:
     assert it.talks == Durations(1, 60.0, 60.0, 60.0)
 
 
-def test_the_service_level_is_those_answered_in_time_of_those_offered_without_short_abandons(pbx: Counting) -> None:
+def test_the_service_level_is_those_answered_in_time_of_those_offered_without_short_abandons(
+    pbx: Counting,
+) -> None:
     for id_, wait in enumerate((3, 20, 20.001, 40)):
         pbx.wait_and_answer(id_, wait, 10)
     for id_, wait in enumerate((4.999, 5, 100), start=10):
@@ -66,7 +68,11 @@ def test_a_caller_led_from_one_queue_to_another_counts_in_both(pbx: Counting) ->
     pbx.tell(*pbx.scene.ring(1, "101"))
     pbx.pass_time(8)
     pbx.tell(*pbx.scene.answer(1, "101"))
-    assert (pbx.queue("800").offered, pbx.queue("800").diverted, pbx.queue("800").service_level) == (1, 1, 0.0)
+    assert (
+        pbx.queue("800").offered,
+        pbx.queue("800").diverted,
+        pbx.queue("800").service_level,
+    ) == (1, 1, 0.0)
     assert (pbx.queue("801").answered, pbx.queue("801").waits.total) == (1, 8.0)
     assert pbx.pbx.calls == 1
 
@@ -111,7 +117,10 @@ def test_a_moment_outside_the_queue_is_no_diversion(pbx: Counting, then: str) ->
 
 def test_a_queue_has_the_target_set_here_before_the_one_set_at_the_pbx() -> None:
     pbx = Counting(StatisticsSettings(target=30, targets={"801": 10}))
-    pbx.tell(Edit("queues", "800", queue("800"), queue("800", 60)), Edit("queues", "801", None, queue("801", 60)))
+    pbx.tell(
+        Edit("queues", "800", queue("800"), queue("800", 60)),
+        Edit("queues", "801", None, queue("801", 60)),
+    )
     pbx.tell(Edit("queues", "802", None, queue("802", 0)))
     assert [pbx.queue(num).target for num in ("800", "801", "802")] == [60, 10, 30]
 
@@ -137,7 +146,9 @@ def test_an_answer_told_more_exactly_later_is_put_right(pbx: Counting) -> None:
 # extensions
 
 
-def test_of_phones_that_ring_together_one_answers_and_for_the_others_it_was_taken_elsewhere(pbx: Counting) -> None:
+def test_of_phones_that_ring_together_one_answers_and_for_the_others_it_was_taken_elsewhere(
+    pbx: Counting,
+) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.wait(1, "800"))
     for ext in ("101", "102", "103"):
@@ -151,7 +162,13 @@ def test_of_phones_that_ring_together_one_answers_and_for_the_others_it_was_take
     pbx.tell(*pbx.scene.end(1))
     assert [pbx.ext(ext).elsewhere for ext in ("101", "102", "103")] == [1, 0, 1]
     it = pbx.ext("102")
-    assert (it.offered, it.answered, it.queue_offered, it.queue_answered, it.service_level) == (1, 1, 1, 1, 100.0)
+    assert (it.offered, it.answered, it.queue_offered, it.queue_answered, it.service_level) == (
+        1,
+        1,
+        1,
+        1,
+        100.0,
+    )
     assert (it.waits.total, it.talks.total) == (6.5, 30.0)
     assert pbx.ext("101").service_level is None
 
@@ -163,13 +180,19 @@ def test_a_phone_that_rang_out_before_another_took_the_call_missed_it(pbx: Count
         pbx.tell(*pbx.scene.ring(1, "101"))
         pbx.pass_time(15)
         pbx.tell(*pbx.scene.silence(1, "101"))
-        assert (pbx.ext().ringing, pbx.ext().missed) == (1, 0), "it may have been taken elsewhere in this moment"
+        assert (pbx.ext().ringing, pbx.ext().missed) == (1, 0), (
+            "it may have been taken elsewhere in this moment"
+        )
         pbx.pass_time(3)
         assert (pbx.ext().ringing, pbx.ext().missed) == (0, 1)
     pbx.tell(*pbx.scene.ring(1, "102"))
     pbx.pass_time(5)
     pbx.tell(*pbx.scene.answer(1, "102"))
-    assert (pbx.ext("101").offered, pbx.ext("101").missed, pbx.ext("101").service_level) == (1, 1, 0.0)
+    assert (pbx.ext("101").offered, pbx.ext("101").missed, pbx.ext("101").service_level) == (
+        1,
+        1,
+        0.0,
+    )
     assert pbx.ext("102").answered == 1
 
 
@@ -205,11 +228,21 @@ def test_an_internal_call_is_placed_at_one_end_and_offered_at_the_other(pbx: Cou
     pbx.tell(*pbx.scene.ring(1, "102"))
     pbx.pass_time(4)
     pbx.tell(*pbx.scene.answer(1, "102"))
-    assert (pbx.ext("101").placed_answered, pbx.ext("101").placed_talks.count) == (1, 0), "they talk still"
+    assert (pbx.ext("101").placed_answered, pbx.ext("101").placed_talks.count) == (1, 0), (
+        "they talk still"
+    )
     pbx.pass_time(25)
     pbx.tell(*pbx.scene.end(1))
-    assert (pbx.ext("101").placed, pbx.ext("101").offered, pbx.ext("101").placed_talks.total) == (1, 0, 25.0)
-    assert (pbx.ext("102").placed, pbx.ext("102").answered, pbx.ext("102").talks.total) == (0, 1, 25.0)
+    assert (pbx.ext("101").placed, pbx.ext("101").offered, pbx.ext("101").placed_talks.total) == (
+        1,
+        0,
+        25.0,
+    )
+    assert (pbx.ext("102").placed, pbx.ext("102").answered, pbx.ext("102").talks.total) == (
+        0,
+        1,
+        25.0,
+    )
     assert (pbx.ext("102").queue_offered, pbx.pbx.internal.answered) == (0, 1)
 
 
@@ -239,7 +272,11 @@ def test_calls_to_the_outside(pbx: Counting) -> None:
     pbx.pass_time(10)
     pbx.tell(*pbx.scene.end(2))
     it = pbx.ext()
-    assert (it.placed, it.placed_answered, it.placed_talks) == (2, 1, Durations(1, 30.0, 30.0, 30.0))
+    assert (it.placed, it.placed_answered, it.placed_talks) == (
+        2,
+        1,
+        Durations(1, 30.0, 30.0, 30.0),
+    )
     out = pbx.pbx.outbound
     assert (out.calls, out.answered, out.unanswered, out.talks.total) == (2, 1, 1, 30.0)
 

@@ -30,23 +30,33 @@ def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
     pbx.tell(*pbx.scene.arrive(2))
     pbx.tell(*pbx.scene.wait(2, "800"))
     told = pbx.pass_time(31)
-    assert {(edit.topic, edit.id) for edit in told} >= {("queuestats", "800"), ("pbxstats", "pbx"), ("extstats", "101")}
+    assert {(edit.topic, edit.id) for edit in told} >= {
+        ("queuestats", "800"),
+        ("pbxstats", "pbx"),
+        ("extstats", "101"),
+    }
     assert (pbx.queue().date, pbx.queue().offered, pbx.pbx.calls) == ("2026-03-05", 0, 0)
-    assert (pbx.pbx.since, pbx.pbx.counted_since) == ("2026-03-05T00:00:00.000Z", "2026-03-05T00:00:00.000Z")
+    assert (pbx.pbx.since, pbx.pbx.counted_since) == (
+        "2026-03-05T00:00:00.000Z",
+        "2026-03-05T00:00:00.000Z",
+    )
     assert (pbx.pbx.peak, pbx.pbx.peak_at) == (1, "2026-03-05T00:00:00.000Z")
     pbx.tell(*pbx.scene.ring(2, "101"))
     pbx.pass_time(5)
     pbx.tell(*pbx.scene.answer(2, "101"))
     pbx.pass_time(5)
     pbx.tell(*pbx.scene.end(2))
-    assert (pbx.queue().answered, pbx.queue().offered, pbx.pbx.calls) == (0, 0, 0), "that wait was yesterday's"
+    assert (pbx.queue().answered, pbx.queue().offered, pbx.pbx.calls) == (0, 0, 0), (
+        "that wait was yesterday's"
+    )
     assert (pbx.ext().offered, pbx.ext().answered) == (1, 1), "it rang today"
     pbx.pass_time(120)
     assert (pbx.ext().offered, pbx.ext().answered, pbx.queue().offered) == (1, 1, 0)
 
 
 @pytest.mark.parametrize(
-    ("noon", "hours"), [("2026-03-29T10:00:00Z", 23), ("2026-10-25T11:00:00Z", 25), ("2026-03-04T11:00:00Z", 24)]
+    ("noon", "hours"),
+    [("2026-03-29T10:00:00Z", 23), ("2026-10-25T11:00:00Z", 25), ("2026-03-04T11:00:00Z", 24)],
 )
 def test_a_day_on_which_clocks_change_is_counted_whole(noon: str, hours: int) -> None:
     start = datetime.fromisoformat(noon).timestamp()
@@ -67,7 +77,10 @@ def test_a_monitor_that_was_away_at_midnight_tells_from_when_it_counted() -> Non
     pbx.wait_in_vain(1, 30)
     pbx.scene.at = _MIDNIGHT + 3600
     pbx.restart()
-    assert (pbx.pbx.since, pbx.pbx.counted_since) == ("2026-03-05T00:00:00.000Z", "2026-03-05T01:00:00.000Z")
+    assert (pbx.pbx.since, pbx.pbx.counted_since) == (
+        "2026-03-05T00:00:00.000Z",
+        "2026-03-05T01:00:00.000Z",
+    )
     assert (pbx.pbx.calls, pbx.pbx.peak, pbx.pbx.peak_at) == (0, 0, None)
 
 
@@ -117,7 +130,8 @@ def test_queues_and_extensions_have_figures_as_long_as_they_are_there(pbx: Count
     assert [(edit.topic, edit.id, edit.after) for edit in told] == [("extstats", "101", None)]
     assert "800" not in pbx.statistics.figures["queuestats"]
     told = pbx.tell(
-        Edit("extensions", "101", None, extension("101")), Edit("extensions", "104", None, extension("104"))
+        Edit("extensions", "101", None, extension("101")),
+        Edit("extensions", "104", None, extension("104")),
     )
     assert [edit.id for edit in told] == ["101", "104"]
     assert (pbx.ext("101").answered, pbx.ext("104").offered) == (1, 0)

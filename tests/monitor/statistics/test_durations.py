@@ -39,7 +39,12 @@ def test_the_order_does_not_matter(durations: list[int], random: st.DataObject) 
 def test_what_nobody_timed_counts_but_is_in_no_sum() -> None:
     spread = Spread()
     spread.add(None)
-    assert (spread.count, spread.untimed, spread.within(1_000), spread.lasting(0)) == (1, 1, 0, DurationTally())
+    assert (spread.count, spread.untimed, spread.within(1_000), spread.lasting(0)) == (
+        1,
+        1,
+        0,
+        DurationTally(),
+    )
 
 
 def test_a_copy_is_apart() -> None:

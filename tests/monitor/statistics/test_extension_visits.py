@@ -18,7 +18,9 @@ def pbx() -> Counting:
     return pbx
 
 
-def test_a_phone_that_rang_out_missed_the_call_though_its_caller_gave_up_later(pbx: Counting) -> None:
+def test_a_phone_that_rang_out_missed_the_call_though_its_caller_gave_up_later(
+    pbx: Counting,
+) -> None:
     pbx.tell(*pbx.scene.ring(1, "101"))
     pbx.pass_time(15)
     pbx.tell(*pbx.scene.silence(1, "101"))
@@ -71,7 +73,9 @@ def test_an_answer_that_nobody_saw_is_taken_as_it_is_told(pbx: Counting) -> None
     assert (pbx.ext().waits.total, pbx.ext().talks.total) == (10.0, 10.0)
 
 
-def test_who_takes_a_call_after_an_outside_phone_had_it_is_timed_by_his_own_ringing(pbx: Counting) -> None:
+def test_who_takes_a_call_after_an_outside_phone_had_it_is_timed_by_his_own_ringing(
+    pbx: Counting,
+) -> None:
     pbx.scene.lines[1].answered = pbx.scene.at
     pbx.tell(*pbx.scene.menu(1))
     pbx.pass_time(60)

@@ -43,7 +43,9 @@ def test_a_call_that_ended_before_it_was_seen_counts_by_its_end_alone(pbx: Count
 
 
 @pytest.mark.parametrize("settled", [False, True])
-def test_a_better_word_of_a_calls_end_takes_the_place_of_the_first(pbx: Counting, settled: bool) -> None:
+def test_a_better_word_of_a_calls_end_takes_the_place_of_the_first(
+    pbx: Counting, settled: bool
+) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.ring(1, "101"))
     pbx.pass_time(9)
@@ -52,11 +54,20 @@ def test_a_better_word_of_a_calls_end_takes_the_place_of_the_first(pbx: Counting
     if settled:
         pbx.pass_time(61)
     assert isinstance(first.after, topics.EndedCall)
-    better = replace(first.after, started_at=from_unix(NOON + 1), answered_at=from_unix(NOON + 4), outcome="answered")
-    pbx.tell(Edit("ended", first.after.id, first.after, None), Edit("ended", better.id, None, better))
+    better = replace(
+        first.after,
+        started_at=from_unix(NOON + 1),
+        answered_at=from_unix(NOON + 4),
+        outcome="answered",
+    )
+    pbx.tell(
+        Edit("ended", first.after.id, first.after, None), Edit("ended", better.id, None, better)
+    )
     pbx.tell(first)
     inbound = pbx.pbx.inbound
-    assert (inbound.calls, inbound.answered, inbound.missed) == ((1, 0, 1) if settled else (1, 1, 0))
+    assert (inbound.calls, inbound.answered, inbound.missed) == (
+        (1, 0, 1) if settled else (1, 1, 0)
+    )
     assert (pbx.ext().offered, pbx.ext().answered) == ((1, 0) if settled else (1, 1))
 
 
@@ -82,7 +93,9 @@ def test_a_call_that_begins_as_another_of_its_id_ends_is_not_that_one(pbx: Count
 
 
 @pytest.mark.parametrize("known_by", ["participant", "caller"])
-def test_a_call_is_known_again_though_it_is_told_to_have_begun_at_another_time(pbx: Counting, known_by: str) -> None:
+def test_a_call_is_known_again_though_it_is_told_to_have_begun_at_another_time(
+    pbx: Counting, known_by: str
+) -> None:
     pbx.scene.at += 100
     pbx.tell(*pbx.scene.arrive(1))
     if known_by == "participant":
@@ -151,8 +164,16 @@ def test_a_call_that_is_gone_after_a_restart_ended_nobody_knows_when(pbx: Counti
     pbx.scene.state["calls"].clear()
     pbx.restart()
     assert (pbx.queue().unknown, pbx.queue().waiting, pbx.queue().service_level) == (1, 0, None)
-    assert (pbx.ext("101").unknown, pbx.ext("102").answered, pbx.ext("102").talks.count) == (1, 1, 0)
-    assert (pbx.pbx.inbound.unknown, pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.count) == (1, 1, 0)
+    assert (pbx.ext("101").unknown, pbx.ext("102").answered, pbx.ext("102").talks.count) == (
+        1,
+        1,
+        0,
+    )
+    assert (pbx.pbx.inbound.unknown, pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.count) == (
+        1,
+        1,
+        0,
+    )
     word = pbx.scene.lines[2].ended(pbx.scene.at, "answered")
     pbx.tell(Edit("ended", word.id, None, word))
     assert (pbx.pbx.calls, pbx.pbx.inbound.talks.count) == (2, 0)
@@ -166,7 +187,9 @@ def _answered_and_handed_on(scene: Scene) -> None:
     scene.menu(1)
 
 
-def test_a_wait_that_was_answered_while_no_monitor_watched_ended_nobody_knows_how(pbx: Counting) -> None:
+def test_a_wait_that_was_answered_while_no_monitor_watched_ended_nobody_knows_how(
+    pbx: Counting,
+) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.wait(1, "800"))
     pbx.scene.at += 60
@@ -177,7 +200,9 @@ def test_a_wait_that_was_answered_while_no_monitor_watched_ended_nobody_knows_ho
     assert found.service_level is None
 
 
-def test_a_wait_that_was_answered_while_the_pbx_was_out_of_sight_ended_nobody_knows_how(pbx: Counting) -> None:
+def test_a_wait_that_was_answered_while_the_pbx_was_out_of_sight_ended_nobody_knows_how(
+    pbx: Counting,
+) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.wait(1, "800"))
     pbx.tell(Edit("system", "pbx", None, system("lost")))
@@ -191,7 +216,11 @@ def test_a_wait_that_was_answered_while_the_pbx_was_out_of_sight_ended_nobody_kn
     pbx.tell(*pbx.scene.wait(1, "801"))
     pbx.pass_time(60)
     pbx.tell(*pbx.scene.menu(1))  # and what is seen is told as before
-    assert (pbx.queue("801").offered, pbx.queue("801").diverted, pbx.queue("801").unknown) == (1, 1, 0)
+    assert (pbx.queue("801").offered, pbx.queue("801").diverted, pbx.queue("801").unknown) == (
+        1,
+        1,
+        0,
+    )
 
 
 def test_a_wait_whose_caller_is_found_in_talk_after_a_restart_was_answered(pbx: Counting) -> None:
@@ -213,7 +242,12 @@ def test_a_call_that_was_only_thought_to_be_gone_goes_on(pbx: Counting) -> None:
     assert pbx.queue().unknown == 1
     pbx.scene.state["calls"].update(held)
     pbx.tell(Edit("calls", "1", None, held["1"]))
-    assert (pbx.queue().offered, pbx.queue().unknown, pbx.queue().waiting, pbx.pbx.calls) == (1, 0, 1, 1)
+    assert (pbx.queue().offered, pbx.queue().unknown, pbx.queue().waiting, pbx.pbx.calls) == (
+        1,
+        0,
+        1,
+        1,
+    )
 
 
 def test_a_call_that_ended_while_the_pbx_was_out_of_sight_is_in_no_talk_time(pbx: Counting) -> None:

@@ -40,7 +40,9 @@ def test_an_answer_of_which_only_the_end_tells(pbx: Counting) -> None:
     assert (pbx.queue().answered, pbx.queue().waits.total, pbx.queue().talks.total) == (1, 9.0, 6.0)
 
 
-def test_who_hangs_up_in_the_moment_in_which_he_leaves_the_queue_gave_up_in_it(pbx: Counting) -> None:
+def test_who_hangs_up_in_the_moment_in_which_he_leaves_the_queue_gave_up_in_it(
+    pbx: Counting,
+) -> None:
     pbx.pass_time(30)
     pbx.tell(*pbx.scene.menu(1))
     pbx.scene.at += 1
@@ -59,7 +61,9 @@ def test_a_queue_through_which_a_call_had_come_when_it_was_found_is_counted_but_
     other.tell(*other.scene.answer(1, "101"))
     pbx.scene.at = other.scene.at
     pbx.statistics.reconcile(other.scene.state, other.scene.at)
-    assert (pbx.queue("800").diverted, pbx.queue("801").answered) == (1, 1), "which came last, no entity tells"
+    assert (pbx.queue("800").diverted, pbx.queue("801").answered) == (1, 1), (
+        "which came last, no entity tells"
+    )
     assert (pbx.queue("801").waits.count, pbx.queue("801").service_level) == (0, None)
 
 

@@ -14,7 +14,15 @@ from monitor.shared.entities.statistics import ExtensionStats, Figure, PbxStats,
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
-from tests.monitor.statistics.play import Step, all_figures, counted, figure, histories, played, restarted
+from tests.monitor.statistics.play import (
+    Step,
+    all_figures,
+    counted,
+    figure,
+    histories,
+    played,
+    restarted,
+)
 from tests.monitor.statistics.scene import NOON, QUEUES, Scene
 
 _EVENING = NOON + 11.9 * 3600
@@ -32,7 +40,9 @@ def _whole(it: Figure) -> bool:
             return it.offered == it.answered + gone + it.ringing and it.placed >= it.placed_answered
         case PbxStats():
             kinds = (it.inbound, it.outbound, it.internal)
-            return it.calls == sum(kind.calls for kind in kinds) and all(_whole_traffic(kind) for kind in kinds)
+            return it.calls == sum(kind.calls for kind in kinds) and all(
+                _whole_traffic(kind) for kind in kinds
+            )
 
 
 def _whole_traffic(it: Traffic) -> bool:
@@ -52,7 +62,10 @@ def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
             if not isinstance(it, PbxStats):
                 assert it.service_level is None or 0 <= it.service_level <= 100
                 assert it.answered_in_target <= it.answered
-                assert it.waits.longest is None or (it.waits.longest + 0.1) * it.waits.count >= it.waits.total
+                assert (
+                    it.waits.longest is None
+                    or (it.waits.longest + 0.1) * it.waits.count >= it.waits.total
+                )
         assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
@@ -108,8 +121,12 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
 
 
 @settings(max_examples=100)
-@given(histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING]))
-def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: list[bool], at: float) -> None:
+@given(
+    histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING])
+)
+def test_a_restart_at_any_point_changes_nothing(
+    steps: list[Step], restarts: list[bool], at: float
+) -> None:
     once, _ = counted(steps, at=at)
     scene, handed_on = Scene(at), Statistics(StatisticsSettings())
     for edits, restart in zip(played(scene, steps), cycle(restarts), strict=False):
@@ -122,8 +139,13 @@ def test_a_restart_at_any_point_changes_nothing(steps: list[Step], restarts: lis
 
 @settings(max_examples=100)
 @given(histories(longest=30), st.integers(0, 60), st.integers(0, 30))
-def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], kept: int, away: int) -> None:
-    """A monitor dies some time after it kept its figures; the next finds another state than they tell of."""
+def test_a_take_over_with_old_figures_counts_every_call_once(
+    steps: list[Step], kept: int, away: int
+) -> None:
+    """A monitor dies some time after it kept its figures.
+
+    The next finds another state than they tell of.
+    """
     once, _ = counted(steps)
     scene, statistics = Scene(), Statistics(StatisticsSettings())
     old, heir = statistics, None
@@ -140,7 +162,10 @@ def test_a_take_over_with_old_figures_counts_every_call_once(steps: list[Step], 
         heir.tick(scene.at)
         mine, true = figure(heir, "pbxstats", "pbx"), figure(once, "pbxstats", "pbx")
         assert (mine.calls, mine.answered) == (true.calls, true.answered)
-        assert (mine.inbound.calls, mine.outbound.calls) == (true.inbound.calls, true.outbound.calls)
+        assert (mine.inbound.calls, mine.outbound.calls) == (
+            true.inbound.calls,
+            true.outbound.calls,
+        )
         assert all(_whole(it) for it in all_figures(heir).values())
 
 
@@ -151,17 +176,27 @@ def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> No
     midnight = NOON + 12 * 3600
     first = _EVENING if scene.at < midnight else midnight
     for num in QUEUES:
-        waits = Counter(wait.end for wait in scene.all_waits() if wait.queue == num and wait.since >= first)
+        waits = Counter(
+            wait.end for wait in scene.all_waits() if wait.queue == num and wait.since >= first
+        )
         it = figure(statistics, "queuestats", num)
         assert it.date == ("2026-03-04" if scene.at < midnight else "2026-03-05")
-        assert (it.offered, it.answered, it.waiting) == (waits.total(), waits["answered"], waits["waiting"])
-    assert figure(statistics, "pbxstats", "pbx").calls == sum(at >= first for at, _ in scene.started)
+        assert (it.offered, it.answered, it.waiting) == (
+            waits.total(),
+            waits["answered"],
+            waits["waiting"],
+        )
+    assert figure(statistics, "pbxstats", "pbx").calls == sum(
+        at >= first for at, _ in scene.started
+    )
     assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
 @settings(max_examples=60)
 @given(histories(), st.integers(1, 120), st.integers(0, 30))
-def test_other_terms_after_a_restart_are_as_if_they_had_always_been(steps: list[Step], target: int, short: int) -> None:
+def test_other_terms_after_a_restart_are_as_if_they_had_always_been(
+    steps: list[Step], target: int, short: int
+) -> None:
     terms = StatisticsSettings(target=target, short=short, targets={"801": target + 7})
     always, scene = counted(steps, terms)
     statistics, _ = counted(steps)

@@ -1,4 +1,7 @@
-"""The figures against what really goes on at the simulated PBX, followed by the real tracker; monitors are replaced."""
+"""The figures against what really goes on at the simulated PBX, followed by the real tracker.
+
+Monitors are replaced.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,18 @@ from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 from tests.monitor.statistics.play import figure, restarted
-from tests.monitor.tracking.test_tracker_simulator import ROWS_ALONE, SETTINGS, Followed, _directory_read
+from tests.monitor.tracking.test_tracker_simulator import (
+    ROWS_ALONE,
+    SETTINGS,
+    Followed,
+    _directory_read,
+)
 
 FOLLOWED = {
-    **{name: (SETTINGS[name], True) for name in ("defaults", "half and by target", "all the other way round")},
+    **{
+        name: (SETTINGS[name], True)
+        for name in ("defaults", "half and by target", "all the other way round")
+    },
     **{f"rows alone, {name}": (switches, False) for name, switches in ROWS_ALONE.items()},
 }
 UNRECOGNISED = "rows alone, callees joined"
@@ -48,7 +59,10 @@ class Counted(Followed):
 
     def replace_monitor(self) -> None:
         """Another monitor takes over: with a tracker of its own, and what the first one kept."""
-        state, source = self.held.state, "callcontrol+activecalls" if self._visible else "activecalls"
+        state, source = (
+            self.held.state,
+            "callcontrol+activecalls" if self._visible else "activecalls",
+        )
         kept, self.statistics = (
             self.statistics,
             Statistics(StatisticsSettings()),
@@ -69,14 +83,20 @@ class Counted(Followed):
         for view in views:
             self.switchboard.served_participant(view)
         seen = tuple(parse_participant(view.to_json(self.switches)) for view in views)
-        kinds = {dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible}
+        kinds = {
+            dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible
+        }
         self._told_to(self.held.apply(ParticipantsRead(seen, kinds, self._moment(), self.now)))
 
     def _apply(self, fact: Any) -> None:
         self._told_to(self.held.apply(fact))
 
     def _told_to(self, edits: tuple[Edit, ...]) -> None:
-        self.ended |= {edit.id: edit.after for edit in edits if edit.topic == "ended" and edit.after is not None}
+        self.ended |= {
+            edit.id: edit.after
+            for edit in edits
+            if edit.topic == "ended" and edit.after is not None
+        }
         self.statistics.take(edits, self.now)
 
     def truth(self) -> dict[str, Counter[str]]:
@@ -89,7 +109,9 @@ class Counted(Followed):
                     answered = call.answered_at if after is None else after[2]
                     taken = answered is not None and answered > since - _MOMENT
                     counted[queue]["offered"] += 1
-                    counted[queue]["answered" if taken else "abandoned" if after is None else "diverted"] += 1
+                    counted[queue][
+                        "answered" if taken else "abandoned" if after is None else "diverted"
+                    ] += 1
         return counted
 
 
@@ -128,8 +150,15 @@ def _compare(switches: Switches, call_control: bool, *, replaced: bool) -> None:
     }
     assert mine == true
     assert sum(counts["answered"] for counts in mine.values()) > 40
-    extensions = [figure(pbx.statistics, "extstats", num) for num in pbx.statistics.figures["extstats"]]
-    assert sum(it.queue_answered for it in extensions) == sum(counts["answered"] for counts in mine.values())
+    extensions = [
+        figure(pbx.statistics, "extstats", num) for num in pbx.statistics.figures["extstats"]
+    ]
+    assert sum(it.queue_answered for it in extensions) == sum(
+        counts["answered"] for counts in mine.values()
+    )
     whole = figure(pbx.statistics, "pbxstats", "pbx")
     ended: list[Any] = list(pbx.ended.values())
-    assert (whole.calls, whole.answered) == (len(ended), sum(it.outcome == "answered" for it in ended))
+    assert (whole.calls, whole.answered) == (
+        len(ended),
+        sum(it.outcome == "answered" for it in ended),
+    )

@@ -48,10 +48,17 @@ def directory(**changes: Any) -> DirectoryRead:
             )
             for number in EXTENSIONS
         ),
-        "queues": (QueueRow(1, "800", "Sales", (AgentRow("101"), AgentRow("102"), AgentRow("103")), ("100",), 20),),
+        "queues": (
+            QueueRow(
+                1, "800", "Sales", (AgentRow("101"), AgentRow("102"), AgentRow("103")), ("100",), 20
+            ),
+        ),
         "ring_groups": (RingGroupRow(2, "600", "Office", ("104", "105"), "RingAll"),),
         "ivrs": (IvrRow(3, "700", "Main"),),
-        "trunks": (TrunkRow(4, "10000", "skyetel", True, 10), TrunkRow(5, "10001", "other", True, 4)),
+        "trunks": (
+            TrunkRow(4, "10000", "skyetel", True, 10),
+            TrunkRow(5, "10001", "other", True, 4),
+        ),
         "departments": (
             DepartmentRow(6, "DEFAULT", "GRP0", EXTENSIONS, is_default=True),
             DepartmentRow(7, "Sales", "GRP1", ("101",)),
@@ -68,7 +75,10 @@ def directory(**changes: Any) -> DirectoryRead:
 
 
 class Told:
-    """A tracker and the facts that it is told; checks that the edits account for every change of the state."""
+    """A tracker and the facts that it is told.
+
+    Checks that the edits account for every change of the state.
+    """
 
     def __init__(
         self,
@@ -91,12 +101,17 @@ class Told:
             self.rows()
 
     def tell(self, fact: Any) -> tuple[Edit, ...]:
-        """Apply one fact; the edits, applied in their order, must lead to the very state that the tracker holds."""
+        """Apply one fact.
+
+        The edits, applied in their order, must lead to the very state that the tracker holds.
+        """
         self.now += 1
         edits = self.tracker.apply(fact)
         for edit in edits:
             held = self._mirror[edit.topic].get(edit.id)
-            assert edit.before == held, f"{edit.topic} {edit.id}: before is {edit.before}, held {held}"
+            assert edit.before == held, (
+                f"{edit.topic} {edit.id}: before is {edit.before}, held {held}"
+            )
             assert edit.before != edit.after
             if edit.after is None:
                 del self._mirror[edit.topic][edit.id]
@@ -105,23 +120,39 @@ class Told:
         assert self._mirror == self.tracker.state | self.tracker.book
         return edits
 
-    def see(self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any) -> tuple[Edit, ...]:
+    def see(
+        self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
+    ) -> tuple[Edit, ...]:
         """Tell of a participant; ``party`` is ``DN`` or ``DN:number`` for a trunk."""
-        return self.tell(ParticipantSeen(participant(dn, pid, call, status, party, leg, **more), self.now, self.now))
+        return self.tell(
+            ParticipantSeen(
+                participant(dn, pid, call, status, party, leg, **more), self.now, self.now
+            )
+        )
 
     def gone(self, dn: str, pid: int) -> tuple[Edit, ...]:
         """Tell of a participant's removal."""
         return self.tell(ParticipantGone(dn, pid, self.now, self.now))
 
-    def full(self, *participants: Participant, kept: frozenset[int] = frozenset()) -> tuple[Edit, ...]:
+    def full(
+        self, *participants: Participant, kept: frozenset[int] = frozenset()
+    ) -> tuple[Edit, ...]:
         """Tell a full read of Call Control."""
         dns = dict.fromkeys(EXTENSIONS, "Wextension")
         return self.tell(ParticipantsRead(participants, dns, self.now, self.now, kept))
 
-    def rows(self, *rows: tuple[int, str, str, str], asked: float | None = None) -> tuple[Edit, ...]:
-        """Tell an ActiveCalls answer of (id, caller, callee, status); times are those of the question."""
+    def rows(
+        self, *rows: tuple[int, str, str, str], asked: float | None = None
+    ) -> tuple[Edit, ...]:
+        """Tell an ActiveCalls answer of (id, caller, callee, status).
+
+        Times are those of the question.
+        """
         asked = self.now if asked is None else asked
-        held = tuple(ActiveCall(id_, caller, callee, status, asked, asked) for id_, caller, callee, status in rows)
+        held = tuple(
+            ActiveCall(id_, caller, callee, status, asked, asked)
+            for id_, caller, callee, status in rows
+        )
         return self.tell(ActiveCallsRead(held, asked, asked))
 
     def call(self, id_: int) -> topics.Call:
@@ -151,11 +182,21 @@ class Told:
         return list(topics.table(self.tracker.state, "ended", topics.EndedCall).values())
 
 
-def participant(dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any) -> Participant:
+def participant(
+    dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
+) -> Participant:
     """A participant whose other side is ``DN``, or ``DN:number`` for a trunk."""
     party_dn, _, number = party.partition(":")
-    kinds = {"1000": "Wexternalline", "80": "Wqueue", "70": "Wivr", "99": "Wspecialmenu", "": "None"}
-    kind = next((w for head, w in kinds.items() if head and party_dn.startswith(head)), "Wextension")
+    kinds = {
+        "1000": "Wexternalline",
+        "80": "Wqueue",
+        "70": "Wivr",
+        "99": "Wspecialmenu",
+        "": "None",
+    }
+    kind = next(
+        (w for head, w in kinds.items() if head and party_dn.startswith(head)), "Wextension"
+    )
     return Participant(
         id=pid,
         dn=dn,

@@ -17,11 +17,15 @@ from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, Told, directory, 
 def changed(number: str = "101", **how: Any) -> Any:
     """A directory in which that extension is different."""
     before = directory()
-    return replace(before, users=tuple(replace(row, **how) if row.number == number else row for row in before.users))
+    return replace(
+        before,
+        users=tuple(replace(row, **how) if row.number == number else row for row in before.users),
+    )
 
 
 @pytest.mark.parametrize(
-    "how", [{"queue_status": "LoggedOut"}, {"registered": False}, {"enabled": False}, {"profile": "Away"}]
+    "how",
+    [{"queue_status": "LoggedOut"}, {"registered": False}, {"enabled": False}, {"profile": "Away"}],
 )
 def test_it_begins_with_what_changes(how: dict[str, Any]) -> None:
     pbx = Told()
@@ -60,7 +64,9 @@ def test_the_next_monitor_knows_it_and_since_when_nobody_calls() -> None:
     heir = Told(memories=pbx.tracker.state)
     found = heir.extension("101")
     assert (found.since, found.presence_since) == (before.since, before.presence_since)
-    assert heir.extension("102").since is None, "he spoke when he was last seen; nobody saw the end of it"
+    assert heir.extension("102").since is None, (
+        "he spoke when he was last seen; nobody saw the end of it"
+    )
     heir.tell(replace(changed(profile="Away"), at=heir.now + 1))
     assert heir.extension("101").presence_since == from_unix(heir.now)
 
@@ -85,7 +91,10 @@ def test_since_when_nobody_calls_goes_by_the_clock_of_now_though_it_was_ahead_be
 
 def test_a_directory_that_was_asked_for_long_ago_dates_no_answer_before_its_call() -> None:
     tracker, began = Tracker("test"), NOON + 30
-    talking = participant("104", 3, 8, "Connected", "105"), participant("105", 4, 8, "Connected", "104", 2)
+    talking = (
+        participant("104", 3, 8, "Connected", "105"),
+        participant("105", 4, 8, "Connected", "104", 2),
+    )
     tracker.apply(ConnectionChanged("connected", "", NOON, "callcontrol"))
     tracker.apply(ParticipantsRead(talking, dict.fromkeys(EXTENSIONS, "Wextension"), began, began))
     tracker.apply(directory(at=NOON))

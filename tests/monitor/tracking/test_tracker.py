@@ -42,18 +42,34 @@ def test_an_internal_call_rings_talks_and_ends(pbx: Told) -> None:
     pbx.gone("100", 1)
     pbx.gone("101", 2)
     assert pbx.extension("101").status == "Free"
-    assert pbx.calls == {"7"}, "only an answer of ActiveCalls can tell that a call without visible legs is over"
+    assert pbx.calls == {"7"}, (
+        "only an answer of ActiveCalls can tell that a call without visible legs is over"
+    )
     pbx.rows()
     assert pbx.calls == set()
     (ended,) = pbx.ended
-    assert (ended.outcome, ended.direction, ended.caller, ended.callee) == ("answered", "Internal", "100", "101")
+    assert (ended.outcome, ended.direction, ended.caller, ended.callee) == (
+        "answered",
+        "Internal",
+        "100",
+        "101",
+    )
 
 
 def test_an_inbound_call_has_its_trunks_leg_and_the_rule_of_its_trunk(pbx: Told) -> None:
     pbx.rows((8, CALLER, "", "Initiating"))
     assert (pbx.call(8).direction, pbx.call(8).state) == ("FromExternal", "Initiating")
     assert pbx.legs(8) == {"10000": ("Dialing", "+491701")}
-    pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4, originated_by_dn="ROUTER", originated_by_type="Wroutepoint")
+    pbx.see(
+        "104",
+        3,
+        8,
+        "Ringing",
+        "10000:+491701",
+        4,
+        originated_by_dn="ROUTER",
+        originated_by_type="Wroutepoint",
+    )
     assert pbx.legs(8) == {"10000": ("Dialing", "+491701"), "104": ("Ringing", "+491701")}
     assert (pbx.call(8).direction, pbx.call(8).did) == ("Inbound", "Main number")
     pbx.see("104", 3, 8, "Connected", "10000:+491701", 4)
@@ -76,7 +92,11 @@ def test_a_trunk_with_several_rules_names_none_unless_the_pbx_or_the_settings_do
 def test_an_outbound_call_rings_on_the_trunk(pbx: Told) -> None:
     pbx.see("100", 1, 7, "Dialing", "10001:0123456789")
     assert pbx.legs(7) == {"100": ("Dialing", "0123456789"), "10001": ("Ringing", "0123456789")}
-    assert (pbx.call(7).direction, pbx.call(7).state, pbx.call(7).did) == ("Outbound", "Routing", "")
+    assert (pbx.call(7).direction, pbx.call(7).state, pbx.call(7).did) == (
+        "Outbound",
+        "Routing",
+        "",
+    )
     pbx.gone("100", 1)
     pbx.rows()
     assert (pbx.ended[0].outcome, pbx.ended[0].callee) == ("unanswered", "0123456789")
@@ -86,7 +106,11 @@ def test_a_queue_call_waits_rings_and_is_answered(pbx: Told) -> None:
     waited = pbx.now
     pbx.rows((8, CALLER, "800 Sales", "Talking"))
     assert pbx.legs(8) == {"10000": ("Connected", "+491701"), "800": ("Connected", "+491701")}
-    assert (pbx.call(8).direction, pbx.call(8).answered_at, pbx.call(8).queue) == ("FromExternal", None, "800")
+    assert (pbx.call(8).direction, pbx.call(8).answered_at, pbx.call(8).queue) == (
+        "FromExternal",
+        None,
+        "800",
+    )
     (caller,) = pbx.queue().waiting
     assert (caller.num, caller.since) == ("+491701", f"2026-03-04T12:00:{waited - NOON:06.3f}Z")
     pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
@@ -113,7 +137,12 @@ def test_a_caller_who_leaves_the_queue_has_abandoned(pbx: Told) -> None:
     left = pbx.now
     pbx.rows()
     (ended,) = pbx.ended
-    assert (ended.outcome, ended.queue, ended.direction, ended.caller) == ("abandoned", "800", "Inbound", "+491701")
+    assert (ended.outcome, ended.queue, ended.direction, ended.caller) == (
+        "abandoned",
+        "800",
+        "Inbound",
+        "+491701",
+    )
     assert ended.ended_at <= f"2026-03-04T12:00:{left - NOON:06.3f}Z"
     assert ended.queued_at == queued
 
@@ -136,7 +165,9 @@ def test_a_row_that_named_the_queue_just_before_an_agent_rang_still_tells_it(pbx
 
 
 def test_a_trunk_that_is_monitored_names_the_extension_that_calls_out(pbx: Told) -> None:
-    pbx.tell(ParticipantSeen(participant("10000", 1, 7, "Ringing", "150:+4830", 2), pbx.now, pbx.now))
+    pbx.tell(
+        ParticipantSeen(participant("10000", 1, 7, "Ringing", "150:+4830", 2), pbx.now, pbx.now)
+    )
     pbx.see("150", 2, 7, "Dialing", "10000:+4830")
     pbx.gone("150", 2)
     pbx.gone("10000", 1)
@@ -145,14 +176,27 @@ def test_a_trunk_that_is_monitored_names_the_extension_that_calls_out(pbx: Told)
 
 
 def test_a_leg_on_behalf_of_a_queue_tells_the_queue(pbx: Told) -> None:
-    pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4, on_behalf_of_dn="800", on_behalf_of_type="Wqueue")
+    pbx.see(
+        "101",
+        1,
+        8,
+        "Ringing",
+        "10000:+491701",
+        4,
+        on_behalf_of_dn="800",
+        on_behalf_of_type="Wqueue",
+    )
     assert pbx.call(8).queue == "800"
     assert pbx.legs(8)["800"] == ("Connected", "+491701")
 
 
 def test_an_extension_that_waits_in_a_queue_shows_it_itself(pbx: Told) -> None:
     pbx.see("100", 1, 7, "Connected", "800")
-    assert (pbx.call(7).direction, pbx.call(7).queue, pbx.call(7).answered_at) == ("FromInternal", "800", None)
+    assert (pbx.call(7).direction, pbx.call(7).queue, pbx.call(7).answered_at) == (
+        "FromInternal",
+        "800",
+        None,
+    )
     assert pbx.legs(7) == {"100": ("Connected", "800"), "800": ("Connected", "100")}
     pbx.see("101", 2, 7, "Ringing", "100", 3)
     assert pbx.call(7).direction == "Internal"
@@ -213,11 +257,15 @@ def test_a_call_that_an_earlier_monitor_saw_handed_on_unanswered_was_missed() ->
 
 
 @pytest.mark.parametrize(("unread", "outcome"), [(0, "missed"), (1, "unknown")])
-def test_a_phone_that_rang_and_changed_unread_may_have_been_answered(pbx: Told, unread: int, outcome: str) -> None:
+def test_a_phone_that_rang_and_changed_unread_may_have_been_answered(
+    pbx: Told, unread: int, outcome: str
+) -> None:
     pbx.see("100", 1, 7, "Dialing", "104")
     pbx.see("104", 2, 7, "Ringing", "100", 2)
     pbx.tell(ParticipantGone("104", 2, pbx.now, pbx.now, unread))
-    pbx.tell(ParticipantGone("100", 1, pbx.now, pbx.now, 1))  # the one who is called tells it, not this one
+    pbx.tell(
+        ParticipantGone("100", 1, pbx.now, pbx.now, 1)
+    )  # the one who is called tells it, not this one
     pbx.rows()
     assert pbx.ended[0].outcome == outcome
 
@@ -241,7 +289,9 @@ def test_a_call_of_which_no_leg_was_seen_may_have_rung_somebody(pbx: Told) -> No
 
 
 @pytest.mark.parametrize(("unread", "outcome"), [(0, "unanswered"), (1, "unknown")])
-def test_of_a_call_to_outside_the_caller_s_leg_alone_tells_an_answer(pbx: Told, unread: int, outcome: str) -> None:
+def test_of_a_call_to_outside_the_caller_s_leg_alone_tells_an_answer(
+    pbx: Told, unread: int, outcome: str
+) -> None:
     pbx.see("100", 1, 7, "Dialing", "10001:0123456789")
     pbx.tell(ParticipantGone("100", 1, pbx.now, pbx.now, unread))
     pbx.rows()
@@ -303,7 +353,16 @@ def test_a_blind_transfer_keeps_originator_answer_and_caller(pbx: Told) -> None:
     pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
     pbx.see("101", 1, 8, "Connected", "10000:+491701", 4)
     answered = pbx.call(8).answered_at
-    pbx.see("102", 2, 8, "Ringing", "10000:+491701", 5, referred_by_dn="101", referred_by_type="Wextension")
+    pbx.see(
+        "102",
+        2,
+        8,
+        "Ringing",
+        "10000:+491701",
+        5,
+        referred_by_dn="101",
+        referred_by_type="Wextension",
+    )
     pbx.gone("101", 1)
     call = pbx.call(8)
     assert call.state == "Transferring"
@@ -379,7 +438,9 @@ def test_a_full_read_says_nothing_of_participants_with_newer_events(pbx: Told) -
     assert pbx.legs(7) == {}
 
 
-def test_calls_survive_a_lost_connection_and_end_unknown_if_they_are_gone_after_it(pbx: Told) -> None:
+def test_calls_survive_a_lost_connection_and_end_unknown_if_they_are_gone_after_it(
+    pbx: Told,
+) -> None:
     pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4)
     pbx.see("105", 4, 9, "Ringing", "10000:+491702", 4)
     pbx.tell(ConnectionChanged("lost", "the socket broke", pbx.now))
@@ -436,7 +497,8 @@ def test_a_changed_membership_reissues_everything_that_it_touches(pbx: Told) -> 
     read = directory()
     moved = directory(
         departments=tuple(
-            d if d.name != "Sales" else type(d)(d.id, d.name, d.number, ("101", "105")) for d in read.departments
+            d if d.name != "Sales" else type(d)(d.id, d.name, d.number, ("101", "105"))
+            for d in read.departments
         )
     )
     edits = pbx.tell(moved)
@@ -461,7 +523,9 @@ def test_an_agent_is_available_by_the_rule_that_system_names(pbx: Told) -> None:
     pbx.see("101", 1, 7, "Dialing", "102")
     assert not pbx.extension("101").available
     users: dict[str, Any] = {row.number: row for row in directory().users}
-    away = type(users["102"])(**{f: getattr(users["102"], f) for f in users["102"].__slots__} | {"profile": "Away"})
+    away = type(users["102"])(
+        **{f: getattr(users["102"], f) for f in users["102"].__slots__} | {"profile": "Away"}
+    )
     pbx.tell(directory(users=(*(row for n, row in users.items() if n != "102"), away)))
     assert not pbx.extension("102").available
     assert pbx.extension("103").available
@@ -482,7 +546,9 @@ def test_of_too_many_ended_calls_those_that_nobody_lost_go_first(pbx: Told) -> N
     pbx.rows()
     assert len(pbx.ended) == ENDED_KEPT
     assert [call.call_id for call in pbx.ended[:2]] == [1, 6]
-    pbx.rows(*((number, CALLER, "700 Main", "Routing") for number in range(5_000, 5_000 + ENDED_KEPT)))
+    pbx.rows(
+        *((number, CALLER, "700 Main", "Routing") for number in range(5_000, 5_000 + ENDED_KEPT))
+    )
     pbx.rows()
     assert [pbx.ended[0].call_id, len(pbx.ended)] == [5_000, ENDED_KEPT]
 
@@ -492,17 +558,24 @@ def test_a_new_monitor_takes_over_what_the_last_one_knew_of_a_call(pbx: Told) ->
     pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
     pbx.see("102", 4, 9, "Connected", "10001:+49555", 4)
     known = pbx.call(8), pbx.call(9)
-    pbx.rows((8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking"))
+    pbx.rows(
+        (8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking")
+    )
     successor = Told(memories=pbx.tracker.state)
     successor.now = pbx.now + 60
     successor.full(
         participant("101", 1, 8, "Ringing", "10000:+491701", 4),
         participant("102", 4, 9, "Connected", "10001:+49555", 4),
     )
-    successor.rows((8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking"))
+    successor.rows(
+        (8, CALLER, "101 Ext 101", "Routing"), (9, "10001 other (+49555)", "102 Ext 102", "Talking")
+    )
     assert successor.call(8).queue == "800"
     assert successor.legs(8) == pbx.legs(8)
-    assert (successor.call(8).started_at, successor.call(8).queued_at) == (known[0].started_at, known[0].queued_at)
+    assert (successor.call(8).started_at, successor.call(8).queued_at) == (
+        known[0].started_at,
+        known[0].queued_at,
+    )
     assert successor.call(9).answered_at == known[1].answered_at
 
 
@@ -513,7 +586,10 @@ def test_calls_that_ended_between_two_monitors_are_not_lost_and_old_ones_stay(pb
     successor = Told(memories=pbx.tracker.state)
     assert successor.tracker.ready
     successor.tracker.tick(pbx.now + 60)
-    assert [(ended.call_id, ended.outcome) for ended in successor.ended] == [(7, "abandoned"), (8, "unknown")]
+    assert [(ended.call_id, ended.outcome) for ended in successor.ended] == [
+        (7, "abandoned"),
+        (8, "unknown"),
+    ]
     assert successor.calls == set()
 
 

@@ -20,7 +20,9 @@ def changed(**users: dict[str, Any]) -> DirectoryRead:
     """The directory with some users otherwise: ``x101={"first_name": "Ann"}``."""
     how = {number[1:]: fields for number, fields in users.items()}
     before = directory()
-    return replace(before, users=tuple(replace(row, **how.get(row.number, {})) for row in before.users))
+    return replace(
+        before, users=tuple(replace(row, **how.get(row.number, {})) for row in before.users)
+    )
 
 
 def busy() -> Told:
@@ -48,7 +50,10 @@ def shown(pbx: Told) -> topics.State:
         changed(x101={"first_name": "Ann"}, x102={"last_name": "Smith"}),
         changed(x101={"queue_status": "LoggedOut"}, x103={"registered": False, "profile": "Away"}),
         changed(x100={"email": "ann@example.com"}, x105={"enabled": None}),
-        replace(changed(x101={"first_name": "Ann"}), users=changed(x101={"first_name": "Ann"}).users[:-1]),
+        replace(
+            changed(x101={"first_name": "Ann"}),
+            users=changed(x101={"first_name": "Ann"}).users[:-1],
+        ),
         replace(changed(), users=(*directory().users, UserRow(9, "106", "New"))),
         replace(changed(x102={"first_name": "Bob"}), queues=()),
         replace(changed(), users=directory().users[::-1]),
@@ -58,7 +63,9 @@ def test_whatever_differs_is_shown_as_if_it_had_been_told_at_first(told: Directo
     pbx = busy()
     pbx.tell(replace(told, at=pbx.now))
     anew = busy()
-    anew.tell(replace(told, at=anew.now, ring_groups=()))  # more than users differs: all is drawn anew
+    anew.tell(
+        replace(told, at=anew.now, ring_groups=())
+    )  # more than users differs: all is drawn anew
     anew.tell(replace(told, at=anew.now))
     assert shown(pbx) == shown(anew)
 
@@ -68,7 +75,11 @@ def test_of_users_that_have_changed_only_what_they_are_in_is_drawn_anew() -> Non
     directory_index = pbx.tracker._pbx_state.directory_index
     assert pbx.tell(changed()) == ()
     edits = pbx.tell(changed(x102={"first_name": "Bob"}))
-    assert {(edit.topic, edit.id) for edit in edits} == {("extensions", "102"), ("queues", "800"), ("calls", "8")}
+    assert {(edit.topic, edit.id) for edit in edits} == {
+        ("extensions", "102"),
+        ("queues", "800"),
+        ("calls", "8"),
+    }
     assert pbx.tracker._pbx_state.directory_index is directory_index, (
         "with 10,000 extensions a new one held up all else for a while"
     )
@@ -79,6 +90,8 @@ def test_of_users_that_have_changed_only_what_they_are_in_is_drawn_anew() -> Non
 
 def test_calls_that_came_before_the_first_directory_are_drawn_though_it_lists_nobody() -> None:
     tracker = Tracker("test")
-    tracker.apply(ActiveCallsRead((ActiveCall(8, CALLER, "", "Initiating", NOON, NOON),), NOON, NOON))
+    tracker.apply(
+        ActiveCallsRead((ActiveCall(8, CALLER, "", "Initiating", NOON, NOON),), NOON, NOON)
+    )
     tracker.apply(DirectoryRead((), (), (), (), (), (), (), SystemRow(), NOON))
     assert set(tracker.state["calls"]) == {"8"}

@@ -34,7 +34,9 @@ def two_queues() -> DirectoryRead:
     return directory(
         queues=(
             QueueRow(8, "801", "Support", (AgentRow("102"), AgentRow("104"))),
-            QueueRow(1, "800", "Sales", (AgentRow("101"), AgentRow("102"), AgentRow("103")), ("100",), 20),
+            QueueRow(
+                1, "800", "Sales", (AgentRow("101"), AgentRow("102"), AgentRow("103")), ("100",), 20
+            ),
         )
     )
 
@@ -58,7 +60,9 @@ def rule(told: Told) -> str:
 
 def test_before_they_are_told_an_agents_queues_are_known_and_his_logins_are_not() -> None:
     told = Told()
-    assert statuses(told) == {number: {"800": None} if number in ("101", "102", "103") else {} for number in EXTENSIONS}
+    assert statuses(told) == {
+        number: {"800": None} if number in ("101", "102", "103") else {} for number in EXTENSIONS
+    }
     assert rule(told) == QUEUE_RULE
 
 
@@ -70,7 +74,11 @@ def test_they_are_shown_at_each_agent_and_the_rule_says_that_they_count() -> Non
         ("extensions", "103"),
         ("system", topics.SYSTEM_ID),
     }
-    assert [status(told, number)["800"] for number in ("101", "102", "103")] == ["LoggedIn", "LoggedOut", "LoggedIn"]
+    assert [status(told, number)["800"] for number in ("101", "102", "103")] == [
+        "LoggedIn",
+        "LoggedOut",
+        "LoggedIn",
+    ]
     assert rule(told) == QUEUE_RULE_WITH_LOGINS
 
 
@@ -95,8 +103,15 @@ def test_what_is_not_told_any_more_is_not_known_any_more() -> None:
 def test_an_agent_or_a_queue_that_is_left_out_is_not_known() -> None:
     told = Told()
     read(told, ALL_IN)
-    assert read(told, {"800": {"101": True, "103": False}}) == {("extensions", "102"), ("extensions", "103")}
-    assert [status(told, number)["800"] for number in ("101", "102", "103")] == ["LoggedIn", None, "LoggedOut"]
+    assert read(told, {"800": {"101": True, "103": False}}) == {
+        ("extensions", "102"),
+        ("extensions", "103"),
+    }
+    assert [status(told, number)["800"] for number in ("101", "102", "103")] == [
+        "LoggedIn",
+        None,
+        "LoggedOut",
+    ]
     assert read(told, {}) == {("extensions", "101"), ("extensions", "103")}
     assert status(told, "101") == {"800": None}
     assert rule(told) == QUEUE_RULE_WITH_LOGINS, "the PBX tells them, though it knows of none"
@@ -111,7 +126,9 @@ def test_one_who_serves_two_queues_has_a_login_to_each() -> None:
         topics.QueueLogin("801", "LoggedIn"),
     )
     assert told.extension("104").q_status == (topics.QueueLogin("801", "LoggedOut"),)
-    assert read(told, {"800": {"102": False}, "801": {"102": False, "104": False}}) == {("extensions", "102")}
+    assert read(told, {"800": {"102": False}, "801": {"102": False, "104": False}}) == {
+        ("extensions", "102")
+    }
     assert status(told, "102") == {"800": "LoggedOut", "801": "LoggedOut"}
 
 
@@ -120,7 +137,10 @@ def test_logins_of_whom_the_directory_does_not_list_as_agents_are_not_shown() ->
     read(told, ALL_IN)
     before = {topic: dict(table) for topic, table in told.tracker.state.items()}
     strangers = {"104": False, "199": True, "800": True, "": False}
-    assert read(told, {"800": ALL_IN["800"] | strangers, "899": {"101": False}, "600": {"104": True}}) == set()
+    assert (
+        read(told, {"800": ALL_IN["800"] | strangers, "899": {"101": False}, "600": {"104": True}})
+        == set()
+    )
     assert told.tracker.state == before
 
 
@@ -174,7 +194,11 @@ def test_an_agent_who_talks_goes_on_talking_when_he_is_logged_out() -> None:
     assert read(told, ONE_OUT) == {("extensions", "102")}
     after = told.extension("102")
     assert after.q_status == (topics.QueueLogin("800", "LoggedOut"),)
-    assert (after.activity, after.since, after.talks) == (before.activity, before.since, before.talks)
+    assert (after.activity, after.since, after.talks) == (
+        before.activity,
+        before.since,
+        before.talks,
+    )
     assert (after.status, after.available) == ("Busy", False)
     assert told.call(7) == call
     told.gone("102", 1)
@@ -201,9 +225,16 @@ def test_a_connection_that_is_lost_leaves_what_was_known_of_them() -> None:
 
 
 def test_a_first_full_state_neither_waits_for_them_nor_is_made_by_them() -> None:
-    logins, others = QueueLoginsRead(ALL_IN, NOON), (directory(), ParticipantsRead((), {}, NOON, NOON))
+    logins, others = (
+        QueueLoginsRead(ALL_IN, NOON),
+        (directory(), ParticipantsRead((), {}, NOON, NOON)),
+    )
     rows = ActiveCallsRead((), NOON, NOON)
-    orders: tuple[tuple[Fact, ...], ...] = ((logins, *others, rows), (*others, logins, rows), (*others, rows, logins))
+    orders: tuple[tuple[Fact, ...], ...] = (
+        (logins, *others, rows),
+        (*others, logins, rows),
+        (*others, rows, logins),
+    )
     for facts in orders:
         tracker = Tracker("monitor-1")
         tracker.apply(ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"))
@@ -214,11 +245,15 @@ def test_a_first_full_state_neither_waits_for_them_nor_is_made_by_them() -> None
 
 _numbers = st.sampled_from([*EXTENSIONS, "199", ""])
 _logins = st.dictionaries(
-    st.sampled_from(["800", "801", "600", "101"]), st.dictionaries(_numbers, st.booleans(), max_size=5), max_size=3
+    st.sampled_from(["800", "801", "600", "101"]),
+    st.dictionaries(_numbers, st.booleans(), max_size=5),
+    max_size=3,
 )
 _queues = st.lists(
     st.builds(
-        lambda number, agents: QueueRow(int(number), number, "", tuple(AgentRow(agent) for agent in agents)),
+        lambda number, agents: QueueRow(
+            int(number), number, "", tuple(AgentRow(agent) for agent in agents)
+        ),
         st.sampled_from(["800", "801"]),
         st.lists(_numbers, unique=True, max_size=4),
     ),
@@ -226,7 +261,9 @@ _queues = st.lists(
     max_size=2,
 ).map(tuple)
 _facts = st.lists(
-    st.none() | _logins.map(lambda logins: QueueLoginsRead(logins, NOON)) | _queues.map(lambda q: directory(queues=q)),
+    st.none()
+    | _logins.map(lambda logins: QueueLoginsRead(logins, NOON))
+    | _queues.map(lambda q: directory(queues=q)),
     min_size=1,
     max_size=8,
 )

@@ -50,7 +50,9 @@ _participants = st.builds(
     party_dn=_dn | st.sampled_from(["", "700", "999", "10001", "ROUTER"]),
     party_caller_id=st.sampled_from(["", "101", "+491701", "anonymous"]),
     party_did=st.sampled_from(["", "", "+4930200", "+1"]),
-    party_dn_type=st.sampled_from(["None", "Wextension", "Wexternalline", "Wqueue", "Wivr", "Wspecialmenu", "Wnew"]),
+    party_dn_type=st.sampled_from(
+        ["None", "Wextension", "Wexternalline", "Wqueue", "Wivr", "Wspecialmenu", "Wnew"]
+    ),
     on_behalf_of_dn=st.sampled_from(["", "", "800", "600"]),
     referred_by_dn=st.sampled_from(["", "", "101"]),
 )
@@ -60,7 +62,9 @@ _rows = st.lists(
         id=st.integers(1, 4),
         caller=_text,
         callee=_text,
-        status=st.sampled_from(["Initiating", "Routing", "Talking", "Transferring", "Rerouting", "Unknown", "Ringing"]),
+        status=st.sampled_from(
+            ["Initiating", "Routing", "Talking", "Transferring", "Rerouting", "Unknown", "Ringing"]
+        ),
         last_change_status=st.none() | _time,
         established_at=st.none() | _time,
     ),
@@ -108,12 +112,21 @@ def test_after_a_full_read_and_an_answer_the_calls_are_those_that_they_list(
     for id_ in pbx.calls:
         call = pbx.call(int(id_))
         dns = [leg.dn_num for leg in call.legs]
-        listed = Counter((p.dn, p.party_caller_id) for p in read.participants if str(p.call_id) == id_)
-        legs = Counter((leg.dn_num, leg.external_party if leg.dn_type == "externalline" else None) for leg in call.legs)
+        listed = Counter(
+            (p.dn, p.party_caller_id) for p in read.participants if str(p.call_id) == id_
+        )
+        legs = Counter(
+            (leg.dn_num, leg.external_party if leg.dn_type == "externalline" else None)
+            for leg in call.legs
+        )
         # Nobody knows whose a hidden number is.
         legs = Counter({leg: many for leg, many in legs.items() if leg[1] != ""})
-        more = {leg: many for leg, many in legs.items() if many > max(1, listed[leg[0], leg[1] or ""])}
-        assert not more, "a call has one leg a DN, and on a trunk one a number unless Call Control lists more"
+        more = {
+            leg: many for leg, many in legs.items() if many > max(1, listed[leg[0], leg[1] or ""])
+        }
+        assert not more, (
+            "a call has one leg a DN, and on a trunk one a number unless Call Control lists more"
+        )
         assert call.owner is None or call.owner in call.legs
         assert {leg.dn_num for leg in (*call.talk_to, *call.routing_to)} <= set(dns)
         assert call.answered_at is None or call.answered_at >= call.started_at[:4]

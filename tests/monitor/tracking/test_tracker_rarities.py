@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.pbx.facts import ActiveCall, ActiveCallsRead, AgentRow, ConnectionChanged, InboundRuleRow, QueueRow
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    AgentRow,
+    ConnectionChanged,
+    InboundRuleRow,
+    QueueRow,
+)
 from monitor.shared.timestamps import from_unix
 from tests.monitor.tracking.pbx_facts import NOON, Told, directory, participant
 
@@ -16,7 +23,9 @@ def pbx() -> Told:
     return Told()
 
 
-def test_a_call_led_out_on_the_trunk_by_which_it_came_goes_from_outside_to_outside(pbx: Told) -> None:
+def test_a_call_led_out_on_the_trunk_by_which_it_came_goes_from_outside_to_outside(
+    pbx: Told,
+) -> None:
     pbx.rows((8, CALLER, "", "Initiating"))
     pbx.rows((8, CALLER, "10000 skyetel (+49888)", "Routing"))
     call = pbx.call(8)
@@ -26,11 +35,19 @@ def test_a_call_led_out_on_the_trunk_by_which_it_came_goes_from_outside_to_outsi
     pbx.rows((8, CALLER, "10000 skyetel (+49888)", "Talking"))
     call = pbx.call(8)
     assert call.owner is not None
-    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == ("+491701", ["+49888"])
+    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == (
+        "+491701",
+        ["+49888"],
+    )
     assert call.answered_at == f"2026-03-04T12:00:{answered - NOON:06.3f}Z"
     pbx.rows()
     (ended,) = pbx.ended
-    assert (ended.outcome, ended.direction, ended.caller, ended.callee) == ("answered", "External", "+491701", "+49888")
+    assert (ended.outcome, ended.direction, ended.caller, ended.callee) == (
+        "answered",
+        "External",
+        "+491701",
+        "+49888",
+    )
     assert ended.lines == ("10000",)
 
 
@@ -41,17 +58,30 @@ def test_two_legs_on_a_monitored_trunk_are_two_and_ring_and_talk_apart(pbx: Told
     pbx.see("10000", 1, 8, "Connected", "10000:+491701", 1)
     call = pbx.call(8)
     assert call.answered_at is None, "the second leg rings"
-    assert [(leg.external_party, leg.status) for leg in call.legs] == [("+491701", "Connected"), ("+49888", "Ringing")]
+    assert [(leg.external_party, leg.status) for leg in call.legs] == [
+        ("+491701", "Connected"),
+        ("+49888", "Ringing"),
+    ]
     pbx.see("10000", 2, 8, "Connected", "10000:+49888", 5)
     assert pbx.call(8).answered_at is not None
     assert [leg.external_party for leg in pbx.call(8).talk_to] == ["+49888"]
 
 
 def test_a_rule_with_a_star_has_every_did_that_ends_so_the_longest_first(pbx: Told) -> None:
-    rules = [("Any", "*"), ("Short", "*200"), ("Long", "*30200"), ("Exact", "+4930201"), ("Other", "*0201")]
+    rules = [
+        ("Any", "*"),
+        ("Short", "*200"),
+        ("Long", "*30200"),
+        ("Exact", "+4930201"),
+        ("Other", "*0201"),
+    ]
     rows = tuple(InboundRuleRow(name, "BasedOnDID", data, "10000") for name, data in rules)
     pbx.tell(directory(inbound_rules=rows))
-    for id_, dialled, name in ((7, "+4930200", "Long"), (8, "+4940200", "Short"), (9, "+4930201", "Exact")):
+    for id_, dialled, name in (
+        (7, "+4930200", "Long"),
+        (8, "+4940200", "Short"),
+        (9, "+4930201", "Exact"),
+    ):
         pbx.see("104", id_, id_, "Ringing", "10000:+491701", 4, party_did=dialled)
         assert pbx.call(id_).did == name
     pbx.see("104", 10, 10, "Ringing", "10000:+491701", 4, party_did="+4930999")
@@ -61,9 +91,13 @@ def test_a_rule_with_a_star_has_every_did_that_ends_so_the_longest_first(pbx: To
 def test_when_rows_are_done_without_nobody_knows_how_a_waiting_caller_ended(pbx: Told) -> None:
     pbx.rows((7, CALLER, "800 Sales", "Talking"), (8, CALLER, "104 Ext 104", "Routing"))
     pbx.see("104", 1, 8, "Ringing", "10000:+491701", 4)
-    pbx.tell(ConnectionChanged("connected", "Without ActiveCalls: out of order", pbx.now, "callcontrol"))
+    pbx.tell(
+        ConnectionChanged("connected", "Without ActiveCalls: out of order", pbx.now, "callcontrol")
+    )
     pbx.rows()
-    assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(7, "unknown")], "he waits on, for all we know"
+    assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(7, "unknown")], (
+        "he waits on, for all we know"
+    )
     pbx.gone("104", 1)
     pbx.now += 10
     pbx.tracker.tick(pbx.now)
@@ -73,9 +107,20 @@ def test_when_rows_are_done_without_nobody_knows_how_a_waiting_caller_ended(pbx:
 def test_a_queue_that_calls_somebody_back_calls_out_and_nobody_waits_in_it(pbx: Told) -> None:
     pbx.rows((8, "800 Sales", "10000 skyetel (+49888)", "Routing"))
     assert (pbx.call(8).direction, pbx.call(8).did) == ("Outbound", "")
-    pbx.see("101", 1, 8, "Ringing", "10000:+49888", 4, on_behalf_of_dn="800", on_behalf_of_type="Wqueue")
+    pbx.see(
+        "101", 1, 8, "Ringing", "10000:+49888", 4, on_behalf_of_dn="800", on_behalf_of_type="Wqueue"
+    )
     assert (pbx.call(8).queue, pbx.call(8).queues, pbx.queue().waiting) == ("", ("800",), ())
-    pbx.see("101", 1, 8, "Connected", "10000:+49888", 4, on_behalf_of_dn="800", on_behalf_of_type="Wqueue")
+    pbx.see(
+        "101",
+        1,
+        8,
+        "Connected",
+        "10000:+49888",
+        4,
+        on_behalf_of_dn="800",
+        on_behalf_of_type="Wqueue",
+    )
     pbx.gone("101", 1)
     pbx.rows()
     (ended,) = pbx.ended
@@ -83,7 +128,8 @@ def test_a_queue_that_calls_somebody_back_calls_out_and_nobody_waits_in_it(pbx: 
 
 
 @pytest.mark.parametrize(
-    ("party", "direction", "owner"), [("10000:+491701", "Inbound", "10000"), ("100", "Internal", "100")]
+    ("party", "direction", "owner"),
+    [("10000:+491701", "Inbound", "10000"), ("100", "Internal", "100")],
 )
 def test_a_routed_call_found_talking_where_there_are_no_rows_was_begun_by_the_other_side(
     party: str, direction: str, owner: str
@@ -110,7 +156,9 @@ def test_an_answer_out_of_a_queue_is_not_as_old_as_the_word_talking() -> None:
     pbx.tell(_talking("700 Main", entered, entered))
     queued = pbx.now
     pbx.tell(_talking("800 Sales", entered, queued))
-    assert pbx.call(8).queued_at == from_unix(queued), "the caller was in a menu before, in the same state"
+    assert pbx.call(8).queued_at == from_unix(queued), (
+        "the caller was in a menu before, in the same state"
+    )
     answered = queued + 30
     pbx.tell(_talking("101 Ext 101", entered, answered))
     assert pbx.call(8).answered_at == from_unix(answered)
@@ -120,7 +168,9 @@ def _talking(callee: str, since: float, asked: float) -> ActiveCallsRead:
     return ActiveCallsRead((ActiveCall(8, CALLER, callee, "Talking", since, since),), asked, asked)
 
 
-def test_a_caller_who_went_on_to_another_queue_while_nobody_led_waits_there_since_then(pbx: Told) -> None:
+def test_a_caller_who_went_on_to_another_queue_while_nobody_led_waits_there_since_then(
+    pbx: Told,
+) -> None:
     pbx.rows((8, CALLER, "800 Sales", "Talking"))
     first = pbx.call(8).queued_at
     heir = Told(memories=pbx.tracker.state)
@@ -132,11 +182,15 @@ def test_a_caller_who_went_on_to_another_queue_while_nobody_led_waits_there_sinc
     call = heir.call(8)
     assert (call.queue, call.queued_at, call.queues) == ("801", from_unix(moved), ("800", "801"))
     heir.rows()
-    assert (heir.ended[0].queue, heir.ended[0].queued_at) == ("801", first), "it first came into the other"
+    assert (heir.ended[0].queue, heir.ended[0].queued_at) == ("801", first), (
+        "it first came into the other"
+    )
 
 
 @pytest.mark.parametrize("caller", [CALLER, "100 Ext 100", "10000 skyetel (Anonymous)"])
-def test_a_call_of_which_only_the_time_of_its_last_change_is_told_is_known_again(caller: str) -> None:
+def test_a_call_of_which_only_the_time_of_its_last_change_is_told_is_known_again(
+    caller: str,
+) -> None:
     pbx = Told(source="activecalls")
     began = pbx.now
     pbx.rows((8, caller, "101 Ext 101", "Routing"))
@@ -147,7 +201,10 @@ def test_a_call_of_which_only_the_time_of_its_last_change_is_told_is_known_again
     heir = Told(source="activecalls", memories=pbx.tracker.state)
     heir.tell(ActiveCallsRead((talking,), answered + 60, answered + 60))
     heir.tracker.tick(answered + 61)
-    assert (heir.call(8).started_at, heir.call(8).answered_at) == (from_unix(began), from_unix(answered))
+    assert (heir.call(8).started_at, heir.call(8).answered_at) == (
+        from_unix(began),
+        from_unix(answered),
+    )
     assert heir.ended == [], "it did not end unseen"
 
 
@@ -159,4 +216,6 @@ def test_another_call_of_the_same_extension_and_id_is_another() -> None:
     heir.rows((8, "100 Ext 100", "101 Ext 101", "Routing"))
     heir.tracker.tick(heir.now)
     assert heir.call(8).answered_at is None
-    assert [ended.call_id for ended in heir.ended] == [8], "the PBX was restarted and numbers its calls anew"
+    assert [ended.call_id for ended in heir.ended] == [8], (
+        "the PBX was restarted and numbers its calls anew"
+    )

@@ -1,7 +1,8 @@
 """The tracker against the simulated PBX's own truth: every kind of call, under every setting of its switches.
 
-No sockets and no waiting: the traffic plays in a time of its own, every event is read at once, and ActiveCalls is read
-now and then, so that what passes between two reads is really missed. The same over real sockets: tests/system.
+No sockets and no waiting: the traffic plays in a time of its own, every event is read at once, and
+ActiveCalls is read now and then, so that what passes between two reads is really missed. The same
+over real sockets: tests/system.
 """
 
 from __future__ import annotations
@@ -58,10 +59,17 @@ SETTINGS = {
     "EstablishedAt the last": Switches(established="last"),
     "attended transfer by a new participant": Switches(attended="new"),
     "all the other way round": Switches(
-        monitored="all", on_behalf_of=True, party_did=True, callees="joined", established="last", attended="new"
+        monitored="all",
+        on_behalf_of=True,
+        party_did=True,
+        callees="joined",
+        established="last",
+        attended="new",
     ),
     "half and joined": Switches(monitored="half", callees="joined", established="last"),
-    "half and by target": Switches(monitored="half", callees="target", on_behalf_of=True, attended="new"),
+    "half and by target": Switches(
+        monitored="half", callees="target", on_behalf_of=True, attended="new"
+    ),
 }
 
 
@@ -76,18 +84,24 @@ CALLS_BY_ROWS = 120
 class Followed:
     """A simulated PBX and a tracker that is told of it, in a time of their own."""
 
-    def __init__(self, seed: int, switches: Switches, calls: int = CALLS, *, call_control: bool = True) -> None:
+    def __init__(
+        self, seed: int, switches: Switches, calls: int = CALLS, *, call_control: bool = True
+    ) -> None:
         self.now = 1_700_000_000.0
         self.switches = switches
         self.client_id = CLIENT
         self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, lambda: self.now)
-        self.traffic = TrafficGenerator(self.switchboard, self.directory, seed, rate=600, limit=calls)
+        self.traffic = TrafficGenerator(
+            self.switchboard, self.directory, seed, rate=600, limit=calls
+        )
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")
         self._visible = frozenset(self.directory.peers(CLIENT)) if call_control else frozenset()
         self._told = 0.0
-        kinds = {dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible}
+        kinds = {
+            dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self._visible
+        }
         source = "callcontrol+activecalls" if call_control else "activecalls"
         self._apply(ConnectionChanged("connected", "", self.now, source))
         self._apply(_directory_read(self.directory, self.now))
@@ -109,7 +123,10 @@ class Followed:
         """Read ActiveCalls."""
         shown = self.switchboard.active_calls()
         self.switchboard.served_rows(shown)
-        told = (ActiveCall(r.id, r.caller, r.callee, r.status, r.last_change_status, r.established_at) for r in shown)
+        told = (
+            ActiveCall(r.id, r.caller, r.callee, r.status, r.last_change_status, r.established_at)
+            for r in shown
+        )
         self._apply(ActiveCallsRead(tuple(told), self._moment(), self.now))
 
     def _hear(self, event: Event) -> None:
@@ -126,7 +143,9 @@ class Followed:
 
     def _apply(self, fact: Any) -> None:
         edits: tuple[Edit, ...] = self.held.apply(fact)
-        self.ended |= _plain({e.id: e.after for e in edits if e.topic == "ended" and e.after is not None})
+        self.ended |= _plain(
+            {e.id: e.after for e in edits if e.topic == "ended" and e.after is not None}
+        )
 
     def _moment(self) -> float:
         self._told += 1.0
@@ -160,7 +179,9 @@ class Late(Followed):
 
     def _hear(self, event: Event) -> None:
         if event.dn in self._visible:
-            self._late.append((self.now + self._chance.uniform(0.0, 0.5), event, self._moment(), self.now))
+            self._late.append(
+                (self.now + self._chance.uniform(0.0, 0.5), event, self._moment(), self.now)
+            )
 
     def _read(self, event: Event, heard: float, at: float) -> None:
         removed = isinstance(event, ParticipantRemove)
@@ -194,14 +215,18 @@ def test_the_tracker_holds_the_truth(switches: Switches, calls: int) -> None:
     for step in count():
         pbx.play(pauses.choice((0.05, 0.2, 1.0)))
         pbx.poll()
-        if step % 4 == 0:  # looking costs most of the time, and what is wrong does not pass by itself
+        if (
+            step % 4 == 0
+        ):  # looking costs most of the time, and what is wrong does not pass by itself
             assert differences(pbx, pbx.state, known) == []
         if pbx.traffic.stats.over >= calls:
             break
     pbx.poll()
     assert pbx.held.state["calls"] == {}
     assert ended_differences(pbx, pbx.ended, known) == []
-    assert len(pbx.ended) >= calls * 0.9, "calls that came and went between two reads, and nothing else, may be missing"
+    assert len(pbx.ended) >= calls * 0.9, (
+        "calls that came and went between two reads, and nothing else, may be missing"
+    )
     kinds = {kind for kind, count in pbx.traffic.stats.kinds.items() if count}
     assert len(kinds) >= 12, f"too few kinds of calls to prove anything: {kinds}"
 
@@ -220,19 +245,28 @@ def test_without_call_control_it_holds_all_that_the_rows_name(switches: Switches
 
 def _directory_read(directory: Directory, at: float) -> DirectoryRead:
     """The directory as XAPI would tell it."""
-    users = [user | {"IsRegistered": directory.registered(user["Number"])} for user in directory.users.values()]
+    users = [
+        user | {"IsRegistered": directory.registered(user["Number"])}
+        for user in directory.users.values()
+    ]
     return DirectoryRead(
         users=tuple(row for user in users if (row := xapi.user(user)) is not None),
         queues=tuple(
-            QueueRow(q["Id"], q["Number"], q["Name"], tuple(AgentRow(a["Number"]) for a in q["Agents"]))
+            QueueRow(
+                q["Id"], q["Number"], q["Name"], tuple(AgentRow(a["Number"]) for a in q["Agents"])
+            )
             for q in directory.queues.values()
         ),
         ring_groups=tuple(
             RingGroupRow(g["Id"], g["Number"], g["Name"], tuple(m["Number"] for m in g["Members"]))
             for g in directory.ring_groups.values()
         ),
-        ivrs=tuple(IvrRow(i["Id"], i["Number"], i["Name"]) for i in directory.receptionists.values()),
-        trunks=tuple(TrunkRow(t["Id"], t["Number"], t["Gateway"]["Name"]) for t in directory.trunks.values()),
+        ivrs=tuple(
+            IvrRow(i["Id"], i["Number"], i["Name"]) for i in directory.receptionists.values()
+        ),
+        trunks=tuple(
+            TrunkRow(t["Id"], t["Number"], t["Gateway"]["Name"]) for t in directory.trunks.values()
+        ),
         departments=(),
         inbound_rules=tuple(
             InboundRuleRow(r["RuleName"], r["Condition"], r["Data"] or "", r["TrunkDN"]["Number"])

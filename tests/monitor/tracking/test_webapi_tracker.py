@@ -35,7 +35,11 @@ def told(id_: int, direction: str, *legs: dict[str, str], **info: Any) -> ToldCa
         "talkTo": [leg for leg in others if leg["status"] == "Connected"],
         "routingTo": [leg for leg in others if leg["status"] == "Ringing"],
     } | info
-    by_legs = {"AConnByCallID": [{"callID": id_, "direction": direction, "did": "", "AConnList": list(legs)}]}
+    by_legs = {
+        "AConnByCallID": [
+            {"callID": id_, "direction": direction, "did": "", "AConnList": list(legs)}
+        ]
+    }
     calls, fits = parser.joined(parser.connections(by_legs), parser.infos({"callsInfo": [row]}))
     assert fits
     return calls[0]
@@ -120,9 +124,14 @@ def test_a_call_led_out_on_the_trunk_by_which_it_came_has_two_legs_there(held: H
     held.calls(told(7, "External", OUTSIDE, OUTSIDE | {"externalParty": "+49888"}))
     call = held.call(7)
     assert call.owner is not None
-    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == ("+491701", ["+49888"])
+    assert (call.owner.external_party, [leg.external_party for leg in call.talk_to]) == (
+        "+491701",
+        ["+49888"],
+    )
     held.calls()
-    assert [(call.outcome, call.caller, call.callee) for call in held.ended] == [("answered", "+491701", "+49888")]
+    assert [(call.outcome, call.caller, call.callee) for call in held.ended] == [
+        ("answered", "+491701", "+49888")
+    ]
 
 
 def test_an_id_that_begins_anew_is_another_call(held: Held) -> None:
@@ -133,7 +142,9 @@ def test_an_id_that_begins_anew_is_another_call(held: Held) -> None:
 
 
 def test_a_call_that_ends_while_the_service_is_away_is_not_said_to_be_missed(held: Held) -> None:
-    held.calls(told(7, "Inbound", OUTSIDE, ANN | {"status": "Ringing"}, answeredAt=None, state="Routing"))
+    held.calls(
+        told(7, "Inbound", OUTSIDE, ANN | {"status": "Ringing"}, answeredAt=None, state="Routing")
+    )
     held.tell(ConnectionChanged("lost", "gone", held.now))
     held.tell(ConnectionChanged("connected", "", held.now, "webapi"))
     held.calls()
@@ -150,7 +161,10 @@ def test_a_caller_who_waits_stands_in_the_queue_until_he_gives_up(held: Held) ->
 
 def test_of_two_devices_the_one_furthest_on_is_the_leg(held: Held) -> None:
     held.calls(told(7, "Internal", TOM, ANN | {"status": "Ringing"}, ANN))
-    assert [(leg.dn_num, leg.status) for leg in held.call(7).legs] == [("100", "Connected"), ("101", "Connected")]
+    assert [(leg.dn_num, leg.status) for leg in held.call(7).legs] == [
+        ("100", "Connected"),
+        ("101", "Connected"),
+    ]
     assert len(held.extension("101").talks) == 1
 
 
@@ -159,7 +173,18 @@ def test_the_services_own_word_of_an_end_takes_the_place_of_ours(held: Held) -> 
     held.calls()
     own = held.ended[0]
     better = topics.EndedCall(
-        7, "Inbound", "Main", "", from_unix(NOON - 21), None, own.ended_at, "missed", "+491701", "", "101", ""
+        7,
+        "Inbound",
+        "Main",
+        "",
+        from_unix(NOON - 21),
+        None,
+        own.ended_at,
+        "missed",
+        "+491701",
+        "",
+        "101",
+        "",
     )
     held.tell(EndedTold((better,), held.now))
     assert held.ended == [better]
@@ -171,11 +196,15 @@ def test_how_calls_ended_is_remembered_no_longer_than_they_are_shown(held: Held)
         held.mirror.apply(CallsTold((told(id_, "Inbound", OUTSIDE, ANN),), held.now))
     held.mirror.tick(held.now)
     assert len(held.mirror.state["ended"]) == ENDED_KEPT
-    assert len(held.mirror._concluded) <= ENDED_KEPT, "where the service keeps no list nothing else empties it"
+    assert len(held.mirror._concluded) <= ENDED_KEPT, (
+        "where the service keeps no list nothing else empties it"
+    )
 
 
 def test_a_new_monitor_takes_over_what_the_last_one_knew(held: Held) -> None:
-    held.calls(told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None), told(8, "Internal", TOM, ANN))
+    held.calls(
+        told(7, "FromExternal", OUTSIDE, SALES, answeredAt=None), told(8, "Internal", TOM, ANN)
+    )
     before = held.call(7)
     heir = Held({topic: dict(table) for topic, table in held.mirror.state.items()})
     heir.now += 100
@@ -196,7 +225,12 @@ def test_without_calls_the_states_tell_who_is_busy(held: Held) -> None:
 
 def test_answers_of_another_shape_are_refused_and_odd_fields_left_out() -> None:
     assert parser.numbers({"nums": ["100", 101, None, {}, "100"]}) == ("100", "101")
-    assert parser.connections({"AConnByCallID": [{"callID": "x"}, 5, {"callID": "7", "AConnList": [{}]}]})[7].legs == ()
+    assert (
+        parser.connections(
+            {"AConnByCallID": [{"callID": "x"}, 5, {"callID": "7", "AConnList": [{}]}]}
+        )[7].legs
+        == ()
+    )
     shapes: tuple[Any, ...] = (None, [], {"nums": "100"}, "100")
     for wrong in shapes:
         with pytest.raises(PbxGarbled):

@@ -117,7 +117,9 @@ def _pinned(node: Node) -> Iterator[tuple[str, object]]:
             for operand in operands:
                 if isinstance(operand, Comparison):
                     yield from _pinned(operand)
-        case Comparison(word="eq", left=Name(name=name), right=Literal(value=value)) if type(value) in (str, int):
+        case Comparison(word="eq", left=Name(name=name), right=Literal(value=value)) if type(
+            value
+        ) in (str, int):
             yield name, value
         case _:
             return
@@ -129,7 +131,9 @@ _VARIABLE: Final = "$it/"
 class _Compiler:
     """Compile expressions into functions. ``variables``: those of the surrounding lambdas."""
 
-    def __init__(self, known: Collection[str] | None, get: Get, variables: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, known: Collection[str] | None, get: Get, variables: frozenset[str] = frozenset()
+    ) -> None:
         self._known = known
         self._get = get
         self._variables = variables
@@ -204,7 +208,9 @@ class _Compiler:
             return lambda row: bool(rows(row))
         inner = _Compiler(self._known, self._get, self._variables | {name}).compile(node.body)
         combine = any if node.word == "any" else all
-        return lambda row: combine(inner({**row, _VARIABLE + name: item}) is True for item in rows(row) or ())
+        return lambda row: combine(
+            inner({**row, _VARIABLE + name: item}) is True for item in rows(row) or ()
+        )
 
 
 def _call(name: str, parts: list[Expression]) -> Expression:

@@ -28,13 +28,21 @@ _TOKEN: Final = re.compile(
     re.VERBOSE,
 )
 _LITERALS: Final[dict[str, Callable[[str], object]]] = {
-    "string": lambda text: text[text.index("'") + 1 : -1].replace("''", "'"),  # an enum's value is a string here
+    "string": lambda text: text[text.index("'") + 1 : -1].replace(
+        "''", "'"
+    ),  # an enum's value is a string here
     "instant": instant,
     "float": float,
     "integer": int,
 }
 _CONSTANTS: Final = {"true": True, "false": False, "null": None}
-_ARGUMENTS: Final = {"tolower": {1}, "toupper": {1}, "trim": {1}, "length": {1}, "substring": {2, 3}}
+_ARGUMENTS: Final = {
+    "tolower": {1},
+    "toupper": {1},
+    "trim": {1},
+    "length": {1},
+    "substring": {2, 3},
+}
 """Number of arguments that a function may take. Functions not listed take two."""
 
 
@@ -113,7 +121,9 @@ class Quantifier:
     body: Node | None
 
 
-Node: TypeAlias = Literal | Name | Member | Comparison | OneOf | Junction | Negation | FunctionCall | Quantifier
+Node: TypeAlias = (
+    Literal | Name | Member | Comparison | OneOf | Junction | Negation | FunctionCall | Quantifier
+)
 
 
 def parse(text: str) -> Node:
@@ -154,7 +164,9 @@ class _Parser:
         while at < len(self._text):
             found = _TOKEN.match(self._text, at)
             if found is None or found.lastgroup is None:
-                raise ODataError(f"Syntax error: character '{self._text[at]}' is not valid at position {at}.")
+                raise ODataError(
+                    f"Syntax error: character '{self._text[at]}' is not valid at position {at}."
+                )
             at = found.end()
             kind, text = found.lastgroup, found[0].strip()
             tokens.append(_Lexeme(kind, text.lower() if kind == "operator" else text))

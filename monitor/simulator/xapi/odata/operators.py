@@ -61,7 +61,9 @@ def call(name: str, values: list[Any]) -> Any:
 def sort_key(value: Any) -> tuple[bool, Any]:
     """Return a key that sorts null first. Raises ODataError for values without an order."""
     if isinstance(value, Mapping | list):
-        raise ODataError("The $orderby expression must evaluate to a single value of primitive type.")
+        raise ODataError(
+            "The $orderby expression must evaluate to a single value of primitive type."
+        )
     return (value is not None, 0 if value is None else value)
 
 
@@ -75,7 +77,9 @@ def instant(text: str) -> datetime:
 
 
 def _substring(text: str, start: int, length: int | None = None) -> str:
-    return str.__getitem__(text, slice(max(start, 0), None if length is None else max(start, 0) + max(length, 0)))
+    return str.__getitem__(
+        text, slice(max(start, 0), None if length is None else max(start, 0) + max(length, 0))
+    )
 
 
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
@@ -109,7 +113,8 @@ def _aligned(one: Any, other: Any) -> tuple[Any, Any]:
         return one, instant(other)
     if _kind(one) is not _kind(other):
         raise ODataError(
-            f"A binary operator with incompatible types was detected: {type(one).__name__} and {type(other).__name__}."
+            f"A binary operator with incompatible types was detected: {type(one).__name__} and "
+            f"{type(other).__name__}."
         )
     return one, other
 

@@ -6,9 +6,18 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from monitor.simulator.xapi.odata.filter import ODataError, Row, parse_filter, parse_orderby, plain, split
+from monitor.simulator.xapi.odata.filter import (
+    ODataError,
+    Row,
+    parse_filter,
+    parse_orderby,
+    plain,
+    split,
+)
 
-_OPTIONS: Final = frozenset(("select", "expand", "filter", "orderby", "search", "top", "skip", "count"))
+_OPTIONS: Final = frozenset(
+    ("select", "expand", "filter", "orderby", "search", "top", "skip", "count")
+)
 _IGNORED: Final = frozenset(("format",))
 
 
@@ -64,7 +73,9 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
         given[word] = value.strip()
     return Options(
         select=tuple(split(given["select"])) if given.get("select") else None,
-        expand=tuple(_expand(item) for item in split(given["expand"])) if given.get("expand") else (),
+        expand=tuple(_expand(item) for item in split(given["expand"]))
+        if given.get("expand")
+        else (),
         filter=given.get("filter", ""),
         orderby=given.get("orderby", ""),
         search=given.get("search", ""),

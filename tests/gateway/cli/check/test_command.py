@@ -23,7 +23,9 @@ from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus
 from tests.monitor.pbx.documented import KEY, documented
 
-check: Any = importlib.import_module("gateway.cli.check.command")  # the package's own name of it is the command
+check: Any = importlib.import_module(
+    "gateway.cli.check.command"
+)  # the package's own name of it is the command
 
 
 def site(client: PbxClient, ahead: float | None = 0.0) -> _Site:
@@ -33,7 +35,9 @@ def site(client: PbxClient, ahead: float | None = 0.0) -> _Site:
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
     """An API client that may monitor half of the extensions."""
-    settings = SimulatorSettings(extensions=12, queues=2, traffic=False, switches=Switches(monitored="half"))
+    settings = SimulatorSettings(
+        extensions=12, queues=2, traffic=False, switches=Switches(monitored="half")
+    )
     async with SimulatedPbx(settings) as simulated:
         yield simulated
 
@@ -71,7 +75,10 @@ async def test_without_fix_nothing_is_changed(
     before = monitored(pbx)
     assert await check.run(settings) == 1
     said = capsys.readouterr().out
-    assert f"WRONG PBX main, Call Control: {len(unmonitored(pbx))} extensions are not monitored" in said
+    assert (
+        f"WRONG PBX main, Call Control: {len(unmonitored(pbx))} extensions are not monitored"
+        in said
+    )
     assert "callmon check --fix" in said
     assert monitored(pbx) == before
 
@@ -121,9 +128,14 @@ async def test_an_api_client_that_is_not_shown_to_itself_is_said(pbx: SimulatedP
 
 @pytest.mark.parametrize(
     ("ahead", "says"),
-    [(0.4, "ok    PBX main, clock: the PBX's is 0 s"), (-40.0, "WRONG PBX main, clock: the PBX's is 40 s behind")],
+    [
+        (0.4, "ok    PBX main, clock: the PBX's is 0 s"),
+        (-40.0, "WRONG PBX main, clock: the PBX's is 40 s behind"),
+    ],
 )
-async def test_clocks_that_are_far_apart_are_said(pbx: SimulatedPbx, ahead: float, says: str) -> None:
+async def test_clocks_that_are_far_apart_are_said(
+    pbx: SimulatedPbx, ahead: float, says: str
+) -> None:
     async with client_of(pbx) as client:
         assert str(await check_pbx._clock(site(client, ahead))).startswith(says)
 
@@ -133,7 +145,8 @@ async def test_the_clock_is_told_by_the_token_and_else_by_calls(
 ) -> None:
     await check.run(settings)
     assert re.search(
-        r"ok    PBX main, clock: the PBX's is \d+ s (behind|ahead of) this host's", capsys.readouterr().out
+        r"ok    PBX main, clock: the PBX's is \d+ s (behind|ahead of) this host's",
+        capsys.readouterr().out,
     )
     async with client_of(pbx) as client:
         assert "there are no calls now" in str(await check_pbx._clock(site(client, None)))
@@ -141,7 +154,9 @@ async def test_the_clock_is_told_by_the_token_and_else_by_calls(
         assert "the PBX's is 0 s" in str(await check_pbx._clock(site(client, None)))
 
 
-@pytest.mark.parametrize(("days", "says"), [(5, "WRONG PBX main, certificate: it holds until"), (50, "ok    PBX main")])
+@pytest.mark.parametrize(
+    ("days", "says"), [(5, "WRONG PBX main, certificate: it holds until"), (50, "ok    PBX main")]
+)
 async def test_a_certificate_that_ends_soon_is_said(
     pbx: SimulatedPbx, days: int, says: str, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,7 +170,9 @@ async def test_a_certificate_that_ends_soon_is_said(
 
 @asynccontextmanager
 async def client_of(pbx: SimulatedPbx) -> AsyncIterator[PbxClient]:
-    client = PbxClient(PbxSettings(url=pbx.url, client_id=pbx.client_id, client_secret=pbx.client_secret))
+    client = PbxClient(
+        PbxSettings(url=pbx.url, client_id=pbx.client_id, client_secret=pbx.client_secret)
+    )
     try:
         yield client
     finally:
@@ -179,7 +196,9 @@ async def test_whether_the_state_dir_can_be_written_to_is_told(
     folder, missing = state_dir
     await check.run(settings)
     made = f"ok    state_dir: {folder} is not there yet; the monitor makes it"
-    assert (made if missing else f"ok    state_dir: {folder} can be written to") in capsys.readouterr().out
+    assert (
+        made if missing else f"ok    state_dir: {folder} can be written to"
+    ) in capsys.readouterr().out
 
 
 async def test_a_service_that_has_lost_its_pbx_is_found_out(
@@ -188,7 +207,8 @@ async def test_a_service_that_has_lost_its_pbx_is_found_out(
     async with documented() as service:
         file = tmp_path / "callmon.toml"
         file.write_text(
-            f'[redis]\nurl = "{valkey.url}"\n[[pbx]]\nname = "main"\nurl = "{service.url}"\nkey = "{KEY}"\n',
+            f'[redis]\nurl = "{valkey.url}"\n[[pbx]]\nname = "main"\nurl = "{service.url}"\nkey = '
+            f'"{KEY}"\n',
             encoding="utf-8",
         )
         assert await check.run(file) == 0
@@ -200,7 +220,11 @@ async def test_a_service_that_has_lost_its_pbx_is_found_out(
 
 def keep_secret_in(settings: Path, file: Path) -> None:
     """Whether the file is there or not."""
-    text = re.sub(r'client_secret = ".*"', f'client_secret_file = "{file}"', settings.read_text(encoding="utf-8"))
+    text = re.sub(
+        r'client_secret = ".*"',
+        f'client_secret_file = "{file}"',
+        settings.read_text(encoding="utf-8"),
+    )
     settings.write_text(text, encoding="utf-8")
 
 
@@ -222,8 +246,8 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
     pbx.faults.answer_with(403, 100, "/xapi/v1/Trunks")
     said = await said_of(settings, capsys)
     assert (
-        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon has no data of that"
-        in said[1]
+        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon has no "
+        "data of that" in said[1]
     )
     assert "System Administrator" in said[1]
     assert [line.split(", ", 1)[1].partition(":")[0] for line in said[1:]] == [
@@ -235,7 +259,10 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
     ("right", "says"),
     [
         ("XAPIEnabled", "XAPI: the PBX refuses all of it: tick XAPI at the API client"),
-        ("CallControlEnabled", "Call Control: the PBX refuses it: tick Call Control API at the API client"),
+        (
+            "CallControlEnabled",
+            "Call Control: the PBX refuses it: tick Call Control API at the API client",
+        ),
     ],
 )
 async def test_an_interface_that_is_not_ticked_is_said(
@@ -273,7 +300,10 @@ async def test_a_secret_that_cannot_be_read_is_a_thing_to_put_right_like_others(
 ) -> None:
     keep_secret_in(settings, tmp_path / "none")
     assert await said_of(settings, capsys) == [
-        f"WRONG PBX main: client_secret_file cannot be read: No such file or directory: {tmp_path}/none"
+        (
+            f"WRONG PBX main: client_secret_file cannot be read: No such file or directory: "
+            f"{tmp_path}/none"
+        )
     ]
 
 
@@ -283,5 +313,7 @@ async def test_a_gateways_settings_are_tried_without_any_secret_of_the_pbx(
     keep_secret_in(settings, tmp_path / "none")
     assert await check.run(settings, gateway=True) == 0
     said = capsys.readouterr().out
-    assert "ok    rights on Redis, gateway of main: its user has all the rights that it needs" in said
+    assert (
+        "ok    rights on Redis, gateway of main: its user has all the rights that it needs" in said
+    )
     assert "PBX main" not in said

@@ -46,7 +46,9 @@ def test_no_value_of_a_variable_is_logged_with_a_failure(form: str) -> None:
     assert "a-key" not in said
 
 
-def program(capsys: pytest.CaptureFixture[str], error: BaseException | None, **facts: object) -> list[dict[str, Any]]:
+def program(
+    capsys: pytest.CaptureFixture[str], error: BaseException | None, **facts: object
+) -> list[dict[str, Any]]:
     """Run a program that ends so; what it logged."""
     logging_setup.configure("error", "json")
     expected = nullcontext() if error is None else pytest.raises(type(error))
@@ -89,7 +91,9 @@ def test_the_last_line_says_why(
     assert last["level"] == ("error" if says else "info")
 
 
-def test_what_fails_before_it_listens_has_a_first_line_too(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_fails_before_it_listens_has_a_first_line_too(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     logging_setup.configure("info", "json")
     with pytest.raises(ConfigError), logging_setup.ProgramLog("gateway"):
         raise ConfigError("Cannot listen.")
@@ -118,7 +122,9 @@ for log in (lazy, bound):
 
 
 def test_level_and_form_change_for_loggers_that_exist_already() -> None:
-    said = subprocess.run([sys.executable, "-c", _CHANGING], capture_output=True, text=True, check=True).stderr
+    said = subprocess.run(
+        [sys.executable, "-c", _CHANGING], capture_output=True, text=True, check=True
+    ).stderr
     assert "not said" not in said
     assert said.count('"event": "said as json"') == 2
     assert said.count("said at last") == 2
@@ -153,7 +159,10 @@ def journaled(form: str, *, journal: bool) -> list[str]:
     stream = f"{there.st_dev}:{there.st_ino if journal else there.st_ino + 1}"
     program = [sys.executable, "-c", _LOGGING.format(form=form)]
     environment = os.environ | {"JOURNAL_STREAM": stream}
-    with os.fdopen(read, encoding="utf-8") as pipe, subprocess.Popen(program, stderr=write, env=environment):
+    with (
+        os.fdopen(read, encoding="utf-8") as pipe,
+        subprocess.Popen(program, stderr=write, env=environment),
+    ):
         os.close(write)
         return pipe.read().splitlines()
 
@@ -204,7 +213,9 @@ except ValueError:
 
 
 def test_a_line_for_people_holds_nothing_that_a_terminal_obeys() -> None:
-    said = subprocess.run([sys.executable, "-c", _HOSTILE], check=True, capture_output=True).stderr.decode()
+    said = subprocess.run(
+        [sys.executable, "-c", _HOSTILE], check=True, capture_output=True
+    ).stderr.decode()
     assert not set("\x1b\x07\r\u202e\x9b") & set(said)
     assert sum(line.startswith("20") and "[" in line for line in said.splitlines()) == 3
     assert "\\u001b]52;c;eA==" in said

@@ -35,10 +35,26 @@ client_secret = "x"
 @pytest.mark.parametrize(
     ("command", "facts", "told"),
     [
-        ("monitor", "program=monitor python={python} settings={settings} version={version}", signal.SIGTERM),
-        ("gateway --port 0", "address={address} program=gateway python={python} settings={settings}", signal.SIGINT),
-        ("simulate --port 0", "address={address} program=simulate python={python} version={version}", signal.SIGTERM),
-        ("demo --port 0 --no-browser", "address={address} pbx={address} program=demo", signal.SIGINT),
+        (
+            "monitor",
+            "program=monitor python={python} settings={settings} version={version}",
+            signal.SIGTERM,
+        ),
+        (
+            "gateway --port 0",
+            "address={address} program=gateway python={python} settings={settings}",
+            signal.SIGINT,
+        ),
+        (
+            "simulate --port 0",
+            "address={address} program=simulate python={python} version={version}",
+            signal.SIGTERM,
+        ),
+        (
+            "demo --port 0 --no-browser",
+            "address={address} pbx={address} program=demo",
+            signal.SIGINT,
+        ),
     ],
 )
 async def test_a_program_says_first_what_it_is_and_last_why_it_ends(
@@ -57,14 +73,21 @@ async def test_a_program_says_first_what_it_is_and_last_why_it_ends(
     async with asyncio.timeout(WITHIN):
         first = (await process.stderr.readline()).decode()
         address = r"http://127\.0\.0\.1:[1-9]\d+"
-        known = {"address": address, "settings": settings, "python": platform.python_version(), "version": VERSION}
+        known = {
+            "address": address,
+            "settings": settings,
+            "python": platform.python_version(),
+            "version": VERSION,
+        }
         assert re.search(rf"program_start .*{facts.format(**known)}", first), first
         if program == "gateway":
             await answers(first)
         process.send_signal(told)
         _, rest = await process.communicate()
     last = rest.decode().splitlines()[-1]
-    assert re.search(rf"program_end .*program={program} reason={told.name} uptime_s=[\d.]+$", last), last
+    assert re.search(
+        rf"program_end .*program={program} reason={told.name} uptime_s=[\d.]+$", last
+    ), last
 
 
 async def answers(line: str) -> None:
@@ -93,13 +116,19 @@ async def test_a_worker_says_where_it_listens_and_that_it_is_left_alone(tmp_path
     assert process.stderr is not None
     async with asyncio.timeout(WITHIN):
         first = (await process.stderr.readline()).decode()
-        _, rest = await process.communicate(b"")  # closes its stdin, as the end of the process that started it does
+        _, rest = await process.communicate(
+            b""
+        )  # closes its stdin, as the end of the process that started it does
     last = rest.decode().splitlines()[-1]
     assert re.search(r"program_start .*address=http://127\.0\.0\.1:\d+ .* worker=1$", first), first
-    assert re.search(r"program_end .*program=gateway reason=supervisor_gone .*worker=1$", last), last
+    assert re.search(r"program_end .*program=gateway reason=supervisor_gone .*worker=1$", last), (
+        last
+    )
 
 
-def test_a_second_settings_file_is_said_not_to_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_settings_file_is_said_not_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     system, here = tmp_path / "etc" / "callmon.toml", tmp_path / "callmon.toml"
     system.parent.mkdir()
     monkeypatch.setenv("CALLMON_ETC", str(system.parent))
@@ -108,5 +137,7 @@ def test_a_second_settings_file_is_said_not_to_be_read(tmp_path: Path, monkeypat
     assert settings_told(here) == {"settings": str(here), "settings_not_read": None}
     system.touch()
     assert settings_told(system) == {"settings": str(system), "settings_not_read": str(here)}
-    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}, "it was chosen"
+    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}, (
+        "it was chosen"
+    )
     assert settings_told(None)["settings"] == "none"

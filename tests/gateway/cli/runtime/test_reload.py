@@ -51,7 +51,9 @@ class Program:
         self.settings.write_text(text, encoding="utf-8")
         before = len(self.said)
         self.process.send_signal(signal.SIGHUP)
-        await until(lambda: self.process.returncode is not None or says in self.said[before:], WITHIN)
+        await until(
+            lambda: self.process.returncode is not None or says in self.said[before:], WITHIN
+        )
         assert self.process.returncode is None, self.said
         return self.said[before:]
 
@@ -66,7 +68,9 @@ async def program(settings: Path, text: str, *arguments: str) -> AsyncIterator[P
     log = write(settings, text).with_suffix(".log")
     with log.open("wb") as out:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", *arguments, "--config", str(settings)), cwd=ROOT, stderr=out
+            *(sys.executable, "-m", "gateway", *arguments, "--config", str(settings)),
+            cwd=ROOT,
+            stderr=out,
         )
     try:
         yield Program(process, settings, log)
@@ -77,10 +81,15 @@ async def program(settings: Path, text: str, *arguments: str) -> AsyncIterator[P
             assert await process.wait() == 0, log.read_text(encoding="utf-8")
 
 
-def gateway_settings(redis: str, port: int, *keys: str, more: str = "", budgets: str = "", level: str = "info") -> str:
-    sections = [f'[[keys]]\nname = "{key}"\ndigest = "{sha256_hex(key)}"\npbx = "{PBX}"\n' for key in keys]
+def gateway_settings(
+    redis: str, port: int, *keys: str, more: str = "", budgets: str = "", level: str = "info"
+) -> str:
+    sections = [
+        f'[[keys]]\nname = "{key}"\ndigest = "{sha256_hex(key)}"\npbx = "{PBX}"\n' for key in keys
+    ]
     return (
-        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\nformat = "json"\n[gateway]\nport = {port}\n{more}'
+        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\nformat = "json"\n[gateway]\nport = '
+        f"{port}\n{more}"
         f'[gateway.budgets]\n{budgets}\n[[pbx]]\nname = "{PBX}"\n{"".join(sections)}'
     )
 
@@ -134,19 +143,26 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                 broken = first.replace(KEY, "another").replace("[gateway]", "[gatewy]")
                 said = await gateway.told(broken, "settings_reload_failure")
                 assert "gatewy is not a setting; did you mean gateway?" in said
-                assert [await answers(address, key) for key in (KEY, WALL, "another")] == [200, 200, 401]
+                assert [await answers(address, key) for key in (KEY, WALL, "another")] == [
+                    200,
+                    200,
+                    401,
+                ]
 
                 second = gateway_settings(
                     bus.url,
                     port,
                     KEY,
                     NEW,
-                    more="heartbeat_interval = 2.0\n[gateway.stream]\nconnections_per_key = 1\nstall_timeout = 30\n",
+                    more="heartbeat_interval = 2.0\n[gateway.stream]\nconnections_per_key = "
+                    "1\nstall_timeout = 30\n",
                     budgets="reads = 3",
                     level="debug",
                 )
                 said = await gateway.told(second, "pending_restart")
-                assert re.search(r'"settings": "gateway.heartbeat_interval, gateway.stream.stall_timeout"', said)
+                assert re.search(
+                    r'"settings": "gateway.heartbeat_interval, gateway.stream.stall_timeout"', said
+                )
                 for name in (
                     f"keys.{WALL}",
                     f"keys.{NEW}",
@@ -156,7 +172,13 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                 ):
                     assert name in said
                 assert await closed_with(goes) == 4001
-                assert [await answers(address, key) for key in (WALL, NEW, NEW, NEW, NEW)] == [401, 200, 200, 200, 429]
+                assert [await answers(address, key) for key in (WALL, NEW, NEW, NEW, NEW)] == [
+                    401,
+                    200,
+                    200,
+                    200,
+                    429,
+                ]
                 assert '"level": "debug"' in gateway.said
                 with pytest.raises(InvalidStatus):
                     await connect(stream + KEY)
@@ -164,8 +186,12 @@ async def test_a_gateway_takes_over_what_it_can_and_names_the_rest(tmp_path: Pat
                     await (await stays.ping())  # who may stay was not sent away
 
                 said = await gateway.told(second, "pending_restart")
-                assert 'changed": "nothing"' in said, "what waits for a restart is named again, and nothing else"
-                await gateway.told(second.replace('"debug"', '"error"'), "pending_restart")  # the last line of a reload
+                assert 'changed": "nothing"' in said, (
+                    "what waits for a restart is named again, and nothing else"
+                )
+                await gateway.told(
+                    second.replace('"debug"', '"error"'), "pending_restart"
+                )  # the last line of a reload
                 quiet = len(gateway.said)
                 assert await answers(address, KEY) in (200, 429)
                 assert len(gateway.said) == quiet
@@ -177,13 +203,17 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
     address = f"http://127.0.0.1:{port}"
     async with SimulatedPbx(QUIET) as pbx, real_bus() as bus, monitoring(pbx, bus.client()):
         first = gateway_settings(bus.url, port, KEY, WALL)
-        async with program(tmp_path / "callmon.toml", first, "gateway", "--workers", "2") as gateway:
+        async with program(
+            tmp_path / "callmon.toml", first, "gateway", "--workers", "2"
+        ) as gateway:
             await becomes(address, WALL, 200)
             await until(lambda: len(children(gateway.process)) == 2, WITHIN)
             workers = children(gateway.process)
             # The second worker may be starting still: it is told all the same.
             await gateway.told(gateway_settings(bus.url, port, KEY), "settings_reload")
-            async with asyncio.timeout(WITHIN):  # each connection goes to whichever worker the kernel chooses
+            async with asyncio.timeout(
+                WITHIN
+            ):  # each connection goes to whichever worker the kernel chooses
                 while {await answers(address, WALL) for _ in range(20)} != {401}:
                     pass
             # One that is starting still would read the broken file, and end.
@@ -197,9 +227,11 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
 
 def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path, level: str = "info") -> str:
     return (
-        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = "watcher"\nlease_duration = 2.0\n'
+        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = '
+        f'"watcher"\nlease_duration = 2.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
-        f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = 0.3\nidle_poll_interval = 0.3\n'
+        f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = '
+        f"0.3\nidle_poll_interval = 0.3\n"
     )
 
 
@@ -208,7 +240,10 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
     async with SimulatedPbx(QUIET) as pbx, real_bus() as bus, gateway(bus.client()) as address:
         secret.write_text(pbx.client_secret, encoding="utf-8")
         first = monitor_settings(bus.url, pbx, secret)
-        async with program(tmp_path / "callmon.toml", first, "monitor") as monitor, subscriber(address) as held:
+        async with (
+            program(tmp_path / "callmon.toml", first, "monitor") as monitor,
+            subscriber(address) as held,
+        ):
             await until(lambda: held.connected, WITHIN)
             epoch = held.epoch
             pbx.directory.secrets[pbx.client_id] = "the-secret-from-now-on"
@@ -225,7 +260,9 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
             await until(lambda: held.connected, WITHIN)
             assert held.epoch == epoch, "it went on, and was not started again"
 
-            said = await monitor.told(first.replace("lease_duration = 2.0", "lease_duration = 3.0"), "pending_restart")
+            said = await monitor.told(
+                first.replace("lease_duration = 2.0", "lease_duration = 3.0"), "pending_restart"
+            )
             assert "monitor.lease_duration" in said
         assert "the-secret-from-now-on" not in monitor.said
 
@@ -243,7 +280,11 @@ async def test_a_secret_waits_where_it_is_for_another_client_or_role() -> None:
     def of(client: str, secret: str, user: str, password: str) -> MonitorSettings:
         database = DatabaseSection(host="db", user=user, password=SecretStr(password))
         section = PbxSection(
-            name="main", url="https://pbx", client_id=client, client_secret=SecretStr(secret), database=database
+            name="main",
+            url="https://pbx",
+            client_id=client,
+            client_secret=SecretStr(secret),
+            database=database,
         )
         return MonitorSettings(pbx=(section,))
 
@@ -261,7 +302,9 @@ async def test_a_secret_waits_where_it_is_for_another_client_or_role() -> None:
 
 
 async def test_a_reload_that_comes_too_early_is_done_later() -> None:
-    section = PbxSection(name="main", url="https://pbx", client_id="one", client_secret=SecretStr("secret"))
+    section = PbxSection(
+        name="main", url="https://pbx", client_id="one", client_secret=SecretStr("secret")
+    )
     before = MonitorSettings(pbx=(section,))
     after = MonitorSettings(pbx=(section.model_copy(update={"client_secret": SecretStr("new")}),))
     async with watched(before) as one:

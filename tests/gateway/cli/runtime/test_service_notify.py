@@ -54,7 +54,9 @@ def systemd(address: str) -> Iterator[Systemd]:
 
 @pytest.fixture(params=["path", "abstract"])
 def looking(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Systemd]:
-    address = str(tmp_path / "notify") if request.param == "path" else f"@callmon-{secrets.token_hex(8)}"
+    address = (
+        str(tmp_path / "notify") if request.param == "path" else f"@callmon-{secrets.token_hex(8)}"
+    )
     with systemd(address) as made:
         yield made
 
@@ -86,7 +88,9 @@ async def test_systemd_is_told_that_it_serves_that_it_beats_and_that_it_ends(
     assert ended.is_set()
 
 
-async def test_a_loop_that_hangs_falls_silent(looking: Systemd, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_loop_that_hangs_falls_silent(
+    looking: Systemd, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", looking.address)
     monkeypatch.setenv("WATCHDOG_USEC", "20000")
     hung = asyncio.Event()
@@ -132,7 +136,11 @@ async def test_a_watchdog_that_is_not_ours_is_not_fed(
     looking: Systemd, monkeypatch: pytest.MonkeyPatch, of: str
 ) -> None:
     monkeypatch.setenv("NOTIFY_SOCKET", looking.address)
-    given = {"another process": ("1000", "1"), "nobody": ("0", str(os.getpid())), "a riddle": ("soon", "")}
+    given = {
+        "another process": ("1000", "1"),
+        "nobody": ("0", str(os.getpid())),
+        "a riddle": ("soon", ""),
+    }
     for name, value in zip(("WATCHDOG_USEC", "WATCHDOG_PID"), given[of], strict=True):
         monkeypatch.setenv(name, value)
     await liveness.looked_after(asyncio.sleep(0.01))
@@ -141,13 +149,17 @@ async def test_a_watchdog_that_is_not_ours_is_not_fed(
     assert looking.heard == ["READY=1\nSTATUS=after"]
 
 
-async def test_systemd_that_is_gone_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_systemd_that_is_gone_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for address in (str(tmp_path / "gone"), "@gone-" + secrets.token_hex(8), "vsock:2:1", ""):
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         liveness.ready("whom it concerns")
 
 
-async def test_a_health_checks_file_is_touched_while_it_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_health_checks_file_is_touched_while_it_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "beat"
     monkeypatch.setenv("CALLMON_BEAT", str(file))
     monkeypatch.setattr(liveness, "BEAT_EVERY", 0.01)
@@ -159,7 +171,9 @@ async def test_a_health_checks_file_is_touched_while_it_works(tmp_path: Path, mo
     await liveness.looked_after(work())
 
 
-async def test_a_file_that_cannot_be_made_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_cannot_be_made_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CALLMON_BEAT", str(tmp_path / "no such directory" / "beat"))
     await liveness.looked_after(asyncio.sleep(0.01))
 
@@ -188,8 +202,10 @@ def settings(folder: Path, pbx: str, secret: str) -> Path:
     """There is no Redis at this address: a monitor and a gateway run all the same, and say why they have nothing."""
     file = folder / "callmon.toml"
     file.write_text(
-        f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = "error"\n[gateway.stream]\ndrain_time = 0\n'
-        f'[[pbx]]\nname = "main"\nurl = "{pbx}"\nclient_id = "callmon"\nclient_secret = "{secret}"\n'
+        f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = '
+        f'"error"\n[gateway.stream]\ndrain_time = 0\n'
+        f'[[pbx]]\nname = "main"\nurl = "{pbx}"\nclient_id = "callmon"\nclient_secret = '
+        f'"{secret}"\n'
         f'[[keys]]\nname = "test"\ndigest = "{sha256_hex("a-key")}"\n',
         encoding="utf-8",
     )
@@ -197,7 +213,9 @@ def settings(folder: Path, pbx: str, secret: str) -> Path:
 
 
 async def test_a_monitor_is_ready_once_it_watches(looking: Systemd, tmp_path: Path) -> None:
-    async with SimulatedPbx(SimulatorSettings(extensions=2, queues=0, contacts=0, traffic=False)) as pbx:
+    async with SimulatedPbx(
+        SimulatorSettings(extensions=2, queues=0, contacts=0, traffic=False)
+    ) as pbx:
         file = settings(tmp_path, pbx.url, pbx.client_secret)
         systemds = {"NOTIFY_SOCKET": looking.address, "WATCHDOG_USEC": "200000"}
         async with callmon("monitor", "--config", str(file), **systemds) as process:
@@ -208,9 +226,13 @@ async def test_a_monitor_is_ready_once_it_watches(looking: Systemd, tmp_path: Pa
 
 async def test_a_monitor_that_cannot_run_never_says_that_it_is_ready(tmp_path: Path) -> None:
     file = settings(tmp_path, "http://127.0.0.1:1", "x")
-    file.write_text(file.read_text().replace('client_secret = "x"', 'client_secret_file = "no-such-file"'))
+    file.write_text(
+        file.read_text().replace('client_secret = "x"', 'client_secret_file = "no-such-file"')
+    )
     with systemd(str(tmp_path / "notify")) as looking:
-        async with callmon("monitor", "--config", str(file), NOTIFY_SOCKET=looking.address) as process:
+        async with callmon(
+            "monitor", "--config", str(file), NOTIFY_SOCKET=looking.address
+        ) as process:
             async with asyncio.timeout(WITHIN):
                 assert await process.wait() == 78, "the settings are wrong"
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as last:
@@ -228,8 +250,20 @@ async def test_a_gateway_is_ready_once_it_listens(tmp_path: Path, workers: int) 
     file = settings(tmp_path, "http://127.0.0.1:1", "x")
     beat = tmp_path / "beat"
     with systemd(str(tmp_path / "notify")) as looking:
-        environment = {"NOTIFY_SOCKET": looking.address, "WATCHDOG_USEC": "200000", "CALLMON_BEAT": str(beat)}
-        arguments = ("gateway", "--config", str(file), "--port", str(port), "--workers", str(workers))
+        environment = {
+            "NOTIFY_SOCKET": looking.address,
+            "WATCHDOG_USEC": "200000",
+            "CALLMON_BEAT": str(beat),
+        }
+        arguments = (
+            "gateway",
+            "--config",
+            str(file),
+            "--port",
+            str(port),
+            "--workers",
+            str(workers),
+        )
         async with callmon(*arguments, **environment) as process:
             assert f"serving http://127.0.0.1:{port}" in await looking.hear("READY=1")
             async with httpx.AsyncClient() as http:

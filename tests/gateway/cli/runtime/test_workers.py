@@ -36,7 +36,17 @@ def settings_file(folder: Path, redis: str, port: int) -> Path:
 @asynccontextmanager
 async def gateways(file: Path, workers: int) -> AsyncIterator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "gateway", "--config", str(file), "--workers", str(workers)), cwd=ROOT
+        *(
+            sys.executable,
+            "-m",
+            "gateway",
+            "gateway",
+            "--config",
+            str(file),
+            "--workers",
+            str(workers),
+        ),
+        cwd=ROOT,
     )
     try:
         yield process
@@ -81,7 +91,9 @@ async def ready(address: str) -> None:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
-async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, end: signal.Signals) -> None:
+async def test_workers_share_a_port_come_back_and_end_together(
+    tmp_path: Path, end: signal.Signals
+) -> None:
     port = free_port()
     simulated = SimulatorSettings(extensions=10, queues=1, contacts=0, traffic=False)
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus, monitoring(pbx, bus.client()):
@@ -89,9 +101,12 @@ async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, e
         async with gateways(file, 2) as process:
             await ready(f"http://127.0.0.1:{port}")
             await until(lambda: len(children(process)) == 2, WITHIN)
-            await until(lambda: all(sockets_of(pid, port, LISTENING) for pid in children(process)), WITHIN)
+            await until(
+                lambda: all(sockets_of(pid, port, LISTENING) for pid in children(process)), WITHIN
+            )
             clients = [
-                StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", KEY, ["system", "calls"]) for _ in range(24)
+                StreamClient(f"ws://127.0.0.1:{port}/webapi/stream", KEY, ["system", "calls"])
+                for _ in range(24)
             ]
             held = [Subscriber(client) for client in clients]
             tasks = [asyncio.create_task(one.listen()) for one in held]
@@ -100,12 +115,16 @@ async def test_workers_share_a_port_come_back_and_end_together(tmp_path: Path, e
                 await until(lambda: all(sockets_of(pid, port) for pid in children(process)), WITHIN)
                 victim = children(process)[0]
                 os.kill(victim, signal.SIGKILL)
-                await until(lambda: len(children(process)) == 2 and victim not in children(process), WITHIN)
+                await until(
+                    lambda: len(children(process)) == 2 and victim not in children(process), WITHIN
+                )
                 await until(lambda: any(one.client.reconnects for one in held), WITHIN)
                 await until(lambda: all(one.connected for one in held), WITHIN)
                 workers = children(process)
                 process.send_signal(end)
-                await until(lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in workers), WITHIN)
+                await until(
+                    lambda: not any(Path(f"/proc/{pid}/fd").exists() for pid in workers), WITHIN
+                )
 
 
 @asynccontextmanager
@@ -134,12 +153,16 @@ async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
     ],
     ids=["hangs", "does not start", "is stopped"],
 )
-async def test_a_worker_that_falls_silent_is_ended(script: str, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_worker_that_falls_silent_is_ended(
+    script: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(workers, "_LAST_WORDS", 0.5 if code == -signal.SIGKILL else WITHIN)
     async with beating(script) as (process, felt), asyncio.timeout(WITHIN):
         if "STOP" in script:
             await until(lambda: ") T " in Path(f"/proc/{process.pid}/stat").read_text(), WITHIN)
-        await workers._watch(process, felt, patience=0.1, start=WITHIN if "pulse" in script else 0.1)
+        await workers._watch(
+            process, felt, patience=0.1, start=WITHIN if "pulse" in script else 0.1
+        )
         assert await process.wait() == code
 
 
@@ -199,6 +222,8 @@ async def test_a_port_that_is_taken_and_a_port_of_no_choice_are_refused(tmp_path
     port = free_port()
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", port)
     async with server:
-        said = await callmon("gateway", "--config", str(file), "--workers", "2", "--port", str(port))
+        said = await callmon(
+            "gateway", "--config", str(file), "--workers", "2", "--port", str(port)
+        )
     assert said.code == 1
     assert f"Cannot listen on 127.0.0.1:{port}" in said.err

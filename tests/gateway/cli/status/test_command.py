@@ -51,10 +51,12 @@ class Site:
     def settings(self, name: str, user: str, password: str = "") -> Path:
         file = self.folder / f"{name}.toml"
         file.write_text(
-            f'[redis]\nurl = "{self.bus.url_of(user, password or PASSWORDS[user])}"\n[log]\nlevel = "warning"\n'
+            f'[redis]\nurl = "{self.bus.url_of(user, password or PASSWORDS[user])}"\n[log]\nlevel '
+            f'= "warning"\n'
             f'[monitor]\nname = "{name}"\nlease_duration = 4.0\n[gateway.stream]\ndrain_time = 0\n'
             f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
-            f'client_secret = "{self.pbx.client_secret}"\npoll_interval = 0.3\nidle_poll_interval = 0.3\n'
+            f'client_secret = "{self.pbx.client_secret}"\npoll_interval = '
+            f"0.3\nidle_poll_interval = 0.3\n"
             f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
             encoding="utf-8",
         )
@@ -62,7 +64,15 @@ class Site:
 
     async def start(self, name: str, program: str, *arguments: str) -> None:
         self.running[name] = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gateway", program, "--config", str(self.settings(name, program)), *arguments),
+            *(
+                sys.executable,
+                "-m",
+                "gateway",
+                program,
+                "--config",
+                str(self.settings(name, program)),
+                *arguments,
+            ),
             cwd=ROOT,
         )
 
@@ -149,7 +159,9 @@ async def test_all_is_live_and_everybody_is_named(site: Site) -> None:
         assert told["pbxs"][0]["leader"]["name"] == "first"
         assert told["pbxs"][0]["connection"] == "connected"
         gateways = told["gateways"]
-        assert {gateway["address"] for gateway in gateways} == {f"http://127.0.0.1:{port}" for port in site.ports}
+        assert {gateway["address"] for gateway in gateways} == {
+            f"http://127.0.0.1:{port}" for port in site.ports
+        }
         assert sorted(gateway["subscribers"] for gateway in gateways) == [0, 1]
         epoch = told["pbxs"][0]["position"].partition("/")[0]
         assert all(gateway["pbxs"][PBX]["position"].startswith(epoch) for gateway in gateways)
@@ -224,7 +236,10 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     second = next(member for member in await members(site) if member.startswith("monitor/second/"))
     with stopped(site.running["second"]):
         await site.bus.ask("looking", "PEXPIRE", process_key(second), "30000")
-        assert any("the standby second has sent no sign of life" in line for line in (await site.look()).troubles)
+        assert any(
+            "the standby second has sent no sign of life" in line
+            for line in (await site.look()).troubles
+        )
     await site.end("second", signal.SIGTERM)
     assert (await site.look()).pbxs[0].standbys == ()
     await site.end("first", signal.SIGKILL)
@@ -238,8 +253,13 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     # one that is started anew and whose secret is refused: on Redis is what was before it
     site.pbx.directory.secrets[site.pbx.client_id] = "another"
     await site.start("first", "monitor")
-    found = await site.becomes(lambda found: any("not reached the PBX yet" in said for said in found.troubles))
-    assert any("first leads and has not reached the PBX yet: sudo callmon check says why" in _ for _ in found.troubles)
+    found = await site.becomes(
+        lambda found: any("not reached the PBX yet" in said for said in found.troubles)
+    )
+    assert any(
+        "first leads and has not reached the PBX yet: sudo callmon check says why" in _
+        for _ in found.troubles
+    )
     # Redis
     site.bus.kill()
     gone = await site.asked("monitor")
@@ -267,7 +287,9 @@ SERVER = RedisStatus("redis://here", reachable=True)
 async def looked(bus: RealBus) -> SiteStatus:
     servers = RedisClients(bus.url)
     try:
-        return await command.look(servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX])
+        return await command.look(
+            servers, "redis+sentinel://u:hush@a,b/m?sentinel_password=hush", [PBX]
+        )
     finally:
         await servers.aclose()
 
@@ -291,7 +313,9 @@ async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-@pytest.mark.parametrize(("ahead", "says"), [(-40.0, "is 40 s behind this host's"), (90.0, "is 90 s ahead of this")])
+@pytest.mark.parametrize(
+    ("ahead", "says"), [(-40.0, "is 40 s behind this host's"), (90.0, "is 90 s ahead of this")]
+)
 async def test_a_monitor_whose_clock_differs_is_not_silent(
     valkey: RealBus, ahead: float, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,7 +335,8 @@ async def _written(bus: RealBus) -> bool:
 
 async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus) -> None:
     await valkey.client().hset(
-        SpaceKeys(PBX, "live").position, mapping={"epoch": "1\x1b[2J", "seq": "7", "at": "no instant"}
+        SpaceKeys(PBX, "live").position,
+        mapping={"epoch": "1\x1b[2J", "seq": "7", "at": "no instant"},
     )
     found = await looked(valkey)
     said = "\n".join(words(found, time.time()))
@@ -321,7 +346,9 @@ async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus)
 
 
 def process(name: str) -> ProcessStatus:
-    return ProcessStatus("gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: PbxRole("serving")})
+    return ProcessStatus(
+        "gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: PbxRole("serving")}
+    )
 
 
 async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus: Bus) -> None:
@@ -341,7 +368,9 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
     ]
 
 
-async def test_a_list_that_is_none_is_replaced(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_list_that_is_none_is_replaced(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heartbeat, "EVERY", 0.01)
     redis = valkey.client()
     await redis.set(PROCESSES, "zzzz")
@@ -358,14 +387,20 @@ async def _listed(bus: Bus, count: int) -> bool:
     return await bus.client().scard(PROCESSES) == count
 
 
-async def test_without_the_right_it_is_said_once_and_tried_on(valkey: RealBus, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_right_it_is_said_once_and_tried_on(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(heartbeat, "EVERY", 0.01)
     admin = valkey.client()
-    await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec")  # type: ignore[no-untyped-call]  # as redis-py has it
+    await admin.execute_command(
+        "ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec"
+    )  # type: ignore[no-untyped-call]  # as redis-py has it
     redis = connect(valkey.url.replace("//", "//older:older@"))
 
     async def refused() -> bool:
-        return int((await admin.info("errorstats")).get("errorstat_NOPERM", {}).get("count", 0)) > 10
+        return (
+            int((await admin.info("errorstats")).get("errorstat_NOPERM", {}).get("count", 0)) > 10
+        )
 
     with capture_logs() as logged:
         async with heartbeat.heartbeat(redis, "monitor", "one") as one:
@@ -375,7 +410,9 @@ async def test_without_the_right_it_is_said_once_and_tried_on(valkey: RealBus, m
             await until_async(lambda: _listed(valkey, 1))
             valkey.kill()
             await valkey.start()
-            await admin.execute_command("ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
+            await admin.execute_command(
+                "ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all"
+            )  # type: ignore[no-untyped-call]  # likewise
             await until_async(lambda: _listed(valkey, 1))
     assert [line["event"] for line in logged] == ["status_write_refused"]
     await redis.aclose()

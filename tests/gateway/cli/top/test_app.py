@@ -34,7 +34,9 @@ async def world() -> AsyncIterator[World]:
         bus = await stack.enter_async_context(fake_bus())
         settings = SimulatorSettings(extensions=30, queues=3, traffic=False)
         pbx = await stack.enter_async_context(SimulatedPbx(settings))
-        yield await stack.enter_async_context(World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0)))
+        yield await stack.enter_async_context(
+            World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,10 @@ class Screen:
     def table(self) -> list[list[str]]:
         """The table that is open, in the order in which it is drawn."""
         view = self.view
-        return [[cell.plain.strip() for cell in view.get_row_at(place)] for place in range(view.row_count)]
+        return [
+            [cell.plain.strip() for cell in view.get_row_at(place)]
+            for place in range(view.row_count)
+        ]
 
     @property
     def view(self) -> SheetView:
@@ -88,7 +93,9 @@ class Screen:
 
 @asynccontextmanager
 async def top(world: World, size: tuple[int, int] = (100, 30)) -> AsyncIterator[Screen]:
-    async with StreamClient(world.address.replace("http", "ws", 1) + "/webapi/stream", KEY, TOPICS) as client:
+    async with StreamClient(
+        world.address.replace("http", "ws", 1) + "/webapi/stream", KEY, TOPICS
+    ) as client:
         await anext(aiter(client))
         app = Top(client)
         async with app.run_test(size=size) as pilot:
@@ -123,9 +130,13 @@ async def test_queues_and_agents_follow_with_their_day(world: World) -> None:
         await screen.until(lambda: screen.table[0][8] == "1")
         world.pbx.switchboard.poll(call, [agent])
         world.pbx.switchboard.answer(call, agent)
-        await screen.until(lambda: screen.table[0][2] == "0" and screen.table[0][9:] == ["1", "0", "100 %"])
+        await screen.until(
+            lambda: screen.table[0][2] == "0" and screen.table[0][9:] == ["1", "0", "100 %"]
+        )
         await screen.pilot.press("3")
-        await screen.until(lambda: any(row[0] == agent and row[2] == "● Talking" for row in screen.table))
+        await screen.until(
+            lambda: any(row[0] == agent and row[2] == "● Talking" for row in screen.table)
+        )
 
 
 async def test_the_filter_finds_and_escape_shows_all_again(world: World) -> None:
@@ -173,7 +184,9 @@ async def test_a_pause_holds_the_picture(world: World) -> None:
         await screen.pilot.press("p")
         held = screen.table
         world.pbx.switchboard.end(call)
-        await screen.until(lambda: re.match(r"Paused; [1-9]\d* updates wait", screen.standing) is not None)
+        await screen.until(
+            lambda: re.match(r"Paused; [1-9]\d* updates wait", screen.standing) is not None
+        )
         await screen.pilot.pause(1.2)
         assert screen.table == held, "timers stand still too"
         await screen.pilot.press("p")
@@ -217,7 +230,9 @@ async def test_what_is_wrong_is_said_and_mended_by_itself(world: World) -> None:
         await world.pbx.faults.accept()
         await screen.until(lambda: screen.standing.startswith("Live"))
         await world.stop_monitor()
-        await screen.until(lambda: screen.standing.startswith("Nothing is heard from the monitor since"))
+        await screen.until(
+            lambda: screen.standing.startswith("Nothing is heard from the monitor since")
+        )
 
 
 async def test_a_key_that_ceases_to_hold_is_said(world: World) -> None:
@@ -230,7 +245,9 @@ async def test_a_key_that_ceases_to_hold_is_said(world: World) -> None:
 
 async def test_the_command_in_a_terminal(world: World) -> None:
     world.queued()
-    code, printed = await in_terminal("top", "--url", world.address, "--key", KEY, until=CALLER, then="q")
+    code, printed = await in_terminal(
+        "top", "--url", world.address, "--key", KEY, until=CALLER, then="q"
+    )
     assert code == 0
     assert "Traceback" not in printed
 

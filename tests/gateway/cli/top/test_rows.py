@@ -17,7 +17,16 @@ from gateway.cli.top.details import details
 from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, duration, ends, reached, shown
 from gateway.docs.example_statistics import extension_stats, pbx_stats, queue_stats
 from gateway.stream_client import Entities
-from monitor.shared.entities.topics import Agent, Call, CallState, Extension, Leg, Queue, Talk, WaitingCaller
+from monitor.shared.entities.topics import (
+    Agent,
+    Call,
+    CallState,
+    Extension,
+    Leg,
+    Queue,
+    Talk,
+    WaitingCaller,
+)
 from monitor.shared.timestamps import from_unix, moment
 from tests.gateway import entities
 
@@ -33,17 +42,25 @@ def plain(entity: Any) -> dict[str, Any]:
 
 
 def extension(num: str, **more: Any) -> dict[str, Any]:
-    made: Extension = msgspec.structs.replace(entities.extension(num), registered=True, enabled=1, **more)
+    made: Extension = msgspec.structs.replace(
+        entities.extension(num), registered=True, enabled=1, **more
+    )
     return plain(made)
 
 
 @pytest.fixture
 def state() -> Entities:
     """A caller who waits while an agent rings, and two who talk."""
-    line = Leg("10000", "externalline", "+493012345", "Connected", name="trunk", party_name="Юрий Иванов")
+    line = Leg(
+        "10000", "externalline", "+493012345", "Connected", name="trunk", party_name="Юрий Иванов"
+    )
     waits: Call = msgspec.structs.replace(
         entities.call(7, queues=("800",), state="Routing"),
-        legs=(line, Leg("800", "queue", "+493012345", "Connected"), Leg("101", "extension", "+493012345", "Ringing")),
+        legs=(
+            line,
+            Leg("800", "queue", "+493012345", "Connected"),
+            Leg("101", "extension", "+493012345", "Ringing"),
+        ),
         owner=line,
         queue="800",
         queued_at=entities.START,
@@ -89,7 +106,9 @@ def test_every_state_of_a_call_has_room_in_its_column(state: Entities) -> None:
     column = next(place for place, column in enumerate(CALLS.columns) if column.title == "State")
     for word in get_args(CallState):
         state["calls"]["12"]["state"] = word
-        assert 0 < len(texts(CALLS.rows(state, NOW))["12"][column]) <= CALLS.columns[column].width, word
+        assert (
+            0 < len(texts(CALLS.rows(state, NOW))["12"][column]) <= CALLS.columns[column].width
+        ), word
 
 
 def test_a_queue_says_who_waits_how_its_agents_are_and_how_its_day_is(state: Entities) -> None:
@@ -108,16 +127,22 @@ def test_an_agent_says_what_he_does_and_with_whom(state: Entities) -> None:
     assert rows["102"][2:5] == ["● Talking", "1:05", "103 Kim"]
     assert rows["104"][2] == "× Logged out"
     assert "105" not in rows, "who is in no queue is no agent"
-    waits = plain(Talk(13, "Talking", entities.START, "801", "Support", external=False, queue="801"))
+    waits = plain(
+        Talk(13, "Talking", entities.START, "801", "Support", external=False, queue="801")
+    )
     ben = state["extensions"]["102"]
     ben["talks"] = [waits, *ben["talks"]]
-    assert texts(AGENTS.rows(state, NOW))["102"][2:5] == ["● Talking", "1:05", "103 Kim"], "a person comes first"
+    assert texts(AGENTS.rows(state, NOW))["102"][2:5] == ["● Talking", "1:05", "103 Kim"], (
+        "a person comes first"
+    )
     ben["talks"] = [waits]
     assert texts(AGENTS.rows(state, NOW))["102"][2:5] == ["● In queue", "1:05", "801 Support"]
     state["extensions"]["104"]["registered"] = False
     assert texts(AGENTS.rows(state, NOW))["104"][2] == "× Offline"
     state["queues"] = {}
-    assert "105" in texts(AGENTS.rows(state, NOW)), "but where there are no queues everybody is shown"
+    assert "105" in texts(AGENTS.rows(state, NOW)), (
+        "but where there are no queues everybody is shown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -127,7 +152,10 @@ def test_an_agent_says_what_he_does_and_with_whom(state: Entities) -> None:
         ({"since": entities.START, "presence_since": LATER}, "0:05"),
         ({"since": LATER, "presence_since": entities.START}, "0:05"),
         ({"since": entities.START, "q_global_status": "LoggedOut"}, ""),
-        ({"since": LATER, "presence_since": entities.START, "q_global_status": "LoggedOut"}, "1:05"),
+        (
+            {"since": LATER, "presence_since": entities.START, "q_global_status": "LoggedOut"},
+            "1:05",
+        ),
         ({"presence_since": LATER, "fwd_name": "Away", "available": False}, "0:05"),
     ],
 )
@@ -155,35 +183,55 @@ def test_an_agents_time_is_that_of_his_state(more: dict[str, Any], lasts: str) -
 )
 def test_what_an_extension_does(more: dict[str, Any], logged_in: bool | None, what: str) -> None:
     fields = {"q_global_status": "LoggedIn", "fwd_name": "Available", "available": True} | more
-    made: Extension = msgspec.structs.replace(entities.extension("101"), **{"registered": True, "enabled": 1} | fields)
+    made: Extension = msgspec.structs.replace(
+        entities.extension("101"), **{"registered": True, "enabled": 1} | fields
+    )
     assert doing(plain(made), logged_in) == what
 
 
 def test_a_call_of_which_nothing_is_known_has_words_too() -> None:
     bare = plain(entities.call(1))
     assert (caller(bare), reached(bare)) == ("anonymous", "")
-    hidden = plain(msgspec.structs.replace(entities.call(1), legs=(Leg("10000", "externalline", "", "Ringing"),)))
+    hidden = plain(
+        msgspec.structs.replace(
+            entities.call(1), legs=(Leg("10000", "externalline", "", "Ringing"),)
+        )
+    )
     assert (caller(hidden), reached(hidden)) == ("anonymous", "anonymous")
     several = plain(entities.call(1, ("101", "102", "103")))
     assert reached(several) == "102 +1"
 
 
 def test_a_call_to_outside_that_was_passed_on_is_read_from_the_near_end_to_the_far_one() -> None:
-    line, has_it = Leg("10000", "externalline", "+1555", "Connected"), Leg("101", "extension", "", "Connected")
-    call: Call = msgspec.structs.replace(entities.call(1), legs=(line, has_it), owner=line, direction="Outbound")
+    line, has_it = (
+        Leg("10000", "externalline", "+1555", "Connected"),
+        Leg("101", "extension", "", "Connected"),
+    )
+    call: Call = msgspec.structs.replace(
+        entities.call(1), legs=(line, has_it), owner=line, direction="Outbound"
+    )
     assert ends(plain(call)) == ("101", "+1555")
     assert ends(plain(msgspec.structs.replace(call, direction="Inbound"))) == ("+1555", "101")
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(-3.0, "0:00"), (59.9, "0:59"), (60.0, "1:00"), (3599.0, "59:59"), (3600.0, "1:00:00"), (90_000.0, "1 d 1 h")],
+    [
+        (-3.0, "0:00"),
+        (59.9, "0:59"),
+        (60.0, "1:00"),
+        (3599.0, "59:59"),
+        (3600.0, "1:00:00"),
+        (90_000.0, "1 d 1 h"),
+    ],
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_rows_are_found_by_what_they_show_whatever_the_case_and_sorted_by_any_column(state: Entities) -> None:
+def test_rows_are_found_by_what_they_show_whatever_the_case_and_sorted_by_any_column(
+    state: Entities,
+) -> None:
     calls = CALLS.rows(state, NOW)
     assert [row.id for row in shown(calls, "ИВАНОВ", 0)] == ["7"]
     assert [row.id for row in shown(calls, "in queue", 0)] == ["7"]
@@ -199,8 +247,13 @@ def test_rows_are_found_by_what_they_show_whatever_the_case_and_sorted_by_any_co
     st.lists(st.tuples(st.text(max_size=3), st.integers(0, 3)), max_size=30),
     st.booleans(),
 )
-def test_sorting_loses_nobody_and_keeps_the_order_of_equals(cells: list[tuple[str, int]], reverse: bool) -> None:
-    rows = [Row(str(n), (Cell(str(n), "", n), Cell(text, "", number))) for n, (text, number) in enumerate(cells)]
+def test_sorting_loses_nobody_and_keeps_the_order_of_equals(
+    cells: list[tuple[str, int]], reverse: bool
+) -> None:
+    rows = [
+        Row(str(n), (Cell(str(n), "", n), Cell(text, "", number)))
+        for n, (text, number) in enumerate(cells)
+    ]
     found = shown(rows, "", 1, reverse=reverse)
     assert {row.id for row in found} == {row.id for row in rows}
     for one, other in pairwise(found):
@@ -228,7 +281,9 @@ def test_columns_fill_the_room_and_never_shrink_below_what_they_need(room: int) 
         found = widths(sheet.columns, room)
         least = sum(column.width + GAP for column in sheet.columns)
         assert sum(found) + GAP * len(found) == max(room, least)
-        assert all(width >= column.width for width, column in zip(found, sheet.columns, strict=True))
+        assert all(
+            width >= column.width for width, column in zip(found, sheet.columns, strict=True)
+        )
 
 
 def test_all_sheets_fit_into_a_terminal_of_80_columns_with_its_scrollbar() -> None:
@@ -267,5 +322,7 @@ def test_details_of_an_agent_show_his_day_and_his_talks(state: Entities) -> None
     assert any(line.startswith("Today: rung by 21, answered 17, missed 2") for line in found.lines)
     assert found.table[1][:2] == ("7", "Ringing")
     assert details("Agents", "104", state, NOW).table == ()
-    assert details("Agents", "104", state, NOW).lines[0].startswith("× Logged out · "), "as the table says"
+    assert details("Agents", "104", state, NOW).lines[0].startswith("× Logged out · "), (
+        "as the table says"
+    )
     assert details("Agents", "999", state, NOW).lines == ("It no longer exists.",)

@@ -9,7 +9,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from monitor.pbx.callcontrol.participant_reader import FullReadPacing, ParticipantFact, ParticipantReader
+from monitor.pbx.callcontrol.participant_reader import (
+    FullReadPacing,
+    ParticipantFact,
+    ParticipantReader,
+)
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
 from monitor.pbx.parsing.callcontrol import FullState
@@ -67,10 +71,14 @@ class Scene:
         self.facts: list[ParticipantFact] = []
         self.clock = PbxClock()
         self.clock.learn(1000.0, 0.0, 0.0)
-        self.of = ParticipantReader(self.pbx, self.facts.append, self.clock, parallel, lambda: None, pace)
+        self.of = ParticipantReader(
+            self.pbx, self.facts.append, self.clock, parallel, lambda: None, pace
+        )
         self.running = tasks.create_task(self.of.run())
 
-    def event(self, participant_id: int, heard: float = 1.0, with_body: Participant | None = None) -> None:
+    def event(
+        self, participant_id: int, heard: float = 1.0, with_body: Participant | None = None
+    ) -> None:
         self.of.upserted("100", participant_id, with_body, heard)
 
     async def answer(self, participant_id: int, answer: Answer) -> None:
@@ -79,7 +87,9 @@ class Scene:
 
     async def full(self, *participants: Participant) -> ParticipantsRead:
         await self.full_asked()
-        next(f for f in self.pbx.fulls if not f.done()).set_result(FullState(participants, {"100": "Wextension"}))
+        next(f for f in self.pbx.fulls if not f.done()).set_result(
+            FullState(participants, {"100": "Wextension"})
+        )
         await settle()
         fact = self.facts[-1]
         assert isinstance(fact, ParticipantsRead)
@@ -137,7 +147,9 @@ async def test_events_that_come_during_a_read_are_gathered_into_one_more() -> No
         assert it.pbx.asked(1) == 2
         await it.answer(1, leg(1, "Connected"))
         assert it.pbx.asked(1) == 2
-        assert [(f.participant.status, f.heard) for f in it.facts if isinstance(f, ParticipantSeen)] == [
+        assert [
+            (f.participant.status, f.heard) for f in it.facts if isinstance(f, ParticipantSeen)
+        ] == [
             ("Ringing", 1.0),
             ("Connected", 4.0),
         ]
@@ -245,7 +257,9 @@ async def test_a_body_is_used_as_it_is_and_voids_a_read_under_way() -> None:
         await settle()
         it.event(1, 2.0, leg(1, "Connected"))
         await it.answer(1, leg(1, "Ringing"))
-        assert [f.participant.status for f in it.facts if isinstance(f, ParticipantSeen)] == ["Connected"]
+        assert [f.participant.status for f in it.facts if isinstance(f, ParticipantSeen)] == [
+            "Connected"
+        ]
         assert it.pbx.asked(1) == 1
 
 
@@ -332,7 +346,9 @@ async def test_a_refused_token_ends_the_session() -> None:
     assert caught.group_contains(TokenRefused)
 
 
-@pytest.mark.parametrize("error", [PbxUnreachable("busy"), PbxGarbled("not JSON"), PbxRefused("no", 403)])
+@pytest.mark.parametrize(
+    "error", [PbxUnreachable("busy"), PbxGarbled("not JSON"), PbxRefused("no", 403)]
+)
 async def test_a_read_that_fails_is_made_good_by_a_full_read(error: Exception) -> None:
     async with scene() as it:
         it.event(1)
@@ -385,7 +401,9 @@ async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
         assert len(it.pbx.fulls) == 4
 
 
-async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_who_is_gone_not_at_all() -> None:
+async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_who_is_gone_not_at_all() -> (
+    None
+):
     async with scene(parallel=2, pace=FullReadPacing(full_read_gap=0.0, full_read_above=2)) as it:
         for participant_id in (0, 4, 1, 2, 3):
             it.event(participant_id)
@@ -406,7 +424,9 @@ async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_
 async def test_reads_that_fail_while_a_refused_token_ends_the_session_begin_no_others() -> None:
     async def play() -> None:
         async with scene(parallel=2) as it:
-            it.pbx.cancelled = PbxUnreachable("no answer in time")  # as aiohttp has it when both come at once
+            it.pbx.cancelled = PbxUnreachable(
+                "no answer in time"
+            )  # as aiohttp has it when both come at once
             for participant_id in (1, 2, 3):
                 it.event(participant_id)
             await settle()

@@ -56,14 +56,19 @@ async def test_a_field_may_be_emptied(desk: Desk) -> None:
 
 
 async def test_a_contact_is_made_with_every_field(desk: Desk) -> None:
-    assert await desk.do("contact.new", **EVERYTHING, data8="1") == {"id": 11, "unsupported": ["data8"]}
+    assert await desk.do("contact.new", **EVERYTHING, data8="1") == {
+        "id": 11,
+        "unsupported": ["data8"],
+    }
     made, shown = await read(desk, 11), desk.contact(11)
     assert {field: getattr(made, attribute) for field, attribute in FIELDS.items()} == EVERYTHING
     assert {field: getattr(shown, field) for field in FIELDS} == EVERYTHING
 
 
 async def test_what_a_3cx_has_not_is_named(desk: Desk) -> None:
-    reply = await desk.do("contact.update", id="3", company="Acme", data2="1", data8="2", crmcontactdata="3")
+    reply = await desk.do(
+        "contact.update", id="3", company="Acme", data2="1", data8="2", crmcontactdata="3"
+    )
     assert reply == {"unsupported": ["crmcontactdata", "data2", "data8"]}
     assert (await read(desk, 3)).company_name == "Acme"
     for command, arguments in (("contact.update", {"id": "3"}), ("contact.new", {})):
@@ -84,7 +89,12 @@ REFUSED: list[tuple[str, dict[str, str], str, str]] = [
     ("contact.update", {"id": "999", "tag": "x"}, "unknown_contact", "missing"),
     ("contact.update", {"id": "9007199254740991", "tag": "x"}, "unknown_contact", "missing"),
     ("contact.update", {"id": "3"}, "nothing_to_set", "bad"),
-    ("contact.update", {"id": "3", "firstname": "", "lastname": "", "company": ""}, "contact_needs_name", "bad"),
+    (
+        "contact.update",
+        {"id": "3", "firstname": "", "lastname": "", "company": ""},
+        "contact_needs_name",
+        "bad",
+    ),
     ("contact.update", {"id": "3", "tag": "x" * 256}, "too_long", "bad"),
     ("contact.new", {}, "nothing_to_set", "bad"),
     ("contact.new", {"firstname": "A"}, "contact_needs_phone", "bad"),
@@ -122,7 +132,9 @@ async def test_a_pbx_that_has_enough_has_done_nothing(desk: Desk) -> None:
         assert desk.configuration() == before
 
 
-async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(desk: Desk) -> None:
+async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(
+    desk: Desk,
+) -> None:
     for method, command, arguments in ASKS:
         desk.pbx.faults.lose_answers(1, "/xapi/v1/Contacts", method=method)
         with pytest.raises(CommandOutcomeUnknown):

@@ -62,7 +62,13 @@ WARNINGS = [
 
 async def test_3cx_words_become_sentences(desk: Desk) -> None:
     for warning, code, kind in WARNINGS:
-        body = {"error": {"code": "", "message": warning, "details": [{"message": warning, "target": "VMPIN"}]}}
+        body = {
+            "error": {
+                "code": "",
+                "message": warning,
+                "details": [{"message": warning, "target": "VMPIN"}],
+            }
+        }
         desk.pbx.faults.answer_with(400, 1, "/xapi/v1/Users(", method="PATCH", body=body)
         refused = await desk.refused("ext.update", num="101", vmpin="4711")
         assert (refused.code, refused.kind) == (code, kind)
@@ -80,7 +86,9 @@ async def test_secrets_are_in_no_refusal_and_no_log(desk: Desk, caplog: Any, cap
     with pytest.raises(CommandOutcomeUnknown) as caught:
         await desk.do("ext.update", num="101", **SECRETS)
     logged = capsys.readouterr()
-    told = "".join((*texts, str(caught.value), caplog.text, logged.out, logged.err, *map(repr, desk.facts)))
+    told = "".join(
+        (*texts, str(caught.value), caplog.text, logged.out, logged.err, *map(repr, desk.facts))
+    )
     assert not any(secret in told for secret in SECRETS.values())
 
 

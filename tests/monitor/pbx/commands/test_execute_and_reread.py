@@ -31,7 +31,11 @@ ASKS: list[tuple[str, dict[str, str]]] = [
 ]
 
 
-AGAIN = {"ext.new": "already_exists", "ext.del": "unknown_extension", "contact.del": "unknown_contact"}
+AGAIN = {
+    "ext.new": "already_exists",
+    "ext.del": "unknown_extension",
+    "contact.del": "unknown_contact",
+}
 
 
 @pytest.fixture
@@ -51,7 +55,9 @@ async def test_a_whole_reading_under_way_does_not_bring_back_what_was(desk: Desk
     await desk.do("ext.del", num="105")
     assert (desk.extension("101").name, "105" in desk.tracker.state["extensions"]) == ("Ada", False)
     desk.pbx.faults.release()
-    await desk.until(lambda: len([fact for fact in desk.facts if isinstance(fact, DirectoryRead)]) == reads + 4)
+    await desk.until(
+        lambda: len([fact for fact in desk.facts if isinstance(fact, DirectoryRead)]) == reads + 4
+    )
     assert (desk.extension("101").name, "105" in desk.tracker.state["extensions"]) == ("Ada", False)
     assert desk.extension("555").extgroups == ("DEFAULT",)
     assert "105" not in [agent.num for agent in desk.queue("800").agents]
@@ -63,7 +69,9 @@ async def test_commands_side_by_side_are_all_shown_when_each_returns(desk: Desk)
         assert desk.extension(number).lastname == f"After {number}"
 
     numbers = desk.pbx.directory.extensions()
-    await asyncio.gather(*(change(number) for number in numbers), desk.do("makecall", first="101", second="102"))
+    await asyncio.gather(
+        *(change(number) for number in numbers), desk.do("makecall", first="101", second="102")
+    )
     assert all(desk.extension(number).lastname == f"After {number}" for number in numbers)
 
 
@@ -71,7 +79,9 @@ async def test_only_what_was_changed_is_read_again() -> None:
     async with scripted_pbx() as pbx:
         pbx.entities["Queues"] = [{"Id": 1, "Number": "800", "Agents": []}]
         pbx.entities["Users"] = [{"Id": 2, "Number": "101"}]
-        settings = settings_for(pbx.url, poll_interval=NEVER, directory_interval=NEVER, logins_interval=NEVER)
+        settings = settings_for(
+            pbx.url, poll_interval=NEVER, directory_interval=NEVER, logins_interval=NEVER
+        )
         async with following(settings) as (source, facts):
             await facts.until(DirectoryRead)
             await facts.until(ContactsRead)
@@ -79,7 +89,9 @@ async def test_only_what_was_changed_is_read_again() -> None:
             before = pbx.requests.copy()
             pbx.answer("/xapi/v1/Queues(Number", 200, {"Id": 1, "Number": "800", "Agents": []})
             assert await source.execute("queue.agents.set", {"num": "800", "agents": "101"}) == {}
-            asked = {path: times for path, times in (pbx.requests - before).items() if "/xapi/" in path}
+            asked = {
+                path: times for path, times in (pbx.requests - before).items() if "/xapi/" in path
+            }
             assert asked == {
                 "/xapi/v1/Queues(Number='800')": 1,
                 "/xapi/v1/Users": 1,
@@ -131,8 +143,12 @@ async def test_a_client_that_may_not_mint_is_refused_before_anything_is_done(des
 
 async def test_what_cannot_be_known_is_never_called_success_or_refusal(desk: Desk) -> None:
     for command, arguments in ASKS:
-        method = {"new": "POST", "makecall": "POST", "del": "DELETE"}.get(command.rpartition(".")[2], "PATCH")
-        desk.pbx.faults.lose_answers(1, "/callcontrol" if command == "makecall" else "/xapi", method=method)
+        method = {"new": "POST", "makecall": "POST", "del": "DELETE"}.get(
+            command.rpartition(".")[2], "PATCH"
+        )
+        desk.pbx.faults.lose_answers(
+            1, "/callcontrol" if command == "makecall" else "/xapi", method=method
+        )
         with pytest.raises(CommandOutcomeUnknown):
             await desk.do(command, **arguments)
     assert desk.pbx.faults.happened["unanswered"] == len(ASKS)

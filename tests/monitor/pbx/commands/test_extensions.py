@@ -36,8 +36,18 @@ UPDATES: list[tuple[str, str, dict[str, Any], Any]] = [
     ("deliveraudio", "1", {"pbx_delivers_audio": True}, ("deliveraudio", 1)),
     ("deliveraudio", "0", {"pbx_delivers_audio": False}, ("deliveraudio", 0)),
     ("recordcalls", "0", {"record_calls": False}, ("recordcalls", 0)),
-    ("recordcalls", "1", {"record_calls": True, "record_external_calls_only": True}, ("recordcalls", 1)),
-    ("recordcalls", "2", {"record_calls": True, "record_external_calls_only": False}, ("recordcalls", 2)),
+    (
+        "recordcalls",
+        "1",
+        {"record_calls": True, "record_external_calls_only": True},
+        ("recordcalls", 1),
+    ),
+    (
+        "recordcalls",
+        "2",
+        {"record_calls": True, "record_external_calls_only": False},
+        ("recordcalls", 2),
+    ),
     ("sipid", "ada.sip", {"sipid": "ada.sip"}, ("sipid", "ada.sip")),
     ("vmemail", "0", {"vm_email_options": "None"}, ("vmemail", 0)),
     ("vmemail", "1", {"vm_email_options": "Notification"}, ("vmemail", 1)),
@@ -69,7 +79,9 @@ async def test_every_field_and_value_of_ext_update_reaches_the_pbx_and_is_shown(
 async def test_all_fields_at_once(desk: Desk) -> None:
     everything = {field: value for field, value, *_ in UPDATES}
     given = {**everything, "reinvite": "1", "replaces": "0", "noanswertimeout": "42"}
-    assert await desk.do("ext.update", num="101", **given) == {"unsupported": ["reinvite", "replaces"]}
+    assert await desk.do("ext.update", num="101", **given) == {
+        "unsupported": ["reinvite", "replaces"]
+    }
     user = await read(desk, "101")
     assert (user.first_name, user.vmpin, user.internal) == ("Ада", "4711", False)
     assert desk.extension("101").noanswertimeout == 42
@@ -92,7 +104,12 @@ REFUSED: list[tuple[dict[str, str], str, str, str]] = [
     ({"num": "800", "firstname": "A"}, "unknown_extension", "missing", "800"),
     ({"num": "it's/none", "firstname": "A"}, "unknown_extension", "missing", "it's/none"),
     ({"num": "101", "reinvite": "1"}, "unsupported", "conflict", "reinvite"),
-    ({"num": "101", "reinvite": "1", "replaces": "1"}, "unsupported", "conflict", "reinvite, replaces"),
+    (
+        {"num": "101", "reinvite": "1", "replaces": "1"},
+        "unsupported",
+        "conflict",
+        "reinvite, replaces",
+    ),
     ({"num": "101"}, "nothing_to_set", "bad", "nothing to set"),
     ({"num": "101", "noanswertimeout": "3000000000"}, "out_of_range", "bad", "noanswertimeout"),
 ]
@@ -131,7 +148,9 @@ async def test_options_are_set(desk: Desk) -> None:
 
 
 async def test_options_of_nobody_are_refused(desk: Desk) -> None:
-    assert (await desk.refused("ext.options.set", num="999", enabled="off")).code == "unknown_extension"
+    assert (
+        await desk.refused("ext.options.set", num="999", enabled="off")
+    ).code == "unknown_extension"
 
 
 # ext.new, ext.del
@@ -162,7 +181,11 @@ async def test_an_extension_with_nothing_but_a_number_and_what_there_is_not(desk
 
 @pytest.mark.parametrize(
     ("number", "code", "kind"),
-    [("101", "already_exists", "conflict"), ("800", "already_exists", "conflict"), ("12a", "bad_value", "bad")],
+    [
+        ("101", "already_exists", "conflict"),
+        ("800", "already_exists", "conflict"),
+        ("12a", "bad_value", "bad"),
+    ],
 )
 async def test_a_wrong_number_is_refused(desk: Desk, number: str, code: str, kind: str) -> None:
     refused = await desk.refused("ext.new", num=number, **SECRETS)
@@ -178,10 +201,14 @@ async def test_an_extension_whose_second_step_fails_is_not_left_behind(desk: Des
     assert "555" not in desk.tracker.state["extensions"]
 
 
-async def test_an_extension_that_cannot_be_deleted_again_is_plainly_told_and_shown(desk: Desk) -> None:
+async def test_an_extension_that_cannot_be_deleted_again_is_plainly_told_and_shown(
+    desk: Desk,
+) -> None:
     desk.pbx.faults.answer_with(500, 1, "/xapi/v1/Users(", method="PATCH")
     desk.pbx.faults.answer_with(503, 1, "/xapi/v1/Users(", method="DELETE")
-    with pytest.raises(CommandOutcomeUnknown, match=r"extension 555 was made.*Look at the PBX") as caught:
+    with pytest.raises(
+        CommandOutcomeUnknown, match=r"extension 555 was made.*Look at the PBX"
+    ) as caught:
         await desk.do("ext.new", num="555", noanswertimeout="42", **SECRETS)
     assert not any(secret in str(caught.value) for secret in SECRETS.values())
     await desk.until(lambda: "555" in desk.tracker.state["extensions"])
@@ -210,7 +237,8 @@ async def test_an_extension_is_deleted_and_leaves_queues_and_groups(desk: Desk) 
 
 
 @pytest.mark.parametrize(
-    ("number", "code", "kind"), [("999", "unknown_extension", "missing"), ("100", "operator_extension", "conflict")]
+    ("number", "code", "kind"),
+    [("999", "unknown_extension", "missing"), ("100", "operator_extension", "conflict")],
 )
 async def test_who_cannot_be_deleted(desk: Desk, number: str, code: str, kind: str) -> None:
     refused = await desk.refused("ext.del", num=number)

@@ -24,14 +24,19 @@ async def desk() -> AsyncIterator[Desk]:
 
 def legs(desk: Desk, call_id: object) -> set[str]:
     """Who is shown to be in a call."""
-    return {leg.dn_num for leg in topics.table(desk.tracker.state, "calls", topics.Call)[str(call_id)].legs}
+    return {
+        leg.dn_num
+        for leg in topics.table(desk.tracker.state, "calls", topics.Call)[str(call_id)].legs
+    }
 
 
 def hide(desk: Desk, number: str) -> None:
     """Take an extension from those that the API client may monitor."""
     client = desk.pbx.directory.entity(desk.pbx.client_id)
     assert client is not None
-    desk.pbx.directory.update(client, {"Peers": [row for row in client["Peers"] if row["Number"] != number]})
+    desk.pbx.directory.update(
+        client, {"Peers": [row for row in client["Peers"] if row["Number"] != number]}
+    )
 
 
 async def test_an_extension_with_one_phone_dials_on_it(desk: Desk) -> None:
@@ -67,7 +72,10 @@ async def test_without_call_control_xapi_makes_the_call() -> None:
         client = desk.pbx.directory.entity(desk.pbx.client_id)
         assert client is not None
         client["CallControlEnabled"] = False
-        assert await desk.do("makecall", first=SINGLE, second=OTHER) == {"finalStatus": "Success", "callid": 1}
+        assert await desk.do("makecall", first=SINGLE, second=OTHER) == {
+            "finalStatus": "Success",
+            "callid": 1,
+        }
         assert "1" in desk.tracker.state["calls"]
         client["XAPIEnabled"] = False
         refused = await desk.refused("makecall", first=OTHER, second=SINGLE)
@@ -100,13 +108,20 @@ async def test_a_call_that_fails_says_why_in_either_form(form: Any) -> None:
         desk.pbx.directory.set_devices(OTHER, [])
         desk.user(OTHER)["VMEnabled"] = False
         for first in (SINGLE, DOUBLE):
-            for second, code in ((OTHER, "destination_is_not_registered"), ("abc1", "unknown_destination")):
+            for second, code in (
+                (OTHER, "destination_is_not_registered"),
+                ("abc1", "unknown_destination"),
+            ):
                 refused = await desk.refused("makecall", first=first, second=second)
                 assert (refused.code, refused.kind) == (code, "conflict")
                 assert not desk.pbx.switchboard.participants(first)
-            assert (await desk.refused("makecall", first=first, second=first)).code == "routing_loop_detected"
+            assert (
+                await desk.refused("makecall", first=first, second=first)
+            ).code == "routing_loop_detected"
         hide(desk, SINGLE)
-        assert (await desk.refused("makecall", first=SINGLE, second="abc1")).code == "unknown_destination"
+        assert (
+            await desk.refused("makecall", first=SINGLE, second="abc1")
+        ).code == "unknown_destination"
 
 
 async def test_an_extension_without_a_phone_cannot_call(desk: Desk) -> None:
@@ -124,14 +139,22 @@ RESULT = {"id": 5, "dn": SINGLE, "callid": 77}
 ANSWERS: list[tuple[int, dict[str, Any], dict[str, object] | str]] = [
     (200, {"finalstatus": "Success", "result": RESULT}, {"finalStatus": "Success", "callid": 77}),
     (200, {"finalstatus": 1, "result": RESULT}, {"finalStatus": "Success", "callid": 77}),
-    (200, {"FinalStatus": "Success", "Result": {"CallId": 77}}, {"finalStatus": "Success", "callid": 77}),
+    (
+        200,
+        {"FinalStatus": "Success", "Result": {"CallId": 77}},
+        {"finalStatus": "Success", "callid": 77},
+    ),
     (200, {"finalstatus": "Success", "reason": "NotSpecified"}, {"finalStatus": "Success"}),
     (200, {"finalstatus": -1, "reason": "DestinationBusy"}, "destination_busy"),
     (200, {"finalstatus": 0, "reason": "NotSpecified", "reasontext": "no"}, "call_failed"),
     (200, {"finalstatus": "Failed"}, "call_failed"),
     (200, {"finalstatus": "Failed", "reason": "A new one!"}, "call_failed"),
     (422, {"finalstatus": "Failed", "reason": "DestinationNoAnswer"}, "destination_no_answer"),
-    (422, {"finalstatus": "Rejected", "reason": "DestinationIsNotReachable"}, "destination_is_not_reachable"),
+    (
+        422,
+        {"finalstatus": "Rejected", "reason": "DestinationIsNotReachable"},
+        "destination_is_not_reachable",
+    ),
     (404, {"finalstatus": "Failed", "reason": "SubjectNotFound"}, "unknown_extension"),
     (500, {"finalstatus": "Failed", "reason": "Cancelled"}, "cancelled"),
     (403, {"error": {"code": "", "message": "Forbidden"}}, "not_permitted"),
@@ -149,8 +172,12 @@ async def test_every_form_of_answer_is_understood(desk: Desk) -> None:
             assert (await desk.refused("makecall", first=SINGLE, second=OTHER)).code == expected
 
 
-@pytest.mark.parametrize(("status", "body"), [(500, None), (502, "<html>"), (200, None), (200, ["odd"]), (200, {})])
-async def test_an_answer_without_a_word_of_the_call_is_not_known(desk: Desk, status: int, body: Any) -> None:
+@pytest.mark.parametrize(
+    ("status", "body"), [(500, None), (502, "<html>"), (200, None), (200, ["odd"]), (200, {})]
+)
+async def test_an_answer_without_a_word_of_the_call_is_not_known(
+    desk: Desk, status: int, body: Any
+) -> None:
     desk.pbx.faults.answer_with(status, 1, "/callcontrol/101/devices", method="POST", body=body)
     with pytest.raises(CommandOutcomeUnknown):
         await desk.do("makecall", first=SINGLE, second=OTHER)

@@ -19,30 +19,40 @@ async def agents(desk: Desk, queue: str) -> list[tuple[str | None, str | None]]:
 
     def work(client: object) -> list[tuple[str | None, str | None]]:
         queues = client.queues  # type: ignore[attr-defined]  # the SDK has no types
-        return [(row.number, row.skill_group) for row in queues.get_agents(queues.get_by_number(queue).id)]
+        return [
+            (row.number, row.skill_group)
+            for row in queues.get_agents(queues.get_by_number(queue).id)
+        ]
 
     return await desk.sdk(work)
 
 
 async def managers(desk: Desk, queue: str) -> list[str]:
     return await desk.sdk(
-        lambda client: [row.number for row in client.queues.get_managers(client.queues.get_by_number(queue).id)]
+        lambda client: [
+            row.number for row in client.queues.get_managers(client.queues.get_by_number(queue).id)
+        ]
     )
 
 
 async def members(desk: Desk, group: str) -> list[str]:
     return await desk.sdk(
         lambda client: [
-            row.number for row in client.ring_groups.get_members(client.ring_groups.get_by_number(group).id)
+            row.number
+            for row in client.ring_groups.get_members(client.ring_groups.get_by_number(group).id)
         ]
     )
 
 
-async def test_agents_who_stay_keep_their_place_and_skill_group_and_new_ones_follow(desk: Desk) -> None:
+async def test_agents_who_stay_keep_their_place_and_skill_group_and_new_ones_follow(
+    desk: Desk,
+) -> None:
     assert await agents(desk, "800") == [("105", "1"), ("112", "2"), ("100", "3"), ("118", "1")]
     assert await desk.do("queue.agents.set", num="800", agents="107, 100,112,103,107") == {}
     assert await agents(desk, "800") == [("112", "2"), ("100", "3"), ("107", "1"), ("103", "1")]
-    assert [(agent.num, agent.skill_group) for agent in desk.queue("800").agents] == await agents(desk, "800")
+    assert [(agent.num, agent.skill_group) for agent in desk.queue("800").agents] == await agents(
+        desk, "800"
+    )
     assert desk.extension("107").queues == ("800",)
     assert "800" not in desk.extension("105").queues
     assert await managers(desk, "800") == ["100", "101"]
@@ -70,8 +80,16 @@ async def test_all_may_leave(desk: Desk) -> None:
     await desk.do("queue.agents.set", num="800", agents="")
     await desk.do("queue.managers.set", num="800", managers=" ")
     await desk.do("group.members.set", num="600", members="")
-    assert (await agents(desk, "800"), await managers(desk, "800"), await members(desk, "600")) == ([], [], [])
-    assert (desk.queue("800").agents, desk.queue("800").managers, desk.group("600").members) == ((), (), ())
+    assert (await agents(desk, "800"), await managers(desk, "800"), await members(desk, "600")) == (
+        [],
+        [],
+        [],
+    )
+    assert (desk.queue("800").agents, desk.queue("800").managers, desk.group("600").members) == (
+        (),
+        (),
+        (),
+    )
 
 
 async def test_who_has_just_been_made_may_join(desk: Desk) -> None:
@@ -110,7 +128,9 @@ async def test_of_many_that_are_not_there_some_are_named(desk: Desk) -> None:
 async def test_an_extension_that_goes_at_the_last_moment_is_a_refusal(desk: Desk) -> None:
     warning = {"error": {"code": "", "message": "WARNINGS.XAPI.NON_EXISTENT_EXT_NUMBER"}}
     desk.pbx.faults.answer_with(400, 1, "/xapi/v1/Queues(", method="PATCH", body=warning)
-    assert (await desk.refused("queue.agents.set", num="800", agents="101")).code == "unknown_extension"
+    assert (
+        await desk.refused("queue.agents.set", num="800", agents="101")
+    ).code == "unknown_extension"
 
 
 ASKS = [
@@ -129,7 +149,9 @@ async def test_rights_are_asked_for(desk: Desk) -> None:
             assert "system_admins" in str(refused)
 
 
-async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(desk: Desk) -> None:
+async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(
+    desk: Desk,
+) -> None:
     for command, arguments in ASKS:
         desk.pbx.faults.lose_answers(1, "/xapi/v1/", method="PATCH")
         with pytest.raises(CommandOutcomeUnknown):

@@ -79,7 +79,9 @@ async def test_an_extension_is_logged_in_and_out_of_all_queues(desk: Desk) -> No
         assert word((await read(desk, "105")).queue_status) == status
         assert desk.extension("105").q_global_status == status
     assert "105" in desk.queue("800").logged_in
-    assert (await desk.refused("ext.queueglobal.set", num="999", log="on")).code == "unknown_extension"
+    assert (
+        await desk.refused("ext.queueglobal.set", num="999", log="on")
+    ).code == "unknown_extension"
 
 
 async def test_where_the_profile_governs_queue_login_nothing_changes(desk: Desk) -> None:

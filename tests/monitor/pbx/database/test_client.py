@@ -62,24 +62,33 @@ async def admin(server: Postgres, settings: DatabaseSettings) -> AsyncIterator[a
 async def inventory(admin: asyncpg.Connection) -> list[tuple[object, ...]]:
     """All that a statement could change for good: relations with their rows, functions, roles, large objects."""
     relations = await admin.fetch(
-        "SELECT n.nspname, relname, relkind, relacl::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+        "SELECT n.nspname, relname, relkind, relacl::text FROM pg_class c JOIN pg_namespace n ON "
+        "n.oid = relnamespace "
         "WHERE nspname !~ '^pg_|^information_schema$' ORDER BY 1, 2"
     )
     counts = [
-        (name, await admin.fetchval(f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{name}" t'))
+        (
+            name,
+            await admin.fetchval(
+                f'SELECT md5(string_agg(t::text, chr(10) ORDER BY t::text)) FROM "{name}" t'
+            ),
+        )
         for _, name, kind, _ in relations
         if kind == b"r"
     ]
     sequences = await admin.fetch("SELECT sequencename, last_value FROM pg_sequences ORDER BY 1")
     rest = await admin.fetchrow(
         "SELECT (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_authid), "
-        "(SELECT count(*) FROM pg_largeobject_metadata), (SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_t')"
+        "(SELECT count(*) FROM pg_largeobject_metadata), (SELECT count(*) FROM pg_namespace WHERE "
+        "nspname !~ '^pg_t')"
     )
     assert rest is not None
     return [*map(tuple, relations), *counts, *map(tuple, sequences), tuple(rest)]
 
 
-async def test_the_next_connection_takes_a_password_that_was_exchanged(settings: DatabaseSettings) -> None:
+async def test_the_next_connection_takes_a_password_that_was_exchanged(
+    settings: DatabaseSettings,
+) -> None:
     password = Secret("the old one")
     database = Database(replace(settings, password=password))
     with pytest.raises(CommandRefused):
@@ -97,7 +106,9 @@ async def code_of(database: Database, sql: str, count: int = 0) -> str:
 
 
 async def test_the_documented_example_is_answered(database: Database) -> None:
-    sql = "select recording_url, cl_participants_id from recordings where recording_url like '101%';"
+    sql = (
+        "select recording_url, cl_participants_id from recordings where recording_url like '101%';"
+    )
     assert await database.answer(sql, 3) == {
         "count": 2,
         "rows": [
@@ -115,7 +126,8 @@ async def test_the_documented_example_is_answered(database: Database) -> None:
 
 async def test_the_tables_values_are_readable(database: Database) -> None:
     answer = await database.answer(
-        "select start_time, archived, transcription, cdr_id from recordings where id_recording = 2", 0
+        "select start_time, archived, transcription, cdr_id from recordings where id_recording = 2",
+        0,
     )
     assert answer["rows"] == [
         {
@@ -125,18 +137,30 @@ async def test_the_tables_values_are_readable(database: Database) -> None:
             "cdr_id": "00000000-01dc-688a-2607-57e500000c10",
         }
     ]
-    answer = await database.answer("select time_start, ts_waiting, from_displayname from callcent_queuecalls", 0)
+    answer = await database.answer(
+        "select time_start, ts_waiting, from_displayname from callcent_queuecalls", 0
+    )
     assert answer["rows"] == [
-        {"time_start": "2026-02-24T20:10:00", "ts_waiting": "00:00:00.543344", "from_displayname": "Desk 2, Front"}
+        {
+            "time_start": "2026-02-24T20:10:00",
+            "ts_waiting": "00:00:00.543344",
+            "from_displayname": "Desk 2, Front",
+        }
     ]
     answer = await database.answer(
-        "select sum(billing_cost) cost, sum(billing_duration) during, count(*) from cl_participants", 0
+        "select sum(billing_cost) cost, sum(billing_duration) during, count(*) from "
+        "cl_participants",
+        0,
     )
     assert answer["rows"] == [{"cost": 43837.5, "during": "34:47:30", "count": 500}]
 
 
-@pytest.mark.parametrize(("count", "rows"), [(0, 100), (1, 1), (3, 3), (200, 200), (201, 201), (10**12, 500)])
-async def test_count_is_the_most_rows_and_none_means_a_hundred(database: Database, count: int, rows: int) -> None:
+@pytest.mark.parametrize(
+    ("count", "rows"), [(0, 100), (1, 1), (3, 3), (200, 200), (201, 201), (10**12, 500)]
+)
+async def test_count_is_the_most_rows_and_none_means_a_hundred(
+    database: Database, count: int, rows: int
+) -> None:
     answer = await database.answer("select id from cl_participants order by id", count)
     assert answer == {"count": rows, "rows": [{"id": n} for n in range(1, rows + 1)]}
 
@@ -154,7 +178,9 @@ async def test_count_is_the_most_rows_and_none_means_a_hundred(database: Databas
         "(select 1 as n)",
     ],
 )
-async def test_every_form_of_a_query_passes(database: Database, admin: asyncpg.Connection, sql: str) -> None:
+async def test_every_form_of_a_query_passes(
+    database: Database, admin: asyncpg.Connection, sql: str
+) -> None:
     await admin.execute("CREATE TABLE IF NOT EXISTS one_row AS SELECT 1 AS n")
     await admin.execute(f"GRANT SELECT ON one_row TO {pbx_database.READER}")
     assert [list(row.values()) for row in (await database.answer(sql, 0))["rows"]] == [[1]]  # type: ignore[attr-defined]
@@ -220,13 +246,20 @@ async def test_what_is_not_one_query_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("nothing", ["/**/", "--\n", "(", "/*", " "])
-async def test_a_refusal_reads_comments_and_parentheses_once(database: Database, nothing: str) -> None:
+async def test_a_refusal_reads_comments_and_parentheses_once(
+    database: Database, nothing: str
+) -> None:
     assert await code_of(database, nothing * 40 + "!") in {"sql_not_a_query", "sql_error"}
 
 
 @pytest.mark.parametrize(
     "sql",
-    ["/* a /* nested */ comment */ select 1 +", "-- a line\n(select 1 +)", "/**/((/**/ values (1,", "with x as ("],
+    [
+        "/* a /* nested */ comment */ select 1 +",
+        "-- a line\n(select 1 +)",
+        "/**/((/**/ values (1,",
+        "with x as (",
+    ],
 )
 async def test_a_query_with_a_mistake_is_told_as_one(database: Database, sql: str) -> None:
     assert await code_of(database, sql) == "sql_error"
@@ -281,7 +314,8 @@ SIDE_EFFECTS = [
             "1 --\r, pg_notify('anything', 'x')": "pg_notify",
             "1 from pg_notify('anything', 'x')": "pg_notify",
             "e'a'\n'\\'', pg_notify('anything', 'x'), '--'": "pg_notify",
-            "e'a' -- a text goes on\r\t-- in a later line\n '\\'', pg_notify('anything', 'x'), '--'": "pg_notify",
+            "e'a' -- a text goes on\r\t-- in a later line\n '\\'', pg_notify('anything', "
+            "'x'), '--'": "pg_notify",
             "(5::bigint).pg_advisory_lock_shared\u00a0": "pg_advisory_lock_shared",
             f"{'n' * 63}_and_more()": "n" * 63,
         }.items()
@@ -296,7 +330,8 @@ async def test_functions_with_side_effects_have_none(
     body = "returns int language plpgsql as $$ begin delete from recordings; return 1; end $$"
     await admin.execute(f"CREATE OR REPLACE FUNCTION writes() {body}")
     await admin.execute(
-        "CREATE OR REPLACE FUNCTION reads_as_its_owner() RETURNS text LANGUAGE sql STABLE SECURITY DEFINER "
+        "CREATE OR REPLACE FUNCTION reads_as_its_owner() RETURNS text LANGUAGE sql STABLE "
+        "SECURITY DEFINER "
         "AS 'select rolpassword from pg_authid limit 1'"
     )
     await admin.execute(f"CREATE OR REPLACE FUNCTION {'n' * 63}() {body}")
@@ -316,17 +351,59 @@ async def test_functions_with_side_effects_have_none(
         "select 1 as pg_notify",
         'select "a""pg_notify(" from (select 1 as "a""pg_notify(") t',
         "select e'\\' pg_notify(1)' as x",
-        "select count(*), now(), random(), upper('x'), clock_timestamp() from recordings tablesample system (100)",
+        (
+            "select count(*), now(), random(), upper('x'), clock_timestamp() from recordings "
+            "tablesample system (100)"
+        ),
         "select pg_size_pretty(pg_total_relation_size('recordings')), pg_sleep(0)",
     ],
 )
-async def test_what_only_looks_like_a_call_or_computes_is_answered(database: Database, sql: str) -> None:
+async def test_what_only_looks_like_a_call_or_computes_is_answered(
+    database: Database, sql: str
+) -> None:
     assert (await database.answer(sql, 0))["count"] == 1
 
 
 PIECES = (
-    *("'", "''", "e'", "E'", "u&'", "b'", "n'", '"', 'u&"', "\\", "\\'", "$$", "$a$", "$1", "/*", "*/", "--", "//*"),
-    *("\n", "\r", " ", "\t", "a", "e", "1", "0x", "1e", "_", ",", "||", "-", "*", "zz_called()", "é", "\u00a0"),
+    *(
+        "'",
+        "''",
+        "e'",
+        "E'",
+        "u&'",
+        "b'",
+        "n'",
+        '"',
+        'u&"',
+        "\\",
+        "\\'",
+        "$$",
+        "$a$",
+        "$1",
+        "/*",
+        "*/",
+        "--",
+        "//*",
+    ),
+    *(
+        "\n",
+        "\r",
+        " ",
+        "\t",
+        "a",
+        "e",
+        "1",
+        "0x",
+        "1e",
+        "_",
+        ",",
+        "||",
+        "-",
+        "*",
+        "zz_called()",
+        "é",
+        "\u00a0",
+    ),
 )
 TEXT_PIECES = ("'", "\n", "\\'", "--\n", ", zz_called()", ", ", "\\", " ")
 
@@ -351,7 +428,10 @@ async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connecti
 
 
 async def test_a_sort_is_given_little_memory(database: Database) -> None:
-    sql = "select current_setting('work_mem') as m, current_setting('max_parallel_workers_per_gather') as w"
+    sql = (
+        "select current_setting('work_mem') as m, "
+        "current_setting('max_parallel_workers_per_gather') as w"
+    )
     assert (await database.answer(sql, 0))["rows"] == [{"m": "4MB", "w": "0"}]
 
 
@@ -376,7 +456,9 @@ async def test_what_is_answered_is_read_off_the_event_loop(settings: DatabaseSet
 
 async def gone(admin: asyncpg.Connection) -> None:
     """Wait until none of our connections is left at the server."""
-    await found(admin, f"SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = '{pbx_database.READER}'")
+    await found(
+        admin, f"SELECT count(*) = 0 FROM pg_stat_activity WHERE usename = '{pbx_database.READER}'"
+    )
 
 
 async def asleep(admin: asyncpg.Connection) -> None:
@@ -395,7 +477,10 @@ async def found(admin: asyncpg.Connection, sql: str) -> None:
         "select pg_sleep(3600)",
         "select count(*) from generate_series(1, 1000000000000)",
         "with recursive t as (select 1 as n union all select n + 1 from t) select count(*) from t",
-        "select count(*) from cl_participants a, cl_participants b, cl_participants c, cl_participants d",
+        (
+            "select count(*) from cl_participants a, cl_participants b, cl_participants c, "
+            "cl_participants d"
+        ),
     ],
 )
 async def test_an_endless_query_is_stopped_at_the_server(
@@ -406,11 +491,15 @@ async def test_an_endless_query_is_stopped_at_the_server(
 
 
 async def test_of_an_endless_answer_only_the_wanted_rows_are_made(database: Database) -> None:
-    answer = await database.answer("with recursive t as (select 1 as n union all select n + 1 from t) table t", 5)
+    answer = await database.answer(
+        "with recursive t as (select 1 as n union all select n + 1 from t) table t", 5
+    )
     assert answer["rows"] == [{"n": n} for n in range(1, 6)]
 
 
-async def test_who_gives_up_leaves_nothing_behind(database: Database, admin: asyncpg.Connection) -> None:
+async def test_who_gives_up_leaves_nothing_behind(
+    database: Database, admin: asyncpg.Connection
+) -> None:
     asked = asyncio.create_task(database.answer("select pg_sleep(0.9)", 0))
     await asleep(admin)
     asked.cancel()
@@ -449,17 +538,38 @@ WRITERS = {
     "database maker": ("ALTER ROLE {} CREATEDB", "may make databases"),
     "replication": ("ALTER ROLE {} REPLICATION", "may replicate"),
     "insert": ("GRANT INSERT ON recordings TO {}", "may change public.recordings"),
-    "update of a column": ("GRANT UPDATE (emailed) ON recordings TO {}", "may change public.recordings"),
-    "delete for everybody": ("GRANT DELETE ON recordings TO PUBLIC", "may change public.recordings"),
+    "update of a column": (
+        "GRANT UPDATE (emailed) ON recordings TO {}",
+        "may change public.recordings",
+    ),
+    "delete for everybody": (
+        "GRANT DELETE ON recordings TO PUBLIC",
+        "may change public.recordings",
+    ),
     "truncate": ("GRANT TRUNCATE ON recordings TO {}", "may change public.recordings"),
     "owner": ("ALTER TABLE recordings OWNER TO {}", "may change public.recordings"),
-    "sequence": ("GRANT USAGE ON SEQUENCE cl_calls_id_seq TO {}", "may advance public.cl_calls_id_seq"),
-    "create in the schema": ("GRANT CREATE ON SCHEMA public TO PUBLIC", "may create in schema public"),
-    "create schemas": ("GRANT CREATE ON DATABASE database_single TO {}", "may create in database database_single"),
+    "sequence": (
+        "GRANT USAGE ON SEQUENCE cl_calls_id_seq TO {}",
+        "may advance public.cl_calls_id_seq",
+    ),
+    "create in the schema": (
+        "GRANT CREATE ON SCHEMA public TO PUBLIC",
+        "may create in schema public",
+    ),
+    "create schemas": (
+        "GRANT CREATE ON DATABASE database_single TO {}",
+        "may create in database database_single",
+    ),
     "writer of all": ("GRANT pg_write_all_data TO {}", "is a member of pg_write_all_data"),
-    "programs": ("GRANT pg_execute_server_program TO {}", "is a member of pg_execute_server_program"),
+    "programs": (
+        "GRANT pg_execute_server_program TO {}",
+        "is a member of pg_execute_server_program",
+    ),
     "files": ("GRANT pg_read_server_files TO {}", "is a member of pg_read_server_files"),
-    "member without inheriting": ("GRANT clerks TO {} WITH INHERIT FALSE", "may change public.recordings"),
+    "member without inheriting": (
+        "GRANT clerks TO {} WITH INHERIT FALSE",
+        "may change public.recordings",
+    ),
 }
 
 
@@ -493,10 +603,16 @@ async def test_a_role_that_can_write_is_not_used(
 
 SECRETS = {
     "reader of all": ("GRANT pg_read_all_data TO {}", "may read pg_authid, may read pg_shadow"),
-    "member without inheriting": ("GRANT pg_read_all_data TO {} WITH INHERIT FALSE", "may read pg_authid"),
+    "member without inheriting": (
+        "GRANT pg_read_all_data TO {} WITH INHERIT FALSE",
+        "may read pg_authid",
+    ),
     "hashes alone": ("GRANT SELECT ON pg_shadow TO {}", "may read pg_shadow"),
     "a column of them": ("GRANT SELECT (rolpassword) ON pg_authid TO {}", "may read pg_authid"),
-    "of other servers": ("GRANT SELECT (subconninfo) ON pg_subscription TO {}", "may read pg_subscription"),
+    "of other servers": (
+        "GRANT SELECT (subconninfo) ON pg_subscription TO {}",
+        "may read pg_subscription",
+    ),
 }
 
 
@@ -522,7 +638,9 @@ async def test_the_role_as_documented_may_only_read(database: Database) -> None:
     assert await database.check() == "PostgreSQL 18, database_single; callmon may only read"
 
 
-async def test_a_role_with_one_table_may_read_that(settings: DatabaseSettings, admin: asyncpg.Connection) -> None:
+async def test_a_role_with_one_table_may_read_that(
+    settings: DatabaseSettings, admin: asyncpg.Connection
+) -> None:
     await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x'")
     await admin.execute("GRANT SELECT ON recordings TO narrow")
     narrow = Database(replace(settings, user="narrow", password="x"))
@@ -539,7 +657,9 @@ async def test_a_role_with_one_table_may_read_that(settings: DatabaseSettings, a
         ({"tls": "verify"}, "has no TLS"),
     ],
 )
-async def test_a_wrong_setting_is_said_in_words(settings: DatabaseSettings, change: dict[str, str], says: str) -> None:
+async def test_a_wrong_setting_is_said_in_words(
+    settings: DatabaseSettings, change: dict[str, str], says: str
+) -> None:
     with pytest.raises(CommandRefused, match=says) as caught:
         await Database(replace(settings, **change)).answer("select 1", 0)  # type: ignore[arg-type]
     assert caught.value.code == "sql_unavailable"
@@ -551,15 +671,23 @@ async def test_a_database_that_is_away_is_unreachable(settings: DatabaseSettings
         await Database(replace(settings, port=1)).answer("select 1", 0)
 
 
-async def test_a_session_that_is_ended_is_unreachable(settings: DatabaseSettings, admin: asyncpg.Connection) -> None:
-    asked = asyncio.create_task(Database(replace(settings, timeout=30.0)).answer("select pg_sleep(20)", 0))
+async def test_a_session_that_is_ended_is_unreachable(
+    settings: DatabaseSettings, admin: asyncpg.Connection
+) -> None:
+    asked = asyncio.create_task(
+        Database(replace(settings, timeout=30.0)).answer("select pg_sleep(20)", 0)
+    )
     await asleep(admin)
-    await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    await admin.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    )
     with pytest.raises(PbxUnreachable, match="was lost"):
         await asked
 
 
-async def test_a_server_that_is_killed_in_the_middle_is_unreachable(settings: DatabaseSettings) -> None:
+async def test_a_server_that_is_killed_in_the_middle_is_unreachable(
+    settings: DatabaseSettings,
+) -> None:
     with postgres() as other:
         await pbx_database.make(other)
         doomed = Database(replace(settings, port=other.port, timeout=30.0))

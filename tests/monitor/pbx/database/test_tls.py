@@ -40,7 +40,9 @@ def certificate() -> tuple[bytes, bytes]:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )
@@ -108,7 +110,9 @@ async def test_a_certificate_is_checked(settings: DatabaseSettings, tmp_path: Pa
     assert 'tls = "require"' in str(caught.value)
     with pytest.raises(CommandRefused, match="is not trusted"):
         await Database(replace(settings, host="localhost")).check()
-    assert (await Database(replace(settings, tls="require", ca_file=None)).answer(ASK, 0))["count"] == 1
+    assert (await Database(replace(settings, tls="require", ca_file=None)).answer(ASK, 0))[
+        "count"
+    ] == 1
     with pytest.raises(CommandRefused, match="larger than"):
         await Database(settings).answer("select repeat('x', 100000000)", 0)
     with pytest.raises(ConfigError, match="ca_file"):

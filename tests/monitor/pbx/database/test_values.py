@@ -77,7 +77,10 @@ VALUES: list[tuple[str, object]] = [
     ("daterange('2026-01-01', '2026-02-01')", "[2026-01-01,2026-02-01)"),
     ("'{[1,3), [5,7)}'::int4multirange", ["[1,3)", "[5,7)"]),
     ("row(1, 'a', null)", [1, "a", None]),
-    ("(select r from (values (1, date '2026-01-01')) as v (a, b), lateral (select a, b) r)", [1, "2026-01-01"]),
+    (
+        "(select r from (values (1, date '2026-01-01')) as v (a, b), lateral (select a, b) r)",
+        [1, "2026-01-01"],
+    ),
     ("point(1, 2)", [1.0, 2.0]),
     ("polygon '((0,0),(1,1))'", [[0.0, 0.0], [1.0, 1.0]]),
     ("'ringing'::call_state", "ringing"),
@@ -106,7 +109,9 @@ async def database(server: Postgres) -> Database:
         database=pbx_database.NAME,
     )
     return Database(
-        DatabaseSettings("127.0.0.1", pbx_database.READER, pbx_database.PASSWORD, port=server.port, tls="off")
+        DatabaseSettings(
+            "127.0.0.1", pbx_database.READER, pbx_database.PASSWORD, port=server.port, tls="off"
+        )
     )
 
 
@@ -121,7 +126,8 @@ async def test_a_value_is_sensible_json(database: Database, sql: str, value: obj
 @pytest.mark.asyncio(loop_scope="module")
 async def test_all_that_a_server_knows_of_itself_can_be_answered(database: Database) -> None:
     answer = await database.answer(
-        "select relname from pg_class where relkind in ('r', 'v') and has_table_privilege(oid, 'select') "
+        "select relname from pg_class where relkind in ('r', 'v') and has_table_privilege(oid, "
+        "'select') "
         "and relnamespace = 'pg_catalog'::regnamespace",
         1000,
     )
@@ -157,7 +163,9 @@ def test_a_moment_is_the_one_that_python_knows(moment: datetime) -> None:
 @given(st.dates(), st.times())
 def test_days_and_times_are_the_ones_that_python_knows(day: date, clock: time) -> None:
     assert CODECS["date"][1](((day - date(2000, 1, 1)).days,)) == day.isoformat()
-    microseconds = ((clock.hour * 60 + clock.minute) * 60 + clock.second) * 1_000_000 + clock.microsecond
+    microseconds = (
+        (clock.hour * 60 + clock.minute) * 60 + clock.second
+    ) * 1_000_000 + clock.microsecond
     assert time.fromisoformat(str(CODECS["time"][1]((microseconds,)))) == clock
 
 

@@ -62,22 +62,30 @@ async def test_a_port_that_speaks_no_tls() -> None:
 
 async def test_a_port_that_hangs_up_on_plain_http() -> None:
     async with listening(b"") as port:
-        assert "closes the connection without an answer; does it need https:// in url?" in await refusal(
-            f"http://127.0.0.1:{port}"
+        assert (
+            "closes the connection without an answer; does it need https:// in url?"
+            in await refusal(f"http://127.0.0.1:{port}")
         )
 
 
 async def test_a_web_server_that_wants_https_is_not_taken_for_wrong_credentials() -> None:
     body = b"<center>The plain HTTP request was sent to HTTPS port</center>"
-    head = f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: {len(body)}\r\n\r\n"
+    head = (
+        f"HTTP/1.1 400 Bad Request\r\nContent-Type: text/html\r\nContent-Length: "
+        f"{len(body)}\r\n\r\n"
+    )
     async with listening(head.encode() + body) as port:
-        assert await refusal(f"http://127.0.0.1:{port}") == "The PBX wants https: write https:// in url."
+        assert (
+            await refusal(f"http://127.0.0.1:{port}")
+            == "The PBX wants https: write https:// in url."
+        )
 
 
 def test_a_name_that_nobody_knows() -> None:
     error = aiohttp.ClientConnectorDNSError(PLACE, OSError(-2, "Name or service not known"))
     assert cause(error, tls=True) == (
-        "the name pbx.example.com is not known (Name or service not known); see url, and this host's DNS"
+        "the name pbx.example.com is not known (Name or service not known); see url, and this "
+        "host's DNS"
     )
 
 
@@ -89,7 +97,9 @@ def test_a_host_to_which_there_is_no_way() -> None:
 
 
 def test_a_connection_that_does_not_come_about() -> None:
-    assert "firewalls" in cause(aiohttp.ConnectionTimeoutError("Connection timeout to host https://…"), tls=True)
+    assert "firewalls" in cause(
+        aiohttp.ConnectionTimeoutError("Connection timeout to host https://…"), tls=True
+    )
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ async def test_a_row_deleted_before_the_next_page_does_not_hide_one_behind_it() 
 async def test_one_page_that_has_everything_is_one_request() -> None:
     collection = Collection(list(range(50)), None)
     await read_all(collection.fetch, {"$select": "Id"}, 100)
-    assert collection.asked == [{"$select": "Id", "$orderby": "Id", "$count": "true", "$top": "100"}]
+    assert collection.asked == [
+        {"$select": "Id", "$orderby": "Id", "$count": "true", "$top": "100"}
+    ]
 
 
 async def test_a_server_that_refuses_a_large_page_is_asked_for_a_smaller_one() -> None:

@@ -16,7 +16,10 @@ _KEY = "k" * 32
 
 
 class Pbx:
-    """Gives tokens; what it does next is scripted. ``now`` is the monotonic clock of the owner under test."""
+    """Gives tokens; what it does next is scripted.
+
+    ``now`` is the monotonic clock of the owner under test.
+    """
 
     def __init__(self, may_mint: Callable[[], bool] = lambda: True) -> None:
         self.now = 1000.0
@@ -26,7 +29,9 @@ class Pbx:
         self.error: Exception | None = None
         self.gate: asyncio.Event | None = None
         self.secret = "the first"
-        self.owner = TokenOwner(self.grant, may_mint, lambda: self.now, random.Random(1), secret=lambda: self.secret)
+        self.owner = TokenOwner(
+            self.grant, may_mint, lambda: self.now, random.Random(1), secret=lambda: self.secret
+        )
 
     async def grant(self) -> GrantedToken:
         if self.gate is not None:
@@ -35,7 +40,12 @@ class Pbx:
         if self.error is not None:
             raise self.error
         issued = 1_800_000_000 + self.now + self.pbx_clock_ahead
-        claims = {"iat": issued, "exp": issued + self.life, "jti": str(self.minted), "role": ["Users", "Paid"]}
+        claims = {
+            "iat": issued,
+            "exp": issued + self.life,
+            "jti": str(self.minted),
+            "role": ["Users", "Paid"],
+        }
         return GrantedToken(jwt.encode(claims, _KEY), 60)
 
 
@@ -57,8 +67,12 @@ async def test_the_clocks_of_pbx_and_monitor_may_differ_by_hours() -> None:
     assert await pbx.owner.get() == first
 
 
-@pytest.mark.parametrize(("expires_in", "life"), [(60.0, 3600.0), (3600.0, 3600.0), (None, 3600.0), (0.0, 3600.0)])
-async def test_without_a_jwt_a_small_expires_in_counts_minutes(expires_in: float | None, life: float) -> None:
+@pytest.mark.parametrize(
+    ("expires_in", "life"), [(60.0, 3600.0), (3600.0, 3600.0), (None, 3600.0), (0.0, 3600.0)]
+)
+async def test_without_a_jwt_a_small_expires_in_counts_minutes(
+    expires_in: float | None, life: float
+) -> None:
     now = 0.0
     given = iter(("opaque-1", "opaque-2"))
 
@@ -139,7 +153,9 @@ async def test_tokens_revoked_by_somebody_else_end_in_words_not_in_a_loop() -> N
     pbx = Pbx()
     asked = 0
     refusals: list[TokenRefused] = []
-    for _ in range(600):  # ten minutes, a request a second, every token revoked before it is used twice
+    for _ in range(
+        600
+    ):  # ten minutes, a request a second, every token revoked before it is used twice
         try:
             token = await pbx.owner.get()
         except TokenRefused as error:
@@ -244,7 +260,9 @@ async def test_the_claims_are_those_of_the_token() -> None:
 
 
 @given(st.text(), st.one_of(st.none(), st.floats()))
-async def test_any_token_text_gives_a_life_that_can_be_counted(text: str, expires_in: float | None) -> None:
+async def test_any_token_text_gives_a_life_that_can_be_counted(
+    text: str, expires_in: float | None
+) -> None:
     now = 0.0
 
     async def grant() -> GrantedToken:

@@ -35,7 +35,12 @@ class Server:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = next(
-                    (int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"Content-Length:")), 0
+                    (
+                        int(line[15:])
+                        for line in head.split(b"\r\n")
+                        if line.startswith(b"Content-Length:")
+                    ),
+                    0,
                 )
                 self.requests.append(head + await reader.readexactly(length))
                 await self.reply(writer)
@@ -49,7 +54,9 @@ class Server:
 async def served(reply: Reply, seconds: float = 5.0) -> AsyncIterator[tuple[Server, Transport]]:
     server = Server(reply)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    transport = Transport(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, seconds, 5.0, 4)
+    transport = Transport(
+        f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", None, seconds, 5.0, 4
+    )
     try:
         yield server, transport
     finally:
@@ -60,7 +67,9 @@ async def served(reply: Reply, seconds: float = 5.0) -> AsyncIterator[tuple[Serv
 async def test_the_pbx_is_told_which_version_asks() -> None:
     async with served(well) as (server, transport):
         await transport.read("GET", "/")
-    assert f"\r\nUser-Agent: callmon/{metadata.version('callmon')}\r\n".encode() in server.requests[0]
+    assert (
+        f"\r\nUser-Agent: callmon/{metadata.version('callmon')}\r\n".encode() in server.requests[0]
+    )
 
 
 async def cut(writer: asyncio.StreamWriter) -> None:
@@ -89,7 +98,9 @@ async def well(writer: asyncio.StreamWriter) -> None:
 
 @pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize("reply", [cut, half, nonsense])
-async def test_a_write_without_a_whole_answer_is_unknown_and_sent_once(method: str, reply: Reply) -> None:
+async def test_a_write_without_a_whole_answer_is_unknown_and_sent_once(
+    method: str, reply: Reply
+) -> None:
     async with served(reply) as (server, transport):
         with pytest.raises(CommandOutcomeUnknown, match=f"not known.*{method} /there"):
             await transport.write(method, "/there?a=b", {}, SECRET.encode())
@@ -145,7 +156,9 @@ async def test_every_write_has_a_connection_of_its_own() -> None:
     async with served(well) as (server, transport):
         for _ in range(2):
             assert (await transport.write("PATCH", "/there", {"X-A": "b"}, b"{}")).status == 204
-        assert all(b"Connection: close" in request and b"X-A: b" in request for request in server.requests)
+        assert all(
+            b"Connection: close" in request and b"X-A: b" in request for request in server.requests
+        )
 
 
 # through the client
@@ -174,7 +187,9 @@ ASKS: list[Ask] = [
 
 @pytest.mark.parametrize("ask", ASKS)
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-async def test_a_5xx_to_a_write_is_unknown(pbx: ScriptedPbx, client: PbxClient, ask: Ask, status: int) -> None:
+async def test_a_5xx_to_a_write_is_unknown(
+    pbx: ScriptedPbx, client: PbxClient, ask: Ask, status: int
+) -> None:
     pbx.answer("/xapi", status)
     with pytest.raises(CommandOutcomeUnknown, match=str(status)):
         await ask(client)
@@ -190,7 +205,9 @@ async def test_a_429_to_a_write_was_not_done(pbx: ScriptedPbx, client: PbxClient
 
 
 @pytest.mark.parametrize("ask", ASKS)
-async def test_a_401_to_a_write_is_tried_once_more(pbx: ScriptedPbx, client: PbxClient, ask: Ask) -> None:
+async def test_a_401_to_a_write_is_tried_once_more(
+    pbx: ScriptedPbx, client: PbxClient, ask: Ask
+) -> None:
     await client.system_status()
     pbx.revoke()
     await ask(client)
@@ -202,15 +219,23 @@ async def test_a_401_to_a_write_is_tried_once_more(pbx: ScriptedPbx, client: Pbx
 
 
 @pytest.mark.parametrize("body", ["<html>Welcome</html>", "{"])
-async def test_a_write_answered_by_somebody_else_is_unknown(pbx: ScriptedPbx, client: PbxClient, body: str) -> None:
+async def test_a_write_answered_by_somebody_else_is_unknown(
+    pbx: ScriptedPbx, client: PbxClient, body: str
+) -> None:
     pbx.answer("/xapi", 200, body)
     with pytest.raises(CommandOutcomeUnknown, match="is not a PBX"):
         await client.post("/xapi/v1/Users", {})
 
 
-async def test_a_refused_write_says_what_is_blamed_and_not_what_was_sent(pbx: ScriptedPbx, client: PbxClient) -> None:
+async def test_a_refused_write_says_what_is_blamed_and_not_what_was_sent(
+    pbx: ScriptedPbx, client: PbxClient
+) -> None:
     details = [{"code": "", "message": "WARNINGS.INVALID", "target": "AuthPassword"}]
-    pbx.answer("/xapi", 400, {"error": {"code": "", "message": f"'{SECRET}' is no password", "details": details}})
+    pbx.answer(
+        "/xapi",
+        400,
+        {"error": {"code": "", "message": f"'{SECRET}' is no password", "details": details}},
+    )
     with pytest.raises(PbxRefused) as caught:
         await client.post("/xapi/v1/Users", {"AuthPassword": SECRET})
     assert (caught.value.code, caught.value.target) == ("WARNINGS.INVALID", "AuthPassword")
@@ -229,7 +254,9 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
     context.load_cert_chain(files.certificate, files.key)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
         url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        transport = Transport(url, tls_context(url, files.ca_file, verify=verify), 60.0, 60.0, 4, measures)
+        transport = Transport(
+            url, tls_context(url, files.ca_file, verify=verify), 60.0, 60.0, 4, measures
+        )
         try:
             assert (await transport.read("GET", "/")).status == 200
             assert (measures.certificate_ends is not None) == verify
@@ -244,7 +271,10 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
             "https://pbx.example.com:5001/login?next=%2f",
             "if its own address is https://pbx.example.com:5001, write that as url",
         ),
-        ("https://user:hunter2@pbx.example.com/", "if its own address is https://pbx.example.com, write that as url"),
+        (
+            "https://user:hunter2@pbx.example.com/",
+            "if its own address is https://pbx.example.com, write that as url",
+        ),
         ("/login", "see whether url is its own address"),
         ("https://[::1", "see whether url is its own address"),
         ("https://a b/", "see whether url is its own address"),

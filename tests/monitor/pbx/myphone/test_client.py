@@ -90,7 +90,9 @@ class OddPbx:
         """What was asked of the web client's interface, in order."""
         names = {100: "login", 102: "read", 132: "set"}
         return [
-            "session" if asked.path == SESSION else names[myphone_messages.decode(asked.body).message_id]
+            "session"
+            if asked.path == SESSION
+            else names[myphone_messages.decode(asked.body).message_id]
             for asked in self.asked
             if asked.path in (SESSION, COMMANDS)
         ]
@@ -151,7 +153,10 @@ async def odd() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
 def told(logins: Mapping[str, Mapping[str, bool]]) -> bytes:
     """Logins as a PBX tells them."""
     return myphone_messages.queues_info(
-        {queue: {agent: (7, on) for agent, on in agents.items()} for queue, agents in logins.items()}
+        {
+            queue: {agent: (7, on) for agent, on in agents.items()}
+            for queue, agents in logins.items()
+        }
     )
 
 
@@ -199,7 +204,9 @@ async def web_client(pbx: SimulatedPbx) -> AsyncIterator[MyPhoneClient]:
         await client.close()
 
 
-def client_of(pbx: SimulatedPbx, may_mint: Callable[[], bool] = lambda: True, **changes: Any) -> PbxClient:
+def client_of(
+    pbx: SimulatedPbx, may_mint: Callable[[], bool] = lambda: True, **changes: Any
+) -> PbxClient:
     who = {"client_id": pbx.client_id, "client_secret": pbx.client_secret}
     return PbxClient(settings_for(pbx.url, **PATIENT, **who, **changes), may_mint)
 
@@ -208,7 +215,9 @@ def truth(pbx: SimulatedPbx) -> dict[str, dict[str, bool]]:
     """Who is logged in to which queue, as the PBX itself holds it."""
     directory = pbx.directory
     return {
-        queue: {agent: directory.logins.logged_in(queue, agent) for agent in directory.agents(queue)}
+        queue: {
+            agent: directory.logins.logged_in(queue, agent) for agent in directory.agents(queue)
+        }
         for queue in directory.queue_numbers()
     }
 
@@ -241,7 +250,9 @@ async def test_every_agent_of_every_queue_is_told(pbx: SimulatedPbx, web: MyPhon
     assert all(agents and all(agents.values()) for agents in told.values())
 
 
-async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_an_agent_is_logged_out_of_one_queue_alone_and_in_again(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     agent = an_agent(pbx)
     before = truth(pbx)
     await web.set_queue_status(*ids(pbx, "800", agent), logged_in=False)
@@ -261,9 +272,13 @@ async def test_what_somebody_else_changed_is_read(pbx: SimulatedPbx, web: MyPhon
 
 
 @pytest.mark.parametrize(
-    ("queue", "agent"), [(0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)], ids=["none", "negative", "largest"]
+    ("queue", "agent"),
+    [(0, 0), (-1, -1), (2**31 - 1, 2**31 - 1)],
+    ids=["none", "negative", "largest"],
 )
-async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: MyPhoneClient, queue: int, agent: int) -> None:
+async def test_who_and_where_must_be_there(
+    pbx: SimulatedPbx, web: MyPhoneClient, queue: int, agent: int
+) -> None:
     before = truth(pbx)
     with pytest.raises(CommandRefused) as refused:
         await web.set_queue_status(queue, agent, logged_in=False)
@@ -271,9 +286,13 @@ async def test_who_and_where_must_be_there(pbx: SimulatedPbx, web: MyPhoneClient
     assert truth(pbx) == before
 
 
-async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     before = truth(pbx)
-    stranger = next(number for number in pbx.directory.extensions() if number not in pbx.directory.agents("800"))
+    stranger = next(
+        number for number in pbx.directory.extensions() if number not in pbx.directory.agents("800")
+    )
     with pytest.raises(CommandRefused) as refused:
         await web.set_queue_status(*ids(pbx, "800", stranger), logged_in=False)
     assert refused.value.code == "pbx_refused"
@@ -281,10 +300,15 @@ async def test_who_is_no_agent_of_that_queue_is_not_logged_out_of_it(pbx: Simula
     assert pbx.directory.logins.logged_in("800", stranger)
 
 
-async def test_without_the_right_it_is_named_and_nothing_changes(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_without_the_right_it_is_named_and_nothing_changes(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     allow(pbx, web_client=False)
     before = truth(pbx)
-    for ask in (web.queues_info(), web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)):
+    for ask in (
+        web.queues_info(),
+        web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False),
+    ):
         with pytest.raises(CommandRefused, match="MyPhone access") as refused:
             await ask
         assert (refused.value.code, refused.value.kind) == ("no_webclient_right", "conflict")
@@ -302,7 +326,9 @@ async def test_a_right_that_comes_and_goes_is_believed_at_the_next_session(
     assert await web.queues_info() == truth(pbx)
 
 
-async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_a_session_that_the_pbx_has_forgotten_is_opened_anew(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     agent = an_agent(pbx)
     await web.queues_info()
     pbx.web_client.forget()
@@ -322,30 +348,44 @@ async def test_a_pbx_that_restarted_is_asked_on_with_another_token_and_session(
     assert pbx.tokens.minted == minted + 1
 
 
-async def test_a_token_revoked_in_mid_life_does_not_end_the_session(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_a_token_revoked_in_mid_life_does_not_end_the_session(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     before = await web.queues_info()
     pbx.faults.revoke_tokens()
     assert await web.queues_info() == before
 
 
-async def test_many_readings_and_changes_at_once_all_succeed(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_many_readings_and_changes_at_once_all_succeed(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     pairs = [(queue, agent) for queue, agents in truth(pbx).items() for agent in agents]
     for logged_in in (False, True):
         await asyncio.gather(
-            *(web.set_queue_status(*ids(pbx, queue, agent), logged_in=logged_in) for queue, agent in pairs),
+            *(
+                web.set_queue_status(*ids(pbx, queue, agent), logged_in=logged_in)
+                for queue, agent in pairs
+            ),
             *(web.queues_info() for _ in range(5)),
         )
-        assert {on for agents in (await web.queues_info()).values() for on in agents.values()} == {logged_in}
+        assert {on for agents in (await web.queues_info()).values() for on in agents.values()} == {
+            logged_in
+        }
         pbx.web_client.forget()
 
 
 @pytest.mark.parametrize("opened", [False, True], ids=["before a session", "in a session"])
-async def test_a_pbx_that_is_off_was_asked_for_nothing(pbx: SimulatedPbx, web: MyPhoneClient, *, opened: bool) -> None:
+async def test_a_pbx_that_is_off_was_asked_for_nothing(
+    pbx: SimulatedPbx, web: MyPhoneClient, *, opened: bool
+) -> None:
     if opened:
         await web.queues_info()
     before = truth(pbx)
     await pbx.faults.refuse()
-    for ask in (web.queues_info(), web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False)):
+    for ask in (
+        web.queues_info(),
+        web.set_queue_status(*ids(pbx, "800", an_agent(pbx)), logged_in=False),
+    ):
         with pytest.raises(PbxUnreachable, match="cannot be reached") as unreachable:
             await ask
         assert not isinstance(unreachable.value, PbxGarbled)
@@ -365,7 +405,9 @@ async def test_a_change_whose_answer_is_lost_is_not_known_and_is_not_repeated(
     assert (await web.queues_info())["800"][agent] is False
 
 
-async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     before = await web.queues_info()
     pbx.faults.lose_answers(1, COMMANDS)
     with pytest.raises(PbxGarbled):
@@ -388,7 +430,9 @@ async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
     assert truth(pbx) != before
 
 
-async def test_a_change_answered_with_failure_is_not_known(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_a_change_answered_with_failure_is_not_known(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     before = await web.queues_info()
     pbx.faults.answer_with(502, 1, COMMANDS)
     with pytest.raises(CommandOutcomeUnknown, match="502"):
@@ -421,13 +465,17 @@ async def test_what_is_sent_is_what_was_seen_in_use(odd: tuple[OddPbx, MyPhoneCl
     ]
     for asked in sent:
         assert asked.headers["MyPhoneSession"] == "key-1"
-        assert asked.headers["Content-Type"] == asked.headers["Accept"] == "application/octet-stream"
+        assert (
+            asked.headers["Content-Type"] == asked.headers["Accept"] == "application/octet-stream"
+        )
     (opening,) = (asked for asked in pbx.asked if asked.path == SESSION)
     assert opening.headers["Authorization"] == "Bearer token-1"
     assert json.loads(opening.body) == {"name": "callmon", "version": "1", "isHuman": False}
 
 
-async def test_one_session_and_one_login_serve_for_everything(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_one_session_and_one_login_serve_for_everything(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     for _ in range(3):
         await web.queues_info()
@@ -454,7 +502,9 @@ async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, MyPhoneC
     ],
     ids=["NOT AUTH", "a message", "text", "forbidden", "forbidden in words"],
 )
-async def test_a_session_that_is_refused_once_is_opened_anew(odd: tuple[OddPbx, MyPhoneClient], said: Said) -> None:
+async def test_a_session_that_is_refused_once_is_opened_anew(
+    odd: tuple[OddPbx, MyPhoneClient], said: Said
+) -> None:
     pbx, web = odd
     pbx.commands.append(said)
     assert await web.queues_info() == READ
@@ -505,7 +555,9 @@ async def test_a_session_that_may_not_be_opened_is_a_missing_right(
     assert pbx.kinds() == ["session", "session"]
 
 
-async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     for path in (SESSION, "/xapi/v1/Defs"):
         pbx.always[path] = Said(401)
@@ -514,7 +566,9 @@ async def test_a_token_that_opens_nothing_at_all_is_no_missing_right(odd: tuple[
     assert pbx.kinds() == ["session"]
 
 
-async def test_a_session_that_is_refused_once_is_asked_for_again(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_a_session_that_is_refused_once_is_asked_for_again(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     pbx.sessions.append(Said(401))
     assert await web.queues_info() == READ
@@ -572,7 +626,9 @@ async def test_a_session_that_could_not_be_opened_has_changed_nothing(
     assert await web.queues_info() == READ
 
 
-async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     for queue in (pbx.sessions, pbx.commands):
         queue.append(Said(429, headers={"Retry-After": "7"}))
@@ -603,7 +659,9 @@ async def test_how_long_a_pbx_asks_to_be_left_alone_is_told(odd: tuple[OddPbx, M
         b"\xff\xfe",
     ],
 )
-async def test_an_answer_without_a_session_is_garbled(odd: tuple[OddPbx, MyPhoneClient], body: bytes) -> None:
+async def test_an_answer_without_a_session_is_garbled(
+    odd: tuple[OddPbx, MyPhoneClient], body: bytes
+) -> None:
     pbx, web = odd
     pbx.sessions.extend([Said(200, body)] * 2)
     for ask in (web.queues_info(), web.set_queue_status(1, 2, logged_in=True)):
@@ -652,7 +710,9 @@ async def test_a_failure_of_the_pbx_makes_a_change_unknown_and_a_reading_only_la
         await web.queues_info()
     with pytest.raises(CommandOutcomeUnknown, match=str(status)):
         await web.set_queue_status(1, 2, logged_in=True)
-    assert pbx.kinds() == ["session", "login", "read", "set"], "a change is never sent a second time"
+    assert pbx.kinds() == ["session", "login", "read", "set"], (
+        "a change is never sent a second time"
+    )
 
 
 async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(
@@ -665,7 +725,9 @@ async def test_a_command_refused_for_its_token_is_sent_once_more_with_another(
     assert pbx.minted == 2
 
 
-async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_a_command_refused_with_every_token_is_so_in_words(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     pbx.commands.extend([Said(401)] * 2)
     with pytest.raises(TokenRefused):
@@ -706,7 +768,9 @@ async def test_a_command_refused_with_every_token_is_so_in_words(odd: tuple[OddP
         "json",
     ],
 )
-async def test_what_tells_no_queues_is_garbled(odd: tuple[OddPbx, MyPhoneClient], body: bytes) -> None:
+async def test_what_tells_no_queues_is_garbled(
+    odd: tuple[OddPbx, MyPhoneClient], body: bytes
+) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, body))
     with pytest.raises(PbxGarbled, match="web client"):
@@ -731,10 +795,16 @@ async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, MyPhoneClient
         put(2, put(5, agents[0])),
     )
     pbx.commands.append(Said(200, message(211, put(1, 1) + b"".join(queues)) + put(400, b"more")))
-    assert await web.queues_info() == {"800": {"101": True, "102": False, "103": False}, "801": {}, "802": {}}
+    assert await web.queues_info() == {
+        "800": {"101": True, "102": False, "103": False},
+        "801": {},
+        "802": {},
+    }
 
 
-async def test_a_pbx_without_queues_tells_that_it_has_none(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_a_pbx_without_queues_tells_that_it_has_none(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     pbx.commands.append(Said(200, message(211)))
     assert await web.queues_info() == {}
@@ -778,7 +848,9 @@ async def test_a_change_is_done_whatever_stands_around_the_words(
     assert pbx.kinds() == ["session", "login", "set"]
 
 
-async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[OddPbx, MyPhoneClient]) -> None:
+async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
     pbx, web = odd
     pbx.always[SESSION] = Said(401)
     with pytest.raises(CommandRefused) as refused:
@@ -790,7 +862,10 @@ async def test_a_401_that_is_not_the_tokens_fault_is_a_missing_right(odd: tuple[
 async def test_names_that_are_no_text_are_no_answer(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
     pbx.commands.append(
-        Said(200, message(211, put(2, put(4, b"\xff") + put(5, put(2, put(3, b"10\xff") + put(8, 1))))))
+        Said(
+            200,
+            message(211, put(2, put(4, b"\xff") + put(5, put(2, put(3, b"10\xff") + put(8, 1))))),
+        )
     )
     with pytest.raises(PbxGarbled):
         await web.queues_info()
@@ -816,7 +891,9 @@ _WORDS = (b"successfully processed", b"Login is required", b"NOT AUTH")
 """What a client looks for in an answer."""
 _changes = st.lists(st.tuples(st.integers(0, 500), st.integers(1, 255)), max_size=4)
 _bodies = st.lists(
-    st.binary(max_size=60) | st.builds(bent, _logins.map(told), _changes, st.integers(0, 3)), min_size=1, max_size=8
+    st.binary(max_size=60) | st.builds(bent, _logins.map(told), _changes, st.integers(0, 3)),
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -855,7 +932,9 @@ def test_bytes_of_any_kind_are_no_change_that_was_made(bodies: list[bytes]) -> N
 
 @settings(deadline=None)
 @given(st.lists(_logins, min_size=1, max_size=5))
-def test_all_logins_are_read_as_they_were_told(told_one_by_one: list[dict[str, dict[str, bool]]]) -> None:
+def test_all_logins_are_read_as_they_were_told(
+    told_one_by_one: list[dict[str, dict[str, bool]]],
+) -> None:
     async def play() -> None:
         async with odd_pbx() as (pbx, web):
             for logins in told_one_by_one:
@@ -870,19 +949,31 @@ _keys = st.text(max_size=8) | st.text(st.characters(min_codepoint=1, max_codepoi
 
 @settings(deadline=None)
 @given(
-    st.lists(st.one_of(_keys, st.integers(), st.none(), st.booleans(), st.binary(max_size=40)), min_size=1, max_size=8)
+    st.lists(
+        st.one_of(_keys, st.integers(), st.none(), st.booleans(), st.binary(max_size=40)),
+        min_size=1,
+        max_size=8,
+    )
 )
-def test_whatever_names_a_session_is_used_as_it_is_or_garbled(keys: list[str | int | bytes | None]) -> None:
+def test_whatever_names_a_session_is_used_as_it_is_or_garbled(
+    keys: list[str | int | bytes | None],
+) -> None:
     async def play() -> None:
         for key in keys:
             async with odd_pbx() as (pbx, web):
-                pbx.sessions.append(Said(200, key) if isinstance(key, bytes) else _json({"sessionKey": key}))
+                pbx.sessions.append(
+                    Said(200, key) if isinstance(key, bytes) else _json({"sessionKey": key})
+                )
                 try:
                     assert await web.queues_info() == READ
                 except PbxGarbled:
                     assert pbx.kinds() == ["session"]
                 else:
-                    used = {asked.headers["MyPhoneSession"] for asked in pbx.asked if asked.path == COMMANDS}
+                    used = {
+                        asked.headers["MyPhoneSession"]
+                        for asked in pbx.asked
+                        if asked.path == COMMANDS
+                    }
                     assert used == {str(key).strip()}
 
     asyncio.run(play())
@@ -894,7 +985,9 @@ def test_whatever_names_a_session_is_used_as_it_is_or_garbled(keys: list[str | i
 class Telling:
     """Logins as they are told while a test runs, and who changes them elsewhere."""
 
-    def __init__(self, pbx: SimulatedPbx, logins: QueueLoginReader, facts: Facts, other: MyPhoneClient) -> None:
+    def __init__(
+        self, pbx: SimulatedPbx, logins: QueueLoginReader, facts: Facts, other: MyPhoneClient
+    ) -> None:
         self.pbx, self.logins, self.facts, self.other = pbx, logins, facts, other
         self.connected = asyncio.Event()
 
@@ -904,7 +997,9 @@ class Telling:
 
     async def until(self, is_so: Callable[[Mapping[str, Mapping[str, bool]] | None], bool]) -> None:
         """Wait until the last that was told is so."""
-        await self.facts.until(QueueLoginsRead, lambda fact: fact.logins == self.told[-1] and is_so(fact.logins))
+        await self.facts.until(
+            QueueLoginsRead, lambda fact: fact.logins == self.told[-1] and is_so(fact.logins)
+        )
 
     async def log(self, *, on: bool) -> None:
         """Log the first agent of queue 800 in or out, elsewhere."""
@@ -928,7 +1023,9 @@ async def telling(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[Telling]:
         await client.close()
 
 
-async def test_nothing_is_asked_before_the_pbx_is_connected(pbx: SimulatedPbx, web: MyPhoneClient) -> None:
+async def test_nothing_is_asked_before_the_pbx_is_connected(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
     async with telling(pbx) as desk:
         desk.logins.want()
         for _ in range(5):
@@ -939,7 +1036,9 @@ async def test_nothing_is_asked_before_the_pbx_is_connected(pbx: SimulatedPbx, w
         assert (desk.told, pbx.tokens.minted) == ([truth(pbx)], 2)
 
 
-async def test_a_change_made_elsewhere_is_told_when_it_is_read_and_nothing_twice(pbx: SimulatedPbx) -> None:
+async def test_a_change_made_elsewhere_is_told_when_it_is_read_and_nothing_twice(
+    pbx: SimulatedPbx,
+) -> None:
     before = truth(pbx)
     async with telling(pbx) as desk:
         desk.connected.set()
@@ -965,7 +1064,9 @@ async def test_a_change_made_elsewhere_is_found_without_being_asked_for(pbx: Sim
             await desk.until(lambda logins: logins == truth(pbx))
 
 
-async def test_a_right_that_is_taken_away_is_told_once_and_its_return_too(pbx: SimulatedPbx) -> None:
+async def test_a_right_that_is_taken_away_is_told_once_and_its_return_too(
+    pbx: SimulatedPbx,
+) -> None:
     known = truth(pbx)
     async with telling(pbx) as desk:
         desk.connected.set()
@@ -997,7 +1098,9 @@ async def test_without_the_right_there_is_nothing_to_tell(pbx: SimulatedPbx) -> 
         assert desk.told == [truth(pbx)]
 
 
-async def test_a_pbx_that_fails_for_a_while_does_not_make_what_is_known_unknown(pbx: SimulatedPbx) -> None:
+async def test_a_pbx_that_fails_for_a_while_does_not_make_what_is_known_unknown(
+    pbx: SimulatedPbx,
+) -> None:
     known = truth(pbx)
     async with telling(pbx) as desk:
         desk.connected.set()

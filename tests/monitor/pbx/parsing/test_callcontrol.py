@@ -44,14 +44,18 @@ RINGING: dict[str, Any] = {
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 near_participants = st.fixed_dictionaries({}, optional=dict.fromkeys(RINGING, json_values))
 
 
 def event(kind: Any, entity: Any, data: Any = None) -> str:
-    return json.dumps({"sequence": 15, "event": {"event_type": kind, "entity": entity, "attached_data": data}})
+    return json.dumps(
+        {"sequence": 15, "event": {"event_type": kind, "entity": entity, "attached_data": data}}
+    )
 
 
 def test_a_captured_participant_is_read_field_by_field() -> None:
@@ -72,17 +76,33 @@ def test_a_captured_participant_is_read_field_by_field() -> None:
 
 
 def test_unknown_fields_are_ignored_and_missing_ones_defaulted() -> None:
-    assert parse_participant({"id": 1, "callid": 2, "new": {}}, "100") == Participant(1, "100", "", 2, None)
+    assert parse_participant({"id": 1, "callid": 2, "new": {}}, "100") == Participant(
+        1, "100", "", 2, None
+    )
 
 
 def test_numbers_may_be_written_as_text_and_any_status_is_kept() -> None:
-    row = {"id": "7", "callid": "12", "legid": "3", "dn": 150, "status": "Held", "direct_control": "true"}
+    row = {
+        "id": "7",
+        "callid": "12",
+        "legid": "3",
+        "dn": 150,
+        "status": "Held",
+        "direct_control": "true",
+    }
     assert parse_participant(row) == Participant(7, "150", "Held", 12, 3, direct_control=True)
 
 
 @pytest.mark.parametrize(
     "row",
-    [None, [], {}, {"id": 1}, {"id": 1, "callid": True, "dn": "1"}, {"id": 10**30, "callid": 1, "dn": "1"}],
+    [
+        None,
+        [],
+        {},
+        {"id": 1},
+        {"id": 1, "callid": True, "dn": "1"},
+        {"id": 10**30, "callid": 1, "dn": "1"},
+    ],
 )
 def test_a_participant_that_cannot_be_placed_is_garbled(row: Any) -> None:
     with pytest.raises(PbxGarbled):
@@ -116,9 +136,13 @@ def test_a_participant_that_comes_with_its_event_is_taken() -> None:
     assert parsed == Upserted("150", 8106, parse_participant(RINGING))
 
 
-@pytest.mark.parametrize("data", [{"id": 1, "callid": 1}, {}, [], "x", RINGING | {"id": 8107}, RINGING | {"dn": "151"}])
+@pytest.mark.parametrize(
+    "data", [{"id": 1, "callid": 1}, {}, [], "x", RINGING | {"id": 8107}, RINGING | {"dn": "151"}]
+)
 def test_other_data_than_that_participant_is_not_taken(data: Any) -> None:
-    assert parse_event(event(0, "/callcontrol/150/participants/8106", data)) == Upserted("150", 8106, None)
+    assert parse_event(event(0, "/callcontrol/150/participants/8106", data)) == Upserted(
+        "150", 8106, None
+    )
 
 
 @pytest.mark.parametrize(
@@ -157,7 +181,9 @@ def test_the_full_state_lists_dns_with_their_types_and_all_participants() -> Non
 
 
 def test_one_garbled_participant_does_not_cost_the_others() -> None:
-    state = parse_full_state([{"dn": "150", "participants": [{"id": "x"}, RINGING, None]}, 7, {"participants": []}])
+    state = parse_full_state(
+        [{"dn": "150", "participants": [{"id": "x"}, RINGING, None]}, 7, {"participants": []}]
+    )
     assert [p.id for p in state.participants] == [8106]
     assert state.garbled == 3
 

@@ -41,9 +41,37 @@ PARSERS: list[Callable[[dict[str, Any]], object]] = [
 ]
 NAMES = st.sampled_from(
     [
-        *("Id", "Number", "Name", "Caller", "Status", "LastChangeStatus", "ServerNow", "Agents", "Managers", "Members"),
-        *("ForwardingProfiles", "CurrentProfileName", "QueueStatus", "IsRegistered", "Gateway", "DidNumbers", "error"),
-        *("TrunkDN", "Type", "details", "code", "message", "NoAnswerTimeout", "MaxSimCalls", "Enabled"),
+        *(
+            "Id",
+            "Number",
+            "Name",
+            "Caller",
+            "Status",
+            "LastChangeStatus",
+            "ServerNow",
+            "Agents",
+            "Managers",
+            "Members",
+        ),
+        *(
+            "ForwardingProfiles",
+            "CurrentProfileName",
+            "QueueStatus",
+            "IsRegistered",
+            "Gateway",
+            "DidNumbers",
+            "error",
+        ),
+        *(
+            "TrunkDN",
+            "Type",
+            "details",
+            "code",
+            "message",
+            "NoAnswerTimeout",
+            "MaxSimCalls",
+            "Enabled",
+        ),
     ]
 )
 
@@ -59,12 +87,19 @@ def test_a_call_has_its_times_in_posix_seconds() -> None:
         "ServerNow": "2026-03-04T03:15:30Z",
     }
     assert xapi.active_call(row) == ActiveCall(
-        46874, "100 Smith, John", "10000 skyetel (+15153182968)", "Talking", 1772594100.123456, 1772594095.0
+        46874,
+        "100 Smith, John",
+        "10000 skyetel (+15153182968)",
+        "Talking",
+        1772594100.123456,
+        1772594095.0,
     )
     assert xapi.server_now(row) == 1772594130.0
 
 
-@pytest.mark.parametrize("time", [None, "", "yesterday", "2026-03-04T03:15:00", 5, "0001-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "time", [None, "", "yesterday", "2026-03-04T03:15:00", 5, "0001-01-01T00:00:00Z"]
+)
 def test_a_time_that_names_no_moment_is_none(time: Any) -> None:
     call = xapi.active_call({"Id": 1, "EstablishedAt": time})
     assert call is not None
@@ -99,17 +134,23 @@ def test_a_queue_keeps_the_order_of_its_agents() -> None:
         "Number": "800",
         "Name": "Sales",
         "SLATime": 20,
-        "Agents": [{"Number": "103", "Name": "C", "SkillGroup": "1"}, {"Number": "101"}, {"Name": "nobody"}],
+        "Agents": [
+            {"Number": "103", "Name": "C", "SkillGroup": "1"},
+            {"Number": "101"},
+            {"Name": "nobody"},
+        ],
         "Managers": [{"Number": "100"}],
     }
-    assert xapi.queue(row) == QueueRow(40, "800", "Sales", (AgentRow("103", "C", "1"), AgentRow("101")), ("100",), 20)
+    assert xapi.queue(row) == QueueRow(
+        40, "800", "Sales", (AgentRow("103", "C", "1"), AgentRow("101")), ("100",), 20
+    )
 
 
 def test_the_other_rows_of_the_directory_are_read() -> None:
     members = [{"Number": "101", "Type": "Extension"}, {"Number": "800", "Type": "Queue"}]
-    assert xapi.ring_group({"Number": "600", "Name": "Office", "Members": members, "RingStrategy": "RingAll"}) == (
-        RingGroupRow(0, "600", "Office", ("101", "800"), "RingAll")
-    )
+    assert xapi.ring_group(
+        {"Number": "600", "Name": "Office", "Members": members, "RingStrategy": "RingAll"}
+    ) == (RingGroupRow(0, "600", "Office", ("101", "800"), "RingAll"))
     assert xapi.ivr({"Id": 3, "Number": "700", "Name": "Main", "IVRType": "Default"}) == (
         IvrRow(3, "700", "Main", "Default")
     )
@@ -123,11 +164,16 @@ def test_the_other_rows_of_the_directory_are_read() -> None:
             "DidNumbers": ["+4930100"],
         }
     ) == TrunkRow(4, "10000", "skyetel", True, 10, "", ("+4930100",))
-    assert xapi.department({"Id": 6, "Name": "DEFAULT", "Number": "GRP0", "IsDefault": True, "Members": members}) == (
-        DepartmentRow(6, "DEFAULT", "GRP0", ("101",), True)
-    )
+    assert xapi.department(
+        {"Id": 6, "Name": "DEFAULT", "Number": "GRP0", "IsDefault": True, "Members": members}
+    ) == (DepartmentRow(6, "DEFAULT", "GRP0", ("101",), True))
     assert xapi.inbound_rule(
-        {"RuleName": "Main", "Condition": "BasedOnDID", "Data": "+4930100", "TrunkDN": {"Number": "10000"}}
+        {
+            "RuleName": "Main",
+            "Condition": "BasedOnDID",
+            "Data": "+4930100",
+            "TrunkDN": {"Number": "10000"},
+        }
     ) == InboundRuleRow("Main", "BasedOnDID", "+4930100", "10000")
     assert xapi.system({"Version": "20.0.10.1", "FQDN": "pbx.example.com", "MaxSimCalls": 32}) == (
         SystemRow("20.0.10.1", "pbx.example.com", 32)
@@ -152,7 +198,15 @@ def test_a_contacts_fields_stand_in_the_documented_slots() -> None:
         "Pager": "9",
         "Title": "Countess",
     }
-    slots = {"data0": "2", "data1": "3", "data3": "4", "data4": "5", "data5": "6", "data6": "7", "data7": "8"}
+    slots = {
+        "data0": "2",
+        "data1": "3",
+        "data3": "4",
+        "data4": "5",
+        "data5": "6",
+        "data6": "7",
+        "data7": "8",
+    }
     assert xapi.contact(row) == Contact(
         5, "Ada", "Byron", "Engines", "t", "1", data2=None, data8=None, data9="9", **slots
     )
@@ -162,8 +216,14 @@ def test_a_contacts_fields_stand_in_the_documented_slots() -> None:
     ("body", "code"),
     [
         ({"error": {"code": "", "message": "WARNINGS.XAPI.NOT_FOUND"}}, "WARNINGS.XAPI.NOT_FOUND"),
-        ({"error": {"code": "WARNINGS.LIMIT_REACHED", "message": "Limit"}}, "WARNINGS.LIMIT_REACHED"),
-        ({"error": {"message": "No", "details": [{"message": "WARNINGS.XAPI.REQUIRED"}]}}, "WARNINGS.XAPI.REQUIRED"),
+        (
+            {"error": {"code": "WARNINGS.LIMIT_REACHED", "message": "Limit"}},
+            "WARNINGS.LIMIT_REACHED",
+        ),
+        (
+            {"error": {"message": "No", "details": [{"message": "WARNINGS.XAPI.REQUIRED"}]}},
+            "WARNINGS.XAPI.REQUIRED",
+        ),
         ({"error": {"code": "BadRequest", "message": "The query is wrong."}}, "BadRequest"),
         ({"error": "no"}, ""),
         ([], ""),
@@ -173,14 +233,20 @@ def test_3cx_own_word_is_found_in_an_error_body(body: Any, code: str) -> None:
     assert xapi.error_code(body) == code
 
 
-@pytest.mark.parametrize("parse", [xapi.user, xapi.queue, xapi.ring_group, xapi.ivr, xapi.trunk, xapi.contact])
-def test_a_row_without_what_it_is_known_by_is_left_out(parse: Callable[[dict[str, Any]], object]) -> None:
+@pytest.mark.parametrize(
+    "parse", [xapi.user, xapi.queue, xapi.ring_group, xapi.ivr, xapi.trunk, xapi.contact]
+)
+def test_a_row_without_what_it_is_known_by_is_left_out(
+    parse: Callable[[dict[str, Any]], object],
+) -> None:
     assert parse({"Name": "nameless"}) is None
 
 
 @given(st.datetimes(timezones=st.just(UTC)) | st.just(datetime.max.replace(tzinfo=UTC)))
 def test_a_moment_that_is_read_can_be_written(moment: datetime) -> None:
-    call = xapi.active_call({"Id": 1, "EstablishedAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}9Z"})
+    call = xapi.active_call(
+        {"Id": 1, "EstablishedAt": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond:06}9Z"}
+    )
     assert call is not None
     if call.established_at is not None:
         assert abs(parsed(from_unix(call.established_at)) - moment) <= timedelta(milliseconds=1)

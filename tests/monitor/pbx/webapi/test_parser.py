@@ -23,8 +23,30 @@ _TIMES = st.sampled_from(
 )
 _NAMES = st.sampled_from(
     [
-        *("nums", "extGroups", "ids", "AConnByCallID", "callsInfo", "ended", "callID", "AConnList", "dnNum", "since"),
-        *("owner", "talkTo", "routingTo", "startedAt", "answeredAt", "num", "status", "qStatus", "error", "code"),
+        *(
+            "nums",
+            "extGroups",
+            "ids",
+            "AConnByCallID",
+            "callsInfo",
+            "ended",
+            "callID",
+            "AConnList",
+            "dnNum",
+            "since",
+        ),
+        *(
+            "owner",
+            "talkTo",
+            "routingTo",
+            "startedAt",
+            "answeredAt",
+            "num",
+            "status",
+            "qStatus",
+            "error",
+            "code",
+        ),
     ]
 )
 _ANSWERS = st.recursive(
@@ -61,8 +83,14 @@ def call(**other: object) -> dict[str, Any]:
     return row | other
 
 
-@given(st.fixed_dictionaries({}, optional=dict.fromkeys(("startedAt", "answeredAt", "endedAt", "queuedAt"), _TIMES)))
-def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(times: dict[str, str]) -> None:
+@given(
+    st.fixed_dictionaries(
+        {}, optional=dict.fromkeys(("startedAt", "answeredAt", "endedAt", "queuedAt"), _TIMES)
+    )
+)
+def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(
+    times: dict[str, str],
+) -> None:
     for found in parser.ended({"ended": [call(**times)]}):
         encode_entity(found)
         for time in (found.started_at, found.answered_at, found.ended_at, found.queued_at):

@@ -64,7 +64,12 @@ class Follower:
 
 
 def settings_for(service: Documented, key: str = KEY, **changes: Any) -> WebApiSettings:
-    intervals = {"poll_interval": 0.05, "poll_idle": 0.1, "states_interval": 0.2, "request_timeout": 5.0}
+    intervals = {
+        "poll_interval": 0.05,
+        "poll_idle": 0.1,
+        "states_interval": 0.2,
+        "request_timeout": 5.0,
+    }
     return WebApiSettings(service.url, key, **(intervals | changes))
 
 
@@ -87,9 +92,14 @@ async def service() -> AsyncIterator[Documented]:
 
 async def test_everything_that_is_told_is_shown(service: Documented) -> None:
     async with following(service) as follower:
-        await follower.until(lambda: follower.connected() and len(follower.mirror.book["contacts"]) == 1)
+        await follower.until(
+            lambda: follower.connected() and len(follower.mirror.book["contacts"]) == 1
+        )
         state = follower.mirror.state
-        assert {topic: sorted(state[topic]) for topic in ("extensions", "queues", "groups", "ivrs", "lines")} == {
+        assert {
+            topic: sorted(state[topic])
+            for topic in ("extensions", "queues", "groups", "ivrs", "lines")
+        } == {
             "extensions": ["101", "102", "103"],
             "queues": ["800"],
             "groups": ["600"],
@@ -98,12 +108,31 @@ async def test_everything_that_is_told_is_shown(service: Documented) -> None:
         }
         assert sorted(state["extgroups"]) == ["Sales", "__DEFAULT__"]
         tom, eve = follower.extension("101"), follower.extension("103")
-        assert (tom.name, tom.lastname, tom.reinvite, tom.replaces, tom.vmemail) == ("Tom", "Smith", 1, None, 2)
+        assert (tom.name, tom.lastname, tom.reinvite, tom.replaces, tom.vmemail) == (
+            "Tom",
+            "Smith",
+            1,
+            None,
+            2,
+        )
         assert tom.q_status == (topics.QueueLogin("800", "LoggedIn"),)
-        assert (tom.registered, tom.available, eve.registered, eve.available) == (True, True, False, False)
-        assert (tom.queues, tom.groups, tom.extgroups) == (("800",), ("600",), ("Sales", "__DEFAULT__"))
+        assert (tom.registered, tom.available, eve.registered, eve.available) == (
+            True,
+            True,
+            False,
+            False,
+        )
+        assert (tom.queues, tom.groups, tom.extgroups) == (
+            ("800",),
+            ("600",),
+            ("Sales", "__DEFAULT__"),
+        )
         assert follower.system is not None
-        assert (follower.system.source, follower.system.licence_limit, follower.system.version) == ("webapi", 32, "")
+        assert (follower.system.source, follower.system.licence_limit, follower.system.version) == (
+            "webapi",
+            32,
+            "",
+        )
         assert follower.system.reason == ""
         assert follower.system.unmonitored == 0
         contact = topics.table(follower.mirror.book, "contacts", topics.Contact)["12"]
@@ -114,16 +143,24 @@ async def test_a_call_is_followed_from_its_ringing_to_its_end(service: Documente
     async with following(service) as follower:
         await follower.until(follower.connected)
         trunk = leg("10000", "externalline", "+49301234", "Dialing")
-        service.call(7, "Inbound", "Routing", trunk, leg("101", "extension", "+49301234", "Ringing"))
+        service.call(
+            7, "Inbound", "Routing", trunk, leg("101", "extension", "+49301234", "Ringing")
+        )
         await follower.until(lambda: "7" in follower.calls)
         call = follower.calls["7"]
-        assert (call.direction, call.state, call.started_at) == ("Inbound", "Routing", "2022-12-29T08:37:16.000Z")
+        assert (call.direction, call.state, call.started_at) == (
+            "Inbound",
+            "Routing",
+            "2022-12-29T08:37:16.000Z",
+        )
         assert [other.dn_num for other in call.routing_to] == ["101"]
         assert follower.extension("101").activity == "Ringing"
         assert topics.table(follower.mirror.state, "lines", topics.Line)["10000"].in_use == 1
         answered = "2022-12-29T08:37:23Z"
         trunk = leg("10000", "externalline", "+49301234")
-        service.call(7, "Inbound", "Talking", trunk, leg("101", "extension", "+49301234"), answered=answered)
+        service.call(
+            7, "Inbound", "Talking", trunk, leg("101", "extension", "+49301234"), answered=answered
+        )
         await follower.until(lambda: follower.calls["7"].state == "Talking")
         assert follower.calls["7"].answered_at == "2022-12-29T08:37:23.000Z"
         assert follower.extension("101").talks[0].external
@@ -131,14 +168,27 @@ async def test_a_call_is_followed_from_its_ringing_to_its_end(service: Documente
         service.calls.clear()
         await follower.until(lambda: bool(follower.ended))
         ended = follower.ended[0]
-        assert (ended.outcome, ended.caller, ended.callee, ended.lines) == ("answered", "+49301234", "101", ("10000",))
+        assert (ended.outcome, ended.caller, ended.callee, ended.lines) == (
+            "answered",
+            "+49301234",
+            "101",
+            ("10000",),
+        )
         assert follower.extension("101").status == "Free"
 
 
-async def test_a_caller_in_a_queue_waits_there_and_leaves_as_one_who_gave_up(service: Documented) -> None:
+async def test_a_caller_in_a_queue_waits_there_and_leaves_as_one_who_gave_up(
+    service: Documented,
+) -> None:
     async with following(service) as follower:
         await follower.until(follower.connected)
-        service.call(8, "FromExternal", "Talking", leg("10000", "externalline", "+1"), leg("800", "queue", "+1"))
+        service.call(
+            8,
+            "FromExternal",
+            "Talking",
+            leg("10000", "externalline", "+1"),
+            leg("800", "queue", "+1"),
+        )
         await follower.until(lambda: bool(follower.queue("800").waiting))
         assert follower.queue("800").waiting[0].num == "+1"
         service.calls.clear()
@@ -147,7 +197,9 @@ async def test_a_caller_in_a_queue_waits_there_and_leaves_as_one_who_gave_up(ser
 
 
 @pytest.mark.parametrize("command", ["pbx.ac.get", "pbx.callsinfo.get"])
-async def test_one_of_the_two_answers_about_calls_is_enough(service: Documented, command: str) -> None:
+async def test_one_of_the_two_answers_about_calls_is_enough(
+    service: Documented, command: str
+) -> None:
     service.unserved.add(command)
     service.call(7, "Internal", *TALK, answered="2022-12-29T08:37:23Z")
     async with following(service) as follower:
@@ -155,7 +207,9 @@ async def test_one_of_the_two_answers_about_calls_is_enough(service: Documented,
         call = follower.calls["7"]
         assert (call.state, call.direction, len(call.legs)) == ("Talking", "Internal", 2)
         assert call.answered_at is not None
-        assert (call.owner is None) == (command == "pbx.callsinfo.get"), "who began it is not made up"
+        assert (call.owner is None) == (command == "pbx.callsinfo.get"), (
+            "who began it is not made up"
+        )
         assert follower.system is not None
         assert command in follower.system.reason
 
@@ -164,15 +218,26 @@ async def test_without_calls_an_extension_is_as_busy_as_its_state_says(service: 
     service.unserved |= {"pbx.ac.get", "pbx.callsinfo.get"}
     service.states["101"]["status"] = "Busy"
     async with following(service) as follower:
-        await follower.until(lambda: follower.connected() and follower.extension("101").status == "Busy")
+        await follower.until(
+            lambda: follower.connected() and follower.extension("101").status == "Busy"
+        )
         assert not follower.extension("101").available
         service.states["101"]["status"] = "Free"
         await follower.until(lambda: follower.extension("101").status == "Free")
         assert follower.extension("101").available
 
 
-async def test_a_service_that_serves_few_commands_is_followed_as_far_as_it_goes(service: Documented) -> None:
-    service.unserved |= {"", "ext.info.get", "ext.state.get", "all.extgroup.get", "contact.find", "queue.members.get"}
+async def test_a_service_that_serves_few_commands_is_followed_as_far_as_it_goes(
+    service: Documented,
+) -> None:
+    service.unserved |= {
+        "",
+        "ext.info.get",
+        "ext.state.get",
+        "all.extgroup.get",
+        "contact.find",
+        "queue.members.get",
+    }
     service.call(7, "Internal", *TALK, answered="2022-12-29T08:37:23Z")
     async with following(service) as follower:
         await follower.until(lambda: follower.connected() and "7" in follower.calls)
@@ -180,16 +245,22 @@ async def test_a_service_that_serves_few_commands_is_followed_as_far_as_it_goes(
         assert follower.extension("102").registered, "by the list of those that are"
         assert follower.extension("101").q_global_status is None
         assert follower.system is not None
-        assert follower.system.reason.startswith("Not served: all.extgroup.get, ext.info.get, ext.state.get")
+        assert follower.system.reason.startswith(
+            "Not served: all.extgroup.get, ext.info.get, ext.state.get"
+        )
 
 
 @pytest.mark.parametrize("status", [502, 404, 401])
-async def test_a_service_that_goes_away_is_lost_and_found_again(service: Documented, status: int) -> None:
+async def test_a_service_that_goes_away_is_lost_and_found_again(
+    service: Documented, status: int
+) -> None:
     service.call(7, "Internal", *TALK, answered="2022-12-29T08:37:23Z")
     async with following(service) as follower:
         await follower.until(lambda: follower.connected() and "7" in follower.calls)
         service.refusals["pbx.ac.get"] = (status, {})
-        await follower.until(lambda: follower.system is not None and follower.system.connection == "lost")
+        await follower.until(
+            lambda: follower.system is not None and follower.system.connection == "lost"
+        )
         assert follower.system is not None
         assert str(status) in follower.system.reason or "key" in follower.system.reason
         assert "7" in follower.calls, "a service out of reach ends no call"
@@ -218,9 +289,13 @@ async def test_a_wrong_key_is_said_and_stands_in_no_message(service: Documented)
         assert "a-wrong-secret" not in repr(settings_for(service, key="a-wrong-secret"))
 
 
-async def test_commands_are_passed_on_and_what_they_change_is_read_again(service: Documented) -> None:
+async def test_commands_are_passed_on_and_what_they_change_is_read_again(
+    service: Documented,
+) -> None:
     async with following(service, states_interval=60.0) as follower:
-        await follower.until(lambda: follower.connected() and bool(follower.mirror.book["contacts"]))
+        await follower.until(
+            lambda: follower.connected() and bool(follower.mirror.book["contacts"])
+        )
         assert await follower.source.execute("ext.fwd.set", {"num": "101", "status": "Away"}) == {}
         assert follower.extension("101").fwd_name == "Away"
         await follower.source.execute("queue.agents.set", {"num": "800", "agents": "103"})
@@ -228,10 +303,14 @@ async def test_commands_are_passed_on_and_what_they_change_is_read_again(service
         hidden = {"num": "800", "agents": "101", "visible": "101,102"}
         await follower.source.execute("queue.agents.set", hidden)
         assert [agent.num for agent in follower.queue("800").agents] == ["103", "101"]
-        assert await follower.source.execute("makecall", {"first": "101", "second": "+1"}) == {"finalStatus": "Success"}
+        assert await follower.source.execute("makecall", {"first": "101", "second": "+1"}) == {
+            "finalStatus": "Success"
+        }
         made = await follower.source.execute("contact.new", {"firstname": "Pat", "phone": "+7 999"})
         assert made == {"id": 13}
-        assert topics.table(follower.mirror.book, "contacts", topics.Contact)["13"].firstname == "Pat"
+        assert (
+            topics.table(follower.mirror.book, "contacts", topics.Contact)["13"].firstname == "Pat"
+        )
         assert service.orders[0] == ("GET", "ext.fwd.set", {"num": "101", "status": "Away"})
 
 
@@ -240,7 +319,9 @@ async def test_what_the_service_refuses_is_refused(service: Documented) -> None:
         await follower.until(follower.connected)
         with pytest.raises(CommandRefused, match=r"ext\.fwd\.set failed"):
             await follower.source.execute("ext.fwd.set", {"num": "101", "status": "Nowhere"})
-        assert await follower.source.execute("ext.queueglobal.set", {"num": "101", "log": "on"}) == {"result": False}
+        assert await follower.source.execute(
+            "ext.queueglobal.set", {"num": "101", "log": "on"}
+        ) == {"result": False}
         with pytest.raises(CommandRefused) as unserved:
             await follower.source.execute("ext.del", {"num": "101"})
         assert unserved.value.kind == "missing"
@@ -259,7 +340,9 @@ async def test_what_the_service_refuses_is_refused(service: Documented) -> None:
             await ServedDatabase(settings_for(service)).answer("select 1", 1)
 
 
-async def test_the_key_stands_in_the_path_where_the_service_is_no_callmon(service: Documented) -> None:
+async def test_the_key_stands_in_the_path_where_the_service_is_no_callmon(
+    service: Documented,
+) -> None:
     client = WebApiClient(settings_for(service), PbxClock())
     try:
         assert (await client.who())["product"] == "3CX REST API"

@@ -22,11 +22,17 @@ def user(number: str, name: str = "") -> UserRow:
 
 READ = DirectoryRead(
     users=(user("100"), user("101"), user("102")),
-    queues=(QueueRow(1, "800", "Sales", (AgentRow("101"), AgentRow("100")), ("102",)), QueueRow(2, "801", "Empty")),
+    queues=(
+        QueueRow(1, "800", "Sales", (AgentRow("101"), AgentRow("100")), ("102",)),
+        QueueRow(2, "801", "Empty"),
+    ),
     ring_groups=(RingGroupRow(3, "600", "All", ("100", "101")), RingGroupRow(4, "601", "None")),
     ivrs=(),
     trunks=(),
-    departments=(DepartmentRow(5, "Sales", "GRP1", ("100", "101")), DepartmentRow(6, "Other", "GRP2")),
+    departments=(
+        DepartmentRow(5, "Sales", "GRP1", ("100", "101")),
+        DepartmentRow(6, "Other", "GRP2"),
+    ),
     inbound_rules=(),
     system=SystemRow(),
     at=10.0,
@@ -54,11 +60,17 @@ def test_a_row_takes_its_place_and_all_else_stays() -> None:
     after = NAMED.apply_to(READ)
     assert names(after) == {"100": "", "101": "Ada", "102": ""}
     assert after.at == 20.0
-    assert (after.queues, after.ring_groups, after.departments) == (READ.queues, READ.ring_groups, READ.departments)
+    assert (after.queues, after.ring_groups, after.departments) == (
+        READ.queues,
+        READ.ring_groups,
+        READ.departments,
+    )
 
 
 def test_who_comes_joins_his_departments_and_who_goes_leaves_them() -> None:
-    come = DirectoryPatch(20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}).apply_to(READ)
+    come = DirectoryPatch(
+        20.0, users={"103": user("103")}, joined={"103": frozenset((5, 99))}
+    ).apply_to(READ)
     assert [row.number for row in come.users] == ["100", "101", "102", "103"]
     assert [row.members for row in come.departments] == [("100", "101", "103"), ()]
     again = DirectoryPatch(21.0, joined={"103": frozenset((5,))}).apply_to(come)

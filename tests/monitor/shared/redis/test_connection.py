@@ -15,7 +15,9 @@ from monitor.shared.redis.connection import GuardedTransaction, translated
 from tests.bus import real_bus
 
 
-@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
 def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connection(
     loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
@@ -40,7 +42,11 @@ def test_a_write_to_a_connection_that_has_just_died_is_nothing_but_a_lost_connec
 
 
 def test_what_a_client_raises_that_nobody_foresaw_is_told_once_and_translated() -> None:
-    with capture_logs() as logs, pytest.raises(BusUnreachable, match="AttributeError: no writer"), translated():
+    with (
+        capture_logs() as logs,
+        pytest.raises(BusUnreachable, match="AttributeError: no writer"),
+        translated(),
+    ):
         raise AttributeError("no writer")
     assert [entry["event"] for entry in logs] == ["redis_client_failure"]
 

@@ -61,7 +61,11 @@ async def group() -> AsyncIterator[Group]:
             "it does not accept the user and the password",
         ),
         (USER, "redis://monitor:x@{at}/0", "it does not accept the user and the password in url"),
-        (USER, f"redis://callmon:{SECRET}@{{at}}/0", "it does not accept the user and the password in url"),
+        (
+            USER,
+            f"redis://callmon:{SECRET}@{{at}}/0",
+            "it does not accept the user and the password in url",
+        ),
         (("PING",), f"redis://:{SECRET}@{{at}}/0", "it needs no password, but url has one"),
         ((*USER, "-set"), f"redis://monitor:{SECRET}@{{at}}/0", "its user may not do that"),
         (("PING",), "redis://{at}/99", "it has no database of that number; url should end in /0"),
@@ -101,9 +105,12 @@ async def test_what_is_another_kind_of_redis_is_told() -> None:
     async with group() as servers:
         node = await servers.start("--cluster-enabled", "yes")
         sentinel = await servers.start(sentinel="sentinel deny-scripts-reconfig yes\n")
-        assert "write redis+sentinel://host:26379/mymaster" in await failure(f"redis://{sentinel.address}")
+        assert "write redis+sentinel://host:26379/mymaster" in await failure(
+            f"redis://{sentinel.address}"
+        )
         assert (await failure(f"redis+sentinel://{sentinel.address}/mymaster")).startswith(
-            f"no Sentinel tells the master 'mymaster': {sentinel.address} knows no master of that name; see url"
+            f"no Sentinel tells the master 'mymaster': {sentinel.address} knows no master of that "
+            f"name; see url"
         )
         assert "no node holds these keys" in await failure(f"redis+cluster://{node.address}")
 
@@ -116,28 +123,39 @@ async def test_each_sentinel_that_is_down_has_a_short_reason_of_its_own() -> Non
         hosts = f"127.0.0.1:{first},127.0.0.1:{second},sentinel.invalid,{closed.address}"
         assert await failure(f"redis+sentinel://u:{SECRET}@{hosts}/mymaster") == (
             f"no Sentinel tells the master 'mymaster': 127.0.0.1:{first} does not listen, "
-            f"127.0.0.1:{second} does not listen, sentinel.invalid:26379 is a name that is not known, "
-            f"{closed.address} needs a password (sentinel_password in url); see url in [redis], which ends in that name"
+            f"127.0.0.1:{second} does not listen, sentinel.invalid:26379 is a name that is "
+            f"not known, "
+            f"{closed.address} needs a password (sentinel_password in url); see url in [redis], "
+            f"which ends in that name"
         )
 
 
 async def test_a_way_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
     port = free_port()
     assert await failure(f"redis://:{SECRET}@127.0.0.1:{port}") == (
-        f"nothing listens at 127.0.0.1:{port}; see url in [redis], and whether Redis runs and binds that address"
+        f"nothing listens at 127.0.0.1:{port}; see url in [redis], and whether Redis runs and "
+        f"binds that address"
     )
-    assert (await failure("redis://redis.invalid")).startswith("that name is not known (redis.invalid:6379)")
-    assert (await failure(f"unix://{tmp_path}/none")).startswith(f"there is no such socket ({tmp_path}/none)")
+    assert (await failure("redis://redis.invalid")).startswith(
+        "that name is not known (redis.invalid:6379)"
+    )
+    assert (await failure(f"unix://{tmp_path}/none")).startswith(
+        f"there is no such socket ({tmp_path}/none)"
+    )
 
 
 async def test_what_is_no_redis_is_told() -> None:
     async with SimulatedPbx(SimulatorSettings(traffic=False)) as pbx:
         at = pbx.url.removeprefix("http://")
-        assert (await failure(f"redis://{at}")).startswith("the server there is not Redis; see the port in url")
+        assert (await failure(f"redis://{at}")).startswith(
+            "the server there is not Redis; see the port in url"
+        )
 
 
 def test_what_is_not_known_is_shown_without_objects_and_logins() -> None:
-    error = RedisConnectionError(f"odd <Redis(password={SECRET})>\nat redis://u:{SECRET}@host:1/0 " + "x" * 1000)
+    error = RedisConnectionError(
+        f"odd <Redis(password={SECRET})>\nat redis://u:{SECRET}@host:1/0 " + "x" * 1000
+    )
     said = explain(error)
     assert said.startswith("odd … at …host:1/0 xxx")
     assert len(said) < 300

@@ -32,18 +32,31 @@ WITHIN = 60.0
         ("unix:///run/redis.sock", None),
         (
             "redis+sentinel://10.0.0.1,10.0.0.2:26380,[::1]:26379/mymaster",
-            RedisTarget("sentinel", (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)), master="mymaster"),
+            RedisTarget(
+                "sentinel",
+                (("10.0.0.1", 26379), ("10.0.0.2", 26380), ("::1", 26379)),
+                master="mymaster",
+            ),
         ),
         # New Pythons' urlsplit refuses a host that only ends in brackets.
-        ("redis+sentinel://a,[::1]:26379/m", RedisTarget("sentinel", (("a", 26379), ("::1", 26379)), master="m")),
-        ("redis+cluster://[2001:DB8::1],B", RedisTarget("cluster", (("2001:db8::1", 6379), ("b", 6379)))),
+        (
+            "redis+sentinel://a,[::1]:26379/m",
+            RedisTarget("sentinel", (("a", 26379), ("::1", 26379)), master="m"),
+        ),
+        (
+            "redis+cluster://[2001:DB8::1],B",
+            RedisTarget("cluster", (("2001:db8::1", 6379), ("b", 6379))),
+        ),
         ("redis://[::1]:6379/0", None),
         ("REDIS://user:p:w@a", None),
         (
             "rediss+sentinel://callmon:p%40ss@a/m/3?sentinel_username=s&sentinel_password=t",
             RedisTarget("sentinel", (("a", 26379),), "callmon", "p@ss", 3, True, "m", "s", "t"),
         ),
-        ("redis+cluster://:p@a,b:7000", RedisTarget("cluster", (("a", 6379), ("b", 7000)), None, "p")),
+        (
+            "redis+cluster://:p@a,b:7000",
+            RedisTarget("cluster", (("a", 6379), ("b", 7000)), None, "p"),
+        ),
         ("rediss+cluster://a/0", RedisTarget("cluster", (("a", 6379),), tls=True)),
     ],
 )
@@ -54,7 +67,10 @@ def test_an_address_is_taken_apart(url: str, group: RedisTarget | None) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://:secret@a", "it begins with http://, which is unknown; write it as redis://127.0.0.1:6379/0"),
+        (
+            "http://:secret@a",
+            "it begins with http://, which is unknown; write it as redis://127.0.0.1:6379/0",
+        ),
         ("redis://:secret@a/callmon", "a number"),
         (":secret@a:6379", "it does not begin with redis://; write it as redis://127.0.0.1:6379/0"),
         ("redis+sentinel://:secret@a", "the name that the Sentinels know"),
@@ -82,7 +98,12 @@ def test_a_wrong_address_is_a_sentence_without_the_password(url: str, says: str)
 
 
 @pytest.mark.parametrize(
-    "url", ["redis://:secret@a/0?sentinel=1", "redis://:secret@a/0?socket_timeout=soon", "redis://:secr/et]@a/0"]
+    "url",
+    [
+        "redis://:secret@a/0?sentinel=1",
+        "redis://:secret@a/0?socket_timeout=soon",
+        "redis://:secr/et]@a/0",
+    ],
 )
 async def test_what_the_client_cannot_use_is_a_sentence_without_the_password(url: str) -> None:
     with pytest.raises(ConfigError, match="redis url") as raised:
@@ -195,7 +216,9 @@ async def _transaction(redis: Redis, pbx: str) -> None:
     keys = SpaceKeys(pbx, "live")
     guard = await GuardedTransaction.watch(redis, keys.lease, keys.position)
     await guard.get(keys.lease)
-    assert await guard.commit([("HINCRBY", keys.position, "seq", 1), ("PUBLISH", keys.channel, b"x")])
+    assert await guard.commit(
+        [("HINCRBY", keys.position, "seq", 1), ("PUBLISH", keys.channel, b"x")]
+    )
 
 
 async def _does(redis: Redis, pbx: str) -> bool:

@@ -52,7 +52,9 @@ def refusal(settings: type[FileSettings], file: Path | None) -> list[str]:
 
 
 @pytest.mark.parametrize(("old", "new"), ENTRIES)
-def test_an_old_name_in_the_file_is_refused_with_the_new_one(tmp_path: Path, old: str, new: str) -> None:
+def test_an_old_name_in_the_file_is_refused_with_the_new_one(
+    tmp_path: Path, old: str, new: str
+) -> None:
     file = file_with(tmp_path, old)
     assert refusal(reader(old), file) == [f"{file}: {environment.shown(place(old))} is now {new}"]
 
@@ -75,7 +77,9 @@ def test_an_old_name_in_a_variable_with_a_whole_section_is_refused_with_the_new_
     file.write_text(file.read_text(encoding="utf-8").replace(f"{name} = 5\n", ""), encoding="utf-8")
     section = variable(place(old)[:-1])
     monkeypatch.setenv(section, json.dumps({name: 5}))
-    assert refusal(reader(old), file) == [f"{section}: {environment.shown(place(old))} is now {new}"]
+    assert refusal(reader(old), file) == [
+        f"{section}: {environment.shown(place(old))} is now {new}"
+    ]
 
 
 @pytest.mark.parametrize(("old", "new"), ENTRIES)
@@ -89,10 +93,15 @@ def test_the_new_name_is_a_setting_and_the_old_one_is_none(old: str, new: str) -
     assert name not in section.model_fields
 
 
-def test_an_old_name_with_single_underscores_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_name_with_single_underscores_is_refused_with_the_new_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("CALLMON_GATEWAY_STREAM_OLDEST", "60")
     assert refusal(GatewaySettings, None) == [
-        "CALLMON_GATEWAY_STREAM_OLDEST is not a setting; did you mean CALLMON_GATEWAY__STREAM__MAX_CONNECTION_AGE?"
+        (
+            "CALLMON_GATEWAY_STREAM_OLDEST is not a setting; did you mean "
+            "CALLMON_GATEWAY__STREAM__MAX_CONNECTION_AGE?"
+        )
     ]
 
 

@@ -38,7 +38,9 @@ async def test_a_token_is_given_for_a_form_of_either_kind() -> None:
         parts.add_field("client_secret", client.pbx.client_secret)
         multipart = await client.post("/connect/token", form=parts)
         assert multipart.status == 200
-        assert (await client.get("/callcontrol")).status == 401, "a new token makes the old one worthless"
+        assert (await client.get("/callcontrol")).status == 401, (
+            "a new token makes the old one worthless"
+        )
         client.token = multipart.json["access_token"]
         assert (await client.get("/callcontrol")).status == 200
         assert (await client.get("/xapi/v1/Defs")).status == 200, "the same token serves both"
@@ -47,13 +49,19 @@ async def test_a_token_is_given_for_a_form_of_either_kind() -> None:
 @pytest.mark.parametrize(
     ("form", "status", "error"),
     [
-        ({"grant_type": "client_credentials", "client_id": "callmon", "client_secret": "no"}, 401, "invalid_client"),
+        (
+            {"grant_type": "client_credentials", "client_id": "callmon", "client_secret": "no"},
+            401,
+            "invalid_client",
+        ),
         ({"grant_type": "client_credentials", "client_id": "callmon"}, 400, "invalid_request"),
         ({"grant_type": "telepathy"}, 400, "unsupported_grant_type"),
         ({}, 400, "invalid_request"),
     ],
 )
-async def test_a_wrong_form_gets_an_error_in_json(form: dict[str, str], status: int, error: str) -> None:
+async def test_a_wrong_form_gets_an_error_in_json(
+    form: dict[str, str], status: int, error: str
+) -> None:
     async with running() as client:
         answer = await client.post("/connect/token", form=form)
         assert (answer.status, answer.json["error"]) == (status, error)
@@ -71,7 +79,9 @@ async def test_a_wrong_form_gets_an_error_in_json(form: dict[str, str], status: 
         ("GET", "/nowhere"),
     ],
 )
-async def test_every_path_wants_a_token_and_every_answer_tells_the_version(method: str, path: str) -> None:
+async def test_every_path_wants_a_token_and_every_answer_tells_the_version(
+    method: str, path: str
+) -> None:
     async with running() as client:
         for token in ("", "stale"):
             client.token = token
@@ -120,9 +130,19 @@ async def test_the_full_state_holds_the_peers_and_the_own_route_point() -> None:
 async def test_what_may_be_monitored_is_a_switch() -> None:
     async with running(Switches(monitored="all")) as client:
         kinds = {entry["type"] for entry in (await client.get("/callcontrol")).json}
-        assert kinds == {"Wroutepoint", "Wextension", "Wqueue", "Wringgroup", "Wivr", "Wexternalline"}
+        assert kinds == {
+            "Wroutepoint",
+            "Wextension",
+            "Wqueue",
+            "Wringgroup",
+            "Wivr",
+            "Wexternalline",
+        }
     async with running(Switches(monitored="half")) as client:
-        assert len((await client.get("/callcontrol")).json) == 1 + len(client.pbx.directory.extensions()) // 2
+        assert (
+            len((await client.get("/callcontrol")).json)
+            == 1 + len(client.pbx.directory.extensions()) // 2
+        )
 
 
 async def test_a_peer_given_through_the_xapi_is_seen_at_once() -> None:
@@ -132,7 +152,9 @@ async def test_a_peer_given_through_the_xapi_is_seen_at_once() -> None:
         assert principal is not None
         kept, lost = directory.extensions()[:2]
         answer = await client._send(
-            "PATCH", f"/xapi/v1/ServicePrincipals({principal['Id']})", json={"Peers": [{"Number": kept}]}
+            "PATCH",
+            f"/xapi/v1/ServicePrincipals({principal['Id']})",
+            json={"Peers": [{"Number": kept}]},
         )
         assert answer.status == 204
         assert (await client.get(f"/callcontrol/{kept}")).status == 200
@@ -144,7 +166,9 @@ async def test_another_dn_is_forbidden_and_what_is_none_is_not_found() -> None:
         for rest in ("", "/participants", "/devices"):
             assert (await client.get(f"/callcontrol/10000{rest}")).status == 403
             assert (await client.get(f"/callcontrol/55555{rest}")).status == 404
-        assert (await client.post("/callcontrol/10000/makecall", {"destination": "100"})).status == 403
+        assert (
+            await client.post("/callcontrol/10000/makecall", {"destination": "100"})
+        ).status == 403
 
 
 async def test_devices_are_listed_and_found_by_their_encoded_id() -> None:
@@ -154,7 +178,9 @@ async def test_devices_are_listed_and_found_by_their_encoded_id() -> None:
         assert len(devices) == 2
         for device in devices:
             assert device.keys() == {"dn", "device_id", "user_agent"}
-            found = await client.get(f"/callcontrol/{number}/devices/{quote(device['device_id'], safe='')}")
+            found = await client.get(
+                f"/callcontrol/{number}/devices/{quote(device['device_id'], safe='')}"
+            )
             assert found.json == device
         assert (await client.get(f"/callcontrol/{number}/devices/sip%3Anobody")).status == 404
 
@@ -176,15 +202,21 @@ async def test_a_participant_is_found_only_at_its_own_dn_and_while_it_is_there()
         caller, callee, caller_id = await call(client)
         assert (await client.get(f"/callcontrol/{callee}/participants/{caller_id}")).status == 404
         assert (await client.get(f"/callcontrol/{caller}/participants/nonsense")).status == 404
-        assert (await client.post(f"/callcontrol/{caller}/participants/{caller_id}/drop")).status == 200
+        assert (
+            await client.post(f"/callcontrol/{caller}/participants/{caller_id}/drop")
+        ).status == 200
         assert (await client.get(f"/callcontrol/{caller}/participants/{caller_id}")).status == 404
-        assert (await client.post(f"/callcontrol/{caller}/participants/{caller_id}/drop")).status == 404
+        assert (
+            await client.post(f"/callcontrol/{caller}/participants/{caller_id}/drop")
+        ).status == 404
 
 
 async def test_makecall_works_at_a_dn_too_and_reads_names_in_any_case() -> None:
     async with running() as client:
         caller, callee = phones(client.pbx)[:2]
-        made = await client.post(f"/callcontrol/{caller}/makecall", {"Destination": callee, "Timeout": 30})
+        made = await client.post(
+            f"/callcontrol/{caller}/makecall", {"Destination": callee, "Timeout": 30}
+        )
         assert made.status == 200
         assert made.json["finalstatus"] == "Success"
         assert made.json["result"]["dn"] == caller
@@ -200,10 +232,14 @@ async def test_a_makecall_that_fails_says_why_in_the_way_of_the_switch() -> None
             assert "result" not in made.json
 
 
-@pytest.mark.parametrize("body", [{}, {"destination": ""}, {"destination": 5}, {"destination": ["100"]}, [1]])
+@pytest.mark.parametrize(
+    "body", [{}, {"destination": ""}, {"destination": 5}, {"destination": ["100"]}, [1]]
+)
 async def test_a_makecall_without_a_destination_is_a_bad_request(body: object) -> None:
     async with running() as client:
-        assert (await client.post(f"/callcontrol/{phones(client.pbx)[0]}/makecall", body)).status == 400
+        assert (
+            await client.post(f"/callcontrol/{phones(client.pbx)[0]}/makecall", body)
+        ).status == 400
 
 
 async def test_a_makecall_at_a_device_of_somebody_else_is_not_found() -> None:

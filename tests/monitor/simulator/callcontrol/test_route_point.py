@@ -34,18 +34,27 @@ async def test_the_route_point_has_one_device_to_call_from() -> None:
         assert (own["type"], device["dn"]) == ("Wroutepoint", client.pbx.client_id)
         path = f"/callcontrol/{client.pbx.client_id}/devices/{quote(device['device_id'], safe='')}/makecall"
         made = (await client.post(path, {"destination": phones(client.pbx)[0]})).json["result"]
-        assert (made["dn"], made["status"], made["device_id"]) == (own["dn"], "Dialing", device["device_id"])
+        assert (made["dn"], made["status"], made["device_id"]) == (
+            own["dn"],
+            "Dialing",
+            device["device_id"],
+        )
 
 
 async def test_a_connected_caller_is_heard_until_he_hangs_up() -> None:
     async with running() as client:
         caller, participant = await connected(client)
         url = client.pbx.url + stream_of(client, participant)
-        async with asyncio.timeout(PATIENCE), client.session.get(url, headers=client.headers) as heard:
+        async with (
+            asyncio.timeout(PATIENCE),
+            client.session.get(url, headers=client.headers) as heard,
+        ):
             assert (heard.status, heard.content_type) == (200, "application/octet-stream")
             chunk = await heard.content.readexactly(640)
             assert chunk == await heard.content.readexactly(640), "a tone that goes on"
-            samples = [int.from_bytes(chunk[i : i + 2], "little", signed=True) for i in range(0, 640, 2)]
+            samples = [
+                int.from_bytes(chunk[i : i + 2], "little", signed=True) for i in range(0, 640, 2)
+            ]
             assert (max(samples), min(samples)) == (2000, -2000)
             [his] = (await client.get(f"/callcontrol/{caller}/participants")).json
             await client.post(f"/callcontrol/{caller}/participants/{his['id']}/drop")
@@ -58,10 +67,15 @@ async def test_who_no_longer_listens_disturbs_nobody() -> None:
         _, participant = await connected(client)
         url = client.pbx.url + stream_of(client, participant)
         for _ in range(2):
-            async with asyncio.timeout(PATIENCE), client.session.get(url, headers=client.headers) as heard:
+            async with (
+                asyncio.timeout(PATIENCE),
+                client.session.get(url, headers=client.headers) as heard,
+            ):
                 await heard.content.readexactly(640)
                 heard.close()
-        assert (await client.get(f"/callcontrol/{client.pbx.client_id}/participants/{participant}")).status == 200
+        assert (
+            await client.get(f"/callcontrol/{client.pbx.client_id}/participants/{participant}")
+        ).status == 200
 
 
 async def test_what_is_played_ends_with_an_event() -> None:
@@ -74,7 +88,10 @@ async def test_what_is_played_ends_with_an_event() -> None:
 
         octets = {"Content-Type": "application/octet-stream", **client.headers}
         url = client.pbx.url + stream_of(client, participant)
-        async with asyncio.timeout(PATIENCE), client.session.post(url, data=prompt(), headers=octets) as played:
+        async with (
+            asyncio.timeout(PATIENCE),
+            client.session.post(url, data=prompt(), headers=octets) as played,
+        ):
             assert (played.status, await played.read()) == (200, b"")
         entity = f"/callcontrol/{client.pbx.client_id}/participants/{participant}"
         frames = await socket.until(lambda frame: frame.event.event_type == PLAYED)
@@ -92,7 +109,9 @@ async def test_a_prompt_is_cut_short_when_the_caller_hangs_up() -> None:
             await asyncio.Event().wait()
 
         url = client.pbx.url + stream_of(client, participant)
-        playing = asyncio.create_task(client.session.post(url, data=endless(), headers=client.headers))
+        playing = asyncio.create_task(
+            client.session.post(url, data=endless(), headers=client.headers)
+        )
         async with asyncio.timeout(PATIENCE):
             await begun.wait()
             [his] = (await client.get(f"/callcontrol/{caller}/participants")).json
@@ -123,7 +142,9 @@ async def test_callers_of_the_route_point_press_keys() -> None:
         data = frames[-1].event.attached_data
         assert data.keys() == {"dtmf_input"}
         assert data["dtmf_input"] in "0123456789"
-        assert frames[-1].event.entity.startswith(f"/callcontrol/{client.pbx.client_id}/participants/")
+        assert frames[-1].event.entity.startswith(
+            f"/callcontrol/{client.pbx.client_id}/participants/"
+        )
 
 
 def test_calls_to_route_points_come_only_where_they_are_asked_for() -> None:

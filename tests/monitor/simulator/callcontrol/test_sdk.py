@@ -20,16 +20,22 @@ T = TypeVar("T")
 
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
-    settings = SimulatorSettings(extensions=30, queues=3, contacts=25, traffic=False, switches=Switches(page_size=10))
+    settings = SimulatorSettings(
+        extensions=30, queues=3, contacts=25, traffic=False, switches=Switches(page_size=10)
+    )
     async with SimulatedPbx(settings) as running:
         yield running
 
 
-async def use(pbx: SimulatedPbx, work: Callable[[ThreeCXClient], T], secret: str | None = None) -> T:
+async def use(
+    pbx: SimulatedPbx, work: Callable[[ThreeCXClient], T], secret: str | None = None
+) -> T:
     """What the work gives; the SDK blocks, so it works in a thread."""
 
     def working() -> T:
-        with ThreeCXClient(pbx.url, pbx.client_id, pbx.client_secret if secret is None else secret) as client:
+        with ThreeCXClient(
+            pbx.url, pbx.client_id, pbx.client_secret if secret is None else secret
+        ) as client:
             return work(client)
 
     async with asyncio.timeout(30):
@@ -39,17 +45,24 @@ async def use(pbx: SimulatedPbx, work: Callable[[ThreeCXClient], T], secret: str
 async def test_users_are_listed_leafed_through_and_filtered(pbx: SimulatedPbx) -> None:
     def work(client: ThreeCXClient) -> None:
         assert len(client.users.list()) == 10
-        everybody = list(client.users.iterate(ODataQuery().order_by("Number").select("Id", "Number")))
+        everybody = list(
+            client.users.iterate(ODataQuery().order_by("Number").select("Id", "Number"))
+        )
         assert [user.number for user in everybody] == pbx.directory.extensions()
         query = (
-            ODataQuery().filter("Number eq '101'").expand("Groups($expand=Rights,GroupRights)", "ForwardingProfiles")
+            ODataQuery()
+            .filter("Number eq '101'")
+            .expand("Groups($expand=Rights,GroupRights)", "ForwardingProfiles")
         )
         (user,) = client.users.list(query)
         assert user.groups is not None
         assert user.groups[0].rights is not None
         assert user.groups[0].rights.role_name == "users"
         assert user.id is not None
-        assert [row.name for row in client.users.get_forwarding_profiles(user.id)][:2] == ["Available", "Away"]
+        assert [row.name for row in client.users.get_forwarding_profiles(user.id)][:2] == [
+            "Available",
+            "Away",
+        ]
         assert client.users.get_groups(user.id)[0].member_name == user.display_name
         assert client.users.get_greetings(user.id) == []
         assert client.users.get_by_number("101").id == client.users.get(user.id).id == user.id
@@ -120,7 +133,9 @@ async def test_contacts_are_kept(pbx: SimulatedPbx) -> None:
         assert other.id is not None
         client.contacts.delete(made.id)
         client.contacts.delete_by_ids([other.id])
-        with pytest.raises(ValidationError, match=r"WARNINGS\.CONTACTS_SPECIFY_NAME_SURNAME_COMPANY"):
+        with pytest.raises(
+            ValidationError, match=r"WARNINGS\.CONTACTS_SPECIFY_NAME_SURNAME_COMPANY"
+        ):
             client.contacts.create({"PhoneNumber": "1"})
 
     await use(pbx, work)
@@ -128,7 +143,9 @@ async def test_contacts_are_kept(pbx: SimulatedPbx) -> None:
 
 
 async def test_a_call_is_made_seen_and_dropped(pbx: SimulatedPbx) -> None:
-    caller, callee = [number for number in pbx.directory.extensions() if len(pbx.directory.devices(number)) == 1][:2]
+    caller, callee = [
+        number for number in pbx.directory.extensions() if len(pbx.directory.devices(number)) == 1
+    ][:2]
 
     def work(client: ThreeCXClient) -> None:
         assert client.active_calls.list() == []
@@ -156,7 +173,9 @@ async def test_the_rest_of_the_system_is_read(pbx: SimulatedPbx) -> None:
         assert client.defs.get_defs(ODataQuery().select("Id"))["Id"] == 0
         assert client.defs.list_timezones()
         assert client.defs.list_did_numbers()[0]["Number"] == "+15153182960"
-        groups = client.groups.list(ODataQuery().filter("Name eq 'DEFAULT'").expand("Members", "Rights"))
+        groups = client.groups.list(
+            ODataQuery().filter("Name eq 'DEFAULT'").expand("Members", "Rights")
+        )
         assert groups[0].id is not None
         assert groups[0].is_default
         assert client.groups.get_rights(groups[0].id)

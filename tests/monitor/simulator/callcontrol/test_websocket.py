@@ -12,7 +12,15 @@ import pytest
 
 from monitor.simulator.behaviour_options import Sequence as Counting
 from monitor.simulator.behaviour_options import Switches
-from tests.monitor.simulator.api_client import PATIENCE, QUIET, ApiClient, Frame, Socket, phones, running
+from tests.monitor.simulator.api_client import (
+    PATIENCE,
+    QUIET,
+    ApiClient,
+    Frame,
+    Socket,
+    phones,
+    running,
+)
 
 UPSERT, REMOVE, RESPONSE = 0, 1, 4
 PLAIN = Switches(duplicates=False)
@@ -47,7 +55,11 @@ async def test_events_come_in_order_and_say_no_more_than_an_entity() -> None:
         first, *_ = frames
         assert first.event.event_type == UPSERT
         for number in (caller, callee):
-            kinds = [frame.event.event_type for frame in frames if f"/callcontrol/{number}/" in frame.event.entity]
+            kinds = [
+                frame.event.event_type
+                for frame in frames
+                if f"/callcontrol/{number}/" in frame.event.entity
+            ]
             assert kinds[0] == UPSERT
             assert kinds[-1] == REMOVE
             assert REMOVE not in kinds[:-1]
@@ -58,15 +70,27 @@ async def test_an_entity_is_the_path_to_read() -> None:
         caller, callee = phones(client.pbx)[:2]
         made = await client.makecall(caller, callee)
         frame = await socket.frame()
-        assert frame.event.entity == f"/callcontrol/{caller}/participants/{made.json['result']['id']}"
+        assert (
+            frame.event.entity == f"/callcontrol/{caller}/participants/{made.json['result']['id']}"
+        )
         assert (await client.get(frame.event.entity)).json == made.json["result"]
 
 
 async def test_only_visible_dns_are_told_of() -> None:
-    async with running(Switches(monitored="half", duplicates=False)) as client, client.socket() as socket:
-        seen = [one for one in phones(client.pbx) if one in client.pbx.directory.peers(client.pbx.client_id)]
+    async with (
+        running(Switches(monitored="half", duplicates=False)) as client,
+        client.socket() as socket,
+    ):
+        seen = [
+            one
+            for one in phones(client.pbx)
+            if one in client.pbx.directory.peers(client.pbx.client_id)
+        ]
         unseen = [one for one in phones(client.pbx) if one not in seen]
-        assert client.pbx.switchboard.makecall(unseen[0], None, unseen[1], None, {}).finalstatus == "Success"
+        assert (
+            client.pbx.switchboard.makecall(unseen[0], None, unseen[1], None, {}).finalstatus
+            == "Success"
+        )
         await client.makecall(seen[0], unseen[1])
         assert f"/callcontrol/{seen[0]}/" in (await socket.frame()).event.entity
         await socket.ask("/callcontrol/" + seen[0])
@@ -78,7 +102,9 @@ async def test_a_queue_may_be_told_of_where_the_switch_lets_it_be_monitored() ->
     async with running(Switches(monitored="all")) as client, client.socket() as socket:
         queue = client.pbx.directory.queue_numbers()[0]
         await client.makecall(phones(client.pbx)[0], queue)
-        await socket.until(lambda frame: frame.event.entity.startswith(f"/callcontrol/{queue}/participants/"))
+        await socket.until(
+            lambda frame: frame.event.entity.startswith(f"/callcontrol/{queue}/participants/")
+        )
 
 
 @pytest.mark.parametrize("counting", ["connection", "process", "gaps"])
@@ -107,7 +133,9 @@ async def test_upserts_come_twice_where_the_switch_is_on() -> None:
         once = [frame.what for frame in await history(client, socket)]
     assert list(dict.fromkeys(twice)) == list(dict.fromkeys(once))
     assert len(twice) > len(once)
-    assert [what for what in twice if what[0] == REMOVE] == [what for what in once if what[0] == REMOVE]
+    assert [what for what in twice if what[0] == REMOVE] == [
+        what for what in once if what[0] == REMOVE
+    ]
 
 
 async def test_events_carry_the_participant_where_the_switch_says_so() -> None:
@@ -156,10 +184,16 @@ async def test_requests_over_the_socket_are_answered_on_it() -> None:
             frame = (await socket.until(lambda frame: frame.event.event_type == RESPONSE))[-1]
             answer = frame.event.attached_data
             assert answer.keys() == {"RequestID", "Path", "StatusCode", "Response"}
-            assert (answer["RequestID"], answer["Path"], frame.event.entity) == (request_id, path, path)
+            assert (answer["RequestID"], answer["Path"], frame.event.entity) == (
+                request_id,
+                path,
+                path,
+            )
             return answer["StatusCode"], answer["Response"]
 
-        status, made = await ask(f"/callcontrol/{caller}/makecall", {"Destination": callee}, "first")
+        status, made = await ask(
+            f"/callcontrol/{caller}/makecall", {"Destination": callee}, "first"
+        )
         assert status == 200
         assert isinstance(made, dict)
         path = f"/callcontrol/{caller}/participants/{made['result']['id']}"
@@ -167,7 +201,9 @@ async def test_requests_over_the_socket_are_answered_on_it() -> None:
         assert (await ask(f"{path}/drop", '{"Reason":"None"}', "third"))[0] == 200
         assert await ask(path, None, "fourth") == (404, None)
         assert await ask("/xapi/v1/Users", None, "fifth") == (404, None)
-        assert (await ask("/callcontrol", None, "sixth"))[1] == (await client.get("/callcontrol")).json
+        assert (await ask("/callcontrol", None, "sixth"))[1] == (
+            await client.get("/callcontrol")
+        ).json
 
 
 async def test_nonsense_on_the_socket_is_ignored() -> None:
@@ -180,7 +216,10 @@ async def test_nonsense_on_the_socket_is_ignored() -> None:
 
 
 async def test_the_socket_closes_when_its_token_expires_by_itself_or_on_command() -> None:
-    async with running(settings=replace(QUIET, token_lifetime=0.1)) as client, client.socket() as socket:
+    async with (
+        running(settings=replace(QUIET, token_lifetime=0.1)) as client,
+        client.socket() as socket,
+    ):
         assert await socket.ended() == 1001
     async with running() as client, client.socket() as socket:
         await client.mint()

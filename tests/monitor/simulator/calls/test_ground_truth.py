@@ -30,7 +30,9 @@ def test_an_unanswered_call_from_outside_was_missed_even_if_nothing_rang(pbx: Be
     assert [pbx.end(call).outcome for call in (rung, unrung, forwarded)] == ["missed"] * 3
 
 
-def test_an_unanswered_call_from_inside_was_missed_where_it_rang_and_else_unanswered(pbx: Bench) -> None:
+def test_an_unanswered_call_from_inside_was_missed_where_it_rang_and_else_unanswered(
+    pbx: Bench,
+) -> None:
     inside, outside = pbx.switchboard.dial("100", "107"), pbx.switchboard.dial("110", MOBILE)
     absent, group = pbx.switchboard.dial("111", NO_DEVICE), pbx.switchboard.dial("112", "600")
     outcomes = [pbx.end(call).outcome for call in (inside, outside, absent, group)]
@@ -81,6 +83,10 @@ def test_an_ended_call_keeps_the_direction_that_had_reached_somebody(pbx: Bench)
 
 def test_a_dialled_ring_group_is_the_other_side_until_a_member_answers(pbx: Bench) -> None:
     call = pbx.switchboard.dial("100", "600")
-    assert pbx.legs(call) == {"100": ("Dialing", "600"), "101": ("Ringing", "100"), "102": ("Ringing", "100")}
+    assert pbx.legs(call) == {
+        "100": ("Dialing", "600"),
+        "101": ("Ringing", "100"),
+        "102": ("Ringing", "100"),
+    }
     pbx.switchboard.answer(call, "101")
     assert pbx.legs(call) == {"100": ("Connected", "101"), "101": ("Connected", "100")}

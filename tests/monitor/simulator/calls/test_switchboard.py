@@ -25,7 +25,11 @@ def test_an_internal_call_rings_talks_and_ends(pbx: Bench) -> None:
     assert pbx.row(call) == ("100 No100, Ann", "101 No101, Ann", "Routing")
     assert (pbx.truth(call).direction, pbx.truth(call).answered_at) == ("Internal", None)
     caller, callee = pbx.one("100"), pbx.one("101")
-    assert (caller.party_dn, caller.party_caller_id, caller.party_caller_name) == ("101", "101", "Ann No101")
+    assert (caller.party_dn, caller.party_caller_id, caller.party_caller_name) == (
+        "101",
+        "101",
+        "Ann No101",
+    )
     assert (caller.legid, callee.legid, callee.originated_by_dn) == (1, 2, "")
     pbx.now += 5
     pbx.switchboard.answer(call, "101")
@@ -72,8 +76,16 @@ def test_an_inbound_call_is_initiating_until_something_rings(pbx: Bench) -> None
     assert pbx.legs(call) == {"10002": ("Dialing", CALLER), "100": ("Ringing", CALLER)}
     assert pbx.row(call) == (TRUNK, "100 No100, Ann", "Routing")
     view = pbx.one("100")
-    assert (view.originated_by_dn, view.originated_by_type, view.legid) == ("ROUTER", "Wroutepoint", 4)
-    assert (view.party_dn, view.party_dn_type, view.party_caller_id) == ("10002", "Wexternalline", CALLER)
+    assert (view.originated_by_dn, view.originated_by_type, view.legid) == (
+        "ROUTER",
+        "Wroutepoint",
+        4,
+    )
+    assert (view.party_dn, view.party_dn_type, view.party_caller_id) == (
+        "10002",
+        "Wexternalline",
+        CALLER,
+    )
     assert view.party_caller_name == CALLER
     pbx.switchboard.answer(call, "100")
     assert pbx.legs(call) == {"10002": ("Connected", CALLER), "100": ("Connected", CALLER)}
@@ -110,7 +122,12 @@ def test_a_call_in_a_queue_without_a_greeting_is_transferring_before_it_waits(pb
     pbx.switchboard.wait(call)
     assert (pbx.row(call)[1:], pbx.legs(call)) == (("800 Sales", "Talking"), waiting)
     truth = pbx.truth(call)
-    assert (truth.direction, truth.answered_at, truth.queue, truth.did) == ("FromExternal", None, "800", "Sales")
+    assert (truth.direction, truth.answered_at, truth.queue, truth.did) == (
+        "FromExternal",
+        None,
+        "800",
+        "Sales",
+    )
     assert truth.talk_to == ("800",)
 
 
@@ -127,11 +144,19 @@ def test_agents_ring_from_a_queue_until_one_answers(pbx: Bench) -> None:
         "105": ("Ringing", CALLER),
     }
     truth = pbx.truth(call)
-    assert (truth.state, truth.direction, truth.routing_to) == ("Routing", "Inbound", ("104", "105"))
+    assert (truth.state, truth.direction, truth.routing_to) == (
+        "Routing",
+        "Inbound",
+        ("104", "105"),
+    )
     assert pbx.one("104").to_json(Switches(on_behalf_of=True))["on_behalf_of_dn"] == "800"
     assert pbx.one("104").to_json(Switches(on_behalf_of=True))["on_behalf_of_type"] == "Wqueue"
     pbx.switchboard.no_answer(call)
-    assert (pbx.truth(call).state, pbx.truth(call).queue, pbx.row(call)[1]) == ("Talking", "800", "800 Sales")
+    assert (pbx.truth(call).state, pbx.truth(call).queue, pbx.row(call)[1]) == (
+        "Talking",
+        "800",
+        "800 Sales",
+    )
     pbx.switchboard.poll(call, ("104", "105"))
     pbx.switchboard.answer(call, "105")
     assert pbx.legs(call) == {"10000": ("Connected", CALLER), "105": ("Connected", CALLER)}
@@ -151,7 +176,10 @@ def test_the_callee_of_several_ringing_phones_is_as_the_switch_says(
     callees: Callees, queue_text: str, group_text: str
 ) -> None:
     pbx = Bench(Switches(callees=callees))
-    queued, grouped = pbx.switchboard.arrive("10000", CALLER), pbx.switchboard.arrive("10000", CALLER)
+    queued, grouped = (
+        pbx.switchboard.arrive("10000", CALLER),
+        pbx.switchboard.arrive("10000", CALLER),
+    )
     pbx.switchboard.route(queued, "800")
     pbx.switchboard.poll(queued, ("104", "105"))
     pbx.switchboard.route(grouped, "600")
@@ -161,7 +189,11 @@ def test_the_callee_of_several_ringing_phones_is_as_the_switch_says(
 def test_a_ring_group_has_no_leg_of_its_own(pbx: Bench) -> None:
     call = pbx.switchboard.arrive("10000", CALLER)
     pbx.switchboard.route(call, "600")
-    assert pbx.legs(call) == {"10000": ("Dialing", CALLER), "101": ("Ringing", CALLER), "102": ("Ringing", CALLER)}
+    assert pbx.legs(call) == {
+        "10000": ("Dialing", CALLER),
+        "101": ("Ringing", CALLER),
+        "102": ("Ringing", CALLER),
+    }
     assert [pbx.one(number).legid for number in ("101", "102")] == [4, 5]
     pbx.said()
     pbx.switchboard.answer(call, "102")
@@ -173,7 +205,10 @@ def test_a_menu_accepts_the_caller_and_lets_go_when_he_is_sent_on(pbx: Bench) ->
     call = pbx.switchboard.arrive("10000", CALLER)
     pbx.switchboard.route(call, "700")
     assert pbx.legs(call) == {"10000": ("Connected", CALLER), "700": ("Connected", CALLER)}
-    assert (pbx.row(call)[1:], pbx.truth(call).direction) == (("700 Main", "Talking"), "FromExternal")
+    assert (pbx.row(call)[1:], pbx.truth(call).direction) == (
+        ("700 Main", "Talking"),
+        "FromExternal",
+    )
     pbx.switchboard.route(call, "100")
     assert pbx.legs(call) == {"10000": ("Connected", CALLER), "100": ("Ringing", CALLER)}
     assert (pbx.truth(call).state, pbx.truth(call).answered_at) == ("Routing", None)
@@ -210,7 +245,9 @@ def test_an_unanswered_transfer_returns_to_who_made_it(pbx: Bench) -> None:
     assert call.over
 
 
-def test_a_transferred_caller_becomes_the_first_party_when_the_originator_leaves(pbx: Bench) -> None:
+def test_a_transferred_caller_becomes_the_first_party_when_the_originator_leaves(
+    pbx: Bench,
+) -> None:
     call = pbx.switchboard.dial("100", "101")
     pbx.switchboard.answer(call, "101")
     pbx.switchboard.transfer(call, "100", "102")
@@ -308,7 +345,10 @@ def test_established_is_the_start_or_the_latest_connection(pbx: Bench) -> None:
         call = bench.inbound("100")
         bench.now += 7
         bench.switchboard.answer(call, "100")
-    assert (pbx.switchboard.active_calls()[0].established_at, last.switchboard.active_calls()[0].established_at) == (
+    assert (
+        pbx.switchboard.active_calls()[0].established_at,
+        last.switchboard.active_calls()[0].established_at,
+    ) == (
         NOON,
         NOON + 7,
     )
@@ -327,7 +367,11 @@ def test_a_restart_sweeps_all_calls_away_without_an_event(pbx: Bench) -> None:
     pbx.said()
     pbx.switchboard.restart()
     assert pbx.said() == []
-    assert (pbx.switchboard.active_calls(), pbx.switchboard.truth(), pbx.switchboard.ended()) == ([], [], [])
+    assert (pbx.switchboard.active_calls(), pbx.switchboard.truth(), pbx.switchboard.ended()) == (
+        [],
+        [],
+        [],
+    )
     assert call.over
     assert not pbx.switchboard.busy("100")
     assert pbx.inbound("100").id == 1

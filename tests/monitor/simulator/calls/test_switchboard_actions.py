@@ -8,7 +8,14 @@ from monitor.simulator.behaviour_options import RoutePoint, Switches
 from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import KeysPressed, Signal
-from tests.monitor.simulator.exchange_bench import CALLER, CONTROLLED, MOBILE, NO_DEVICE, TWO_DEVICES, Bench
+from tests.monitor.simulator.exchange_bench import (
+    CALLER,
+    CONTROLLED,
+    MOBILE,
+    NO_DEVICE,
+    TWO_DEVICES,
+    Bench,
+)
 
 
 @pytest.fixture
@@ -26,8 +33,16 @@ def test_makecall_at_a_device_dials_there(pbx: Bench) -> None:
     outcome = pbx.switchboard.makecall(TWO_DEVICES, device, MOBILE, 30, {"public_k": "v"})
     view = outcome.participant
     assert view is not None
-    assert (outcome.finalstatus, view.status, view.device_id, view.legid) == ("Success", "Dialing", device, 1)
-    assert pbx.legs(only_call(pbx)) == {TWO_DEVICES: ("Dialing", MOBILE), "10000": ("Ringing", MOBILE)}
+    assert (outcome.finalstatus, view.status, view.device_id, view.legid) == (
+        "Success",
+        "Dialing",
+        device,
+        1,
+    )
+    assert pbx.legs(only_call(pbx)) == {
+        TWO_DEVICES: ("Dialing", MOBILE),
+        "10000": ("Ringing", MOBILE),
+    }
     assert pbx.switchboard.attached(TWO_DEVICES, view.id) == {"public_k": "v"}
 
 
@@ -37,7 +52,10 @@ def test_makecall_without_a_device_rings_the_caller_first(pbx: Bench) -> None:
     assert outcome.participant.status == "Ringing"
     call = only_call(pbx)
     assert pbx.legs(call) == {TWO_DEVICES: ("Ringing", "101")}
-    assert (pbx.truth(call).direction, pbx.row(call)) == ("FromInternal", ("103 No103, Ann", "", "Routing"))
+    assert (pbx.truth(call).direction, pbx.row(call)) == (
+        "FromInternal",
+        ("103 No103, Ann", "", "Routing"),
+    )
     pbx.switchboard.answer(call, TWO_DEVICES)
     assert pbx.legs(call) == {TWO_DEVICES: ("Dialing", "101"), "101": ("Ringing", TWO_DEVICES)}
 
@@ -59,7 +77,9 @@ def test_a_caller_who_does_not_pick_up_ends_the_call_that_was_made_for_him(pbx: 
         ("800", "100", "UnknownDestination"),
     ],
 )
-def test_a_makecall_that_cannot_be_says_why(pbx: Bench, number: str, destination: str, reason: str) -> None:
+def test_a_makecall_that_cannot_be_says_why(
+    pbx: Bench, number: str, destination: str, reason: str
+) -> None:
     outcome = pbx.switchboard.makecall(number, "sip:x", destination, None, {})
     assert (outcome.finalstatus, outcome.reason, outcome.participant) == ("Failed", reason, None)
     assert outcome.reasontext
@@ -155,7 +175,11 @@ def test_transferto_takes_a_connected_participant_only(pbx: Bench) -> None:
 
 
 def test_transferto_reaches_queues_groups_menus_and_the_outside(pbx: Bench) -> None:
-    for destination, legs in (("800", {"10002", "800"}), ("600", {"10002", "101", "102"}), ("700", {"10002", "700"})):
+    for destination, legs in (
+        ("800", {"10002", "800"}),
+        ("600", {"10002", "101", "102"}),
+        ("700", {"10002", "700"}),
+    ):
         call = pbx.talk("100")
         assert pbx.act("100", "transferto", destination).finalstatus == "Success"
         assert set(pbx.legs(call)) == legs
@@ -181,7 +205,9 @@ def test_an_action_on_what_is_gone_finds_no_subject(pbx: Bench) -> None:
 
 
 @pytest.mark.parametrize("switch", ["connects", "rings"])
-def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(switch: RoutePoint) -> None:
+def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(
+    switch: RoutePoint,
+) -> None:
     pbx = Bench(Switches(route_point=switch))
     call = pbx.switchboard.dial("100", "callmon")
     if switch == "rings":
@@ -191,7 +217,9 @@ def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(switch:
     assert pbx.truth(call).answered_at is None, "an application is nobody"
 
 
-def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phones(pbx: Bench) -> None:
+def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phones(
+    pbx: Bench,
+) -> None:
     call = pbx.switchboard.arrive("10000", CALLER)
     pbx.switchboard.route(call, "800")
     pbx.switchboard.poll(call, ["104"])
@@ -205,7 +233,10 @@ def test_the_route_point_calls_from_its_device_and_nobody_picks_up_there_first(p
         outcome = pbx.switchboard.makecall("callmon", device, "101", None, {})
         view = outcome.participant
         assert view is not None
-        assert (view.status, view.device_id) == ("Dialing", pbx.directory.devices("callmon")[0].device_id)
+        assert (view.status, view.device_id) == (
+            "Dialing",
+            pbx.directory.devices("callmon")[0].device_id,
+        )
         assert pbx.switchboard.drop_call(view.callid)
 
 

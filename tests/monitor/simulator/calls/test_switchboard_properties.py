@@ -8,7 +8,13 @@ from typing import ClassVar
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ControlRequest
@@ -56,7 +62,11 @@ class Exchange(RuleBasedStateMachine):
         self.pbx = Bench(
             Switches(
                 attended="move" if attended == "move" else "new",
-                callees="first" if callees == "first" else "joined" if callees == "joined" else "target",
+                callees="first"
+                if callees == "first"
+                else "joined"
+                if callees == "joined"
+                else "target",
             )
         )
         self.switchboard = self.pbx.switchboard
@@ -100,7 +110,9 @@ class Exchange(RuleBasedStateMachine):
             leg = call.ringing()[which % len(call.ringing())]
             self._try(
                 "answer",
-                lambda: self.switchboard.answer(call, leg.dn.number, leg.parts[which % len(leg.parts)].device_id),
+                lambda: self.switchboard.answer(
+                    call, leg.dn.number, leg.parts[which % len(leg.parts)].device_id
+                ),
             )
 
     @rule(pick=picks)
@@ -114,7 +126,10 @@ class Exchange(RuleBasedStateMachine):
         """Two who are free, or somebody outside and one who is, speak to each other."""
         if caller == callee or any(self.switchboard.busy(number) for number in (caller, callee)):
             return
-        if not (self.pbx.directory.devices(callee) and (caller == CALLER or self.pbx.directory.devices(caller))):
+        if not (
+            self.pbx.directory.devices(callee)
+            and (caller == CALLER or self.pbx.directory.devices(caller))
+        ):
             return
         if caller == CALLER:
             call = self.switchboard.arrive("10002", CALLER)
@@ -147,7 +162,10 @@ class Exchange(RuleBasedStateMachine):
     @rule(pick=picks, which=picks, destination=destinations, action=st.sampled_from(ACTIONS))
     def act_on_ringing(self, pick: int, which: int, action: str, destination: str) -> None:
         ringing = [
-            view for call in self.switchboard.calls.values() for view in call.views.values() if view.status == "Ringing"
+            view
+            for call in self.switchboard.calls.values()
+            for view in call.views.values()
+            if view.status == "Ringing"
         ]
         phone = PHONES[pick % len(PHONES)]
         if not ringing and not self.switchboard.busy(phone) and self.pbx.directory.devices(phone):
@@ -161,9 +179,15 @@ class Exchange(RuleBasedStateMachine):
         found = self._talking(pick)
         if found is not None:
             call, number = found
-            self._act([view for view in call.views.values() if view.dn == number], 0, action, destination)
+            self._act(
+                [view for view in call.views.values() if view.dn == number], 0, action, destination
+            )
 
-    @rule(pick=picks, destination=destinations, action=st.sampled_from(("transferto", "transferto", "routeto")))
+    @rule(
+        pick=picks,
+        destination=destinations,
+        action=st.sampled_from(("transferto", "transferto", "routeto")),
+    )
     def send_partner_on(self, pick: int, action: str, destination: str) -> None:
         """One of two who talk, made to if nobody does, sends the other elsewhere."""
         pairs = self._pairs()
@@ -187,7 +211,11 @@ class Exchange(RuleBasedStateMachine):
     def a_client_that_follows_events_has_the_same_table(self) -> None:
         if not hasattr(self, "board"):
             return
-        shown = {(v.dn, v.id): v for dn in self.pbx.directory.dns() for v in self.switchboard.participants(dn.number)}
+        shown = {
+            (v.dn, v.id): v
+            for dn in self.pbx.directory.dns()
+            for v in self.switchboard.participants(dn.number)
+        }
         assert self.client.table == shown
         assert self.client.errors == []
 
@@ -198,11 +226,15 @@ class Exchange(RuleBasedStateMachine):
         shown: dict[tuple[int, str], list[ParticipantView]] = defaultdict(list)
         for view in self.client.table.values():
             shown[view.callid, view.dn].append(view)
-        true = {(call.call_id, leg.dn): leg for call in self.switchboard.truth() for leg in call.legs}
+        true = {
+            (call.call_id, leg.dn): leg for call in self.switchboard.truth() for leg in call.legs
+        }
         assert shown.keys() == true.keys()
         for key, views in shown.items():
             leg = true[key]
-            assert {(view.status, view.party_caller_id) for view in views} == {(leg.status, leg.external_party)}
+            assert {(view.status, view.party_caller_id) for view in views} == {
+                (leg.status, leg.external_party)
+            }
             assert len(views) == 1 or leg.status == "Ringing"
 
     @invariant()
@@ -238,10 +270,19 @@ class Exchange(RuleBasedStateMachine):
         live = set(self.switchboard.calls)
         assert not ended & live
         assert len(ended) + len(live) == self.made
-        held = {(number, call_id) for number, legs in self.switchboard._by_dn.items() for call_id in legs}
-        assert held == {(number, call.id) for call in self.switchboard.calls.values() for number in call.legs}
+        held = {
+            (number, call_id)
+            for number, legs in self.switchboard._by_dn.items()
+            for call_id in legs
+        }
+        assert held == {
+            (number, call.id) for call in self.switchboard.calls.values() for number in call.legs
+        }
         parts = {
-            part.id for call in self.switchboard.calls.values() for leg in call.legs.values() for part in leg.parts
+            part.id
+            for call in self.switchboard.calls.values()
+            for leg in call.legs.values()
+            for part in leg.parts
         }
         assert set(self.switchboard._parts) == parts
 
@@ -257,9 +298,19 @@ class Exchange(RuleBasedStateMachine):
 
     def _pairs(self) -> list[ParticipantView]:
         """Extensions that talk to exactly one party."""
-        calls = [call for call in self.switchboard.calls.values() if len(call.legs) == 2 and call.host is None]
-        views = [view for call in calls for view in call.views.values() if view.status == "Connected"]
-        return [view for view in views if view.party_dn_type in ("Wextension", "Wexternalline") and view.dn in PHONES]
+        calls = [
+            call
+            for call in self.switchboard.calls.values()
+            if len(call.legs) == 2 and call.host is None
+        ]
+        views = [
+            view for call in calls for view in call.views.values() if view.status == "Connected"
+        ]
+        return [
+            view
+            for view in views
+            if view.party_dn_type in ("Wextension", "Wexternalline") and view.dn in PHONES
+        ]
 
     def _act(self, views: list[ParticipantView], pick: int, action: str, destination: str) -> None:
         if not views:
@@ -274,7 +325,9 @@ class Exchange(RuleBasedStateMachine):
 
     def _call(self, pick: int, kind: str = "") -> SimulatedCall | None:
         calls = [
-            c for c in self.switchboard.calls.values() if not kind or any(g.dn.kind == kind for g in c.legs.values())
+            c
+            for c in self.switchboard.calls.values()
+            if not kind or any(g.dn.kind == kind for g in c.legs.values())
         ]
         return calls[pick % len(calls)] if calls else None
 
@@ -288,9 +341,24 @@ class Exchange(RuleBasedStateMachine):
 
 
 SETTINGS = settings(
-    max_examples=250, stateful_step_count=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+    max_examples=250,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
 )
-STEPS = ("route", "poll", "answer", "no_answer", "invite", "merge", "drop", "divert", "routeto", "transferto")
+STEPS = (
+    "route",
+    "poll",
+    "answer",
+    "no_answer",
+    "invite",
+    "merge",
+    "drop",
+    "divert",
+    "routeto",
+    "transferto",
+)
 
 
 def test_whatever_happens_what_is_shown_told_and_true_agree() -> None:

@@ -64,7 +64,9 @@ def test_more_numbers_than_there_are_is_an_error() -> None:
 def test_trunks_have_the_rules_that_dids_are_told_by() -> None:
     directory = make_directory(1, 40, 4)
     assert len(directory.dids("10000")) > 3
-    assert sorted(rule["Data"] for rule in directory.rules("10000")) == sorted(directory.dids("10000"))
+    assert sorted(rule["Data"] for rule in directory.rules("10000")) == sorted(
+        directory.dids("10000")
+    )
     assert {rule["Condition"] for rule in directory.rules("10000")} == {"BasedOnDID"}
     assert len(directory.rules("10001")) == 1
     assert directory.rules("10002") == []
@@ -103,7 +105,11 @@ def test_an_agent_takes_calls_if_nothing_speaks_against_it() -> None:
     assert directory.available_agents("800") == []
     directory.set_devices("100", [Device("100", "sip:100@127.0.0.1:5060", "phone")])
     assert directory.available_agents("800") == ["100"]
-    for name, value in (("Enabled", False), ("QueueStatus", "LoggedOut"), ("CurrentProfileName", "Away")):
+    for name, value in (
+        ("Enabled", False),
+        ("QueueStatus", "LoggedOut"),
+        ("CurrentProfileName", "Away"),
+    ):
         before = user[name]
         directory.update(user, {name: value})
         assert directory.available_agents("800") == []
@@ -184,11 +190,16 @@ _PHONES = st.tuples(_DIGITS, _DIGITS | st.just(""))
     st.booleans(),
 )
 def test_contacts_are_found_as_by_looking_at_each(
-    phones: list[tuple[str, str]], changes: list[tuple[int, tuple[str, str] | None]], asked: str, early: bool
+    phones: list[tuple[str, str]],
+    changes: list[tuple[int, tuple[str, str] | None]],
+    asked: str,
+    early: bool,
 ) -> None:
     book = Book()
     for mobile, business in phones:
-        book.add(contact("A", phone=f"+{mobile}") | {"Business": f"({business[:2]}) {business[2:]}"})
+        book.add(
+            contact("A", phone=f"+{mobile}") | {"Business": f"({business[:2]}) {business[2:]}"}
+        )
     if early:
         book.find(asked, "exact")
     for contact_id, change in changes:

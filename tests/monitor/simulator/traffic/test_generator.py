@@ -31,7 +31,10 @@ class Day:
     client: Client
 
     def until_over(self, seconds: float = 20_000.0) -> list[TruthEnded]:
-        while seconds > 0 and self.traffic.stats.over < self.traffic.stats.started + self.traffic.stats.skipped:
+        while (
+            seconds > 0
+            and self.traffic.stats.over < self.traffic.stats.started + self.traffic.stats.skipped
+        ):
             self.traffic.advance(5.0)
             seconds -= 5.0
         return self.switchboard.ended()
@@ -52,9 +55,13 @@ def day(
 ) -> Day:
     directory = make_directory(_DIRECTORY_SEED, extensions, 3, contacts=20)
     holder: list[TrafficGenerator] = []
-    switchboard = Switchboard(directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0))
+    switchboard = Switchboard(
+        directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0)
+    )
     client = Client(switchboard)
-    traffic = TrafficGenerator(switchboard, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0))
+    traffic = TrafficGenerator(
+        switchboard, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0)
+    )
     holder.append(traffic)
     return Day(directory, switchboard, traffic, client)
 
@@ -131,12 +138,18 @@ def test_all_truths_of_a_busy_hour_are_sound() -> None:
     assert most > 100
     assert today.traffic.stats.over == 600
     assert today.client.errors == []
-    assert all(end.started_at <= (end.answered_at or end.ended_at) <= end.ended_at for end in today.switchboard.ended())
+    assert all(
+        end.started_at <= (end.answered_at or end.ended_at) <= end.ended_at
+        for end in today.switchboard.ended()
+    )
 
 
 def test_an_inbound_call_has_the_rule_of_its_line_or_none() -> None:
     today = day(60.0, limit=150)
-    rules = {rule["RuleName"]: rule["TrunkDN"]["Number"] for rule in today.directory.inbound_rules.values()}
+    rules = {
+        rule["RuleName"]: rule["TrunkDN"]["Number"]
+        for rule in today.directory.inbound_rules.values()
+    }
     dids = set()
     for end in run_to_the_end(today):
         if end.direction in ("Inbound", "FromExternal", "External"):
@@ -221,7 +234,9 @@ def test_calls_made_by_a_program_are_rung_answered_and_ended() -> None:
     words: list[tuple[str, tuple[str, ...]]] = []
     for _ in range(400):
         today.traffic.advance(0.5)
-        truth = next((truth for truth in today.switchboard.truth() if truth.call_id == call.id), None)
+        truth = next(
+            (truth for truth in today.switchboard.truth() if truth.call_id == call.id), None
+        )
         if truth is None:
             break
         word = (truth.state, tuple(leg.status for leg in truth.legs))
@@ -267,7 +282,11 @@ async def test_running_pausing_and_stopping() -> None:
         assert (today.traffic.now, today.switchboard.truth()) == frozen
         today.traffic.resume()
         await today.traffic.finished()
-        assert (today.traffic.stats.started, today.traffic.stats.over, today.switchboard.calls) == (100, 100, {})
+        assert (today.traffic.stats.started, today.traffic.stats.over, today.switchboard.calls) == (
+            100,
+            100,
+            {},
+        )
         today.traffic.stop()
         await running
 

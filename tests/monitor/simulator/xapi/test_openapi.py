@@ -25,7 +25,11 @@ def test_the_kept_facts_are_what_the_official_file_says() -> None:
     spec = load(path)
     assert extract(spec) == facts()
     assert {f"/{name}" for name in EMPTY} <= spec["paths"].keys()
-    functions = {tuple(path.split("(")[0].split("/")[1:]) for path, found in spec["paths"].items() if "get" in found}
+    functions = {
+        tuple(path.split("(")[0].split("/")[1:])
+        for path, found in spec["paths"].items()
+        if "get" in found
+    }
     assert functions >= REPORTS
 
 
@@ -35,11 +39,17 @@ def test_every_shape_has_the_properties_of_the_official_one() -> None:
     for name, shape in SHAPES.items():
         properties = facts()["entities"][f"Pbx.{name}"]
         if name not in partly:
-            assert set(shape.fields) == {key for key, text in properties.items() if not text.startswith("nav ")}, name
-        assert set(shape.navigation) <= {key for key, text in properties.items() if text.startswith("nav ")}, name
+            assert set(shape.fields) == {
+                key for key, text in properties.items() if not text.startswith("nav ")
+            }, name
+        assert set(shape.navigation) <= {
+            key for key, text in properties.items() if text.startswith("nav ")
+        }, name
         for key, navigation in shape.navigation.items():
             word = properties[key].removeprefix("nav ").removesuffix("?")
-            assert word == (f"[Pbx.{navigation.shape}]" if navigation.many else f"Pbx.{navigation.shape}")
+            assert word == (
+                f"[Pbx.{navigation.shape}]" if navigation.many else f"Pbx.{navigation.shape}"
+            )
 
 
 def test_everything_in_the_tables_is_an_operation_of_the_official_file() -> None:
@@ -72,8 +82,17 @@ def test_the_words_that_are_taken_are_those_of_the_official_enumerations() -> No
 
 def test_the_check_refuses_what_is_not_in_the_api() -> None:
     check = validator("value:[Pbx.QueueAgent]")
-    check.validate({"value": [{"Id": 1, "Number": "100", "Name": None, "Tags": ["MS"]}], "@odata.count": 1})
-    wrong = ({"Colour": 1}, {"Id": "1"}, {"Id": 2**31}, {"Number": None}, {"Tags": ["Red"]}, {"Tags": None})
+    check.validate(
+        {"value": [{"Id": 1, "Number": "100", "Name": None, "Tags": ["MS"]}], "@odata.count": 1}
+    )
+    wrong = (
+        {"Colour": 1},
+        {"Id": "1"},
+        {"Id": 2**31},
+        {"Number": None},
+        {"Tags": ["Red"]},
+        {"Tags": None},
+    )
     for row in wrong:
         with pytest.raises(jsonschema.ValidationError):
             check.validate({"value": [row]})
@@ -96,13 +115,17 @@ async def test_every_operation_answers_as_the_official_file_says() -> None:
                 await client.get(f"/{name}({rows[0]['Id']})/{path}")
         if served.create:
             made = await client.ask("POST", f"/{name}", _NEW.get(name, {}))
-            for bound in (key for (owner, key), found in INVOKED.items() if owner == name and found.bound):
+            for bound in (
+                key for (owner, key), found in INVOKED.items() if owner == name and found.bound
+            ):
                 await client.ask("POST", f"/{name}({made.body['Id']})/{bound}")
             await client.ask("PATCH", f"/{name}({made.body['Id']})", {})
             await client.ask("DELETE", f"/{name}({made.body['Id']})")
     for (owner, name), operation in INVOKED.items():
         if not operation.bound:
-            text = f"/{owner}/{name}{_ARGUMENTS.get(name, '()') if operation.method == 'GET' else ''}"
+            text = (
+                f"/{owner}/{name}{_ARGUMENTS.get(name, '()') if operation.method == 'GET' else ''}"
+            )
             await client.ask(operation.method, text, _BODIES.get(name))
     await client.ask("POST", "/ActiveCalls(1)/Pbx.DropCall")
     for path in (
@@ -126,7 +149,10 @@ _NEW = {
     "OutboundRules": {"Name": "New"},
     "ServicePrincipals": {"Number": "new"},
 }
-_ARGUMENTS = {"Pbx.GetContactsByNumber": "(number='1')", "Pbx.InitTrunk": "(template='generic.pv.xml')"}
+_ARGUMENTS = {
+    "Pbx.GetContactsByNumber": "(number='1')",
+    "Pbx.InitTrunk": "(template='generic.pv.xml')",
+}
 _BODIES = {
     "Pbx.MakeCall": {"dn": "100", "destination": "101"},
     "Pbx.BatchDelete": {"ids": [0]},

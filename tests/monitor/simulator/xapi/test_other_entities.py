@@ -14,17 +14,28 @@ def client() -> Client:
 
 def refusal(answer: Answer) -> tuple[int, str, str]:
     error = answer.body["error"]
-    return answer.status, error["message"], error["details"][0]["target"] if "details" in error else ""
+    return (
+        answer.status,
+        error["message"],
+        error["details"][0]["target"] if "details" in error else "",
+    )
 
 
 async def test_agents_are_replaced_as_a_whole_and_in_order(client: Client) -> None:
     key = (await client.get("/Queues(Number='800')")).body["Id"]
     agents = [{"Number": "105", "SkillGroup": "2"}, {"Number": "101"}]
-    assert (await client.ask("PATCH", f"/Queues({key})", {"Agents": agents, "SLATime": 33})).status == 204
+    assert (
+        await client.ask("PATCH", f"/Queues({key})", {"Agents": agents, "SLATime": 33})
+    ).status == 204
     found = await client.get(f"/Queues({key})/Agents")
-    assert [(row["Number"], row["SkillGroup"]) for row in found.value] == [("105", "2"), ("101", "1")]
+    assert [(row["Number"], row["SkillGroup"]) for row in found.value] == [
+        ("105", "2"),
+        ("101", "1"),
+    ]
     assert client.directory.agents("800") == ["105", "101"]
-    assert (await client.ask("PATCH", f"/Queues({key})", {"Managers": [{"Number": "102"}]})).status == 204
+    assert (
+        await client.ask("PATCH", f"/Queues({key})", {"Managers": [{"Number": "102"}]})
+    ).status == 204
     assert (await client.get(f"/Queues({key})/Managers")).column("Number") == ["102"]
     assert client.directory.agents("800") == ["105", "101"]
     assert (await client.ask("PATCH", f"/Queues({key})", {"Agents": []})).status == 204
@@ -40,7 +51,9 @@ async def test_agents_are_replaced_as_a_whole_and_in_order(client: Client) -> No
         ([{"SkillGroup": "1"}], "WARNINGS.XAPI.REQUIRED", "Agents/Number"),
     ],
 )
-async def test_wrong_agents_change_nothing(client: Client, rows: Any, message: str, target: str) -> None:
+async def test_wrong_agents_change_nothing(
+    client: Client, rows: Any, message: str, target: str
+) -> None:
     key = (await client.get("/Queues(Number='800')")).body["Id"]
     before = client.directory.agents("800")
     answer = await client.ask("PATCH", f"/Queues({key})", {"Name": "Other", "Agents": rows})
@@ -61,7 +74,9 @@ async def test_other_dns_are_created_changed_and_deleted(client: Client, path: s
     made = await client.ask("POST", f"/{path}", {"TranscriptionMode": "Nothing"})
     assert made.status == 201
     key, number = made.body["Id"], made.body["Number"]
-    assert (await client.ask("PATCH", f"/{path}({key})", {"TranscriptionMode": "Both"})).status == 204
+    assert (
+        await client.ask("PATCH", f"/{path}({key})", {"TranscriptionMode": "Both"})
+    ).status == 204
     assert (await client.get(f"/{path}(Number='{number}')")).body["TranscriptionMode"] == "Both"
     assert (await client.ask("DELETE", f"/{path}({key})")).status == 204
     assert (await client.ask("GET", f"/{path}({key})")).status == 404
@@ -69,13 +84,21 @@ async def test_other_dns_are_created_changed_and_deleted(client: Client, path: s
 
 
 async def test_a_queue_is_created_with_its_agents(client: Client) -> None:
-    body = {"Name": "New", "Agents": [{"Number": "101"}], "PollingStrategy": "LongestWaiting", "EnableIntro": True}
+    body = {
+        "Name": "New",
+        "Agents": [{"Number": "101"}],
+        "PollingStrategy": "LongestWaiting",
+        "EnableIntro": True,
+    }
     made = await client.ask("POST", "/Queues", body)
     assert client.directory.agents(made.body["Number"]) == ["101"]
 
 
 async def test_a_receptionist_gets_its_keys(client: Client) -> None:
-    forwards = [{"Input": "1", "ForwardDN": "800", "ForwardType": "Queue", "PeerType": "Queue"}, {"Input": "2"}]
+    forwards = [
+        {"Input": "1", "ForwardDN": "800", "ForwardType": "Queue", "PeerType": "Queue"},
+        {"Input": "2"},
+    ]
     made = await client.ask("POST", "/Receptionists", {"Name": "Menu", "Forwards": forwards})
     found = await client.get(f"/Receptionists({made.body['Id']})/Forwards")
     assert found.column("Id") == [1, 2]
@@ -94,12 +117,16 @@ async def test_the_dids_of_a_trunk_are_its_did_numbers(client: Client) -> None:
 
 async def test_a_contact_lives_and_dies(client: Client) -> None:
     made = await client.ask(
-        "POST", "/Contacts", {"FirstName": "Ольга", "PhoneNumber": "+79161234567", "ContactType": "CRM"}
+        "POST",
+        "/Contacts",
+        {"FirstName": "Ольга", "PhoneNumber": "+79161234567", "ContactType": "CRM"},
     )
     assert made.status == 201
     assert made.body["ContactType"] == "3CX"
     key = made.body["Id"]
-    assert (await client.ask("PATCH", f"/Contacts({key})", {"Business": "555", "Tag": None})).status == 204
+    assert (
+        await client.ask("PATCH", f"/Contacts({key})", {"Business": "555", "Tag": None})
+    ).status == 204
     found = await client.get("/Contacts/Pbx.GetContactsByNumber(number='555')")
     assert found.column("Id") == [key]
     assert (await client.get("/Contacts", filter=f"Id eq {key}")).column("FirstName") == ["Ольга"]
@@ -116,16 +143,22 @@ async def test_a_contact_lives_and_dies(client: Client) -> None:
         ({"FirstName": "A" * 256, "PhoneNumber": "1"}, "WARNINGS.LENGTH_NOT_MORE_255_CHARS"),
     ],
 )
-async def test_a_contact_needs_a_name_and_a_number(client: Client, body: dict[str, str], message: str) -> None:
+async def test_a_contact_needs_a_name_and_a_number(
+    client: Client, body: dict[str, str], message: str
+) -> None:
     assert refusal(await client.ask("POST", "/Contacts", body))[:2] == (400, message)
 
 
 async def test_contacts_are_created_by_number_and_deleted_by_ids(client: Client) -> None:
     made = await client.ask(
-        "POST", "/Contacts/Pbx.CreateContactByNumber", {"number": "777", "contact": {"LastName": "B"}}
+        "POST",
+        "/Contacts/Pbx.CreateContactByNumber",
+        {"number": "777", "contact": {"LastName": "B"}},
     )
     assert made.body["PhoneNumber"] == "777"
-    await client.ask("POST", "/Contacts/Pbx.DeleteContactsById", {"ids": [made.body["Id"], 1, 99999]})
+    await client.ask(
+        "POST", "/Contacts/Pbx.DeleteContactsById", {"ids": [made.body["Id"], 1, 99999]}
+    )
     assert (await client.ask("GET", f"/Contacts({made.body['Id']})")).status == 404
     assert (await client.ask("GET", "/Contacts(1)")).status == 404
     nameless = await client.ask("POST", "/Contacts/Pbx.CreateContactByNumber", {"number": "777"})
@@ -133,16 +166,25 @@ async def test_contacts_are_created_by_number_and_deleted_by_ids(client: Client)
 
 
 async def test_a_rule_lives_and_dies(client: Client) -> None:
-    body = {"RuleName": "Night", "Condition": "BasedOnDID", "Data": "+9", "TrunkDN": {"Number": "10002"}}
+    body = {
+        "RuleName": "Night",
+        "Condition": "BasedOnDID",
+        "Data": "+9",
+        "TrunkDN": {"Number": "10002"},
+    }
     made = await client.ask("POST", "/InboundRules", body)
     assert made.status == 201
     assert [rule["RuleName"] for rule in client.directory.rules("10002")] == ["Night"]
     destination = {"OfficeHoursDestination": {"To": "Queue", "Number": "801"}}
-    assert (await client.ask("PATCH", f"/InboundRules({made.body['Id']})", destination)).status == 204
+    assert (
+        await client.ask("PATCH", f"/InboundRules({made.body['Id']})", destination)
+    ).status == 204
     assert client.directory.rules("10002")[0]["OfficeHoursDestination"]["Number"] == "801"
     assert (await client.ask("DELETE", f"/InboundRules({made.body['Id']})")).status == 204
     ids = (await client.get("/InboundRules")).column("Id")
-    assert (await client.ask("POST", "/InboundRules/Pbx.BulkInboundRulesDelete", {"ids": ids})).status == 204
+    assert (
+        await client.ask("POST", "/InboundRules/Pbx.BulkInboundRulesDelete", {"ids": ids})
+    ).status == 204
     assert client.directory.inbound_rules == {}
     cases: tuple[tuple[dict[str, Any], str], ...] = (
         ({}, "REQUIRED"),
@@ -177,11 +219,17 @@ async def test_a_department_lives_and_dies(client: Client) -> None:
         ({}, "WARNINGS.XAPI.REQUIRED", "Name"),
         ({"Name": "DEFAULT"}, "WARNINGS.XAPI.DUPLICATE", "Name"),
         ({"Name": "X", "Members": [{"Number": "4444"}]}, "WARNINGS.XAPI.NOT_FOUND", "Members"),
-        ({"Name": "X", "Members": [{"Number": "101", "Rights": {"RoleName": "king"}}]}, "WARNINGS.INVALID", "RoleName"),
+        (
+            {"Name": "X", "Members": [{"Number": "101", "Rights": {"RoleName": "king"}}]},
+            "WARNINGS.INVALID",
+            "RoleName",
+        ),
         ({"Name": "X", "Rights": [{"RoleName": "king"}]}, "WARNINGS.INVALID", "RoleName"),
     ],
 )
-async def test_a_wrong_department_is_refused(client: Client, body: dict[str, Any], message: str, target: str) -> None:
+async def test_a_wrong_department_is_refused(
+    client: Client, body: dict[str, Any], message: str, target: str
+) -> None:
     before = len(client.directory.groups)
     assert refusal(await client.ask("POST", "/Groups", body)) == (400, message, target)
     assert len(client.directory.groups) == before
@@ -207,11 +255,19 @@ async def test_an_api_client_may_be_given_more_to_monitor(client: Client) -> Non
 
 
 async def test_an_api_clients_secret_is_told_once(client: Client) -> None:
-    made = await client.ask("POST", "/ServicePrincipals", {"Number": "other", "CallControlEnabled": False})
+    made = await client.ask(
+        "POST", "/ServicePrincipals", {"Number": "other", "CallControlEnabled": False}
+    )
     assert made.status == 201
-    secret = (await client.ask("POST", f"/ServicePrincipals({made.body['Id']})/Pbx.GenerateAppToken")).body["value"]
+    secret = (
+        await client.ask("POST", f"/ServicePrincipals({made.body['Id']})/Pbx.GenerateAppToken")
+    ).body["value"]
     assert client.directory.secrets["other"] == secret
-    assert refusal(await client.ask("POST", "/ServicePrincipals", {})) == (400, "WARNINGS.XAPI.REQUIRED", "Number")
+    assert refusal(await client.ask("POST", "/ServicePrincipals", {})) == (
+        400,
+        "WARNINGS.XAPI.REQUIRED",
+        "Number",
+    )
     assert (await client.ask("DELETE", f"/ServicePrincipals({made.body['Id']})")).status == 204
 
 

@@ -11,11 +11,25 @@ from tests.monitor.simulator.xapi_client import Calls, Client, Row
 
 @pytest.fixture
 def client() -> Client:
-    return Client(calls=Calls([Row(46874, "100 Smith, John", "10000 skyetel (+15153182968)"), Row(46875, "101 A", "")]))
+    return Client(
+        calls=Calls(
+            [Row(46874, "100 Smith, John", "10000 skyetel (+15153182968)"), Row(46875, "101 A", "")]
+        )
+    )
 
 
 SETS = (
-    *("Users", "Queues", "RingGroups", "Receptionists", "Trunks", "Groups", "Contacts", "InboundRules", "DidNumbers"),
+    *(
+        "Users",
+        "Queues",
+        "RingGroups",
+        "Receptionists",
+        "Trunks",
+        "Groups",
+        "Contacts",
+        "InboundRules",
+        "DidNumbers",
+    ),
     *("Peers", "Parkings", "ServicePrincipals", "ActiveCalls"),
 )
 
@@ -41,16 +55,21 @@ async def test_an_entity_is_found_by_its_id(client: Client, name: str) -> None:
     assert (await client.ask("GET", f"/{name}(999999)")).status == 404
 
 
-@pytest.mark.parametrize("name", ["Users", "Queues", "RingGroups", "Receptionists", "Trunks", "Parkings", "Peers"])
+@pytest.mark.parametrize(
+    "name", ["Users", "Queues", "RingGroups", "Receptionists", "Trunks", "Parkings", "Peers"]
+)
 async def test_an_entity_is_found_by_its_number(client: Client, name: str) -> None:
     row = (await client.get(f"/{name}")).value[0]
-    assert (await client.get(f"/{name}(Number='{row['Number']}')", select="Number")).body["Number"] == row["Number"]
+    assert (await client.get(f"/{name}(Number='{row['Number']}')", select="Number")).body[
+        "Number"
+    ] == row["Number"]
     for number in ("12345", "a''b", "x/y", "", "990"):
         assert (await client.ask("GET", f"/Queues(Number='{number}')")).status == 404
 
 
 @pytest.mark.parametrize(
-    "path", ["/Groups(Number='GRP0000')", "/Contacts(Number='1')", "/Users('100')", "/Users(Name='x')"]
+    "path",
+    ["/Groups(Number='GRP0000')", "/Contacts(Number='1')", "/Users('100')", "/Users(Name='x')"],
 )
 async def test_other_keys_are_not_found(client: Client, path: str) -> None:
     answer = await client.ask("GET", path)
@@ -74,11 +93,15 @@ async def test_related_entities_have_addresses_of_their_own(client: Client) -> N
     members = await client.get(f"/RingGroups({group['Id']})/Members")
     assert members.column("Number") == client.directory.members("600")
     ivr = (await client.get("/Receptionists")).value[0]
-    assert (await client.get(f"/Receptionists({ivr['Id']})/Forwards")).column("ForwardDN")[0] == "800"
+    assert (await client.get(f"/Receptionists({ivr['Id']})/Forwards")).column("ForwardDN")[
+        0
+    ] == "800"
     department = (await client.get("/Groups", filter="IsDefault eq true")).value[0]
     inside = await client.get(f"/Groups({department['Id']})/Members", filter="Type eq 'Extension'")
     assert 0 < len(inside.value) < 30
-    assert (await client.get(f"/Groups({department['Id']})/Rights")).column("RoleName")[0] == "users"
+    assert (await client.get(f"/Groups({department['Id']})/Rights")).column("RoleName")[
+        0
+    ] == "users"
     parking = (await client.get("/Parkings")).value[0]
     assert (await client.get(f"/Parkings({parking['Id']})/Groups")).value == []
 
@@ -105,7 +128,10 @@ async def test_secrets_are_shown_only_if_switched_so(secrets: Any, shown: bool) 
     for name in ("AuthPassword", "AccessPassword", "DeskphonePassword", "VMPIN"):
         assert (user[name] is not None) is shown
     trunk = (await client.get("/Trunks", top=1)).value[0]
-    assert trunk["AuthPassword"] == {"Concealed": not shown, "Value": "trunk-10000" if shown else None}
+    assert trunk["AuthPassword"] == {
+        "Concealed": not shown,
+        "Value": "trunk-10000" if shown else None,
+    }
 
 
 async def test_active_calls_carry_the_pbxs_clock_in_seven_digits(client: Client) -> None:
@@ -128,7 +154,14 @@ async def test_the_switchboard_hears_which_calls_were_in_an_answer(client: Clien
     await client.get("/ActiveCalls", filter="startswith(Caller,'101')", select="Caller")
     assert client.calls.served == [46875]
     since = "LastChangeStatus ge 2026-03-04T03:15:00Z and EstablishedAt lt ServerNow"
-    assert len((await client.get("/ActiveCalls", filter=since, orderby="Id desc", search="smith")).value) == 1
+    assert (
+        len(
+            (
+                await client.get("/ActiveCalls", filter=since, orderby="Id desc", search="smith")
+            ).value
+        )
+        == 1
+    )
 
 
 async def test_a_call_without_times_has_nulls() -> None:
@@ -141,7 +174,9 @@ async def test_the_systems_status_counts(client: Client) -> None:
     status = (await client.get("/SystemStatus")).body
     assert status["CallsActive"] == 2
     assert status["ExtensionsTotal"] == 30
-    assert status["ExtensionsRegistered"] == sum(map(client.directory.registered, client.directory.extensions()))
+    assert status["ExtensionsRegistered"] == sum(
+        map(client.directory.registered, client.directory.extensions())
+    )
     assert status["Version"] == client.directory.version
     chosen = (await client.get("/SystemStatus", select="CallsActive,MaxSimCalls,FQDN")).body
     assert set(chosen) == {"@odata.context", "CallsActive", "MaxSimCalls", "FQDN"}
@@ -199,7 +234,9 @@ async def test_a_did_number_knows_its_rule(client: Client) -> None:
         assert row["RoutingRule"]["Data"] == row["Number"]
         assert row["RoutingRule"]["TrunkDN"]["Id"] == row["TrunkId"]
     client.directory.inbound_rules.clear()
-    assert {row["RoutingRule"] for row in (await client.get("/DidNumbers", expand="RoutingRule")).value} == {None}
+    assert {
+        row["RoutingRule"] for row in (await client.get("/DidNumbers", expand="RoutingRule")).value
+    } == {None}
 
 
 @pytest.mark.parametrize(
@@ -208,4 +245,6 @@ async def test_a_did_number_knows_its_rule(client: Client) -> None:
 async def test_recordings_are_for_owners(role: str, status: int) -> None:
     client = Client(role=role)
     assert (await client.ask("GET", "/Recordings")).status == status
-    assert (await client.ask("GET", "/Users")).status == (200 if role.startswith("system_") else 403)
+    assert (await client.ask("GET", "/Users")).status == (
+        200 if role.startswith("system_") else 403
+    )

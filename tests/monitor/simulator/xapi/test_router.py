@@ -20,7 +20,9 @@ async def test_what_is_selected_is_answered_and_nothing_else(client: Client) -> 
     answer = await client.get("/Users", select="Id,Number", orderby="Number desc", top=2, skip=1)
     assert answer.value == [
         {"Id": user["Id"], "Number": user["Number"]}
-        for user in sorted(client.directory.users.values(), key=lambda user: user["Number"], reverse=True)[1:3]
+        for user in sorted(
+            client.directory.users.values(), key=lambda user: user["Number"], reverse=True
+        )[1:3]
     ]
     defs = await client.get("/Defs", select="Id")
     assert set(defs.body) == {"@odata.context", "Id"}
@@ -29,7 +31,8 @@ async def test_what_is_selected_is_answered_and_nothing_else(client: Client) -> 
 async def test_nested_options_hold_within_what_is_expanded(client: Client) -> None:
     answer = await client.get(
         "/Users",
-        expand="Groups($expand=Rights($select=RoleName),GroupRights;$select=Name;$filter=Name ne 'a;b)'),"
+        expand="Groups($expand=Rights($select=RoleName),GroupRights;$select=Name;$filter=Name "
+        "ne 'a;b)'),"
         "ForwardingProfiles($select=Name;$orderby=Name desc;$top=2;$skip=1;$count=true)",
         select="Number",
         top=1,
@@ -45,7 +48,9 @@ async def test_nested_options_hold_within_what_is_expanded(client: Client) -> No
 async def test_a_queue_says_who_its_agents_are_only_if_asked(client: Client) -> None:
     plain = await client.get("/Queues(Number='800')")
     assert "Agents" not in plain.body
-    asked = await client.get("/Queues(Number='800')", expand="Agents,Managers,Groups($expand=Rights,GroupRights)")
+    asked = await client.get(
+        "/Queues(Number='800')", expand="Agents,Managers,Groups($expand=Rights,GroupRights)"
+    )
     assert [agent["Number"] for agent in asked.body["Agents"]] == client.directory.agents("800")
     assert {agent["SkillGroup"] for agent in asked.body["Agents"]} <= {"1", "2", "3"}
 
@@ -66,10 +71,16 @@ async def test_a_queue_says_who_its_agents_are_only_if_asked(client: Client) -> 
         ("/InboundRules", "TrunkDN/Number eq '10001'", None),
         ("/Peers", "Type eq 'Queue'", ["800", "801", "802"]),
         ("/Groups", "HasMembers eq true and Rights/any(r: r/RoleName eq 'users')", None),
-        ("/Users", "Groups/any(g: g/Rights/RoleName eq 'users') and Number lt '103'", ["101", "102"]),
+        (
+            "/Users",
+            "Groups/any(g: g/Rights/RoleName eq 'users') and Number lt '103'",
+            ["101", "102"],
+        ),
     ],
 )
-async def test_a_filter_finds(client: Client, path: str, expression: str, numbers: list[str] | None) -> None:
+async def test_a_filter_finds(
+    client: Client, path: str, expression: str, numbers: list[str] | None
+) -> None:
     answer = await client.get(path, filter=expression, count="true")
     if numbers is None:
         assert answer.value
@@ -81,7 +92,9 @@ async def test_a_filter_finds(client: Client, path: str, expression: str, number
 async def test_search_finds_words_in_names_and_numbers(client: Client) -> None:
     assert (await client.get("/Users", search="ext105@example.com")).column("Number") == ["105"]
     contact = client.directory.contacts[5]
-    found = await client.get("/Contacts", search=f"{contact['LastName'].upper()} {contact['FirstName']}")
+    found = await client.get(
+        "/Contacts", search=f"{contact['LastName'].upper()} {contact['FirstName']}"
+    )
     assert 5 in found.column("Id")
     assert (await client.get("/Queues", search="nothing like it")).value == []
 
@@ -109,7 +122,9 @@ async def test_search_finds_words_in_names_and_numbers(client: Client) -> None:
 async def test_a_wrong_option_is_refused(client: Client, options: dict[str, str]) -> None:
     answer = await client.ask("GET", "/Users", **options)
     assert answer.status == 400
-    assert answer.body["error"]["message"].startswith("The query specified in the URI is not valid.")
+    assert answer.body["error"]["message"].startswith(
+        "The query specified in the URI is not valid."
+    )
 
 
 async def test_an_option_given_twice_is_refused(client: Client) -> None:
@@ -117,14 +132,19 @@ async def test_an_option_given_twice_is_refused(client: Client) -> None:
 
 
 async def test_options_need_no_dollar_and_others_are_left_alone(client: Client) -> None:
-    assert len((await client.ask("GET", "/Users", query="top=2&_=123&$format=json&$filter=")).value) == 2
+    assert (
+        len((await client.ask("GET", "/Users", query="top=2&_=123&$format=json&$filter=")).value)
+        == 2
+    )
 
 
 async def test_the_server_cuts_pages_where_it_is_switched_to() -> None:
     client = Client(switches=Switches(page_size=7))
     everybody = sorted(client.directory.extensions())
     seen: list[str] = []
-    answer = await client.get("/Users", select="Number", orderby="Number", count="true", expand="Groups($select=Name)")
+    answer = await client.get(
+        "/Users", select="Number", orderby="Number", count="true", expand="Groups($select=Name)"
+    )
     while True:
         assert len(answer.value) <= 7
         assert answer.body["@odata.count"] == 30
@@ -177,11 +197,17 @@ async def test_a_large_address_book_is_leafed_through_quickly() -> None:
     seen: list[int] = []
     started = time.perf_counter()
     for skip in range(0, 100_000, 20_000):
-        page = await client.ask("GET", "/Contacts", query=f"$select=Id&$orderby=LastName,Id&$top=500&$skip={skip}")
+        page = await client.ask(
+            "GET", "/Contacts", query=f"$select=Id&$orderby=LastName,Id&$top=500&$skip={skip}"
+        )
         seen += page.column("Id")
     assert time.perf_counter() - started < 20
-    ordered = sorted(directory.contacts.values(), key=lambda entry: (entry["LastName"], entry["Id"]))
-    assert seen == [entry["Id"] for skip in range(0, 100_000, 20_000) for entry in ordered[skip : skip + 500]]
+    ordered = sorted(
+        directory.contacts.values(), key=lambda entry: (entry["LastName"], entry["Id"])
+    )
+    assert seen == [
+        entry["Id"] for skip in range(0, 100_000, 20_000) for entry in ordered[skip : skip + 500]
+    ]
     directory.book.remove(ordered[0]["Id"])
     first = await client.ask("GET", "/Contacts", query="$select=Id&$orderby=LastName,Id&$top=1")
     assert first.column("Id") == [ordered[1]["Id"]]

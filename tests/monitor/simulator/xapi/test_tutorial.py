@@ -20,7 +20,9 @@ async def test_a_fax_extension_is_begun_by_the_pbx_and_posted_back() -> None:
     assert (await client.ask("PATCH", path, {"Number": "100"})).status == 400
     assert (await client.get("/Fax/Pbx.InitFax()")).body["Number"] == "881"
     assert (await client.ask("DELETE", path)).status == 204
-    assert (await client.get("/Fax", select="Id")).column("Id") == [client.directory.entity("991")["Id"]]  # type: ignore[index]
+    fax = client.directory.entity("991")
+    assert fax is not None
+    assert (await client.get("/Fax", select="Id")).column("Id") == [fax["Id"]]
 
 
 async def test_a_trunk_is_begun_from_a_template_and_posted_back_with_a_password() -> None:
@@ -38,22 +40,38 @@ async def test_a_parking_place_may_be_a_shared_one() -> None:
     made = await client.ask("POST", "/Parkings", {"Number": "SP100"})
     assert (made.status, made.body["Number"]) == (201, "SP100")
     assert (await client.get("/Parkings(Number='SP100')")).body["Id"] == made.body["Id"]
-    assert (await client.ask("PATCH", f"/Parkings({made.body['Id']})", {"Number": "SP100"})).status == 204
-    assert (await client.ask("POST", "/Users", {"Number": "SP101"})).status == 400, "an extension's is of digits"
+    assert (
+        await client.ask("PATCH", f"/Parkings({made.body['Id']})", {"Number": "SP100"})
+    ).status == 204
+    assert (await client.ask("POST", "/Users", {"Number": "SP101"})).status == 400, (
+        "an extension's is of digits"
+    )
 
 
 async def test_rules_to_the_outside_and_desk_phones_are_listed() -> None:
     client = Client()
     (rule,) = (await client.get("/OutboundRules")).value
-    assert [route["TrunkName"] for route in rule["Routes"]] == ["skyetel", "Service A - 11", "Backup GSM, 2nd"]
-    assert (await client.ask("POST", "/OutboundRules", {"Prefix": "0"})).status == 400, "a rule has a name"
+    assert [route["TrunkName"] for route in rule["Routes"]] == [
+        "skyetel",
+        "Service A - 11",
+        "Backup GSM, 2nd",
+    ]
+    assert (await client.ask("POST", "/OutboundRules", {"Prefix": "0"})).status == 400, (
+        "a rule has a name"
+    )
     made = await client.ask("POST", "/OutboundRules", {"Name": "Abroad", "Prefix": "00"})
     assert (await client.get("/SystemStatus")).body["OutboundRules"] == 2
-    assert (await client.ask("PATCH", f"/OutboundRules({made.body['Id']})", {"Priority": 1})).status == 204
+    assert (
+        await client.ask("PATCH", f"/OutboundRules({made.body['Id']})", {"Priority": 1})
+    ).status == 204
     assert (await client.get("/OutboundRules", filter="Priority eq 1")).column("Name") == ["Abroad"]
     assert (await client.ask("DELETE", f"/OutboundRules({made.body['Id']})")).status == 204
     phones = (await client.get("/SipDevices", expand="DN")).value
-    on_desks = {dn for dn in client.directory.extensions() if any(d.on_desk for d in client.directory.devices(dn))}
+    on_desks = {
+        dn
+        for dn in client.directory.extensions()
+        if any(d.on_desk for d in client.directory.devices(dn))
+    }
     assert {phone["DN"]["Number"] for phone in phones} == on_desks
     assert {phone["Registrar"]["Vendor"] for phone in phones} == {"Yealink", "Fanvil"}
 
@@ -85,6 +103,8 @@ async def test_what_a_fresh_pbx_has_nothing_of_is_empty(path: str) -> None:
     assert (await Client().get(path)).value == []
 
 
-@pytest.mark.parametrize("path", ["/ReportOfNothing/Pbx.GetNothingData()", "/BlackListNumbers(1)", "/EventLogs/Id"])
+@pytest.mark.parametrize(
+    "path", ["/ReportOfNothing/Pbx.GetNothingData()", "/BlackListNumbers(1)", "/EventLogs/Id"]
+)
 async def test_what_no_pbx_has_is_not_found(path: str) -> None:
     assert (await Client().ask("GET", path)).status == 404

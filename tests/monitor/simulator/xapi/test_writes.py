@@ -15,7 +15,11 @@ def client() -> Client:
 
 def refusal(answer: Answer) -> tuple[int, str, str]:
     error = answer.body["error"]
-    return answer.status, error["message"], error["details"][0]["target"] if "details" in error else ""
+    return (
+        answer.status,
+        error["message"],
+        error["details"][0]["target"] if "details" in error else "",
+    )
 
 
 async def user_id(client: Client, number: str) -> int:
@@ -27,7 +31,10 @@ async def test_a_user_without_a_number_gets_the_first_free_one(client: Client) -
     answer = await client.ask("POST", "/Users", {})
     assert answer.status == 201
     assert answer.body["Number"] == "130"
-    assert answer.headers["location"] == f"https://pbx.example.com:5001/xapi/v1/Users({answer.body['Id']})"
+    assert (
+        answer.headers["location"]
+        == f"https://pbx.example.com:5001/xapi/v1/Users({answer.body['Id']})"
+    )
     assert (await client.get(f"/Users({answer.body['Id']})/Groups")).column("Name") == ["DEFAULT"]
 
 
@@ -50,7 +57,9 @@ async def test_a_user_is_created_as_documented(client: Client) -> None:
     assert answer.body["DisplayName"] == "O'Hara, Анна"
     assert answer.body["AccessPassword"] is None
     assert client.directory.extensions()[-1] == "555"
-    group = client.directory.add_group(dict(next(iter(client.directory.groups.values())), Name="New", IsDefault=False))
+    group = client.directory.add_group(
+        dict(next(iter(client.directory.groups.values())), Name="New", IsDefault=False)
+    )
     rights = {"Groups": [{"GroupId": group["Id"], "Rights": {"RoleName": "managers"}}]}
     assert (await client.ask("PATCH", f"/Users({answer.body['Id']})", rights)).status == 204
     assert (await client.get(f"/Users({answer.body['Id']})")).body["PrimaryGroupId"] == group["Id"]
@@ -70,7 +79,9 @@ async def test_a_user_is_created_as_documented(client: Client) -> None:
         ({"Phones": [{"Id": 1}]}, "WARNINGS.XAPI.NOT_SUPPORTED", "Phones"),
     ],
 )
-async def test_a_wrong_user_is_refused(client: Client, body: dict[str, Any], message: str, target: str) -> None:
+async def test_a_wrong_user_is_refused(
+    client: Client, body: dict[str, Any], message: str, target: str
+) -> None:
     before = client.directory.extensions()
     assert refusal(await client.ask("POST", "/Users", body)) == (400, message, target)
     assert client.directory.extensions() == before
@@ -105,7 +116,11 @@ async def test_a_body_of_the_wrong_kind_is_refused(client: Client, body: Any) ->
         {"Enabled": False, "Internal": True, "RecordCalls": True, "RecordExternalCallsOnly": False},
         {"QueueStatus": "LoggedOut"},
         {"CurrentProfileName": "Out of office"},
-        {"VMEmailOptions": "AttachmentAndDelete", "VMPlayMsgDateTime": "Play24Hr", "VMPlayCallerID": False},
+        {
+            "VMEmailOptions": "AttachmentAndDelete",
+            "VMPlayMsgDateTime": "Play24Hr",
+            "VMPlayCallerID": False,
+        },
         {"Mobile": None, "SIPID": "x", "OutboundCallerID": "+1"},
     ],
 )
@@ -156,13 +171,18 @@ async def test_part_of_a_nested_value_changes_only_that_part(client: Client) -> 
 
 @pytest.mark.parametrize(
     ("partial", "names"),
-    [("replace", ["Away"]), ("merge", ["Available", "Away", "Out of office", "Custom 1", "Custom 2"])],
+    [
+        ("replace", ["Away"]),
+        ("merge", ["Available", "Away", "Out of office", "Custom 1", "Custom 2"]),
+    ],
 )
 async def test_some_profiles_replace_all_or_only_themselves(partial: Any, names: list[str]) -> None:
     client = Client(switches=Switches(partial_profiles=partial))
     key = await user_id(client, "101")
     away = {"Name": "Away", "CustomMessage": "back soon"}
-    assert (await client.ask("PATCH", f"/Users({key})", {"ForwardingProfiles": [away]})).status == 204
+    assert (
+        await client.ask("PATCH", f"/Users({key})", {"ForwardingProfiles": [away]})
+    ).status == 204
     found = await client.get(f"/Users({key})/ForwardingProfiles")
     assert found.column("Name") == names
     assert next(row for row in found.value if row["Name"] == "Away")["CustomMessage"] == "back soon"
@@ -174,12 +194,20 @@ async def test_profiles_read_changed_and_sent_back_keep_all_else(partial: Any) -
     key = await user_id(client, "101")
     profiles = (await client.get(f"/Users({key})/ForwardingProfiles")).value
     profiles[0]["NoAnswerTimeout"] = 45
-    assert (await client.ask("PATCH", f"/Users({key})", {"ForwardingProfiles": profiles})).status == 204
+    assert (
+        await client.ask("PATCH", f"/Users({key})", {"ForwardingProfiles": profiles})
+    ).status == 204
     assert (await client.get(f"/Users({key})/ForwardingProfiles")).value == profiles
     unknown = {"ForwardingProfiles": [{"Name": "Holiday"}]}
-    assert refusal(await client.ask("PATCH", f"/Users({key})", unknown))[1] == "WARNINGS.XAPI.NOT_FOUND"
+    assert (
+        refusal(await client.ask("PATCH", f"/Users({key})", unknown))[1]
+        == "WARNINGS.XAPI.NOT_FOUND"
+    )
     nameless = {"ForwardingProfiles": [{"CustomMessage": "x"}]}
-    assert refusal(await client.ask("PATCH", f"/Users({key})", nameless))[1] == "WARNINGS.XAPI.REQUIRED"
+    assert (
+        refusal(await client.ask("PATCH", f"/Users({key})", nameless))[1]
+        == "WARNINGS.XAPI.REQUIRED"
+    )
     by_id = {"ForwardingProfiles": [{"Id": profile["Id"]} for profile in profiles]}
     assert (await client.ask("PATCH", f"/Users({key})", by_id)).status == 204
     greeting = {"Greetings": [{"Filename": "hello.wav", "DisplayName": "Hello"}]}
@@ -232,7 +260,9 @@ async def test_collections_of_related_entities_are_not_written(client: Client) -
         ("POST", "/Users/Pbx.GetFirstAvailableExtensionNumber()"),
     ],
 )
-async def test_a_method_that_an_address_does_not_know_is_refused(client: Client, method: str, path: str) -> None:
+async def test_a_method_that_an_address_does_not_know_is_refused(
+    client: Client, method: str, path: str
+) -> None:
     answer = await client.ask(method, path, {})
     assert answer.status == 405
     assert answer.headers["allow"]

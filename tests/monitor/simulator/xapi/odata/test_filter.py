@@ -19,7 +19,10 @@ ROW = {
     "Nothing": None,
     "Tags": ["MS", "AI"],
     "Gateway": {"Name": "skyetel", "Lines": 10},
-    "Groups": [{"GroupId": 3, "Rights": {"RoleName": "users"}}, {"GroupId": 9, "Rights": {"RoleName": "managers"}}],
+    "Groups": [
+        {"GroupId": 3, "Rights": {"RoleName": "users"}},
+        {"GroupId": 9, "Rights": {"RoleName": "managers"}},
+    ],
     "StartedAt": "2026-03-04T03:15:00.1234567Z",
     "Type": "Extension",
 }
@@ -148,7 +151,10 @@ def test_an_unknown_property_is_an_error_where_properties_are_known() -> None:
 
 def test_what_every_match_has_is_known_beforehand() -> None:
     assert parse_filter("Number eq '101'").pinned == {"Number": "101"}
-    assert parse_filter("(Id eq 5) and contains(Name,'a') and Number eq '1'").pinned == {"Id": 5, "Number": "1"}
+    assert parse_filter("(Id eq 5) and contains(Name,'a') and Number eq '1'").pinned == {
+        "Id": 5,
+        "Number": "1",
+    }
     assert parse_filter("Number eq '101' or Id eq 5").pinned == {}
     assert parse_filter("not (Number eq '101')").pinned == {}
 
@@ -177,13 +183,16 @@ def test_a_list_is_split_outside_of_quotes_and_parentheses() -> None:
             split(text)
 
 
-# Against plain Python: each strategy gives an expression's text with the function that it should be.
+# Against plain Python: each strategy gives an expression's text with the function that it should
+# be.
 
 Case = tuple[str, Callable[[dict[str, Any]], bool | None]]
 
 _NUMBERS = st.none() | st.integers(-3, 3)
 _TEXTS = st.none() | st.sampled_from(["", "a", "A", "b'c", "Анна", "ab"])
-_ROWS = st.fixed_dictionaries({"N": _NUMBERS, "M": _NUMBERS, "T": _TEXTS, "B": st.none() | st.booleans()})
+_ROWS = st.fixed_dictionaries(
+    {"N": _NUMBERS, "M": _NUMBERS, "T": _TEXTS, "B": st.none() | st.booleans()}
+)
 _WORDS: dict[str, Callable[[Any, Any], bool]] = {
     "lt": operator.lt,
     "le": operator.le,
@@ -225,7 +234,11 @@ def _calls(draw: st.DrawFn) -> Case:
         text = row["T"]
         if text is None:
             return None
-        return part in text.lower() if function == "contains" else bool(getattr(text.lower(), function)(part))
+        return (
+            part in text.lower()
+            if function == "contains"
+            else bool(getattr(text.lower(), function)(part))
+        )
 
     return f"{function}(tolower(T),{_quoted(part)})", oracle
 
@@ -262,7 +275,9 @@ def _joined(cases: tuple[Case, str, Case]) -> Case:
 _FLAGS = st.just(("B", lambda row: row["B"]))
 _CASES: st.SearchStrategy[Case] = st.recursive(
     _comparisons() | _calls() | _lists() | _FLAGS,
-    lambda inner: inner.map(_negated) | st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(_joined),
+    lambda inner: (
+        inner.map(_negated) | st.tuples(inner, st.sampled_from(["and", "or"]), inner).map(_joined)
+    ),
     max_leaves=8,
 )
 
@@ -278,7 +293,9 @@ def test_a_filter_takes_the_rows_that_python_would(case: Case, rows: list[dict[s
 
 
 @given(st.lists(_ROWS, max_size=8), st.booleans(), st.booleans())
-def test_an_order_is_pythons(rows: list[dict[str, Any]], first_down: bool, second_down: bool) -> None:
+def test_an_order_is_pythons(
+    rows: list[dict[str, Any]], first_down: bool, second_down: bool
+) -> None:
     def key(name: str) -> Callable[[dict[str, Any]], Any]:
         return lambda row: (row[name] is not None, row[name] or ("" if name == "T" else 0))
 
