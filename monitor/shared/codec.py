@@ -76,7 +76,15 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
 
 Announcement: TypeAlias = Change | Heartbeat
 
-_INSTANTS = {"started_at", "answered_at", "ended_at", "queued_at", "since", "presence_since"}
+_INSTANTS = {
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "queued_at",
+    "returned_at",
+    "since",
+    "presence_since",
+}
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
