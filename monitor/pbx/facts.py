@@ -213,6 +213,8 @@ class DirectoryRead:
     at: float
     peers: tuple[PeerRow, ...] = ()
     """DNs that are none of the others."""
+    failing: tuple[str, ...] = ()
+    """Parts that could not be read, each with the reason; they are as they were last, or empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 """Profiles of 3CX's kinds Away and OutOfOffice: calls to such an agent go elsewhere, so it takes
 none."""
 
+_LONGEST_REASON = 500
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues "
     "globally{}, not in the "
@@ -109,6 +110,14 @@ class DirectoryIndex:
     def queue_rule(self) -> str:
         """Return the rule by which an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
+
+    @property
+    def failing(self) -> str:
+        """Return a sentence about the parts that could not be read; empty if there are none."""
+        if not self._read.failing:
+            return ""
+        parts = "; ".join(self._read.failing)[:_LONGEST_REASON]
+        return f"A part of the directory cannot be read and is shown as it was last. {parts}"
 
     def update_users(self, read: DirectoryRead) -> frozenset[str] | None:
         """Apply a reading that differs from the last only in the data of some users.

@@ -312,7 +312,7 @@ class PbxState:
             topics.SYSTEM_ID: topics.System(
                 connection=self.connection.connection,
                 since=from_unix(self.connection.at),
-                reason=self.connection.reason,
+                reason=self.connection.reason or self.directory_index.failing,
                 version=row.version,
                 fqdn=row.fqdn,
                 licence_limit=row.max_sim_calls,
