@@ -13,9 +13,12 @@ GUARDS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
 }
-"""Keys may stand in addresses, so no page may tell others where it came from."""
+"""Keys may stand in addresses, so no page may tell others where it came from.
+
+``connect-src``: a console or an extension of the browser on such an answer may ask this gateway.
+"""
 
 
 RAW_GUARDS = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
