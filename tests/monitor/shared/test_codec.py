@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 
 import pytest
@@ -9,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.shared.codec import Malformed, from_json, from_lenient_json
-import contextlib
 
 
 @pytest.mark.parametrize(
