@@ -24,6 +24,9 @@ LARGEST = 2**53 - 1
 LONGEST_DN = 64
 MOST_GIVEN = 64
 """Names and values in an address, a form or an object: more than any command takes."""
+IGNORED = frozenset({"_", "contact", "timeout"})
+"""Parameters that mean nothing here: jQuery's against caches, and those of newer builds of the
+product behind the documented interface. Its clients must not fail for them."""
 _LONGEST_SHOWN = 60
 
 
@@ -127,11 +130,14 @@ def check(
     by_name = {parameter.name: parameter for parameter in parameters}
     values: dict[str, str] = {}
     for name, value in given:
+        if name not in by_name and name in IGNORED:
+            continue
         if name not in by_name:
             raise UnknownParameter(_unknown(name, tuple(by_name), command))
         if name in values:
             raise DuplicateParameter(f"{command}: the parameter {name!r} was given twice.")
-        values[name] = value
+        if value or not _is_left_open(by_name[name]):
+            values[name] = value
     for parameter in parameters:
         _check(parameter, values.get(parameter.name), command)
     return Arguments(tuple((name, values[name]) for name in by_name if name in values))
@@ -156,6 +162,14 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     by_lower = {name.lower(): name for name in known}
     near = get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else None
+
+
+def _is_left_open(parameter: Parameter) -> bool:
+    """Return whether an empty value of this parameter means that it was not given.
+
+    The document's own templates leave optional parameters so. An empty text or list is a value.
+    """
+    return not parameter.required and parameter.kind not in ("text", "sql", "dns")
 
 
 def _check(parameter: Parameter, value: str | None, command: str) -> None:

@@ -10,6 +10,7 @@ see :mod:`gateway.rest.request_id`.
 from __future__ import annotations
 
 import re
+import time
 from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, assert_never
@@ -37,7 +38,7 @@ from gateway.parameters import quoted
 from gateway.queries.context import QueryContext
 from gateway.responses import json_response
 from gateway.rest import request_id
-from monitor.shared.changes import Position
+from monitor.shared.changes import Position, is_ahead
 from monitor.shared.codec import to_json
 from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome
 from monitor.shared.redis.key_names import Space
@@ -155,7 +156,13 @@ def parse_position(text: str) -> Position:
             f"Callmon-Min-Position = {quoted(text)} was given, but it takes the value of an "
             f"answer's Callmon-Position."
         )
-    return Position(match[1], int(match[2]))
+    position = Position(match[1], int(match[2]))
+    if is_ahead(position.epoch, int(time.time() * 1000)):
+        raise BadParameter(
+            f"Callmon-Min-Position = {quoted(text)} was given, but no monitor has written that "
+            f"position; it takes the value of an answer's Callmon-Position."
+        )
+    return position
 
 
 def _need_state(view: PbxContext, space: Space) -> None:

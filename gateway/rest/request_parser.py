@@ -102,6 +102,8 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
     if not body:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body.lstrip()[:1] == b"{" and kind != "multipart/form-data":
+        return _json(body)  # whatever its type says: no form begins so
     match kind:
         case "application/x-www-form-urlencoded":
             return _urlencoded(body, "The form")
@@ -203,6 +205,8 @@ def _text(name: str, value: Any) -> str:
             return value
         case int() if not isinstance(value, bool):
             return str(value)
+        case float() if value.is_integer():
+            return str(int(value))
         case _:
             pass
     came = "an object" if isinstance(value, tuple) else json.dumps(value)
