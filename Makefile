@@ -12,19 +12,19 @@ CHROMIUM ?=
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
-.venv/run.stamp: requirements.lock deploy/venv.sh pyproject.toml
-	@deploy/venv.sh requirements.lock
+.venv/demo.stamp: requirements-demo.lock deploy/venv.sh pyproject.toml
+	@deploy/venv.sh requirements-demo.lock
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-dev.lock
-	@touch $@ .venv/run.stamp
+	@touch $@ .venv/demo.stamp
 
 .venv/bench.stamp: requirements-bench.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-bench.lock
-	@touch $@ .venv/dev.stamp .venv/run.stamp
+	@touch $@ .venv/dev.stamp .venv/demo.stamp
 
-demo: .venv/run.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
+demo: .venv/demo.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
 	@$(BIN)/python -m gateway demo $(ARGS)
 
 test: .venv/dev.stamp lint typecheck unit ## style, types, layers and every test; with CHROMIUM=install a missing Chromium is installed first
@@ -61,33 +61,37 @@ soak-monitors: .venv/dev.stamp ## 200 random mixtures of faults with two monitor
 	@$(BIN)/python -m pytest -q -m soak
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-.venv/audit.stamp: requirements-audit.lock .venv/run.stamp
+.venv/audit.stamp: requirements-audit.lock .venv/demo.stamp
 	@$(BIN)/python -m venv .venv/audit
 	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: --require-hashes \
 		-r requirements-audit.lock
 	@touch $@
 
 audit: .venv/audit.stamp ## what is known against the pinned packages that run (asks the package index's advisories)
-	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements-top.lock
 
-sbom: .venv/audit.stamp ## the bill of materials of what runs, as CycloneDX, in dist/callmon.cdx.json
+sbom: .venv/audit.stamp ## bills of materials of what runs, as CycloneDX, in dist: callmon (the image) and callmon-debian
 	@mkdir -p dist
 	@.venv/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/callmon.cdx.json requirements.lock
+	@.venv/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/callmon-debian.cdx.json \
+		requirements-top.lock
 
 # A peer of the benchmarks; without npm its rows are left out.
 .venv/node.stamp: .venv/bench.stamp
 	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
 	@touch $@
 
+PIN := uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+# requirements.lock is what production runs and what builds callmon; the others add an extra each. -top: the Debian package.
 lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra bench pyproject.toml -o requirements-bench.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --group audit -o requirements-audit.lock
+	$(PIN) --extra build pyproject.toml -o requirements.lock
+	$(PIN) --extra build --extra top pyproject.toml -o requirements-top.lock
+	$(PIN) --extra build --extra top --extra demo pyproject.toml -o requirements-demo.lock
+	$(PIN) --extra dev pyproject.toml -o requirements-dev.lock
+	$(PIN) --extra bench pyproject.toml -o requirements-bench.lock
+	$(PIN) --group audit -o requirements-audit.lock
 
 clean: ## remove .venv and the caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
