@@ -8,7 +8,6 @@ may be lost. So each waiting task also reads Redis from time to time.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.token_bucket import LogBudget
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import (
@@ -42,7 +42,6 @@ from monitor.shared.redis.key_names import RequestKeys
 OTHERS_WITHIN = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
 _POLL = 1.0
-_BACKOFF_CAP = 1.0
 _MOST_ASKED = 1_000
 _LOST = (RedisError, OSError, TimeoutError)
 
@@ -82,7 +81,7 @@ class PubSubListener:
         """This gateway's name in messages."""
         self.listening = False
         """True while messages are heard."""
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._waiting: dict[str, PendingReply] = {}
         self._asked: set[asyncio.Task[None]] = set()
         self._ration = LogBudget(time.monotonic())
@@ -101,12 +100,9 @@ class PubSubListener:
                 try:
                     await self._listen()
                 except _LOST as error:
-                    self._failures = min(self._failures + 1, 6)
-                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say = self._log.info if self._backoff.failures else self._log.warning
                     say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
-                    await asyncio.sleep(
-                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
-                    )
+                    await asyncio.sleep(self._backoff.pause())
         finally:
             for task in self._asked:
                 task.cancel()
@@ -161,7 +157,8 @@ class PubSubListener:
                 while True:
                     raise_if_cancelled()
                     message = await pubsub.get_message(timeout=_POLL)
-                    self.listening, self._failures = True, 0
+                    self.listening = True
+                    self._backoff.reset()
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
                         await asyncio.sleep(

@@ -23,7 +23,6 @@ Pub/sub wakes the follower and is the fast path. The log is the truth.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -44,6 +43,7 @@ from gateway.replication.redis_reader import (
     read_state,
 )
 from gateway.replication.replica import Gap, Replica
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
 from monitor.shared.redis.connection import raise_if_cancelled, rejected
@@ -56,8 +56,6 @@ COMPARE = 5.0
 CONFIRM_WITHIN = 5.0
 _LOOKING = 0.05
 """Seconds between two checks whether the store has answered."""
-_BACKOFF_BASE = 0.05
-_BACKOFF_CAP = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -91,7 +89,7 @@ class StateFollower:
         self._compare = compare
         self._heard_at = 0.0  # seconds on the event loop's clock
         self._heard_wall = 0.0
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._owed: Position | None = None
         self._log = _log.bind(pbx=keys.pbx, space=keys.space)
 
@@ -131,10 +129,7 @@ class StateFollower:
             try:
                 await self._follow()
             except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
-                self._failures += 1
-                delay = random.uniform(  # noqa: S311
-                    0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
-                )
+                delay = self._backoff.pause()
                 reason = (
                     str(error)
                     if isinstance(error, Malformed | _Wedged)
@@ -163,7 +158,8 @@ class StateFollower:
             await self._confirmed(pubsub)
             await self._catch_up("subscribed")
             self._owed = None
-            self.connected, self._failures = True, 0
+            self.connected = True
+            self._backoff.reset()
             self._log.info("follower_connected", position=str(self._replica.position))
             self._on_change()
             await self._listen(pubsub)

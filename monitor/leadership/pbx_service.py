@@ -44,6 +44,7 @@ from monitor.persistence.sqlite_store import Store
 from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
 from monitor.publishing.publish_loop import HEARTBEAT
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
+from monitor.shared.backoff import bound
 from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
@@ -224,7 +225,7 @@ class PbxService(Generic[FactT]):
                 failures += 1
                 self._empty_since = None
                 self.measures.contests_failed += 1
-                delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
+                delay = bound(0.1, failures, _BACKOFF_CAP_S)
                 self._log.warning(
                     "redis_unreachable",
                     during="lease_contest",

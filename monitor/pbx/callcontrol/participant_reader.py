@@ -32,6 +32,7 @@ import structlog
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
 from monitor.pbx.parsing.callcontrol import FullState
+from monitor.shared.backoff import bound
 from monitor.shared.errors import PbxError, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.shared.tasks import first_error
 
@@ -199,7 +200,7 @@ class ParticipantReader:
             except PbxUnreachable as error:
                 if attempt + 1 == _ATTEMPTS:
                     raise
-                pause = error.retry_after or random.uniform(0.0, 0.5 * 2**attempt)  # noqa: S311
+                pause = error.retry_after or random.uniform(0.0, bound(0.5, attempt, 1.0))  # noqa: S311
                 _log.info("full_read_failure", reason=str(error), attempt=attempt + 1)
                 await asyncio.sleep(min(pause, _LONGEST_PAUSE))
             else:

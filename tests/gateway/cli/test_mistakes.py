@@ -576,7 +576,7 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
         commander = open_view("main", servers.of("main")).commander
         task = asyncio.create_task(commander.run())
         try:
-            await until(lambda: commander._pubsub_listener._failures > 2)
+            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
