@@ -26,7 +26,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError, WatchError
+from redis.exceptions import RedisError
 
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import (
@@ -48,8 +48,9 @@ from monitor.shared.command_messages import (
     decode_outcome,
     encode,
 )
-from monitor.shared.redis.connection import is_wrong_type, rejected
-from monitor.shared.redis.key_names import RequestKeys
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import NOT_OURS, GuardedTransaction, rejected
+from monitor.shared.redis.key_names import RedisCommand, RequestKeys
 
 CLAIM_WITHIN = 1.0
 """Seconds in which a monitor should claim a request."""
@@ -166,46 +167,39 @@ class CommandDispatcher:
         is returned.
         """
         key, once = self._keys.request(request.id), request.once
+        commands: list[RedisCommand] = [("SET", key, OPEN, "PX", int(START_WITHIN * 1000))]
+        watched = [key]
+        if once is not None:
+            watched.append(place := self._keys.once(once.digest))
+            commands.append(("SET", place, f"{request.id} {once.fingerprint}", "EX", ONCE_KEPT))
+        commands.append(("PUBLISH", self._keys.requests, encode(request)))
         for _ in range(_ATTEMPTS):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                try:
-                    await pipe.watch(
-                        key, *(() if once is None else (self._keys.once(once.digest),))
-                    )
-                    if once is not None and (older := await self._older(pipe, once)) is not None:
+            sent = False
+            try:
+                async with await GuardedTransaction.watch(self._redis, *watched) as guard:
+                    if once is not None and (older := await self._older(guard, once)) is not None:
                         return older
-                except _LOST as error:
-                    raise BusAway("Redis cannot be reached; nothing was done.") from error
-                pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                pipe.execute_command("SET", key, OPEN, "PX", int(START_WITHIN * 1000))
-                if once is not None:
-                    name = f"{request.id} {once.fingerprint}"
-                    pipe.execute_command("SET", self._keys.once(once.digest), name, "EX", ONCE_KEPT)
-                pipe.execute_command("PUBLISH", self._keys.requests, encode(request))
-                try:
-                    *_, heard = await pipe.execute()
-                except WatchError:
-                    continue
-                except _LOST as error:
+                    sent = True
+                    answers = await guard.commit(commands)
+            except BusUnreachable as error:
+                if sent:
                     raise _unknown() from error
-            if not heard:
+                raise BusAway("Redis cannot be reached; nothing was done.") from error
+            if answers is None:
+                continue
+            if not answers[-1]:
                 await self._refuse(
                     request, NoMonitor("No monitor of this PBX is running; nothing was done.")
                 )
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
-    async def _older(self, pipe: Any, once: IdempotencyKey) -> str | None:
+    async def _older(self, guard: GuardedTransaction, once: IdempotencyKey) -> str | None:
         place = self._keys.once(once.digest)
-        try:
-            stored = await pipe.get(place)
-        except ResponseError as error:
-            if not is_wrong_type(error):
-                raise
-            stored = b""
-        if stored is None:
+        stored = await guard.get(place)
+        if stored is None or stored == NOT_OURS:
             return None
-        id_, _, fingerprint = stored.decode(errors="replace").partition(" ")
+        id_, _, fingerprint = stored.partition(" ")
         if not _ID.fullmatch(id_) or not fingerprint:
             rejected(place, "not a request under an Idempotency-Key; it is overwritten")
             return None  # the monitor keeps a record of its own, so nothing is done twice
@@ -215,7 +209,7 @@ class CommandDispatcher:
             )
         # If Redis has lost the request, ask the monitor under a new id: it keeps a record of its
         # own.
-        known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
+        known = await guard.ask("EXISTS", self._keys.request(id_), self._keys.result(id_))
         return id_ if known else None
 
     async def _refuse(self, request: Request, refusal: NotReady) -> None:
@@ -233,25 +227,20 @@ class CommandDispatcher:
         Raises OutcomeUnknown if Redis does not answer, or has lost the request.
         """
         key = self._keys.request(id_)
+        commands: list[RedisCommand] = [("SET", key, REFUSED, "EX", _REFUSAL_KEPT)]
+        if once is not None:
+            commands.append(("DEL", self._keys.once(once.digest)))
         try:
             for _ in range(_ATTEMPTS):
-                async with self._redis.pipeline(transaction=True) as pipe:
-                    await pipe.watch(key)
-                    state = await pipe.get(key)
+                async with await GuardedTransaction.watch(self._redis, key) as guard:
+                    state = await guard.get(key)
                     if state is None:  # Redis was emptied: it may have been claimed before
                         raise _unknown()
-                    if state != OPEN.encode():
-                        return bool(state == REFUSED.encode())
-                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                    pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
-                    if once is not None:
-                        pipe.execute_command("DEL", self._keys.once(once.digest))
-                    try:
-                        await pipe.execute()
-                    except WatchError:
-                        continue
-                return True
-        except _LOST as error:
+                    if state != OPEN:
+                        return state == REFUSED
+                    if await guard.commit(commands):
+                        return True
+        except BusUnreachable as error:
             raise _unknown() from error
         raise _unknown()
 

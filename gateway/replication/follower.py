@@ -46,6 +46,7 @@ from gateway.replication.replica import Gap, Replica
 from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
+from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
@@ -128,11 +129,11 @@ class StateFollower:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
+            except (RedisError, OSError, TimeoutError, BusUnreachable, Malformed, _Wedged) as error:
                 delay = self._backoff.pause()
                 reason = (
                     str(error)
-                    if isinstance(error, Malformed | _Wedged)
+                    if isinstance(error, BusUnreachable | Malformed | _Wedged)
                     else f"Redis: {explain(error)}"
                 )
                 self._log.warning(

@@ -253,8 +253,7 @@ class RequestConsumer:
             mine = self._office.position()
             if not lease.sure() or mine is None:
                 return None
-            guard = await GuardedTransaction.watch(self._redis, self._live.lease, key)
-            try:
+            async with await GuardedTransaction.watch(self._redis, self._live.lease, key) as guard:
                 holder, state, left = (
                     await guard.get(self._live.lease),
                     await guard.get(key),
@@ -270,8 +269,6 @@ class RequestConsumer:
                 ]
                 if await guard.commit(claim):
                     return left
-            finally:
-                await guard.release()
         return None
 
     # the outcome
