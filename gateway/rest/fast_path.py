@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.responses import RAW_GUARDS
+from gateway.responses import guarded
 from gateway.rest.endpoint import REPEATABLE
 from gateway.rest.query_responses import answer_headers, matches
 from gateway.transport.http_protocol import MOST_HEADERS, TimeoutHttpProtocol
@@ -239,9 +239,8 @@ class QueryFastPath:
         if self._bytes > MOST_BYTES:
             self._forget_all()
         pairs = answer_headers(answer, known.stale_since)
-        known.headers = (
-            *((name.lower().encode(), value.encode()) for name, value in pairs.items()),
-            *RAW_GUARDS,
+        known.headers = tuple(
+            guarded([(name.lower().encode(), value.encode()) for name, value in pairs.items()])
         )
         known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),

@@ -28,7 +28,7 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
-from gateway.responses import RAW_GUARDS, refuse
+from gateway.responses import guarded, refuse
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol
 
@@ -227,8 +227,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         answer = refuse(refusal, "POST")
         headers = [
             *self.server_state.default_headers,
-            *answer.raw_headers,
-            *RAW_GUARDS,
+            *guarded(answer.raw_headers),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
