@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -20,7 +19,8 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.shared.errors import NOT_BOUND, ConfigError, StartFailed, cannot_listen
+from monitor.shared.errors import ConfigError, StartFailed
+from monitor.shared.http_server import bind
 
 WORKER: Final = "CALLMON_WORKER"
 """Environment variable of a worker with its number."""
@@ -249,10 +249,4 @@ def _check_free(host: str, port: int) -> None:
     Workers would share the port with any other program that allows it, so it must be free before
     they start.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except NOT_BOUND as error:
-            raise cannot_listen("Cannot listen on", host, port, error) from error
+    bind(host, port).close()

@@ -27,11 +27,11 @@ from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
-from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -374,7 +374,7 @@ def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
 async def listen(what: str, host: str, port: int) -> None:
     if what == "gateway":
         settings = GatewaySection(host=host, port=port)
-        _bind(settings.host, settings.port, shared=False).close()
+        bind(settings.host, settings.port).close()
     elif what == "workers":
         workers._check_free(host, port)
     elif what == "metrics":

@@ -39,7 +39,7 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Gateway]:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
     keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
@@ -55,7 +55,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
 
 
 @pytest.fixture
-def port(server: run.Server) -> int:
+def port(server: run.Gateway) -> int:
     return int(server.address.rpartition(":")[2])
 
 
@@ -284,11 +284,11 @@ async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
 
 @pytest.mark.parametrize("paused", [True, False])
 async def test_who_takes_no_answer_is_cut_off(
-    server: run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
+    server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
 ) -> None:
     if not paused:  # all is written, and the connection is closed with what is left of it
         monkeypatch.setattr(TimeoutHttpProtocol, "pause_writing", lambda _: None)
-    connections = server._server.server_state.connections
+    connections = server.server_state.connections
     await until(lambda: not connections)
     ask = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n"
     with socket.socket() as idle:
