@@ -41,7 +41,7 @@ from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.publishing.publish_loop import HEARTBEAT
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
 from monitor.shared.backoff import bound
@@ -95,7 +95,7 @@ class PbxService(Generic[FactT]):
         database: DatabaseLike | None = None,
         key_store: Store | None = None,
         terms: StatisticsSettings | None = None,
-        shelf: Shelf | None = None,
+        shelf: Store | None = None,
         heartbeat: float = HEARTBEAT,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,

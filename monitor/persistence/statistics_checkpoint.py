@@ -12,11 +12,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
 
+from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
@@ -32,28 +32,13 @@ _AT_THE_END = 2.0
 _log = structlog.get_logger(__name__)
 
 
-class Shelf(Protocol):
-    """Describe what the checkpoint needs of the file.
-
-    See :mod:`monitor.persistence.sqlite_store`. Both methods raise StoreFailed.
-    """
-
-    async def figures(self, pbx: str) -> bytes | None:
-        """Return the statistics that were kept last, or None."""
-        ...
-
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
-        """Keep the statistics in place of the previous ones."""
-        ...
-
-
 class StatisticsCheckpoint:
     """Keep the statistics of one PBX.
 
     ``writer``: the lease's value while this monitor holds it. ``shelf``: None if there is no file.
     """
 
-    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
+    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Store | None = None) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = SpaceKeys(pbx, "live")

@@ -17,8 +17,10 @@ rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
 
 ALLOWED: Final = frozenset(
     (
@@ -50,15 +52,7 @@ It could be any name, so it is never allowed."""
 _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 
 
-class FunctionLookup(Protocol):
-    """Describe what the check of functions needs of a connection to PostgreSQL."""
-
-    async def fetch(self, query: str, *args: object) -> Sequence[Any]:
-        """Return the rows."""
-        ...
-
-
-async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
+async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
     """Return the functions that a statement calls and must not call, sorted.
 
     Raises asyncpg's errors.

@@ -20,7 +20,7 @@ from tests.bus import Bus, RealBus, until_async
 KEYS = SpaceKeys("pbx", "live")
 
 
-class Broken:
+class Broken(Store):
     """A file on a disk that is gone."""
 
     async def figures(self, pbx: str) -> bytes | None:
@@ -119,7 +119,7 @@ async def test_at_the_end_the_last_is_kept_in_both(
 async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: RealBus) -> None:
     redis = valkey.client()
     await redis.set(KEYS.lease, "me")
-    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken())
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken(None))
     valkey.kill()
     assert await checkpoint.read() is None
     running = asyncio.create_task(checkpoint.run(lambda: SavedStatistics(at=5)))
