@@ -32,8 +32,7 @@ from monitor.pbx.database.allowed_functions import forbidden
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
 from monitor.pbx.database.privileges import can_write, reads_secrets
-from monitor.pbx.database.time_values import CODECS
-from monitor.pbx.database.values import jsonable, labels
+from monitor.pbx.database.values import CODECS, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
