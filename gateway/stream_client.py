@@ -42,7 +42,7 @@ Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 
 _BACKOFF_S = (0.4, 10.0, 0.2)
 """Bounds of the pauses: the second, the longest, the first."""
-_LATER = 5.0
+_LATER_S = 5.0
 """Seconds, at least, before it comes back after a close code of 41xx."""
 _PATIENCE_S = 3.0
 """Seconds before a connection that does not come about is reported."""
@@ -396,7 +396,7 @@ class StreamClient:
         pause = self._backoff.pause()
         if trouble.retry_in is not None:
             return random.uniform(*trouble.retry_in)  # noqa: S311
-        return _LATER + pause if trouble.later else pause
+        return _LATER_S + pause if trouble.later else pause
 
 
 def _position(frame: dict[str, Any]) -> Position:

@@ -19,7 +19,7 @@ from monitor.shared.errors import BusUnreachable, ConfigError
 from monitor.shared.redis.connection import GuardedTransaction, translated
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
-KEPT_WITHIN = 5.0
+KEPT_WITHIN_S = 5.0
 """Seconds that a monitor has to take a change into its file."""
 _ATTEMPTS = 10
 
@@ -71,7 +71,7 @@ class KeyAdmin:
     async def make(self, key: ApiKey) -> bool:
         """Store the key; return whether a monitor has taken it into its file.
 
-        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if the key's name is
+        It waits :data:`KEPT_WITHIN_S` seconds for this. Raises ConfigError if the key's name is
         taken.
         """
 
@@ -87,7 +87,7 @@ class KeyAdmin:
     async def revoke(self, name: str) -> bool:
         """Revoke the key; return whether a monitor has taken that into its file.
 
-        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if there is no key of
+        It waits :data:`KEPT_WITHIN_S` seconds for this. Raises ConfigError if there is no key of
         this name.
         """
 
@@ -118,7 +118,7 @@ class KeyAdmin:
 
     async def _is_kept(self, key: StoredKey) -> bool:
         mark = repr(key.changed_at).encode()
-        deadline = time.monotonic() + KEPT_WITHIN
+        deadline = time.monotonic() + KEPT_WITHIN_S
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._keys.channel)
             while time.monotonic() < deadline:

@@ -30,7 +30,7 @@ from monitor.shared.redis.connection import raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
-EVERY = 0.5
+EVERY_S = 0.5
 """Seconds between two reads of the keys, at most."""
 
 _log = structlog.get_logger(__name__)
@@ -71,7 +71,7 @@ class KeyFollower:
                         reason=f"Redis: {explain(error)}",
                     )
                 self._failing = True
-                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         async with self._redis.pubsub() as pubsub:
@@ -80,7 +80,7 @@ class KeyFollower:
                 raise_if_cancelled()
                 await self._read()
                 self._failing = False
-                await pubsub.get_message(timeout=EVERY)
+                await pubsub.get_message(timeout=EVERY_S)
 
     async def _read(self) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:

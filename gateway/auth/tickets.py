@@ -24,7 +24,7 @@ from monitor.shared.timestamps import from_unix
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
 
-VALID: Final = 30
+VALID_S: Final = 30
 """Seconds for which a ticket can be used."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
@@ -49,7 +49,7 @@ class Tickets:
         """Return a new ticket for this key, whose PBX is served here. Raises BusAway."""
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
-            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
+            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID_S)
         except (RedisError, OSError, TimeoutError) as error:
             raise BusAway(
                 "No ticket can be made: Redis cannot be reached; try again in a moment."
@@ -75,7 +75,7 @@ class Tickets:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
             raise KeyUnknown(
-                f"This ticket was already used or is older than {VALID} seconds: ask for a new one."
+                f"This ticket was already used or is older than {VALID_S} seconds: ask for a new one."
             )
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
         if not text.isascii():  # not written by callmon

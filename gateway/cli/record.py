@@ -38,7 +38,7 @@ from monitor.shared.settings.loader import no_pbx, not_read, secret_in
 from monitor.shared.tasks import together
 from monitor.tracking.tracker import Tracker
 
-_TICK: Final = 1.0
+_TICK_S: Final = 1.0
 
 
 class Following:
@@ -69,7 +69,7 @@ class Following:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_TICK_S)
             self.tracker.tick(self._clock.at(self._clock.now()))
             self._look_again()
 

@@ -52,18 +52,18 @@ from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import NOT_OURS, GuardedTransaction, rejected
 from monitor.shared.redis.key_names import RedisCommand, RequestKeys
 
-CLAIM_WITHIN = 1.0
+CLAIM_WITHIN_S = 1.0
 """Seconds in which a monitor should claim a request."""
-START_WITHIN = 20.0
+START_WITHIN_S = 20.0
 """Seconds after which the monitor does not begin a request that still waits for its turn."""
-FINISH_WITHIN = 60.0
+FINISH_WITHIN_S = 60.0
 """Seconds after which a claimed request's outcome counts as unknown."""
-OWN_WITHIN = 2.0
+OWN_WITHIN_S = 2.0
 """Seconds in which this gateway should contain a command's change."""
-ONCE_KEPT = 86_400
+ONCE_KEPT_S = 86_400
 """Seconds for which an Idempotency-Key is remembered."""
-_LOOK_EVERY = 0.5
-_REFUSAL_KEPT = 120
+_LOOK_EVERY_S = 0.5
+_REFUSAL_KEPT_S = 120
 _ATTEMPTS = 10
 _ID = re.compile("[0-9a-f]{32}")
 _LOST = (RedisError, OSError, TimeoutError)
@@ -167,11 +167,11 @@ class CommandDispatcher:
         is returned.
         """
         key, once = self._keys.request(request.id), request.once
-        commands: list[RedisCommand] = [("SET", key, OPEN, "PX", int(START_WITHIN * 1000))]
+        commands: list[RedisCommand] = [("SET", key, OPEN, "PX", int(START_WITHIN_S * 1000))]
         watched = [key]
         if once is not None:
             watched.append(place := self._keys.once(once.digest))
-            commands.append(("SET", place, f"{request.id} {once.fingerprint}", "EX", ONCE_KEPT))
+            commands.append(("SET", place, f"{request.id} {once.fingerprint}", "EX", ONCE_KEPT_S))
         commands.append(("PUBLISH", self._keys.requests, encode(request)))
         for _ in range(_ATTEMPTS):
             sent = False
@@ -227,7 +227,7 @@ class CommandDispatcher:
         Raises OutcomeUnknown if Redis does not answer, or has lost the request.
         """
         key = self._keys.request(id_)
-        commands: list[RedisCommand] = [("SET", key, REFUSED, "EX", _REFUSAL_KEPT)]
+        commands: list[RedisCommand] = [("SET", key, REFUSED, "EX", _REFUSAL_KEPT_S)]
         if once is not None:
             commands.append(("DEL", self._keys.once(once.digest)))
         try:
@@ -249,7 +249,7 @@ class CommandDispatcher:
     async def _wait(self, id_: str, waiting: PendingReply, request: Request) -> Outcome | None:
         """Return the outcome; None if it waited for an older request that no monitor claimed.
 
-        Such an older request is refused. Raises OutcomeUnknown after :data:`FINISH_WITHIN`
+        Such an older request is refused. Raises OutcomeUnknown after :data:`FINISH_WITHIN_S`
         seconds.
         """
         loop = asyncio.get_running_loop()
@@ -257,14 +257,14 @@ class CommandDispatcher:
         if id_ != request.id and (known := await self._look(id_)) is not None:
             return known
         while True:
-            left = began + CLAIM_WITHIN - loop.time()
-            heard = await waiting.wait(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
+            left = began + CLAIM_WITHIN_S - loop.time()
+            heard = await waiting.wait(min(left, _LOOK_EVERY_S) if left > 0 else _LOOK_EVERY_S)
             outcome = await self._look(id_) if waiting.done or not heard else None
             if outcome is not None:
                 return outcome
-            if loop.time() >= began + FINISH_WITHIN:
+            if loop.time() >= began + FINISH_WITHIN_S:
                 raise _unknown()
-            late = loop.time() >= began + CLAIM_WITHIN
+            late = loop.time() >= began + CLAIM_WITHIN_S
             if (
                 late
                 and not waiting.claimed
@@ -319,7 +319,7 @@ class CommandDispatcher:
         """Wait until this gateway's replica, and then the other gateways', contain the change."""
         if outcome.live is None and outcome.book is None:
             return
-        if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN):
+        if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN_S):
             self._log.warning("command_replication_timeout", position=str(outcome.live))
         await self._pubsub_listener.others_reach(outcome.live, outcome.book)
 

@@ -39,9 +39,9 @@ from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
-OTHERS_WITHIN = 1.0
+OTHERS_WITHIN_S = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
-_POLL = 1.0
+_POLL_S = 1.0
 _MOST_ASKED = 1_000
 _LOST = (RedisError, OSError, TimeoutError)
 
@@ -131,12 +131,12 @@ class PubSubListener:
     async def others_reach(self, live: Position | None, book: Position | None) -> None:
         """Wait until the other gateways have reached these positions.
 
-        It waits at most :data:`OTHERS_WITHIN` seconds.
+        It waits at most :data:`OTHERS_WITHIN_S` seconds.
         """
         id_ = secrets.token_hex(8)
         with self.waiting_for(id_) as waiting:
             try:
-                async with asyncio.timeout(OTHERS_WITHIN):
+                async with asyncio.timeout(OTHERS_WITHIN_S):
                     question = encode(PositionQuery(id_, self.name, live, book))
                     others = (
                         await self._redis.publish(self._keys.reached, question) - self.listening
@@ -156,7 +156,7 @@ class PubSubListener:
             try:
                 while True:
                     raise_if_cancelled()
-                    message = await pubsub.get_message(timeout=_POLL)
+                    message = await pubsub.get_message(timeout=_POLL_S)
                     self.listening = True
                     self._backoff.reset()
                     if message is not None and message["type"] == "message":
@@ -203,7 +203,7 @@ class PubSubListener:
         task.add_done_callback(self._asked.discard)
 
     async def _tell_when_reached(self, question: PositionQuery) -> None:
-        if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN):
+        if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN_S):
             try:
                 await self._redis.publish(
                     self._keys.replies(question.gateway), encode(PositionReached(question.id))

@@ -52,10 +52,10 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import from_unix, moment
 
-SILENCE = 3.0
-COMPARE = 5.0
-CONFIRM_WITHIN = 5.0
-_LOOKING = 0.05
+SILENCE_S = 3.0
+COMPARE_S = 5.0
+CONFIRM_WITHIN_S = 5.0
+_LOOKING_S = 0.05
 """Seconds between two checks whether the store has answered."""
 
 _log = structlog.get_logger(__name__)
@@ -76,8 +76,8 @@ class StateFollower:
         replica: Replica,
         on_change: Callable[[], None],
         *,
-        silence: float = SILENCE,
-        compare: float = COMPARE,
+        silence: float = SILENCE_S,
+        compare: float = COMPARE_S,
     ) -> None:
         self.connected = False
         """True while subscribed, once the store has been read since the subscription."""
@@ -166,7 +166,7 @@ class StateFollower:
             await self._listen(pubsub)
 
     async def _confirmed(self, pubsub: PubSub) -> None:
-        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN
+        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN_S
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             message = await pubsub.get_message(timeout=left)
             if message is not None and message["type"] == "subscribe":
@@ -183,7 +183,7 @@ class StateFollower:
                 due = min(
                     compared_at + self._compare, max(self._heard_at, compared_at) + self._silence
                 )
-                wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
+                wait = _LOOKING_S if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)
                 if message is not None and message["type"] == "message":
                     await self._take(decode_announcement(message["data"]), len(message["data"]))

@@ -39,11 +39,11 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes that are remembered, at most. When there are more, all are forgotten.
 
 An answer that several requests share is counted once."""
-LONGEST_NAME: Final = 1_024
+LONGEST_NAME_BYTES: Final = 1_024
 """Bytes of the name of a remembered request, at most.
 
 Longer requests take the normal path, so that padded ones cannot fill this memory."""
-_OVERHEAD: Final = 2_048
+_OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
@@ -167,7 +167,7 @@ class QueryFastPath:
         if key.networks:
             return  # the client's address must be checked each time
         self._forget(name)
-        cost = sum(map(len, name)) + _OVERHEAD
+        cost = sum(map(len, name)) + _OVERHEAD_BYTES
         if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
             self._forget_all()
         self._bytes += cost
@@ -178,7 +178,7 @@ class QueryFastPath:
     def _forget(self, name: _Name) -> None:
         known = self._known.pop(name, None)
         if known is not None:
-            self._bytes -= sum(map(len, name)) + _OVERHEAD
+            self._bytes -= sum(map(len, name)) + _OVERHEAD_BYTES
             self._let_go(known.answer)
 
     def _forget_all(self) -> None:
@@ -321,7 +321,7 @@ def _asked_for(
                 return None
             api_key = value
     asked = (path, query, authorization or b"", api_key or b"")
-    return None if sum(map(len, asked)) > LONGEST_NAME else (asked, tag or b"")
+    return None if sum(map(len, asked)) > LONGEST_NAME_BYTES else (asked, tag or b"")
 
 
 def _has(tag: bytes, answer: Answer) -> bool:

@@ -49,7 +49,7 @@ MOST_IN_HAND = 64
 MOST_QUERIES_IN_HAND = 16
 """SQL requests in hand at most. They are counted apart so that slow statements block no command."""
 _ATTEMPTS = 20
-_POLL = 1.0
+_POLL_S = 1.0
 _WARN_EVERY_S = 1.0
 """Seconds between two warnings about what gateways send, so that they cannot fill the log."""
 
@@ -131,7 +131,7 @@ class RequestConsumer:
                 try:
                     while True:
                         raise_if_cancelled()
-                        message = await pubsub.get_message(timeout=_POLL)
+                        message = await pubsub.get_message(timeout=_POLL_S)
                         self.listening = True
                         self._backoff.reset()
                         if message is not None and message["type"] == "message":

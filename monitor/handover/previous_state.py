@@ -21,7 +21,7 @@ from monitor.shared.timestamps import moment
 MOST_CONTACTS: Final = 50_000
 """Largest address book that is read. A larger one would delay the take-over by a second; its
 names appear once the PBX has sent it."""
-RECENT: Final = 300.0
+RECENT_S: Final = 300.0
 """Seconds for which the PBX may have been unwatched while an extension is still taken to be
 unchanged."""
 _TOPICS: Final = ("calls", "ended", "extensions")
@@ -70,12 +70,12 @@ async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
 
 
 def _is_recent(at: object, now: float) -> bool:
-    """Return whether the position's ``at`` is less than ``RECENT`` seconds from ``now``.
+    """Return whether the position's ``at`` is less than ``RECENT_S`` seconds from ``now``.
 
     Every publish and every heartbeat updates ``at``.
     """
     try:
-        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT
+        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT_S
     except ValueError:
         return False
 

@@ -42,7 +42,7 @@ from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
 from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
-from monitor.publishing.publish_loop import HEARTBEAT
+from monitor.publishing.publish_loop import HEARTBEAT_S
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
 from monitor.shared.backoff import bound
 from monitor.shared.entities.topics import State, empty_state
@@ -54,10 +54,10 @@ from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 
-CONTEST_EVERY = 0.25
+CONTEST_EVERY_S = 0.25
 """Seconds between two looks at a lease that another monitor has. A released lease is taken over
 as quickly."""
-_RELEASE_WITHIN = 1.0
+_RELEASE_WITHIN_S = 1.0
 _BACKOFF_CAP_S = 2.0
 _LED_LAST = "led last"
 _OTHERS = "others"
@@ -96,7 +96,7 @@ class PbxService(Generic[FactT]):
         key_store: Store | None = None,
         terms: StatisticsSettings | None = None,
         shelf: Store | None = None,
-        heartbeat: float = HEARTBEAT,
+        heartbeat: float = HEARTBEAT_S,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
@@ -216,7 +216,7 @@ class PbxService(Generic[FactT]):
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
             raise_if_cancelled()
-            delay = CONTEST_EVERY
+            delay = CONTEST_EVERY_S
             try:
                 if await self._try(patience):
                     return
@@ -353,7 +353,7 @@ class PbxService(Generic[FactT]):
 
     async def _give_back(self) -> None:
         try:
-            async with asyncio.timeout(_RELEASE_WITHIN):
+            async with asyncio.timeout(_RELEASE_WITHIN_S):
                 await self.lease.release()
         except (BusError, TimeoutError) as error:
             self._log.warning(

@@ -36,7 +36,7 @@ from monitor.shared.redis.connection import (
 )
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
-EVERY = 1.0
+EVERY_S = 1.0
 """Seconds between two comparisons, at most."""
 _NOTE = "keys"
 _WHOLE = "whole"
@@ -82,7 +82,7 @@ class ApiKeySync:
                 await self._follow()
             except (BusError, StoreFailed) as error:
                 self._log.warning("api_key_sync_failure", reason=str(error))
-                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         with translated():
@@ -92,7 +92,7 @@ class ApiKeySync:
                     raise_if_cancelled()
                     await self.reconcile()
                     raise_if_cancelled()
-                    await pubsub.get_message(timeout=EVERY)
+                    await pubsub.get_message(timeout=EVERY_S)
 
     async def reconcile(self) -> None:
         """Make file and Redis equal once, as the leader. Raises BusUnreachable or StoreFailed."""

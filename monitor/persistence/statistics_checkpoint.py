@@ -23,11 +23,11 @@ from monitor.shared.redis.connection import commit_while, raise_if_cancelled, tr
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
-KEEP_EVERY = 5.0
+KEEP_EVERY_S = 5.0
 """Seconds between two writes to Redis."""
 _TO_FILE = 6
 """Writes to Redis per write to the file. The data grows with the day's calls, and disks wear."""
-_AT_THE_END = 2.0
+_AT_THE_END_S = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -86,13 +86,13 @@ class StatisticsCheckpoint:
         times = 0
         try:
             while True:
-                await asyncio.sleep(KEEP_EVERY)
+                await asyncio.sleep(KEEP_EVERY_S)
                 times += 1
                 await self._keep(counted(), to_file=times % _TO_FILE == 0)
                 raise_if_cancelled()
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_AT_THE_END):
+                async with asyncio.timeout(_AT_THE_END_S):
                     await self._keep(counted(), to_file=True)
 
     async def _keep(self, saved: SavedStatistics | None, *, to_file: bool) -> None:

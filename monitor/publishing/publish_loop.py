@@ -35,7 +35,7 @@ from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import raise_if_cancelled
 
-HEARTBEAT = 1.0
+HEARTBEAT_S = 1.0
 """Seconds between two heartbeats."""
 MANY_EDITS = 2_000
 """Edits above which the whole state is written: followers would rather read it than such a
@@ -79,7 +79,7 @@ class PublishLoop:
         lease: Lease,
         state: Callable[[], State],
         ready: Callable[[], bool],
-        heartbeat: float = HEARTBEAT,
+        heartbeat: float = HEARTBEAT_S,
         measures: PublishCounters | None = None,
     ) -> None:
         self._publisher = publisher

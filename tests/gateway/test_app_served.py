@@ -290,7 +290,7 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
 async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     pbx, table = view(), keys()
     live = pbx.live
     assert live.position is not None
@@ -309,7 +309,7 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
 
 
 async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     monkeypatch.setattr("gateway.rest.command_requests.MOST_WAITING", 2)
     pbx = view()
     at = pbx.live.position

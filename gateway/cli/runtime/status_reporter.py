@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     from gateway.run import Gateway
     from monitor.run import WatchedPbx
 
-EVERY: Final = 5.0
+EVERY_S: Final = 5.0
 """Seconds between two reports."""
 EXPIRY_MS: Final = 60_000
 """Milliseconds for which a dead process is still listed."""
-_FAREWELL: Final = 1.0
+_FAREWELL_S: Final = 1.0
 """Seconds that the removal at the end may take."""
 _FAILURES: Final = (RedisError, OSError, TimeoutError)
 
@@ -81,11 +81,11 @@ class StatusReporter:
             while True:
                 await self._try_to_tell(describe())
                 raise_if_cancelled()
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(EVERY_S)
         finally:
             with suppress(*_FAILURES):
                 async with (
-                    asyncio.timeout(_FAREWELL),
+                    asyncio.timeout(_FAREWELL_S),
                     self._redis.pipeline(transaction=True) as pipe,
                 ):
                     pipe.execute_command("DEL", process_key(self._id))

@@ -37,7 +37,7 @@ from monitor.shared.errors import PbxError, PbxRefused, PbxUnreachable, TokenRef
 from monitor.shared.tasks import first_error
 
 _ATTEMPTS: Final = 3
-_LONGEST_PAUSE: Final = 10.0
+_LONGEST_PAUSE_S: Final = 10.0
 _SAME_MOMENT_S: Final = 0.05
 _MOST_UNREAD: Final = 2
 """Events that are remembered of a participant. More of them would tell nothing more."""
@@ -202,7 +202,7 @@ class ParticipantReader:
                     raise
                 pause = error.retry_after or random.uniform(0.0, bound(0.5, attempt, 1.0))  # noqa: S311
                 _log.info("full_read_failure", reason=str(error), attempt=attempt + 1)
-                await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+                await asyncio.sleep(min(pause, _LONGEST_PAUSE_S))
             else:
                 return
 

@@ -38,7 +38,7 @@ SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
 WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
 """
 _SPACE: Final = " \t\n\r\f\v"
-_LONGEST_NAME: Final = 63
+_LONGEST_NAME_BYTES: Final = 63
 """Bytes of a name that PostgreSQL keeps; it ignores the rest."""
 _SMALL: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 """Capital letters → small ones, as in PostgreSQL: it changes no other letters."""
@@ -67,7 +67,7 @@ async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
 
 def called_in(sql: str) -> set[str]:
     """Return all names that may be functions: before a parenthesis, or behind a dot."""
-    return {name.encode()[:_LONGEST_NAME].decode(errors="ignore") for name in _called_in(sql)}
+    return {name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore") for name in _called_in(sql)}
 
 
 def _called_in(sql: str) -> set[str]:

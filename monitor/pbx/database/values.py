@@ -23,7 +23,7 @@ from asyncpg import BitString, Path, Polygon, Range, Record
 Ticks: TypeAlias = tuple[int, ...]
 
 _WHOLE: Final = range(-(2**63), 2**64)
-_DAY: Final = 86_400_000_000
+_DAY_US: Final = 86_400_000_000
 _TO_MARCH_OF_YEAR_0: Final = 730_425
 """Days from 1 March of the year 0 to PostgreSQL's zero, 2000-01-01."""
 _ERA: Final = 146_097
@@ -142,7 +142,7 @@ def _timestamp(ticks: Ticks, zone: str = "") -> str:
     (microseconds,) = ticks
     if endless := _ENDLESS.get(microseconds):
         return endless
-    days, rest = divmod(microseconds, _DAY)
+    days, rest = divmod(microseconds, _DAY_US)
     return _with_era(days, f"T{_clock(rest)}{zone}")
 
 

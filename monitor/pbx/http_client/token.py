@@ -34,11 +34,11 @@ from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 
 MINUTES_BELOW = 300
 """An ``expires_in`` below this counts minutes."""
-SUSPICIOUS_WITHIN = 300.0
+SUSPICIOUS_WITHIN_S = 300.0
 """Seconds between two early refusals of tokens within which they count together."""
 _SHORTEST_HOLD_S, _LONGEST_HOLD_S = 1.0, 300.0
 _EXPECTED_LIFE, _LONGEST_LIFE = 3600.0, 86_400.0
-_TRY_RENEWAL_EVERY = 5.0
+_TRY_RENEWAL_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class TokenOwner:
         if now >= current.expires_at:
             return
         self._measures.tokens["revoked"] += 1
-        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN:
+        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN_S:
             self._revoked.clear()
         self._revoked.append(now)
         if len(self._revoked) > 1:
@@ -201,7 +201,7 @@ class TokenOwner:
             raise error.with_traceback(
                 None
             )  # the error may be raised many times: its traceback would grow
-        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY
+        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY_S
         return token.text
 
     def _usable(self, unlike: str | None) -> _Token | None:

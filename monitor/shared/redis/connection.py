@@ -28,7 +28,7 @@ from monitor.shared.redis.key_names import RedisCommand
 
 _ATTEMPTS: Final = 5
 
-SOCKET_TIMEOUT = 2.0
+SOCKET_TIMEOUT_S = 2.0
 """Seconds for an answer. It is well below the lease's time, so that a hung Redis is noticed before
 the lease is over."""
 CONNECTIONS_FOR_ALL: Final = 100
@@ -62,8 +62,8 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
     """
     return {
         "protocol": 2,
-        "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),

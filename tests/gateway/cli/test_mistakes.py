@@ -341,7 +341,7 @@ async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Pat
 
 
 async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_directory, "_ENOUGH", 2**62)
+    monkeypatch.setattr(state_directory, "_ENOUGH_BYTES", 2**62)
     assert "MB left on its disk; make room there" in (await state_directory.look_at(tmp_path)).wrong
 
 
