@@ -103,11 +103,6 @@ class StateFollower:
         return self._replica.stale_since
 
     @property
-    def last_heartbeat(self) -> str | None:
-        """Return when the monitor was last heard: an instant by the monitor's clock."""
-        return self._replica.at
-
-    @property
     def heard_at(self) -> float:
         """Return when the monitor was last heard, in POSIX seconds by our clock.
 
