@@ -21,12 +21,11 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
@@ -63,7 +62,7 @@ class KeyFollower:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_FAILURES as error:
                 if not self._failing:
                     _log.warning(
                         "key_follower_connection_lost",

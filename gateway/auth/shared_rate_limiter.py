@@ -20,14 +20,14 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from gateway.auth.api_keys import ApiKey
 from gateway.auth.quotas import WINDOW_S, ReadLease, RemainingQuota, kind_of
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import Command
 from monitor.shared.api_keys import Budgets, Kind
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
@@ -143,7 +143,7 @@ class RateLimiter:
         try:
             spent = AccessKeys(key.pbx).spent(kind, key.digest)
             ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             raise BusAway("Redis cannot be reached; nothing was done.") from error
         return counted <= limit, RemainingQuota(
             kind, limit, max(0, limit - counted), _whole(seconds)
@@ -203,7 +203,7 @@ class RateLimiter:
                 )
             ]
             self._away = False
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             if not self._away:
                 _log.warning("shared_rate_limiter_lost", reason=f"Redis: {explain(error)}")
             self._away = True

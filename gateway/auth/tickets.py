@@ -14,10 +14,10 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import BusAway, KeyUnknown, UnknownPbx
+from monitor.shared.redis.connection import REDIS_FAILURES
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.timestamps import from_unix
 
@@ -50,7 +50,7 @@ class Tickets:
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
             await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID_S)
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             raise BusAway(
                 "No ticket can be made: Redis cannot be reached; try again in a moment."
             ) from error
@@ -71,7 +71,7 @@ class Tickets:
             raise KeyUnknown("This is not a ticket.")
         try:
             digest = await self._clients[pbx].getdel(_place(pbx, ticket))
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
             raise KeyUnknown(

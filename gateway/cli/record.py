@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from gateway.cli.runtime import logging_setup
 from gateway.cli.terminal_output import say, say_text
 from monitor import run as monitor_run
@@ -31,7 +29,7 @@ from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
 from monitor.shared.errors import ConfigError, PbxError
-from monitor.shared.redis.connection import text
+from monitor.shared.redis.connection import REDIS_FAILURES, text
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx, not_read, secret_in
@@ -191,7 +189,7 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
         holder = text(await servers.of(section.name).get(SpaceKeys(section.name, "live").lease))
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_FAILURES:
         return
     finally:
         await servers.aclose()

@@ -26,7 +26,6 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import (
@@ -49,7 +48,7 @@ from monitor.shared.command_messages import (
     encode,
 )
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.connection import NOT_OURS, GuardedTransaction, rejected
+from monitor.shared.redis.connection import NOT_OURS, REDIS_FAILURES, GuardedTransaction, rejected
 from monitor.shared.redis.key_names import RedisCommand, RequestKeys
 
 CLAIM_WITHIN_S = 1.0
@@ -66,7 +65,6 @@ _LOOK_EVERY_S = 0.5
 _REFUSAL_KEPT_S = 120
 _ATTEMPTS = 10
 _ID = re.compile("[0-9a-f]{32}")
-_LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
@@ -281,7 +279,7 @@ class CommandDispatcher:
             return None if stored is None else decode_outcome(stored)
         except Malformed as error:
             raise _unknown() from error
-        except _LOST:
+        except REDIS_FAILURES:
             return None  # Redis may come back in time
 
     async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
@@ -295,7 +293,7 @@ class CommandDispatcher:
             return True
         try:
             state = await self._get(self._keys.request(id_))
-        except _LOST as error:
+        except REDIS_FAILURES as error:
             raise _unknown() from error
         if state is None:  # a monitor may have claimed it and then died
             raise _unknown()

@@ -35,7 +35,7 @@ from monitor.shared.command_messages import (
     decode_ring,
     encode,
 )
-from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
@@ -43,7 +43,6 @@ OTHERS_WITHIN_S = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
 _POLL_S = 1.0
 _MOST_ASKED = 1_000
-_LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
@@ -99,7 +98,7 @@ class PubSubListener:
                 raise_if_cancelled()
                 try:
                     await self._listen()
-                except _LOST as error:
+                except REDIS_FAILURES as error:
                     say = self._log.info if self._backoff.failures else self._log.warning
                     say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
                     await asyncio.sleep(self._backoff.pause())
@@ -208,5 +207,5 @@ class PubSubListener:
                 await self._redis.publish(
                     self._keys.replies(question.gateway), encode(PositionReached(question.id))
                 )
-            except _LOST as error:
+            except REDIS_FAILURES as error:
                 self._log.info("position_reply_failure", reason=str(error))

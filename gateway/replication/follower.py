@@ -31,7 +31,6 @@ from typing import assert_never
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
@@ -47,7 +46,7 @@ from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import from_unix, moment
@@ -124,7 +123,7 @@ class StateFollower:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (RedisError, OSError, TimeoutError, BusUnreachable, Malformed, _Wedged) as error:
+            except (*REDIS_FAILURES, BusUnreachable, Malformed, _Wedged) as error:
                 delay = self._backoff.pause()
                 reason = (
                     str(error)

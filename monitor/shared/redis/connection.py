@@ -38,6 +38,8 @@ CONNECTIONS_A_PBX: Final = 16
 gateway's four subscriptions. In a bad moment, lease, keys, figures, directory, positions and
 budgets are read or written at the same time."""
 
+REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
+"""What a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
 """The value that stands for a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
@@ -109,7 +111,7 @@ def translated() -> Iterator[None]:
         yield
     except CallmonError:
         raise
-    except (RedisError, OSError, TimeoutError) as error:
+    except REDIS_FAILURES as error:
         raise BusUnreachable(f"Redis: {explain(error)}") from error
     except Exception as error:  # a client library's fault must not end the process
         _log.exception("redis_client_failure")
@@ -321,7 +323,7 @@ def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
 def _as_connection_error() -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_FAILURES:
         raise
     except Exception as error:
         raise RedisConnectionError(
