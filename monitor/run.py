@@ -27,6 +27,7 @@ from monitor.pbx.webapi.client import WebApiSettings
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.pbx.webapi.source import ServedDatabase, WebApiSource
 from monitor.persistence.sqlite_store import STORE, Store
+from monitor.shared.backoff import bound
 from monitor.shared.errors import ConfigError, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.settings.loader import not_read
@@ -107,9 +108,7 @@ async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None
         if loop.time() - began >= _SOUND_AFTER_S:
             failures, known = 0, ""
         failures += 1
-        delay = random.uniform(0.5, 1.0) * min(  # noqa: S311
-            RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10)
-        )
+        delay = random.uniform(0.5, 1.0) * bound(_RESTART_BASE_S, failures, RESTART_CAP_S)  # noqa: S311
         told = repr(fault)
         _log.error(
             "pbx_failure",

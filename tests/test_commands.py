@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.commands.dispatcher import FINISH_WITHIN, CommandDispatcher
+from gateway.commands.dispatcher import FINISH_WITHIN_S, CommandDispatcher
 from gateway.commands.pubsub_listener import PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbx_context import PbxContext, open_view
@@ -212,7 +212,7 @@ async def test_a_monitor_with_its_hands_full_says_so_at_once(
 ) -> None:
     monkeypatch.setattr("monitor.commands.request_consumer.MOST_IN_HAND", 1)
     monkeypatch.setattr(
-        "gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0
+        "gateway.commands.dispatcher.CLAIM_WITHIN_S", 1_000.0
     )  # it is not the waiting that ends it
     async with both(bus) as (monitor, view):
         monitor.source.hand.clear()
@@ -228,7 +228,7 @@ async def test_a_monitor_with_its_hands_full_says_so_at_once(
 async def test_a_request_that_vanished_from_redis_is_not_called_undone(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 1_000.0)
     monkeypatch.setattr("monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None)
     async with both(bus) as (_, view):
         asking = asyncio.create_task(carry_out(view.commander))
@@ -239,7 +239,7 @@ async def test_a_request_that_vanished_from_redis_is_not_called_undone(
 
         await until_async(there)
         await flush(bus)
-        monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 0.0)
+        monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 0.0)
         with pytest.raises(OutcomeUnknown):
             await asking
 
@@ -308,7 +308,7 @@ async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
         told = monitor.source.told
         told["id"] = 2**70
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 0.5)
+            patched.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 0.5)
             with pytest.raises(OutcomeUnknown):
                 await carry_out(view.commander)
         told.clear()
@@ -342,7 +342,7 @@ async def test_changes_wait_for_each_other_and_calls_do_not_wait_for_them(bus: B
 async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_nobody_repeats_it(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 2.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 2.0)
     async with gateway_first(bus) as (stack, view):
         monitor = await stack.enter_async_context(running(bus, "one"))
         await until(lambda: heard(monitor))
@@ -387,7 +387,7 @@ async def test_a_killed_redis_is_told_as_such_and_nothing_is_done(valkey: RealBu
 async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its_end(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 0.1)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN_S", 0.1)
     async with both(valkey) as (monitor, view):
         monitor.source.hand.clear()
         asking = asyncio.create_task(carry_out(view.commander))
@@ -565,7 +565,7 @@ async def test_a_redis_that_was_rolled_back_to_a_claim_gets_the_answer_again(bus
         monitor.source.hand.set()
         first = await asking
         await restore(bus, saved)
-        async with asyncio.timeout(FINISH_WITHIN / 2):
+        async with asyncio.timeout(FINISH_WITHIN_S / 2):
             again = await carry_out(view.commander, once=ONCE)
         assert (again.reply, again.failure) == (first.reply, None)
         assert len(monitor.source.done) == 1
@@ -628,10 +628,10 @@ async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "gateway.commands.dispatcher.CLAIM_WITHIN", 60.0
+        "gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0
     )  # fifty at once, whatever else the machine does
-    monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN", 60.0)
-    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN_S", 60.0)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN_S", 60.0)
     async with (
         both(valkey, ttl=60.0) as (_, first),
         late(valkey, 0.5) as address,

@@ -118,7 +118,7 @@ async def test_commands_in_hand_are_never_carried_out_twice_nor_told_wrongly(
     monkeypatch: pytest.MonkeyPatch,
     misfortune: Callable[[Process, RealBus, list[Process]], Awaitable[None]],
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 3.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 3.0)
     told: dict[str, str] = {}
     async with monitors(valkey, 2) as running:
         await leader(valkey, running)

@@ -36,6 +36,7 @@ from monitor.shared.changes import epoch_name, is_epoch
 from monitor.shared.codec import Malformed, check_entity, encode_entity, to_msgpack
 from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.entities.topics import Call, EndedCall
+from monitor.shared.redis.connection import GuardedTransaction
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from monitor.statistics import checkpoint_format as figures
 from monitor.statistics.daily_statistics import Statistics
@@ -432,9 +433,8 @@ async def test_a_wrong_record_of_an_idempotency_key_is_written_over(
     name = RequestKeys("pbx").once(once.digest)
     await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
     commander = CommandDispatcher(redis, "pbx", PositionWaiter(Replica(LIVE), Replica(BOOK)))
-    async with redis.pipeline(transaction=True) as pipe:
-        await pipe.watch(name)
-        assert await commander._older(pipe, once) is None
+    async with await GuardedTransaction.watch(redis, name) as guard:
+        assert await commander._older(guard, once) is None
 
 
 @given(

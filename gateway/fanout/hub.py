@@ -34,7 +34,7 @@ from monitor.shared.changes import Position
 
 _SLOTS = 20
 """Groups of subscribers that get their heartbeats at different times."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which subscribers are told without a break."""
 
 
@@ -157,7 +157,7 @@ class Hub:
     def _tell_some(self) -> None:
         """Tell more subscribers for a moment; then requests and the bus have their turn."""
         self._turn = None
-        until = perf_counter() + _SLICE
+        until = perf_counter() + _SLICE_S
         while self._telling:
             track = next(iter(self._telling))
             del self._telling[track]

@@ -27,11 +27,11 @@ from monitor.shared.changes import Position
 from monitor.shared.codec import from_json, to_msgpack
 from monitor.shared.timestamps import from_unix
 
-LEAST_PAUSE = 0.05
+LEAST_PAUSE_S = 0.05
 """Seconds between two evaluations, at least."""
 _SHARE = 10.0
 """Seconds of pause for each second of evaluating."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which it evaluates without a break."""
 
 _log = structlog.get_logger(__name__)
@@ -202,7 +202,7 @@ class WatchedQueries:
                 continue
             self._moved.clear()
             spent = await self._look()
-            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * spent))
+            await asyncio.sleep(max(LEAST_PAUSE_S, _SHARE * spent))
 
     async def _look(self) -> float:
         """Evaluate what may have changed, and wake its watchers. Return the seconds that it took.
@@ -214,7 +214,7 @@ class WatchedQueries:
             if self._watched.get(watched.question) is not watched:
                 continue  # nobody watches it any more
             self._bring_up(watched)
-            if (took := perf_counter() - began) >= _SLICE:
+            if (took := perf_counter() - began) >= _SLICE_S:
                 spent += took
                 await asyncio.sleep(0)
                 began = perf_counter()

@@ -6,11 +6,10 @@ import time
 from collections.abc import Container, Mapping
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.operations.operation_table import RESERVED
-from gateway.responses import GUARDS
+from gateway.responses import guarded
 from gateway.rest.endpoint import KEY_NAME, REFUSED_KEY
 from gateway.rest.request_id import TRACE
 from gateway.token_bucket import LogBudget
@@ -55,14 +54,12 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def with_guards(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in GUARDS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = guarded(message["headers"])
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        await self._app(scope, receive, with_guards)
 
 
 class AccessLog:

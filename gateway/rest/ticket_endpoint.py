@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.auth.api_keys import KeyTable, authenticate
-from gateway.auth.tickets import VALID, Tickets
+from gateway.auth.tickets import VALID_S, Tickets
 from gateway.errors import Refused
 from gateway.parameters import check
 from gateway.responses import json_response, refuse
@@ -50,7 +50,8 @@ def ticket_routes(
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
             return json_response(
-                to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers
+                to_json({"ticket": await tickets.issue(key), "expires_in": VALID_S}),
+                headers=headers,
             )
         except Refused as error:
             return refuse(error, request.method)

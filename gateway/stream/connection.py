@@ -27,7 +27,7 @@ from gateway.key_quotas import KeyShare
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
 from gateway.stream.subscription import ClientSubscription
-from gateway.transport.websocket_protocol import MESSAGE_SIZE
+from gateway.transport.websocket_protocol import MESSAGE_SIZE_BYTES
 from gateway.visibility import Visibility
 from monitor.shared.timestamps import from_unix
 
@@ -36,9 +36,9 @@ GONE: Final = 1006
 either."""
 STALLED: Final = 4202
 """Close code of a client that takes nothing."""
-CLOSE_WITHIN: Final = 2.0
+CLOSE_WITHIN_S: Final = 2.0
 """Seconds that the closing frame may take to get out, before the connection is dropped."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which one client is sent to without a break."""
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class ConnectionLimits:
     """Hold what is expected of a client. Times in seconds, sizes in bytes."""
 
     server: str = "callmon"
-    message_size: int = MESSAGE_SIZE
+    message_size: int = MESSAGE_SIZE_BYTES
     message_burst: int = 30
     messages_per_second: float = 10.0
     bad_messages: int = 3
@@ -271,12 +271,12 @@ class StreamConnection(ABC):
             self._writer = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
-        until = perf_counter() + _SLICE
+        until = perf_counter() + _SLICE_S
         try:
             while await self._send_next():
                 if perf_counter() >= until:  # one fast client must not keep others waiting
                     await asyncio.sleep(0)
-                    until = perf_counter() + _SLICE
+                    until = perf_counter() + _SLICE_S
         except WebSocketDisconnect:
             self.end(GONE, "")
         except CloseConnection as farewell:

@@ -26,7 +26,7 @@ from gateway.fanout.frames import Message, encode
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import (
-    CLOSE_WITHIN,
+    CLOSE_WITHIN_S,
     GONE,
     STALLED,
     CloseConnection,
@@ -39,7 +39,7 @@ from gateway.transport.websocket_protocol import keep_buffers_small, waiting_in
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json
 
-_RETRY = (500, 3_000)
+_RETRY_MS = (500, 3_000)
 """Milliseconds after which a client that lost the connection comes back: each gets a random
 value of this range."""
 _LONGEST_DIGITS = 18
@@ -95,7 +95,7 @@ class EventStream(StreamConnection):
 
     async def _begin(self, receive: Receive) -> None:
         await self._say(
-            f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
+            f"retry: {random.randint(*_RETRY_MS)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
         )
         try:
             await self._enter(self._first)
@@ -132,7 +132,7 @@ class EventStream(StreamConnection):
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
         end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
         try:
-            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN_S):
                 await self._send(end)
         except TimeoutError:
             if self._transport is not None:

@@ -17,7 +17,7 @@ from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, en
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
 from gateway.stream.connection import (
-    CLOSE_WITHIN,
+    CLOSE_WITHIN_S,
     GONE,
     STALLED,
     CloseConnection,
@@ -192,7 +192,7 @@ class WebSocketSession(StreamConnection):
     async def _say_farewell(self, farewell: CloseConnection) -> None:
         """Close the WebSocket; drop the connection if the close frame does not get out."""
         try:
-            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN_S):
                 await self._websocket.close(farewell.code, farewell.reason)
         except TimeoutError:
             if self._socket is not None:

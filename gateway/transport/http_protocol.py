@@ -28,23 +28,23 @@ from uvicorn.protocols.http.httptools_impl import (
 
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
-from gateway.responses import RAW_GUARDS, refuse
+from gateway.responses import guarded, refuse
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
 take long."""
-WITHIN: Final = 30.0
+WITHIN_S: Final = 30.0
 """Seconds until a request's last byte, from the connection's begin or the request's first byte."""
-STALL: Final = 60.0
+STALL_S: Final = 60.0
 """Seconds for which a client may take nothing of what is sent. This is noticed within twice the
 time."""
-LARGEST_HEAD: Final = 32 * 1024
+LARGEST_HEAD_BYTES: Final = 32 * 1024
 """Bytes of a request's address and headers: the most that an unfinished request makes us hold."""
 MOST_HEADERS: Final = 100
 """Headers of a request."""
-LONGEST_ADDRESS: Final = 65_535
+LONGEST_ADDRESS_BYTES: Final = 65_535
 """Bytes of an address; the most that httptools can parse."""
 MOST_PIPELINED: Final = 100
 """Requests of one connection that wait for the answer to an earlier one. Together their heads
@@ -95,19 +95,19 @@ class ConnectionCounter:
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
-    ``stall_timeout``: the seconds in place of :data:`STALL`. ``doors``: counts the connections;
+    ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``doors``: counts the connections;
     None: any number may be open.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
     """
 
-    _within = WITHIN
+    _within = WITHIN_S
 
     def __init__(
         self,
         *args: Any,
-        stall_timeout: float = STALL,
+        stall_timeout: float = STALL_S,
         doors: ConnectionCounter | None = None,
         **more: Any,
     ) -> None:
@@ -155,17 +155,17 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
         It may be of a hundred thousand headers.
         """
-        if len(data) <= LARGEST_HEAD:
+        if len(data) <= LARGEST_HEAD_BYTES:
             self._received(data)
             return
-        for at in range(0, len(data), LARGEST_HEAD):
+        for at in range(0, len(data), LARGEST_HEAD_BYTES):
             if self.transport.is_closing() or self.transport.get_protocol() is not self:
                 return
-            self._received(data[at : at + LARGEST_HEAD])
+            self._received(data[at : at + LARGEST_HEAD_BYTES])
 
     def _received(self, data: bytes) -> None:
         goes_on = self._begun and not self._headed
-        self._add_up = goes_on or len(data) >= LARGEST_HEAD
+        self._add_up = goes_on or len(data) >= LARGEST_HEAD_BYTES
         super().data_received(data)
         if not self._begun:
             if self._deadline is not None:
@@ -175,7 +175,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(self._within, self._late)
         if goes_on and not self._headed:
             self._head += len(data)
-            if self._head > LARGEST_HEAD and not self.transport.is_closing():
+            if self._head > LARGEST_HEAD_BYTES and not self.transport.is_closing():
                 self._refusal = _too_large()
                 self.send_400_response("")
 
@@ -218,17 +218,16 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         ``msg``: why it is not a request.
         """
         status, refusal = self._refusal or (400, BadRequest(msg))
-        if len(self.url) > LONGEST_ADDRESS:
+        if len(self.url) > LONGEST_ADDRESS_BYTES:
             msg = (
-                f"The address is longer than {LONGEST_ADDRESS} bytes; use POST and put the "
+                f"The address is longer than {LONGEST_ADDRESS_BYTES} bytes; use POST and put the "
                 f"parameters in the body."
             )
             status, refusal = 400, BadRequest(msg)
         answer = refuse(refusal, "POST")
         headers = [
             *self.server_state.default_headers,
-            *answer.raw_headers,
-            *RAW_GUARDS,
+            *guarded(answer.raw_headers),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
@@ -242,7 +241,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             return 431, BadRequest(f"There are more than {MOST_HEADERS} headers.")
         if self.url.count(b"&") >= MOST_GIVEN:
             return 400, BadParameter(f"The query string has more than {MOST_GIVEN} parameters.")
-        return _too_large() if self._add_up and self._size() > LARGEST_HEAD else None
+        return _too_large() if self._add_up and self._size() > LARGEST_HEAD_BYTES else None
 
     def _too_far_ahead(self) -> bool:
         """Return whether too much would wait for the answer to an earlier request."""
@@ -251,7 +250,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._ahead = 0
             return False
         self._ahead += self._size()
-        return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD
+        return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD_BYTES
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -314,7 +313,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
 
 def _too_large() -> tuple[int, Refused]:
-    return 431, BadRequest(f"Address and headers are larger than {LARGEST_HEAD} bytes together.")
+    return 431, BadRequest(
+        f"Address and headers are larger than {LARGEST_HEAD_BYTES} bytes together."
+    )
 
 
 class _TooMuch(Exception):

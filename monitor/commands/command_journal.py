@@ -30,7 +30,7 @@ from monitor.commands.outcome_rules import result_of, undone
 from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
 from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, KnownRequest, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, KnownRequest, Store
 from monitor.shared.command_messages import (
     NOT_RECORDED,
     CommandFailure,
@@ -44,8 +44,8 @@ from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
-RESULT_KEPT: Final = 120
-"""Seconds for which an outcome is kept. With an Idempotency-Key: ``ONCE_KEPT`` of the SQLite
+RESULT_KEPT_S: Final = 120
+"""Seconds for which an outcome is kept. With an Idempotency-Key: ``ONCE_KEPT_S`` of the SQLite
 store."""
 LATER_S: Final = 2.0
 """Seconds between two attempts to write what could not be written before."""
@@ -120,7 +120,7 @@ class CommandJournal:
 
     def kept(self, record: CommandRecord) -> int:
         """Return the seconds for which claim and outcome are kept on Redis."""
-        return int(ONCE_KEPT) if record.fingerprint else RESULT_KEPT
+        return int(ONCE_KEPT_S) if record.fingerprint else RESULT_KEPT_S
 
     async def begin(self, record: CommandRecord) -> KnownRequest | None:
         """Write to the file that the command has begun.

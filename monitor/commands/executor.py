@@ -21,7 +21,7 @@ from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxErro
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
-WRITTEN_WITHIN = 5.0
+WRITTEN_WITHIN_S = 5.0
 """Seconds to wait until a change is in the store. After that the answer is sent without its
 position."""
 
@@ -81,11 +81,11 @@ class CommandExecutor:
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Return the positions (live, book) that contain the command's changes.
 
-        Returns (None, None) if that takes more than ``WRITTEN_WITHIN`` seconds, for example during
+        Returns (None, None) if that takes more than ``WRITTEN_WITHIN_S`` seconds, for example during
         the first reading of the PBX.
         """
         try:
-            async with asyncio.timeout(WRITTEN_WITHIN):
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
                 return await self._written(command)
         except TimeoutError:
             self._log.warning("command_publish_timeout", command=command)

@@ -42,7 +42,7 @@ from redis.exceptions import ResponseError
 from monitor.counters import MonitorCounters
 from monitor.lease import uptime
 from monitor.persistence.command_record import CommandRecord, Stage, decode_record, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, Store
 from monitor.shared.changes import BELIEVED_AHEAD_MS
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
@@ -320,7 +320,7 @@ class RecordReplication:
         commands: list[RedisCommand] = [
             ("XADD", self._keys.log, "*", "record", encode_record(record))
         ]
-        left = int(record.at + ONCE_KEPT - now)
+        left = int(record.at + ONCE_KEPT_S - now)
         if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
             return commands
         if record.stage == Stage.DONE and record.outcome is not None:

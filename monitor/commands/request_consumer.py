@@ -13,7 +13,6 @@ that could not be stored is not made up: the gateway says that it is unknown.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from monitor.commands.outcome_rules import as_known, failed, result_of
 from monitor.counters import CommandCounters
 from monitor.lease import Lease
 from monitor.persistence.command_record import CommandRecord
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import (
@@ -49,8 +49,7 @@ MOST_IN_HAND = 64
 MOST_QUERIES_IN_HAND = 16
 """SQL requests in hand at most. They are counted apart so that slow statements block no command."""
 _ATTEMPTS = 20
-_POLL = 1.0
-_BACKOFF_CAP = 1.0
+_POLL_S = 1.0
 _WARN_EVERY_S = 1.0
 """Seconds between two warnings about what gateways send, so that they cannot fill the log."""
 
@@ -93,7 +92,7 @@ class RequestConsumer:
         self._journal = journal
         self.listening = False
         """True while the subscription to requests is up."""
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._in_hand: set[str] = set()
         self._declining = 0
         self._quiet_until = 0.0
@@ -121,12 +120,9 @@ class RequestConsumer:
                 try:
                     await self._listen(tasks)
                 except BusUnreachable as error:
-                    self._failures = min(self._failures + 1, 6)
-                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say = self._log.info if self._backoff.failures else self._log.warning
                     say("request_subscription_lost", reason=str(error))
-                    await asyncio.sleep(
-                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
-                    )
+                    await asyncio.sleep(self._backoff.pause())
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         with translated():
@@ -135,8 +131,9 @@ class RequestConsumer:
                 try:
                     while True:
                         raise_if_cancelled()
-                        message = await pubsub.get_message(timeout=_POLL)
-                        self.listening, self._failures = True, 0
+                        message = await pubsub.get_message(timeout=_POLL_S)
+                        self.listening = True
+                        self._backoff.reset()
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
                             await asyncio.sleep(
@@ -256,8 +253,7 @@ class RequestConsumer:
             mine = self._office.position()
             if not lease.sure() or mine is None:
                 return None
-            guard = await GuardedTransaction.watch(self._redis, self._live.lease, key)
-            try:
+            async with await GuardedTransaction.watch(self._redis, self._live.lease, key) as guard:
                 holder, state, left = (
                     await guard.get(self._live.lease),
                     await guard.get(key),
@@ -273,8 +269,6 @@ class RequestConsumer:
                 ]
                 if await guard.commit(claim):
                     return left
-            finally:
-                await guard.release()
         return None
 
     # the outcome

@@ -25,7 +25,7 @@ from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
 from monitor.statistics.counting_tracker import CountingTracker
 
-TICK = 1.0
+TICK_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -179,7 +179,7 @@ class LeaderTerm(Generic[FactT]):
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK_S)
             if (now := self.pbx_time) is not None:
                 self._handle(self._tracker.tick(now), "time passed", 0.0)
 

@@ -41,9 +41,10 @@ from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
-from monitor.publishing.publish_loop import HEARTBEAT
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
+from monitor.publishing.publish_loop import HEARTBEAT_S
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
+from monitor.shared.backoff import bound
 from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
@@ -53,10 +54,10 @@ from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 
-CONTEST_EVERY = 0.25
+CONTEST_EVERY_S = 0.25
 """Seconds between two looks at a lease that another monitor has. A released lease is taken over
 as quickly."""
-_RELEASE_WITHIN = 1.0
+_RELEASE_WITHIN_S = 1.0
 _BACKOFF_CAP_S = 2.0
 _LED_LAST = "led last"
 _OTHERS = "others"
@@ -94,8 +95,8 @@ class PbxService(Generic[FactT]):
         database: DatabaseLike | None = None,
         key_store: Store | None = None,
         terms: StatisticsSettings | None = None,
-        shelf: Shelf | None = None,
-        heartbeat: float = HEARTBEAT,
+        shelf: Store | None = None,
+        heartbeat: float = HEARTBEAT_S,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
@@ -215,7 +216,7 @@ class PbxService(Generic[FactT]):
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
             raise_if_cancelled()
-            delay = CONTEST_EVERY
+            delay = CONTEST_EVERY_S
             try:
                 if await self._try(patience):
                     return
@@ -224,7 +225,7 @@ class PbxService(Generic[FactT]):
                 failures += 1
                 self._empty_since = None
                 self.measures.contests_failed += 1
-                delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
+                delay = bound(0.1, failures, _BACKOFF_CAP_S)
                 self._log.warning(
                     "redis_unreachable",
                     during="lease_contest",
@@ -352,7 +353,7 @@ class PbxService(Generic[FactT]):
 
     async def _give_back(self) -> None:
         try:
-            async with asyncio.timeout(_RELEASE_WITHIN):
+            async with asyncio.timeout(_RELEASE_WITHIN_S):
                 await self.lease.release()
         except (BusError, TimeoutError) as error:
             self._log.warning(

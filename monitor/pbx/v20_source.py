@@ -33,11 +33,11 @@ from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError, PbxRefused
 from monitor.shared.tasks import together
 
-STEADY: Final = 10.0
+STEADY_S: Final = 10.0
 """Seconds that a socket must have been live before the next retry is a quick one again."""
-DO_WITHOUT_AFTER: Final = 10.0
+DO_WITHOUT_AFTER_S: Final = 10.0
 """Seconds of failing reads of ActiveCalls after which it is left out."""
-_FIRST_RECHECK: Final = 5.0
+_FIRST_RECHECK_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class PbxSource:
         part = self._state.call_control
         backoff, rechecks = (
             Backoff(),
-            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+            Backoff(_FIRST_RECHECK_S, self._settings.recheck_interval, _FIRST_RECHECK_S),
         )
         while True:
             self._live_since = None
@@ -151,7 +151,7 @@ class PbxSource:
                 alone = self._state.active_calls.condition is InterfaceCondition.LIVE
                 pause = (rechecks if alone else backoff).pause()
             except PbxError as error:
-                if self._lasted() >= STEADY:
+                if self._lasted() >= STEADY_S:
                     backoff.reset()
                     rechecks.reset()
                 if part.condition is not InterfaceCondition.REFUSED:
@@ -193,7 +193,7 @@ class PbxSource:
         part = self._state.active_calls
         backoff, rechecks = (
             Backoff(),
-            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+            Backoff(_FIRST_RECHECK_S, self._settings.recheck_interval, _FIRST_RECHECK_S),
         )
         while True:
             try:
@@ -207,7 +207,7 @@ class PbxSource:
                     self._rows_failing_since = self._clock.now()
                     backoff.reset()
                     rechecks.reset()
-                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER:
+                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER_S:
                     self._without_rows(InterfaceCondition.DOWN, str(error))
                 elif part.condition is InterfaceCondition.UNKNOWN:
                     part.is_now(InterfaceCondition.UNKNOWN, str(error))

@@ -36,7 +36,7 @@ from monitor.shared.version import VERSION
 
 STORE: Final = "callmon.db"
 """Name of the file in ``state_dir``."""
-ONCE_KEPT: Final = 86_400.0
+ONCE_KEPT_S: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
 AUDIT_DAYS: Final = 400
 """Days for which an entry of the audit log is kept, if there is room."""
@@ -155,7 +155,7 @@ def _purge_commands(db: sqlite3.Connection, now: float) -> None:
 
     An Idempotency-Key that is still valid is never deleted.
     """
-    over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT
+    over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT_S
     db.execute(f"DELETE FROM commands WHERE at < ? AND {over}", (now - AUDIT_DAYS * 86_400, old))  # noqa: S608
     sums = f"SELECT pbx, key, sum({_RECORD_BYTES}) FROM commands GROUP BY pbx, key"  # noqa: S608 - a constant
     sizes = {(pbx, key): size for pbx, key, size in db.execute(sums)}
@@ -221,7 +221,7 @@ class Store:
                     "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? "
                     "AND at >= ? "
                     "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
-                    (record.digest, record.request, record.at - ONCE_KEPT, Stage.UNDONE),
+                    (record.digest, record.request, record.at - ONCE_KEPT_S, Stage.UNDONE),
                 ).fetchone()
             _merge(db, record if row is None else structs.replace(record, digest=None))
             return None if row is None else KnownRequest(*row)

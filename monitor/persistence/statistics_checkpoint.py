@@ -12,39 +12,24 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
 
+from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
-KEEP_EVERY = 5.0
+KEEP_EVERY_S = 5.0
 """Seconds between two writes to Redis."""
 _TO_FILE = 6
 """Writes to Redis per write to the file. The data grows with the day's calls, and disks wear."""
-_AT_THE_END = 2.0
+_AT_THE_END_S = 2.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Shelf(Protocol):
-    """Describe what the checkpoint needs of the file.
-
-    See :mod:`monitor.persistence.sqlite_store`. Both methods raise StoreFailed.
-    """
-
-    async def figures(self, pbx: str) -> bytes | None:
-        """Return the statistics that were kept last, or None."""
-        ...
-
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
-        """Keep the statistics in place of the previous ones."""
-        ...
 
 
 class StatisticsCheckpoint:
@@ -53,7 +38,7 @@ class StatisticsCheckpoint:
     ``writer``: the lease's value while this monitor holds it. ``shelf``: None if there is no file.
     """
 
-    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
+    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Store | None = None) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = SpaceKeys(pbx, "live")
@@ -101,13 +86,13 @@ class StatisticsCheckpoint:
         times = 0
         try:
             while True:
-                await asyncio.sleep(KEEP_EVERY)
+                await asyncio.sleep(KEEP_EVERY_S)
                 times += 1
                 await self._keep(counted(), to_file=times % _TO_FILE == 0)
                 raise_if_cancelled()
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_AT_THE_END):
+                async with asyncio.timeout(_AT_THE_END_S):
                     await self._keep(counted(), to_file=True)
 
     async def _keep(self, saved: SavedStatistics | None, *, to_file: bool) -> None:

@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,18 +29,17 @@ from monitor.lease import Lease
 from monitor.publishing.pending_edits import PendingEdits
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.publishing.stray_fields import EVERY_S as CLEAN_EVERY_S
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import raise_if_cancelled
 
-HEARTBEAT = 1.0
+HEARTBEAT_S = 1.0
 """Seconds between two heartbeats."""
 MANY_EDITS = 2_000
 """Edits above which the whole state is written: followers would rather read it than such a
 change."""
-_BACKOFF_BASE = 0.05
-_BACKOFF_CAP = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -81,7 +79,7 @@ class PublishLoop:
         lease: Lease,
         state: Callable[[], State],
         ready: Callable[[], bool],
-        heartbeat: float = HEARTBEAT,
+        heartbeat: float = HEARTBEAT_S,
         measures: PublishCounters | None = None,
     ) -> None:
         self._publisher = publisher
@@ -96,7 +94,7 @@ class PublishLoop:
         self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
         self._wake = asyncio.Event()
         self._beat_at = self._clean_at = 0.0
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=2.0)
         self._waiting: list[asyncio.Future[Position]] = []
 
     @property
@@ -177,23 +175,20 @@ class PublishLoop:
         try:
             await self.step()
         except BusUnreachable as error:
-            self._failures += 1
             self._measures.unreachable += 1
-            delay = random.uniform(  # noqa: S311
-                0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
-            )
+            delay = self._backoff.pause()
             self._log.warning(
                 "redis_unreachable",
                 during="publish",
                 reason=str(error),
-                failures=self._failures,
+                failures=self._backoff.failures,
                 retry_in=round(delay, 3),
             )
             await asyncio.sleep(delay)
             return 0.0
-        if self._failures:
-            self._log.info("redis_reachable", failures=self._failures)
-            self._failures = 0
+        if self._backoff.failures:
+            self._log.info("redis_reachable", failures=self._backoff.failures)
+            self._backoff.reset()
         return max(0.0, min(self._beat_at, self._clean_at) - asyncio.get_running_loop().time())
 
     async def _write(self) -> None:

@@ -46,8 +46,8 @@ PACE: Final = (
 )
 """Settings in a recording, in seconds, so that its player can be asked as often as the PBX was.
 The names belong to the format: ``poll_idle`` is the setting ``idle_poll_interval``."""
-_DAY: Final = 86_400
-_ENDLESS: Final = 1e12
+_DAY_S: Final = 86_400
+_ENDLESS_S: Final = 1e12
 """Seconds."""
 _LARGEST: Final = 2**31
 
@@ -165,11 +165,13 @@ def _header(path: Path, text: bytes) -> Header:
 
 
 def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS_S
+    )
 
 
 def _is_pace(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value <= _DAY
+    return isinstance(value, int | float) and 0 < value <= _DAY_S
 
 
 def _is_count(value: object) -> bool:

@@ -35,11 +35,11 @@ from monitor.statistics.totals import (
 
 _NO_ZONE = "UTC"
 """The time zone if neither the settings nor the PBX name one."""
-_SETTLE = 60_000
+_SETTLE_MS = 60_000
 """Milliseconds during which the told end of a call may still be corrected."""
-_BACK = 3_600_000
+_BACK_MS = 3_600_000
 """Milliseconds by which a clock may be set back over midnight without beginning another day."""
-_UNNOTICED = 60_000
+_UNNOTICED_MS = 60_000
 """Milliseconds without counting that are not yet a gap."""
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
@@ -110,7 +110,7 @@ class Statistics:
         changes once.
         """
         now = self._pass(at)
-        for account in self._accounts.settle(now - _SETTLE):
+        for account in self._accounts.settle(now - _SETTLE_MS):
             self.saved.tallies.count(account, self._day)
         self._places.touched |= set(self._accounts.unsettled())
         return self._drawn(now)
@@ -128,7 +128,7 @@ class Statistics:
         """Set the time; begin a new day if it is one. Return the time in POSIX milliseconds."""
         now = round(at * 1_000_000) // 1000
         saved, day = self.saved, self.saved.day
-        if day is None or not day.start - _BACK <= now < day.end:
+        if day is None or not day.start - _BACK_MS <= now < day.end:
             self._begin(day_of(now, self._zone), now)
         elif day.zone != self._zone:
             saved.day = day_of(now, self._zone)  # what was counted stays counted
@@ -138,12 +138,12 @@ class Statistics:
 
     def _begin(self, day: Day, now: int) -> None:
         saved = self.saved
-        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED
+        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED_MS
         saved.day, saved.tallies = day, Totals()
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
         saved.peak_at = saved.counted_since if saved.peak else None
-        self._accounts.forget(day.start - _BACK)
+        self._accounts.forget(day.start - _BACK_MS)
         self._touch_all()
 
     # figures

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from monitor.shared.entities import topics
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.queue_visits import SOON
+from monitor.statistics.queue_visits import SOON_MS
 
 End: TypeAlias = Literal["answered", "abandoned", "missed", "elsewhere", "unknown", "ringing"]
 
@@ -178,11 +178,11 @@ def how(
         return "answered"
     if turn.ceased is None:
         return "ringing"
-    if any(turn.since <= moment <= turn.ceased + SOON for moment in moments):
+    if any(turn.since <= moment <= turn.ceased + SOON_MS for moment in moments):
         return "elsewhere"
     if ended is None:
-        return "ringing" if now - turn.ceased <= SOON else "missed"
-    if ended - turn.ceased > SOON:
+        return "ringing" if now - turn.ceased <= SOON_MS else "missed"
+    if ended - turn.ceased > SOON_MS:
         return "missed"
     return "abandoned" if known else "unknown"
 

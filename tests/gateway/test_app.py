@@ -386,7 +386,7 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
 async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     http: httpx.AsyncClient, body: str, said: str, most_bytes: int
 ) -> None:
-    assert len(body) <= request_parser.LARGEST_BODY
+    assert len(body) <= request_parser.LARGEST_BODY_BYTES
     with pytest.raises(Refused, match=said):
         request_parser._json(body.encode())
     tracemalloc.start()

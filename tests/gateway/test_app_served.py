@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import fields
 from typing import Any
 
@@ -26,44 +26,28 @@ from gateway.rest.middleware import redacted
 from gateway.supervision import kept_running
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import from_json
+from monitor.shared.http_server import EmbeddedServer, bind
 from tests.bus import until
 from tests.gateway.documented import ANSWERS
 from tests.gateway.entities import START
 from tests.gateway.world import EXPIRED, FULL, NOW, READ, client, keys, view
 
 
-class Server(uvicorn.Server):
-    """Says when it listens, and leaves the process's signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
     """A gateway on a free port of loopback."""
     app = create_app({"main": pbx}, keys(), clock=lambda: NOW)
-    server = Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+    bound = bind("127.0.0.1", 0)
+    server = EmbeddedServer(
+        uvicorn.Config(app, log_config=None, access_log=False, ws="none"), bound
     )
-    task = asyncio.create_task(server.serve())
     try:
         async with asyncio.timeout(60):
-            await server.up.wait()
-        yield server.servers[0].sockets[0].getsockname()[:2]
+            await server.start()
+        yield bound.getsockname()
     finally:
-        server.should_exit = True
         async with asyncio.timeout(60):
-            await task
+            await server.stop()
 
 
 async def test_every_query_is_answered_over_a_socket() -> None:
@@ -306,7 +290,7 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
 async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     pbx, table = view(), keys()
     live = pbx.live
     assert live.position is not None
@@ -325,7 +309,7 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
 
 
 async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     monkeypatch.setattr("gateway.rest.command_requests.MOST_WAITING", 2)
     pbx = view()
     at = pbx.live.position

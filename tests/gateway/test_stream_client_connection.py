@@ -297,7 +297,7 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(
 async def test_once_connected_only_the_gateways_own_word_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streamclient, "_BACKOFF_CAP", 0.1)
+    monkeypatch.setattr(streamclient, "_BACKOFF_S", (0.1, 0.1))
     told: list[Connection] = []
     port = free_port()
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError
 
 from gateway.cli.runtime.status_reporter import EXPIRY_MS
 from gateway.cli.status.conditions import (
@@ -35,7 +35,7 @@ from monitor.shared.codec import Malformed, decode_entity, to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
 from monitor.shared.errors import ConfigError
 from monitor.shared.process_status import PbxRole, ProcessStatus, decode_process
-from monitor.shared.redis.connection import text
+from monitor.shared.redis.connection import REDIS_FAILURES, text
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
@@ -44,7 +44,6 @@ from monitor.shared.timestamps import instant, moment
 from monitor.shared.version import VERSION
 
 _LOOK_AGAIN_S: Final = SILENCE_S + 0.5
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
 _UNKNOWN: Final = 2
 _NOT_ALLOWED: Final = object()
 """Placeholder for an answer that this user may not read."""
@@ -86,7 +85,7 @@ async def look(
         server = await _server(servers.of(SITE), _shown(url))
         seen = await _processes(servers.of(SITE))
         looks = await _looks(servers, pbxs)
-    except _FAILURES as error:
+    except REDIS_FAILURES as error:
         down = RedisStatus(_shown(url), reachable=False, reason=f"{explain(error)}.")
         return SiteStatus(VERSION, settings_file, down)
     found = tuple(_pbx(one, seen or ()) for one in looks)

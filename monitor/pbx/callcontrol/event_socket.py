@@ -41,8 +41,8 @@ _PATH: Final = f"{CALL_CONTROL}/ws"
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
-_CLOSE_WITHIN: Final = 1.0
-_LOOK_EVERY: Final = 0.01
+_CLOSE_WITHIN_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
@@ -102,7 +102,7 @@ class EventSocket:
             return
         participants.upserted(dn, participant_id, None, self._clock.now())
         while participants.reads(dn, participant_id) and participants is self._participants:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
         """Open the socket and follow it until it ends; raise the PbxError that says why it ended.
@@ -154,7 +154,7 @@ class EventSocket:
                 compression=None,
                 open_timeout=settings.request_timeout,
                 ping_interval=None,  # we ping ourselves: after a failed ping the library would wait for the close
-                close_timeout=_CLOSE_WITHIN,
+                close_timeout=_CLOSE_WITHIN_S,
                 max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
             )

@@ -7,8 +7,9 @@ cursor can fill one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final
+
+import asyncpg
 
 NAMED_AT_MOST: Final = 5
 """Rights that are named in an answer."""
@@ -64,15 +65,7 @@ ORDER BY 1
 """
 
 
-class PrivilegeLookup(Protocol):
-    """Describe what the check of rights needs of a connection to PostgreSQL."""
-
-    async def fetch(self, query: str) -> Sequence[Any]:
-        """Return the rows."""
-        ...
-
-
-async def can_write(connection: PrivilegeLookup) -> str:
+async def can_write(connection: asyncpg.Connection) -> str:
     """Return what the session's role may do besides reading, in words; empty if nothing.
 
     Raises asyncpg's errors.
@@ -84,7 +77,7 @@ async def can_write(connection: PrivilegeLookup) -> str:
     return ", ".join(found[:NAMED_AT_MOST]) + more
 
 
-async def reads_secrets(connection: PrivilegeLookup) -> str:
+async def reads_secrets(connection: asyncpg.Connection) -> str:
     """Return which passwords the session's role may read, in words; empty if none.
 
     Raises asyncpg's errors.

@@ -29,15 +29,16 @@ from dataclasses import dataclass, field
 import jwt
 
 from monitor.pbx.counters import PbxCounters
+from monitor.shared.backoff import bound
 from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 
 MINUTES_BELOW = 300
 """An ``expires_in`` below this counts minutes."""
-SUSPICIOUS_WITHIN = 300.0
+SUSPICIOUS_WITHIN_S = 300.0
 """Seconds between two early refusals of tokens within which they count together."""
-_SHORTEST_HOLD, _LONGEST_HOLD = 1.0, 300.0
+_SHORTEST_HOLD_S, _LONGEST_HOLD_S = 1.0, 300.0
 _EXPECTED_LIFE, _LONGEST_LIFE = 3600.0, 86_400.0
-_TRY_RENEWAL_EVERY = 5.0
+_TRY_RENEWAL_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,7 @@ class TokenOwner:
         if now >= current.expires_at:
             return
         self._measures.tokens["revoked"] += 1
-        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN:
+        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN_S:
             self._revoked.clear()
         self._revoked.append(now)
         if len(self._revoked) > 1:
@@ -200,7 +201,7 @@ class TokenOwner:
             raise error.with_traceback(
                 None
             )  # the error may be raised many times: its traceback would grow
-        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY
+        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY_S
         return token.text
 
     def _usable(self, unlike: str | None) -> _Token | None:
@@ -215,9 +216,7 @@ class TokenOwner:
 
     def _hold_for(self, times: int) -> float:
         """Return a random wait in seconds, up to a bound that doubles every time (full jitter)."""
-        return self._chance.uniform(
-            0.0, min(_LONGEST_HOLD, _SHORTEST_HOLD * 2 ** min(times - 1, 10))
-        )
+        return self._chance.uniform(0.0, bound(_SHORTEST_HOLD_S, times - 1, _LONGEST_HOLD_S))
 
     def _revoked_in_words(self) -> TokenRefused:
         return TokenRefused(

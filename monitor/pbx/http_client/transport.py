@@ -44,7 +44,7 @@ from monitor.shared.errors import (
 from monitor.shared.version import USER_AGENT
 
 _LATER: Final = frozenset((408, 425, 429))
-_LONGEST_RETRY_AFTER = 300.0
+_LONGEST_RETRY_AFTER_S = 300.0
 _LONGEST_LOCATION: Final = 2048
 """Characters of a redirect's target that are looked at."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -474,4 +474,4 @@ def _retry_after(value: str | None) -> float | None:
         except ValueError:
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER_S)

@@ -41,7 +41,7 @@ T = TypeVar("T")
 _ROOT: Final = "/webapi"
 _ATTEMPTS: Final = 5
 """Attempts at a read that is answered 429, each after the time that the service asks for."""
-_LATER: Final = 5.0
+_LATER_S: Final = 5.0
 """Seconds until the next attempt, if the service does not say."""
 _LONG: Final[Mapping[str, float]] = {"makecall": 50.0, "query": 50.0}
 """Seconds for commands that wait for a phone or a database."""
@@ -229,7 +229,7 @@ class WebApiClient:
             later = answer.refusal()
             after = later.retry_after if isinstance(later, PbxUnreachable) else None
             self._not_before = max(
-                self._not_before, self._clock.now() + (_LATER if after is None else after)
+                self._not_before, self._clock.now() + (_LATER_S if after is None else after)
             )
             if not patient or attempt + 1 == _ATTEMPTS:
                 break

@@ -43,7 +43,7 @@ _PATIENCE: Final = 2
 """Failures in a row after which a connected service counts as lost.
 
 A single failure may be a connection that had grown old."""
-_SOON: Final = 2.0
+_SOON_S: Final = 2.0
 """Seconds after which an empty list is read again: a new callmon knows nothing yet."""
 _AT_ONCE: Final = 4
 """Contacts asked for at the same time."""
@@ -189,7 +189,7 @@ class WebApiSource:
         known = self._directory is not None and self._directory.users
         try:
             async with asyncio.timeout(
-                min(self._settings.directory_interval, math.inf if known else _SOON)
+                min(self._settings.directory_interval, math.inf if known else _SOON_S)
             ):
                 await self._lists_wanted.wait()
         except TimeoutError:
@@ -222,7 +222,7 @@ class WebApiSource:
         self._contacts = dict(sorted(found.items()))
         self._measures.reads["contacts"] += 1
         self._emit(ContactsRead(tuple(self._contacts.values())))
-        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON))
+        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON_S))
 
     def _tell_directory(self) -> None:
         read, logins = self._reader.directory(), self._reader.logins()

@@ -68,7 +68,10 @@ class CallOutcome:
 
 
 class ActionRequest(Protocol):
-    """Describe what an action reads from its request. ``timeout``: seconds to ring."""
+    """Describe what an action reads from its request. ``timeout``: seconds to ring.
+
+    The request's class lies above, in :mod:`monitor.simulator.callcontrol`.
+    """
 
     @property
     def reason(self) -> str: ...  # noqa: D102

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from monitor.simulator.calls.switchboard import CallOutcome
 from monitor.simulator.pbx_data import templates_trunks_contacts
 from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates_internal import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
-from monitor.simulator.xapi.context import MadeCall, Site
+from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
@@ -80,7 +81,7 @@ def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
 
 def _make_call(asked: XapiRequest) -> XapiResponse:
     dn, destination = _text(asked, "dn"), _text(asked, "destination")
-    outcome: MadeCall = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
+    outcome: CallOutcome = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
     participant = None
     if outcome.participant is not None:
         asked.site.calls.served_participant(outcome.participant)

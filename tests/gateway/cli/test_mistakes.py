@@ -27,11 +27,11 @@ from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
-from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -341,7 +341,7 @@ async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Pat
 
 
 async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_directory, "_ENOUGH", 2**62)
+    monkeypatch.setattr(state_directory, "_ENOUGH_BYTES", 2**62)
     assert "MB left on its disk; make room there" in (await state_directory.look_at(tmp_path)).wrong
 
 
@@ -374,7 +374,7 @@ def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
 async def listen(what: str, host: str, port: int) -> None:
     if what == "gateway":
         settings = GatewaySection(host=host, port=port)
-        _bind(settings.host, settings.port, shared=False).close()
+        bind(settings.host, settings.port).close()
     elif what == "workers":
         workers._check_free(host, port)
     elif what == "metrics":
@@ -576,7 +576,7 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
         commander = open_view("main", servers.of("main")).commander
         task = asyncio.create_task(commander.run())
         try:
-            await until(lambda: commander._pubsub_listener._failures > 2)
+            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

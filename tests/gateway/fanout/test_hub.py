@@ -468,7 +468,7 @@ def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
 async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
     for place in places:
@@ -485,7 +485,7 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
 async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_without_a_heartbeat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(400)]
     for place in places:
@@ -505,7 +505,7 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
 async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
     for place in places:

@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.websocket import WebSocketSession
-from gateway.transport.websocket_protocol import SEND_BUFFER, Socket, StreamProtocol
+from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, Socket, StreamProtocol
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import call, extension
@@ -310,7 +310,7 @@ async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StreamProtocol, "connection_lost", watched)
-        patch.setattr("gateway.transport.websocket_protocol._LINGER", 0.2)
+        patch.setattr("gateway.transport.websocket_protocol._LINGER_S", 0.2)
         async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (_, writer):
             await fill(served)
             writer.write(client_frame(0x88, struct.pack("!H", 1000)))
@@ -459,4 +459,4 @@ async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> 
         transport = session._socket._transport
         assert transport.get_write_buffer_limits()[1] == 0
         size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-        assert size <= 2 * SEND_BUFFER  # Linux doubles it for its own use
+        assert size <= 2 * SEND_BUFFER_BYTES  # Linux doubles it for its own use

@@ -19,7 +19,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
 from gateway.transport import http_protocol as punctual
 from gateway.transport.http_protocol import (
-    LARGEST_HEAD,
+    LARGEST_HEAD_BYTES,
     MOST_HEADERS,
     MOST_PIPELINED,
     TimeoutHttpProtocol,
@@ -39,7 +39,7 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Gateway]:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
     keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
@@ -55,7 +55,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
 
 
 @pytest.fixture
-def port(server: run.Server) -> int:
+def port(server: run.Gateway) -> int:
     return int(server.address.rpartition(":")[2])
 
 
@@ -165,7 +165,7 @@ async def test_headers_larger_than_any_are_refused(
     port: int, monkeypatch: pytest.MonkeyPatch, rest: bytes
 ) -> None:
     monkeypatch.setattr(
-        punctual, "LARGEST_HEAD", 1_000
+        punctual, "LARGEST_HEAD_BYTES", 1_000
     )  # more might be under way when the connection is closed
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(WHOLE[:-2] + rest + b"\r\n\r\n")
@@ -226,7 +226,7 @@ async def test_what_is_asked_ahead_is_bounded_in_bytes(
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
-    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD - 1_000) + b"\r\n\r\n"
+    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD_BYTES - 1_000) + b"\r\n\r\n"
     writer.write(endless.encode() + large * 2)
     assert await ended(reader)
     writer.close()
@@ -242,14 +242,14 @@ async def test_headers_without_end_are_cut_off(
 ) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(begin + b"a" * 16 * LARGEST_HEAD)
+    writer.write(begin + b"a" * 16 * LARGEST_HEAD_BYTES)
     assert await ended(reader)
     writer.close()
 
 
 async def test_headers_nearly_as_large_as_is_allowed_come_in_pieces(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for piece in (WHOLE[:-2], b"X: " + b"a" * (LARGEST_HEAD - 1_000), b"\r\n\r\n"):
+    for piece in (WHOLE[:-2], b"X: " + b"a" * (LARGEST_HEAD_BYTES - 1_000), b"\r\n\r\n"):
         writer.write(piece)
         await writer.drain()
     async with asyncio.timeout(60):
@@ -284,11 +284,11 @@ async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
 
 @pytest.mark.parametrize("paused", [True, False])
 async def test_who_takes_no_answer_is_cut_off(
-    server: run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
+    server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
 ) -> None:
     if not paused:  # all is written, and the connection is closed with what is left of it
         monkeypatch.setattr(TimeoutHttpProtocol, "pause_writing", lambda _: None)
-    connections = server._server.server_state.connections
+    connections = server.server_state.connections
     await until(lambda: not connections)
     ask = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n"
     with socket.socket() as idle:

@@ -15,7 +15,7 @@ from monitor.commands.command_journal import CommandJournal
 from monitor.commands.record_replication import RecordReplication
 from monitor.counters import CommandCounters, MonitorCounters
 from monitor.persistence.command_record import CommandRecord, Stage, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, Store
 from monitor.shared.command_messages import (
     CommandFailure,
     IdempotencyKey,
@@ -292,7 +292,7 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
         stored: Any = await leader.redis.get(requests.result("1"))
         if outcome.failure is None:
             assert decode_outcome(stored or b"") == outcome
-            assert 0 < await leader.redis.ttl(requests.result("1")) <= ONCE_KEPT
+            assert 0 < await leader.redis.ttl(requests.result("1")) <= ONCE_KEPT_S
         else:
             assert stored is None
             redis = leader.redis
@@ -321,7 +321,7 @@ async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_u
         assert await caught_up(killed)
         stored: Any = await successor.redis.get(result)
         assert decode_outcome(stored) == done
-        assert 0 < await successor.redis.ttl(result) <= ONCE_KEPT
+        assert 0 < await successor.redis.ttl(result) <= ONCE_KEPT_S
         assert await caught_up(successor)
         assert await successor.known() == {"1": Stage.DONE}
 

@@ -16,7 +16,7 @@ LIVE = SpaceKeys("pbx", "live")
 
 
 @pytest.mark.parametrize(
-    ("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT + 1, False)]
+    ("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT_S + 1, False)]
 )
 async def test_extensions_are_as_they_were_if_a_writer_was_there_just_before(
     bus: Bus, after: float, found: bool

@@ -18,7 +18,7 @@ from monitor.pbx.facts import (
     ParticipantSeen,
     ParticipantsRead,
 )
-from monitor.pbx.xapi.active_calls_poller import GAP
+from monitor.pbx.xapi.active_calls_poller import GAP_S
 from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
 
 FULL = "/callcontrol"
@@ -380,7 +380,7 @@ async def test_pokes_are_gathered_and_one_during_a_read_causes_another(pbx: Scri
         held.release()
         first = await facts.until(ActiveCallsRead, after=before)
         second = await facts.until(ActiveCallsRead, lambda read: read is not first, before)
-        assert second.asked - first.asked >= GAP * 0.9
+        assert second.asked - first.asked >= GAP_S * 0.9
         assert pbx.requests[ROWS] == asked + 1
 
 

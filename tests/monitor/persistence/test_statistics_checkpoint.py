@@ -20,7 +20,7 @@ from tests.bus import Bus, RealBus, until_async
 KEYS = SpaceKeys("pbx", "live")
 
 
-class Broken:
+class Broken(Store):
     """A file on a disk that is gone."""
 
     async def figures(self, pbx: str) -> bytes | None:
@@ -32,7 +32,7 @@ class Broken:
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEEP_EVERY", 0.01)
+    monkeypatch.setattr(module, "KEEP_EVERY_S", 0.01)
 
 
 async def in_redis(redis: Redis) -> SavedStatistics | None:
@@ -101,7 +101,7 @@ async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
 async def test_at_the_end_the_last_is_kept_in_both(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "KEEP_EVERY", 3600.0)
+    monkeypatch.setattr(module, "KEEP_EVERY_S", 3600.0)
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
     await redis.set(KEYS.lease, "me")
@@ -119,7 +119,7 @@ async def test_at_the_end_the_last_is_kept_in_both(
 async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: RealBus) -> None:
     redis = valkey.client()
     await redis.set(KEYS.lease, "me")
-    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken())
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken(None))
     valkey.kill()
     assert await checkpoint.read() is None
     running = asyncio.create_task(checkpoint.run(lambda: SavedStatistics(at=5)))

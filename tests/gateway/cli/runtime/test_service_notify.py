@@ -162,7 +162,7 @@ async def test_a_health_checks_file_is_touched_while_it_works(
 ) -> None:
     file = tmp_path / "beat"
     monkeypatch.setenv("CALLMON_BEAT", str(file))
-    monkeypatch.setattr(liveness, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(liveness, "BEAT_EVERY_S", 0.01)
 
     async def work() -> None:
         os.utime(file, (0, 0))

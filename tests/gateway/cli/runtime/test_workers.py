@@ -156,7 +156,7 @@ async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
 async def test_a_worker_that_falls_silent_is_ended(
     script: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_LAST_WORDS", 0.5 if code == -signal.SIGKILL else WITHIN)
+    monkeypatch.setattr(workers, "_LAST_WORDS_S", 0.5 if code == -signal.SIGKILL else WITHIN)
     async with beating(script) as (process, felt), asyncio.timeout(WITHIN):
         if "STOP" in script:
             await until(lambda: ") T " in Path(f"/proc/{process.pid}/stat").read_text(), WITHIN)

@@ -371,7 +371,7 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
 async def test_a_list_that_is_none_is_replaced(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
     redis = valkey.client()
     await redis.set(PROCESSES, "zzzz")
     async with heartbeat.heartbeat(redis, "monitor", "one") as one:
@@ -390,7 +390,7 @@ async def _listed(bus: Bus, count: int) -> bool:
 async def test_without_the_right_it_is_said_once_and_tried_on(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
     admin = valkey.client()
     await admin.execute_command(
         "ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec"
