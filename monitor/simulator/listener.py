@@ -74,7 +74,8 @@ class Listener:
     def url(self) -> str:
         """Return the URL for clients. If it listens on all addresses, the URL names localhost."""
         host = "localhost" if self.host in ("0.0.0.0", "::") else self.host
-        return f"{'https' if self._certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        scheme = "https" if self._certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def serve(self, app: ASGIApp) -> None:
         """Set the application to serve. Call it before :meth:`start`."""

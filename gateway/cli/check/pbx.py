@@ -106,10 +106,8 @@ async def _tried(what: str, trial: Awaitable[Finding]) -> Finding:
     try:
         return await trial
     except PbxError as error:
-        return Finding(
-            what,
-            wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}",
-        )
+        advice = " Try again, or see the PBX." if isinstance(error, PbxUnreachable) else ""
+        return Finding(what, wrong=f"{error}{advice}")
 
 
 def _unusable(section: PbxSection, error: ConfigError) -> Finding:

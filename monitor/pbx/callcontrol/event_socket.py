@@ -153,7 +153,8 @@ class EventSocket:
                 proxy=None,
                 compression=None,
                 open_timeout=settings.request_timeout,
-                ping_interval=None,  # we ping ourselves: after a failed ping the library would wait for the close
+                # We ping ourselves: after a failed ping the library would wait for the close.
+                ping_interval=None,
                 close_timeout=_CLOSE_WITHIN,
                 max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
