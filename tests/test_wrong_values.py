@@ -1,4 +1,4 @@
-"""Whatever stands on Redis in the place of ours: no reader ends by it, and what is ours is written again."""
+"""Test that no foreign value on Redis ends a reader, and that our values are written again."""
 
 from __future__ import annotations
 

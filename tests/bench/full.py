@@ -1,4 +1,4 @@
-"""``make bench``: everything, printed as tables and written to the README beside this file."""
+"""Run ``make bench``: print all as tables and write them to the README beside this file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FRAMEWORKS = (
     ("channels", CHANNELS, 1_000),
     ("broadcaster", BROADCASTER, 5_000),
 )
-"""Name, row, and how many subscribers it bears: at 5,000 a broadcast takes the others about a second, or longer."""
+"""Name, row and number of subscribers: 5,000 delay a broadcast of the others by a second."""
 
 
 async def run() -> None:

@@ -1,4 +1,4 @@
-"""``make bench-quick``: the five ratios that matter most, in well under a minute."""
+"""Run ``make bench-quick``: the five ratios that matter most, in well under a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was measured, as a table for the terminal and for the README beside this file."""
+"""Write the measurements as a table for the terminal and for the README beside this file."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def show(sheet: Sheet) -> None:
 
 
 def write(sheets: list[Sheet], machine: str, tried: str) -> None:
-    """Write the README: all sheets of one run, and ``tried``: what is known of the ways that led no further."""
+    """Write the README: all sheets of a run; ``tried``: what is known of the ways given up."""
     lines = [
         "# Benchmarks",
         "",

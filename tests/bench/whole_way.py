@@ -1,4 +1,4 @@
-"""From the simulated PBX's event to the bytes at a subscriber's socket.
+"""Measure the time from the simulated PBX's event to the bytes at a subscriber's socket.
 
 What lies between: the event on Call Control's WebSocket, the read of the participant over HTTP
 (3CX's events carry no body), the tracker, one transaction on Redis, pub/sub, the gateway's replica

@@ -1,4 +1,4 @@
-"""The units: understood by systemd, hardened, and in step with the program.
+"""Test that systemd understands the units, and that they are hardened and fit the program.
 
 And the launcher that they start.
 """
@@ -191,7 +191,7 @@ def test_shellcheck_has_nothing_against_the_scripts() -> None:
 
 
 def home(directory: Path, script: str) -> dict[str, str]:
-    """An environment in which the launcher starts ``script`` in place of callmon, and finds no settings."""
+    """Return an environment whose launcher starts ``script`` for callmon and finds no settings."""
     program = directory / "bin" / "callmon"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\n{script}\n", encoding="utf-8")
@@ -280,7 +280,7 @@ def test_redis_of_the_system_goes_with_the_systems_settings_alone(
 
 
 def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> None:
-    """As administrators run it: launcher, program, settings and Redis' address, all of /etc/callmon."""
+    """Run launcher and program with settings and Redis' address in /etc/callmon, as users do."""
     etc = tmp_path / "etc"
     (etc / "redis").mkdir(parents=True)
     (etc / "callmon.toml").touch()

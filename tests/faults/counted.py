@@ -1,4 +1,4 @@
-"""How calls are counted, reckoned by hand from what the people at the PBX did. Pure."""
+"""Count calls by hand from what the people at the PBX did. Pure."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def bounds_of(
 def figures_told(
     pbx: Mapping[str, Any], queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, int]:
-    """The same names, out of the answers to ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
+    """Return the same names from ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
 
     What is pending is among them: it must not have grown when all calls are over, or the next
     mixture would find calls that are counted late.
@@ -118,7 +118,7 @@ def returned(
     listed: frozenset[int],
     told: Iterable[Mapping[str, Any]],
 ) -> list[Call]:
-    """Return the earlier calls that came back into the list of ended calls: another monitor's file still had them.
+    """Return earlier calls that came back into the list of ended calls from another file.
 
     ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood
     in the list then.

@@ -1,4 +1,4 @@
-"""What the observer knows from what it did and saw, and what that says of callmon. Pure.
+"""Hold what the observer did and saw, and judge callmon by it. Pure.
 
 Keys. A key that was made, with exit code 0, is never refused (401) until somebody has begun to
 revoke it. A key whose revocation was confirmed is never taken from ``REVOKED_WITHIN_S`` on,

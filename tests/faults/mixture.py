@@ -1,4 +1,4 @@
-"""One mixture of faults at a site: what goes on meanwhile, the wait until all is well, and the verdict."""
+"""Play one mixture of faults at a site, wait until all is well, and judge."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _PROGRAMS_PHONE = "105"
 _BURST = 3
 _SHORTLY_S = 0.3
 _KEYS_LISTED_AT = ("0", "5", "quick")
-"""Ends of the seeds of mixtures after which the list of keys is looked at, as that takes a while."""
+"""Ends of seeds whose mixtures check the list of keys; that takes a while."""
 _numbers = itertools.count(1)
 
 
@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Mixture:
-    """One mixture. Keys, streams and what is told go over from one mixture of a site to the next."""
+    """Play one mixture. Keys, streams and what is told pass to the site's next mixture."""
 
     site: Site
     clients: Clients
@@ -81,7 +81,7 @@ class Mixture:
     _leader: str = "a"
     _earlier: frozenset[int] = frozenset()
     _listed: frozenset[int] = frozenset()
-    """Ids of the calls that were over when the mixture began, and of those that the list of ended calls told then."""
+    """Ids of calls over at the mixture's beginning, and of those that the list then held."""
 
     async def play(self) -> Outcome:
         """Play it; what came of it."""
@@ -118,7 +118,7 @@ class Mixture:
     # what goes on
 
     async def _prepare(self, dice: random.Random) -> Call:
-        """While all is well: a call that will outlast the faults, some that do not, commands, keys."""
+        """While all is well, begin a call that outlasts the faults, others, commands and keys."""
         spanning = await self.phones.dial("100", "101")
         keys = asyncio.create_task(self._new_key() if dice.random() < 0.5 else self._revoke(dice))
         talk = await self.phones.dial("102", "104")

@@ -1,4 +1,4 @@
-"""A gateway's stream on a real socket, its replica moved by hand."""
+"""Serve a gateway's stream on a real socket, with a replica that the test moves by hand."""
 
 from __future__ import annotations
 

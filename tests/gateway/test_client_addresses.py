@@ -1,4 +1,4 @@
-"""Who a request is from behind proxies, and how much one address may hold open."""
+"""Test which address a request has behind proxies, and how much one address may hold open."""
 
 from __future__ import annotations
 

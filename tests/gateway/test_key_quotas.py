@@ -1,4 +1,4 @@
-"""What a key's connections have together: values in, values out.
+"""Test what a key's connections share: values in, values out.
 
 And the turns that its work takes.
 """

@@ -1,4 +1,4 @@
-"""The monitor process keeps each PBX's service running: a fault in one is that PBX's alone."""
+"""Test that the monitor keeps each PBX's service running: a fault stays at its PBX."""
 
 from __future__ import annotations
 
@@ -121,7 +121,8 @@ async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]
                 bus.kill()
                 for connection in list(pool._in_use_connections):
                     if connection._writer is not None:
-                        connection._writer.transport.abort()  # as a reset does: a write finds its handle closed
+                        # As a reset does: a write finds its handle closed.
+                        connection._writer.transport.abort()
                 await asyncio.sleep(0.02)
                 await bus.start()
             await until_async(all_write)

@@ -1,4 +1,4 @@
-"""The figures of the day, over real sockets and processes: what a subscriber and a query are told is what happened."""
+"""Test the day's statistics over real sockets: subscribers and queries are told what happened."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARRIVES = 1.5
 async def test_the_figures_are_what_happened_also_when_a_monitor_is_killed_and_another_takes_over(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    """The traffic stands still while nobody leads, so that there is nothing that nobody could have counted."""
+    """Stop the traffic while nobody leads: then there is nothing that nobody could count."""
     settings = SimulatorSettings(extensions=40, queues=3, rate=600, speed=8, calls=CALLS)
     async with SimulatedPbx(settings) as pbx:
         pbx.traffic.pause()

@@ -1,4 +1,4 @@
-"""A callmon that follows a callmon that follows a simulated PBX, over real sockets, while calls come and go.
+"""Follow a callmon that follows a callmon that follows a simulated PBX, over real sockets.
 
 Both must come to hold the same state, in all that the documented interface can carry. It carries no
 names of queues, groups, IVRs and lines, nothing of lines but their numbers, and nothing of agents'

@@ -1,4 +1,4 @@
-"""A little of what ``make soak-monitors`` plays 200 times, and whether its observer would see what must not be."""
+"""Play a little of ``make soak-monitors``, and prove that its observer sees what is wrong."""
 
 from __future__ import annotations
 

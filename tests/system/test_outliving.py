@@ -1,4 +1,4 @@
-"""What must outlive Redis and a leader, with whole monitors: figures, calls that ended, keys, open streams."""
+"""Test what must outlive Redis and a leader: statistics, ended calls, keys, open streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes of administrators who are new to it, made on purpose: each gets a sentence that says what would be right."""
+"""Test beginners' mistakes: each gets a sentence that says what would be right."""
 
 from __future__ import annotations
 

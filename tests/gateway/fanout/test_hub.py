@@ -1,4 +1,4 @@
-"""The hub: whatever happens, a subscriber's state is exact at its position and reaches the newest."""
+"""Test that a subscriber's state is exact at its position and reaches the newest."""
 
 from __future__ import annotations
 
@@ -386,9 +386,7 @@ def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
     assert world.read_all(place) == ["snapshot", "heartbeat"]
 
 
-def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_older_snapshot_is_at_hand() -> (
-    None
-):
+def test_a_view_subscribed_to_again_never_gets_an_older_snapshot_than_was_sent() -> None:
     world = started()
     place = world.join(ALL)
     world.read_all(place)
@@ -400,9 +398,7 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
     assert place[1].position == world.call_registry.position
 
 
-def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> (
-    None
-):
+def test_the_change_is_sent_though_the_log_lacks_the_first_of_equal_positions() -> None:
     world = started()
     calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     place = world.join(calls_only)
@@ -556,7 +552,7 @@ def _ahead(world: World, **options: Any) -> tuple[Subscriber, Follower]:
     return place
 
 
-def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_told_that_it_is_stale() -> (
+def test_a_client_that_is_ahead_of_a_gateway_cut_off_is_not_sent_back_but_told_it_is_stale() -> (
     None
 ):
     world = started()

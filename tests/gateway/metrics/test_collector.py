@@ -1,4 +1,4 @@
-"""The gateway's metrics: what must have moved has, under names that Prometheus' conventions ask for."""
+"""Test that the gateway's metrics move when they must, under names that fit Prometheus' rules."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> No
 
 
 def next_to_each_other(count: int) -> int:
-    """The first of so many ports in a row that are free, below those that the kernel gives to whoever asks for any."""
+    """Return the first of ``count`` adjacent free ports, below the kernel's ephemeral ones."""
     while True:
         first = random.randrange(20_000, 32_000)
         with ExitStack() as stack, suppress(OSError, OverflowError):

@@ -1,4 +1,4 @@
-"""The stream over real sockets."""
+"""Test the stream over real sockets."""
 
 from __future__ import annotations
 

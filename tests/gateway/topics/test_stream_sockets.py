@@ -1,4 +1,4 @@
-"""The stream's sockets under ill use: clients that read nothing or write anything.
+"""Test the stream with clients that read nothing or write anything.
 
 On both event loops.
 """
@@ -261,7 +261,7 @@ async def read_until(reader: asyncio.StreamReader, end: bytes) -> None:
 
 
 async def fill(served: Served) -> Socket:
-    """So much goes on that something waits in the socket of the one who is connected, and reads nothing."""
+    """Make so many changes that bytes wait in the socket of a client that reads nothing."""
     [session] = sessions(served)
     assert session._socket is not None
     number = 0
@@ -356,7 +356,8 @@ def garbage(rng: random.Random) -> str | bytes:
         case 2:
             return '{"type":"ping","at":"\\ud800"}'
         case 3:
-            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
+            at = rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))
+            return f'{{"type":"ping","at":{at}}}'
         case 4:
             return bytes(text)
         case _:

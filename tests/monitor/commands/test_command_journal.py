@@ -1,4 +1,4 @@
-"""What is written down of a command, when the file takes it and when it does not."""
+"""Test what is recorded of a command, when the file takes it and when it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The log of records on Redis: read, offered anew when it was lost, cut, and how far each monitor is."""
+"""Test the log of records on Redis: reading, writing again after a loss, trimming, positions."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
 async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_unknown(
     bus: Bus,
 ) -> None:
-    """Redis was rolled back to before the end, and the leader was killed before it saw that: it comes back later."""
+    """Roll Redis back and kill the leader before it sees that: it comes back later."""
     result = RequestKeys("pbx").result("1")
     done = Outcome("1", {"result": True})
     begun = structs.replace(record("1"), digest="d", fingerprint="f")

@@ -1,4 +1,4 @@
-"""What a new leader finds in the store of what the last one knew."""
+"""Test what a new leader reads of the last leader's knowledge."""
 
 from __future__ import annotations
 

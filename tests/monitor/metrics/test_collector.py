@@ -1,4 +1,4 @@
-"""The monitor's metrics: what must have moved has.
+"""Test that the monitor's metrics move when they must.
 
 What of the PBX is told is told by who leads alone.
 """

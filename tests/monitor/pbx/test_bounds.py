@@ -1,4 +1,4 @@
-"""A PBX that answers without end, or with much in little, takes no more of the monitor than is allowed."""
+"""Test that endless or inflated answers take no more of the monitor than is allowed."""
 
 from __future__ import annotations
 

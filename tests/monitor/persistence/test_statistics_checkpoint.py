@@ -1,4 +1,4 @@
-"""What is counted of the day, kept in Redis and in the file."""
+"""Test the day's statistics that Redis and the file keep."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A scene and statistics that are told of it, for tests example by example."""
+"""Play a scene to statistics, for tests example by example."""
 
 from __future__ import annotations
 

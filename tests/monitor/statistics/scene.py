@@ -1,4 +1,4 @@
-"""A PBX as the tracker shows it, played call by call.
+"""Play a PBX call by call, as the tracker shows it.
 
 It notes by itself what a day's figures must say.
 """

@@ -1,4 +1,4 @@
-"""The figures of the day beside a tracker: what is given out when."""
+"""Test the day's statistics beside a tracker: what is published when."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def call(at: float) -> ParticipantSeen:
     return ParticipantSeen(participant("101", 1, 7, "Ringing", "10000:+4930123"), at, at)
 
 
-def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> (
-    None
-):
+def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_at_once() -> None:
     world = World()
     for fact in world.first[:-1]:
         assert not world.tell(fact) & FIGURES
@@ -147,9 +145,7 @@ def test_a_clock_that_was_set_for_good_is_followed() -> None:
         assert world.pbx().calls == 1
 
 
-def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> (
-    None
-):
+def test_a_call_found_by_the_time_of_its_last_change_counts_once_after_redis_was_emptied() -> None:
     def row(status: str, at: float) -> ActiveCallsRead:
         return ActiveCallsRead(
             (ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at

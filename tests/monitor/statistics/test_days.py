@@ -1,4 +1,4 @@
-"""Figures over midnight and over restarts, and of queues and extensions that come and go."""
+"""Test statistics over midnight and restarts, and of queues and extensions that come and go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same call told again, in other words, under another id, or not to its end: it counts once."""
+"""Test that a call counts once: told again, in other words, under another id, or cut short."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ def test_a_call_that_is_gone_after_a_restart_ended_nobody_knows_when(pbx: Counti
 
 
 def _answered_and_handed_on(scene: Scene) -> None:
-    """While nobody watches, somebody takes the caller of a queue and hands him on: no reading tells of the answer."""
+    """Answer a queue's caller and transfer the call unwatched: no reading shows the answer."""
     scene.ring(1, "101")
     scene.answer(1, "101")
     scene.lines[1].answered = None

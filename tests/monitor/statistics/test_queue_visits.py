@@ -1,4 +1,4 @@
-"""How a wait in a queue ended, where that is not plain to see."""
+"""Test how a wait in a queue ended, in the less plain cases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever happens to calls, and however often it is told: the parts make the whole, and nothing counts twice."""
+"""Test that the parts make the whole and nothing counts twice, for all histories of calls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures against what really goes on at the simulated PBX, followed by the real tracker.
+"""Test the statistics against what really happens at the simulated PBX, with the real tracker.
 
 Monitors are replaced.
 """
@@ -41,12 +41,12 @@ _MOMENT = 1.1
 
 
 class Counted(Followed):
-    """A simulated PBX, a tracker that follows it, statistics of what that shows, and what really happened."""
+    """Run a simulated PBX, its tracker and statistics, and record what really happened."""
 
     def __init__(self, switches: Switches, *, call_control: bool) -> None:
         self.statistics = Statistics(StatisticsSettings())
         self.true: dict[int, list[tuple[str, float, float | None]]] = defaultdict(list)
-        """Call → the queues that it was in, one after the other, when it came in and when it was answered by then."""
+        """Call → its queues in order, each with the times of entry and of the answer."""
         super().__init__(7, switches, call_control=call_control)
         self.traffic.limit = CALLS
 

@@ -1,4 +1,4 @@
-"""What ``callmon check`` finds at a PBX, and what ``--fix`` mends there."""
+"""Test what ``callmon check`` finds at a PBX, and what ``--fix`` repairs there."""
 
 from __future__ import annotations
 

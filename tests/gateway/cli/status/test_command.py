@@ -1,4 +1,4 @@
-"""``callmon status``: who leads, who stands by, who serves, and what is wrong, with the rights that its user has."""
+"""Test ``callmon status``: leaders, standbys, gateways, troubles, and its user's rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a request that should change something, when its answer does not come or says little."""
+"""Test what is known of a change request whose answer is missing or says little."""
 
 from __future__ import annotations
 
