@@ -12,9 +12,8 @@ README = Path(__file__).with_name("README.md")
 
 _INTRODUCTION = (
     "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the "
-    "ratios that matter "
-    "most. A ratio is of figures measured in turn in one run; absolute figures vary with "
-    "the machine."
+    "ratios that matter most. A ratio compares values that were measured in turn in one run; "
+    "absolute values vary with the machine."
 )
 
 

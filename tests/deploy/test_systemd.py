@@ -319,7 +319,7 @@ def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blam
         for command in ("check", "key list", "record x", "monitor", "status"):
             said = run(*command.split())
             assert said.stderr == (
-                f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo "
+                f"callmon: this user cannot read {redis}/monitor.url; use sudo: sudo "
                 f"callmon {command}\n"
             )
             assert said.returncode == 1
