@@ -1,4 +1,4 @@
-"""Give the figures of a morning at the small PBX of the examples. Pure."""
+"""Give the statistics of a morning at the small PBX of the examples. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _DATE = "2026-03-04"
 
 
 def queue_stats() -> QueueStats:
-    """Return the figures of the queue."""
+    """Return the statistics of the queue."""
     return QueueStats(
         num="800",
         date=_DATE,
@@ -36,7 +36,7 @@ def queue_stats() -> QueueStats:
 
 
 def extension_stats() -> ExtensionStats:
-    """Return the figures of one of the queue's agents."""
+    """Return the statistics of one of the queue's agents."""
     return ExtensionStats(
         num="101",
         date=_DATE,
@@ -64,7 +64,7 @@ def extension_stats() -> ExtensionStats:
 
 
 def pbx_stats() -> PbxStats:
-    """Return the figures of the whole PBX."""
+    """Return the statistics of the whole PBX."""
     return PbxStats(
         date=_DATE,
         zone="Europe/Berlin",

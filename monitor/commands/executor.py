@@ -57,7 +57,7 @@ class CommandExecutor:
         ``deadline``: the event loop's time until which it may begin.
         """
         try:
-            async with self._turn(request.command, deadline):
+            async with self._execution_slot(request.command, deadline):
                 reply = dict(await self._execute(request.command, request.arguments))
                 live, book = await self._positions(request.command)
                 return Outcome(request.id, reply, None, live, book)
@@ -92,7 +92,7 @@ class CommandExecutor:
             return None, None
 
     @asynccontextmanager
-    async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
+    async def _execution_slot(self, command: str, deadline: float) -> AsyncIterator[None]:
         """Wait for this command's turn.
 
         Raises _TooLate if the turn does not come before ``deadline`` or the lease is not sure.

@@ -358,15 +358,15 @@ class Store:
             lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value))
         )
 
-    # figures of the day
+    # the day's statistics
 
-    async def figures(self, pbx: str) -> bytes | None:
+    async def statistics(self, pbx: str) -> bytes | None:
         """Return the statistics of a PBX that were kept last, or None."""
         query = "SELECT saved FROM figures WHERE pbx = ?"
         row = await self._with(lambda db: db.execute(query, (pbx,)).fetchone())
         return None if row is None else bytes(row[0])
 
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
+    async def save_statistics(self, pbx: str, data: bytes) -> None:
         """Keep the statistics in place of the previous ones."""
         await self._write(
             lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data))

@@ -90,7 +90,7 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
     with capture_logs() as logs:
         async with kept([bad, good]) as tasks:
             await until(lambda: tried == 4 and bad.leading and good.leading)
-            assert good.measures.terms == 1
+            assert good.counters.terms == 1
             assert not any(task.done() for task in tasks)
     await servers.aclose()
     told = [entry for entry in logs if entry["event"] == "pbx_failure"]

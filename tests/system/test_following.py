@@ -220,7 +220,7 @@ async def _serves(http: httpx.AsyncClient) -> bool:
 
 
 def zone_of(held: Subscriber) -> str | None:
-    """By which time zone its figures of the day are counted."""
+    """Time zone by which its statistics of the day are counted."""
     zone: str | None = held.state.get("pbxstats", {}).get("pbx", {}).get("zone")
     return zone
 

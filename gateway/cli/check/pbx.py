@@ -225,7 +225,7 @@ async def _logins(site: _Site) -> Finding:
 
 def _certificate(site: _Site) -> Finding:
     """Test whether the PBX's certificate is valid for ``_SOON`` more days."""
-    what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
+    what, ends = f"{site.name}, certificate", site.client.counters.certificate_ends
     if ends is None:
         plain = "the address is plain http" if site.client.tls is None else "verify is off"
         return Finding(what, f"none is checked: {plain}")

@@ -203,8 +203,8 @@ class _Desk:
         self.view = FilteredView(frozenset({"ivrs"}), Visibility())
 
     @property
-    def measures(self) -> FanoutCounters:
-        return self.hub.measures
+    def counters(self) -> FanoutCounters:
+        return self.hub.counters
 
     def change(self, heard: float) -> None:
         assert self.replica.position is not None
@@ -222,45 +222,47 @@ def test_a_delivery_is_as_old_as_the_oldest_change_in_its_frame() -> None:
         for line in (quick, slow, slow)
     ]
     for place in places:
-        desk.hub.take(place)
+        desk.hub.next_messages(place)
     slow.ready = False
     desk.change(heard=999.0)
     desk.hub.changed()
-    assert (desk.measures.written.count, desk.measures.written.total) == (1, 1.0)
-    assert (desk.measures.changes, desk.measures.merged) == (1, 0)
+    assert (desk.counters.written.count, desk.counters.written.total) == (1, 1.0)
+    assert (desk.counters.changes, desk.counters.merged) == (1, 0)
     desk.now += 2.0
     desk.change(heard=1_001.5)
     desk.hub.changed()
-    assert desk.measures.written.total == pytest.approx(1.5)
+    assert desk.counters.written.total == pytest.approx(1.5)
     for place in places[1:]:
-        (message,) = desk.hub.take(place)
-    assert desk.measures.awaited.count == 2
-    assert desk.measures.awaited.total == pytest.approx(2 * 3.0)
-    assert (desk.measures.changes, desk.measures.merged) == (4, 2)
-    assert desk.measures.change_bytes == sum(map(len, quick.frames)) + 2 * len(message)
+        (message,) = desk.hub.next_messages(place)
+    assert desk.counters.awaited.count == 2
+    assert desk.counters.awaited.total == pytest.approx(2 * 3.0)
+    assert (desk.counters.changes, desk.counters.merged) == (4, 2)
+    assert desk.counters.change_bytes == sum(map(len, quick.frames)) + 2 * len(message)
 
 
 def test_a_change_of_an_older_monitor_has_no_age() -> None:
     desk = _Desk()
     line = _Line()
-    desk.hub.take(desk.hub.subscribe(desk.view, "json", lambda: None, line=line))
+    desk.hub.next_messages(desk.hub.subscribe(desk.view, "json", lambda: None, line=line))
     desk.change(heard=0.0)
     desk.hub.changed()
-    assert (desk.measures.changes, desk.measures.written.count) == (1, 0)
+    assert (desk.counters.changes, desk.counters.written.count) == (1, 0)
 
 
 def test_snapshots_are_told_apart_by_why_they_were_sent() -> None:
     desk = _Desk(log_length=2)
     lagging = desk.hub.subscribe(desk.view, "json", lambda: None)
-    desk.hub.take(lagging)
+    desk.hub.next_messages(lagging)
     for _ in range(3):
         desk.change(heard=999.0)
         desk.hub.changed()
-    desk.hub.take(lagging)
-    assert desk.measures.snapshots == {"subscribed": 1, "log": 1}
-    desk.hub.take(desk.hub.subscribe(desk.view, "json", lambda: None, since=Position("1-t", 0)))
-    assert desk.measures.snapshots["log"] == 2
+    desk.hub.next_messages(lagging)
+    assert desk.counters.snapshots == {"subscribed": 1, "log": 1}
+    desk.hub.next_messages(
+        desk.hub.subscribe(desk.view, "json", lambda: None, since=Position("1-t", 0))
+    )
+    assert desk.counters.snapshots["log"] == 2
     desk.replica.load(Position("2-t", 0), START, empty_state(TOPICS))
     desk.hub.changed()
-    desk.hub.take(lagging)
-    assert desk.measures.snapshots["epoch"] == 1
+    desk.hub.next_messages(lagging)
+    assert desk.counters.snapshots["epoch"] == 1

@@ -216,7 +216,7 @@ async def test_an_event_source_is_told_when_to_come_back() -> None:
         await served.live.drain(0.0)
         why, _ = await come_back(client)
         assert why == "503 draining: This gateway is shutting down."
-        assert served.live.measures.refused == {
+        assert served.live.counters.refused == {
             "no_state": 1,
             "too_many_connections": 1,
             "draining": 1,

@@ -93,7 +93,7 @@ BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
     "packed and going on": (
         PACKED,
         lambda: chunks([gzip.compress(b"{}"), *[b"x" * 65_536] * 1024]),
-        "goes on after its gzip",
+        "has more data after its gzip data",
     ),
     "not packed": (PACKED, lambda: chunks(endless(b"x" * 65_536)), "but is not"),
     "packed and cut": (PACKED, lambda: chunks([gzip.compress(b"{}")[:-4]]), "ends before"),

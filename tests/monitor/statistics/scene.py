@@ -1,6 +1,6 @@
 """Play a PBX call by call, as the tracker shows it.
 
-It notes by itself what a day's figures must say.
+It notes by itself what a day's statistics must say.
 """
 
 from __future__ import annotations

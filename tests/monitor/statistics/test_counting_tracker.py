@@ -114,7 +114,7 @@ def test_a_zone_that_is_told_later_holds_from_then_on() -> None:
     assert (world.pbx().zone, world.pbx().since) == ("Asia/Tokyo", "2026-03-03T15:00:00.000Z")
 
 
-def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_figures() -> None:
+def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_statistics() -> None:
     for leap in (18 * 3600.0, -18 * 3600.0):
         world = World()
         world.tell(*world.first)
@@ -162,8 +162,8 @@ def test_a_call_found_by_the_time_of_its_last_change_counts_once_after_redis_was
     for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
         heir.apply(fact)
     heir.tick(NOON + 61)
-    figures = topics.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
-    assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
+    stats = topics.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
+    assert (stats.calls, stats.answered, stats.inbound.unknown) == (1, 1, 0)
     extension = topics.table(heir.state, "extstats", ExtensionStats)["101"]
     assert (extension.offered, extension.answered) == (1, 1)
 

@@ -9,7 +9,7 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from tests.monitor.statistics.counting import Counting
-from tests.monitor.statistics.play import all_figures
+from tests.monitor.statistics.play import all_stats
 from tests.monitor.statistics.scene import NOON, Scene, system
 
 
@@ -36,10 +36,10 @@ def test_a_call_that_ended_before_it_was_seen_counts_by_its_end_alone(pbx: Count
     assert (pbx.queue("800").offered, pbx.queue("800").diverted) == (1, 1)
     assert (pbx.ext().answered, pbx.ext().waits.count, pbx.ext().talks.total) == (1, 0, 5.0)
     assert (pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.total) == (1, 5.0)
-    before = all_figures(pbx.statistics)
+    before = all_stats(pbx.statistics)
     pbx.pass_time(120)
     pbx.tell(ended)
-    assert all_figures(pbx.statistics) == before
+    assert all_stats(pbx.statistics) == before
 
 
 @pytest.mark.parametrize("settled", [False, True])

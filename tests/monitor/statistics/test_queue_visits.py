@@ -68,7 +68,7 @@ def test_a_queue_through_which_a_call_had_come_when_it_was_found_is_counted_but_
 
 
 def test_a_state_older_than_what_was_kept_is_no_other_wait(pbx: Counting) -> None:
-    """The store lost its last seconds when it failed over; the figures did not."""
+    """The store lost its last seconds when it failed over; the statistics did not."""
     pbx.tell(*pbx.scene.ring(1, "101"))
     older = dict(pbx.scene.state["calls"])
     pbx.pass_time(9)
