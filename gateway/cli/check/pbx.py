@@ -153,7 +153,7 @@ async def _xapi(site: _Site) -> Finding:
         except PbxRefused as error:
             refused.append(_named(name, error))
     if len(refused) > len(_READ):
-        return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
+        return Finding(what, wrong=f"the PBX refuses every read: {site.lacking('XAPI')}")
     if refused:
         wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
         return Finding(

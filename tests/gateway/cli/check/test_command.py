@@ -258,7 +258,7 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
 @pytest.mark.parametrize(
     ("right", "says"),
     [
-        ("XAPIEnabled", "XAPI: the PBX refuses all of it: tick XAPI at the API client"),
+        ("XAPIEnabled", "XAPI: the PBX refuses every read: tick XAPI at the API client"),
         (
             "CallControlEnabled",
             "Call Control: the PBX refuses it: tick Call Control API at the API client",
