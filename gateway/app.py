@@ -49,20 +49,20 @@ def create_app(
     rate_limiter: RateLimiter | None = None,
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
-    measures: RequestCounters | None = None,
+    counters: RequestCounters | None = None,
     draining: Callable[[], bool] = lambda: False,
 ) -> Starlette:
     """Return the gateway's ASGI application.
 
     ``streams``: the routes of the stream. ``spending``: counts requests; None: they are not
     limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
-    seconds. ``measures``: counts the requests for the metrics. ``draining``: returns whether all
+    seconds. ``counters``: counts the requests for the metrics. ``draining``: returns whether all
     clients are being sent away.
 
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
-    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, measures)
+    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, counters)
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, VERSION)

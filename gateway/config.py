@@ -113,7 +113,7 @@ class StreamSection(Section):
         )  # the server: not needed to only read the settings
         from gateway.stream.connection import ConnectionLimits
 
-        manners = ConnectionLimits(
+        limits = ConnectionLimits(
             message_burst=self.message_burst,
             messages_per_second=self.messages_per_second,
             stall_timeout=self.stall_timeout,
@@ -122,7 +122,7 @@ class StreamSection(Section):
         origins = frozenset(self.origins) if self.origins and "*" not in self.origins else None
         ages = (self.max_connection_age / 2, self.max_connection_age)
         return LiveSettings(
-            manners,
+            limits,
             self.connections,
             self.connections_per_key,
             self.message_burst_per_key,

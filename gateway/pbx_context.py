@@ -156,9 +156,9 @@ def open_view(
 
 def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLogger) -> None:
     """Tell the subscribers, and log how many frames of a change were sent at once."""
-    before = hub.measures.changes
+    before = hub.counters.changes
     hub.changed()
-    if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
+    if (told := hub.counters.changes - before) and (change := replica.newest) is not None:
         log.debug("change_sent", trace=change.trace, position=str(change.position), frames=told)
 
 

@@ -96,7 +96,7 @@ async def serving(
         streams=[*ticket_routes(tickets, keys, time.time, rate_limiter), *live.routes()],
         rate_limiter=rate_limiter,
         cors_origins=settings.cors_origins,
-        measures=requests,
+        counters=requests,
         draining=lambda: live.draining,
     )
     fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
@@ -105,7 +105,7 @@ async def serving(
             GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
         )
     proxies = TrustedProxies(settings.forwarded_allow_ips)
-    doors = ConnectionCounter(
+    connection_counter = ConnectionCounter(
         settings.connections,
         settings.connections_per_address,
         lambda host: not proxies.trusts(host),
@@ -115,7 +115,10 @@ async def serving(
         ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
         interface="asgi3",
         http=partial(
-            FastPathProtocol, fast_path, stall_timeout=settings.stream.stall_timeout, doors=doors
+            FastPathProtocol,
+            fast_path,
+            stall_timeout=settings.stream.stall_timeout,
+            connection_counter=connection_counter,
         ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,

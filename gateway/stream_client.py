@@ -343,7 +343,7 @@ class StreamClient:
     async def _continues(
         self, connection: ClientConnection, frame: dict[str, Any], start: int
     ) -> bool:
-        """Return whether the frame brings our position further. Repair the gap if it leaves one."""
+        """Return whether the frame advances our position. Repair a gap before it."""
         mine, its = self.position, _position(frame)
         if mine is None:
             return False

@@ -1,4 +1,4 @@
-"""Proxies: a real Caddy with TLS before a gateway, and a small one of the kind that clients are sent through."""
+"""Run proxies: a real Caddy with TLS before a gateway, and a small forward proxy."""
 
 from __future__ import annotations
 

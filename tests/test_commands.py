@@ -1,4 +1,4 @@
-"""Commands from a gateway to the leading monitor and back, with what can go wrong on the way."""
+"""Test commands from a gateway to the leading monitor and back, with all that can go wrong."""
 
 from __future__ import annotations
 
@@ -182,7 +182,8 @@ async def test_without_a_monitor_a_command_is_refused_at_once_and_never_done_lat
 
 async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
-        monitor.service.lease.lost()  # it no longer knows whether it leads, and leaves the request alone
+        # The monitor no longer knows whether it leads, and leaves the request alone.
+        monitor.service.lease.lost()
         monitor.network.deaf_for = 1_000
         with pytest.raises((MonitorBusy, NoMonitor)):
             await carry_out(view.commander)
@@ -513,7 +514,7 @@ async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) ->
         assert monitor.source.done == []
 
 
-async def test_who_asks_while_it_is_in_hand_after_redis_was_emptied_gets_the_answer_once_there_is_one(
+async def test_asking_for_a_running_command_after_redis_was_emptied_gets_its_answer(
     bus: Bus,
 ) -> None:
     async with both(bus) as (monitor, view):
@@ -541,7 +542,7 @@ async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone
 
 
 async def test_a_redis_that_was_rolled_back_to_an_open_request_hides_no_answer(bus: Bus) -> None:
-    """Redis comes back as it was before the monitor heard of a repetition: nobody will ever claim that one."""
+    """Roll Redis back to before the monitor heard of a repetition: nobody ever claims that one."""
     async with both(bus) as (monitor, view):
         first = await carry_out(view.commander, once=ONCE)
         await forgotten(bus, view)
@@ -624,7 +625,7 @@ async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
         await asyncio.gather(*carrying, return_exceptions=True)
 
 
-async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_asks_for_its_position(
+async def test_a_gateway_half_a_second_from_redis_shows_a_write_if_its_position_is_asked_for(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

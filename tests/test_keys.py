@@ -1,4 +1,4 @@
-"""API keys made by command: on Redis, in the monitor's file, at the gateways.
+"""Test API keys made by command: on Redis, in the monitor's file, at the gateways.
 
 With what may be lost on the way.
 """

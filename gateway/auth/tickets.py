@@ -75,7 +75,8 @@ class Tickets:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
             raise KeyUnknown(
-                f"This ticket was already used or is older than {VALID_S} seconds: ask for a new one."
+                f"This ticket was already used or is older than {VALID_S} seconds: "
+                f"ask for a new one."
             )
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
         if not text.isascii():  # not written by callmon

@@ -283,7 +283,7 @@ class CommandDispatcher:
             return None  # Redis may come back in time
 
     async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
-        """Return whether a monitor has claimed the request, when no message has said so in time.
+        """Return whether a monitor has claimed a request of which no message came in time.
 
         The gateway's own request is refused if no monitor has claimed it. Raises NoMonitor or
         MonitorBusy if no monitor has it and none will take it.

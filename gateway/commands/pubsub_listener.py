@@ -70,7 +70,7 @@ class PendingReply:
 
 
 class PubSubListener:
-    """Receive one PBX's messages at this gateway. :meth:`run` must run, or none is heard."""
+    """Receive one PBX's messages at this gateway. No message arrives unless :meth:`run` runs."""
 
     def __init__(self, redis: Redis, pbx: str, position_waiter: PositionWaiter) -> None:
         self._redis = redis

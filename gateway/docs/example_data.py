@@ -82,7 +82,7 @@ def contacts() -> tuple[Contact, ...]:
 
 
 def queue_stats() -> QueueStats:
-    """Return the figures of the queue."""
+    """Return the statistics of the queue."""
     return QueueStats(
         num="800",
         date=_DATE,
@@ -104,7 +104,7 @@ def queue_stats() -> QueueStats:
 
 
 def extension_stats() -> ExtensionStats:
-    """Return the figures of one of the queue's agents."""
+    """Return the statistics of one of the queue's agents."""
     return ExtensionStats(
         num="101",
         date=_DATE,
@@ -132,7 +132,7 @@ def extension_stats() -> ExtensionStats:
 
 
 def pbx_stats() -> PbxStats:
-    """Return the figures of the whole PBX."""
+    """Return the statistics of the whole PBX."""
     return PbxStats(
         date=_DATE,
         zone="Europe/Berlin",

@@ -128,7 +128,7 @@ class WatchedQueries:
         wake: Callable[[], None],
         since: Position | None = None,
     ) -> Watcher:
-        """Add a watcher, to which the current answer is due. The caller must :meth:`leave`.
+        """Add a watcher. It gets the current answer next. The caller must call :meth:`leave`.
 
         ``since``: the position of the answer that its client already has, perhaps from another
         gateway.
@@ -167,7 +167,7 @@ class WatchedQueries:
             for watcher in watched.watchers:
                 watcher.wake()
 
-    def take(self, watcher: Watcher) -> tuple[Message, ...]:
+    def next_messages(self, watcher: Watcher) -> tuple[Message, ...]:
         """Return the messages to send next; empty: nothing until the watcher is woken.
 
         What is returned must be sent.
@@ -198,7 +198,7 @@ class WatchedQueries:
                     await self._moved.wait()
             except TimeoutError:
                 beat_at = loop.time() + self.heartbeat
-                self._beat()
+                self._send_heartbeats()
                 continue
             self._moved.clear()
             spent = await self._look()
@@ -224,7 +224,7 @@ class WatchedQueries:
     def _tell_stale(self) -> None:
         if self._stale_since() != self._told_stale:
             self._told_stale = self._stale_since()
-            self._beat()
+            self._send_heartbeats()
 
     def _held_back(self, watcher: Watcher, since: Position) -> tuple[Message, ...]:
         """Return only a heartbeat if we are stale, else nothing: the client is ahead of us."""
@@ -244,7 +244,7 @@ class WatchedQueries:
             watcher.heard = heard
             watcher.patience = max(0, watcher.patience - 1)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         for watched in self._watched.values():
             for watcher in watched.watchers:
                 watcher.heartbeat_due = True

@@ -57,7 +57,7 @@ def _state(spaces: list[tuple[str, str, Replica, StateFollower]], now: float) ->
         stale.add_metric(
             [pbx, space], float(replica.position is None or replica.stale_since is not None)
         )
-        behind.add_metric([pbx, space], feed.measures.behind)
+        behind.add_metric([pbx, space], feed.counters.behind)
     yield from (connected, age, stale, behind)
 
 
@@ -82,11 +82,11 @@ def _history(spaces: list[tuple[str, str, Replica, StateFollower]]) -> Iterator[
         "callmon_gateway_log_changes", "Changes kept for clients that come back.", labels=_LABELS
     )
     for pbx, space, replica, feed in spaces:
-        changes.add_metric([pbx, space], feed.measures.changes)
-        loads.add_metric([pbx, space], feed.measures.loads)
-        losses.add_metric([pbx, space], feed.measures.losses)
+        changes.add_metric([pbx, space], feed.counters.changes)
+        loads.add_metric([pbx, space], feed.counters.loads)
+        losses.add_metric([pbx, space], feed.counters.losses)
         for reason in _REASONS:
-            gaps.add_metric([pbx, space, reason], feed.measures.catch_ups[reason])
+            gaps.add_metric([pbx, space, reason], feed.counters.catch_ups[reason])
         length.add_metric([pbx, space], replica.log_length)
     yield from (changes, loads, losses, gaps, length)
 

@@ -64,18 +64,18 @@ def _connections(live: StreamServer) -> Iterator[Metric]:
     )
     for transport in _TRANSPORTS:
         now.add_metric([transport], counted[transport])
-        accepted.add_metric([transport], live.measures.accepted[transport])
+        accepted.add_metric([transport], live.counters.accepted[transport])
     refused = CounterMetricFamily(
         "callmon_gateway_connections_refused", "Clients refused.", labels=["reason"]
     )
-    for reason, count in live.measures.refused.items():
+    for reason, count in live.counters.refused.items():
         refused.add_metric([reason], count)
     ended = CounterMetricFamily(
         "callmon_gateway_connections_ended",
         "Connections that ended, by close code; gone: the client left by itself.",
         labels=["code"],
     )
-    for code, count in live.measures.ended.items():
+    for code, count in live.counters.ended.items():
         ended.add_metric([code], count)
     stuck = sum(one.blocked >= STUCK for one in live.sessions)
     yield from (now, accepted, refused, ended)
@@ -158,17 +158,17 @@ def _frames(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
         labels=[*_LABELS, "reason"],
     )
     for pbx, space, hub in hubs:
-        measures = hub.measures
+        counters = hub.counters
         for kind, count, total in (
-            ("change", measures.changes, measures.change_bytes),
-            ("snapshot", measures.snapshot_parts, measures.snapshot_bytes),
-            ("heartbeat", measures.heartbeats, measures.heartbeat_bytes),
+            ("change", counters.changes, counters.change_bytes),
+            ("snapshot", counters.snapshot_parts, counters.snapshot_bytes),
+            ("heartbeat", counters.heartbeats, counters.heartbeat_bytes),
         ):
             frames.add_metric([pbx, space, kind], count)
             size.add_metric([pbx, space, kind], total)
-        merged.add_metric([pbx, space], measures.merged)
+        merged.add_metric([pbx, space], counters.merged)
         for why in _WHYS:
-            snapshots.add_metric([pbx, space, why], measures.snapshots[why])
+            snapshots.add_metric([pbx, space, why], counters.snapshots[why])
     yield from (frames, size, merged, snapshots)
 
 
@@ -185,8 +185,8 @@ def _deliveries(hubs: list[tuple[str, str, Hub]]) -> Iterator[Metric]:
     )
     for pbx, space, hub in hubs:
         for way, histogram in (
-            ("written", hub.measures.written),
-            ("awaited", hub.measures.awaited),
+            ("written", hub.counters.written),
+            ("awaited", hub.counters.awaited),
         ):
             deliveries.add_metric([pbx, space, way], histogram.buckets(), histogram.total)
     yield deliveries

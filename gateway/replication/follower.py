@@ -80,7 +80,7 @@ class StateFollower:
     ) -> None:
         self.connected = False
         """True while subscribed, once the store has been read since the subscription."""
-        self.measures = ReplicationCounters()
+        self.counters = ReplicationCounters()
         self._redis = redis
         self._keys = keys
         self._replica = replica
@@ -134,7 +134,7 @@ class StateFollower:
                     "follower_connection_lost", reason=reason, retry_in=round(delay, 3)
                 )
                 self.connected = False
-                self.measures.losses += 1
+                self.counters.losses += 1
                 self._on_change()
                 await asyncio.sleep(delay)
 
@@ -237,7 +237,7 @@ class StateFollower:
         check_topics(change, self._keys)
         news = self._replica.apply(change, size)
         if news:
-            self.measures.changes += 1
+            self.counters.changes += 1
             self._log.debug(
                 "change_received",
                 trace=change.trace,
@@ -269,7 +269,7 @@ class StateFollower:
             raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
         mine = self._replica.position
         same_epoch = mine is not None and mine.epoch == stored.position.epoch
-        self.measures.behind = (
+        self.counters.behind = (
             stored.position.seq - mine.seq if mine is not None and same_epoch else 0
         )
         if mine is None or (owed is not None and mine < owed):
@@ -283,7 +283,7 @@ class StateFollower:
         Returns whether we are now at ``announced`` or further on. ``why``: the reason under
         which it is counted.
         """
-        self.measures.catch_ups[why] += 1
+        self.counters.catch_ups[why] += 1
         while True:
             mine = self._replica.position
             if announced is not None and mine is not None and announced < mine:
@@ -298,7 +298,7 @@ class StateFollower:
                 await self._behind(stored)
                 return False
             if stored.position == self._replica.position:
-                self.measures.behind = 0
+                self.counters.behind = 0
                 self._replica.at = max(self._replica.at or "", stored.at)
                 return announced is None or announced <= stored.position
 
@@ -328,7 +328,7 @@ class StateFollower:
             self._replica.load(
                 read.stored.position, read.stored.at, read.state, read.log, read.sizes
             )
-            self.measures.loads += 1
+            self.counters.loads += 1
             self._log.info("state_loaded", position=str(read.stored.position))
             self._on_change()
         return read.stored

@@ -178,7 +178,8 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 
 def _json(body: bytes) -> list[tuple[str, str]]:
-    try:  # only the standard library's parser shows names that come twice; tuple is fast for thousands
+    # Only the standard library's parser shows names that come twice; tuple is fast for thousands.
+    try:
         parsed = json.loads(
             body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant
         )

@@ -61,13 +61,13 @@ class EventStream(StreamConnection):
     def __init__(
         self,
         pbx: PbxContext,
-        guest: StreamPrincipal,
+        principal: StreamPrincipal,
         first: Subscribe | Watch,
         last_event_id: str | None,
-        manners: ConnectionLimits,
+        limits: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(pbx, guest, "json", manners, clock)
+        super().__init__(pbx, principal, "json", limits, clock)
         since = _position(last_event_id)
         self._first = first if since is None else replace(first, since=since)
 
@@ -88,7 +88,7 @@ class EventStream(StreamConnection):
                 "stream_end",
                 transport="sse",
                 pbx=self.pbx,
-                key=self.guest.key_name,
+                key=self.principal.key_name,
                 code=farewell.code,
             )
             await self._say_farewell(farewell)
@@ -105,7 +105,7 @@ class EventStream(StreamConnection):
             pass
 
     async def _send_next(self) -> bool:
-        messages = await self._taken()
+        messages = await self._next_messages()
         last, at = len(messages) - 1, self._place.position
         for number, message in enumerate(messages):
             await self._say(_event(message, at if number == last else None))

@@ -48,23 +48,21 @@ class WebSocketSession(StreamConnection):
         self,
         websocket: WebSocket,
         pbx: PbxContext,
-        guest: StreamPrincipal,
+        principal: StreamPrincipal,
         encoding: Encoding,
-        manners: ConnectionLimits,
+        limits: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
         line = (
-            self._socket if guest.expires is None else None
+            self._socket if principal.expires is None else None
         )  # a key that expires is checked before each send
-        super().__init__(pbx, guest, encoding, manners, clock, line)
+        super().__init__(pbx, principal, encoding, limits, clock, line)
         self._websocket = websocket
         self._encoding: Encoding = encoding
         self._sending = asyncio.Lock()
-        self._allowance = TokenBucket(
-            manners.message_burst, manners.messages_per_second, self._begun
-        )
+        self._allowance = TokenBucket(limits.message_burst, limits.messages_per_second, self._begun)
         self._bad_messages = 0
         self._subscribed = False
 
@@ -79,7 +77,7 @@ class WebSocketSession(StreamConnection):
                 "stream_end",
                 transport="websocket",
                 pbx=self.pbx,
-                key=self.guest.key_name,
+                key=self.principal.key_name,
                 code=farewell.code,
             )
             await self._say_farewell(farewell)
@@ -103,23 +101,23 @@ class WebSocketSession(StreamConnection):
                     )  # the close frame was sent; this counts it
                 return
             data = event.get("text")
-            await self._heed(data if data is not None else event.get("bytes") or b"")
+            await self._handle_message(data if data is not None else event.get("bytes") or b"")
 
-    async def _heed(self, data: str | bytes) -> None:
-        if size(data) > self._manners.message_size:
+    async def _handle_message(self, data: str | bytes) -> None:
+        if size(data) > self._limits.message_size:
             raise CloseConnection(4013, "message too large")
-        now, share = self._loop.time(), self.guest.share
+        now, share = self._loop.time(), self.principal.share
         if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
             raise CloseConnection(4101, "too many messages")
         try:
-            match parse(data, self.guest.rights):
+            match parse(data, self.principal.rights):
                 case Subscribe() | Watch() as wanted:
                     await self._subscribe(wanted)
                 case Ping(at):
                     await self._answer(Pong(at, self._server_time()))
         except (BadMessage, HoldsTooMuch) as error:
             self._bad_messages += 1
-            if self._bad_messages > self._manners.bad_messages:
+            if self._bad_messages > self._limits.bad_messages:
                 raise CloseConnection(4000, "bad message") from error
             code = error.code if isinstance(error, BadMessage) else shown(error).code
             await self._answer(ErrorFrame(code, str(error)))
@@ -129,9 +127,9 @@ class WebSocketSession(StreamConnection):
 
         The first subscription is not counted again: it was counted with the connection.
         """
-        if self._subscribed and self.guest.count is not None:
+        if self._subscribed and self.principal.count is not None:
             try:
-                await self.guest.count()
+                await self.principal.count()
             except TooManyRequests as error:
                 raise CloseConnection(
                     shown(error).close, "the key's budget of reads is spent"
@@ -142,19 +140,19 @@ class WebSocketSession(StreamConnection):
     # Sending
 
     async def _send_next(self) -> bool:
-        async with self._turn():
+        async with self._send_lock():
             await self._room()
-            messages = await self._taken()
+            messages = await self._next_messages()
             for message in messages:
                 await self._send(message)
         return bool(messages)
 
     async def _answer(self, frame: Frame) -> None:
-        async with self._turn():
+        async with self._send_lock():
             await self._send(encode(frame, self._encoding))
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _send_lock(self) -> AsyncIterator[None]:
         """Hold the send lock: no other task of this session, and not the hub, writes meanwhile."""
         async with self._sending:
             self._hold_direct_writes()

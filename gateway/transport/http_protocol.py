@@ -95,8 +95,8 @@ class ConnectionCounter:
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
-    ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``doors``: counts the connections;
-    None: any number may be open.
+    ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
+    the connections; None: any number may be open.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -108,11 +108,11 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self,
         *args: Any,
         stall_timeout: float = STALL_S,
-        doors: ConnectionCounter | None = None,
+        connection_counter: ConnectionCounter | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
-        self._doors = doors
+        self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
         self._begun = False
@@ -133,8 +133,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         """Do as uvicorn does, then expect a request; drop a connection that is one too many."""
         super().connection_made(transport)
-        if self._doors is not None:
-            self._leave = self._doors.enter("" if self.client is None else self.client[0])
+        if self._connection_counter is not None:
+            self._leave = self._connection_counter.enter(
+                "" if self.client is None else self.client[0]
+            )
             if self._leave is None:
                 transport.abort()
         self._deadline = self.loop.call_later(self._within, self._late)

@@ -80,9 +80,9 @@ class RequestConsumer:
         execute: Execute,
         written: Written,
         journal: CommandJournal,
-        measures: CommandCounters,
+        counters: CommandCounters,
     ) -> None:
-        self._measures = measures
+        self._counters = counters
         self._redis = redis
         self._pbx = pbx
         self._keys = RequestKeys(pbx)
@@ -155,7 +155,7 @@ class RequestConsumer:
             else (self._in_hand, MOST_IN_HAND)
         )
         if len(in_hand) >= most:
-            self._measures.left_alone += 1
+            self._counters.left_alone += 1
             self._warn("request_limit_reached", command=request.command, trace=request.trace)
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
@@ -192,13 +192,13 @@ class RequestConsumer:
             self._declining -= 1
 
     async def _handle(self, request: Request, in_hand: set[str]) -> None:
-        self._measures.in_hand += 1
+        self._counters.in_hand += 1
         try:
             # All log lines on the way to its end have its trace.
             with structlog.contextvars.bound_contextvars(trace=request.trace):
                 await self._claim_and_do(request)
         except BusError as error:
-            self._measures.unreachable += 1
+            self._counters.unreachable += 1
             self._log.warning(
                 "request_redis_failure",
                 command=request.command,
@@ -210,20 +210,20 @@ class RequestConsumer:
         ):  # its gateway says that the outcome is unknown; the others' requests go on
             self._log.exception("request_failure", command=request.command, trace=request.trace)
         finally:
-            self._measures.in_hand -= 1
+            self._counters.in_hand -= 1
             in_hand.discard(request.id)
 
     async def _claim_and_do(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
-        begun = self._journal.begun(request)
+        begun = self._journal.new_record(request)
         seconds = None
         try:
             seconds = await self._claim(request, begun)
         finally:
             if seconds is None:
-                self._journal.left(begun)
+                self._journal.release(begun)
         if seconds is None:
-            self._measures.left_alone += 1
+            self._counters.left_alone += 1
             self._log.debug("request_unclaimed", command=request.command, trace=request.trace)
             return
         began = loop.time()
@@ -236,10 +236,10 @@ class RequestConsumer:
         record = begun
         try:
             outcome, record = await self._carry_out(request, begun, began + seconds)
-            self._measures.done(request.command, result_of(outcome), loop.time() - began)
+            self._counters.done(request.command, result_of(outcome), loop.time() - began)
         finally:  # record what may have been done, even if the caller cannot be told
             record = await self._finish(request, record, outcome, loop.time() - began)
-        await self._journal.tell(record, outcome, request.once)
+        await self._journal.publish_outcome(record, outcome, request.once)
 
     # the claim
 
@@ -263,7 +263,7 @@ class RequestConsumer:
                 if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
                     return None
                 claim = [
-                    ("SET", key, lease.name, "EX", self._journal.kept(begun)),
+                    ("SET", key, lease.name, "EX", self._journal.retention_s(begun)),
                     ("PUBLISH", self._keys.replies(request.gateway), encode(Claimed(request.id))),
                     self._journal.logged(begun),
                 ]
@@ -282,7 +282,7 @@ class RequestConsumer:
         """
         try:
             if not self._office.level():
-                raise StoreFailed("what other monitors did is not read yet")
+                raise StoreFailed("the commands of other monitors are not read yet")
             known = await self._journal.begin(begun)
         except StoreFailed as error:
             self._log.error(

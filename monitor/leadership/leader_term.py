@@ -82,7 +82,7 @@ class LeaderTerm(Generic[FactT]):
         live: StatePublisher,
         book: StatePublisher,
         heartbeat: float,
-        measures: MonitorCounters,
+        counters: MonitorCounters,
         handover: DirectoryHandover,
     ) -> None:
         self._log = _log.bind(pbx=pbx)
@@ -94,10 +94,10 @@ class LeaderTerm(Generic[FactT]):
             None  # PBX's time of the last fact, our uptime then
         )
         self._live = PublishLoop(
-            live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live
+            live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, counters.live
         )
         self._book = PublishLoop(
-            book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book
+            book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, counters.book
         )
 
     @property

@@ -79,7 +79,7 @@ class PbxService(Generic[FactT]):
     connections as needed: one for each space's publisher and one for the lease. ``database``: None
     if SQL is not offered. ``records``: the file for what must outlive Redis. ``key_store``: the
     same for API keys; None if none are kept. ``terms``: settings of the day's statistics.
-    ``shelf``: where the statistics are kept besides Redis. ``measures``: the counters, including
+    ``shelf``: where the statistics are kept besides Redis. ``counters``: the counters, including
     those of the source.
     """
 
@@ -100,9 +100,9 @@ class PbxService(Generic[FactT]):
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
-        measures: MonitorCounters | None = None,
+        counters: MonitorCounters | None = None,
     ) -> None:
-        self.measures = MonitorCounters() if measures is None else measures
+        self.counters = MonitorCounters() if counters is None else counters
         self._redis = redis
         self._live_keys = SpaceKeys(pbx, "live")
         self._book_keys = SpaceKeys(pbx, "book")
@@ -131,14 +131,14 @@ class PbxService(Generic[FactT]):
         )
         self._ended = EndedCallStore(redis, pbx, records)
         self._mirror = StandbyMirror(pbx, self._key_sync, self._checkpoint, self._ended)
-        self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
+        self._journal = CommandJournal(redis, pbx, records, self.counters.commands)
         self._sync = RecordReplication(
-            *(redis, pbx, self.lease.name, records, self.measures),
+            *(redis, pbx, self.lease.name, records, self.counters),
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
-            unkept=self._journal.unkept,
-            told=self._journal.told,
-            seen=self._journal.seen,
+            unsaved=self._journal.unsaved,
+            unconfirmed=self._journal.unconfirmed,
+            confirm=self._journal.confirm,
         )
 
     @property
@@ -180,7 +180,7 @@ class PbxService(Generic[FactT]):
             await self._give_back()
 
     async def _recall(self) -> None:
-        """Read from the file which monitor led last, and whether another one ever did."""
+        """Read from the file whether this monitor led last, and whether another one ever led."""
         try:
             led_last = await self._records.note(self.pbx, _LED_LAST)
             self._led_last = None if led_last is None else led_last == "this one"
@@ -224,7 +224,7 @@ class PbxService(Generic[FactT]):
             except BusUnreachable as error:
                 failures += 1
                 self._empty_since = None
-                self.measures.contests_failed += 1
+                self.counters.contests_failed += 1
                 delay = bound(0.1, failures, _BACKOFF_CAP_S)
                 self._log.warning(
                     "redis_unreachable",
@@ -247,7 +247,7 @@ class PbxService(Generic[FactT]):
                 self._empty_since = now
                 self._log.warning(
                     "redis_empty",
-                    reason="the lease is left to the monitor that led last, for a while",
+                    reason="for a while only the monitor that led last takes the lease",
                 )
             return False
         self._empty_since = None
@@ -258,7 +258,7 @@ class PbxService(Generic[FactT]):
     async def _lead(self) -> None:
         self._log.info("leader_term_start", writer=self.lease.name)
         self.leading_since = time.time()
-        self.measures.terms += 1
+        self.counters.terms += 1
         try:
             await self._sync.catch_up()
             handover = DirectoryHandover(self._redis, self.pbx, self.lease.name)
@@ -272,7 +272,7 @@ class PbxService(Generic[FactT]):
                 self._publisher(self._live_keys, self.lease),
                 self._publisher(self._book_keys, None),
                 self._heartbeat,
-                self.measures,
+                self.counters,
                 handover,
             )
             office = LeadershipContext(self.lease, leader.position, lambda: self._sync.level)
@@ -283,14 +283,14 @@ class PbxService(Generic[FactT]):
                 partial(leader.execute, self._database),
                 leader.written,
                 self._journal,
-                self.measures.commands,
+                self.counters.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
             await asyncio.create_task(
                 leader.run(requests, self._key_sync, self._checkpoint, self._ended)
             )
         except* Fenced as fenced:
-            self.measures.fenced += 1
+            self.counters.fenced += 1
             self._log.warning("leader_term_end", reason=str(fenced.exceptions[0]))
         finally:
             self.leading_since, self._requests, self._leader = None, None, None

@@ -46,7 +46,7 @@ class Watching(Protocol):
         ...
 
     @property
-    def measures(self) -> MonitorCounters:
+    def counters(self) -> MonitorCounters:
         """Return the counters."""
         ...
 
@@ -73,7 +73,7 @@ class MonitorCollector(Collector):
         yield from _publishing(self._watching)
         yield from _redis(self._watching)
         yield from _commands(self._watching)
-        yield from pbx_client.collect([(one.pbx, one.measures.pbx) for one in self._watching])
+        yield from pbx_client.collect([(one.pbx, one.counters.pbx) for one in self._watching])
         yield from pbx_state_metrics.collect(
             [(one.pbx, one.state, one.pbx_time) for one in self._watching if one.state is not None]
         )
@@ -104,13 +104,13 @@ def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
     )
     for one in watching:
         if one.leading:
-            level = one.measures.standbys_level
+            level = one.counters.standbys_level
             standbys.add_metric([one.pbx, "in_step"], level)
-            standbys.add_metric([one.pbx, "behind"], one.measures.standbys - level)
+            standbys.add_metric([one.pbx, "behind"], one.counters.standbys - level)
         leads.add_metric([one.pbx], float(one.leading))
         sure.add_metric([one.pbx], float(one.lease.sure()))
-        terms.add_metric([one.pbx], one.measures.terms)
-        fenced.add_metric([one.pbx], one.measures.fenced)
+        terms.add_metric([one.pbx], one.counters.terms)
+        fenced.add_metric([one.pbx], one.counters.fenced)
     yield from (leads, sure, terms, fenced, standbys)
 
 
@@ -141,13 +141,13 @@ def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
     lost = CounterMetricFamily(
         "callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels
     )
-    for pbx, space, measures in _spaces(watching):
-        publishes.add_metric([pbx, space], measures.publishes.buckets(), measures.publishes.total)
-        ways.add_metric([pbx, space], measures.ways.buckets(), measures.ways.total)
-        edits.add_metric([pbx, space], measures.edits)
-        merged.add_metric([pbx, space], measures.merged)
-        epochs.add_metric([pbx, space], measures.epochs)
-        lost.add_metric([pbx, space], measures.lost)
+    for pbx, space, counters in _spaces(watching):
+        publishes.add_metric([pbx, space], counters.publishes.buckets(), counters.publishes.total)
+        ways.add_metric([pbx, space], counters.ways.buckets(), counters.ways.total)
+        edits.add_metric([pbx, space], counters.edits)
+        merged.add_metric([pbx, space], counters.merged)
+        epochs.add_metric([pbx, space], counters.epochs)
+        lost.add_metric([pbx, space], counters.lost)
     yield from (publishes, ways, edits, merged, epochs, lost)
 
 
@@ -158,10 +158,10 @@ def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
         labels=["pbx", "where"],
     )
     for one in watching:
-        errors.add_metric([one.pbx, "lease"], one.measures.contests_failed)
-        errors.add_metric([one.pbx, "live"], one.measures.live.unreachable)
-        errors.add_metric([one.pbx, "book"], one.measures.book.unreachable)
-        errors.add_metric([one.pbx, "commands"], one.measures.commands.unreachable)
+        errors.add_metric([one.pbx, "lease"], one.counters.contests_failed)
+        errors.add_metric([one.pbx, "live"], one.counters.live.unreachable)
+        errors.add_metric([one.pbx, "book"], one.counters.book.unreachable)
+        errors.add_metric([one.pbx, "commands"], one.counters.commands.unreachable)
     yield errors
 
 
@@ -190,19 +190,19 @@ def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
         labels=["pbx", "result"],
     )
     for one in watching:
-        measures = one.measures.commands
-        for (command, result), count in measures.results.items():
+        counters = one.counters.commands
+        for (command, result), count in counters.results.items():
             results.add_metric([one.pbx, command, result], count)
-        for command, histogram in measures.durations.items():
+        for command, histogram in counters.durations.items():
             durations.add_metric([one.pbx, command], histogram.buckets(), histogram.total)
-        in_hand.add_metric([one.pbx], measures.in_hand)
-        alone.add_metric([one.pbx], measures.left_alone)
-        audit.add_metric([one.pbx, "kept"], measures.audited)
-        audit.add_metric([one.pbx, "lost"], measures.unaudited)
+        in_hand.add_metric([one.pbx], counters.in_hand)
+        alone.add_metric([one.pbx], counters.left_alone)
+        audit.add_metric([one.pbx, "kept"], counters.audited)
+        audit.add_metric([one.pbx, "lost"], counters.unaudited)
     yield from (results, durations, in_hand, alone, audit)
 
 
 def _spaces(watching: Iterable[Watching]) -> Iterator[tuple[str, str, PublishCounters]]:
     for one in watching:
-        yield one.pbx, "live", one.measures.live
-        yield one.pbx, "book", one.measures.book
+        yield one.pbx, "live", one.counters.live
+        yield one.pbx, "book", one.counters.book

@@ -35,10 +35,10 @@ def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         "Seconds until the PBX answered.",
         labels=["pbx", "kind"],
     )
-    for pbx, measures in pbxs:
-        for (kind, result), count in measures.requests.items():
+    for pbx, counters in pbxs:
+        for (kind, result), count in counters.requests.items():
             requests.add_metric([pbx, kind, result], count)
-        for kind, histogram in measures.durations.items():
+        for kind, histogram in counters.durations.items():
             durations.add_metric([pbx, kind], histogram.buckets(), histogram.total)
     yield from (requests, durations)
 
@@ -62,14 +62,14 @@ def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         "Full reads of participants, active calls, directory …",
         labels=["pbx", "what"],
     )
-    for pbx, measures in pbxs:
+    for pbx, counters in pbxs:
         for event in _TOKENS:  # also those that never happened: an alert compares with before
-            tokens.add_metric([pbx, event], measures.tokens[event])
+            tokens.add_metric([pbx, event], counters.tokens[event])
         for event in _SOCKETS:
-            sockets.add_metric([pbx, event], measures.sockets[event])
-        for kind, count in measures.events.items():
+            sockets.add_metric([pbx, event], counters.sockets[event])
+        for kind, count in counters.events.items():
             events.add_metric([pbx, kind], count)
-        for what, count in measures.reads.items():
+        for what, count in counters.reads.items():
             reads.add_metric([pbx, what], count)
     yield from (tokens, sockets, events, reads)
 
@@ -90,10 +90,10 @@ def _known(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
         "Time at which the PBX's certificate expires: the last one it showed, if it was checked.",
         labels=["pbx"],
     )
-    for pbx, measures in pbxs:
-        waiting.add_metric([pbx], measures.waiting())
-        if measures.clock is not None and (ahead := measures.clock.ahead_of_ours) is not None:
+    for pbx, counters in pbxs:
+        waiting.add_metric([pbx], counters.waiting())
+        if counters.clock is not None and (ahead := counters.clock.ahead_of_ours) is not None:
             offset.add_metric([pbx], ahead)
-        if measures.certificate_ends is not None:
-            certificate.add_metric([pbx], measures.certificate_ends)
+        if counters.certificate_ends is not None:
+            certificate.add_metric([pbx], counters.certificate_ends)
     yield from (waiting, offset, certificate)

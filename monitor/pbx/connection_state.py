@@ -39,7 +39,7 @@ class InterfaceState:
     condition: InterfaceCondition = InterfaceCondition.UNKNOWN
     reason: str = ""
 
-    def is_now(self, condition: InterfaceCondition, reason: str = "") -> None:
+    def set(self, condition: InterfaceCondition, reason: str = "") -> None:
         """Set the condition and its reason."""
         self.condition, self.reason = condition, reason
 

@@ -59,7 +59,7 @@ class StatisticsCheckpoint:
         Raises BusUnreachable or StoreFailed.
         """
         with translated():
-            found = await self._redis.get(self._keys.figures)
+            found = await self._redis.get(self._keys.statistics)
         data = found if isinstance(found, bytes) else None
         saved, held = self._decoded(data), self._decoded(self._mirrored)
         if data is None or saved is None or (held is not None and saved.at <= held.at):
@@ -69,14 +69,14 @@ class StatisticsCheckpoint:
         if self._shelf is not None and self._times % _TO_FILE == 1:
             kept = self._decoded(await self._from_file())
             if kept is None or kept.at < saved.at:
-                await self._shelf.keep_figures(self._pbx, data)
+                await self._shelf.save_statistics(self._pbx, data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
         saved = await self.read() if self._mirrored is not None else None
         if saved is not None and self._shelf is not None:
             with suppress(StoreFailed):
-                await self._shelf.keep_figures(self._pbx, encode(saved))
+                await self._shelf.save_statistics(self._pbx, encode(saved))
 
     async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
         """Keep the statistics until cancelled, and once more at the end.
@@ -110,7 +110,7 @@ class StatisticsCheckpoint:
             )
         if to_file and self._shelf is not None:
             try:
-                await self._shelf.keep_figures(self._pbx, data)
+                await self._shelf.save_statistics(self._pbx, data)
             except StoreFailed as error:
                 _log.warning(
                     "statistics_checkpoint_write_failure",
@@ -121,13 +121,13 @@ class StatisticsCheckpoint:
 
     async def _to_redis(self, data: bytes) -> None:
         await commit_while(
-            self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)]
+            self._redis, self._keys.lease, self._writer, [("SET", self._keys.statistics, data)]
         )
 
     async def _from_redis(self) -> bytes | None:
         try:
             with translated():
-                found = await self._redis.get(self._keys.figures)
+                found = await self._redis.get(self._keys.statistics)
         except BusUnreachable as error:
             _log.warning(
                 "statistics_checkpoint_read_failure",
@@ -140,7 +140,7 @@ class StatisticsCheckpoint:
 
     async def _from_file(self) -> bytes | None:
         try:
-            return None if self._shelf is None else await self._shelf.figures(self._pbx)
+            return None if self._shelf is None else await self._shelf.statistics(self._pbx)
         except StoreFailed as error:
             _log.warning(
                 "statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error)

@@ -80,14 +80,14 @@ class PublishLoop:
         state: Callable[[], State],
         ready: Callable[[], bool],
         heartbeat: float = HEARTBEAT_S,
-        measures: PublishCounters | None = None,
+        counters: PublishCounters | None = None,
     ) -> None:
         self._publisher = publisher
         self._lease = lease
         self._state = state
         self._ready = ready
         self._heartbeat = heartbeat
-        self._measures = PublishCounters() if measures is None else measures
+        self._counters = PublishCounters() if counters is None else counters
         self._pending = PendingEdits()
         self._gathered: _Gathered | None = None
         self._sent: _Sent | None = None
@@ -158,7 +158,7 @@ class PublishLoop:
         try:
             await self._write()
         except HistoryLost as error:
-            self._measures.lost += 1
+            self._counters.lost += 1
             self._log.warning("publish_history_lost", reason=str(error))
             self._wake.set()
         except Fenced as error:
@@ -175,7 +175,7 @@ class PublishLoop:
         try:
             await self.step()
         except BusUnreachable as error:
-            self._measures.unreachable += 1
+            self._counters.unreachable += 1
             delay = self._backoff.pause()
             self._log.warning(
                 "redis_unreachable",
@@ -223,7 +223,7 @@ class PublishLoop:
 
     async def _publish(self, gathered: _Gathered) -> None:
         edits, self._gathered = self._pending.take(), None
-        self._measures.merged += gathered.edits - len(edits)
+        self._counters.merged += gathered.edits - len(edits)
         if edits:
             self._sent = _Sent(gathered, len(edits), asyncio.get_running_loop().time())
             await self._publisher.publish(edits, gathered.trace, gathered.heard)
@@ -235,10 +235,10 @@ class PublishLoop:
         if sent is None:
             return
         seconds = asyncio.get_running_loop().time() - sent.began
-        self._measures.publishes.add(seconds)
-        self._measures.edits += sent.edits
+        self._counters.publishes.add(seconds)
+        self._counters.edits += sent.edits
         if sent.gathered.heard:
-            self._measures.ways.add(time.time() - sent.gathered.heard)
+            self._counters.ways.add(time.time() - sent.gathered.heard)
         self._log.debug(
             "change_published",
             trace=sent.gathered.trace,
@@ -258,7 +258,7 @@ class PublishLoop:
         self._pending.clear()  # no await before start_epoch has copied the state
         self._gathered = self._sent = None
         position = await self._publisher.start_epoch(self._state())
-        self._measures.epochs += 1
+        self._counters.epochs += 1
         self._log.info("epoch_start", position=str(position))
 
     @contextmanager

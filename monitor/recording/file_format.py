@@ -120,7 +120,7 @@ def opened(path: Path, mode: Literal["rb", "wb"] = "rb") -> IO[bytes]:
 def read(path: Path) -> Recording:
     """Read a recording. Raises ConfigError.
 
-    If it was cut off, everything before that counts.
+    If the file ends too early, what it has is read.
     """
     lines: list[bytes] = []
     try:

@@ -83,7 +83,7 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
 
 
 def talk_began(before: Turns, now: Turns) -> int | None:
-    """Return when talk began at an extension that did not talk before; None if at none."""
+    """Return the earliest start of a talk that ``before`` does not have; None if there is none."""
     were = {turn.num for turn in before if turn.talking is not None}
     return min(
         (turn.talking for turn in now if turn.talking is not None and turn.num not in were),

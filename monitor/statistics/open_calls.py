@@ -74,9 +74,9 @@ class OpenCalls:
         return len(self._last)
 
     def take(self, edits: Sequence[Edit], at: int, watched_since: int | None) -> None:
-        """Take in a change.
+        """Update the open calls by a change.
 
-        ``at``: now. ``watched_since``: when the PBX came in sight, None while it is not.
+        ``at``: now. ``watched_since``: time since when the PBX is watched; None while it is not.
         """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
         for edit in edits:

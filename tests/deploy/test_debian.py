@@ -1,4 +1,4 @@
-"""The Debian package: built, unpacked in a root of its own, and what is in it run from there.
+"""Build the Debian package, unpack it in a root of its own, and run what is in it.
 
 Its version.
 """
@@ -89,7 +89,8 @@ for package in (gateway, monitor):
         demo = module.name in OF_THE_DEMO or module.name.startswith("monitor.simulator.")
         if not demo and not module.name.endswith("__main__"):
             importlib.import_module(module.name)
-print(*(module.__file__ for module in sys.modules.values() if getattr(module, "__file__", None)), sep="\\n")
+modules = [module for module in sys.modules.values() if getattr(module, "__file__", None)]
+print(*(module.__file__ for module in modules), sep="\\n")
 """
 
 
@@ -283,7 +284,7 @@ def test_a_package_whose_files_nobody_knows_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_modes_of_the_environments_files_do_not_come_in(tmp_path: Path) -> None:
-    """As pip gives them where everybody of a group may write: umask 002, as plain users of Debian have."""
+    """Make files as pip does under umask 002, which plain users of Debian have."""
     for name, metadata in (
         ("callmon", "Version: 1\nRequires-Dist: other"),
         ("other", "Version: 2"),

@@ -1,4 +1,4 @@
-"""The image's Dockerfile, as far as can be told without building it, and its health check, run."""
+"""Test the image's Dockerfile as far as possible without a build, and run its health check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README and the pages in deploy/ name commands, files, settings and addresses that there are."""
+"""Test that the README and the pages in deploy/ name existing commands, files and settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy/README.md and deploy/recording.md name commands, files and rights that there are."""
+"""Test that deploy/README.md and deploy/recording.md name existing commands, files and rights."""
 
 from __future__ import annotations
 

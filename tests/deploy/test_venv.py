@@ -1,4 +1,4 @@
-"""How the environment is made: by which Python, by which installer, and of nothing whose hash is not locked."""
+"""Test how the environment is made: which Python, which installer, only locked hashes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documented answers to every query about the PBX of :mod:`tests.gateway.world`, as text: field order counts."""
+"""Hold the documented answers to queries about :mod:`tests.gateway.world`; field order counts."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         {},
         (
             '{"count":3,"callsInfo":['
-            '{"callID":9,"state":"Routing","startedAt":"2022-12-29T08:38:00.000Z","answeredAt":null,"did":"Sales line",'
+            '{"callID":9,"state":"Routing","startedAt":"2022-12-29T08:38:00.000Z",'
+            '"answeredAt":null,"did":"Sales line",'
             f'"owner":{LEG_LINE},"talkTo":[],"routingTo":[{LEG_102}]}},'
             '{"callID":46874,"state":"Talking","startedAt":"2022-12-29T08:37:16.000Z",'
             f'"answeredAt":"2022-12-29T08:37:23.000Z","did":"","owner":{LEG_101},"talkTo":[{LEG_103}],"routingTo":[]}},'
@@ -159,9 +160,9 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         "contact.get",
         {"id": "12"},
         (
-            '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip","phone":"+49 170 1234567",'
-            '"data0":"","data1":"","data2":null,"data3":"030 555 '
-            '1234","data4":"","data5":"anna@example.com",'
+            '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip",'
+            '"phone":"+49 170 1234567","data0":"","data1":"","data2":null,'
+            '"data3":"030 555 1234","data4":"","data5":"anna@example.com",'
             '"data6":"","data7":"","data8":null,"data9":""}'
         ),
     ),

@@ -1,4 +1,4 @@
-"""Entities with as little said as possible, for tests of the gateway."""
+"""Make entities with as few fields set as possible, for tests of the gateway."""
 
 from __future__ import annotations
 

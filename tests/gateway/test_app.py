@@ -1,4 +1,4 @@
-"""The documented interface over ASGI: every query by every form of address, and every refusal."""
+"""Test the documented interface over ASGI: every query in every form, and every refusal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application behind a real server on a real socket, its life, its log, and arbitrary bytes."""
+"""Test the application on a real socket: its life, its log, and arbitrary bytes."""
 
 from __future__ import annotations
 

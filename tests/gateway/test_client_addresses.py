@@ -1,4 +1,4 @@
-"""Who a request is from behind proxies, and how much one address may hold open."""
+"""Test which address a request has behind proxies, and how much one address may hold open."""
 
 from __future__ import annotations
 
@@ -100,15 +100,15 @@ def test_addresses_are_counted_by_what_one_may_have_of_them() -> None:
 
 
 def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies() -> None:
-    doors = ConnectionCounter(5, 2, lambda host: host != "10.0.0.1")
-    leave = [doors.enter("203.0.113.7"), doors.enter("203.0.113.7")]
-    assert doors.enter("203.0.113.7") is None
-    assert all(doors.enter("10.0.0.1") for _ in range(3))
-    assert doors.enter("10.0.0.1") is None, "five in all"
+    connection_counter = ConnectionCounter(5, 2, lambda host: host != "10.0.0.1")
+    leave = [connection_counter.enter("203.0.113.7"), connection_counter.enter("203.0.113.7")]
+    assert connection_counter.enter("203.0.113.7") is None
+    assert all(connection_counter.enter("10.0.0.1") for _ in range(3))
+    assert connection_counter.enter("10.0.0.1") is None, "five in all"
     assert leave[0] is not None
     leave[0]()
-    assert doors.enter("203.0.113.8") is not None
-    assert len(doors) == 5
+    assert connection_counter.enter("203.0.113.8") is not None
+    assert len(connection_counter) == 5
 
 
 @asynccontextmanager

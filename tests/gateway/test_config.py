@@ -1,4 +1,4 @@
-"""The gateway's settings, and the sentences in which mistakes are told."""
+"""Test the gateway's settings, and the sentences that tell of mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a key's connections have together: values in, values out.
+"""Test what a key's connections share: values in, values out.
 
 And the turns that its work takes.
 """
@@ -95,10 +95,10 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         shares, "_PIECE_S", 0.0
     )  # each piece counts, and takes a whole turn, however fast the machine
     monkeypatch.setattr(shares, "_TURN_S", 0.0)
-    turns, taken_in, take = 0, [], Hub.take
+    turns, taken_in, next_messages = 0, [], Hub.next_messages
 
     def watched(hub: Hub, subscriber: Subscriber) -> object:
-        messages = take(hub, subscriber)
+        messages = next_messages(hub, subscriber)
         if messages:
             taken_in.append(turns)
         return messages
@@ -109,7 +109,7 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
             turns += 1
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Hub, "take", watched)
+    monkeypatch.setattr(Hub, "next_messages", watched)
     async with serving() as served, asyncio.TaskGroup() as tasks, asyncio.timeout(60):
         begun = served.position
         for number in range(500):

@@ -1,4 +1,4 @@
-"""A view's phonebook follows its book."""
+"""Test that a view's phonebook follows its address book."""
 
 from __future__ import annotations
 

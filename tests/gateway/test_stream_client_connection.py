@@ -1,4 +1,4 @@
-"""Where no stream opens: what is said of it, and whether the client goes on.
+"""Test what the client says when no stream opens, and whether it goes on.
 
 Real sockets that answer wrongly.
 """
@@ -319,7 +319,8 @@ async def test_once_connected_only_the_gateways_own_word_ends_it(
                 await asyncio.sleep(0.01)
         assert not following.done()
         async with serving(port=port) as served:
-            served.start_epoch()  # as another gateway's monitor would; nobody is sent back in the same one
+            # A new epoch, as of another monitor: in the same one nobody is sent back.
+            served.start_epoch()
             await following
             await live_again(served, client)
             served.live.revoke("reader")

@@ -106,10 +106,8 @@ async def _tried(what: str, trial: Awaitable[Finding]) -> Finding:
     try:
         return await trial
     except PbxError as error:
-        return Finding(
-            what,
-            wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}",
-        )
+        advice = " Try again, or see the PBX." if isinstance(error, PbxUnreachable) else ""
+        return Finding(what, wrong=f"{error}{advice}")
 
 
 def _unusable(section: PbxSection, error: ConfigError) -> Finding:
@@ -155,7 +153,7 @@ async def _xapi(site: _Site) -> Finding:
         except PbxRefused as error:
             refused.append(_named(name, error))
     if len(refused) > len(_READ):
-        return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
+        return Finding(what, wrong=f"the PBX refuses every read: {site.lacking('XAPI')}")
     if refused:
         wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
         return Finding(
@@ -227,7 +225,7 @@ async def _logins(site: _Site) -> Finding:
 
 def _certificate(site: _Site) -> Finding:
     """Test whether the PBX's certificate is valid for ``_SOON_DAYS`` more days."""
-    what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
+    what, ends = f"{site.name}, certificate", site.client.counters.certificate_ends
     if ends is None:
         plain = "the address is plain http" if site.client.tls is None else "verify is off"
         return Finding(what, f"none is checked: {plain}")

@@ -102,7 +102,8 @@ def _absent(folder: Path) -> Finding:
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():
         return Finding(
-            _WHAT, wrong=f"{folder} cannot be made: {above} is no directory; state_dir names one"
+            _WHAT,
+            wrong=f"{folder} cannot be made: {above} is not a directory; correct state_dir",
         )
     if os.access(above, os.W_OK | os.X_OK):
         return Finding(

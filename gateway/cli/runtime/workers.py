@@ -147,7 +147,8 @@ async def _run(
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "gateway", *arguments),
             env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
-            stdin=asyncio.subprocess.PIPE,  # asks it to reload; its end tells the worker that we ended
+            # A byte asks the worker to reload; the pipe's end tells it that we ended.
+            stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # so that a Ctrl-C reaches it only through us
             pass_fds=(pulse,),
         )

@@ -24,9 +24,10 @@ import asyncpg
 
 ALLOWED: Final = frozenset(
     (
-        "array_sample", "array_shuffle", "bernoulli", "clock_timestamp", "gen_random_uuid", "pg_database_size",
-        "pg_indexes_size", "pg_is_in_recovery", "pg_relation_size", "pg_sleep", "pg_table_size",
-        "pg_total_relation_size", "random", "random_normal", "system", "timeofday", "uuidv4", "uuidv7",
+        "array_sample", "array_shuffle", "bernoulli", "clock_timestamp", "gen_random_uuid",
+        "pg_database_size", "pg_indexes_size", "pg_is_in_recovery", "pg_relation_size", "pg_sleep",
+        "pg_table_size", "pg_total_relation_size", "random", "random_normal", "system", "timeofday",
+        "uuidv4", "uuidv7",
     )
 )  # fmt: skip
 """Volatile functions that leave nothing behind.

@@ -82,10 +82,10 @@ class TokenOwner:
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
         secret: Callable[[], str] = str,
     ) -> None:
-        self._measures = PbxCounters() if measures is None else measures
+        self._counters = PbxCounters() if counters is None else counters
         self._secret = secret
         self._denied_secret: str | None = None
         self._grant, self._may_mint, self._clock = grant, may_mint, clock
@@ -121,7 +121,7 @@ class TokenOwner:
         self._token = None
         if now >= current.expires_at:
             return
-        self._measures.tokens["revoked"] += 1
+        self._counters.tokens["revoked"] += 1
         if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN_S:
             self._revoked.clear()
         self._revoked.append(now)
@@ -169,7 +169,7 @@ class TokenOwner:
         finally:
             self._attempts += 1
         self._denied = 0
-        self._measures.tokens["minted"] += 1
+        self._counters.tokens["minted"] += 1
         life = _life(granted)
         margin = life * self._chance.uniform(0.1, 0.2)
         self._token = _Token(granted.access_token, asked + life - margin, asked + life)
@@ -184,7 +184,7 @@ class TokenOwner:
 
     def _note_failure(self, error: PbxError, secret: str) -> None:
         self._failure = error
-        self._measures.tokens["denied"] += 1
+        self._counters.tokens["denied"] += 1
         if isinstance(error, PbxUnreachable):
             if error.retry_after is not None:
                 self._held(error, error.retry_after)

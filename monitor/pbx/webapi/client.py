@@ -109,7 +109,7 @@ class WebApiClient:
     """
 
     def __init__(
-        self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None
+        self, settings: WebApiSettings, clock: PbxClock, counters: PbxCounters | None = None
     ) -> None:
         self.settings, self._clock = settings, clock
         tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
@@ -119,7 +119,7 @@ class WebApiClient:
             settings.request_timeout,
             settings.connect_timeout,
             settings.parallel_reads,
-            measures,
+            counters,
         )
         self._callmon: bool | None = None
         self._finding_out = asyncio.Lock()

@@ -68,9 +68,10 @@ class DirectoryPatch:
 
 
 class DirectoryCache:
-    """Take in readings and emit them.
+    """Merge reads of the directory and emit the result.
 
-    Rows that a whole reading could miss are kept until the next whole reading begins.
+    Rows that are read again during a full read may be older in that read. They are kept, and
+    applied to it, until the next full read begins.
     """
 
     def __init__(

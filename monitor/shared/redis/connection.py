@@ -35,7 +35,7 @@ CONNECTIONS_FOR_ALL: Final = 100
 """Connections that a process may have for bursts, such as commands, beside those of each PBX."""
 CONNECTIONS_A_PBX: Final = 16
 """Connections for each PBX. Four stay open: a monitor's two writers and two subscriptions, or a
-gateway's four subscriptions. In a bad moment, lease, keys, figures, directory, positions and
+gateway's four subscriptions. In a bad moment, lease, keys, statistics, directory, positions and
 budgets are read or written at the same time."""
 
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)

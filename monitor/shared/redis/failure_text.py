@@ -90,8 +90,8 @@ _KNOWN: Final = (
     (
         re.compile(r"protected mode"),
         (
-            "it is in protected mode and serves only its own host; give it users (deploy/redis) and "
-            "an address"
+            "it is in protected mode and serves only its own host; give it users (deploy/redis) "
+            "and an address"
         ),
     ),
     (
@@ -127,8 +127,8 @@ _KNOWN: Final = (
             r"104|Error 32"
         ),
         (
-            "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), or "
-            "is it another server?"
+            "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), "
+            "or is it another server?"
         ),
     ),
     (
@@ -145,8 +145,8 @@ _KNOWN: Final = (
     (
         re.compile(r"Timeout connecting"),
         (
-            "no connection could be made in time; see the address in url, whether TLS begins there, "
-            "network and firewalls"
+            "no connection could be made in time; see the address in url, whether TLS begins "
+            "there, network and firewalls"
         ),
     ),
     (

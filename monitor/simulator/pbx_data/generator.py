@@ -212,7 +212,10 @@ def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
     return [
         Device(
             dn=number,
-            device_id=f"sip:{number}@127.0.0.1:{5483 if i == 0 else 5063};rinstance={rng.getrandbits(64):016x}",
+            device_id=(
+                f"sip:{number}@127.0.0.1:{5483 if i == 0 else 5063}"
+                f";rinstance={rng.getrandbits(64):016x}"
+            ),
             user_agent=rng.choice(_AGENTS_OF_SOFTPHONES),
         )
         for i in range(count)

@@ -90,4 +90,5 @@ class XapiRequest:
             later["$top"] = str(self.options.top - given)
         dropped = ("$skip", "$top", "skip", "top")
         kept = [(name, value) for name, value in self.pairs if name.lower() not in dropped]
-        return f"{self.root}/{quote(self.path, safe=_IN_PATHS)}?{urlencode([*kept, *later.items()], safe='$')}"
+        query = urlencode([*kept, *later.items()], safe="$")
+        return f"{self.root}/{quote(self.path, safe=_IN_PATHS)}?{query}"

@@ -1,4 +1,4 @@
-"""API keys: made, found, judged, written down; never shown."""
+"""Test how API keys are made, found, judged and written down, and that they are never shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a key may ask: the counting of reads, with Redis played by the test."""
+"""Test how often a key may ask: the counting of reads, while the test plays Redis."""
 
 from __future__ import annotations
 

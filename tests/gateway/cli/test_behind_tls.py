@@ -1,4 +1,4 @@
-"""Every client over TLS, behind a real proxy: Caddy with the file that we deploy and a certificate of its making."""
+"""Test every client over TLS, behind a real Caddy with our Caddyfile and its own certificate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``callmon key``, with a monitor that keeps keys and without one."""
+"""Test ``callmon key``, with a monitor that stores keys and without one."""
 
 from __future__ import annotations
 

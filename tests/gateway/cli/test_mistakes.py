@@ -1,4 +1,4 @@
-"""Mistakes of administrators who are new to it, made on purpose: each gets a sentence that says what would be right."""
+"""Test beginners' mistakes: each gets a sentence that says what would be right."""
 
 from __future__ import annotations
 
@@ -330,8 +330,8 @@ async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Pat
     (tmp_path / "file").touch()
     finding = await state_directory.look_at(tmp_path / "file" / "state")
     assert finding.wrong == (
-        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir "
-        f"names one"
+        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is not a directory; "
+        f"correct state_dir"
     )
     finding = await state_directory.look_at(tmp_path / "file")
     assert (

@@ -1,4 +1,4 @@
-"""``tail``, ``snapshot``, ``top`` where no gateway is: they say so, go on, and end where waiting is no use."""
+"""Test ``tail``, ``snapshot`` and ``top`` without a gateway: they say so, wait, or end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames: sizes, parts, both encodings the same, encoded once."""
+"""Test frames: sizes, parts, the same content in both encodings, encoded once."""
 
 from __future__ import annotations
 
@@ -166,9 +166,7 @@ def test_equal_views_get_the_very_same_bytes() -> None:
     assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
 
 
-def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> (
-    None
-):
+def test_a_snapshot_is_shared_for_a_second_but_never_older_than_the_clients_position() -> None:
     call_registry = busy_ledger(3)
     clock = Clock()
     frames = FrameCache(call_registry, clock)

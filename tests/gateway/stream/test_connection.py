@@ -1,4 +1,4 @@
-"""A conversation's turn to send."""
+"""Test whose turn it is to send on a connection."""
 
 from __future__ import annotations
 

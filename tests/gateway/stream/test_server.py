@@ -1,4 +1,4 @@
-"""The stream over real sockets."""
+"""Test the stream over real sockets."""
 
 from __future__ import annotations
 
@@ -269,8 +269,8 @@ async def test_a_message_too_large_ends_it_under_any_server() -> None:
 
 
 async def test_too_many_messages_end_it() -> None:
-    manners = ConnectionLimits(message_burst=5, messages_per_second=0.001)
-    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
+    limits = ConnectionLimits(message_burst=5, messages_per_second=0.001)
+    async with serving(LiveSettings(limits)) as served, served.connect() as connection:
         for _ in range(6):
             await say(connection, {"type": "ping"})
         assert (await closed(connection))[0] == 4101

@@ -1,4 +1,4 @@
-"""Server-Sent Events, tickets and the long poll: the stream for those who cannot, or will not, speak WebSocket."""
+"""Test Server-Sent Events, tickets and the long poll: the stream without WebSocket."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ async def test_an_event_source_is_told_when_to_come_back() -> None:
         await served.live.drain(0.0)
         why, _ = await come_back(client)
         assert why == "503 draining: This gateway is shutting down."
-        assert served.live.measures.refused == {
+        assert served.live.counters.refused == {
             "no_state": 1,
             "too_many_connections": 1,
             "draining": 1,
@@ -526,7 +526,7 @@ async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
         assert (answer.status_code, answer.content) == (304, b"")
 
 
-async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is_not_told_that_he_did(
+async def test_one_keys_long_polls_leave_room_and_a_refused_wait_is_not_told_as_a_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(long_poll, "MOST_PER_KEY", 2)

@@ -1,4 +1,4 @@
-"""Schemathesis, a third-party tester, asks a served gateway whatever its OpenAPI document allows, and more."""
+"""Ask a served gateway all that its OpenAPI document allows, and more, with Schemathesis."""
 
 from __future__ import annotations
 

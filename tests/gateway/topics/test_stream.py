@@ -1,4 +1,4 @@
-"""What a subscription may ask for: filters, resuming, every change by itself, queries to watch."""
+"""Test subscriptions: filters, resuming, single changes, watched queries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that keep a connection and neither ask anything whole nor take an answer are cut off.
+"""Test that idle clients and clients that read no answer are disconnected.
 
 Others are let be.
 """
@@ -207,7 +207,7 @@ MANY = b"&".join(b"a%d" % number for number in range(5_000))
     ],
     ids=["events", "stream", "headers"],
 )
-async def test_more_parameters_or_headers_than_any_request_needs_are_refused_before_they_are_looked_at(
+async def test_too_many_parameters_or_headers_are_refused_before_they_are_looked_at(
     port: int, asked: bytes, status: int, code: str
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)

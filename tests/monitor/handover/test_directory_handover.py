@@ -1,4 +1,4 @@
-"""What a monitor leaves to the next one."""
+"""Test what a monitor leaves to the next one."""
 
 from __future__ import annotations
 

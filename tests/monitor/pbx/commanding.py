@@ -1,4 +1,4 @@
-"""A source that carries out commands at a simulated PBX, and everybody who can tell what became of them.
+"""Execute commands at a simulated PBX, and ask everybody who can tell what became of them.
 
 The source reads nothing by itself while a test runs: what the tracker shows after a command was
 read for it.

@@ -1,4 +1,4 @@
-"""A source against a PBX that does what the test says: races, refusals and silence."""
+"""Test a source with a PBX that does what the test says: races, refusals and silence."""
 
 from __future__ import annotations
 

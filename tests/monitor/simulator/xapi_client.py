@@ -1,4 +1,4 @@
-"""A client of the XAPI's routes alone, over ASGI, and the conformance of what they answer."""
+"""Ask the XAPI's routes alone, over ASGI, and check that their answers conform."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any
     ) -> Answer:
-        """``options``: query options without their ``$``; ``query``: the raw query string instead."""
+        """Send a request. ``options``: options without ``$``; ``query``: the raw query string."""
         raw = (
             query
             if query is not None

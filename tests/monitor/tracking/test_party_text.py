@@ -1,4 +1,4 @@
-"""ActiveCalls' texts, read back."""
+"""Test that ActiveCalls' texts are read correctly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged of a failure: where and why, and nothing of what the variables held."""
+"""Test that the log of a failure says where and why, and nothing of what variables held."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ raise KeyError("uncaught")
 
 
 def journaled(form: str, *, journal: bool) -> list[str]:
-    """What a program writes to standard error, a pipe which JOURNAL_STREAM names, or does not, as systemd would."""
+    """Return a program's standard error; ``journal``: JOURNAL_STREAM names the pipe."""
     read, write = os.pipe()
     there = os.fstat(write)
     stream = f"{there.st_dev}:{there.st_ino if journal else there.st_ino + 1}"
@@ -177,7 +177,8 @@ def test_each_line_bears_its_priority_in_the_journal(form: str) -> None:
         if f"of {word}" in line or f"of a {word}" in line
     }
     assert {word: line[:3] for word, line in found.items()} == {
-        "debug": "<7>", "information": "<6>", "warning": "<4>", "error": "<3>", "crisis": "<2>", "failure": "<3>"
+        "debug": "<7>", "information": "<6>", "warning": "<4>",
+        "error": "<3>", "crisis": "<2>", "failure": "<3>",
     }  # fmt: skip
     assert [line for line in lines if not re.match(r"<[2-7]>", line)] == []
     assert "<3>callmon: one" in lines

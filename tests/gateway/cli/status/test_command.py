@@ -1,4 +1,4 @@
-"""``callmon status``: who leads, who stands by, who serves, and what is wrong, with the rights that its user has."""
+"""Test ``callmon status``: leaders, standbys, gateways, troubles, and its user's rights."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ async def test_who_may_read_nothing_is_told_that_nothing_can_be_told(site: Site)
     found = await site.look("lacking", "nothing")
     assert found.code == 2
     said = "\n".join(words(found, time.time()))
-    assert "the position may not be read by this user of Redis" in said
+    assert "this user of Redis may not read the position" in said
     assert "The status is not known" in said
 
 

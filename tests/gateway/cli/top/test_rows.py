@@ -1,4 +1,4 @@
-"""What ``callmon top`` makes of entities: rows, their order, what fits into a column, details."""
+"""Test what ``callmon top`` makes of entities: rows, their order, what fits a column, details."""
 
 from __future__ import annotations
 

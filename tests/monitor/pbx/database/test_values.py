@@ -1,4 +1,4 @@
-"""PostgreSQL's values as JSON: every kind that a PBX's database may hold, and those at the edges."""
+"""Test PostgreSQL's values as JSON: every type that a PBX's database may hold, and extremes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Why a PBX cannot be reached is said in words that tell what to look at."""
+"""Test that the error of an unreachable PBX says where to look."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a program may do through Call Control: makecall and the actions, with their restrictions."""
+"""Test what programs may do in Call Control: makecall and actions, with their restrictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever happens to calls in whatever order: what is shown, what is told and what is true agree."""
+"""Test that views, events and the truth agree, whatever happens to calls in any order."""
 
 from __future__ import annotations
 

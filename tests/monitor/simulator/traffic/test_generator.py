@@ -1,4 +1,4 @@
-"""The traffic: reproducible, of all kinds, robust against others, and gone without a trace."""
+"""Test that the traffic is reproducible, varied and robust, and leaves no trace."""
 
 from __future__ import annotations
 
