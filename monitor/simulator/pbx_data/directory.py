@@ -20,7 +20,7 @@ from typing import Final, Literal
 from monitor.simulator.pbx_data.address_book import Book
 from monitor.simulator.pbx_data.dn import Device, Dn, DnKind
 from monitor.simulator.pbx_data.queue_logins import QueueLogins, takes_calls
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 
 __all__ = ["Device", "Directory", "Dn", "DnKind"]
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 
 _KEPT_LISTS = 8
 

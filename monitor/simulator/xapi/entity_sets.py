@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory, DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity, tables
 from monitor.simulator.xapi import derived_entities as rows
 from monitor.simulator.xapi import writes
 from monitor.simulator.xapi.context import Site, active_call
@@ -61,11 +61,6 @@ def _dns(
 
 def _peers(site: Site) -> list[Entity]:
     return [rows.peer(dn) for dn in site.directory.dns()]
-
-
-def _peer(directory: Directory, number: str) -> Entity | None:
-    dn = directory.dn(number)
-    return rows.peer(dn) if dn else None
 
 
 def _active_calls(site: Site) -> list[Entity]:
@@ -149,7 +144,7 @@ SETS: Final[Mapping[str, EntitySet]] = {
         ),
         EntitySet("SipDevices", "SipDevice", rows=lambda site: rows.desk_phones(site.directory)),
         EntitySet("DidNumbers", "DidNumber", rows=lambda site: site.directory.did_numbers.values()),
-        EntitySet("Peers", "Peer", rows=_peers, numbered=_peer),
+        EntitySet("Peers", "Peer", rows=_peers, numbered=rows.peer_of),
         EntitySet("ActiveCalls", "ActiveCall", rows=_active_calls),
     )
 }
@@ -169,27 +164,10 @@ OWNERS_ONLY: Final = frozenset(
     ("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData")
 )
 """Collections that the role ``system_admins`` may not read. They are served empty."""
-_NOTHING: Final = (
-    "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView "
-    "ChatMessagesHistoryView "
-    "CustomPrompts EventLogs Fxs Holidays Playlists Sbcs"
-)
-EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(_NOTHING.split())
+EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(tables().empty)
 """Collections for which the simulated PBX has no entities."""
-_REPORTS: Final = (
-    "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics "
-    "AverageQueueWaitingTime "
-    "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics "
-    "ExtensionStatisticsByGroup "
-    "ExtensionsStatisticsByRingGroups InboundRules QueueAgentsChatStatistics "
-    "QueueAgentsChatStatisticsTotals "
-    "QueueAnUnCalls QueueAnsweredCallsByWaitTime QueueCallbacks QueueChatPerformance "
-    "QueueFailedCallbacks "
-    "QueuePerformanceOverview QueuePerformanceTotals RingGroupStatistics StatisticSla "
-    "TeamQueueGeneralStatistics"
-)
 REPORTS: Final = frozenset(
     (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}")
-    for name in _REPORTS.split()
+    for name in tables().reports
 )
 """Reports of past calls. The simulated PBX keeps no past calls, so they are empty."""

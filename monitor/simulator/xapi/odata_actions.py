@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from monitor.simulator.pbx_data import templates_trunks_contacts
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
 from monitor.simulator.xapi.context import MadeCall, Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
@@ -53,7 +53,7 @@ def _init_fax(asked: XapiRequest) -> XapiResponse:
         asked,
         "Fax",
         {
-            **templates_trunks_contacts.fax(_free(asked, "fax")),
+            **templates.fax(_free(asked, "fax")),
             "AuthPassword": secrets.token_hex(8),
         },
     )
@@ -62,7 +62,7 @@ def _init_fax(asked: XapiRequest) -> XapiResponse:
 def _init_trunk(asked: XapiRequest) -> XapiResponse:
     if not isinstance(asked.arguments.get("template"), str):
         raise ODataError("The parameter 'template' must be a string.")
-    return _blank(asked, "Trunk", templates_trunks_contacts.trunk(_free(asked, "externalline")))
+    return _blank(asked, "Trunk", templates.trunk(_free(asked, "externalline")))
 
 
 def _free(asked: XapiRequest, kind: DnKind) -> str:
@@ -134,7 +134,7 @@ def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
 def _contact_by_number(asked: XapiRequest) -> XapiResponse:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
     if isinstance(contact, dict) and not any(
-        contact.get(name) for name in templates_trunks_contacts.CONTACT_PHONES
+        contact.get(name) for name in templates.CONTACT_PHONES
     ):
         contact = {**contact, "PhoneNumber": number}
     made = writes.create_contact(asked.site.directory, asked.site.switches, contact)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.query_options import Options, paged

@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.context import Calls, Site
 from monitor.simulator.xapi.entity_sets import EMPTY, OWNERS_ONLY, REPORTS, SETS, EntitySet
