@@ -7,21 +7,21 @@ calls and its queues, so that two monitors never tell it twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Final, Protocol
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from monitor.counters import MonitorCounters, PublishCounters
+from monitor.counters import MonitorCounters
 from monitor.lease import Lease
 from monitor.metrics import pbx_client, pbx_state_metrics
 from monitor.shared.entities.topics import State
+from monitor.shared.metric_table import MetricTable, Sample
+
+TABLE: Final = MetricTable(Path(__file__).with_name("metrics.json"))
+"""All metrics of the monitor."""
 
 
 class Watching(Protocol):
@@ -67,142 +67,53 @@ class MonitorCollector(Collector):
     def __init__(self, watching: Sequence[Watching]) -> None:
         self._watching = watching
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield all metrics with their present values."""
-        yield from _leadership(self._watching)
-        yield from _publishing(self._watching)
-        yield from _redis(self._watching)
-        yield from _commands(self._watching)
-        yield from pbx_client.collect([(one.pbx, one.measures.pbx) for one in self._watching])
-        yield from pbx_state_metrics.collect(
-            [(one.pbx, one.state, one.pbx_time) for one in self._watching if one.state is not None]
-        )
+    def collect(self) -> Collection[Metric]:
+        """Return all metrics with their present values."""
+        return TABLE.families(sample for one in self._watching for sample in _samples(one))
 
 
-def _leadership(watching: Iterable[Watching]) -> Iterator[Metric]:
-    leads = GaugeMetricFamily(
-        "callmon_monitor_leads", "1 if this monitor leads, else 0.", labels=["pbx"]
-    )
-    sure = GaugeMetricFamily(
-        "callmon_monitor_lease_sure",
-        "1 if this monitor is sure that no other monitor leads, else 0.",
-        labels=["pbx"],
-    )
-    terms = CounterMetricFamily(
-        "callmon_monitor_terms", "Times that this monitor took the lead.", labels=["pbx"]
-    )
-    fenced = CounterMetricFamily(
-        "callmon_monitor_fenced",
-        "Times that this monitor stepped down because another one has the lease.",
-        labels=["pbx"],
-    )
-    standbys = GaugeMetricFamily(
-        "callmon_monitor_standbys",
-        "Standby monitors that the leader sees; in step: they hold all data that must outlive "
-        "the leader.",
-        labels=["pbx", "state"],
-    )
-    for one in watching:
-        if one.leading:
-            level = one.measures.standbys_level
-            standbys.add_metric([one.pbx, "in_step"], level)
-            standbys.add_metric([one.pbx, "behind"], one.measures.standbys - level)
-        leads.add_metric([one.pbx], float(one.leading))
-        sure.add_metric([one.pbx], float(one.lease.sure()))
-        terms.add_metric([one.pbx], one.measures.terms)
-        fenced.add_metric([one.pbx], one.measures.fenced)
-    yield from (leads, sure, terms, fenced, standbys)
+def _samples(one: Watching) -> Iterator[Sample]:
+    yield from _leadership(one)
+    yield from _publishing(one)
+    yield from _commands(one)
+    yield from pbx_client.samples(one.pbx, one.measures.pbx)
+    if one.state is not None:
+        yield from pbx_state_metrics.samples(one.pbx, one.state, one.pbx_time)
 
 
-def _publishing(watching: Iterable[Watching]) -> Iterator[Metric]:
-    labels = ["pbx", "space"]
-    publishes = HistogramMetricFamily(
-        "callmon_monitor_publish_duration_seconds",
-        "Seconds from sending a change to Redis until Redis had it.",
-        labels=labels,
-    )
-    ways = HistogramMetricFamily(
-        "callmon_monitor_event_to_publish_seconds",
-        "Seconds from when the monitor heard of the first part of a change until the change was "
-        "in Redis.",
-        labels=labels,
-    )
-    edits = CounterMetricFamily(
-        "callmon_monitor_edits_published", "Changes of entities that were published.", labels=labels
-    )
-    merged = CounterMetricFamily(
-        "callmon_monitor_edits_merged",
-        "Changes of entities that were merged into later changes before publishing.",
-        labels=labels,
-    )
-    epochs = CounterMetricFamily(
-        "callmon_monitor_epochs", "Whole states written under a new epoch.", labels=labels
-    )
-    lost = CounterMetricFamily(
-        "callmon_monitor_history_lost", "Times that Redis had lost history.", labels=labels
-    )
-    for pbx, space, measures in _spaces(watching):
-        publishes.add_metric([pbx, space], measures.publishes.buckets(), measures.publishes.total)
-        ways.add_metric([pbx, space], measures.ways.buckets(), measures.ways.total)
-        edits.add_metric([pbx, space], measures.edits)
-        merged.add_metric([pbx, space], measures.merged)
-        epochs.add_metric([pbx, space], measures.epochs)
-        lost.add_metric([pbx, space], measures.lost)
-    yield from (publishes, ways, edits, merged, epochs, lost)
+def _leadership(one: Watching) -> Iterator[Sample]:
+    pbx, measures = one.pbx, one.measures
+    yield "callmon_monitor_leads", [pbx], one.leading
+    yield "callmon_monitor_lease_sure", [pbx], one.lease.sure()
+    yield "callmon_monitor_terms", [pbx], measures.terms
+    yield "callmon_monitor_fenced", [pbx], measures.fenced
+    if one.leading:
+        in_step = measures.standbys_level
+        yield "callmon_monitor_standbys", [pbx, "in_step"], in_step
+        yield "callmon_monitor_standbys", [pbx, "behind"], measures.standbys - in_step
 
 
-def _redis(watching: Iterable[Watching]) -> Iterator[Metric]:
-    errors = CounterMetricFamily(
-        "callmon_monitor_redis_errors",
-        "Requests that Redis did not carry out.",
-        labels=["pbx", "where"],
-    )
-    for one in watching:
-        errors.add_metric([one.pbx, "lease"], one.measures.contests_failed)
-        errors.add_metric([one.pbx, "live"], one.measures.live.unreachable)
-        errors.add_metric([one.pbx, "book"], one.measures.book.unreachable)
-        errors.add_metric([one.pbx, "commands"], one.measures.commands.unreachable)
-    yield errors
+def _publishing(one: Watching) -> Iterator[Sample]:
+    for space, measures in (("live", one.measures.live), ("book", one.measures.book)):
+        labels = [one.pbx, space]
+        yield "callmon_monitor_publish_duration_seconds", labels, measures.publishes
+        yield "callmon_monitor_event_to_publish_seconds", labels, measures.ways
+        yield "callmon_monitor_edits_published", labels, measures.edits
+        yield "callmon_monitor_edits_merged", labels, measures.merged
+        yield "callmon_monitor_epochs", labels, measures.epochs
+        yield "callmon_monitor_history_lost", labels, measures.lost
+        yield "callmon_monitor_redis_errors", labels, measures.unreachable
+    yield "callmon_monitor_redis_errors", [one.pbx, "lease"], one.measures.contests_failed
 
 
-def _commands(watching: Iterable[Watching]) -> Iterator[Metric]:
-    results = CounterMetricFamily(
-        "callmon_monitor_commands",
-        "Commands carried out or refused.",
-        labels=["pbx", "command", "result"],
-    )
-    durations = HistogramMetricFamily(
-        "callmon_monitor_command_duration_seconds",
-        "Seconds from a command's claim until its outcome was known.",
-        labels=["pbx", "command"],
-    )
-    in_hand = GaugeMetricFamily(
-        "callmon_monitor_commands_in_hand", "Commands under way.", labels=["pbx"]
-    )
-    alone = CounterMetricFamily(
-        "callmon_monitor_commands_left_alone",
-        "Commands that this monitor heard of but did not take.",
-        labels=["pbx"],
-    )
-    audit = CounterMetricFamily(
-        "callmon_monitor_audit_entries",
-        "Entries of the audit log, kept or lost.",
-        labels=["pbx", "result"],
-    )
-    for one in watching:
-        measures = one.measures.commands
-        for (command, result), count in measures.results.items():
-            results.add_metric([one.pbx, command, result], count)
-        for command, histogram in measures.durations.items():
-            durations.add_metric([one.pbx, command], histogram.buckets(), histogram.total)
-        in_hand.add_metric([one.pbx], measures.in_hand)
-        alone.add_metric([one.pbx], measures.left_alone)
-        audit.add_metric([one.pbx, "kept"], measures.audited)
-        audit.add_metric([one.pbx, "lost"], measures.unaudited)
-    yield from (results, durations, in_hand, alone, audit)
-
-
-def _spaces(watching: Iterable[Watching]) -> Iterator[tuple[str, str, PublishCounters]]:
-    for one in watching:
-        yield one.pbx, "live", one.measures.live
-        yield one.pbx, "book", one.measures.book
+def _commands(one: Watching) -> Iterator[Sample]:
+    pbx, measures = one.pbx, one.measures.commands
+    for (command, result), count in measures.results.items():
+        yield "callmon_monitor_commands", [pbx, command, result], count
+    for command, histogram in measures.durations.items():
+        yield "callmon_monitor_command_duration_seconds", [pbx, command], histogram
+    yield "callmon_monitor_commands_in_hand", [pbx], measures.in_hand
+    yield "callmon_monitor_commands_left_alone", [pbx], measures.left_alone
+    yield "callmon_monitor_audit_entries", [pbx, "kept"], measures.audited
+    yield "callmon_monitor_audit_entries", [pbx, "lost"], measures.unaudited
+    yield "callmon_monitor_redis_errors", [pbx, "commands"], measures.unreachable
