@@ -21,7 +21,7 @@ from monitor.simulator.xapi.navigation_writes import LinkTarget, incoming
 _READ_ONLY: Final = frozenset(
     ("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed")
 )
-_SHAPES: Final[Mapping[DnKind, str]] = {
+DN_SHAPES: Final[Mapping[DnKind, str]] = {
     "extension": "User",
     "queue": "Queue",
     "ringgroup": "RingGroup",
@@ -31,6 +31,7 @@ _SHAPES: Final[Mapping[DnKind, str]] = {
     "fax": "Fax",
     "routepoint": "ServicePrincipal",
 }
+"""Entity type of each kind of DN that has a collection."""
 _TEMPLATES: Final[Mapping[DnKind, Callable[[str], Entity]]] = {
     "extension": templates.user,
     "externalline": templates.trunk,
@@ -42,7 +43,7 @@ _TEMPLATES: Final[Mapping[DnKind, Callable[[str], Entity]]] = {
 
 def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any) -> Entity:
     """Create a DN of that kind and return it. Raises ODataError or XapiError."""
-    shape = _SHAPES[kind]
+    shape = DN_SHAPES[kind]
     asked = body.get("Number") if isinstance(body, dict) else None
     number = _free(directory, kind, asked)
     make = _TEMPLATES.get(kind)
@@ -64,7 +65,7 @@ def change_dn(
     directory: Directory, switches: Switches, kind: DnKind, entity: Entity, body: Any
 ) -> None:
     """Set properties of a DN. Raises ODataError or XapiError."""
-    values = incoming(_SHAPES[kind], LinkTarget(directory, switches, entity), body)
+    values = incoming(DN_SHAPES[kind], LinkTarget(directory, switches, entity), body)
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
     if (
@@ -103,36 +104,24 @@ def change_contact(directory: Directory, switches: Switches, entity: Entity, bod
     directory.book.update(entity["Id"], values)
 
 
-def create_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """Create an inbound rule and return it. Raises ODataError or XapiError."""
-    rule = templates.inbound_rule("", "")
-    values = incoming("InboundRule", LinkTarget(directory, switches, rule), body)
-    if "TrunkDN" not in values:
-        raise errors.bad(errors.REQUIRED, "TrunkDN")
-    return directory.add_rule({**rule, **_writable(values)})
+def create_rule(kind: str, directory: Directory, switches: Switches, body: Any) -> Entity:
+    """Create an inbound or outbound rule and return it. Raises ODataError or XapiError.
+
+    ``kind``: ``InboundRule``, which needs a trunk, or ``OutboundRule``, which needs a name.
+    """
+    rule = templates.blank(kind)
+    values = incoming(kind, LinkTarget(directory, switches, rule), body)
+    needed = "TrunkDN" if kind == "InboundRule" else "Name"
+    if not values.get(needed):
+        raise errors.bad(errors.REQUIRED, needed)
+    return directory.add_rule({**rule, **_writable(values)}, outbound=kind == "OutboundRule")
 
 
-def change_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
-    """Set properties of an inbound rule. Raises ODataError or XapiError."""
-    entity.update(_writable(incoming("InboundRule", LinkTarget(directory, switches, entity), body)))
-
-
-def create_outbound_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """Create an outbound rule and return it. Raises ODataError or XapiError."""
-    rule = templates.outbound_rule()
-    values = incoming("OutboundRule", LinkTarget(directory, switches, rule), body)
-    if not values.get("Name"):
-        raise errors.bad(errors.REQUIRED, "Name")
-    return directory.add_rule({**rule, **_writable(values)}, outbound=True)
-
-
-def change_outbound_rule(
-    directory: Directory, switches: Switches, entity: Entity, body: Any
+def change_rule(
+    kind: str, directory: Directory, switches: Switches, entity: Entity, body: Any
 ) -> None:
-    """Set properties of an outbound rule. Raises ODataError or XapiError."""
-    entity.update(
-        _writable(incoming("OutboundRule", LinkTarget(directory, switches, entity), body))
-    )
+    """Set properties of a rule of that kind. Raises ODataError or XapiError."""
+    entity.update(_writable(incoming(kind, LinkTarget(directory, switches, entity), body)))
 
 
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
