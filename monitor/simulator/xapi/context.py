@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity
 
@@ -31,25 +32,6 @@ class CallRow(Protocol):
     def established_at(self) -> float | None: ...  # noqa: D102
 
 
-class MadeParticipant(Protocol):
-    """Read the first participant of a call made by the API, as Call Control shows it."""
-
-    def to_json(self, switches: Switches) -> Mapping[str, Any]: ...  # noqa: D102
-
-
-class MadeCall(Protocol):
-    """Read the outcome of an attempt to call."""
-
-    @property
-    def finalstatus(self) -> str: ...  # noqa: D102
-    @property
-    def reason(self) -> str: ...  # noqa: D102
-    @property
-    def reasontext(self) -> str: ...  # noqa: D102
-    @property
-    def participant(self) -> MadeParticipant | None: ...  # noqa: D102
-
-
 class Calls(Protocol):
     """Describe what the XAPI needs of the switchboard."""
 
@@ -59,7 +41,7 @@ class Calls(Protocol):
     def served_rows(self, rows: Iterable[Any]) -> None:
         """Record that an answer has shown these rows."""
 
-    def served_participant(self, view: Any) -> None:
+    def served_participant(self, view: ParticipantView) -> None:
         """Record that an answer has shown this participant."""
 
     def drop_call(self, call_id: int) -> bool:
@@ -72,8 +54,8 @@ class Calls(Protocol):
         destination: str,
         timeout: int | None,
         attached: dict[str, str],
-    ) -> Any:
-        """Call from a DN and return a :class:`MadeCall`."""
+    ) -> CallOutcome:
+        """Call from a DN and return the outcome."""
 
 
 @dataclass(slots=True)

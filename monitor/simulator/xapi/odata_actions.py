@@ -11,7 +11,7 @@ from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
-from monitor.simulator.xapi.context import MadeCall, Site
+from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
@@ -67,7 +67,7 @@ def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
 
 def _make_call(asked: XapiRequest) -> XapiResponse:
     dn, destination = _text(asked, "dn"), _text(asked, "destination")
-    outcome: MadeCall = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
+    outcome = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
     body: dict[str, Any] = {
         "FinalStatus": outcome.finalstatus,
         "Reason": outcome.reason,
