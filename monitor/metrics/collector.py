@@ -9,62 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final
 
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from monitor.counters import MonitorCounters
-from monitor.lease import Lease
+from monitor.leadership.pbx_service import PbxService
 from monitor.metrics import pbx_client, pbx_state_metrics
-from monitor.shared.entities.topics import State
 from monitor.shared.metric_table import MetricTable, Sample
 
 TABLE: Final = MetricTable(Path(__file__).with_name("metrics.json"))
-"""All metrics of the monitor."""
-
-
-class Watching(Protocol):
-    """Describe what the collector needs of one PBX's service.
-
-    See :mod:`monitor.leadership.pbx_service`.
-    """
-
-    @property
-    def pbx(self) -> str:
-        """Return the PBX's name."""
-        ...
-
-    @property
-    def leading(self) -> bool:
-        """Return whether this monitor leads."""
-        ...
-
-    @property
-    def lease(self) -> Lease:
-        """Return the lease that decides which monitor leads."""
-        ...
-
-    @property
-    def measures(self) -> MonitorCounters:
-        """Return the counters."""
-        ...
-
-    @property
-    def state(self) -> State | None:
-        """Return the live topics; None while another monitor leads."""
-        ...
-
-    @property
-    def pbx_time(self) -> float | None:
-        """Return POSIX seconds on the PBX's clock; None while it is not known."""
-        ...
+"""Metrics of each PBX."""
 
 
 class MonitorCollector(Collector):
     """Collect the metrics of all PBXs that this process watches."""
 
-    def __init__(self, watching: Sequence[Watching]) -> None:
+    def __init__(self, watching: Sequence[PbxService[Any]]) -> None:
         self._watching = watching
 
     def collect(self) -> Collection[Metric]:
@@ -72,7 +33,7 @@ class MonitorCollector(Collector):
         return TABLE.families(sample for one in self._watching for sample in _samples(one))
 
 
-def _samples(one: Watching) -> Iterator[Sample]:
+def _samples(one: PbxService[Any]) -> Iterator[Sample]:
     yield from _leadership(one)
     yield from _publishing(one)
     yield from _commands(one)
@@ -81,7 +42,7 @@ def _samples(one: Watching) -> Iterator[Sample]:
         yield from pbx_state_metrics.samples(one.pbx, one.state, one.pbx_time)
 
 
-def _leadership(one: Watching) -> Iterator[Sample]:
+def _leadership(one: PbxService[Any]) -> Iterator[Sample]:
     pbx, measures = one.pbx, one.measures
     yield "callmon_monitor_leads", [pbx], one.leading
     yield "callmon_monitor_lease_sure", [pbx], one.lease.sure()
@@ -93,7 +54,7 @@ def _leadership(one: Watching) -> Iterator[Sample]:
         yield "callmon_monitor_standbys", [pbx, "behind"], measures.standbys - in_step
 
 
-def _publishing(one: Watching) -> Iterator[Sample]:
+def _publishing(one: PbxService[Any]) -> Iterator[Sample]:
     for space, measures in (("live", one.measures.live), ("book", one.measures.book)):
         labels = [one.pbx, space]
         yield "callmon_monitor_publish_duration_seconds", labels, measures.publishes
@@ -106,7 +67,7 @@ def _publishing(one: Watching) -> Iterator[Sample]:
     yield "callmon_monitor_redis_errors", [one.pbx, "lease"], one.measures.contests_failed
 
 
-def _commands(one: Watching) -> Iterator[Sample]:
+def _commands(one: PbxService[Any]) -> Iterator[Sample]:
     pbx, measures = one.pbx, one.measures.commands
     for (command, result), count in measures.results.items():
         yield "callmon_monitor_commands", [pbx, command, result], count
