@@ -138,6 +138,9 @@ def test_what_tests_and_builds_is_left_out(root: Path) -> None:
     assert not {"cryptography", "fakeredis"} & packages, "only the simulated PBX needs them"
     assert f"callmon-{version('callmon')}.dist-info" in packages
     assert list((root / "opt").rglob("gateway/static/callmon.js"))
+    for file in ("gateway/metrics/metrics.json", "monitor/metrics/metrics.json"):
+        assert list((root / "opt").rglob(file))
+    assert list((root / "opt").rglob("monitor/simulator/pbx_data/tables.json"))
     assert not list((root / "opt").rglob("__pycache__"))
 
 

@@ -13,7 +13,7 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from monitor.simulator.pbx_data import templates_internal
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
 from tests.system.compare import Known, differences, knowable
@@ -178,7 +178,7 @@ async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
         assert entity is not None
         pbx.directory.update(entity, {"FirstName": "Renamed"})
         pbx.directory.remove(removed)
-        pbx.directory.add("extension", templates_internal.user(new, "New", "Here"))
+        pbx.directory.add("extension", templates.user(new, "New", "Here"))
         pbx.directory.update(pbx.directory.entity("800") or {}, {"Name": "Another queue"})
         await pbx.faults.accept()
         pbx.traffic.resume()

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.api_rows import ActiveCallRow
+from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 
 _KEPT_LISTS = 8
 
@@ -24,7 +25,7 @@ class Calls(Protocol):
     def served_rows(self, rows: Iterable[Any]) -> None:
         """Record that an answer has shown these rows."""
 
-    def served_participant(self, view: Any) -> None:
+    def served_participant(self, view: ParticipantView) -> None:
         """Record that an answer has shown this participant."""
 
     def drop_call(self, call_id: int) -> bool:
@@ -37,8 +38,8 @@ class Calls(Protocol):
         destination: str,
         timeout: int | None,
         attached: dict[str, str],
-    ) -> Any:
-        """Call from a DN and return a :class:`CallOutcome`."""
+    ) -> CallOutcome:
+        """Call from a DN and return the outcome."""
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from gateway.cli.runtime import metrics_server
 from gateway.counters import FanoutCounters
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
+from gateway.metrics.stream import STUCK
 from gateway.replication.replica import Replica
 from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Edit, Position
@@ -87,6 +88,8 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert value("callmon_gateway_snapshots_total", reason="subscribed") >= 2
         assert value("callmon_gateway_snapshots_total", reason="log") == 0
         assert value("callmon_gateway_stuck_subscribers") == 0
+        stuck = found.families["callmon_gateway_stuck_subscribers"]
+        assert stuck.documentation == f"Clients that have taken nothing for {STUCK:g} seconds."
         written = value("callmon_gateway_delivery_seconds_count", way="written", space="live")
         assert 3 < written <= frames
         assert 0 < value("callmon_gateway_delivery_seconds_sum", way="written") < 5 * written

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.metrics import pbx_state_metrics
+from monitor.metrics.collector import TABLE
 from monitor.pbx.counters import PbxCounters, kind_of, result_of
 from monitor.pbx.http_client.transport import certificate_ends
 from monitor.pbx.v20_source import PbxSource
@@ -160,7 +161,8 @@ def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
     state["queues"]["800"] = Queue("800", "Sales", (), (), (), callers)
     state["queues"]["801"] = Queue("801", "Support", (), (), (), ())
     now = 1_772_612_140.0  # 08:15:40
-    found = {family.name: family for family in pbx_state_metrics.collect([("main", state, now)])}
+    families = TABLE.families(pbx_state_metrics.samples("main", state, now))
+    found = {family.name: family for family in families}
     waits = {
         sample.labels["queue"]: sample.value
         for sample in found["callmon_queue_longest_wait_seconds"].samples

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.calls.switchboard import (
     CallOutcome,
+    ControlRequest,
     Event,
     ParticipantUpsert,
     ParticipantView,

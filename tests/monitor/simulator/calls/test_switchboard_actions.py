@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from monitor.simulator.behaviour_options import RoutePoint, Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
-from monitor.simulator.calls.switchboard import KeysPressed, Signal
+from monitor.simulator.calls.switchboard import ControlRequest, KeysPressed, Signal
 from tests.monitor.simulator.exchange_bench import (
     CALLER,
     CONTROLLED,
