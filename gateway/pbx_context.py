@@ -99,7 +99,14 @@ class PbxContext:
         position = self.replica_of(space).position
         if position is None:
             raise NoState("There is no state of the PBX yet; try again in a moment.")
+        system = table(self.live.state, "system", System).get(SYSTEM_ID)
+        if system is not None and system.connection == "connecting" and self._nothing_read:
+            raise NoState(f"Nothing could be read from the PBX yet. {system.reason}".rstrip())
         return self._answers[space].answer(question, position, make)
+
+    @property
+    def _nothing_read(self) -> bool:
+        return not any(entities for topic, entities in self.live.state.items() if topic != "system")
 
 
 def open_view(

@@ -15,9 +15,15 @@ _GUARDS = (
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
+    ),
 )
-"""Keys may stand in addresses, so no page may tell others where it came from."""
+"""Keys may stand in addresses, so no page may tell others where it came from.
+
+``connect-src``: a console or an extension of the browser on such an answer may ask this gateway.
+"""
 
 FAULT = "Something went wrong here; it has been logged."
 """Text for a client after a fault of our own; it says nothing more."""

@@ -111,7 +111,7 @@ class PbxSection(Section):
     poll_interval: Seconds = 0.5
     """Seconds between two reads of the calls while they change, for sources that are polled:
     ActiveCalls and ``webapi``."""
-    idle_poll_interval: Seconds = 2.0
+    poll_idle: Seconds = 2.0
     """Seconds between two reads of the calls while nothing happens. In between, the interval
     grows step by step. A slow PBX is asked less often."""
     watchdog_interval: Seconds = 30.0
@@ -123,7 +123,7 @@ class PbxSection(Section):
     request_timeout: Seconds = 10.0
     silence_timeout: Seconds = 4.5
     """Seconds without an answer from the PBX after which the connection is reported as lost. The
-    PBX is asked every second; where calls are only read, ``idle_poll_interval`` may pass
+    PBX is asked every second; where calls are only read, ``poll_idle`` may pass
     first."""
     database: DatabaseSection | None = None
     figures: FiguresSection = Field(default_factory=FiguresSection)

@@ -35,7 +35,6 @@ from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface. It can only read."""
 _PBX = "demo"
-_SETTING_OF = {"poll_idle": "idle_poll_interval"}
 """Name in a recording → name of the setting, where the two differ."""
 _DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
 
@@ -112,7 +111,7 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
                 "client_id": "replay",
                 "client_secret": secrets.token_urlsafe(),
                 "source": recording.header.source,
-                **{_SETTING_OF.get(name, name): seconds for name, seconds in pbx.settings.items()},
+                **pbx.settings,
             }
         )
         what = f"{file.name} ({recording.seconds:.0f} seconds, {speed:g} times as fast as life)"

@@ -8,6 +8,7 @@ Calls come from Call Control (participants) and from XAPI's ActiveCalls (rows).
 - If Call Control fails in another way, the connection is lost: everything rests on its state.
 - If the settings demand both interfaces, none is left out.
   If they demand ActiveCalls alone, Call Control is not asked.
+- Without the directory nothing can be told: until it was read once, the PBX is not connected.
 """
 
 from __future__ import annotations
@@ -55,6 +56,8 @@ class ConnectionState:
     chosen: Source = "auto"
     call_control: InterfaceState = field(default_factory=InterfaceState)
     active_calls: InterfaceState = field(default_factory=InterfaceState)
+    directory: InterfaceState = field(default_factory=InterfaceState)
+    """``DOWN`` only if the directory could not be read since the start."""
     connection: Connection = "connecting"
     source: str = ""
     ever: bool = False
@@ -74,6 +77,8 @@ class ConnectionState:
         ``at``: POSIX seconds on the PBX's clock.
         """
         now = self._judge()
+        if now[0] == "connected" and self.directory.condition is InterfaceCondition.DOWN:
+            now = self._away, f"Without the directory: {self.directory.reason}", ""
         if now == self._told:
             return None
         self._told = now

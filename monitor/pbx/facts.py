@@ -42,6 +42,8 @@ class Participant:
     referred_by_type: str = "None"
     on_behalf_of_dn: str = ""
     on_behalf_of_type: str = "None"
+    withheld: bool = False
+    """True if the outside party's number is withheld; ``party_caller_id`` is empty then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,8 @@ class DirectoryRead:
     at: float
     peers: tuple[PeerRow, ...] = ()
     """DNs that are none of the others."""
+    failing: tuple[str, ...] = ()
+    """Parts that could not be read, each with the reason; they are as they were last, or empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -275,11 +275,16 @@ class PbxSource:
                 (self._log.warning if warns else self._log.info)(
                     "pbx_read_failure", part="directory", reason=str(error)
                 )
+                if self._state.directory.condition is not InterfaceCondition.LIVE:
+                    self._state.directory.set(InterfaceCondition.DOWN, str(error))
+                    self._tell()
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
             warned = False
             self._known.directory_read(read)
+            self._state.directory.set(InterfaceCondition.LIVE)
+            self._tell()
             self._counters.reads["directory"] += 1
             await _wait(self._directory_wanted, self._settings.directory_interval)
 

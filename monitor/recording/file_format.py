@@ -44,8 +44,7 @@ PACE: Final = (
     "directory_interval",
     "contacts_interval",
 )
-"""Settings in a recording, in seconds, so that its player can be asked as often as the PBX was.
-The names belong to the format: ``poll_idle`` is the setting ``idle_poll_interval``."""
+"""Settings in a recording, in seconds, so that its player can be asked as often as the PBX was."""
 _DAY_S: Final = 86_400
 _ENDLESS_S: Final = 1e12
 """Seconds."""

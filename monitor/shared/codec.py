@@ -7,7 +7,9 @@ faster. The msgpack package reads what untrusted clients send, as it can limit e
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import json
+import re
+from typing import Any, Final, TypeAlias
 
 import msgpack
 import msgspec
@@ -76,7 +78,22 @@ class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
 
 Announcement: TypeAlias = Change | Heartbeat
 
-_INSTANTS = {"started_at", "answered_at", "ended_at", "queued_at", "since", "presence_since"}
+_INSTANTS = {
+    "started_at",
+    "answered_at",
+    "ended_at",
+    "queued_at",
+    "returned_at",
+    "since",
+    "presence_since",
+}
+_BOM: Final = b"\xef\xbb\xbf"
+_ESCAPE: Final = re.compile(
+    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
+    re.DOTALL,
+)
+"""An escape in a JSON text: a pair of surrogates, one of them alone, or any other."""
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
@@ -182,6 +199,34 @@ def from_json(data: bytes | str) -> Any:
         return msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
+
+
+def from_lenient_json(data: bytes | str) -> Any:
+    """Return JSON as :func:`from_json` does, also if single texts in it are broken.
+
+    A byte order mark is skipped. Bytes that are no UTF-8 and lone surrogates become U+FFFD: .NET
+    cuts texts by UTF-16 units and escapes each unit for itself. Control characters in texts stay.
+    Raises Malformed for anything else that is no JSON. Takes linear time.
+    """
+    data = data.removeprefix(_BOM) if isinstance(data, bytes) else data.removeprefix("\ufeff")
+    try:
+        return from_json(data)
+    except Malformed as error:
+        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
+        mended = _ESCAPE.sub(_mend, text.encode("utf-8", "replace").decode())
+        try:
+            return json.loads(mended, strict=False, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _mend(escape: re.Match[str]) -> str:
+    """Return an escape as it is, or U+FFFD for a surrogate without its other half."""
+    return "\ufffd" if escape["lone"] else escape[0]
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def from_msgpack(data: bytes) -> Any:

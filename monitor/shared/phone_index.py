@@ -1,23 +1,29 @@
-"""Find contacts by the last digits of a number, without a full scan. Pure.
+"""Find contacts by a number, without a full scan. Pure.
 
-Numbers are kept reversed in one sorted list. So "ends with" is a range of that list, and the number
-with the longest common ending stands beside the place where the searched number would stand.
+For the documented search, numbers are kept reversed in one sorted list. So "ends with" is a range
+of that list, and the number with the longest common ending stands beside the place where the
+searched number would stand. For the name of a caller, numbers are kept by what two notations of one
+number have in common.
 """
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left, insort
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+from monitor.shared import phone_numbers
 from monitor.shared.entities.topics import Contact
+from monitor.shared.phone_numbers import PhoneNumber
 
-_NAMING_TAIL = 8
-"""Digits at the end that must agree if one number is written in two ways (+49 30…, 030…)."""
+_NO_DIGITS: Final = re.compile("[^0-9]+")
 
 
 def digits(number: str) -> str:
     """Return the number's digits without all other characters."""
-    return "".join(char for char in number if char.isascii() and char.isdigit())
+    return _NO_DIGITS.sub("", number)
 
 
 class PhoneIndex:
@@ -30,6 +36,8 @@ class PhoneIndex:
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self._contacts: dict[int, Contact] = {}
         self._tails: list[tuple[str, int]] = []
+        self._notations: dict[str, set[int]] | None = None
+        """Filled when a name is asked for: a gateway asks for none."""
         for contact in contacts:
             self._contacts[contact.id] = contact
             self._tails.extend(_entries(contact))
@@ -45,6 +53,8 @@ class PhoneIndex:
         self._contacts[contact.id] = contact
         for entry in _entries(contact):
             insort(self._tails, entry)
+        if self._notations is not None:
+            _note(self._notations, contact)
 
     def remove(self, contact: Contact) -> None:
         """Remove the contact with this one's id, if there is one."""
@@ -52,6 +62,11 @@ class PhoneIndex:
         if held is not None:
             for entry in _entries(held):
                 del self._tails[bisect_left(self._tails, entry)]
+            if self._notations is not None:
+                for key in _keys(held):
+                    self._notations[key].discard(held.id)
+                    if not self._notations[key]:
+                        del self._notations[key]
 
     def find(self, num: str, min_len: int | None = None) -> list[int]:
         """Return the ids of the contacts that match ``num``, ascending.
@@ -75,10 +90,25 @@ class PhoneIndex:
         return self._starting_with(tail[:common]) if common >= min_len else []
 
     def name(self, num: str) -> str:
-        """Return the name of this number in the book; empty if there is none or it is ambiguous."""
-        found = self.find(num) or self.find(
-            num, _NAMING_TAIL if len(digits(num)) > _NAMING_TAIL else None
-        )
+        """Return the name of this number in the book; empty if there is none or it is ambiguous.
+
+        A number that is written in the same way comes before one in another notation.
+        """
+        number = phone_numbers.parse(num)
+        if number is None:
+            return ""
+        if self._notations is None:
+            self._notations = defaultdict(set)
+            for contact in self._contacts.values():
+                _note(self._notations, contact)
+        notations = self._notations
+        ids = {id_ for key in phone_numbers.keys(number) for id_ in notations.get(key, ())}
+        held = {id_: tuple(_numbers(self._contacts[id_])) for id_ in ids}
+        found = [id_ for id_, numbers in held.items() if number in numbers] or [
+            id_
+            for id_, numbers in held.items()
+            if any(phone_numbers.same_subscriber(number, other) for other in numbers)
+        ]
         names = {self._contacts[id_].display_name for id_ in found}
         return names.pop() if len(names) == 1 else ""
 
@@ -102,3 +132,20 @@ def _shared(one: str, other: str) -> int:
 def _entries(contact: Contact) -> list[tuple[str, int]]:
     tails = {digits(number)[::-1] for number in contact.numbers}
     return [(tail, contact.id) for tail in tails if tail]
+
+
+def _numbers(contact: Contact) -> Iterator[PhoneNumber]:
+    for text in contact.numbers:
+        for part in phone_numbers.several(text):
+            number = phone_numbers.parse(part)
+            if number is not None:
+                yield number
+
+
+def _note(notations: dict[str, set[int]], contact: Contact) -> None:
+    for key in _keys(contact):
+        notations[key].add(contact.id)
+
+
+def _keys(contact: Contact) -> set[str]:
+    return {key for number in _numbers(contact) for key in phone_numbers.keys(number)}

@@ -44,6 +44,8 @@ class ExtensionVisit(Struct, frozen=True):
     """Time since which it talks now; None if it does not."""
     talked: int | None = 0
     """Milliseconds of talk, without the talk that goes on; None if nobody knows."""
+    rang: int | None = None
+    """Time at which its last ring began; None if it rang once: then it is ``since``."""
 
     @property
     def wait(self) -> int | None:
@@ -178,7 +180,8 @@ def how(
         return "answered"
     if turn.ceased is None:
         return "ringing"
-    if any(turn.since <= moment <= turn.ceased + SOON_MS for moment in moments):
+    last = turn.since if turn.rang is None else turn.rang
+    if any(last <= moment <= turn.ceased + SOON_MS for moment in moments):
         return "elsewhere"
     if ended is None:
         return "ringing" if now - turn.ceased <= SOON_MS else "missed"
@@ -227,7 +230,8 @@ def _silent(turn: ExtensionVisit, call: topics.Call, rings: bool, at: int) -> Ex
     if turn.placed or turn.answered is not None:
         return turn
     if rings:
-        return replace(turn, ceased=None, queue=turn.queue or call.queue)
+        rang = turn.rang if turn.ceased is None else at
+        return replace(turn, ceased=None, rang=rang, queue=turn.queue or call.queue)
     return turn if turn.ceased is not None else replace(turn, ceased=max(at, turn.since))
 
 

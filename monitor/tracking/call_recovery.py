@@ -66,6 +66,7 @@ def take_over(record: CallRecord, call: topics.Call) -> None:
         record.caller_number = (
             owner.external_party if owner.dn_type == "externalline" else owner.dn_num
         )
+        record.withheld = owner.hidden
         record.caller_connected = record.caller_connected or owner.status == "Connected"
         record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
     # Reversed: of two legs on a trunk, the first one has the DN as its key.
@@ -108,4 +109,5 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
         lines=call.lines,
         extgroups=call.extgroups,
         queued_at=call.queued_at,
+        hidden=owner is not None and owner.hidden,
     )

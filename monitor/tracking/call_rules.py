@@ -59,7 +59,7 @@ from monitor.tracking.leg_rules import (
     people_connected,
     sides,
 )
-from monitor.tracking.party_text import NOBODY, PartyText, parse, parse_several
+from monitor.tracking.party_text import MAKE_CALL, NOBODY, PartyText, parse, parse_several
 
 _REACHED = frozenset({"extension", "specialmenu", "conference", "fax", "parking", "routepoint"})
 _LINGER = 5.0
@@ -86,14 +86,15 @@ def observe(
     ``at``: now.
     """
     row = call.row
-    caller = parse(row.caller, directory_index.kind) if row else NOBODY
-    callees = parse_several(row.callee, directory_index.kind) if row else ()
+    caller = parse(row.caller, directory_index) if row else NOBODY
+    callees = parse_several(row.callee, directory_index) if row else ()
     _times(call)
-    _originator(call, directory_index, caller)
+    _originator(call, directory_index, caller, callees)
     _stage(call, directory_index, callees, at)
     call.sides = sides(call, directory_index, visible, caller, callees)
+    unanswered = call.answered_at is None
     _answer(call, directory_index, callees, at)
-    remember(call, at)
+    remember(call, at, answered_now=unanswered and call.answered_at is not None)
     if call.new:
         talked = state(call) in _PAST_RINGING and not (
             call.stage or call.machine_dn or call.recorded
@@ -102,10 +103,11 @@ def observe(
     call.new = False
 
 
-def remember(call: CallRecord, at: float) -> None:
+def remember(call: CallRecord, at: float, *, answered_now: bool = False) -> None:
     """Keep what is needed later in the call and at its end.
 
     That is: since when each leg is in its state, the path of the call, and whom it reached.
+    ``answered_now``: the last observation was the first that showed the answer.
     """
     since: dict[str, tuple[str, float]] = {}
     for side in call.sides:
@@ -133,7 +135,7 @@ def remember(call: CallRecord, at: float) -> None:
     taken = [side for side in others if side.status == "Connected"]
     if call.answered_at is None and others:
         _reach(call, others[-1])
-    elif taken and (call.answered_at == at or not call.reached):
+    elif taken and (answered_now or call.answered_at == at or not call.reached):
         _reach(call, taken[0])
 
 
@@ -172,9 +174,10 @@ def direction(call: CallRecord) -> topics.Direction:
 
 
 def state(call: CallRecord) -> topics.CallState:
-    """Return the state: the row's word if it is fresh, else what the legs say."""
-    if call.fresh and call.row is not None:
-        return _STATES.get(call.row.status, "Unknown")
+    """Return the state: the row's word if it is fresh and known, else what the legs say."""
+    told = _STATES.get(call.row.status) if call.fresh and call.row is not None else None
+    if told is not None:
+        return told
     statuses = [side.status for side in call.sides]
     if statuses.count("Connected") > 1 and "Ringing" not in statuses:
         return "Talking"
@@ -239,15 +242,22 @@ def _times(call: CallRecord) -> None:
             call.changed = row.last_change_status, row.callee
 
 
-def _originator(call: CallRecord, directory_index: DirectoryIndex, caller: PartyText) -> None:
+def _originator(
+    call: CallRecord,
+    directory_index: DirectoryIndex,
+    caller: PartyText,
+    callees: tuple[PartyText, ...],
+) -> None:
     if call.external is None:
         found = _first_sign(call, directory_index)
-        if found is None and caller != NOBODY:
-            found = (caller.dn, directory_index.kind(caller.dn) in _OUTSIDE, caller.number)
+        if found is None:
+            found = _told_by_row(directory_index, caller, callees)
         if found is None:
             found = _routed(call, directory_index)
         if found is not None:
             call.originator, call.external, call.caller_number = found
+    if call.external and not call.caller_number:
+        call.withheld = call.withheld or caller.withheld or _withheld(call)
     if call.external and caller.dn and directory_index.kind(caller.dn) == "externalline":
         call.originator = call.originator or caller.dn
         if caller.dn == call.originator:
@@ -259,6 +269,22 @@ def _originator(call: CallRecord, directory_index: DirectoryIndex, caller: Party
         call.did = directory_index.did(call.dialled, call.originator)
 
 
+def _told_by_row(
+    directory_index: DirectoryIndex, caller: PartyText, callees: tuple[PartyText, ...]
+) -> tuple[str, bool, str] | None:
+    """Return the same as :func:`_first_sign` according to the row, or None.
+
+    A caller's text that gives neither a DN nor a number leaves open where the call comes from.
+    While the PBX rings the phone of an ordered call, its callee is who ordered it.
+    """
+    if caller.name == MAKE_CALL and not caller.dn and not caller.number:
+        ordering = [p for p in callees if directory_index.kind(p.dn) == "extension"]
+        return (ordering[0].dn, False, ordering[0].dn) if len(ordering) == 1 else None
+    if not caller.dn and not caller.number and not caller.withheld:
+        return None
+    return caller.dn, directory_index.kind(caller.dn) in _OUTSIDE, caller.number
+
+
 def _first_sign(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str, bool, str] | None:
     """Return who began the call according to its participants, or None.
 
@@ -266,6 +292,12 @@ def _first_sign(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str,
     """
     for p in call.participants.values():
         kind = party_kind(p, directory_index)
+        if p.originated_by_dn == p.dn and directory_index.kind(p.dn) == "extension":
+            return (
+                p.dn,
+                False,
+                p.dn,
+            )  # a call that this extension ordered: its own phone rings first
         if p.status == "Dialing":
             if directory_index.kind(p.dn) == "externalline":
                 return p.dn, True, p.party_caller_id
@@ -281,6 +313,10 @@ def _first_sign(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str,
         if directory_index.kind(p.dn) == "externalline":
             return p.dn, True, p.party_caller_id
     return None
+
+
+def _withheld(call: CallRecord) -> bool:
+    return any(p.withheld for p in call.participants.values())
 
 
 def _routed(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str, bool, str] | None:

@@ -19,25 +19,28 @@ from monitor.pbx.facts import (
 )
 from monitor.shared.entities import topics
 
-_W_TYPES: Mapping[str, topics.DnType] = MappingProxyType(
+_TYPES: Mapping[str, topics.DnType] = MappingProxyType(
     {
-        "wextension": "extension",
-        "wqueue": "queue",
-        "wringgroup": "ringgroup",
-        "wivr": "ivr",
-        "wexternalline": "externalline",
-        "wroutepoint": "routepoint",
-        "wparking": "parking",
-        "wfax": "fax",
-        "wfaxextension": "fax",
-        "wspecialmenu": "specialmenu",
+        "extension": "extension",
+        "queue": "queue",
+        "ringgroup": "ringgroup",
+        "ivr": "ivr",
+        "externalline": "externalline",
+        "routepoint": "routepoint",
+        "parking": "parking",
+        "sharedparking": "parking",
+        "fax": "fax",
+        "faxextension": "fax",
+        "specialmenu": "specialmenu",
     }
 )
+"""3CX's type words in lower case, without the W that some versions put before them."""
 
 _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 """Profiles of 3CX's kinds Away and OutOfOffice: calls to such an agent go elsewhere, so it takes
 none."""
 
+_LONGEST_REASON = 500
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues "
     "globally{}, not in the "
@@ -47,13 +50,14 @@ QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single que
 QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
 
 
-def dn_type(w_type: str) -> topics.DnType:
-    """Return the documented word for Call Control's type word (such as ``Wextension``).
+def dn_type(word: str) -> topics.DnType:
+    """Return the documented word for 3CX's type word (``Wextension``, ``Extension``, ``queue``).
 
     ``unknown`` for words that are not known, such as an empty one.
     """
-    word = w_type.lower()
-    return "conference" if word.startswith("wconference") else _W_TYPES.get(word, "unknown")
+    word = word.lower()
+    word = word[1:] if word[1:] in _TYPES or word.startswith("wconference") else word
+    return "conference" if word.startswith("conference") else _TYPES.get(word, "unknown")
 
 
 class DirectoryIndex:
@@ -106,6 +110,14 @@ class DirectoryIndex:
     def queue_rule(self) -> str:
         """Return the rule by which an agent counts as free, in words."""
         return QUEUE_RULE if self.logins is None else QUEUE_RULE_WITH_LOGINS
+
+    @property
+    def failing(self) -> str:
+        """Return a sentence about the parts that could not be read; empty if there are none."""
+        if not self._read.failing:
+            return ""
+        parts = "; ".join(self._read.failing)[:_LONGEST_REASON]
+        return f"A part of the directory cannot be read and is shown as it was last. {parts}"
 
     def update_users(self, read: DirectoryRead) -> frozenset[str] | None:
         """Apply a reading that differs from the last only in the data of some users.
@@ -219,7 +231,7 @@ class DirectoryIndex:
             self._names[number] = name
 
         for peer in read.peers:
-            kind = dn_type(f"W{peer.kind}")
+            kind = dn_type(peer.kind)
             if kind != "unknown":
                 put(peer.number, kind, peer.name)
         for user in read.users:

@@ -81,6 +81,7 @@ def ended(
         lines=tuple(sorted(record.lines)),
         extgroups=_extgroups(extensions, directory_index),
         queued_at=_instant(record.first_queued_at),
+        hidden=record.withheld and not caller,
     )
 
 
@@ -138,6 +139,7 @@ def _waiting(call: topics.Call, owner: topics.Leg) -> topics.WaitingCaller:
         num=owner.external_party if outside else owner.dn_num,
         name=owner.party_name if outside else owner.name,
         since=call.queued_at or call.started_at,
+        hidden=owner.hidden,
     )
 
 
@@ -167,6 +169,7 @@ def _leg(
         participant_id=p.id if p else None,
         device_id=p.device_id if p else "",
         since=_instant(record.since[side.key][1]),
+        hidden=side.external_party == "" and (record.withheld or (p is not None and p.withheld)),
     )
 
 

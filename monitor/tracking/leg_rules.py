@@ -70,6 +70,8 @@ class CallRecord:
     external: bool | None = None
     """True if the call came from outside; None while nothing tells."""
     caller_number: str = ""
+    withheld: bool = False
+    """True if the caller's number is withheld; ``caller_number`` is empty then."""
     caller_connected: bool = False
     """True once the caller is connected to a person or a machine; a phone that rings now does not
     undo it."""

@@ -9,13 +9,14 @@ in ``book``).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
+from monitor.shared import phone_numbers
 from monitor.shared.changes import Edit, apply, difference
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
@@ -25,6 +26,7 @@ from monitor.tracking.directory_index import DirectoryIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+_FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -71,7 +73,14 @@ class PbxState:
     def show(self, call: topics.Call) -> tuple[Edit, ...]:
         """Put in a call as it is now; its DNs are drawn by :meth:`settle`."""
         self._index(call.call_id, _dns(call))
-        return self.commit("calls", {str(call.call_id): call})
+        before = self.state["calls"].get(str(call.call_id))
+        edits = self.commit("calls", {str(call.call_id): call})
+        if call.answered_at is None or _is_answered(before):
+            return edits
+        return (
+            *edits,
+            *self._return_calls(_outside_numbers(call), call.answered_at, _talker(call)),
+        )
 
     def over(self, call_id: int, ended: topics.EndedCall, at: float) -> tuple[Edit, ...]:
         """Move a call to the calls that ended; its DNs are drawn by :meth:`settle`.
@@ -83,7 +92,29 @@ class PbxState:
         if before is None:
             return ()
         gone = Edit("calls", str(call_id), before, None)
-        return (gone, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+        returned: tuple[Edit, ...] = ()
+        if ended.answered_at is not None and not _is_answered(before):
+            inbound = ended.direction in _FROM_OUTSIDE
+            number, by = (ended.caller, ended.callee)[:: 1 if inbound else -1]
+            returned = self._return_calls(
+                (number,), ended.answered_at, by if by in ended.extensions else ""
+            )
+        return (gone, *returned, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+
+    def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
+        """Note at the calls that nobody took that their caller is talked with now."""
+        callers = [number for number in map(phone_numbers.parse, numbers) if number is not None]
+        if not callers:
+            return ()
+        returned = {
+            id_: replace(ended, returned_at=answered_at, returned_by=by)
+            for id_, ended in self.state["ended"].items()
+            if isinstance(ended, topics.EndedCall)
+            and _is_open_loss(ended, answered_at)
+            and (lost := phone_numbers.parse(ended.caller)) is not None
+            and any(phone_numbers.same_subscriber(lost, caller) for caller in callers)
+        }
+        return self.commit("ended", returned)
 
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
@@ -281,7 +312,7 @@ class PbxState:
             topics.SYSTEM_ID: topics.System(
                 connection=self.connection.connection,
                 since=from_unix(self.connection.at),
-                reason=self.connection.reason,
+                reason=self.connection.reason or self.directory_index.failing,
                 version=row.version,
                 fqdn=row.fqdn,
                 licence_limit=row.max_sim_calls,
@@ -299,6 +330,32 @@ class PbxState:
 def _dns(call: topics.Call) -> set[str]:
     dns = {leg.dn_num for leg in call.legs}
     return dns | {call.queue} if call.queue else dns
+
+
+def _is_answered(entity: topics.Entity | None) -> bool:
+    return isinstance(entity, topics.Call) and entity.answered_at is not None
+
+
+def _outside_numbers(call: topics.Call) -> list[str]:
+    return [leg.external_party for leg in call.legs if leg.dn_type == "externalline"]
+
+
+def _talker(call: topics.Call) -> str:
+    """Return the extension that talks; empty if none does."""
+    talking = (
+        leg.dn_num for leg in call.legs if leg.dn_type == "extension" and leg.status == "Connected"
+    )
+    return next(talking, "")
+
+
+def _is_open_loss(ended: topics.EndedCall, at: str) -> bool:
+    """Return whether nobody took this call from outside, and nobody had talked since with it."""
+    return (
+        ended.outcome in ("missed", "abandoned")
+        and ended.direction in _FROM_OUTSIDE
+        and ended.returned_at is None
+        and ended.ended_at <= at
+    )
 
 
 def _is_no_loss(entity: topics.Entity) -> bool:

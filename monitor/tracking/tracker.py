@@ -10,6 +10,7 @@ one change and are never split.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import assert_never
 
 from monitor.pbx.facts import (
@@ -31,7 +32,7 @@ from monitor.tracking import call_rules as calls
 from monitor.tracking.base import BaseTracker
 from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.leg_rules import CallRecord
-from monitor.tracking.party_text import parse_several
+from monitor.tracking.party_text import parse_several, plain_participant
 
 
 class Tracker(BaseTracker):
@@ -74,6 +75,7 @@ class Tracker(BaseTracker):
         pbx_state.advance_clock(fact)
         match fact:
             case ParticipantSeen():
+                fact = replace(fact, participant=plain_participant(fact.participant))
                 self._learn((fact.participant,))
                 return self._update(self._call_registry.seen(fact), fact.at)
             case ParticipantGone():
@@ -125,7 +127,7 @@ class Tracker(BaseTracker):
             return
         for record in self._call_registry.records.values():
             callees = (
-                parse_several(record.row.callee, self._pbx_state.directory_index.kind)
+                parse_several(record.row.callee, self._pbx_state.directory_index)
                 if record.row
                 else ()
             )
@@ -134,6 +136,7 @@ class Tracker(BaseTracker):
 
     def _participants_read(self, fact: ParticipantsRead) -> tuple[Edit, ...]:
         self._read.add("callcontrol")
+        fact = replace(fact, participants=tuple(map(plain_participant, fact.participants)))
         touched = self._call_registry.full_read(fact)
         for dn, w_type in fact.dns.items():
             self._pbx_state.directory_index.set_kind(dn, w_type)

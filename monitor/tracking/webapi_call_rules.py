@@ -160,6 +160,7 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
     record.originator = owner.dn_num
     record.external = owner.dn_type == "externalline" if external is None else external
     record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
+    record.withheld = owner.hidden
 
 
 def _queue(

@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { densest, fit, pageOf, roomiest, sheets } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
-import { duration } from "../../gateway/static/wall/times.js";
+import { duration, midnight } from "../../gateway/static/wall/times.js";
 import { LANGUAGES } from "../../gateway/static/wall/words.js";
 
 test("durations read as people say them and are never negative", () => {
@@ -130,4 +130,13 @@ test("the rows of a table that find no place on its pages are counted", () => {
   assert.deepEqual(sheets(30, height, 3), { perPage: 10, pages: 3, left: 0 });
   assert.deepEqual(sheets(31, height, 3), { perPage: 9, pages: 3, left: 4 });
   assert.deepEqual(sheets(500, height, Infinity), { perPage: 10, pages: 50, left: 0 });
+});
+
+test("a day begins at midnight of the PBX's zone, also when the clocks are changed", () => {
+  const begins = (at, zone) => new Date(midnight(Date.parse(at), zone)).toISOString();
+  assert.equal(begins("2026-06-01T19:20:30.000Z", "Asia/Kolkata"), "2026-06-01T18:30:00.000Z");
+  assert.equal(begins("2026-03-08T20:00:00.000Z", "America/Chicago"), "2026-03-08T06:00:00.000Z");
+  assert.equal(begins("2026-11-01T20:00:00.000Z", "America/Chicago"), "2026-11-01T05:00:00.000Z");
+  assert.equal(begins("2026-03-29T12:00:00.000Z", "Europe/Berlin"), "2026-03-28T23:00:00.000Z");
+  assert.equal(begins("2026-10-25T12:00:00.000Z", "Europe/Berlin"), "2026-10-24T22:00:00.000Z");
 });

@@ -174,6 +174,33 @@ test("missed calls are today's from outside, and know who was spoken with since"
   );
 });
 
+test("a missed call is done when the monitor says so, or for one that cannot by its number", () => {
+  const call = (callID, more) => ({
+    callID,
+    direction: "Inbound",
+    outcome: "missed",
+    startedAt: "2026-03-04T10:00:00.000Z",
+    endedAt: "2026-03-04T10:00:00.000Z",
+    answeredAt: null,
+    caller: "+49301234567",
+    callee: "",
+    queue: "",
+    queues: [],
+    groups: [],
+    did: "",
+    ...more,
+  });
+  const back = (callee) =>
+    call(9, { direction: "Outbound", outcome: "answered", caller: "101", callee, answeredAt: "2026-03-04T10:05:00.000Z" });
+  const spoken = (...ended) => missedRows(state({ ended: Object.fromEntries(ended.entries()) }), 0).map((row) => row.spoken);
+  assert.deepEqual(spoken(call(1, { returnedAt: "2026-03-04T10:05:00.000Z" })), [true]);
+  assert.deepEqual(spoken(call(1, { returnedAt: null }), { ...back("+49301234567"), returnedAt: null }), [false]);
+  assert.deepEqual(spoken(call(1), back("030 1234567")), [true]);
+  assert.deepEqual(spoken(call(1), back("0891234567")), [false]);
+  assert.deepEqual(spoken(call(1), back("+43301234567")), [false]);
+  assert.deepEqual(spoken(call(1, { caller: "" }), back("")), [false]);
+});
+
 test("a filter finds all its words anywhere, in any case", () => {
   assert.ok(matches(["101", "Мария Иванова", null], "иван 101"));
   assert.ok(!matches(["101"], "101 102"));

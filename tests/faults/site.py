@@ -326,7 +326,7 @@ url = "http://127.0.0.1:{pbx_port}"
 client_id = "callmon"
 client_secret = "{_SECRET}"
 poll_interval = 0.3
-idle_poll_interval = 0.6
+poll_idle = 0.6
 watchdog_interval = 2.0
 """,
         encoding="utf-8",

@@ -132,7 +132,9 @@ def _call(
         for leg in truth.legs
         if leg.dn not in known.visible and (hidden or _dials_group(truth, leg))
     }
-    legs = {leg.dn: (leg.dn_type, leg.external_party, leg.status) for leg in truth.legs}
+    legs = {
+        leg.dn: (leg.dn_type, shown_number(leg.external_party), leg.status) for leg in truth.legs
+    }
     mine = {
         leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"])
         for leg in held["AConnList"]
@@ -148,11 +150,20 @@ def _call(
             yield f"leg {dn} is {mine[dn]}, should be {legs[dn]}"
     if held["state"] != truth.state:
         yield f"state {held['state']}, should be {truth.state}"
+    anonymous = {leg.dn for leg in truth.legs if leg.external_party == "anonymous"}
+    told = {leg["dnNum"] for leg in held["AConnList"] if leg["hidden"]}
+    if told - anonymous or (anonymous & mine.keys()) - told:
+        yield f"hidden is told at {told}, should be at {anonymous}"
     if not hidden:
         yield from _shape(truth, held)
     if held["did"] != _did(truth, known) and held["did"] != truth.did:
         yield f"did {held['did']!r}, should be {_did(truth, known)!r}"
     yield from _times(truth, held, known)
+
+
+def shown_number(number: str) -> str:
+    """The number as it is shown: that of a caller who hides it is empty."""
+    return "" if number == "anonymous" else number
 
 
 def _shape(truth: TruthCall, held: Mapping[str, Any]) -> Iterator[str]:
@@ -280,5 +291,5 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
     if whole and told and held["outcome"] != truth.outcome:
         yield f"outcome {held['outcome']}, should be {truth.outcome}"
     from_the_start = truth.answer_shown_at is None or truth.shown_at != truth.answer_shown_at
-    if from_the_start and held["caller"] != truth.caller:
+    if from_the_start and held["caller"] != shown_number(truth.caller):
         yield f"caller {held['caller']}, should be {truth.caller}"

@@ -106,7 +106,7 @@ url = "{pbx.url}"
 client_id = "{pbx.client_id}"
 client_secret = "{pbx.client_secret}"
 poll_interval = 0.3
-idle_poll_interval = 0.6
+poll_idle = 0.6
 watchdog_interval = 2.0
 
 [[keys]]

@@ -75,7 +75,7 @@ def section(
         client_secret=SecretStr(pbx.client_secret),
         did_map=did_map or {},
         poll_interval=0.3,
-        idle_poll_interval=1.0,
+        poll_idle=1.0,
         watchdog_interval=watchdog,
         ca_file=pbx.ca_file,
     )

@@ -58,7 +58,7 @@ async def following(address: str, bus: Bus) -> AsyncIterator[None]:
         url=address,
         key=SecretStr(KEY),
         poll_interval=0.1,
-        idle_poll_interval=0.4,
+        poll_idle=0.4,
         states_interval=0.5,
         directory_interval=5.0,
     )

@@ -40,7 +40,7 @@ export function Calls() {
 
 export function Missed() {
   const state = shown();
-  const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value);
+  const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value, zone.value);
   const all = missedRows(state, since);
   const rows = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome]], find.value));
   const { here, left } = usePagedRows(rows, 3);

@@ -98,16 +98,14 @@ function directionOf(word) {
   return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
 }
 
-/** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
+/**
+ * Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since.
+ * The monitor tells that. One of an earlier version does not: then it is looked for in the calls that are there.
+ */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
   const ended = [...topic(state, "ended").values()];
-  const spoken = new Map(); // number → when talk with it last began
-  const note = (num, at) => at && num && spoken.set(num, Math.max(spoken.get(num) ?? 0, instant(at)));
-  for (const call of ended) for (const num of [call.caller, call.callee]) note(num, call.answeredAt);
-  for (const call of topic(state, "calls").values()) {
-    for (const leg of call.AConnList) if (leg.dnType === "externalline") note(leg.externalParty, call.answeredAt);
-  }
+  const talks = ended.some((call) => call.returnedAt === undefined) ? talksIn(state, ended) : [];
   return ended
     .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
@@ -120,9 +118,33 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: (spoken.get(call.caller) ?? 0) > instant(call.endedAt),
+      spoken: call.returnedAt === undefined ? isIn(talks, call) : Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
+}
+
+/** Numbers that were talked with, and when each talk began. */
+function talksIn(state, ended) {
+  const talks = ended.flatMap((call) => [call.caller, call.callee].map((num) => ({ num, at: instant(call.answeredAt) })));
+  for (const call of topic(state, "calls").values()) {
+    for (const leg of call.AConnList) {
+      if (leg.dnType === "externalline") talks.push({ num: leg.externalParty, at: instant(call.answeredAt) });
+    }
+  }
+  return talks.filter((talk) => talk.at !== null);
+}
+
+function isIn(talks, call) {
+  return talks.some((talk) => talk.at > instant(call.endedAt) && isSameNumber(talk.num, call.caller));
+}
+
+/** Whether two texts are one outside number, written with the country's code or without; never of withheld ones. */
+function isSameNumber(one, other) {
+  const [a, b] = [one, other].map((text) => text.replace(/[^\d+]/g, "").replace(/^00/, "+"));
+  if (!/\d/.test(a) || a === b) return a === b && a !== "";
+  if (a[0] === "+" && b[0] === "+") return false;
+  const [short, long] = [a, b].map((num) => num.replace(/^[+0]/, "")).sort((x, y) => x.length - y.length);
+  return short.length >= 7 && long.endsWith(short) && long.length - short.length <= 3;
 }
 
 /** Whom the caller wanted, as far as it is known. */

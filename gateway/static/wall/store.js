@@ -43,8 +43,13 @@ export function shown() {
 
 export const system = computed(() => (frame.value, shown().get("system")?.get("pbx") ?? null));
 
-/** The PBX's time zone, in which times of day are shown; empty while it is not known. */
-export const zone = computed(() => (frame.value, shown().get("pbxstats")?.get("pbx")?.zone ?? ""));
+/**
+ * The PBX's time zone, in which times of day are shown; empty while it is not known.
+ * A key that is limited to some queues and extensions gets no figures of the whole PBX.
+ */
+export const zone = computed(
+  () => (frame.value, system.value?.timeZone || (shown().get("pbxstats")?.get("pbx")?.zone ?? "")),
+);
 
 /** Why nothing newer is known, paused or not: {kind, since} or null. `since`: the server's milliseconds. */
 export const staleness = computed(() => {

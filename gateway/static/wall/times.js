@@ -31,9 +31,15 @@ function clockOf(zone) {
   }
 }
 
-/** The local midnight before. */
-export function midnight(milliseconds) {
-  return new Date(milliseconds).setHours(0, 0, 0, 0);
+/** The beginning of the day in that time zone; in the browser's where it is empty, or unknown here. */
+export function midnight(milliseconds, zone = "") {
+  const passed = (at) => {
+    const [hours, minutes] = timeOfDay(at, zone).split(":").map(Number);
+    return (hours * 60 + minutes) * 60_000;
+  };
+  const begin = milliseconds - passed(milliseconds) - (milliseconds % 60_000);
+  const off = passed(begin); // not 0 where the clocks were changed since
+  return off > 43_200_000 ? begin + 86_400_000 - off : begin - off;
 }
 
 function two(number) {

@@ -21,6 +21,7 @@ from monitor.pbx.commands.extensions import find
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import integer, objects, record, text
 from monitor.pbx.v20_client import CALL_CONTROL, XAPI, PbxClient
+from monitor.shared import phone_numbers
 from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
 
@@ -30,7 +31,6 @@ _PATIENCE_S: Final = RINGS_S + 15.0
 _LONGEST: Final = 200
 """Characters of the PBX's own reason that are passed on."""
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
-_NOTATION: Final = re.compile(r"[0-9+*#\s()./\-]+")
 _SENTENCES: Final = {
     "OperationTimeout": "Nobody answered in time.",
     "UnknownDestination": "The PBX has no route to that number.",
@@ -82,9 +82,14 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
 def dialled(number: str) -> str:
     """Return what is to be dialled for a number in any notation.
 
-    Text that is more than a number stays as it is, without spaces around it.
+    Text that is more than a number stays as it is, without spaces around it. Raises CommandRefused
+    for two numbers in one text.
     """
-    return re.sub(r"[^0-9+*#]", "", number) if _NOTATION.fullmatch(number) else number.strip()
+    if len(phone_numbers.several(number)) > 1:
+        raise CommandRefused(
+            "bad_value", "second holds more than one number: give the one to be called.", "bad"
+        )
+    return number.strip() if "@" in number else phone_numbers.plain(number)
 
 
 def _said(answer: HttpResponse) -> dict[str, Any] | None:

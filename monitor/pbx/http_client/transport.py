@@ -32,7 +32,7 @@ from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.connect_errors import cause
 from monitor.pbx.parsing import xapi
 from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest, TrafficTap
-from monitor.shared.codec import Malformed, from_json
+from monitor.shared.codec import Malformed, from_lenient_json
 from monitor.shared.errors import (
     CommandOutcomeUnknown,
     ConfigError,
@@ -95,7 +95,7 @@ class HttpResponse:
                 f"not used."
             )
         try:
-            return from_json(self.body)
+            return from_lenient_json(self.body)
         except Malformed as error:
             what = "a web page" if self.is_page else str(error)
             raise PbxGarbled(
@@ -123,7 +123,7 @@ class HttpResponse:
                 f"The PBX redirects {self.shown} elsewhere ({self.status}): {right}.", self.status
             )
         try:
-            body = from_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
+            body = from_lenient_json(self.body) if 0 < len(self.body) <= _MAX_ERROR_BYTES else None
         except Malformed:
             body = None
         code, target = (

@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from monitor.pbx.facts import Participant
 from monitor.pbx.parsing.json_fields import flag, integer, objects, text, whole
-from monitor.shared.codec import Malformed, from_json
+from monitor.shared.codec import Malformed, from_lenient_json
 from monitor.shared.errors import PbxGarbled
 
 _UPSERT: Final = 0
@@ -75,7 +75,7 @@ class FullState:
 def parse_event(message: str | bytes) -> Event:
     """Return the event in a WebSocket message. Raises PbxGarbled."""
     try:
-        envelope = from_json(message)
+        envelope = from_lenient_json(message)
     except Malformed as error:
         raise PbxGarbled(f"An event is {error}.") from error
     event = envelope.get("event") if isinstance(envelope, dict) else None

@@ -16,6 +16,7 @@ from msgspec import ValidationError, convert
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
 from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text, whole
 from monitor.pbx.webapi.facts import ToldCall, ToldInfo
+from monitor.shared import phone_numbers
 from monitor.shared.entities.topics import CallState, Contact, Direction, DnType, EndedCall, Leg
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
@@ -240,10 +241,13 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
     number = text(row, "dnNum")
     if not number:
         return None
+    kind = _DN_TYPES.get(text(row, "dnType").lower(), "unknown")
+    other = text(row, "externalParty")
+    withheld = kind == "externalline" and other != "" and phone_numbers.is_withheld(other)
     return Leg(
         dn_num=number,
-        dn_type=_DN_TYPES.get(text(row, "dnType").lower(), "unknown"),
-        external_party=text(row, "externalParty"),
+        dn_type=kind,
+        external_party="" if withheld else other,
         status=text(row, "status"),
         name=text(row, "name"),
         party_name=text(row, "partyName"),
@@ -254,6 +258,7 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
         participant_id=integer(row, "participantId"),
         device_id=text(row, "deviceId"),
         since=_instant(row, "since"),
+        hidden=withheld or row.get("hidden") is True,
     )
 
 

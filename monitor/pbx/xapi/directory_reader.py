@@ -2,6 +2,10 @@
 
 :mod:`monitor.pbx.parsing.xapi` gives the rows their meaning. If the role may not read a part of
 the directory, that part stays empty and the others are read. The log says so once.
+
+Some installations answer one collection with an error, a web page or nonsense for good. A part that
+fails so twice in a row stays as it was last read, or empty, and the others are read. The reading
+tells it in ``failing``. Without the users nothing can be told: if these fail, the reading fails.
 """
 
 from __future__ import annotations
@@ -9,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 import structlog
 
@@ -21,9 +25,9 @@ from monitor.pbx.parsing.json_fields import integer, objects
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.pbx.xapi.directory_cache import DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
-from monitor.shared.errors import PbxRefused
+from monitor.shared.errors import PbxRefused, PbxUnreachable
 from monitor.shared.tasks import end
-from monitor.shared.time_zones import iana_name
+from monitor.shared.time_zones import ZoneRow, iana_name
 
 T = TypeVar("T")
 
@@ -134,20 +138,24 @@ class DirectoryReader:
         self._told: set[str] = set()
         self._plain: set[str] = set()
         self._zone = ("", "")
+        self._last: dict[str, Any] = {}
+        self._failures: dict[str, tuple[int, str]] = {}
 
     async def directory(self) -> DirectoryRead:
         """Return the whole directory."""
         tasks = _Tasks()
         users = tasks.add(self._part(_USERS))
-        queues = tasks.add(self._part(_QUEUES))
-        ring_groups = tasks.add(self._part(_RING_GROUPS))
-        ivrs = tasks.add(self._part(_IVRS))
-        trunks = tasks.add(self._part(_TRUNKS))
-        departments = tasks.add(self._part(_GROUPS))
-        inbound_rules = tasks.add(self._part(_INBOUND_RULES))
-        peers = tasks.add(self._part(_PEERS))
-        system = tasks.add(self._system())
-        time_zone = tasks.add(self._time_zone())
+        queues = tasks.add(self._lenient(_QUEUES.name, self._part(_QUEUES), ()))
+        ring_groups = tasks.add(self._lenient(_RING_GROUPS.name, self._part(_RING_GROUPS), ()))
+        ivrs = tasks.add(self._lenient(_IVRS.name, self._part(_IVRS), ()))
+        trunks = tasks.add(self._lenient(_TRUNKS.name, self._part(_TRUNKS), ()))
+        departments = tasks.add(self._lenient(_GROUPS.name, self._part(_GROUPS), ()))
+        inbound_rules = tasks.add(
+            self._lenient(_INBOUND_RULES.name, self._part(_INBOUND_RULES), ())
+        )
+        peers = tasks.add(self._lenient(_PEERS.name, self._part(_PEERS), ()))
+        system = tasks.add(self._lenient("SystemStatus", self._system(), SystemRow()))
+        time_zone = tasks.add(self._lenient("OfficeHours", self._time_zone(), ""))
         await tasks.done()
         return DirectoryRead(
             users=users.result(),
@@ -160,6 +168,9 @@ class DirectoryReader:
             system=replace(system.result(), time_zone=time_zone.result()),
             at=self._clock.at(self._clock.now()),
             peers=peers.result(),
+            failing=tuple(
+                f"{name}: {reason}" for name, (_, reason) in sorted(self._failures.items())
+            ),
         )
 
     async def again(self, last: DirectoryRead | None, touched: ReadBack) -> DirectoryPatch:
@@ -214,6 +225,24 @@ class DirectoryReader:
         groups = objects(row.get("Groups")) if isinstance(row, dict) else ()
         return frozenset(id_ for group in groups if (id_ := integer(group, "GroupId")) is not None)
 
+    async def _lenient(self, name: str, reading: Coroutine[Any, Any, T], empty: T) -> T:
+        """Return what is read of a part, or if that fails again what was read last.
+
+        Raises what the reading raised if it is the first failure in a row: it may be over soon.
+        """
+        try:
+            self._last[name] = found = await reading
+        except PbxUnreachable as error:
+            count, _ = self._failures.get(name, (0, ""))
+            self._failures[name] = count + 1, str(error)
+            if count == 0:
+                raise
+            if count == 1:
+                _log.warning("pbx_read_failure", part=name, reason=str(error))
+            return cast(T, self._last.get(name, empty))
+        self._failures.pop(name, None)
+        return found
+
     async def _part(self, part: _Part[T], top: int = 100) -> tuple[T, ...]:
         try:
             listed = await self._collection(part, top)
@@ -245,12 +274,20 @@ class DirectoryReader:
         try:
             told = await self._client.time_zone()
             if told != self._zone[0]:
-                self._zone = told, iana_name(told, await self._client.time_zones(told)) or ""
+                self._zone = told, iana_name(told, await self._zones(told)) or ""
         except PbxRefused as refused:
             self._refused("OfficeHours", refused)
             return ""
         self._told.discard("OfficeHours")
         return self._zone[1]
+
+    async def _zones(self, told: str) -> tuple[ZoneRow, ...]:
+        """Return the PBX's rows for a zone; none if it has no list: a name may do without."""
+        try:
+            return await self._client.time_zones(told)
+        except PbxRefused as refused:
+            self._refused("Defs/TimeZones", refused)
+            return ()
 
     def _refused(self, name: str, refused: PbxRefused) -> None:
         if name not in self._told:

@@ -55,6 +55,8 @@ class Leg(Struct, frozen=True, rename="camel"):
     device_id: str = ""
     since: str | None = None
     """Time at which the leg took its present status, as seen by the monitor."""
+    hidden: bool = False
+    """True if the other side's number is withheld; ``externalParty`` is empty then."""
 
 
 class Call(Struct, frozen=True, rename="camel"):
@@ -112,7 +114,7 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     """The caller's number."""
     caller_name: str
     callee: str
-    """The party that took the call; if nobody did, the party that it tried to reach last."""
+    """The party that took the call first; if nobody did, the one that it tried to reach last."""
     callee_name: str
     extensions: tuple[str, ...] = ()
     queues: tuple[str, ...] = ()
@@ -121,6 +123,13 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     extgroups: tuple[str, ...] = ()
     queued_at: str | None = None
     """Time at which the caller first came into a queue; null if the call was in none."""
+    hidden: bool = False
+    """True if the caller's number is withheld; ``caller`` is empty then."""
+    returned_at: str | None = None
+    """Time at which somebody here first talked with the caller of a call that nobody took, in a
+    later call in either direction; null if that has not happened or the number is withheld."""
+    returned_by: str = ""
+    """Extension that talked then; empty if it is not known."""
 
     @property
     def id(self) -> str:

@@ -111,6 +111,8 @@ class WaitingCaller(Struct, frozen=True, rename="camel"):
     num: str
     name: str
     since: str
+    hidden: bool = False
+    """True if the caller's number is withheld; ``num`` is empty then."""
 
 
 class Queue(Struct, frozen=True, rename="camel"):

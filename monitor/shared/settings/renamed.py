@@ -18,7 +18,6 @@ RENAMED: Final[Mapping[str, str]] = {
     "monitor.lease": "lease_duration",
     "monitor.log_length": "change_log_length",
     "monitor.log_bytes": "change_log_bytes",
-    "pbx.poll_idle": "idle_poll_interval",
     "pbx.silence": "silence_timeout",
     "pbx.figures.short_abandon": "short_abandon_threshold",
     "pbx.database.answer_size": "max_answer_bytes",

@@ -610,3 +610,108 @@ def test_the_tracker_is_ready_when_everything_that_the_source_offers_was_read() 
     assert not tracker.ready
     told = Told(source="activecalls")
     assert told.tracker.ready
+
+
+HIDDEN = "10000 skyetel (anonymous)"
+
+
+def test_a_withheld_number_is_empty_and_told_as_hidden(pbx: Told) -> None:
+    pbx.rows((8, HIDDEN, "800 Sales", "Talking"))
+    call = pbx.call(8)
+    assert [(leg.external_party, leg.hidden) for leg in call.legs] == [("", True), ("", True)]
+    (waiting,) = pbx.queue().waiting
+    assert (waiting.num, waiting.hidden) == ("", True)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.caller, ended.hidden, ended.outcome) == ("", True, "abandoned")
+
+
+def test_a_participants_withheld_number_is_told_as_hidden(pbx: Told) -> None:
+    pbx.see("104", 3, 8, "Ringing", "10000:Restricted", 4, originated_by_dn="ROUTER")
+    assert {leg.dn_num: leg.hidden for leg in pbx.call(8).legs} == {"10000": True, "104": True}
+
+
+def missed(pbx: Told, id_: int, caller: str) -> None:
+    pbx.see("104", id_, id_, "Ringing", f"10000:{caller}", 4, originated_by_dn="ROUTER")
+    pbx.gone("104", id_)
+    pbx.rows()
+
+
+def test_a_missed_caller_who_is_called_back_is_told_as_returned(pbx: Told) -> None:
+    missed(pbx, 1, "+49301234567")
+    missed(pbx, 2, "+4940999999")
+    pbx.see("101", 3, 3, "Dialing", "10000:0301234567")
+    assert [call.returned_at for call in pbx.ended] == [None, None], "nobody has answered yet"
+    pbx.see("101", 3, 3, "Connected", "10000:0301234567")
+    pbx.rows((3, "101 B", "10000 skyetel (0301234567)", "Talking"))
+    first, second = pbx.ended
+    assert (first.returned_at, first.returned_by) == (pbx.call(3).answered_at, "101")
+    assert (second.returned_at, second.returned_by) == (None, "")
+
+
+def test_a_missed_caller_who_calls_again_and_is_taken_is_told_as_returned(pbx: Told) -> None:
+    missed(pbx, 1, "0049 30 1234567")
+    pbx.see("104", 3, 3, "Ringing", "10000:+49301234567", 4, originated_by_dn="ROUTER")
+    pbx.see("104", 3, 3, "Connected", "10000:+49301234567", 4)
+    (ended,) = pbx.ended
+    assert (ended.returned_at, ended.returned_by) == (pbx.call(3).answered_at, "104")
+
+
+def test_a_caller_with_a_withheld_number_is_never_returned(pbx: Told) -> None:
+    missed(pbx, 1, "anonymous")
+    pbx.see("104", 3, 3, "Ringing", "10000:anonymous", 4, originated_by_dn="ROUTER")
+    pbx.see("104", 3, 3, "Connected", "10000:anonymous", 4)
+    (ended,) = pbx.ended
+    assert ended.returned_at is None
+
+
+def test_an_ordered_call_is_begun_by_who_ordered_it() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((5, "MakeCall", "101 B", "Routing"))
+    call = pbx.call(5)
+    assert (call.direction, call.owner and call.owner.dn_num) == ("FromInternal", "101")
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.caller) == ("unanswered", "101"), "its own phone was not taken"
+
+
+def test_an_ordered_call_to_outside_is_outbound(pbx: Told) -> None:
+    pbx.see("101", 1, 5, "Ringing", "MakeCall", originated_by_dn="101")
+    pbx.see("101", 1, 5, "Connected", "10000:+491701", originated_by_dn="101")
+    pbx.rows((5, "101 B", "10000 skyetel (+491701)", "Talking"))
+    call = pbx.call(5)
+    assert (call.direction, call.owner and call.owner.dn_num) == ("Outbound", "101")
+
+
+def test_a_caller_of_whom_nothing_can_be_read_leaves_the_origin_open(pbx: Told) -> None:
+    pbx.rows((5, "SP12 Not in the directory", "101 B", "Routing"))
+    assert pbx.call(5).direction != "Inbound"
+    pbx.rows()
+    assert [call.direction for call in pbx.ended if call.direction == "FromExternal"] == []
+
+
+@pytest.mark.parametrize(
+    ("rings", "talks", "callee"),
+    [
+        ("101 B", "102 C", "102"),
+        ("104 E, 105 F", "104 E", "104"),
+        ("101 B", "10001 other (+49170999)", "+49170999"),
+    ],
+)
+def test_the_callee_of_an_ended_call_is_who_answered(rings: str, talks: str, callee: str) -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((7, CALLER, rings, "Routing"))
+    pbx.rows((7, CALLER, talks, "Talking"))
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.callee) == ("answered", callee)
+
+
+@pytest.mark.parametrize(("word", "state"), [("Connected", "Talking"), ("", "Talking")])
+def test_a_word_that_is_not_known_takes_nothing_from_what_the_legs_tell(
+    pbx: Told, word: str, state: str
+) -> None:
+    pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4, originated_by_dn="ROUTER")
+    pbx.see("104", 3, 8, "Connected", "10000:+491701", 4)
+    pbx.rows((8, CALLER, "104 E", word))
+    assert pbx.call(8).state == state

@@ -231,7 +231,7 @@ def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path, level: str = "
         f'"watcher"\nlease_duration = 2.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
         f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = '
-        f"0.3\nidle_poll_interval = 0.3\n"
+        f"0.3\npoll_idle = 0.3\n"
     )
 
 

@@ -56,7 +56,7 @@ class Site:
             f'[monitor]\nname = "{name}"\nlease_duration = 4.0\n[gateway.stream]\ndrain_time = 0\n'
             f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
             f'client_secret = "{self.pbx.client_secret}"\npoll_interval = '
-            f"0.3\nidle_poll_interval = 0.3\n"
+            f"0.3\npoll_idle = 0.3\n"
             f'watchdog_interval = 0.5\n[[keys]]\nname = "test"\ndigest = "{sha256_hex(KEY)}"\n',
             encoding="utf-8",
         )

@@ -96,10 +96,20 @@ async def test_a_number_outside_is_dialled_as_a_number(desk: Desk) -> None:
         ("*62", "*62"),
         (" 100 ", "100"),
         ("sip:100@example.com", "sip:100@example.com"),
+        ("+49 (0)30 1234567", "+49301234567"),
+        ("030\u20131234567", "0301234567"),
+        ("tel:+49301234567", "+49301234567"),
+        ("Reception", "Reception"),
     ],
 )
 def test_what_is_dialled(given: str, number: str) -> None:
     assert dialled(given) == number
+
+
+async def test_two_numbers_in_one_text_are_refused_and_nothing_is_dialled(desk: Desk) -> None:
+    refused = await desk.refused("makecall", first=SINGLE, second="030 1234567 / 0171 2345678")
+    assert refused.code == "bad_value"
+    assert desk.pbx.switchboard.active_calls() == []
 
 
 @pytest.mark.parametrize("form", ["status", "ok"])
