@@ -14,7 +14,9 @@ front has the same limits, but not every gateway has a proxy.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -29,6 +31,7 @@ from uvicorn.protocols.http.httptools_impl import (
 from gateway.errors import BadParameter, BadRequest, Refused
 from gateway.parameters import MOST_GIVEN
 from gateway.responses import RAW_GUARDS, refuse
+from gateway.token_bucket import LogBudget
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol
 
@@ -49,6 +52,30 @@ LONGEST_ADDRESS: Final = 65_535
 MOST_PIPELINED: Final = 100
 """Requests of one connection that wait for the answer to an earlier one. Together their heads
 are no larger than one head may be."""
+
+
+class RationedWarnings(logging.Filter):
+    """Ration warnings: uvicorn writes one for each request that is none, whoever sends it.
+
+    Errors pass, as they are faults of ours.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ration = LogBudget(time.monotonic())
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is written; say in it how many before it were not."""
+        if record.levelno != logging.WARNING:
+            return True
+        left_out = self._ration.take(time.monotonic())
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more were left out)", ()
+        return left_out is not None
+
+
+_logger = logging.getLogger("gateway.http")
+_logger.addFilter(RationedWarnings())
 
 
 class ConnectionCounter:
@@ -112,6 +139,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
+        self.logger = _logger
         self._doors = doors
         self._leave: Callable[[], None] | None = None
         self.url = b""

@@ -451,3 +451,18 @@ async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:
         for connection in (one, other):
             code, reason = await closed(connection)
             assert (code, retry_in(reason)) == (4200, [2, 7.5])
+
+
+async def test_text_that_is_not_utf_8_closes_and_leaves_no_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as served:
+        for parts in ([b"\xff"], [b"\xc3", b"\x28"]):
+            async with served.connect() as connection:
+                await frame_of(connection, "hello")
+                await connection.send(parts, text=True)
+                assert (await closed(connection))[0] == 1007
+        async with served.connect() as connection:
+            await connection.send([b'{"type": "ping", "at": "\xc3', b'\xa4"}'], text=True)
+            assert (await frame_of(connection, "pong"))["at"] == "ä"
+    assert not [record for record in caplog.records if record.exc_info]

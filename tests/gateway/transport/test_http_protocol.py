@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import pytest
 from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
+from gateway.token_bucket import AT_ONCE
 from gateway.transport import http_protocol as punctual
 from gateway.transport.http_protocol import (
     LARGEST_HEAD,
@@ -300,3 +302,35 @@ async def test_who_takes_no_answer_is_cut_off(
         )  # more than a kernel keeps
         await until(lambda: bool(connections))
         await until(lambda: not connections)
+
+
+async def test_what_is_no_request_fills_no_log(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5 * AT_ONCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / \x00\r\n\r\n")
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    lines = [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]
+    assert len(lines) < 2 * AT_ONCE
+
+
+def test_warnings_are_rationed_and_those_that_were_left_out_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.transport.http_protocol.time.monotonic", lambda: now)
+    ration = punctual.RationedWarnings()
+
+    def written(level: int) -> str | None:
+        record = logging.LogRecord("x", level, "", 0, "%s came", ("it",), None)
+        return record.getMessage() if ration.filter(record) else None
+
+    assert [written(logging.WARNING) for _ in range(AT_ONCE + 2)] == [
+        *["it came"] * AT_ONCE,
+        None,
+        None,
+    ]
+    assert written(logging.ERROR) == "it came"
+    now = 1.0
+    assert written(logging.WARNING) == "it came (2 more were left out)"
