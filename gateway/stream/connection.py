@@ -116,7 +116,7 @@ class StreamConnection(ABC):
             "_pbx",
             "_pending",
         ),
-        *("_place", "_timer", "_writer", "guest"),
+        *("_place", "_timer", "_unsent", "_writer", "guest"),
     )
 
     def __init__(
@@ -140,6 +140,7 @@ class StreamConnection(ABC):
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
+        self._unsent: tuple[Message, ...] = ()
         self._place = ClientSubscription(
             pbx, guest.visibility, encoding, self._wake, line, guest.share
         )
@@ -183,6 +184,7 @@ class StreamConnection(ABC):
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.gather(self._writer, return_exceptions=True)
+            self._let_unsent_go()
             self._place.leave()
         return self._farewell
 
@@ -229,11 +231,19 @@ class StreamConnection(ABC):
         share = self.guest.share
         if share is None:
             return self._place.take()
-        await share.turn()
+        self._let_unsent_go()
+        await share.turn_to_send()
         began = thread_time()
-        messages = self._place.take()
+        messages = self._unsent = self._place.take()
         share.worked(thread_time() - began)
+        share.hold_unsent(messages)
         return messages
+
+    def _let_unsent_go(self) -> None:
+        """Count out what was taken last: it was sent, or never will be."""
+        messages, self._unsent = self._unsent, ()
+        if self.guest.share is not None:
+            self.guest.share.let_unsent_go(messages)
 
     def _hello(self) -> Hello:
         heartbeat = self._pbx.hub.heartbeat
