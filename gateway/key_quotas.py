@@ -25,7 +25,7 @@ from typing import Final
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import Message
-from gateway.token_bucket import TokenBucket
+from gateway.token_bucket import LogBudget, TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
 """Bytes of a key's filters at one gateway: a hundred of the largest filters that there may be."""
@@ -123,6 +123,7 @@ class KeyShare:
         self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]
     ) -> None:
         self.allowance = TokenBucket(at_once, per_second, clock())
+        self.log_budget = LogBudget(clock())
         self.filter_bytes = 0
         self.answer_bytes = 0
         self.unsent_bytes = 0

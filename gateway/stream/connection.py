@@ -208,6 +208,15 @@ class StreamConnection(ABC):
         except Exception:
             self._failed()
 
+    def _log_end(self, transport: str, code: int) -> None:
+        """Log that the client was sent away; rationed for its key, as a client may come at once."""
+        share = self.guest.share
+        left_out = 0 if share is None else share.log_budget.take(self._loop.time())
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            key = self.guest.key_name
+            _log.info("stream_end", transport=transport, pbx=self.pbx, key=key, code=code, **more)
+
     def _failed(self) -> None:
         _log.exception("stream_failure", pbx=self._pbx.name, key=self.guest.key_name)
         self.end(1011, "internal error")
