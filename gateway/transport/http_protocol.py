@@ -35,7 +35,7 @@ from gateway.parameters import LARGEST_BODY, MOST_GIVEN
 from gateway.responses import RAW_GUARDS, refuse
 from gateway.token_bucket import LogBudget
 from gateway.transport.ip_addresses import held_by
-from gateway.transport.websocket_protocol import StreamProtocol
+from gateway.transport.websocket_protocol import StreamProtocol, of_fault
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
@@ -81,6 +81,7 @@ class RationedWarnings(logging.Filter):
 
 
 _logger = logging.getLogger("gateway.http")
+_logger.addFilter(of_fault)
 _logger.addFilter(RationedWarnings())
 
 

@@ -60,8 +60,19 @@ _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
 _TOO_MUCH = "too many frames"
 
+
+def of_fault(record: logging.LogRecord) -> bool:
+    """Return whether a record tells more than that a client went while it was written to.
+
+    uvloop raises a bare RuntimeError then, and uvicorn logs a trace for each such client.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "the handler is closed" in str(error))
+
+
 _logger = logging.getLogger("gateway.websocket")
 _logger.setLevel(logging.WARNING)
+_logger.addFilter(of_fault)
 
 
 class Socket:

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import uvloop
 
 from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
@@ -321,6 +322,44 @@ async def test_what_is_no_request_fills_no_log(
         writer.close()
     lines = [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]
     assert len(lines) == AT_ONCE
+
+
+class _Lost(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+async def _written_after_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    transport, protocol = await asyncio.get_running_loop().create_connection(_Lost, sock=ours)
+    theirs.close()
+    transport.abort()
+    async with asyncio.timeout(60):
+        await protocol.lost.wait()
+    transport.write(b"too late")
+
+
+@pytest.mark.parametrize("name", ["gateway.http", "gateway.websocket"])
+def test_a_client_that_goes_while_it_is_written_to_leaves_no_trace_in_the_log(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger(name)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_written_after_the_end())
+        except RuntimeError:
+            log.exception("Exception in ASGI application")
+        else:
+            pytest.fail("uvloop raises nothing any more: the filter is of no use")
+    assert not caplog.records
+    try:
+        raise RuntimeError("a fault of ours")
+    except RuntimeError:
+        log.exception("Exception in ASGI application")
+    assert len(caplog.records) == 1
 
 
 def test_warnings_are_rationed_and_those_that_were_left_out_counted(
