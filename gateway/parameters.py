@@ -24,6 +24,8 @@ LARGEST = 2**53 - 1
 LONGEST_DN = 64
 MOST_GIVEN = 64
 """Names and values in an address, a form or an object: more than any command takes."""
+LARGEST_BODY_BYTES = 64 * 1024
+"""Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 _LONGEST_SHOWN = 60
 
 

@@ -24,6 +24,7 @@ from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
+from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.server import StreamServer
 from gateway.supervision import kept_running
@@ -89,15 +90,19 @@ async def serving(
     live = StreamServer(
         pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
     )
-    requests = RequestCounters()
+    requests, bodies = RequestCounters(), UnauthenticatedBodies()
     app = create_app(
         pbxs,
         keys,
-        streams=[*ticket_routes(tickets, keys, time.time, rate_limiter), *live.routes()],
+        streams=[
+            *ticket_routes(tickets, keys, time.time, rate_limiter, bodies),
+            *live.routes(),
+        ],
         rate_limiter=rate_limiter,
         cors_origins=settings.cors_origins,
         counters=requests,
         draining=lambda: live.draining,
+        bodies=bodies,
     )
     fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
     if registry is not None:

@@ -128,10 +128,11 @@ class WebApiEndpoint:
         clock: Callable[[], float],
         rate_limiter: RateLimiter | None = None,
         counters: RequestCounters | None = None,
+        bodies: UnauthenticatedBodies | None = None,
     ) -> None:
         self._counters = RequestCounters() if counters is None else counters
         self._rate_limiter = rate_limiter
-        self._bodies = UnauthenticatedBodies()
+        self._bodies = UnauthenticatedBodies() if bodies is None else bodies
         self._turns = RequestTurns()
         self._pbxs = pbxs
         self._keys = keys

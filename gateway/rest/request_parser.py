@@ -18,10 +18,8 @@ from starlette.requests import Request
 
 from gateway.auth.api_keys import bearer
 from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
-from gateway.parameters import MOST_GIVEN, quoted
+from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN, quoted
 
-LARGEST_BODY_BYTES = 64 * 1024
-"""Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 MOST_LISTED = 1_000
 """Values in a list of a JSON body, at most."""
 MOST_UNKNOWN_BYTES = 16 * 1024 * 1024

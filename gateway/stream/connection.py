@@ -116,7 +116,7 @@ class StreamConnection(ABC):
             "_pbx",
             "_pending",
         ),
-        *("_place", "_timer", "_writer", "principal"),
+        *("_place", "_timer", "_unsent", "_writer", "principal"),
     )
 
     def __init__(
@@ -140,6 +140,7 @@ class StreamConnection(ABC):
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
+        self._unsent: tuple[Message, ...] = ()
         self._place = ClientSubscription(
             pbx, principal.visibility, encoding, self._wake, line, principal.share
         )
@@ -183,6 +184,7 @@ class StreamConnection(ABC):
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.gather(self._writer, return_exceptions=True)
+            self._let_unsent_go()
             self._place.leave()
         return self._farewell
 
@@ -205,6 +207,15 @@ class StreamConnection(ABC):
                 self._failed()
         except Exception:
             self._failed()
+
+    def _log_end(self, transport: str, code: int) -> None:
+        """Log that the client was sent away; rationed for its key, as a client may come at once."""
+        share = self.principal.share
+        left_out = 0 if share is None else share.log_budget.take(self._loop.time())
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            key = self.principal.key_name
+            _log.info("stream_end", transport=transport, pbx=self.pbx, key=key, code=code, **more)
 
     def _failed(self) -> None:
         _log.exception("stream_failure", pbx=self._pbx.name, key=self.principal.key_name)
@@ -229,11 +240,19 @@ class StreamConnection(ABC):
         share = self.principal.share
         if share is None:
             return self._place.next_messages()
-        await share.turn()
+        self._let_unsent_go()
+        await share.turn_to_send()
         began = thread_time()
-        messages = self._place.next_messages()
+        messages = self._unsent = self._place.next_messages()
         share.worked(thread_time() - began)
+        share.hold_unsent(messages)
         return messages
+
+    def _let_unsent_go(self) -> None:
+        """Count out what was taken last: it was sent, or never will be."""
+        messages, self._unsent = self._unsent, ()
+        if self.principal.share is not None:
+            self.principal.share.let_unsent_go(messages)
 
     def _hello(self) -> Hello:
         heartbeat = self._pbx.hub.heartbeat

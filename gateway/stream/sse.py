@@ -17,7 +17,6 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -45,8 +44,6 @@ value of this range."""
 _LONGEST_DIGITS = 18
 _CONTENT_TYPE = "text/event-stream; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-_log = structlog.get_logger(__name__)
 
 
 class EventStream(StreamConnection):
@@ -84,13 +81,7 @@ class EventStream(StreamConnection):
             keep_buffers_small(transport)
         farewell = await self._run(self._begin(receive))
         if farewell is not None and farewell.code != GONE:
-            _log.info(
-                "stream_end",
-                transport="sse",
-                pbx=self.pbx,
-                key=self.principal.key_name,
-                code=farewell.code,
-            )
+            self._log_end("sse", farewell.code)
             await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:

@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import HoldsTooMuch, TooManyRequests, shown
@@ -27,8 +26,6 @@ from gateway.stream.connection import (
 )
 from gateway.token_bucket import TokenBucket
 from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
-
-_log = structlog.get_logger(__name__)
 
 
 class WebSocketSession(StreamConnection):
@@ -73,13 +70,7 @@ class WebSocketSession(StreamConnection):
         """
         farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
-            _log.info(
-                "stream_end",
-                transport="websocket",
-                pbx=self.pbx,
-                key=self.principal.key_name,
-                code=farewell.code,
-            )
+            self._log_end("websocket", farewell.code)
             await self._say_farewell(farewell)
 
     # Reading

@@ -60,8 +60,19 @@ _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
 _TOO_MUCH = "too many frames"
 
+
+def of_fault(record: logging.LogRecord) -> bool:
+    """Return whether a record tells more than that a client went while it was written to.
+
+    uvloop raises a bare RuntimeError then, and uvicorn logs a trace for each such client.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "the handler is closed" in str(error))
+
+
 _logger = logging.getLogger("gateway.websocket")
 _logger.setLevel(logging.WARNING)
+_logger.addFilter(of_fault)
 
 
 class Socket:
@@ -270,6 +281,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """
         if event.data or event.fin:
             super().handle_cont(event)
+
+    def send_receive_event_to_app(self) -> None:
+        """Do as uvicorn does, but close without a trace in the log if the text is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
 
     def handle_close(self, event: Frame) -> None:
         """Do as uvicorn does, and end ready-made frames."""

@@ -6,21 +6,28 @@ Others are let be.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import uvloop
 
 from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
+from gateway.parameters import LARGEST_BODY_BYTES
+from gateway.token_bucket import AT_ONCE
 from gateway.transport import http_protocol as punctual
 from gateway.transport.http_protocol import (
     LARGEST_HEAD_BYTES,
+    MOST_BODY_BYTES,
     MOST_HEADERS,
+    MOST_PIECES,
     MOST_PIPELINED,
     TimeoutHttpProtocol,
 )
@@ -300,3 +307,157 @@ async def test_who_takes_no_answer_is_cut_off(
         )  # more than a kernel keeps
         await until(lambda: bool(connections))
         await until(lambda: not connections)
+
+
+async def test_what_is_no_request_fills_no_log(
+    port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.token_bucket.PER_SECOND", 0.0)  # however long it takes here
+    monkeypatch.setattr(punctual._logger, "filters", [punctual.RationedWarnings()])
+    for _ in range(AT_ONCE + 5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / \x00\r\n\r\n")
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    lines = [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]
+    assert len(lines) == AT_ONCE
+
+
+class _Lost(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+async def _written_after_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    transport, protocol = await asyncio.get_running_loop().create_connection(_Lost, sock=ours)
+    theirs.close()
+    transport.abort()
+    async with asyncio.timeout(60):
+        await protocol.lost.wait()
+    transport.write(b"too late")
+
+
+@pytest.mark.parametrize("name", ["gateway.http", "gateway.websocket"])
+def test_a_client_that_goes_while_it_is_written_to_leaves_no_trace_in_the_log(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger(name)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_written_after_the_end())
+        except RuntimeError:
+            log.exception("Exception in ASGI application")
+        else:
+            pytest.fail("uvloop raises nothing any more: the filter is of no use")
+    assert not caplog.records
+    try:
+        raise RuntimeError("a fault of ours")
+    except RuntimeError:
+        log.exception("Exception in ASGI application")
+    assert len(caplog.records) == 1
+
+
+def test_warnings_are_rationed_and_those_that_were_left_out_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.transport.http_protocol.time.monotonic", lambda: now)
+    ration = punctual.RationedWarnings()
+
+    def written(level: int) -> str | None:
+        record = logging.LogRecord("x", level, "", 0, "%s came", ("it",), None)
+        return record.getMessage() if ration.filter(record) else None
+
+    assert [written(logging.WARNING) for _ in range(AT_ONCE + 2)] == [
+        *["it came"] * AT_ONCE,
+        None,
+        None,
+    ]
+    assert written(logging.ERROR) == "it came"
+    now = 1.0
+    assert written(logging.WARNING) == "it came (2 more were left out)"
+
+
+CHUNKED = (
+    f"POST /webapi/pbx.calls.get HTTP/1.1\r\nHost: test\r\nX-API-Key: {KEY}\r\n"
+    "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+).encode()
+
+
+@pytest.mark.parametrize(("pieces", "status"), [(MOST_PIECES - 1, 200), (MOST_PIECES, 413)])
+async def test_a_body_may_not_come_in_too_many_pieces(
+    port: int, pieces: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED + b"1\r\n \r\n" * pieces + b"2\r\n{}\r\n0\r\n\r\n")
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 %d " % status)
+    writer.close()
+
+
+async def test_fields_without_end_behind_a_body_are_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 2 * MOST_HEADERS)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_bodies_that_wait_for_the_answer_to_an_earlier_request_are_bounded(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
+    large = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 60000\r\n\r\n"
+    writer.write(endless.encode() + (large + b"x" * 60_000) * 2)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_of_a_body_that_nobody_reads_only_so_much_is_kept(
+    server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    connections = server._server.server_state.connections
+    await until(lambda: not connections)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n"
+    writer.write(
+        f"{head}Content-Length: {MOST_BODY_BYTES}\r\n\r\n".encode() + b"x" * MOST_BODY_BYTES
+    )
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    [protocol] = connections
+    assert isinstance(protocol, TimeoutHttpProtocol)
+    await until(lambda: protocol._body > 2 * LARGEST_BODY_BYTES or protocol.flow.read_paused)
+    assert len(protocol.cycle.body) <= LARGEST_BODY_BYTES + LARGEST_HEAD_BYTES
+    writer.close()
+
+
+async def test_who_sends_a_body_without_end_is_cut_off_and_gets_one_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (
+        4 * MOST_BODY_BYTES
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"x" * 2 * MOST_BODY_BYTES)
+        rest = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1_000):
+                rest += piece
+    assert b"HTTP/1.1" not in rest
+    writer.close()

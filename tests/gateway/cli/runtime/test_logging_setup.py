@@ -220,3 +220,30 @@ def test_a_line_for_people_holds_nothing_that_a_terminal_obeys() -> None:
     assert not set("\x1b\x07\r\u202e\x9b") & set(said)
     assert sum(line.startswith("20") and "[" in line for line in said.splitlines()) == 3
     assert "\\u001b]52;c;eA==" in said
+
+
+_MISSENT = """
+import asyncio
+from starlette.requests import Request
+from gateway.cli.runtime import logging_setup as logs
+from gateway.errors import BadBody
+from gateway.rest.request_parser import parse_request
+
+logs.configure("info", "json")
+
+async def receive():
+    return {"type": "http.request", "body": b"--another", "more_body": False}
+
+kind = (b"content-type", b"multipart/form-data; boundary=one")
+scope = {"type": "http", "method": "POST", "query_string": b"", "headers": [kind]}
+try:
+    asyncio.run(parse_request(Request(scope, receive)))
+except BadBody:
+    print("refused")
+"""
+
+
+def test_a_form_that_cannot_be_read_writes_no_line_of_its_own() -> None:
+    program = [sys.executable, "-c", _MISSENT]
+    said = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == ("refused\n", "")
