@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from gateway.commands.dispatcher import CommandDispatcher
-from gateway.errors import NoState
+from gateway.errors import NoState, NotFound
 from gateway.fanout.hub import Hub
 from gateway.fanout.watched_queries import Question, WatchedQueries
 from gateway.parameters import NONE, Arguments
@@ -21,7 +21,7 @@ from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
-from monitor.shared.entities.topics import SYSTEM_ID, Contact, System, table
+from monitor.shared.entities.topics import SYSTEM_ID, Contact, Extension, System, table
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.redis.key_names import Space, SpaceKeys
 
@@ -89,7 +89,19 @@ class PbxContext:
         if query is None:
             raise TypeError(f"{question.command.name} is no query")
         asked = self.asked(question.visibility, question.arguments)
-        return self.answer(question.command.space, question, lambda: query(asked))
+        try:
+            return self.answer(question.command.space, question, lambda: query(asked))
+        except NotFound as error:
+            if self._was_read:
+                raise
+            raise NoState("The PBX has not been read yet; try again in a moment.") from error
+
+    @property
+    def _was_read(self) -> bool:
+        """Return False while no monitor has read the PBX: then nobody knows what there is."""
+        system = table(self.live.state, "system", System).get(SYSTEM_ID)
+        connected = system is None or system.connection == "connected"
+        return connected or bool(table(self.live.state, "extensions", Extension))
 
     def answer(self, space: Space, question: Hashable, make: Callable[[], object]) -> Answer:
         """Return the current answer to a question: a cached one, or what ``make`` makes.
