@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from monitor.shared.histogram import Histogram, slow_by_name
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)

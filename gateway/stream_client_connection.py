@@ -216,7 +216,7 @@ class GatewayTarget:
             )
         if status == 426:
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
-        return self._other_service(f"it answers {said} at {self._path}", status)
+        return self._other_service(f"it answers {said} at {self._path or '/'}", status)
 
     def _gateway_said(
         self,

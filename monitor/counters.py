@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from monitor.pbx.counters import PbxCounters
-from monitor.shared.histogram import Histogram, slow_by_name
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)

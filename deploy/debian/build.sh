@@ -53,6 +53,7 @@ install -D -m 644 "$root/LICENSE" "$share/doc/callmon/copyright"
 printf 'callmon (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
     "$version" "$maintainer" "$(date -R)" | gzip -9n >"$share/doc/callmon/changelog.gz"
 install -D -m 644 -t "$share/callmon" "$deploy/callmon.example.toml" "$deploy/caddy/Caddyfile"
+install -D -m 644 -t "$share/callmon/nginx" "$deploy"/nginx/*.conf
 install -D -m 644 -t "$share/callmon/redis" "$deploy/redis/users.acl"
 install -D -m 755 -t "$share/callmon/redis" "$deploy"/redis/*.sh
 install -D -m 644 -t "$share/callmon/prometheus" "$deploy"/prometheus/*.yml

@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
+_UNAUTHORIZED = 401
+"""HTTP status of a key that is not known."""
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
 CaFile = Annotated[
     Path | None,
@@ -395,6 +397,10 @@ def _run(
 ) -> None:
     """Run a command; an error is printed as a sentence, without a trace."""
     code, errors = _outcome(work, new_loop)
+    if any(getattr(error, "code", 0) == _UNAUTHORIZED for error in errors):
+        typer.echo(
+            "callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", err=True
+        )
     raise typer.Exit(1 if errors else code)
 
 

@@ -18,7 +18,7 @@ from gateway.metrics import replication
 from gateway.metrics import stream as streaming
 from gateway.rest.health import readiness
 from monitor.shared.api_keys import Kind
-from monitor.shared.metric_table import MetricTable, Sample
+from monitor.shared.metrics.metric_table import MetricTable, Sample
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import KeyTable

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from monitor.shared.metric_table import Sample
+from monitor.shared.metrics.metric_table import Sample
 
 if TYPE_CHECKING:
     from gateway.replication.follower import StateFollower

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gateway.stream.sse import EventStream
 from gateway.visibility import NO_LIMITS
-from monitor.shared.metric_table import Sample
+from monitor.shared.metrics.metric_table import Sample
 
 if TYPE_CHECKING:
     from gateway.fanout.hub import Hub

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from monitor.leadership.pbx_service import PbxService
 from monitor.metrics import pbx_client, pbx_state_metrics
-from monitor.shared.metric_table import MetricTable, Sample
+from monitor.shared.metrics.metric_table import MetricTable, Sample
 
 TABLE: Final = MetricTable(Path(__file__).with_name("metrics.json"))
 """Metrics of each PBX."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitor.pbx.counters import PbxCounters
-from monitor.shared.metric_table import Sample
+from monitor.shared.metrics.metric_table import Sample
 
 
 def samples(pbx: str, counters: PbxCounters) -> Iterator[Sample]:

@@ -23,7 +23,7 @@ from monitor.shared.entities.topics import (
     System,
     table,
 )
-from monitor.shared.metric_table import Sample
+from monitor.shared.metrics.metric_table import Sample
 from monitor.shared.timestamps import moment
 
 _QUEUE_OUTCOMES = (

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from monitor.pbx.clock import PbxClock
-from monitor.shared.histogram import Histogram, slow_by_name
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)

@@ -170,7 +170,7 @@ def test_documents_and_what_others_read_are_in_it(root: Path) -> None:
     assert {"README.md", "connect.md", "stream.md", "wallboard.md", "recording.md"} <= {
         path.name for path in documents.iterdir()
     }
-    for folder in ("prometheus", "grafana", "redis"):
+    for folder in ("prometheus", "grafana", "redis", "nginx"):
         files = {path.name: path.read_bytes() for path in (ROOT / "deploy" / folder).iterdir()}
         assert files
         assert files == {

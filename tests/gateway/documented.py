@@ -4,17 +4,17 @@ from __future__ import annotations
 
 LEG_101 = (
     '{"dnNum":"101","dnType":"extension","externalParty":"103","status":"Connected","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null}'
+    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null,"hidden":false}'
 )
 LEG_103 = LEG_101.replace("101", "?").replace("103", "101").replace("?", "103")
 LEG_LINE = (
     '{"dnNum":"10000","dnType":"externalline","externalParty":"0301234567","status":"Connected","name":"skyetel",'
     '"partyName":"","partyDn":"","onBehalfOf":"","referredBy":"","legId":1,"participantId":null,"deviceId":"",'
-    '"since":null}'
+    '"since":null,"hidden":false}'
 )
 LEG_102 = (
     '{"dnNum":"102","dnType":"extension","externalParty":"0301234567","status":"Ringing","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null}'
+    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null,"hidden":false}'
 )
 LEG_1000 = LEG_101.replace('"101"', '"1000"').replace('"103"', '"0301234567"')
 
@@ -24,7 +24,7 @@ def ended(call_id: int, ended_at: str, extensions: str, queues: str) -> str:
         f'{{"callID":{call_id},"direction":"Inbound","did":"","queue":"","startedAt":"2026-03-04T03:15:00.000Z",'
         f'"answeredAt":null,"endedAt":"{ended_at}","outcome":"missed","caller":"0301234567","callerName":"",'
         f'"callee":"","calleeName":"","extensions":{extensions},"queues":{queues},"groups":[],"lines":[],'
-        f'"extgroups":[],"queuedAt":null}}'
+        f'"extgroups":[],"queuedAt":null,"hidden":false,"returnedAt":null,"returnedBy":""}}'
     )
 
 

@@ -136,6 +136,12 @@ async def test_a_wrong_service_is_named(answer: Answer, status: str, words: str)
         assert f"http://127.0.0.1:{port}" in found.reason
 
 
+async def test_a_service_that_refuses_the_bare_address_is_named_with_a_path() -> None:
+    async with listening(http("403 Forbidden")) as port:
+        found = await first_trouble(f"ws://127.0.0.1:{port}")
+    assert "it answers 403 Forbidden at /. Check host, port and path" in found.reason
+
+
 async def test_a_port_that_nobody_listens_on_and_a_name_that_nobody_knows() -> None:
     port = free_port()
     for host in ("127.0.0.1", "localhost"):

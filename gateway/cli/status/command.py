@@ -285,7 +285,7 @@ def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
     found = PbxStatus(
         look.name,
         _leader(look, monitors, system),
-        tuple(one.seen for one in monitors if _part(one, look.name).role == "standby"),
+        tuple(one.seen for one in monitors if _stands_by(one, look)),
         _position(look.live),
         _position(look.book),
         _fields(look.live)[2],
@@ -307,6 +307,16 @@ def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
         licence_limit=system.licence_limit,
         source=system.source,
     )
+
+
+def _stands_by(told: _Told, look: _StatusReader) -> bool:
+    """Return whether a monitor stands by.
+
+    One that has just taken the lease reports for some seconds that it still does.
+    """
+    part = _part(told, look.name)
+    leads = bool(part.writer) and look.lease is not _NOT_ALLOWED and part.writer == text(look.lease)
+    return part.role == "standby" and not leads
 
 
 def _system(answer: Any) -> System | None:

@@ -341,9 +341,8 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
             if isinstance(error, PermissionError)
             else ""
         )
-        raise ConfigError(
-            f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}"
-        ) from error
+        why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {why}{sudo}") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

@@ -104,7 +104,10 @@ _KNOWN: Final = (
     ),
     (
         re.compile(r"CERTIFICATE_VERIFY_FAILED"),
-        "its certificate is not trusted; see ca_file in [redis]",
+        (
+            "its certificate is not trusted; name the file with its authority's certificate (PEM) "
+            "as ca_file in [redis]"
+        ),
     ),
     (
         re.compile(r"certificate required|CERTIFICATE_REQUIRED"),

@@ -28,6 +28,7 @@ from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
 from monitor.config import MonitorSettings, PbxSection
+from monitor.pbx.v20_client import PbxClient
 from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
@@ -94,12 +95,28 @@ def settings_file(folder: Path, text: str | bytes) -> Path:
         ),
         (
             PBX.replace("https://", ""),
-            "must be the PBX's address alone, such as https://pbx.example.com:5001",
+            (
+                "must be the PBX's address alone, such as https://pbx.example.com:5001: with "
+                "https:// in front, and nothing behind the port"
+            ),
         ),
         (PBX.replace("5001", "5001/webclient"), "must be the PBX's address alone"),
         (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
         (PBX.replace("5001", "0"), "must be the PBX's address alone"),
+        (PBX + 'request_timeout = "10s"\n', "is '10s': write a number, without a unit"),
+        (PBX + "verify = 7\n", "verify is 7: write true or false"),
+        (PBX + "ca_file = true\n", "ca_file is true: write text, in quotation marks"),
+        (PBX + 'did_map = ["x"]\n', 'did_map: write a table in braces, such as { "…" = … }'),
+        (PBX + 'source = "tapi"\n', "write 'auto', 'callcontrol+activecalls', 'activecalls' or"),
+        (PBX + "poll_interval = 0\n", "poll_interval is 0: write more than 0"),
+        ('redis = "redis://x"\n', "a section with settings of its own belongs here"),
+        (PBX.replace('callmon"', "callmon"), "the quotation mark at the end of the text is miss"),
+        (PBX.replace("client_id", "client id"), "write name = value, the name without blanks"),
+        (PBX + "poll_interval = 0,5\n", "a number has a point, no comma and no unit"),
+        (PBX + "// 3CX\n", "a line is a setting (name = value), a section ([redis]) or a comm"),
+        (PBX.replace("[[pbx]]", "[[pbx]"), "a section ends with as many brackets as it begins"),
+        (PBX.replace("[[pbx]]", "[ [pbx] ]"), "a section is written without blanks: [redis]"),
     ],
     ids=lambda value: value[-40:] if isinstance(value, str) else "utf-16",
 )
@@ -119,6 +136,61 @@ def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> Non
         ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"
     ):
         GatewaySettings.load(settings_file(tmp_path, '[keys]\nname = "x"\n'))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('scopes = "read"', "scopes is 'read': write a list, such as"),
+        ('scopes = ["raed"]', "scopes[0] is 'raed': write 'read', 'contacts', 'control', 'admin'"),
+        ("scopes = []", "scopes: write at least one, or leave it out"),
+        ("expires = 2030-01-01", "expires is 2030-01-01: write a time with its zone, such as 2030"),
+        ('expires = "soon"', "expires is 'soon': write a time with its zone, such as 2030-01-01T"),
+        ('networks = ["10.0.0.1/8"]', "behind the length are 0"),
+        (
+            '[gateway]\ncors_origins = ["wall"]',
+            'write an origin, such as "https://wall.example.com',
+        ),
+        ('[gateway]\nforwarded_allow_ips = "10.0.0.1;10.0.0.2"', "write them with commas between"),
+        ('[gateway]\nforwarded_allow_ips = "http://proxy"', "is no address, network or name"),
+    ],
+)
+def test_settings_of_the_gateway_that_are_written_wrongly(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    key = f'[[pbx]]\nname = "main"\n[[keys]]\nname = "x"\ndigest = "{"0" * 64}"\n'
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(settings_file(tmp_path, key + text + "\n"))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    ["", "*", "::1", "fe80::1%eth0, 10.0.0.0/8", "2001:db8::/32,proxy", "a_b.example.com"],
+)
+def test_proxies_that_are_written_rightly(tmp_path: Path, proxies: str) -> None:
+    text = f'[gateway]\nforwarded_allow_ips = "{proxies}"\n'
+    assert (
+        GatewaySettings.load(settings_file(tmp_path, text)).gateway.forwarded_allow_ips == proxies
+    )
+
+
+def test_a_secrets_file_that_is_absent_is_named_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = PBX.replace('client_secret = "hunter2"', 'client_secret_file = "main.secret"')
+    with pytest.raises(ConfigError, match=rf"No such file or directory: {tmp_path}/main.secret$"):
+        pbx_settings(MonitorSettings.load(settings_file(tmp_path, text)).pbx[0])
+
+
+def test_a_file_without_certificates(tmp_path: Path) -> None:
+    text = PBX + f'ca_file = "{tmp_path}/callmon.toml"\n'
+    section = MonitorSettings.load(settings_file(tmp_path, text)).pbx[0]
+    with pytest.raises(
+        ConfigError, match=r"callmon\.toml cannot be used: it has no certificate in PEM$"
+    ):
+        PbxClient(pbx_settings(section))
 
 
 def test_what_editors_of_windows_write_is_read(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, empty_state
 from monitor.shared.errors import ConfigError
-from monitor.shared.histogram import Histogram
+from monitor.shared.metrics.histogram import Histogram
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import until_async
 from tests.gateway.cli.console import free_port

@@ -427,7 +427,7 @@ async def test_of_a_body_that_nobody_reads_only_so_much_is_kept(
     server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
-    connections = server._server.server_state.connections
+    connections = server.server_state.connections
     await until(lambda: not connections)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     head = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n"

@@ -307,6 +307,25 @@ async def test_a_secret_that_cannot_be_read_is_a_thing_to_put_right_like_others(
     ]
 
 
+def add_section(settings: Path, client_id: str) -> None:
+    """Another section for the same PBX."""
+    text = settings.read_text(encoding="utf-8").partition('[[pbx]]\nname = "second"')[0]
+    section = text[text.index("[[pbx]]") :].replace('"main"', '"second"')
+    settings.write_text(text + section.replace('"callmon"', f'"{client_id}"'), encoding="utf-8")
+
+
+async def test_one_api_client_for_two_sections_is_a_thing_to_put_right(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_section(settings, "callmon")
+    assert await check.run(settings) == 1
+    twice = "WRONG PBX second: it has the url and client_id of main; 3CX keeps one token a client"
+    assert twice in capsys.readouterr().out
+    add_section(settings, "other")
+    await check.run(settings)
+    assert "client_id of main" not in capsys.readouterr().out
+
+
 async def test_a_gateways_settings_are_tried_without_any_secret_of_the_pbx(
     settings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

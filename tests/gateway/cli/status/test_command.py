@@ -24,7 +24,7 @@ from gateway.cli.runtime import status_reporter as heartbeat
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
-from monitor.shared.process_status import PbxRole, ProcessStatus
+from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import connect, text
 from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
@@ -343,6 +343,20 @@ async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus)
     assert found.redis.address == "redis+sentinel://u@a,b/m"
     assert "\x1b" not in said
     assert "hush" not in said
+
+
+async def test_who_has_just_taken_the_lease_leads_and_does_not_stand_by(valkey: RealBus) -> None:
+    redis = valkey.client()
+    for name in ("a", "b"):
+        told = ProcessStatus(
+            "monitor", name, 1, VERSION, from_unix(0), {PBX: PbxRole("standby", writer=f"{name}/1")}
+        )
+        await redis.set(process_key(name), encode_process(told), px=60_000)
+        await redis.sadd(PROCESSES, name)
+    await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
+    (pbx,) = (await looked(valkey)).pbxs
+    assert pbx.leader is not None
+    assert (pbx.leader.name, [one.name for one in pbx.standbys]) == ("a", ["b"])
 
 
 def process(name: str) -> ProcessStatus:

@@ -109,7 +109,7 @@ def test_a_connection_that_does_not_come_about() -> None:
         (9, "is not valid yet (it says); see the clocks"),
         (62, "is for another name (it says); use a name from"),
         (64, "is for another name (it says); use a name from"),
-        (20, "is not trusted (it says); see ca_file"),
+        (20, "is not trusted (it says); name the file with"),
     ],
 )
 def test_a_certificate_that_is_not_accepted(code: int, says: str) -> None:

@@ -14,7 +14,7 @@ from prometheus_client.core import (
     Metric,
 )
 
-from monitor.shared.histogram import Histogram
+from monitor.shared.metrics.histogram import Histogram
 
 Sample: TypeAlias = tuple[str, Iterable[str], float | Histogram | None]
 """Metric's name, values of its labels, value. None: not known, so there is no sample."""
