@@ -1,39 +1,39 @@
-# Every target sets itself up: nothing is needed beforehand but make and Python 3.11 or newer.
+# Every target installs what it needs. You only need make and Python 3.11 or newer.
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
-# Tests wait for sockets and processes more than they compute.
+# Tests wait for sockets and processes more often than they compute.
 WORKERS ?= 4
-# CHROMIUM=install: install Debian's Chromium, as root or by sudo, before the tests that need it.
+# CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=
 
 .PHONY: help demo test test-pythons lint typecheck unit fuzz bench bench-quick soak soak-monitors audit sbom lock clean
 
-help: ## this list
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
-.venv/run.stamp: requirements.lock deploy/venv.sh pyproject.toml
-	@deploy/venv.sh requirements.lock
+.venv/demo.stamp: requirements-demo.lock deploy/venv.sh pyproject.toml
+	@deploy/venv.sh requirements-demo.lock
 	@touch $@
 
 .venv/dev.stamp: requirements-dev.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-dev.lock
-	@touch $@ .venv/run.stamp
+	@touch $@ .venv/demo.stamp
 
 .venv/bench.stamp: requirements-bench.lock deploy/venv.sh pyproject.toml
 	@deploy/venv.sh requirements-bench.lock
-	@touch $@ .venv/dev.stamp .venv/run.stamp
+	@touch $@ .venv/dev.stamp .venv/demo.stamp
 
-demo: .venv/run.stamp ## simulated PBX, monitor, bus and gateway in one process: live calls to look at
+demo: .venv/demo.stamp ## run simulated PBX, monitor, Redis and gateway in one process: see live calls
 	@$(BIN)/python -m gateway demo $(ARGS)
 
-test: .venv/dev.stamp lint typecheck unit ## style, types, layers and every test; with CHROMIUM=install a missing Chromium is installed first
+test: .venv/dev.stamp lint typecheck unit ## check style, types and layers, run every test; CHROMIUM=install installs Chromium first
 
-test-pythons: .venv/dev.stamp ## every test under each Python from 3.11 to 3.15 that is installed
+test-pythons: .venv/dev.stamp ## run every test under each installed Python from 3.11 to 3.15
 	@deploy/chromium.sh $(CHROMIUM)
 	@deploy/pythons.sh -n $(WORKERS) --dist loadscope $(ARGS)
 
-lint: .venv/dev.stamp ## style and layers
+lint: .venv/dev.stamp ## check style and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -45,49 +45,53 @@ unit: .venv/dev.stamp
 	@deploy/chromium.sh $(CHROMIUM)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
-fuzz: .venv/dev.stamp ## the property tests, with other examples each time
+fuzz: .venv/dev.stamp ## run the property tests with new examples each time
 	CALLMON_FUZZ=1 $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout 1800 $(ARGS)
 
-bench: .venv/bench.stamp .venv/node.stamp ## CPU, latency and memory beside what others need; writes tests/bench/README.md
+bench: .venv/bench.stamp .venv/node.stamp ## measure CPU, latency and memory against others; writes tests/bench/README.md
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-bench-quick: .venv/dev.stamp ## the five main ratios in under 45 seconds, as JSON in the last line
+bench-quick: .venv/dev.stamp ## measure the five main ratios in under 45 seconds; prints JSON in the last line
 	@$(BIN)/python -m tests.bench --quick $(ARGS)
 
-soak: .venv/dev.stamp ## an hour of rush-hour traffic with thousands of subscribers, and what ARGS adds (--faults)
+soak: .venv/dev.stamp ## run an hour of rush with thousands of subscribers; ARGS=--faults adds faults
 	@$(BIN)/python -m tests.soak --minutes 60 --write tests/soak/README.md $(ARGS)
 
-soak-monitors: .venv/dev.stamp ## 200 random mixtures of faults with two monitors, judged by an outside observer
+soak-monitors: .venv/dev.stamp ## run 200 random mixtures of faults with two monitors, judged from outside
 	@$(BIN)/python -m pytest -q -m soak
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-.venv/audit.stamp: requirements-audit.lock .venv/run.stamp
+.venv/audit.stamp: requirements-audit.lock .venv/demo.stamp
 	@$(BIN)/python -m venv .venv/audit
 	@.venv/audit/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: --require-hashes \
 		-r requirements-audit.lock
 	@touch $@
 
-audit: .venv/audit.stamp ## what is known against the pinned packages that run (asks the package index's advisories)
-	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+audit: .venv/audit.stamp ## look up the package index's advisories about the pinned packages that run
+	@.venv/audit/bin/pip-audit --strict --disable-pip --require-hashes -r requirements-top.lock
 
-sbom: .venv/audit.stamp ## the bill of materials of what runs, as CycloneDX, in dist/callmon.cdx.json
+sbom: .venv/audit.stamp ## write the bills of materials (CycloneDX) of the image and of the Debian package to dist
 	@mkdir -p dist
 	@.venv/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/callmon.cdx.json requirements.lock
+	@.venv/audit/bin/cyclonedx-py requirements --output-reproducible --output-file dist/callmon-debian.cdx.json \
+		requirements-top.lock
 
-# A peer of the benchmarks; without npm its rows are left out.
+# A peer of the benchmarks. Without npm its rows are left out.
 .venv/node.stamp: .venv/bench.stamp
 	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
 	@touch $@
 
+PIN := uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
+	--no-emit-index-url --no-emit-find-links
+
+# requirements.lock is what production runs and what builds callmon; the others add an extra each. -top: the Debian package.
 lock: .venv/dev.stamp ## pin the newest versions that fit (needs uv)
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra build pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra dev pyproject.toml -o requirements-dev.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --extra bench pyproject.toml -o requirements-bench.lock
-	uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
-		--no-emit-index-url --no-emit-find-links --group audit -o requirements-audit.lock
+	$(PIN) --extra build pyproject.toml -o requirements.lock
+	$(PIN) --extra build --extra top pyproject.toml -o requirements-top.lock
+	$(PIN) --extra build --extra top --extra demo pyproject.toml -o requirements-demo.lock
+	$(PIN) --extra dev pyproject.toml -o requirements-dev.lock
+	$(PIN) --extra bench pyproject.toml -o requirements-bench.lock
+	$(PIN) --group audit -o requirements-audit.lock
 
 clean: ## remove .venv and the caches
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs callmon: /usr/bin/callmon of the Debian package, the entry point of the image.
-# A setting may be given by the file in which it stands: CALLMON_REDIS__URL_FILE=/run/secrets/redis gives
-# CALLMON_REDIS__URL. So no secret stands in a unit, a manifest or a process list.
+# A file can hold a setting: CALLMON_REDIS__URL_FILE=/run/secrets/redis sets CALLMON_REDIS__URL.
+# This keeps secrets out of units, manifests and process lists.
 set -eu
 for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p'); do
     case $name in
@@ -13,9 +13,9 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     export "$name=$value"
     unset "${name}_FILE"
 done
-# For administrators at a shell: root may read what the units are given. All commands go as the monitor's user on Redis,
-# but for callmon check --gateway. The settings file, /etc/callmon/callmon.toml, the program finds by itself. Who names
-# another one means the Redis that stands in it.
+# For administrators at a shell: root may read the units' credentials. All commands use the monitor's user on Redis,
+# except callmon check --gateway. The program finds the settings file /etc/callmon/callmon.toml by itself. Another
+# settings file has its own address of Redis.
 system=${CALLMON_ETC:-/etc/callmon}/callmon.toml
 config=${CALLMON_CONFIG:-$system}
 redis=${system%/*}/redis/monitor.url
@@ -26,18 +26,18 @@ for option; do
     if [ "${1-}" = check ] && [ "$option" = --gateway ]; then redis=${redis%/*}/gateway.url; fi
     before=$option
 done
-# callmon status is content with the gateway's, where the monitor's is not.
+# callmon status uses the gateway's address if the monitor's cannot be read.
 if [ "${1-}" = status ] && [ ! -r "$redis" ] && [ -r "${redis%/*}/gateway.url" ]; then redis=${redis%/*}/gateway.url; fi
 if [ "$(readlink -f -- "$config")" != "$(readlink -f -- "$system")" ]; then redis=; fi
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ -r "$redis" ]; then
     CALLMON_REDIS__URL=$(cat -- "$redis")
     export CALLMON_REDIS__URL
 fi
-# Without its password Redis would be blamed. Other settings than those in /etc have a url of their own.
+# Without the password the error would blame Redis. Settings outside /etc have a url of their own.
 if [ -z "${CALLMON_REDIS__URL:-}" ] && [ "${CALLMON_CONFIG:-$config}" = "$config" ]; then
     case " $* " in *" -c"* | *" --config"*) ;; " check "* | " status "* | " key "* | " record "* | " monitor "* | " gateway "*)
         if [ -e "$redis" ] || { [ -d "${redis%/*}" ] && [ ! -x "${redis%/*}" ]; }; then
-            echo "callmon: $redis is not for this user; run this with sudo: sudo callmon $*" >&2
+            echo "callmon: this user cannot read $redis; use sudo: sudo callmon $*" >&2
             exit 1
         fi ;;
     esac

@@ -1,4 +1,4 @@
-"""Print the manual page or a shell's completion of callmon, from the definitions of its command line.
+"""Print the manual page or a shell's completion of callmon, from its command line's definitions.
 
 usage: reference.py man|bash|zsh|fish
        reference.py DIRECTORY           all of them, where Debian looks for them in /usr/share
@@ -149,7 +149,7 @@ def _roff(text: str) -> str:
 
 
 def bash(root: Command) -> str:
-    """Return the completion for bash, which itself offers files where the function offers nothing."""
+    """Return the completion for bash; bash offers files where the function offers nothing."""
     cases = "".join(
         f'        "{" ".join(command.path)}")\n'
         f'            words="{" ".join(_words(command))}"\n'
@@ -183,7 +183,7 @@ def zsh(root: Command) -> str:
         f"            "
         f"commands=({_described((each.path[-1], each.summary) for each in command.commands)})\n"
         f"            "
-        f"options=({_described((name, each.text) for each in command.options for name in each.names)})\n"
+        f"options=({_described(_option_texts(command))})\n"
         f"            valued=({' '.join(command.valued)})\n"
         f"            files={'yes' if command.takes_arguments else ''} ;;\n"
         for command in root.all()
@@ -241,7 +241,12 @@ def _fish_lines(root: Command) -> Iterator[str]:
                 f"-l {name[2:]}" if name.startswith("--") else f"-s {name[1:]}"
                 for name in option.names
             )
-            yield f"{where} {names} {'-r -F ' if option.takes_value else ''}-d {_quoted(option.text)}"
+            value = "-r -F " if option.takes_value else ""
+            yield f"{where} {names} {value}-d {_quoted(option.text)}"
+
+
+def _option_texts(command: Command) -> Iterator[tuple[str, str]]:
+    return ((name, each.text) for each in command.options for name in each.names)
 
 
 def _words(command: Command) -> list[str]:

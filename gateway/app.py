@@ -26,6 +26,7 @@ from gateway.responses import fault, refuse
 from gateway.rest.endpoint import WebApiEndpoint
 from gateway.rest.health import alive_response, asker, readiness, readiness_response
 from gateway.rest.middleware import AccessLog, SecurityHeaders
+from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.supervision import kept_running
 from gateway.web.human_pages import pages
 from monitor.shared.timestamps import from_unix
@@ -49,20 +50,22 @@ def create_app(
     rate_limiter: RateLimiter | None = None,
     cors_origins: Sequence[str] = (),
     clock: Callable[[], float] = time.time,
-    measures: RequestCounters | None = None,
+    counters: RequestCounters | None = None,
     draining: Callable[[], bool] = lambda: False,
+    bodies: UnauthenticatedBodies | None = None,
 ) -> Starlette:
     """Return the gateway's ASGI application.
 
     ``streams``: the routes of the stream. ``spending``: counts requests; None: they are not
     limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
-    seconds. ``measures``: counts the requests for the metrics. ``draining``: returns whether all
-    clients are being sent away.
+    seconds. ``counters``: counts the requests for the metrics. ``draining``: returns whether all
+    clients are being sent away. ``bodies``: counts the bytes of bodies whose senders are not known
+    yet, here and for tickets.
 
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
-    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, measures)
+    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, counters, bodies)
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, VERSION)

@@ -10,6 +10,8 @@ That is believed only from the proxies that the settings name, by address, netwo
   run.
 - Requests in progress and streams are counted by the client's address, IPv6 by network. One
   address may hold a limited number. This host itself may hold any number.
+- Of one address only a few are begun between two looks at what others have sent. So hundreds of
+  requests or handshakes that come at once from one address do not delay another's.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import TooManyConnections, shown
+from gateway.key_quotas import RequestTurns
 from gateway.responses import refuse
 from gateway.stream.admission import Denial, deny
 from gateway.transport.ip_addresses import Address, held_by, parsed
@@ -105,6 +108,7 @@ class ClientAddress:
         self._proxies = proxies
         self._per_address = per_address
         self._held: Counter[str] = Counter()
+        self._turns = RequestTurns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or stream."""
@@ -123,6 +127,7 @@ class ClientAddress:
             return
         self._held[holder] += 1
         try:
+            await self._turns.turn(holder)
             await self._app(scope, receive, send)
         finally:
             self._held[holder] -= 1

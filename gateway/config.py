@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -43,6 +44,8 @@ _Numbers = frozenset[Annotated[str, AfterValidator(_number)]]
 
 
 _Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_PROXY = re.compile(r"\*?|[\w.-]+|[0-9a-fA-F.:]+(%\w+)?(/\d{1,3})?")
+"""Proxy's address, network or name."""
 _Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValidator(str.lower)]
 
 
@@ -113,7 +116,7 @@ class StreamSection(Section):
         )  # the server: not needed to only read the settings
         from gateway.stream.connection import ConnectionLimits
 
-        manners = ConnectionLimits(
+        limits = ConnectionLimits(
             message_burst=self.message_burst,
             messages_per_second=self.messages_per_second,
             stall_timeout=self.stall_timeout,
@@ -122,7 +125,7 @@ class StreamSection(Section):
         origins = frozenset(self.origins) if self.origins and "*" not in self.origins else None
         ages = (self.max_connection_age / 2, self.max_connection_age)
         return LiveSettings(
-            manners,
+            limits,
             self.connections,
             self.connections_per_key,
             self.message_burst_per_key,
@@ -162,6 +165,17 @@ class GatewaySection(Section):
     cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
     for all."""
+
+    @field_validator("forwarded_allow_ips")
+    @classmethod
+    def _proxies(cls, value: str) -> str:
+        for word in value.split(","):
+            if not _PROXY.fullmatch(word.strip()):
+                raise ValueError(
+                    f"{word.strip()!r} is no address, network or name; write them with commas "
+                    f"between, such as 127.0.0.1,10.0.0.0/8"
+                )
+        return value
 
 
 class LimitsSection(Section):

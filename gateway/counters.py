@@ -6,11 +6,11 @@ mere addition.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from monitor.shared.histogram import SLOW, Histogram
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)
@@ -97,19 +97,15 @@ class RequestCounters:
 
     results: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Requests by command and result: ``ok`` or the error's code."""
-    durations: dict[str, Histogram] = field(default_factory=dict)
+    durations: defaultdict[str, Histogram] = field(default_factory=slow_by_name)
     """Seconds until the answer, by command; without requests that wanted to wait for another
     answer."""
 
     def done(self, command: str, result: str, seconds: float | None) -> None:
         """Count a request that was answered. ``seconds``: None if it wanted to wait."""
         self.results[command, result] += 1
-        if seconds is None:
-            return
-        histogram = self.durations.get(command)
-        if histogram is None:
-            histogram = self.durations[command] = Histogram(SLOW)
-        histogram.add(seconds)
+        if seconds is not None:
+            self.durations[command].add(seconds)
 
 
 @dataclass(slots=True)

@@ -116,7 +116,7 @@ class ScopeMissing(KeyRefused):
 
 
 class KeyLimited(KeyRefused):
-    """The key is limited to extensions, queues or groups, and the request covers more than these."""
+    """The key is limited to extensions, queues or groups. The request covers more than these."""
 
 
 class AddressRefused(KeyRefused):
@@ -202,7 +202,7 @@ class NotReady(Refused):
 
 
 class TooManyRequests(Refused):
-    """The key's budget for this minute is used up; ``Retry-After`` says when the next one begins."""
+    """The key's budget for this minute is used up. ``Retry-After`` says when the next begins."""
 
 
 class TooManyConnections(TooManyRequests):

@@ -8,6 +8,8 @@
   some work at once, and a share of the time in the long run. A key that is over its share waits,
   and is told the newest then. One such piece of work is made at a time, for whichever key, and
   everything else has its turn before the next.
+- Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
+  its snapshot until it has taken it. A key that holds too many gets no more until some are taken.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -17,18 +19,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.fanout.filters import EntityFilter
-from gateway.token_bucket import TokenBucket
+from gateway.fanout.frames import Message
+from gateway.token_bucket import LogBudget, TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
 """Bytes of a key's filters at one gateway: a hundred of the largest filters that there may be."""
 MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Bytes of the answers that a key's connections watch, at their first size. Each encoding takes
 as much again."""
+MOST_UNSENT_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of a key's messages that are made and not sent yet; one client's next ones come on top."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
@@ -43,7 +48,10 @@ REQUESTS_A_TURN: Final = 4
 
 
 class RequestTurns:
-    """Start each key's requests in order, a few at a time, and those of all keys side by side."""
+    """Start each key's requests in order, a few at a time, and those of all keys side by side.
+
+    In place of a key's digest it may be an address.
+    """
 
     def __init__(self) -> None:
         self._taken: Counter[str] = Counter()
@@ -115,8 +123,13 @@ class KeyShare:
         self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]
     ) -> None:
         self.allowance = TokenBucket(at_once, per_second, clock())
+        self.log_budget = LogBudget(clock())
         self.filter_bytes = 0
         self.answer_bytes = 0
+        self.unsent_bytes = 0
+        self._unsent: dict[int, int] = {}
+        self._may_hold = asyncio.Event()
+        self._may_hold.set()
         self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
         self._pace = pace
         self._clock = clock
@@ -168,6 +181,34 @@ class KeyShare:
     def let_answer_go(self, size: int) -> None:
         """Count out an answer of ``size`` bytes that is not watched any more."""
         self.answer_bytes -= size
+
+    def hold_unsent(self, messages: Sequence[Message]) -> None:
+        """Count in messages that a connection is about to send; equal objects are counted once."""
+        for message in messages:
+            holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
+            self._unsent[id(message)] = holders + 1
+            if not holders:
+                self.unsent_bytes += len(message)
+        if self.unsent_bytes > MOST_UNSENT_BYTES:
+            self._may_hold.clear()
+
+    def let_unsent_go(self, messages: Sequence[Message]) -> None:
+        """Count out messages that were sent, or will not be."""
+        for message in messages:
+            self._unsent[id(message)] -= 1
+            if not self._unsent[id(message)]:
+                del self._unsent[id(message)]
+                self.unsent_bytes -= len(message)
+        if self.unsent_bytes <= MOST_UNSENT_BYTES:
+            self._may_hold.set()
+
+    async def turn_to_send(self) -> None:
+        """Wait until messages may be made for this key: work may be done, and few are unsent."""
+        while True:
+            await self._may_hold.wait()
+            await self.turn()
+            if self._may_hold.is_set():
+                return
 
     async def turn(self) -> None:
         """Wait until work may be done for this key."""

@@ -27,6 +27,8 @@ MOST_GIVEN = 64
 IGNORED = frozenset({"_", "contact", "timeout"})
 """Parameters that mean nothing here: jQuery's against caches, and those of newer builds of the
 product behind the documented interface. Its clients must not fail for them."""
+LARGEST_BODY_BYTES = 64 * 1024
+"""Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 _LONGEST_SHOWN = 60
 
 

@@ -100,7 +100,7 @@ class PbxContext:
         if position is None:
             raise NoState("There is no state of the PBX yet; try again in a moment.")
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
-        if system is not None and system.connection == "connecting" and self._nothing_read:
+        if system is not None and system.connection != "connected" and self._nothing_read:
             raise NoState(f"Nothing could be read from the PBX yet. {system.reason}".rstrip())
         return self._answers[space].answer(question, position, make)
 
@@ -163,9 +163,9 @@ def open_view(
 
 def _changed(hub: Hub, replica: Replica, log: structlog.typing.FilteringBoundLogger) -> None:
     """Tell the subscribers, and log how many frames of a change were sent at once."""
-    before = hub.measures.changes
+    before = hub.counters.changes
     hub.changed()
-    if (told := hub.measures.changes - before) and (change := replica.newest) is not None:
+    if (told := hub.counters.changes - before) and (change := replica.newest) is not None:
         log.debug("change_sent", trace=change.trace, position=str(change.position), frames=told)
 
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from msgspec import Struct
 from starlette.responses import Response
 
 from gateway.errors import INTERNAL, Refused, Shown, shown
 from monitor.shared.codec import to_json
 
-GUARDS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
-}
+_GUARDS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (
+        b"content-security-policy",
+        b"default-src 'none'; connect-src 'self'; frame-ancestors 'none'",
+    ),
+)
 """Keys may stand in addresses, so no page may tell others where it came from.
 
 ``connect-src``: a console or an extension of the browser on such an answer may ask this gateway.
 """
-
-
-RAW_GUARDS = tuple((name.lower().encode(), value.encode()) for name, value in GUARDS.items())
-"""The same headers in the form that ASGI wants."""
-
 
 FAULT = "Something went wrong here; it has been logged."
 """Text for a client after a fault of our own; it says nothing more."""
@@ -44,6 +44,12 @@ class Failure(Struct, frozen=True):
     result: bool
     """Always false."""
     error: Reason
+
+
+def guarded(headers: Collection[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return a response's headers, and those that guard it where it does not set them itself."""
+    own = {name for name, _ in headers}
+    return [*headers, *(guard for guard in _GUARDS if guard[0] not in own)]
 
 
 def refuse(error: Refused, method: str) -> Response:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -25,12 +24,13 @@ from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
+from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.server import StreamServer
 from gateway.supervision import kept_running
 from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.websocket_protocol import uvicorn_options
-from monitor.shared.errors import NOT_BOUND, cannot_listen
+from monitor.shared.http_server import EmbeddedServer, bind
 
 
 async def run(
@@ -90,15 +90,19 @@ async def serving(
     live = StreamServer(
         pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
     )
-    requests = RequestCounters()
+    requests, bodies = RequestCounters(), UnauthenticatedBodies()
     app = create_app(
         pbxs,
         keys,
-        streams=[*ticket_routes(tickets, keys, time.time, rate_limiter), *live.routes()],
+        streams=[
+            *ticket_routes(tickets, keys, time.time, rate_limiter, bodies),
+            *live.routes(),
+        ],
         rate_limiter=rate_limiter,
         cors_origins=settings.cors_origins,
-        measures=requests,
+        counters=requests,
         draining=lambda: live.draining,
+        bodies=bodies,
     )
     fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
     if registry is not None:
@@ -106,7 +110,7 @@ async def serving(
             GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
         )
     proxies = TrustedProxies(settings.forwarded_allow_ips)
-    doors = ConnectionCounter(
+    connection_counter = ConnectionCounter(
         settings.connections,
         settings.connections_per_address,
         lambda host: not proxies.trusts(host),
@@ -116,7 +120,10 @@ async def serving(
         ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
         interface="asgi3",
         http=partial(
-            FastPathProtocol, fast_path, stall_timeout=settings.stream.stall_timeout, doors=doors
+            FastPathProtocol,
+            fast_path,
+            stall_timeout=settings.stream.stall_timeout,
+            connection_counter=connection_counter,
         ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
@@ -126,7 +133,7 @@ async def serving(
         **uvicorn_options(settings.stream.message_burst, settings.stream.messages_per_second),
     )
     server = Gateway(
-        config, _bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live
+        config, bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live
     )
     bound(server.address)
     feeds = [
@@ -151,52 +158,7 @@ async def serving(
         await server.stop()
 
 
-class Server:
-    """Run uvicorn in the current event loop, on a socket that is already bound.
-
-    It handles no signals: that is left to the owner of the loop.
-    """
-
-    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
-        host, port = bound.getsockname()[:2]
-        self.address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        """``http://host:port`` on which it listens."""
-        self._bound = bound
-        self._server = _Uvicorn(config)
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Start serving. Returns when requests are answered.
-
-        Raises RuntimeError if the server ends instead.
-        """
-        self._task = asyncio.create_task(
-            self._server.serve(sockets=[self._bound]), name="HTTP server"
-        )
-        listens = asyncio.create_task(self._server.listens.wait())
-        try:
-            await asyncio.wait((self._task, listens), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            listens.cancel()
-            await asyncio.gather(listens, return_exceptions=True)
-        if not self._server.listens.is_set():
-            await self.ended()
-
-    async def ended(self) -> None:
-        """Wait until the server ends by itself, which it should not. Raises RuntimeError then."""
-        if self._task is not None:
-            await asyncio.shield(self._task)
-        raise RuntimeError("the HTTP server ended by itself")
-
-    async def stop(self) -> None:
-        """Take no more connections, let requests end, then stop."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
-        self._bound.close()
-
-
-class Gateway(Server):
+class Gateway(EmbeddedServer):
     """Hold the server with its views and streams.
 
     They may be read, and some settings may be changed while it runs.
@@ -224,33 +186,3 @@ class Gateway(Server):
         self.live.limit(settings.stream.settings())
         for key in self._keys.replace(keys):
             self.live.revoke(key.name, key.pbx)
-
-
-class _Uvicorn(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def _bind(host: str, port: int, *, shared: bool) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # without it asyncio leaves Nagle on
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        bound.bind((host, port))
-    except NOT_BOUND as error:
-        bound.close()
-        raise cannot_listen("Cannot listen on", host, port, error) from error
-    return bound

@@ -31,6 +31,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from gateway.fanout.frames import Encoding
 from gateway.stream_client_connection import GatewayTarget, ProxyChoice, Trouble
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed, from_json, from_msgpack, to_json
 from monitor.shared.errors import CallmonError
@@ -39,9 +40,9 @@ Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
 Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 """Maps of topic → id → entity, as plain containers."""
 
-_BACKOFF_BASE = 0.1
-_BACKOFF_CAP = 10.0
-_LATER = 5.0
+_BACKOFF_S = (0.4, 10.0, 0.2)
+"""Bounds of the pauses: the second, the longest, the first."""
+_LATER_S = 5.0
 """Seconds, at least, before it comes back after a close code of 41xx."""
 _PATIENCE_S = 3.0
 """Seconds before a connection that does not come about is reported."""
@@ -168,7 +169,7 @@ class StreamClient:
         self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
         self._merge = merge
         self._heartbeat = 5.0
-        self._failures = 0
+        self._backoff = Backoff(*_BACKOFF_S)
         self._updates: AsyncGenerator[Update, None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Update]:
@@ -198,7 +199,7 @@ class StreamClient:
                     while True:
                         update = await self._take(connection, await self._receive(connection))
                         if update is not None:
-                            self._failures = 0
+                            self._backoff.reset()
                             self._enter(Connection("live"))
                             yield update
             except ConnectionClosed as error:
@@ -220,7 +221,6 @@ class StreamClient:
                 raise (StreamRefused if trouble.own else StreamUnreachable)(
                     trouble.code, trouble.reason
                 )
-            self._failures += 1
             self.reconnects += 1
             delay = self._delay(trouble)
             self._enter(Connection("waiting", trouble.reason, trouble.code, delay))
@@ -343,7 +343,7 @@ class StreamClient:
     async def _continues(
         self, connection: ClientConnection, frame: dict[str, Any], start: int
     ) -> bool:
-        """Return whether the frame brings our position further. Repair the gap if it leaves one."""
+        """Return whether the frame advances our position. Repair a gap before it."""
         mine, its = self.position, _position(frame)
         if mine is None:
             return False
@@ -393,12 +393,10 @@ class StreamClient:
         return Trouble(text, code, retry_in=retry_in, later=4100 <= code < 4200)
 
     def _delay(self, trouble: Trouble) -> float:
+        pause = self._backoff.pause()
         if trouble.retry_in is not None:
             return random.uniform(*trouble.retry_in)  # noqa: S311
-        jittered = random.uniform(  # noqa: S311
-            0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
-        )
-        return _LATER + jittered if trouble.later else jittered
+        return _LATER_S + pause if trouble.later else pause
 
 
 def _position(frame: dict[str, Any]) -> Position:

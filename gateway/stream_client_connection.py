@@ -50,7 +50,7 @@ ProxyChoice: TypeAlias = str | Literal[True] | None
 """True: as the environment says; None: none; else the proxy's address."""
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
-_LARGEST_FRAME: Final = 64 * 1024 * 1024
+_LARGEST_FRAME_BYTES: Final = 64 * 1024 * 1024
 _COME_BACK: Final = frozenset((408, 425, 429))
 _PERMANENT: Final = frozenset((301, 308))
 _NOT_YET: Final = 9
@@ -141,7 +141,7 @@ class GatewayTarget:
             subprotocols=[Subprotocol(subprotocol)],
             user_agent_header=USER_AGENT,
             compression=None,
-            max_size=_LARGEST_FRAME,
+            max_size=_LARGEST_FRAME_BYTES,
             open_timeout=HANDSHAKE_TIMEOUT_S,
             ping_interval=None,
             close_timeout=1.0,
@@ -216,7 +216,7 @@ class GatewayTarget:
             )
         if status == 426:
             return Trouble(_NO_UPGRADE.format(self.where), status, final=True)
-        return self._other_service(f"it answers {said} at {self._path}", status)
+        return self._other_service(f"it answers {said} at {self._path or '/'}", status)
 
     def _gateway_said(
         self,

@@ -8,14 +8,14 @@ from typing import Any
 
 import structlog
 
-RESTART_AFTER = 1.0
+RESTART_AFTER_S = 1.0
 """Seconds until something that must run and failed is started again."""
 
 _log = structlog.get_logger(__name__)
 
 
 async def kept_running(
-    name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER
+    name: str, run: Callable[[], Coroutine[Any, Any, None]], restart_after: float = RESTART_AFTER_S
 ) -> None:
     """Run what must never end, until cancelled. If it does end, log it and start it again.
 

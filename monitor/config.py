@@ -133,7 +133,8 @@ class PbxSection(Section):
     def _url(cls, value: str) -> str:
         if not _is_address(value):
             raise ValueError(
-                "must be the PBX's address alone, such as https://pbx.example.com:5001"
+                "must be the PBX's address alone, such as https://pbx.example.com:5001: with "
+                "https:// in front, and nothing behind the port"
             )
         return value.rstrip("/")
 

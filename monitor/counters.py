@@ -6,11 +6,11 @@ leadership: each term makes new publishers and a new source.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from monitor.pbx.counters import PbxCounters
-from monitor.shared.histogram import SLOW, Histogram
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class CommandCounters:
     results: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Number of commands by command and result; see
     :func:`monitor.commands.outcome_rules.result_of`."""
-    durations: dict[str, Histogram] = field(default_factory=dict)
+    durations: defaultdict[str, Histogram] = field(default_factory=slow_by_name)
     """Seconds by command, from its claim until its outcome was known."""
     in_hand: int = 0
     left_alone: int = 0
@@ -57,10 +57,7 @@ class CommandCounters:
     def done(self, command: str, result: str, seconds: float) -> None:
         """Count a finished command. ``seconds``: its duration."""
         self.results[command, result] += 1
-        histogram = self.durations.get(command)
-        if histogram is None:
-            histogram = self.durations[command] = Histogram(SLOW)
-        histogram.add(seconds)
+        self.durations[command].add(seconds)
 
 
 @dataclass(slots=True)

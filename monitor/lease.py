@@ -100,8 +100,9 @@ class Lease:
         """
         while True:
             asked_at = self.uptime()
-            guard = await GuardedTransaction.watch(self._redis, self._key, self._position)
-            try:
+            async with await GuardedTransaction.watch(
+                self._redis, self._key, self._position
+            ) as guard:
                 holder = await guard.get(self._key)
                 if holder not in (None, self.name) and not await self._is_nobodys(guard):
                     self.lost()
@@ -115,8 +116,6 @@ class Lease:
                 if await guard.commit([self.renewal]):
                     self.granted(asked_at)
                     return "ours"
-            finally:
-                await guard.release()
 
     async def _is_nobodys(self, guard: GuardedTransaction) -> bool:
         """Return whether the lease would last forever, or much too long.
@@ -137,14 +136,11 @@ class Lease:
         """
         self.lost()
         while True:
-            guard = await GuardedTransaction.watch(self._redis, self._key)
-            try:
+            async with await GuardedTransaction.watch(self._redis, self._key) as guard:
                 if await guard.get(self._key) != self.name:
                     return
                 if await guard.commit([("DEL", self._key)]):
                     return
-            finally:
-                await guard.release()
 
     async def holder(self) -> str | None:
         """Return the holder's name, or None. Raises BusUnreachable."""

@@ -27,6 +27,7 @@ from monitor.pbx.webapi.client import WebApiSettings
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.pbx.webapi.source import ServedDatabase, WebApiSource
 from monitor.persistence.sqlite_store import STORE, Store
+from monitor.shared.backoff import bound
 from monitor.shared.errors import ConfigError, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.settings.loader import not_read
@@ -107,9 +108,7 @@ async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None
         if loop.time() - began >= _SOUND_AFTER_S:
             failures, known = 0, ""
         failures += 1
-        delay = random.uniform(0.5, 1.0) * min(  # noqa: S311
-            RESTART_CAP_S, _RESTART_BASE_S * 2 ** min(failures, 10)
-        )
+        delay = random.uniform(0.5, 1.0) * bound(_RESTART_BASE_S, failures, RESTART_CAP_S)  # noqa: S311
         told = repr(fault)
         _log.error(
             "pbx_failure",
@@ -125,7 +124,7 @@ async def keep_running(service: PbxService[Fact] | PbxService[ToldFact]) -> None
 
 @dataclass(frozen=True, slots=True)
 class WatchedPbx:
-    """Hold one PBX's service and its secrets, which may be exchanged.
+    """Hold one PBX's service and its secrets, which may change.
 
     ``password``: None if the PBX has no database.
     """
@@ -146,7 +145,9 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
             told = bool(store.trouble)
             if told:
                 _log.error(
-                    "store_not_writable", reason=store.trouble, commands="refused until it is"
+                    "store_not_writable",
+                    reason=store.trouble,
+                    commands="refused until it can be written",
                 )
             else:
                 _log.info("store_writable")
@@ -169,7 +170,7 @@ def _service(
     secret: Secret,
     password: Secret | None,
 ) -> PbxService[Fact] | PbxService[ToldFact]:
-    measures = MonitorCounters()
+    counters = MonitorCounters()
     if section.webapi:
         served = webapi_settings(section, secret)
         return PbxService(
@@ -177,7 +178,7 @@ def _service(
             section.name,
             redis,
             lambda: WebApiTracker(settings.monitor.name, section.did_map),
-            lambda emit, _: WebApiSource(served, emit, measures=measures.pbx),
+            lambda emit, _: WebApiSource(served, emit, counters=counters.pbx),
             database=ServedDatabase(served),
             records=store,
             key_store=store,
@@ -186,7 +187,7 @@ def _service(
             lease_ttl=settings.monitor.lease_duration,
             log_length=settings.monitor.change_log_length,
             log_bytes=settings.monitor.change_log_bytes,
-            measures=measures,
+            counters=counters,
         )
     pbx = pbx_settings(section, secret)
     return PbxService(
@@ -194,7 +195,7 @@ def _service(
         section.name,
         redis,
         lambda: Tracker(settings.monitor.name, section.did_map),
-        lambda emit, may_mint: PbxSource(pbx, emit, may_mint, measures=measures.pbx),
+        lambda emit, may_mint: PbxSource(pbx, emit, may_mint, counters=counters.pbx),
         database=database(section, password),
         records=store,
         key_store=store,
@@ -203,7 +204,7 @@ def _service(
         lease_ttl=settings.monitor.lease_duration,
         log_length=settings.monitor.change_log_length,
         log_bytes=settings.monitor.change_log_bytes,
-        measures=measures,
+        counters=counters,
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a regular expression takes more than linear time: decided on its automaton, without a clock.
+"""Find regular expressions that take more than linear time, on their automaton, without a clock.
 
 Python's ``re`` goes back and tries again where it fails. That is exponential where a text can be
 read in two ways round one loop, and quadratic or worse where two loops can share a text (Weber and
@@ -51,7 +51,7 @@ class _Automaton:
     after: list[set[int]] = field(default_factory=list)
     ends_pinned: bool = False
     twofold: set[tuple[int, int]] = field(default_factory=set)
-    """Steps that the expression allows in two ways, as the inner and the outer loop of ``(a+)+`` do."""
+    """Steps that the expression allows in two ways, as both loops of ``(a+)+`` do."""
     idle_choice: bool = False
     """Whether it has a choice between nothing and nothing."""
 
@@ -180,7 +180,7 @@ def _takes_any_rest(automaton: _Automaton, last: frozenset[int]) -> frozenset[in
 
 @dataclass
 class _Analysis:
-    """``accepts``: positions behind which nothing can fail any more, so that nothing is tried again."""
+    """Analyse an automaton. ``accepts``: positions after which nothing can fail any more."""
 
     automaton: _Automaton
     accepts: frozenset[int]

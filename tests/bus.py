@@ -1,4 +1,4 @@
-"""Redis for tests: a real server of our own on a free port, or one in this process.
+"""Start Redis for tests: a real server of our own on a free port, or one in this process.
 
 The same handle for both.
 
@@ -46,7 +46,7 @@ class Bus(Protocol):
 
 
 def patient(bus: Bus) -> Redis:
-    """A client for what a test itself does: it waits longer than callmon's own, on a busy machine."""
+    """Return a client for a test's own use: it waits longer than callmon's, on a busy machine."""
     redis = bus.client()
     redis.connection_pool.connection_kwargs.update(socket_timeout=60.0, socket_connect_timeout=60.0)
     return redis
@@ -97,7 +97,8 @@ class FakeBus:
                 subscriber = getattr(connection, "_sock", None)
                 if subscriber is not None and subscriber._pubsub:
                     await connection.disconnect()
-                    subscriber._response_available.set()  # wakes the reader, who finds the connection gone
+                    # Wake the reader: it finds the connection gone.
+                    subscriber._response_available.set()
 
     async def aclose(self) -> None:
         for client in self._clients:

@@ -1,4 +1,4 @@
-"""Who takes part in the search of :mod:`tests.test_bus_model`: monitors, followers, and what they claim."""
+"""Play the monitors and followers of :mod:`tests.test_bus_model`, and check what they claim."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Claims:
         self.broken: list[str] = []
 
     def claim(self, who: str, position: Position, state: State) -> None:
-        """Also heard from callbacks, where an assertion would only end a task: so faults are gathered."""
+        """Gather faults: callbacks call this too, where an assertion would only end a task."""
         known = self.states.setdefault(position, copied(state))
         if known != state:
             self.broken.append(

@@ -1,4 +1,4 @@
-"""Fixtures that several packages' tests share."""
+"""Provide the fixtures that several packages' tests share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ settings.load_profile("fuzz" if os.environ.get("CALLMON_FUZZ") else "same")
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Tests go wherever there is room, but those of a file that share something costly stay together."""
+    """Spread tests over all workers; keep those of a file together that share something costly."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
@@ -61,7 +61,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let no other test meet the logging that a command sets up in this process, nor loggers that remember it."""
+    """Restore logging after a command set it up in this process, and forget cached loggers."""
     configure, root = structlog.configure, logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""A client whose network is bad on command: what stands between a process and its Redis.
+"""Play a client whose network is bad on command: it stands between a process and its Redis.
 
 Only the client's edge is changed; the code under test and the server are the real ones.
 """

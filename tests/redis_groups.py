@@ -1,4 +1,4 @@
-"""Several Redis servers that are one: a master with a replica under three Sentinels, and a Cluster of three masters.
+"""Run groups of Redis servers: a master and a replica under three Sentinels, and a Cluster.
 
 All are processes on loopback, killed at the end. Sentinels and Clusters settle by gossip, so each
 is waited for until everyone knows everyone: a Sentinel that does not know the replica yet cannot
@@ -26,7 +26,7 @@ from tests.bus import until_async
 MASTER = "callmon"
 _SLOTS = 16_384
 _SETTLED = 90.0
-"""Seconds in which a group must have found itself: a Sentinel that got no turn for a while looks on for 30 more."""
+"""Seconds until a group must agree: a Sentinel that was starved watches for 30 more."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The bus under everything that may happen to it, by property-based search over the real code.
+"""Search for faults of the bus, by properties over the real code.
 
 Two monitors of one PBX, followers that come and go, and a Redis that loses its memory or goes back
 in time. Whoever claims a position (the store, a writer, a follower) must claim the same state as

@@ -1,4 +1,4 @@
-"""Commands from a gateway to the leading monitor and back, with what can go wrong on the way."""
+"""Test commands from a gateway to the leading monitor and back, with all that can go wrong."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
-from gateway.commands.dispatcher import FINISH_WITHIN, CommandDispatcher
+from gateway.commands.dispatcher import FINISH_WITHIN_S, CommandDispatcher
 from gateway.commands.pubsub_listener import PubSubListener
 from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor, OutcomeUnknown
 from gateway.pbx_context import PbxContext, open_view
@@ -182,7 +182,8 @@ async def test_without_a_monitor_a_command_is_refused_at_once_and_never_done_lat
 
 async def test_a_request_that_nobody_claims_is_refused_and_its_late_claim_fails(bus: Bus) -> None:
     async with both(bus) as (monitor, view):
-        monitor.service.lease.lost()  # it no longer knows whether it leads, and leaves the request alone
+        # The monitor no longer knows whether it leads, and leaves the request alone.
+        monitor.service.lease.lost()
         monitor.network.deaf_for = 1_000
         with pytest.raises((MonitorBusy, NoMonitor)):
             await carry_out(view.commander)
@@ -212,7 +213,7 @@ async def test_a_monitor_with_its_hands_full_says_so_at_once(
 ) -> None:
     monkeypatch.setattr("monitor.commands.request_consumer.MOST_IN_HAND", 1)
     monkeypatch.setattr(
-        "gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0
+        "gateway.commands.dispatcher.CLAIM_WITHIN_S", 1_000.0
     )  # it is not the waiting that ends it
     async with both(bus) as (monitor, view):
         monitor.source.hand.clear()
@@ -228,7 +229,7 @@ async def test_a_monitor_with_its_hands_full_says_so_at_once(
 async def test_a_request_that_vanished_from_redis_is_not_called_undone(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 1_000.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 1_000.0)
     monkeypatch.setattr("monitor.commands.request_consumer.RequestConsumer._take", lambda *_: None)
     async with both(bus) as (_, view):
         asking = asyncio.create_task(carry_out(view.commander))
@@ -239,7 +240,7 @@ async def test_a_request_that_vanished_from_redis_is_not_called_undone(
 
         await until_async(there)
         await flush(bus)
-        monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN", 0.0)
+        monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 0.0)
         with pytest.raises(OutcomeUnknown):
             await asking
 
@@ -308,7 +309,7 @@ async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
         told = monitor.source.told
         told["id"] = 2**70
         with monkeypatch.context() as patched:
-            patched.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 0.5)
+            patched.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 0.5)
             with pytest.raises(OutcomeUnknown):
                 await carry_out(view.commander)
         told.clear()
@@ -342,7 +343,7 @@ async def test_changes_wait_for_each_other_and_calls_do_not_wait_for_them(bus: B
 async def test_a_monitor_that_ends_with_a_command_in_hand_leaves_it_unknown_and_nobody_repeats_it(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 2.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 2.0)
     async with gateway_first(bus) as (stack, view):
         monitor = await stack.enter_async_context(running(bus, "one"))
         await until(lambda: heard(monitor))
@@ -387,7 +388,7 @@ async def test_a_killed_redis_is_told_as_such_and_nothing_is_done(valkey: RealBu
 async def test_what_was_done_is_in_the_audit_log_though_redis_is_gone_before_its_end(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 0.1)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN_S", 0.1)
     async with both(valkey) as (monitor, view):
         monitor.source.hand.clear()
         asking = asyncio.create_task(carry_out(view.commander))
@@ -513,7 +514,7 @@ async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) ->
         assert monitor.source.done == []
 
 
-async def test_who_asks_while_it_is_in_hand_after_redis_was_emptied_gets_the_answer_once_there_is_one(
+async def test_asking_for_a_running_command_after_redis_was_emptied_gets_its_answer(
     bus: Bus,
 ) -> None:
     async with both(bus) as (monitor, view):
@@ -541,7 +542,7 @@ async def test_a_request_that_redis_has_forgotten_meanwhile_is_not_called_undone
 
 
 async def test_a_redis_that_was_rolled_back_to_an_open_request_hides_no_answer(bus: Bus) -> None:
-    """Redis comes back as it was before the monitor heard of a repetition: nobody will ever claim that one."""
+    """Roll Redis back to before the monitor heard of a repetition: nobody ever claims that one."""
     async with both(bus) as (monitor, view):
         first = await carry_out(view.commander, once=ONCE)
         await forgotten(bus, view)
@@ -565,7 +566,7 @@ async def test_a_redis_that_was_rolled_back_to_a_claim_gets_the_answer_again(bus
         monitor.source.hand.set()
         first = await asking
         await restore(bus, saved)
-        async with asyncio.timeout(FINISH_WITHIN / 2):
+        async with asyncio.timeout(FINISH_WITHIN_S / 2):
             again = await carry_out(view.commander, once=ONCE)
         assert (again.reply, again.failure) == (first.reply, None)
         assert len(monitor.source.done) == 1
@@ -624,14 +625,14 @@ async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
         await asyncio.gather(*carrying, return_exceptions=True)
 
 
-async def test_a_gateway_whose_redis_is_half_a_second_away_shows_a_write_to_who_asks_for_its_position(
+async def test_a_gateway_half_a_second_from_redis_shows_a_write_if_its_position_is_asked_for(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "gateway.commands.dispatcher.CLAIM_WITHIN", 60.0
+        "gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0
     )  # fifty at once, whatever else the machine does
-    monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN", 60.0)
-    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.START_WITHIN_S", 60.0)
+    monkeypatch.setattr("monitor.commands.executor.WRITTEN_WITHIN_S", 60.0)
     async with (
         both(valkey, ttl=60.0) as (_, first),
         late(valkey, 0.5) as address,

@@ -1,4 +1,4 @@
-"""Commands while their monitors are stopped and killed: processes of their own, a real Redis, real signals.
+"""Test commands while their monitors are stopped and killed: real processes, Redis and signals.
 
 Whatever happens, nothing is carried out twice, nothing that was refused is carried out, and a
 success was carried out.
@@ -118,14 +118,14 @@ async def test_commands_in_hand_are_never_carried_out_twice_nor_told_wrongly(
     monkeypatch: pytest.MonkeyPatch,
     misfortune: Callable[[Process, RealBus, list[Process]], Awaitable[None]],
 ) -> None:
-    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN", 3.0)
+    monkeypatch.setattr("gateway.commands.dispatcher.FINISH_WITHIN_S", 3.0)
     told: dict[str, str] = {}
     async with monitors(valkey, 2) as running:
         await leader(valkey, running)
         async with gateway(valkey.client()) as view:
             for round_ in range(ROUNDS):
                 while (await outcome(view.commander, f"{round_} first")) != "success":
-                    continue  # so that successes are seen to be told, whatever happens to the others
+                    continue  # so that a success is seen, whatever happens to the others
                 nums = [f"{round_}-{number}" for number in range(AT_ONCE)]
                 asking = [asyncio.create_task(outcome(view.commander, num)) for num in nums]
                 await asyncio.sleep(random.uniform(0.0, 0.05))

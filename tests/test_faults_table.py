@@ -1,4 +1,4 @@
-"""The table of faults and the tests agree: each test that it names exists."""
+"""Test that each test exists that the table of faults names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where things lie and what they are called: rules that keep the file list readable."""
+"""Test where modules lie and what they are called, so that the file list stays readable."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MOST_WITHOUT_TESTS = 0.6
 To be lowered to 0.2, never raised.
 """
 LOGS = {"log", "logger", "_log", "_logger", "_always"}
-"""Names of what logs: variables, attributes, and the function that makes the logger of ProgramLog."""
+"""Names of loggers: variables, attributes, and the function that makes a ProgramLog's logger."""
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 NO_EVENTS = {"gateway/stream_client.py", "monitor/commands/request_consumer.py:_warn"}
 """The module logs sentences with :mod:`logging` for programs that use it.
@@ -86,7 +86,7 @@ def test_every_log_event_has_a_name_that_can_be_searched() -> None:
 
 
 def _logged(tree: ast.Module, place: str) -> Iterator[tuple[int, str, str | None]]:
-    """Yield the line, the function and the event (None if it is no constant) of each use of a log."""
+    """Yield line, function and event of each use of a log; the event is None if not constant."""
     functions = [
         node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]

@@ -1,4 +1,4 @@
-"""API keys made by command: on Redis, in the monitor's file, at the gateways.
+"""Test API keys made by command: on Redis, in the monitor's file, at the gateways.
 
 With what may be lost on the way.
 """
@@ -234,7 +234,7 @@ async def test_a_standby_with_an_older_file_revives_no_revoked_key(
 async def test_a_change_without_a_monitor_is_said_to_be_kept_by_nobody(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 0.3)
     assert not await KeyAdmin(bus.client(), "pbx").make(WALL)
     async with checkpoint(bus) as key_sync:
         await key_sync.reconcile()

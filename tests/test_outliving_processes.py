@@ -1,4 +1,4 @@
-"""What must outlive Redis and a leader: two monitor processes with a file each, a real Redis, real kills.
+"""Test what must outlive Redis and a leader: two monitor processes, a real Redis, real kills.
 
 The PBX is a Redis of its own, where each command that was carried out leaves its mark.
 """

@@ -1,4 +1,4 @@
-"""Every regular expression of the project takes linear time, so that nobody's text can hold up a program."""
+"""Test that every regular expression takes linear time: no text can hold up a program."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The version stands in pyproject.toml, and whatever else bears it says the same."""
+"""Test that everything that bears the version says what pyproject.toml says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever stands on Redis in the place of ours: no reader ends by it, and what is ours is written again."""
+"""Test that no foreign value on Redis ends a reader, and that our values are written again."""
 
 from __future__ import annotations
 
@@ -36,8 +36,9 @@ from monitor.shared.changes import epoch_name, is_epoch
 from monitor.shared.codec import Malformed, check_entity, encode_entity, to_msgpack
 from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.entities.topics import Call, EndedCall
+from monitor.shared.redis.connection import GuardedTransaction
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
-from monitor.statistics import checkpoint_format as figures
+from monitor.statistics import checkpoint_format
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.settings import StatisticsSettings
@@ -87,7 +88,7 @@ async def written_over(
             one.source.call()
             name = str(one.trackers[-1].count)
             await until(lambda name=name: _ivr(it.replica) == name)  # type: ignore[misc]
-        assert one.service.measures.terms == 1
+        assert one.service.counters.terms == 1
         assert it.replica.stale_since is None
 
 
@@ -198,19 +199,19 @@ async def test_entities_that_cannot_be_read_are_left_out_and_their_neighbours_re
 
 
 @pytest.mark.parametrize("value", [b"zzzz", None])
-async def test_directory_and_figures_that_cannot_be_read_are_none(
+async def test_directory_and_statistics_that_cannot_be_read_are_none(
     valkey: RealBus, value: bytes | None
 ) -> None:
     redis = valkey.client()
-    for key in (LIVE.directory, LIVE.figures):
+    for key in (LIVE.directory, LIVE.statistics):
         await (redis.rpush(key, "zzzz") if value is None else redis.set(key, value))
     assert await DirectoryHandover(redis, "pbx", "one").read() == ()
     assert await StatisticsCheckpoint(redis, "pbx", "one").read() is None
 
 
-def _saved(**changes: Any) -> figures.SavedStatistics:
+def _saved(**changes: Any) -> checkpoint_format.SavedStatistics:
     now = round(time.time() * 1000)
-    found = figures.SavedStatistics(at=now, day=day_of(now, "UTC"), counted_since=now)
+    found = checkpoint_format.SavedStatistics(at=now, day=day_of(now, "UTC"), counted_since=now)
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -227,24 +228,26 @@ def _saved(**changes: Any) -> figures.SavedStatistics:
         {"day": Day("2026-01-01", "UTC", 1, 10**14)},
     ],
 )
-async def test_figures_that_nobody_can_have_counted_are_none(
+async def test_statistics_that_nobody_can_have_counted_are_none(
     valkey: RealBus, changes: dict[str, Any]
 ) -> None:
     redis = valkey.client()
     checkpoint = StatisticsCheckpoint(redis, "pbx", "one")
-    await redis.set(LIVE.figures, figures.encode(_saved()))
+    await redis.set(LIVE.statistics, checkpoint_format.encode(_saved()))
     assert await checkpoint.read() is not None
-    await redis.set(LIVE.figures, figures.encode(_saved(**changes)))
+    await redis.set(LIVE.statistics, checkpoint_format.encode(_saved(**changes)))
     assert await checkpoint.read() is None
 
 
-async def test_figures_of_tomorrow_do_not_win_over_the_file_s(valkey: RealBus) -> None:
+async def test_statistics_of_tomorrow_do_not_win_over_the_file_s(valkey: RealBus) -> None:
     redis, store = valkey.client(), Store(None)
     await store.open()
     try:
-        await store.keep_figures("pbx", figures.encode(_saved(peak=7)))
+        await store.save_statistics("pbx", checkpoint_format.encode(_saved(peak=7)))
         ahead = round((time.time() + 3 * 86_400) * 1000)
-        await redis.set(LIVE.figures, figures.encode(_saved(at=ahead, day=day_of(ahead, "UTC"))))
+        await redis.set(
+            LIVE.statistics, checkpoint_format.encode(_saved(at=ahead, day=day_of(ahead, "UTC")))
+        )
         read = await StatisticsCheckpoint(redis, "pbx", "one", store).read()
         assert read is not None
         assert read.peak == 7
@@ -432,9 +435,8 @@ async def test_a_wrong_record_of_an_idempotency_key_is_written_over(
     name = RequestKeys("pbx").once(once.digest)
     await (redis.rpush(name, "zzzz") if value is None else redis.set(name, value))
     commander = CommandDispatcher(redis, "pbx", PositionWaiter(Replica(LIVE), Replica(BOOK)))
-    async with redis.pipeline(transaction=True) as pipe:
-        await pipe.watch(name)
-        assert await commander._older(pipe, once) is None
+    async with await GuardedTransaction.watch(redis, name) as guard:
+        assert await commander._older(guard, once) is None
 
 
 @given(
@@ -454,8 +456,8 @@ def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> No
 
 @given(data=GARBAGE)
 @settings(max_examples=100)
-def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
-    for decode in (figures.decode, fact_codec.decode):
+def test_any_bytes_are_statistics_or_a_directory_or_malformed(data: bytes) -> None:
+    for decode in (checkpoint_format.decode, fact_codec.decode):
         try:
             decode(data)
         except Malformed:
@@ -468,12 +470,14 @@ def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
     peak=st.integers(-5, 2**63 - 1),
 )
 @settings(max_examples=50)
-def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
-    data = figures.encode(
-        figures.SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak)
+def test_statistics_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
+    data = checkpoint_format.encode(
+        checkpoint_format.SavedStatistics(
+            at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak
+        )
     )
     try:
-        found = figures.decode(data)
+        found = checkpoint_format.decode(data)
     except (Malformed, OverflowError):
         return
     statistics = Statistics(StatisticsSettings(), found)

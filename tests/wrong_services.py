@@ -1,4 +1,4 @@
-"""Servers that are no gateway: what they do with a connection."""
+"""Serve connections as servers do that are no gateway."""
 
 from __future__ import annotations
 

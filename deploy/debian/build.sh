@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds callmon_VERSION_ARCH.deb, for the Python of the environment that it is made from.
+# It holds what production runs, and what callmon top needs; the simulated PBX and the demo lack their packages.
 # usage: deploy/debian/build.sh [OUTPUT_DIRECTORY]
-#   PYTHON      with the packages of requirements.lock; .venv/bin/python, as deploy/venv.sh makes it
+#   PYTHON      with the packages of requirements-top.lock; .venv/bin/python, as deploy/venv.sh makes it
 #   BASE        the interpreter that the package will find; /usr/bin/python3.N, as in PYTHON's environment
 #   COMPRESS    options for dpkg-deb; -Zxz
 #   PACKAGE_VERSION     what version.sh says
@@ -11,7 +12,7 @@ umask 022
 root=$(cd -- "$(dirname -- "$0")/../.." && pwd)
 out=$(cd -- "${1:-.}" && pwd)
 python=${PYTHON:-$root/.venv/bin/python}
-[ -x "$python" ] || { echo "build.sh: $python is not there: deploy/venv.sh requirements.lock makes it." >&2; exit 1; }
+[ -x "$python" ] || { echo "build.sh: $python is not there: deploy/venv.sh requirements-top.lock makes it." >&2; exit 1; }
 
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
@@ -28,7 +29,8 @@ printf 'home = %s\ninclude-system-site-packages = false\n' "$(dirname -- "$base"
 ln -s "$base" "$home/bin/python3"
 (cd "$root" && "$python" -m hatchling build -t wheel -d "$work" >"$work/wheel.log" 2>&1) || { cat "$work/wheel.log" >&2; exit 1; }
 "$python" -m zipfile -e "$work"/callmon-*.whl "$site"
-"$python" "$root/deploy/debian/collect.py" "$root/requirements.lock" "$site" "$("$base" -c 'import platform; print(platform.python_version())')"
+"$python" "$root/deploy/debian/collect.py" "$root/requirements-top.lock" "$site" \
+    "$("$base" -c 'import platform; print(platform.python_version())')" top
 printf '#!/opt/callmon/bin/python3\nfrom gateway.cli import main\n\nmain()\n' >"$home/bin/callmon"
 chmod 755 "$home/bin/callmon"
 deploy=$root/deploy
@@ -51,6 +53,7 @@ install -D -m 644 "$root/LICENSE" "$share/doc/callmon/copyright"
 printf 'callmon (%s) unstable; urgency=medium\n\n  * See CHANGELOG.md.\n\n -- %s  %s\n' \
     "$version" "$maintainer" "$(date -R)" | gzip -9n >"$share/doc/callmon/changelog.gz"
 install -D -m 644 -t "$share/callmon" "$deploy/callmon.example.toml" "$deploy/caddy/Caddyfile"
+install -D -m 644 -t "$share/callmon/nginx" "$deploy"/nginx/*.conf
 install -D -m 644 -t "$share/callmon/redis" "$deploy/redis/users.acl"
 install -D -m 755 -t "$share/callmon/redis" "$deploy"/redis/*.sh
 install -D -m 644 -t "$share/callmon/prometheus" "$deploy"/prometheus/*.yml

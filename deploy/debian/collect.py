@@ -1,11 +1,11 @@
 """Copies what callmon needs at run time from this Python's environment into a directory.
 
-usage: collect.py LOCK_FILE DIRECTORY PYTHON_VERSION
+usage: collect.py LOCK_FILE DIRECTORY PYTHON_VERSION [EXTRA …]
 
 Nothing is fetched: the environment was filled from the lock file, hashes checked (deploy/venv.sh).
 What is missing, or installed in another version than is locked, is refused. PYTHON_VERSION is that
-of the Python which will run it. Tools for building and testing stay behind, and so does callmon
-itself.
+of the Python which will run it, EXTRA one of callmon's extras that is to come along. Tools for
+building and testing stay behind, and so does callmon itself.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -21,11 +21,11 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 
-def main(lock_file: str, directory: str, python_version: str) -> None:
+def main(lock_file: str, directory: str, python_version: str, *extras: str) -> None:
     """See the module."""
     locked = _locked(Path(lock_file).read_text(encoding="utf-8"))
     try:
-        needed = sorted(_needed("callmon", python_version))
+        needed = sorted(_needed("callmon", python_version, extras))
     except PackageNotFoundError as error:
         sys.exit(
             f"Python {python_version} needs {error.name}, which is not installed: make the "
@@ -51,10 +51,10 @@ def _locked(text: str) -> dict[str, str]:
     return {canonicalize_name(name): version for name, version in pins}
 
 
-def _needed(root: str, python: str) -> set[str]:
+def _needed(root: str, python: str, extras: Iterable[str] = ()) -> set[str]:
     """Names of all distributions that one requires, itself apart. Raises PackageNotFoundError."""
     seen: set[tuple[str, str]] = set()
-    waiting = [(root, "")]
+    waiting = [(root, extra) for extra in ("", *extras)]
     while waiting:
         name, extra = waiting.pop()
         if (name, extra) in seen:

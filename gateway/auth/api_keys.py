@@ -9,7 +9,6 @@ contains a key, except :func:`new_key` and :func:`bearer`.
 from __future__ import annotations
 
 import hmac
-import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,13 +27,11 @@ from gateway.errors import (
     NoKeys,
     ScopeMissing,
 )
-from gateway.operations.operation_table import RESERVED
 from gateway.visibility import NO_LIMITS, Limits, Visibility
 from monitor.shared.api_keys import USUAL, Budgets, StoredKey
 
 _KEY_BYTES = 24
 _LONGEST_KEY = 256
-_KEY = re.compile(r"[A-Za-z0-9._~-]{8,256}")
 _CHALLENGE = {"WWW-Authenticate": 'Bearer realm="callmon"'}
 
 
@@ -238,17 +235,6 @@ def new_key() -> str:
 def sha256_hex(raw: str) -> str:
     """Return the SHA-256 of a key in hexadecimal, as the table holds it."""
     return sha256(raw.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def check_key(raw: str) -> None:
-    """Raise ValueError, with a sentence, if this text cannot be a key.
-
-    A key that somebody chose might clash with an address.
-    """
-    if raw in RESERVED:
-        raise ValueError(f"A key must not be {raw!r}: that word is a command or an address.")
-    if not _KEY.fullmatch(raw):
-        raise ValueError("A key has 8 to 256 characters, only letters, digits and . _ ~ -")
 
 
 def toml_block(key: ApiKey) -> str:

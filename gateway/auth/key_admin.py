@@ -11,16 +11,15 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, WatchError
 
 from gateway.auth.api_keys import ApiKey, from_stored, to_stored
 from monitor.shared.api_keys import StoredKey, encode_key, of_table
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, ConfigError
-from monitor.shared.redis.failure_text import explain
-from monitor.shared.redis.key_names import AccessKeys
+from monitor.shared.redis.connection import GuardedTransaction, translated
+from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
-KEPT_WITHIN = 5.0
+KEPT_WITHIN_S = 5.0
 """Seconds that a monitor has to take a change into its file."""
 _ATTEMPTS = 10
 
@@ -53,13 +52,11 @@ class KeyAdmin:
 
         Raises ConfigError if no monitor has put its keys on Redis yet.
         """
-        try:
+        with translated():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("EXISTS", self._keys.ready)
                 pipe.execute_command("HGETALL", self._keys.table)
                 ready, rows = await pipe.execute()
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis: {explain(error)}.") from error
         if not ready:
             raise ConfigError(
                 f"No monitor of {self._pbx} has put its keys on Redis yet: start one and try again."
@@ -74,7 +71,7 @@ class KeyAdmin:
     async def make(self, key: ApiKey) -> bool:
         """Store the key; return whether a monitor has taken it into its file.
 
-        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if the key's name is
+        It waits :data:`KEPT_WITHIN_S` seconds for this. Raises ConfigError if the key's name is
         taken.
         """
 
@@ -90,7 +87,7 @@ class KeyAdmin:
     async def revoke(self, name: str) -> bool:
         """Revoke the key; return whether a monitor has taken that into its file.
 
-        It waits :data:`KEPT_WITHIN` seconds for this. Raises ConfigError if there is no key of
+        It waits :data:`KEPT_WITHIN_S` seconds for this. Raises ConfigError if there is no key of
         this name.
         """
 
@@ -104,33 +101,24 @@ class KeyAdmin:
         return await self._change(name, change)
 
     async def _change(self, name: str, change: Change) -> bool:
-        try:
-            for _ in range(_ATTEMPTS):
-                async with self._redis.pipeline(transaction=True) as pipe:
-                    await pipe.watch(self._keys.table)
-                    data = await pipe.hget(self._keys.table, name)
-                    held = (
-                        None
-                        if data is None
-                        else _readable(name, data if isinstance(data, bytes) else data.encode())
-                    )
-                    at = max(time.time(), 0.0 if held is None else held.changed_at + 0.001)
-                    after = change(held, at)
-                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                    pipe.execute_command("HSET", self._keys.table, name, encode_key(after))
-                    pipe.execute_command("PUBLISH", self._keys.channel, "changed")
-                    try:
-                        await pipe.execute()
-                    except WatchError:
-                        continue
-                return await self._is_kept(after)
-        except (RedisError, OSError, TimeoutError) as error:
-            raise BusUnreachable(f"Redis: {explain(error)}.") from error
+        for _ in range(_ATTEMPTS):
+            async with await GuardedTransaction.watch(self._redis, self._keys.table) as guard:
+                data = await guard.ask("HGET", self._keys.table, name)
+                held = None if data is None else _readable(name, data)
+                at = max(time.time(), 0.0 if held is None else held.changed_at + 0.001)
+                after = change(held, at)
+                commands: list[RedisCommand] = [
+                    ("HSET", self._keys.table, name, encode_key(after)),
+                    ("PUBLISH", self._keys.channel, "changed"),
+                ]
+                if await guard.commit(commands):
+                    with translated():
+                        return await self._is_kept(after)
         raise BusUnreachable("Other programs kept changing the keys meanwhile; try again.")
 
     async def _is_kept(self, key: StoredKey) -> bool:
         mark = repr(key.changed_at).encode()
-        deadline = time.monotonic() + KEPT_WITHIN
+        deadline = time.monotonic() + KEPT_WITHIN_S
         async with self._redis.pubsub() as pubsub:
             await pubsub.subscribe(self._keys.channel)
             while time.monotonic() < deadline:

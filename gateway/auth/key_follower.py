@@ -21,16 +21,15 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
-EVERY = 0.5
+EVERY_S = 0.5
 """Seconds between two reads of the keys, at most."""
 
 _log = structlog.get_logger(__name__)
@@ -63,7 +62,7 @@ class KeyFollower:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_FAILURES as error:
                 if not self._failing:
                     _log.warning(
                         "key_follower_connection_lost",
@@ -71,7 +70,7 @@ class KeyFollower:
                         reason=f"Redis: {explain(error)}",
                     )
                 self._failing = True
-                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         async with self._redis.pubsub() as pubsub:
@@ -80,7 +79,7 @@ class KeyFollower:
                 raise_if_cancelled()
                 await self._read()
                 self._failing = False
-                await pubsub.get_message(timeout=EVERY)
+                await pubsub.get_message(timeout=EVERY_S)
 
     async def _read(self) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:

@@ -21,9 +21,9 @@ from typing import Final, Literal, TypeAlias
 from gateway.operations.operation_table import Command
 from monitor.shared.api_keys import Kind
 
-WINDOW: Final = 60
+WINDOW_S: Final = 60
 """Seconds in which a budget is counted."""
-ASK_AGAIN: Final = 1.0
+ASK_AGAIN_S: Final = 1.0
 """Seconds after which Redis is asked again when it gave no answer."""
 CREDIT_FROM: Final = 1_000
 """Smallest budget of reads that gives credit. Smaller ones are kept exactly."""
@@ -62,7 +62,7 @@ class RemainingQuota:
     def headers(self) -> Mapping[str, str]:
         """Return it as HTTP headers (draft-ietf-httpapi-ratelimit-headers)."""
         return {
-            "RateLimit-Policy": f'"{self.kind}";q={self.limit};w={WINDOW}',
+            "RateLimit-Policy": f'"{self.kind}";q={self.limit};w={WINDOW_S}',
             "RateLimit": f'"{self.kind}";r={self.remaining};t={self.reset}',
         }
 
@@ -93,7 +93,7 @@ class ReadLease:
         was not counted; ask Redis, and try again after the answer.
         """
         if now >= self.ends:
-            self.ends = now + WINDOW
+            self.ends = now + WINDOW_S
             self._used = self._leased = self._elsewhere = 0
         if self._alone:
             bound = self.limit
@@ -125,7 +125,7 @@ class ReadLease:
         """
         asked, self._asked = self._asked, 0
         if counted is None:
-            self._alone, self._ask_again = True, now + ASK_AGAIN
+            self._alone, self._ask_again = True, now + ASK_AGAIN_S
             return
         before = counted - asked
         if (

@@ -20,21 +20,21 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from gateway.auth.api_keys import ApiKey
-from gateway.auth.quotas import WINDOW, ReadLease, RemainingQuota, kind_of
+from gateway.auth.quotas import WINDOW_S, ReadLease, RemainingQuota, kind_of
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import Command
 from monitor.shared.api_keys import Budgets, Kind
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
-PATIENCE = 0.25
+PATIENCE_S = 0.25
 """Seconds that a read waits for the next lease when the last one is used up."""
 _MOST_REMEMBERED = 10_000
-_WINDOW_MS = WINDOW * 1000
+_WINDOW_MS = WINDOW_S * 1000
 _NO_COUNTER = ("WRONGTYPE", "not an integer", "would overflow")
 """Parts of Redis' errors when the value of a counter is not one."""
 
@@ -118,7 +118,7 @@ class RateLimiter:
         if reads.take(now) != "taken":
             return None
         self._ask(lease)
-        policy = b'"reads";q=%d;w=%d' % (limit, WINDOW)
+        policy = b'"reads";q=%d;w=%d' % (limit, WINDOW_S)
         left = b'"reads";r=%d;t=%d' % (reads.remaining(), _whole(reads.ends - now))
         return (b"ratelimit-policy", policy), (b"ratelimit", left)
 
@@ -143,7 +143,7 @@ class RateLimiter:
         try:
             spent = AccessKeys(key.pbx).spent(kind, key.digest)
             ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             raise BusAway("Redis cannot be reached; nothing was done.") from error
         return counted <= limit, RemainingQuota(
             kind, limit, max(0, limit - counted), _whole(seconds)
@@ -155,7 +155,7 @@ class RateLimiter:
         while (verdict := reads.take(self._clock())) == "wait":
             self._ask(lease)
             try:
-                async with asyncio.timeout(PATIENCE):
+                async with asyncio.timeout(PATIENCE_S):
                     await lease.answered.wait()
             except TimeoutError:
                 reads.continue_offline()
@@ -203,7 +203,7 @@ class RateLimiter:
                 )
             ]
             self._away = False
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             if not self._away:
                 _log.warning("shared_rate_limiter_lost", reason=f"Redis: {explain(error)}")
             self._away = True
@@ -244,7 +244,7 @@ class RateLimiter:
             if pipe.command_stack:
                 await pipe.execute()
         return [
-            (count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW))
+            (count.counted, count.ms / 1000 if 0 <= count.ms <= _WINDOW_MS else float(WINDOW_S))
             for count in counts
         ]
 

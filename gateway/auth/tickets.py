@@ -14,17 +14,17 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import BusAway, KeyUnknown, UnknownPbx
+from monitor.shared.redis.connection import REDIS_FAILURES
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.timestamps import from_unix
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
 
-VALID: Final = 30
+VALID_S: Final = 30
 """Seconds for which a ticket can be used."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
@@ -49,8 +49,8 @@ class Tickets:
         """Return a new ticket for this key, whose PBX is served here. Raises BusAway."""
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
         try:
-            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID)
-        except (RedisError, OSError, TimeoutError) as error:
+            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID_S)
+        except REDIS_FAILURES as error:
             raise BusAway(
                 "No ticket can be made: Redis cannot be reached; try again in a moment."
             ) from error
@@ -71,11 +71,12 @@ class Tickets:
             raise KeyUnknown("This is not a ticket.")
         try:
             digest = await self._clients[pbx].getdel(_place(pbx, ticket))
-        except (RedisError, OSError, TimeoutError) as error:
+        except REDIS_FAILURES as error:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if digest is None:
             raise KeyUnknown(
-                f"This ticket was already used or is older than {VALID} seconds: ask for a new one."
+                f"This ticket was already used or is older than {VALID_S} seconds: "
+                f"ask for a new one."
             )
         text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
         if not text.isascii():  # not written by callmon

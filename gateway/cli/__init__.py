@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
@@ -39,6 +39,8 @@ app = typer.Typer(
 )
 
 Url = Annotated[str, typer.Option(envvar="CALLMON_URL", help="Address of a gateway.")]
+_UNAUTHORIZED = 401
+"""HTTP status of a key that is not known."""
 Key = Annotated[str, typer.Option(envvar="CALLMON_KEY", help="API key.", show_default=False)]
 CaFile = Annotated[
     Path | None,
@@ -103,8 +105,9 @@ def demo(
     ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
-    from gateway.cli.demo import has_screen, run
-    from gateway.cli.demo import replay as play
+    with _extra("demo"):
+        from gateway.cli.demo import has_screen, run
+        from gateway.cli.demo import replay as play
 
     opens = has_screen() if browser is None else browser
     if replay is not None:
@@ -163,7 +166,8 @@ def simulate(
 
     Prints its address, a client id with its secret, and the login of a user.
     """
-    from gateway.cli.simulator_process import run
+    with _extra("demo"):
+        from gateway.cli.simulator_process import run
 
     _run(
         run(
@@ -240,7 +244,9 @@ def top(
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
     from gateway.cli.tail_and_snapshot import GatewayAddress
-    from gateway.cli.top import run
+
+    with _extra("top"):
+        from gateway.cli.top import run
 
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on
     # eager_start.
@@ -368,12 +374,33 @@ def main() -> None:
     app()
 
 
+@contextmanager
+def _extra(name: str) -> Iterator[None]:
+    """Import what only an extra of callmon brings; exit with 2 and a sentence if it is missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "gateway", "monitor"):  # ours: a fault of the program
+            raise
+        say(
+            f"callmon: this command needs {package}, which is not installed; to install it: "
+            f'pip install "callmon[{name}]"',
+            error=True,
+        )
+        raise typer.Exit(2) from None
+
+
 def _run(
     work: Coroutine[Any, Any, int | None],
     new_loop: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop,
 ) -> None:
     """Run a command; an error is printed as a sentence, without a trace."""
     code, errors = _outcome(work, new_loop)
+    if any(getattr(error, "code", 0) == _UNAUTHORIZED for error in errors):
+        typer.echo(
+            "callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", err=True
+        )
     raise typer.Exit(1 if errors else code)
 
 

@@ -168,7 +168,7 @@ def _wall(address: str) -> str:
 
 
 def _welcome(address: str, what: str, more: str = "") -> str:
-    stream = address.replace("http", "ws", 1)
+    stream = f"{address.replace('http', 'ws', 1)}/webapi/{DEMO_KEY}/stream?topics=calls,queues"
     return f"""
 callmon demo: live calls of {what}
 
@@ -177,7 +177,7 @@ callmon demo: live calls of {what}
   calls now           curl {address}/webapi/{DEMO_KEY}/pbx.callsinfo.get
   free agents         curl '{address}/webapi/{DEMO_KEY}/queue.free.get?num=800'
   changes, readable   .venv/bin/callmon tail --url {address} --key {DEMO_KEY}
-  changes, as frames  .venv/bin/python -m websockets '{stream}/webapi/{DEMO_KEY}/stream?topics=calls,queues'
+  changes, as frames  .venv/bin/python -m websockets '{stream}'
 
 {more}
 The key {DEMO_KEY} only reads. Your own PBX: README.md, "Connect your own PBX". Ctrl-C ends it."""

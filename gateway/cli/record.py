@@ -15,8 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from redis.exceptions import RedisError
-
 from gateway.cli.runtime import logging_setup
 from gateway.cli.terminal_output import say, say_text
 from monitor import run as monitor_run
@@ -31,14 +29,14 @@ from monitor.recording import file_format
 from monitor.recording.masking import Mask
 from monitor.recording.recorder import Recorder
 from monitor.shared.errors import ConfigError, PbxError
-from monitor.shared.redis.connection import text
+from monitor.shared.redis.connection import REDIS_FAILURES, text
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx, not_read, secret_in
 from monitor.shared.tasks import together
 from monitor.tracking.tracker import Tracker
 
-_TICK: Final = 1.0
+_TICK_S: Final = 1.0
 
 
 class Following:
@@ -69,7 +67,7 @@ class Following:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(_TICK)
+            await asyncio.sleep(_TICK_S)
             self.tracker.tick(self._clock.at(self._clock.now()))
             self._look_again()
 
@@ -191,7 +189,7 @@ async def _nobody_follows(settings: MonitorSettings, section: PbxSection) -> Non
     servers = RedisClients(settings.redis.url, settings.redis.ca_file)
     try:
         holder = text(await servers.of(section.name).get(SpaceKeys(section.name, "live").lease))
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_FAILURES:
         return
     finally:
         await servers.aclose()

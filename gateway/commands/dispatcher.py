@@ -26,7 +26,6 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError, WatchError
 
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import (
@@ -48,24 +47,24 @@ from monitor.shared.command_messages import (
     decode_outcome,
     encode,
 )
-from monitor.shared.redis.connection import is_wrong_type, rejected
-from monitor.shared.redis.key_names import RequestKeys
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import NOT_OURS, REDIS_FAILURES, GuardedTransaction, rejected
+from monitor.shared.redis.key_names import RedisCommand, RequestKeys
 
-CLAIM_WITHIN = 1.0
+CLAIM_WITHIN_S = 1.0
 """Seconds in which a monitor should claim a request."""
-START_WITHIN = 20.0
+START_WITHIN_S = 20.0
 """Seconds after which the monitor does not begin a request that still waits for its turn."""
-FINISH_WITHIN = 60.0
+FINISH_WITHIN_S = 60.0
 """Seconds after which a claimed request's outcome counts as unknown."""
-OWN_WITHIN = 2.0
+OWN_WITHIN_S = 2.0
 """Seconds in which this gateway should contain a command's change."""
-ONCE_KEPT = 86_400
+ONCE_KEPT_S = 86_400
 """Seconds for which an Idempotency-Key is remembered."""
-_LOOK_EVERY = 0.5
-_REFUSAL_KEPT = 120
+_LOOK_EVERY_S = 0.5
+_REFUSAL_KEPT_S = 120
 _ATTEMPTS = 10
 _ID = re.compile("[0-9a-f]{32}")
-_LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
@@ -166,46 +165,39 @@ class CommandDispatcher:
         is returned.
         """
         key, once = self._keys.request(request.id), request.once
+        commands: list[RedisCommand] = [("SET", key, OPEN, "PX", int(START_WITHIN_S * 1000))]
+        watched = [key]
+        if once is not None:
+            watched.append(place := self._keys.once(once.digest))
+            commands.append(("SET", place, f"{request.id} {once.fingerprint}", "EX", ONCE_KEPT_S))
+        commands.append(("PUBLISH", self._keys.requests, encode(request)))
         for _ in range(_ATTEMPTS):
-            async with self._redis.pipeline(transaction=True) as pipe:
-                try:
-                    await pipe.watch(
-                        key, *(() if once is None else (self._keys.once(once.digest),))
-                    )
-                    if once is not None and (older := await self._older(pipe, once)) is not None:
+            sent = False
+            try:
+                async with await GuardedTransaction.watch(self._redis, *watched) as guard:
+                    if once is not None and (older := await self._older(guard, once)) is not None:
                         return older
-                except _LOST as error:
-                    raise BusAway("Redis cannot be reached; nothing was done.") from error
-                pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                pipe.execute_command("SET", key, OPEN, "PX", int(START_WITHIN * 1000))
-                if once is not None:
-                    name = f"{request.id} {once.fingerprint}"
-                    pipe.execute_command("SET", self._keys.once(once.digest), name, "EX", ONCE_KEPT)
-                pipe.execute_command("PUBLISH", self._keys.requests, encode(request))
-                try:
-                    *_, heard = await pipe.execute()
-                except WatchError:
-                    continue
-                except _LOST as error:
+                    sent = True
+                    answers = await guard.commit(commands)
+            except BusUnreachable as error:
+                if sent:
                     raise _unknown() from error
-            if not heard:
+                raise BusAway("Redis cannot be reached; nothing was done.") from error
+            if answers is None:
+                continue
+            if not answers[-1]:
                 await self._refuse(
                     request, NoMonitor("No monitor of this PBX is running; nothing was done.")
                 )
             return request.id
         raise BusAway("Redis was too busy to take the request; nothing was done.")
 
-    async def _older(self, pipe: Any, once: IdempotencyKey) -> str | None:
+    async def _older(self, guard: GuardedTransaction, once: IdempotencyKey) -> str | None:
         place = self._keys.once(once.digest)
-        try:
-            stored = await pipe.get(place)
-        except ResponseError as error:
-            if not is_wrong_type(error):
-                raise
-            stored = b""
-        if stored is None:
+        stored = await guard.get(place)
+        if stored is None or stored == NOT_OURS:
             return None
-        id_, _, fingerprint = stored.decode(errors="replace").partition(" ")
+        id_, _, fingerprint = stored.partition(" ")
         if not _ID.fullmatch(id_) or not fingerprint:
             rejected(place, "not a request under an Idempotency-Key; it is overwritten")
             return None  # the monitor keeps a record of its own, so nothing is done twice
@@ -215,7 +207,7 @@ class CommandDispatcher:
             )
         # If Redis has lost the request, ask the monitor under a new id: it keeps a record of its
         # own.
-        known = await pipe.exists(self._keys.request(id_), self._keys.result(id_))
+        known = await guard.ask("EXISTS", self._keys.request(id_), self._keys.result(id_))
         return id_ if known else None
 
     async def _refuse(self, request: Request, refusal: NotReady) -> None:
@@ -233,25 +225,20 @@ class CommandDispatcher:
         Raises OutcomeUnknown if Redis does not answer, or has lost the request.
         """
         key = self._keys.request(id_)
+        commands: list[RedisCommand] = [("SET", key, REFUSED, "EX", _REFUSAL_KEPT_S)]
+        if once is not None:
+            commands.append(("DEL", self._keys.once(once.digest)))
         try:
             for _ in range(_ATTEMPTS):
-                async with self._redis.pipeline(transaction=True) as pipe:
-                    await pipe.watch(key)
-                    state = await pipe.get(key)
+                async with await GuardedTransaction.watch(self._redis, key) as guard:
+                    state = await guard.get(key)
                     if state is None:  # Redis was emptied: it may have been claimed before
                         raise _unknown()
-                    if state != OPEN.encode():
-                        return bool(state == REFUSED.encode())
-                    pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                    pipe.execute_command("SET", key, REFUSED, "EX", _REFUSAL_KEPT)
-                    if once is not None:
-                        pipe.execute_command("DEL", self._keys.once(once.digest))
-                    try:
-                        await pipe.execute()
-                    except WatchError:
-                        continue
-                return True
-        except _LOST as error:
+                    if state != OPEN:
+                        return state == REFUSED
+                    if await guard.commit(commands):
+                        return True
+        except BusUnreachable as error:
             raise _unknown() from error
         raise _unknown()
 
@@ -260,7 +247,7 @@ class CommandDispatcher:
     async def _wait(self, id_: str, waiting: PendingReply, request: Request) -> Outcome | None:
         """Return the outcome; None if it waited for an older request that no monitor claimed.
 
-        Such an older request is refused. Raises OutcomeUnknown after :data:`FINISH_WITHIN`
+        Such an older request is refused. Raises OutcomeUnknown after :data:`FINISH_WITHIN_S`
         seconds.
         """
         loop = asyncio.get_running_loop()
@@ -268,14 +255,14 @@ class CommandDispatcher:
         if id_ != request.id and (known := await self._look(id_)) is not None:
             return known
         while True:
-            left = began + CLAIM_WITHIN - loop.time()
-            heard = await waiting.wait(min(left, _LOOK_EVERY) if left > 0 else _LOOK_EVERY)
+            left = began + CLAIM_WITHIN_S - loop.time()
+            heard = await waiting.wait(min(left, _LOOK_EVERY_S) if left > 0 else _LOOK_EVERY_S)
             outcome = await self._look(id_) if waiting.done or not heard else None
             if outcome is not None:
                 return outcome
-            if loop.time() >= began + FINISH_WITHIN:
+            if loop.time() >= began + FINISH_WITHIN_S:
                 raise _unknown()
-            late = loop.time() >= began + CLAIM_WITHIN
+            late = loop.time() >= began + CLAIM_WITHIN_S
             if (
                 late
                 and not waiting.claimed
@@ -292,11 +279,11 @@ class CommandDispatcher:
             return None if stored is None else decode_outcome(stored)
         except Malformed as error:
             raise _unknown() from error
-        except _LOST:
+        except REDIS_FAILURES:
             return None  # Redis may come back in time
 
     async def _is_claimed(self, id_: str, request: Request, *, busy: bool = False) -> bool:
-        """Return whether a monitor has claimed the request, when no message has said so in time.
+        """Return whether a monitor has claimed a request of which no message came in time.
 
         The gateway's own request is refused if no monitor has claimed it. Raises NoMonitor or
         MonitorBusy if no monitor has it and none will take it.
@@ -306,7 +293,7 @@ class CommandDispatcher:
             return True
         try:
             state = await self._get(self._keys.request(id_))
-        except _LOST as error:
+        except REDIS_FAILURES as error:
             raise _unknown() from error
         if state is None:  # a monitor may have claimed it and then died
             raise _unknown()
@@ -330,7 +317,7 @@ class CommandDispatcher:
         """Wait until this gateway's replica, and then the other gateways', contain the change."""
         if outcome.live is None and outcome.book is None:
             return
-        if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN):
+        if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN_S):
             self._log.warning("command_replication_timeout", position=str(outcome.live))
         await self._pubsub_listener.others_reach(outcome.live, outcome.book)
 

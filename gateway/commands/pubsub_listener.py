@@ -8,7 +8,6 @@ may be lost. So each waiting task also reads Redis from time to time.
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Iterator
@@ -22,6 +21,7 @@ from redis.exceptions import RedisError
 
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.token_bucket import LogBudget
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import (
@@ -35,16 +35,14 @@ from monitor.shared.command_messages import (
     decode_ring,
     encode,
 )
-from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 
-OTHERS_WITHIN = 1.0
+OTHERS_WITHIN_S = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
-_POLL = 1.0
-_BACKOFF_CAP = 1.0
+_POLL_S = 1.0
 _MOST_ASKED = 1_000
-_LOST = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
@@ -72,7 +70,7 @@ class PendingReply:
 
 
 class PubSubListener:
-    """Receive one PBX's messages at this gateway. :meth:`run` must run, or none is heard."""
+    """Receive one PBX's messages at this gateway. No message arrives unless :meth:`run` runs."""
 
     def __init__(self, redis: Redis, pbx: str, position_waiter: PositionWaiter) -> None:
         self._redis = redis
@@ -82,7 +80,7 @@ class PubSubListener:
         """This gateway's name in messages."""
         self.listening = False
         """True while messages are heard."""
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._waiting: dict[str, PendingReply] = {}
         self._asked: set[asyncio.Task[None]] = set()
         self._ration = LogBudget(time.monotonic())
@@ -100,13 +98,10 @@ class PubSubListener:
                 raise_if_cancelled()
                 try:
                     await self._listen()
-                except _LOST as error:
-                    self._failures = min(self._failures + 1, 6)
-                    say = self._log.warning if self._failures == 1 else self._log.info
+                except REDIS_FAILURES as error:
+                    say = self._log.info if self._backoff.failures else self._log.warning
                     say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
-                    await asyncio.sleep(
-                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
-                    )
+                    await asyncio.sleep(self._backoff.pause())
         finally:
             for task in self._asked:
                 task.cancel()
@@ -135,12 +130,12 @@ class PubSubListener:
     async def others_reach(self, live: Position | None, book: Position | None) -> None:
         """Wait until the other gateways have reached these positions.
 
-        It waits at most :data:`OTHERS_WITHIN` seconds.
+        It waits at most :data:`OTHERS_WITHIN_S` seconds.
         """
         id_ = secrets.token_hex(8)
         with self.waiting_for(id_) as waiting:
             try:
-                async with asyncio.timeout(OTHERS_WITHIN):
+                async with asyncio.timeout(OTHERS_WITHIN_S):
                     question = encode(PositionQuery(id_, self.name, live, book))
                     others = (
                         await self._redis.publish(self._keys.reached, question) - self.listening
@@ -160,8 +155,9 @@ class PubSubListener:
             try:
                 while True:
                     raise_if_cancelled()
-                    message = await pubsub.get_message(timeout=_POLL)
-                    self.listening, self._failures = True, 0
+                    message = await pubsub.get_message(timeout=_POLL_S)
+                    self.listening = True
+                    self._backoff.reset()
                     if message is not None and message["type"] == "message":
                         self._hear(message["channel"].decode() == replies, message["data"])
                         await asyncio.sleep(
@@ -206,10 +202,10 @@ class PubSubListener:
         task.add_done_callback(self._asked.discard)
 
     async def _tell_when_reached(self, question: PositionQuery) -> None:
-        if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN):
+        if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN_S):
             try:
                 await self._redis.publish(
                     self._keys.replies(question.gateway), encode(PositionReached(question.id))
                 )
-            except _LOST as error:
+            except REDIS_FAILURES as error:
                 self._log.info("position_reply_failure", reason=str(error))

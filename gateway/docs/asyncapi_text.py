@@ -116,58 +116,55 @@ def description() -> str:
 
 
 _DESCRIPTION: Final = """\
-Every active connection and every change of state of a 3CX, as it happens. The queries and commands are described in \
-[openapi.json](openapi.json).
+Every active connection and every change of state of a 3CX, as it happens. The queries and \
+commands are described in [openapi.json](openapi.json).
 
 The first frame is `hello`. After a `subscribe` comes a `snapshot` (or, for a `since` that the log \
 reaches, the `change` from there). Then comes a `change` whenever something changed, and a \
-`heartbeat` in between. A watched query sends a `result` whenever its answer changes. A subscription may be part of \
-the address instead: `?topics=calls&queue=800`.
+`heartbeat` in between. A watched query sends a `result` whenever its answer changes. A \
+subscription may be part of the address instead: `?topics=calls&queue=800`.
 
-`GET /webapi/events` sends the same as Server-Sent Events, in JSON. `id` is the position, so that `Last-Event-ID` \
-resumes. \
-After a temporary refusal (429, 503), a client that accepts `text/event-stream` and not JSON gets an empty stream \
-with `retry`; a comment in it says why. A browser's EventSource is such a client: it would give up for good after \
-any other status. \
-A client that wants the status accepts JSON too, or anything. 400, 401, 403 and 404 are sent as statuses to all. \
-Browsers cannot send headers. They get a ticket from `POST /webapi/ticket`, for one use within 30 seconds. \
-An EventSource that was opened with a ticket is refused when it reconnects: open another one, with a new ticket.
+`GET /webapi/events` sends the same as Server-Sent Events, in JSON. `id` is the position, so that \
+`Last-Event-ID` resumes. After a temporary refusal (429, 503), a client that accepts \
+`text/event-stream` and not JSON gets an empty stream with `retry`; a comment in it says why. A \
+browser's EventSource is such a client: it would give up for good after any other status. A client \
+that wants the status accepts JSON too, or anything. 400, 401, 403 and 404 are sent as statuses to \
+all. Browsers cannot send headers. They get a ticket from `POST /webapi/ticket`, for one use \
+within 30 seconds. An EventSource that was opened with a ticket is refused when it reconnects: \
+open another one, with a new ticket.
 
 ## Encodings
 
-The subprotocol `callmon.v1.json` (or none) has text messages in JSON, `callmon.v1.msgpack` binary ones in msgpack. \
-Both hold the same data: maps with the same names, instants as text, no extension types. An offer of only unknown \
-subprotocols is refused.
+The subprotocol `callmon.v1.json` (or none) has text messages in JSON, `callmon.v1.msgpack` binary \
+ones in msgpack. Both hold the same data: maps with the same names, instants as text, no extension \
+types. An offer of only unknown subprotocols is refused.
 
 ## Positions
 
-A position is an epoch and a number in it. A `snapshot` replaces all that the client holds. A large one comes in \
-parts; all but the last have `more`. A `change` applies if it has the client's epoch and `from` ≤ the \
-client's position < `seq`; then `seq` is the new position. With `seq` ≤ the position ignore it. With another epoch, \
-or `from` > the position, subscribe again. A `since` so far back that a snapshot costs less is \
-answered by a snapshot. Entities come whole. On a slow connection several changes come \
-as one: the last state of every entity arrives, states in between may not. A `heartbeat` moves the position too. Its \
-`stale_since` says since when the gateway has heard nothing from the monitor. No client is sent back in time: if \
-`since` is newer than this gateway's state (the gateway is cut off or late), the client gets nothing \
-older, and while the \
+A position is an epoch and a number in it. A `snapshot` replaces all that the client holds. A \
+large one comes in parts; all but the last have `more`. A `change` applies if it has the client's \
+epoch and `from` ≤ the client's position < `seq`; then `seq` is the new position. With `seq` ≤ the \
+position ignore it. With another epoch, or `from` > the position, subscribe again. A `since` so \
+far back that a snapshot costs less is answered by a snapshot. Entities come whole. On a slow \
+connection several changes come as one: the last state of every entity arrives, states in between \
+may not. A `heartbeat` moves the position too. Its `stale_since` says since when the gateway has \
+heard nothing from the monitor. No client is sent back in time: if `since` is newer than this \
+gateway's state (the gateway is cut off or late), the client gets nothing older, and while the \
 gateway is stale, it gets a `heartbeat` at its own position.
 
 ## Bounds
 
-A connection, and each further subscription on it, counts as one of the key's reads. A connection may \
-send 30 messages \
-at once and 10 a second, unless the gateway is set otherwise. For each message it may send ten frames \
-and 6.4 KiB, but at \
-least 256 KiB at once. Pings, pongs and parts of messages are frames too. The filters of all connections \
-of a key hold at most \
-16 MiB together, and equal filters count once. A subscription beyond that gets the error `filters_too_large`. \
-Watched answers beyond 64 MiB get the error `answers_too_large`. \
-Work for single connections may take a quarter of the gateway's time for all connections of a key \
-together. Beyond that, \
-it is done later.
+A connection, and each further subscription on it, counts as one of the key's reads. A connection \
+may send 30 messages at once and 10 a second, unless the gateway is set otherwise. For each \
+message it may send ten frames and 6.4 KiB, but at least 256 KiB at once. Pings, pongs and parts \
+of messages are frames too. The filters of all connections of a key hold at most 16 MiB together, \
+and equal filters count once. A subscription beyond that gets the error `filters_too_large`. \
+Watched answers beyond 64 MiB get the error `answers_too_large`. Work for single connections may \
+take a quarter of the gateway's time for all connections of a key together. Beyond that, it is \
+done later.
 
 ## The end
 
-If possible, a handshake is refused with an HTTP status and the same body as a query's failure, else with a \
-close code. The reason of 4200 is `{"retry_in": [from, to]}`: the client comes back after a random time in this \
-range, in seconds."""
+If possible, a handshake is refused with an HTTP status and the same body as a query's failure, \
+else with a close code. The reason of 4200 is `{"retry_in": [from, to]}`: the client comes back \
+after a random time in this range, in seconds."""

@@ -205,7 +205,9 @@ def _page(version: str) -> str:
 <link rel="stylesheet" href="{at("swagger-ui/swagger-ui.css")}">
 <link rel="stylesheet" href="{at("docs.css")}">
 <div id="docs"></div>
-<noscript>This page needs JavaScript; <a href="openapi.json">openapi.json</a> says the same without.</noscript>
+<noscript>
+This page needs JavaScript. <a href="openapi.json">openapi.json</a> says the same without.
+</noscript>
 <script src="{at("swagger-ui/swagger-ui-bundle.js")}"></script>
 <script src="{at("docs.js")}"></script>
 </html>

@@ -171,17 +171,18 @@ READINESS_EXAMPLE: Final[dict[str, Any]] = {
 }
 
 DESCRIPTION: Final = """\
-A live call monitor for 3CX: every active connection and every change of state, as it happens. This is its HTTP \
-interface; the stream of changes is described in [asyncapi.json](asyncapi.json).
+A live call monitor for 3CX: every active connection and every change of state, as it happens. \
+This is its HTTP interface; the stream of changes is described in [asyncapi.json](asyncapi.json).
 
 ## Address and key
 
 - `/webapi/{key}/{command}`, or
-- `/webapi/{command}` with the key as `Authorization: Bearer {key}`, `X-API-Key: {key}` or `?key={key}`; \
-`/{command}` works as well.
+- `/webapi/{command}` with the key as `Authorization: Bearer {key}`, `X-API-Key: {key}` or \
+`?key={key}`; `/{command}` works as well.
 
-Each command has a scope that the key must hold: `read`, `contacts`, `control`, `admin` or `sql`. `HEAD` works \
-wherever a query answers to `GET`. Extensions' `email`, `mobile` and `authid` are empty for a key without `contacts`.
+Each command has a scope that the key must hold: `read`, `contacts`, `control`, `admin` or `sql`. \
+`HEAD` works wherever a query answers to `GET`. Extensions' `email`, `mobile` and `authid` are \
+empty for a key without `contacts`.
 
 ## Parameters
 
@@ -190,25 +191,24 @@ value that is not allowed and a parameter given twice are refused. The message s
 
 ## Commands that change something
 
-They work with GET, as documented, and with POST. Prefer POST: no proxy or browser repeats it by itself. Success is \
-reported when the PBX has the change and every gateway shows it. With `Idempotency-Key` a command is safe to \
-repeat.
+They work with GET, as documented, and with POST. Prefer POST: no proxy or browser repeats it by \
+itself. Success is reported when the PBX has the change and every gateway shows it. With \
+`Idempotency-Key` a command is safe to repeat.
 
 ## Limits
 
-A key may have a limit of requests a minute, counted over all gateways. There is one budget for queries, one for \
-commands, one for `makecall` and one for `query`. `RateLimit` tells what is left of the budget that a request was \
-counted in.
+A key may have a limit of requests a minute, counted over all gateways. There is one budget for \
+queries, one for commands, one for `makecall` and one for `query`. `RateLimit` tells what is left \
+of the budget that a request was counted in.
 
-A key may be limited to extensions, queues or ring groups: it sees and changes nothing else. When it replaces a list \
-of members, the members that it does not see stay.
+A key may be limited to extensions, queues or ring groups: it sees and changes nothing else. When \
+it replaces a list of members, the members that it does not see stay.
 
 ## Failures
 
-Every failure is `{"result": false, "error": {"code": …, "message": …}}` with a matching HTTP status. \
-Codes are stable, \
-messages are not. A fault of callmon itself is 500 with the code `internal`. All codes are listed with the \
-schema `Failure`."""
+Every failure is `{"result": false, "error": {"code": …, "message": …}}` with a matching HTTP \
+status. Codes are stable, messages are not. A fault of callmon itself is 500 with the code \
+`internal`. All codes are listed with the schema `Failure`."""
 
 
 def group_of(command: str) -> str:

@@ -17,7 +17,7 @@ class DeliveryStats:
     """Count the deliveries of one hub. ``clock``: POSIX seconds."""
 
     def __init__(self, history: History, clock: Callable[[], float]) -> None:
-        self.measures = FanoutCounters()
+        self.counters = FanoutCounters()
         self._history = history
         self._clock = clock
         self._last: tuple[ViewSubscribers, Position, Position | None, bool, float] | None = None
@@ -37,7 +37,7 @@ class DeliveryStats:
             )
             last = self._last = (track, told, now, merged, heard)
         _, _, _, merged, heard = last
-        self.measures.wrote(
+        self.counters.wrote(
             length, times, merged=merged, seconds=self._clock() - heard if heard else None
         )
 
@@ -56,7 +56,7 @@ class DeliveryStats:
         """
         merged = to.seq - stretch[1] > 1 and track.changes_since(told.seq) > 1
         heard = self._oldest(stretch)
-        self.measures.took(length, merged=merged, seconds=self._clock() - heard if heard else None)
+        self.counters.took(length, merged=merged, seconds=self._clock() - heard if heard else None)
 
     def why_none(self, seq: int) -> str:
         """Return why a snapshot is due instead of a change from ``seq``: ``log`` or ``size``.

@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.fanout.filters import EntityFilter
 from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Position
 from monitor.shared.entities.topics import Entity, State
@@ -44,22 +45,6 @@ class History(Protocol):
 
         ``to``: the last position wanted; None: up to now.
         """
-
-
-class ViewFilter(Protocol):
-    """Describe a filter: what a subscriber wants of what its key may see.
-
-    It is hashable, so that subscribers with equal filters share frames.
-    """
-
-    def __call__(self, topic: str, entity: Entity) -> bool:
-        """Return whether the subscriber wants this entity, given as it is shown to the subscriber.
-
-        The result depends on this entity alone.
-        """
-
-    def __hash__(self) -> int:
-        """Return the hash; equal filters have equal hashes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +73,7 @@ class FilteredView:
 
     topics: frozenset[str]
     visibility: Visibility
-    filter: ViewFilter | None = None
+    filter: EntityFilter | None = None
 
     def shown(self, topic: str, entity: Entity | None) -> Entity | None:
         """Return the entity as this view shows it, or None if the view does not have it.

@@ -26,17 +26,17 @@ Encoding: TypeAlias = Literal["json", "msgpack"]
 Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
-SIZE_LIMIT = 256 * 1024
+SIZE_LIMIT_BYTES = 256 * 1024
 """Bytes of a part of a snapshot, or of a change. A larger change is sent as a snapshot. An
 entity is never divided."""
 
-_SNAPSHOT_AGE = 1.0
+_SNAPSHOT_AGE_S = 1.0
 """Seconds for which a snapshot is reused, so that many who come at once share one, also in
 memory."""
-_SNAPSHOTS_KEPT = 64 * 1024 * 1024
+_SNAPSHOTS_KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of all cached snapshots together, not counting the newest: many who come at once may
 each want another view."""
-_HEAD = 256
+_HEAD_BYTES = 256
 """Bytes reserved for a frame's fields beside its entities."""
 _CHANGES_KEPT = 64
 _EDITS_AT_ONCE = 2_000
@@ -220,13 +220,13 @@ class FrameCache:
             self._drop((view, encoding))
         self._snapshots[view, encoding] = (self._clock(), parts)
         self._snapshots_size += parts.size
-        while self._snapshots_size > _SNAPSHOTS_KEPT and len(self._snapshots) > 1:
+        while self._snapshots_size > _SNAPSHOTS_KEPT_BYTES and len(self._snapshots) > 1:
             self._drop(next(iter(self._snapshots)))
         return parts
 
     def forget(self) -> None:
         """Drop the snapshots that are too old to be reused."""
-        oldest = self._clock() - _SNAPSHOT_AGE
+        oldest = self._clock() - _SNAPSHOT_AGE_S
         for key in [
             key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()
         ]:
@@ -261,7 +261,7 @@ class FrameCache:
         server_time = from_unix(self._clock())
         frame = ChangeFrame(to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove)
         message = encode(frame, encoding)
-        return message if size(message) <= SIZE_LIMIT else None
+        return message if size(message) <= SIZE_LIMIT_BYTES else None
 
     def _encode_snapshot(self, view: FilteredView, encoding: Encoding) -> Parts:
         now = self._position()
@@ -287,13 +287,13 @@ class FrameCache:
 def _parts(state: State, encoding: Encoding) -> Iterator[dict[str, dict[str, Raw]]]:
     """Yield the state in parts that each fit into a frame; the first part has every topic."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
-    used = _HEAD + sum(len(topic) + 8 for topic in state)
+    used = _HEAD_BYTES + sum(len(topic) + 8 for topic in state)
     for topic, id_, entity in _rows(state):
         raw = Raw(to_json(entity) if encoding == "json" else to_msgpack(entity))
         cost = len(bytes(raw)) + len(to_json(id_)) + 8
-        if used + cost > SIZE_LIMIT and any(part.values()):
+        if used + cost > SIZE_LIMIT_BYTES and any(part.values()):
             yield part
-            part, used = {}, _HEAD
+            part, used = {}, _HEAD_BYTES
         if topic not in part:
             part[topic] = {}
             used += len(topic) + 8

@@ -34,7 +34,7 @@ from monitor.shared.changes import Position
 
 _SLOTS = 20
 """Groups of subscribers that get their heartbeats at different times."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which subscribers are told without a break."""
 
 
@@ -58,7 +58,7 @@ class Hub:
         self.heartbeat = heartbeat
         self._heard = heard
         self._tally = DeliveryStats(history, clock)
-        self.measures = self._tally.measures
+        self.counters = self._tally.counters
         self._history = history
         self._stale_since = stale_since
         self._frames = FrameCache(history, clock)
@@ -66,8 +66,8 @@ class Hub:
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
-        self._telling: dict[ViewSubscribers, None] = {}
-        self._turn: asyncio.Handle | None = None
+        self._pending: dict[ViewSubscribers, None] = {}
+        self._continuation: asyncio.Handle | None = None
 
     @property
     def ready(self) -> bool:
@@ -145,36 +145,36 @@ class Hub:
             if track.dirty:
                 track.dirty = False
                 track.left = len(track.subscribers)
-                self._telling[track] = None
-        if self._telling and self._turn is None:
-            self._tell_some()
+                self._pending[track] = None
+        if self._pending and self._continuation is None:
+            self._broadcast_slice()
         stale_since = self._stale_since()
         if stale_since != self._told_stale:
             self._told_stale = stale_since
             for slot in self._slots:
-                self._beat(slot)
+                self._send_heartbeats(slot)
 
-    def _tell_some(self) -> None:
+    def _broadcast_slice(self) -> None:
         """Tell more subscribers for a moment; then requests and the bus have their turn."""
-        self._turn = None
-        until = perf_counter() + _SLICE
-        while self._telling:
-            track = next(iter(self._telling))
-            del self._telling[track]
+        self._continuation = None
+        until = perf_counter() + _SLICE_S
+        while self._pending:
+            track = next(iter(self._pending))
+            del self._pending[track]
             while track.left:
-                self._tell(track, track.next_batch())
+                self._broadcast(track, track.next_batch())
                 if perf_counter() >= until:
                     break
             if track.left:
-                self._telling[track] = None  # after the others
+                self._pending[track] = None  # after the others
                 try:
-                    self._turn = asyncio.get_running_loop().call_soon(self._tell_some)
+                    self._continuation = asyncio.get_running_loop().call_soon(self._broadcast_slice)
                 except RuntimeError:  # no event loop runs: finish now
                     until = float("inf")
                     continue
                 return
 
-    def _tell(self, track: ViewSubscribers, subscribers: list[Subscriber]) -> None:
+    def _broadcast(self, track: ViewSubscribers, subscribers: list[Subscriber]) -> None:
         """Write the change to every connection that can take it; wake the other subscribers."""
         now = self._history.position
         told: Position | None = None
@@ -223,7 +223,7 @@ class Hub:
         )
         return None if message is None else ready_made(message)
 
-    def take(self, subscriber: Subscriber) -> tuple[Message, ...]:
+    def next_messages(self, subscriber: Subscriber) -> tuple[Message, ...]:
         """Return the messages to send next, in this order and with nothing in between.
 
         Empty: nothing is due until the subscriber is woken. This moves the subscriber's
@@ -259,7 +259,7 @@ class Hub:
             subscriber.heartbeat_due = False
             subscriber.position = now
             beat = self._frames.heartbeat(subscriber.encoding, self._stale_since())
-            self.measures.beat(len(beat))
+            self.counters.beat(len(beat))
             return (beat,)
         return ()
 
@@ -270,7 +270,7 @@ class Hub:
                 await asyncio.sleep(self.heartbeat / _SLOTS)
                 self.changed()
                 self._frames.forget()
-                self._beat(slot)
+                self._send_heartbeats(slot)
 
     def _resume(self, subscriber: Subscriber, now: Position) -> tuple[Message, ...]:
         """Return the change from the position that the client named.
@@ -291,11 +291,11 @@ class Hub:
             not subscriber.merge
             and self._tracks[subscriber.view].unchanged_range(told.seq) is not None
         ):
-            return self.take(subscriber)
+            return self.next_messages(subscriber)
         message = self._frames.change(subscriber.view, subscriber.encoding, told.seq, told.seq, now)
         if message is None:
             return self._snapshot(subscriber, now, told.seq, "size")
-        self.measures.took(
+        self.counters.took(
             size(message), merged=False, seconds=None
         )  # it changed while the client was away
         subscriber.position = now
@@ -310,7 +310,7 @@ class Hub:
                 return () if told is None else self._held_back(subscriber, told)
             at_least = now.seq
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
-        self.measures.snapshot(why, [size(message) for message in parts.messages])
+        self.counters.snapshot(why, [size(message) for message in parts.messages])
         subscriber.snapshot_due = False
         subscriber.position = parts.position
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
@@ -323,7 +323,7 @@ class Hub:
             return ()
         subscriber.heartbeat_due = False
         beat = self._frames.heartbeat(subscriber.encoding, stale_since, told)
-        self.measures.beat(size(beat))
+        self.counters.beat(size(beat))
         return (beat,)
 
     def _lose_patience(self, subscriber: Subscriber) -> None:
@@ -333,7 +333,7 @@ class Hub:
             subscriber.heard = heard
             subscriber.patience = max(0, subscriber.patience - 1)
 
-    def _beat(self, subscribers: set[Subscriber]) -> None:
+    def _send_heartbeats(self, subscribers: set[Subscriber]) -> None:
         frames: dict[Encoding, bytes] = {}
         for subscriber in subscribers:
             subscriber.heartbeat_due = True
@@ -367,7 +367,7 @@ class Hub:
             frame = frames[subscriber.encoding] = ready_made(beat)
         if not subscriber.line.push(frame):
             return False
-        self.measures.beat(len(frame))
+        self.counters.beat(len(frame))
         subscriber.heartbeat_due, subscriber.position = False, now
         return True
 
@@ -392,4 +392,4 @@ class Hub:
         track.remove(subscriber)
         if not track.subscribers:
             del self._tracks[subscriber.view]
-            self._telling.pop(track, None)
+            self._pending.pop(track, None)

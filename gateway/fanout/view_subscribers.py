@@ -38,10 +38,10 @@ class DirectWriter(Protocol):
 
 
 class Subscriber:
-    """Hold one client's view and the position that it has been told. Only the hub changes it.
+    """Hold one client's view and the position that it was sent last. Only the hub changes it.
 
-    ``wake`` is called, without arguments, whenever :meth:`Hub.take` may have something for it.
-    ``line``: the connection to which a change may be written at once instead.
+    ``wake()`` is called whenever :meth:`Hub.next_messages` may have something for it. ``line``:
+    the connection to which a change may be written at once instead.
     """
 
     __slots__ = (

@@ -27,11 +27,11 @@ from monitor.shared.changes import Position
 from monitor.shared.codec import from_json, to_msgpack
 from monitor.shared.timestamps import from_unix
 
-LEAST_PAUSE = 0.05
+LEAST_PAUSE_S = 0.05
 """Seconds between two evaluations, at least."""
 _SHARE = 10.0
 """Seconds of pause for each second of evaluating."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which it evaluates without a break."""
 
 _log = structlog.get_logger(__name__)
@@ -128,7 +128,7 @@ class WatchedQueries:
         wake: Callable[[], None],
         since: Position | None = None,
     ) -> Watcher:
-        """Add a watcher, to which the current answer is due. The caller must :meth:`leave`.
+        """Add a watcher. It gets the current answer next. The caller must call :meth:`leave`.
 
         ``since``: the position of the answer that its client already has, perhaps from another
         gateway.
@@ -167,7 +167,7 @@ class WatchedQueries:
             for watcher in watched.watchers:
                 watcher.wake()
 
-    def take(self, watcher: Watcher) -> tuple[Message, ...]:
+    def next_messages(self, watcher: Watcher) -> tuple[Message, ...]:
         """Return the messages to send next; empty: nothing until the watcher is woken.
 
         What is returned must be sent.
@@ -198,11 +198,11 @@ class WatchedQueries:
                     await self._moved.wait()
             except TimeoutError:
                 beat_at = loop.time() + self.heartbeat
-                self._beat()
+                self._send_heartbeats()
                 continue
             self._moved.clear()
             spent = await self._look()
-            await asyncio.sleep(max(LEAST_PAUSE, _SHARE * spent))
+            await asyncio.sleep(max(LEAST_PAUSE_S, _SHARE * spent))
 
     async def _look(self) -> float:
         """Evaluate what may have changed, and wake its watchers. Return the seconds that it took.
@@ -214,7 +214,7 @@ class WatchedQueries:
             if self._watched.get(watched.question) is not watched:
                 continue  # nobody watches it any more
             self._bring_up(watched)
-            if (took := perf_counter() - began) >= _SLICE:
+            if (took := perf_counter() - began) >= _SLICE_S:
                 spent += took
                 await asyncio.sleep(0)
                 began = perf_counter()
@@ -224,7 +224,7 @@ class WatchedQueries:
     def _tell_stale(self) -> None:
         if self._stale_since() != self._told_stale:
             self._told_stale = self._stale_since()
-            self._beat()
+            self._send_heartbeats()
 
     def _held_back(self, watcher: Watcher, since: Position) -> tuple[Message, ...]:
         """Return only a heartbeat if we are stale, else nothing: the client is ahead of us."""
@@ -244,7 +244,7 @@ class WatchedQueries:
             watcher.heard = heard
             watcher.patience = max(0, watcher.patience - 1)
 
-    def _beat(self) -> None:
+    def _send_heartbeats(self) -> None:
         for watched in self._watched.values():
             for watcher in watched.watchers:
                 watcher.heartbeat_due = True

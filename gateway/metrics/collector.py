@@ -6,15 +6,11 @@ codes. No label has a key, a caller's number or a client's address.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, get_args
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, get_args
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from gateway.errors import OutcomeUnknown, all_shown
@@ -22,6 +18,7 @@ from gateway.metrics import replication
 from gateway.metrics import stream as streaming
 from gateway.rest.health import readiness
 from monitor.shared.api_keys import Kind
+from monitor.shared.metrics.metric_table import MetricTable, Sample
 
 if TYPE_CHECKING:
     from gateway.auth.api_keys import KeyTable
@@ -31,6 +28,8 @@ if TYPE_CHECKING:
     from gateway.rest.fast_path import QueryFastPath
     from gateway.stream.server import StreamServer
 
+TABLE: Final = MetricTable(Path(__file__).with_name("metrics.json"))
+"""All metrics of the gateway."""
 _UNKNOWN = all_shown()[OutcomeUnknown]
 _KINDS: tuple[Kind, ...] = get_args(Kind)
 
@@ -56,72 +55,36 @@ class GatewayCollector(Collector):
         self._rate_limiter = rate_limiter
         self._clock = clock
 
-    def collect(self) -> Iterable[Metric]:
-        """Yield all metrics as they are now."""
-        yield from self._ready()
-        yield from replication.collect(self._pbxs, self._clock())
-        yield from streaming.collect(self._pbxs, self._live)
+    def collect(self) -> Collection[Metric]:
+        """Return all metrics as they are now."""
+        return TABLE.families(self._samples())
+
+    def _samples(self) -> Iterator[Sample]:
+        state = readiness(self._pbxs, keys_loaded=self._keys.loaded, draining=self._live.draining)
+        yield "callmon_gateway_ready", [], state.ready
+        yield "callmon_gateway_keys_loaded", [], state.keys
+        for name, health in state.pbxs.items():
+            yield "callmon_gateway_pbx_connected", [name], health.pbx and health.monitor
+        now = self._clock()
+        for name, pbx in self._pbxs.items():
+            yield from replication.samples(name, "live", pbx.live, pbx.live_feed, now)
+            yield from replication.samples(name, "book", pbx.book, pbx.book_feed, now)
+            yield from streaming.samples(name, "live", pbx.hub)
+            yield from streaming.samples(name, "book", pbx.book_hub)
+            yield "callmon_gateway_query_watchers", [name], len(pbx.watches)
+            yield "callmon_gateway_commands_waiting", [name], pbx.commander.waiting
+        yield from streaming.connections(self._live)
         yield from self._answers()
 
-    def _ready(self) -> Iterator[Metric]:
-        state = readiness(self._pbxs, keys_loaded=self._keys.loaded, draining=self._live.draining)
-        yield GaugeMetricFamily(
-            "callmon_gateway_ready", "1 if /readyz answers 200, else 0.", float(state.ready)
-        )
-        yield GaugeMetricFamily(
-            "callmon_gateway_keys_loaded",
-            "1 if all API keys are loaded, else 0.",
-            float(state.keys),
-        )
-        connected = GaugeMetricFamily(
-            "callmon_gateway_pbx_connected",
-            "1 if the PBX is connected to a monitor, as far as this gateway knows, else 0.",
-            labels=["pbx"],
-        )
-        for name, health in state.pbxs.items():
-            connected.add_metric([name], float(health.pbx and health.monitor))
-        yield connected
-
-    def _answers(self) -> Iterator[Metric]:
-        results = CounterMetricFamily(
-            "callmon_gateway_requests",
-            "Requests by command and result: ok, repeated (answered at once from what was "
-            "answered before), or the "
-            "error's code.",
-            labels=["command", "result"],
-        )
-        durations = HistogramMetricFamily(
-            "callmon_gateway_request_duration_seconds",
-            "Seconds until the answer was ready; without repeated answers and without requests "
-            "that asked to wait.",
-            labels=["command"],
-        )
+    def _answers(self) -> Iterator[Sample]:
+        unknown = 0
         for (command, result), count in self._requests.results.items():
-            results.add_metric([command, result], count)
+            yield "callmon_gateway_requests", [command, result], count
+            unknown += count if result == _UNKNOWN.code else 0
         for command, count in self._fast_path.answered.items():
-            results.add_metric([command, "repeated"], count)
+            yield "callmon_gateway_requests", [command, "repeated"], count
         for command, histogram in self._requests.durations.items():
-            durations.add_metric([command], histogram.buckets(), histogram.total)
-        unknown = sum(
-            count
-            for (_, result), count in self._requests.results.items()
-            if result == _UNKNOWN.code
-        )
-        yield CounterMetricFamily(
-            "callmon_gateway_outcomes_unknown", "Commands whose outcome is not known.", unknown
-        )
-        refusals = CounterMetricFamily(
-            "callmon_gateway_budget_refusals",
-            "Requests refused because their key's budget was used up.",
-            labels=["kind"],
-        )
+            yield "callmon_gateway_request_duration_seconds", [command], histogram
+        yield "callmon_gateway_outcomes_unknown", [], unknown
         for kind in _KINDS:
-            refusals.add_metric([kind], self._rate_limiter.refused[kind])
-        waiting = GaugeMetricFamily(
-            "callmon_gateway_commands_waiting",
-            "Commands that wait for their outcome.",
-            labels=["pbx"],
-        )
-        for name, view in self._pbxs.items():
-            waiting.add_metric([name], view.commander.waiting)
-        yield from (results, durations, refusals, waiting)
+            yield "callmon_gateway_budget_refusals", [kind], self._rate_limiter.refused[kind]

@@ -216,7 +216,7 @@ _ALL = (
     _query(
         "pbx.stats.get",
         statistics.pbx_stats,
-        "the PBX's figures of the day: calls by direction, the peak",
+        "the PBX's statistics of the day: calls by direction, the peak",
     ),
     _query("all.ext.get", directory.all_extensions, "all user extensions"),
     _query("all.registered.get", directory.all_registered, "all registered user extensions"),
@@ -235,7 +235,10 @@ _ALL = (
         _EXTENSION,
     ),
     _query(
-        "ext.stats.get", statistics.extension_stats, "an extension's figures of the day", _EXTENSION
+        "ext.stats.get",
+        statistics.extension_stats,
+        "an extension's statistics of the day",
+        _EXTENSION,
     ),
     _control(
         "ext.fwd.set",
@@ -286,7 +289,7 @@ _ALL = (
     _query(
         "queue.stats.get",
         statistics.queue_stats,
-        "the queue's figures of the day: waits, service level",
+        "the queue's statistics of the day: waits, service level",
         _QUEUE,
     ),
     _admin(

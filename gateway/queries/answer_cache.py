@@ -16,7 +16,7 @@ _CACHED_ANSWERS = 256
 _CACHED_BYTES = 8 * 1024 * 1024
 
 
-_LARGEST_CACHED = 2 * 1024 * 1024
+_LARGEST_CACHED_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class AnswerCache:
         return answer
 
     def _keep(self, question: Hashable, answer: Answer) -> None:
-        if len(answer.body) > min(_LARGEST_CACHED, self._size):
+        if len(answer.body) > min(_LARGEST_CACHED_BYTES, self._size):
             return
         self._answers[question] = answer
         self._bytes += len(answer.body)

@@ -1,4 +1,4 @@
-"""Answer the queries about the figures of the day. Pure."""
+"""Answer the queries about the day's statistics. Pure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _StatsT = TypeVar("_StatsT", QueueStats, ExtensionStats, PbxStats)
 
 
 def queue_stats(asked: QueryContext) -> QueueStats:
-    """Return a queue's figures of the day (``queue.stats.get``). Raises UnknownQueue, NoState."""
+    """Return a queue's day statistics (``queue.stats.get``). Raises UnknownQueue, NoState."""
     num = asked.arguments.text("num")
     if asked.one("queues", Queue, num) is None:
         raise UnknownQueue(f"There is no queue {quoted(num)}.")
@@ -30,7 +30,7 @@ def queue_stats(asked: QueryContext) -> QueueStats:
 
 
 def extension_stats(asked: QueryContext) -> ExtensionStats:
-    """Return an extension's figures of the day (``ext.stats.get``).
+    """Return an extension's statistics of the day (``ext.stats.get``).
 
     Raises UnknownExtension, NoState.
     """
@@ -41,10 +41,10 @@ def extension_stats(asked: QueryContext) -> ExtensionStats:
 
 
 def pbx_stats(asked: QueryContext) -> PbxStats:
-    """Return the PBX's figures of the day (``pbx.stats.get``). Raises KeyLimited, NoState."""
+    """Return the PBX's statistics of the day (``pbx.stats.get``). Raises KeyLimited, NoState."""
     if asked.visibility.limits.any:
         raise KeyLimited(
-            "This key is limited to some extensions, queues or groups; the PBX's figures cover "
+            "This key is limited to some extensions, queues or groups; the PBX's statistics cover "
             "more than these."
         )
     return _counted(asked.one(PBX_STATS, PbxStats, PBX_ID))

@@ -23,7 +23,6 @@ Pub/sub wakes the follower and is the fast path. The log is the truth.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ from typing import assert_never
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
@@ -44,20 +42,20 @@ from gateway.replication.redis_reader import (
     read_state,
 )
 from gateway.replication.replica import Gap, Replica
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Change, Position, is_ahead
 from monitor.shared.codec import Announcement, Heartbeat, Malformed, decode_announcement
-from monitor.shared.redis.connection import raise_if_cancelled, rejected
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import from_unix, moment
 
-SILENCE = 3.0
-COMPARE = 5.0
-CONFIRM_WITHIN = 5.0
-_LOOKING = 0.05
+SILENCE_S = 3.0
+COMPARE_S = 5.0
+CONFIRM_WITHIN_S = 5.0
+_LOOKING_S = 0.05
 """Seconds between two checks whether the store has answered."""
-_BACKOFF_BASE = 0.05
-_BACKOFF_CAP = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -77,12 +75,12 @@ class StateFollower:
         replica: Replica,
         on_change: Callable[[], None],
         *,
-        silence: float = SILENCE,
-        compare: float = COMPARE,
+        silence: float = SILENCE_S,
+        compare: float = COMPARE_S,
     ) -> None:
         self.connected = False
         """True while subscribed, once the store has been read since the subscription."""
-        self.measures = ReplicationCounters()
+        self.counters = ReplicationCounters()
         self._redis = redis
         self._keys = keys
         self._replica = replica
@@ -91,7 +89,7 @@ class StateFollower:
         self._compare = compare
         self._heard_at = 0.0  # seconds on the event loop's clock
         self._heard_wall = 0.0
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._owed: Position | None = None
         self._log = _log.bind(pbx=keys.pbx, space=keys.space)
 
@@ -102,11 +100,6 @@ class StateFollower:
         It is an instant.
         """
         return self._replica.stale_since
-
-    @property
-    def last_heartbeat(self) -> str | None:
-        """Return when the monitor was last heard: an instant by the monitor's clock."""
-        return self._replica.at
 
     @property
     def heard_at(self) -> float:
@@ -130,21 +123,18 @@ class StateFollower:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (RedisError, OSError, TimeoutError, Malformed, _Wedged) as error:
-                self._failures += 1
-                delay = random.uniform(  # noqa: S311
-                    0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
-                )
+            except (*REDIS_FAILURES, BusUnreachable, Malformed, _Wedged) as error:
+                delay = self._backoff.pause()
                 reason = (
                     str(error)
-                    if isinstance(error, Malformed | _Wedged)
+                    if isinstance(error, BusUnreachable | Malformed | _Wedged)
                     else f"Redis: {explain(error)}"
                 )
                 self._log.warning(
                     "follower_connection_lost", reason=reason, retry_in=round(delay, 3)
                 )
                 self.connected = False
-                self.measures.losses += 1
+                self.counters.losses += 1
                 self._on_change()
                 await asyncio.sleep(delay)
 
@@ -163,13 +153,14 @@ class StateFollower:
             await self._confirmed(pubsub)
             await self._catch_up("subscribed")
             self._owed = None
-            self.connected, self._failures = True, 0
+            self.connected = True
+            self._backoff.reset()
             self._log.info("follower_connected", position=str(self._replica.position))
             self._on_change()
             await self._listen(pubsub)
 
     async def _confirmed(self, pubsub: PubSub) -> None:
-        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN
+        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN_S
         while (left := deadline - asyncio.get_running_loop().time()) > 0:
             message = await pubsub.get_message(timeout=left)
             if message is not None and message["type"] == "subscribe":
@@ -186,7 +177,7 @@ class StateFollower:
                 due = min(
                     compared_at + self._compare, max(self._heard_at, compared_at) + self._silence
                 )
-                wait = _LOOKING if looking is not None else max(due - loop.time(), 0.001)
+                wait = _LOOKING_S if looking is not None else max(due - loop.time(), 0.001)
                 message = await pubsub.get_message(timeout=wait)
                 if message is not None and message["type"] == "message":
                     await self._take(decode_announcement(message["data"]), len(message["data"]))
@@ -246,7 +237,7 @@ class StateFollower:
         check_topics(change, self._keys)
         news = self._replica.apply(change, size)
         if news:
-            self.measures.changes += 1
+            self.counters.changes += 1
             self._log.debug(
                 "change_received",
                 trace=change.trace,
@@ -278,7 +269,7 @@ class StateFollower:
             raise _Wedged(f"the store moved to {stored.position}, {stored.at}, unheard")
         mine = self._replica.position
         same_epoch = mine is not None and mine.epoch == stored.position.epoch
-        self.measures.behind = (
+        self.counters.behind = (
             stored.position.seq - mine.seq if mine is not None and same_epoch else 0
         )
         if mine is None or (owed is not None and mine < owed):
@@ -292,7 +283,7 @@ class StateFollower:
         Returns whether we are now at ``announced`` or further on. ``why``: the reason under
         which it is counted.
         """
-        self.measures.catch_ups[why] += 1
+        self.counters.catch_ups[why] += 1
         while True:
             mine = self._replica.position
             if announced is not None and mine is not None and announced < mine:
@@ -307,7 +298,7 @@ class StateFollower:
                 await self._behind(stored)
                 return False
             if stored.position == self._replica.position:
-                self.measures.behind = 0
+                self.counters.behind = 0
                 self._replica.at = max(self._replica.at or "", stored.at)
                 return announced is None or announced <= stored.position
 
@@ -337,7 +328,7 @@ class StateFollower:
             self._replica.load(
                 read.stored.position, read.stored.at, read.state, read.log, read.sizes
             )
-            self.measures.loads += 1
+            self.counters.loads += 1
             self._log.info("state_loaded", position=str(read.stored.position))
             self._on_change()
         return read.stored

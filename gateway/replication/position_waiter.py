@@ -61,7 +61,7 @@ class PositionWaiter:
         return True
 
     def space_of(self, position: Position, otherwise: str) -> str:
-        """Return the space whose present epoch the position has: ``live`` or ``book``.
+        """Return the space of a position by its epoch: ``live`` or ``book``.
 
         A position does not say its space. ``otherwise``: what to return if it is neither.
         """

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import WatchError
 
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
-from monitor.shared.redis.connection import is_wrong_type, rejected
+from monitor.shared.redis.connection import GuardedTransaction, rejected, text, unless_rejected
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
@@ -69,7 +68,7 @@ async def read_log(
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
         position, entries = await pipe.execute(raise_on_error=False)
-    entries = _read(keys.log, entries, ())
+    entries = unless_rejected(keys.log, entries, ())
     return (
         _position(keys, position),
         tuple(_change(entry, keys) for entry in entries),
@@ -92,10 +91,12 @@ async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
     if stored is None:
         return None
     state = {
-        topic: await _decoded(keys.state(topic), topic, _read(keys.state(topic), fields, {}))
+        topic: await _decoded(
+            keys.state(topic), topic, unless_rejected(keys.state(topic), fields, {})
+        )
         for topic, fields in zip(keys.topics, hashes, strict=True)
     }
-    entries = _read(keys.log, entries, ())
+    entries = unless_rejected(keys.log, entries, ())
     log = await _decoded_log(keys, entries)
     return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]))
 
@@ -103,38 +104,18 @@ async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
 async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
     """Tell the writer of an older epoch that ``epoch`` has been followed.
 
-    Does nothing if no position is stored, or if the stored epoch or name is not older.
+    Does nothing if no position is stored, or if the stored epoch or name is not older. If the
+    position changes meanwhile, a follower that is still ahead of the store tries again. Raises
+    BusUnreachable.
     """
-    async with redis.pipeline(transaction=True) as pipe:
-        await pipe.watch(keys.position)
-        stored, seen = await pipe.hmget(keys.position, ["epoch", "seen"])
-        if stored is None or max(_text(stored), _epoch(seen)) >= epoch:
-            return
-        pipe.multi()  # type: ignore[no-untyped-call]  # untyped in redis-py
-        pipe.execute_command("HSET", keys.position, "seen", epoch)
-        try:
-            await pipe.execute()
-        except WatchError:
-            return  # a follower that is still ahead of the store tries again
-
-
-def _read(key: str, read: Any, otherwise: Any) -> Any:
-    """Return what was read; ``otherwise`` if the key holds a value of another type.
-
-    Raises any other error that was read.
-    """
-    if not isinstance(read, Exception):
-        return read
-    if not is_wrong_type(read):
-        raise read
-    rejected(key, str(read))
-    return otherwise
+    async with await GuardedTransaction.watch(redis, keys.position) as guard:
+        stored, seen = await guard.fields(keys.position, "epoch", "seen")
+        if stored is not None and max(stored, seen if seen and is_epoch(seen) else "") < epoch:
+            await guard.commit([("HSET", keys.position, "seen", epoch)])
 
 
 def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
-    epoch, seq, at = (
-        None if value is None else _text(value) for value in _read(keys.position, read, (None,) * 3)
-    )
+    epoch, seq, at = (text(value) for value in unless_rejected(keys.position, read, (None,) * 3))
     if epoch is None or seq is None or at is None:
         return None
     if not is_epoch(epoch) or not is_seq(seq) or not is_instant(at):
@@ -143,16 +124,6 @@ def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
         )
         return None
     return StoredPosition(Position(epoch, int(seq)), at)
-
-
-def _epoch(value: bytes | str | None) -> str:
-    """Return the epoch's name; empty if the value is none."""
-    found = "" if value is None else _text(value)
-    return found if is_epoch(found) else ""
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
 def _change(entry: tuple[bytes, Mapping[bytes, bytes]], keys: SpaceKeys) -> Change:
@@ -198,7 +169,7 @@ async def _decoded(key: str, topic: str, fields: Mapping[bytes, bytes]) -> dict[
         try:
             entities[id_.decode()] = decode_entity(topic, data)
         except (Malformed, UnicodeDecodeError) as error:
-            left_out = left_out or f"{_text(id_)[:50]!r}: {error}"
+            left_out = left_out or f"{id_[:50]!r}: {error}"
         if number % _CHUNK == 0:
             await asyncio.sleep(0)
     if left_out:

@@ -28,7 +28,7 @@ LOG_BYTES: Final = 64 * 1024 * 1024
 
 
 class Gap(Exception):
-    """Signal that a change does not follow on the replica's position: read the log or the state."""
+    """Signal a gap between the replica's position and a change: read the log or the state."""
 
 
 class Replica:

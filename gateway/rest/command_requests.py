@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 MOST_WAITING: Final = 1_000
 """Requests that may wait for a position of a PBX at once. Each change checks all of them."""
-MIN_POSITION_WITHIN: Final = 2.0
+MIN_POSITION_WITHIN_S: Final = 2.0
 """Seconds that a query waits for its position, at most."""
 _POSITION = re.compile(r"(\d{15}-[0-9a-f]{1,32})/(\d{1,15})")
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -127,7 +127,7 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     """Wait for the position that the request asks for; return False if it asks for none.
 
     Raises BadParameter if the header does not hold a position. Raises PositionNotReached after
-    :data:`MIN_POSITION_WITHIN` seconds, or at once if too many requests wait already.
+    :data:`MIN_POSITION_WITHIN_S` seconds, or at once if too many requests wait already.
     """
     wanted = request.headers.get("callmon-min-position")
     if wanted is None:
@@ -141,7 +141,7 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
         raise PositionNotReached(
             "Too many requests wait for a position; try again.", {"Retry-After": "1"}
         )
-    if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN):
+    if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN_S):
         raise PositionNotReached(
             f"The position {position} has not been reached; try again.", {"Retry-After": "1"}
         )

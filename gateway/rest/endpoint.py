@@ -127,11 +127,12 @@ class WebApiEndpoint:
         version: str,
         clock: Callable[[], float],
         rate_limiter: RateLimiter | None = None,
-        measures: RequestCounters | None = None,
+        counters: RequestCounters | None = None,
+        bodies: UnauthenticatedBodies | None = None,
     ) -> None:
-        self._measures = RequestCounters() if measures is None else measures
+        self._counters = RequestCounters() if counters is None else counters
         self._rate_limiter = rate_limiter
-        self._bodies = UnauthenticatedBodies()
+        self._bodies = UnauthenticatedBodies() if bodies is None else bodies
         self._turns = RequestTurns()
         self._pbxs = pbxs
         self._keys = keys
@@ -154,7 +155,7 @@ class WebApiEndpoint:
             return
         finally:
             seconds = None if _WAITED in request.scope else perf_counter() - began
-            self._measures.done(request.scope.get(_COMMAND, "none"), result, seconds)
+            self._counters.done(request.scope.get(_COMMAND, "none"), result, seconds)
         for name, value in request.scope.get(_BUDGET, {}).items():
             response.headers[name] = value
         if trace := request_id.trace_of(request):

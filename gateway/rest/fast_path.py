@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.responses import RAW_GUARDS
+from gateway.responses import guarded
 from gateway.rest.endpoint import REPEATABLE
 from gateway.rest.query_responses import answer_headers, matches
 from gateway.transport.http_protocol import MOST_HEADERS, TimeoutHttpProtocol
@@ -39,11 +39,11 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 """Bytes that are remembered, at most. When there are more, all are forgotten.
 
 An answer that several requests share is counted once."""
-LONGEST_NAME: Final = 1_024
+LONGEST_NAME_BYTES: Final = 1_024
 """Bytes of the name of a remembered request, at most.
 
 Longer requests take the normal path, so that padded ones cannot fill this memory."""
-_OVERHEAD: Final = 2_048
+_OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
@@ -167,7 +167,7 @@ class QueryFastPath:
         if key.networks:
             return  # the client's address must be checked each time
         self._forget(name)
-        cost = sum(map(len, name)) + _OVERHEAD
+        cost = sum(map(len, name)) + _OVERHEAD_BYTES
         if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
             self._forget_all()
         self._bytes += cost
@@ -178,7 +178,7 @@ class QueryFastPath:
     def _forget(self, name: _Name) -> None:
         known = self._known.pop(name, None)
         if known is not None:
-            self._bytes -= sum(map(len, name)) + _OVERHEAD
+            self._bytes -= sum(map(len, name)) + _OVERHEAD_BYTES
             self._let_go(known.answer)
 
     def _forget_all(self) -> None:
@@ -239,9 +239,8 @@ class QueryFastPath:
         if self._bytes > MOST_BYTES:
             self._forget_all()
         pairs = answer_headers(answer, known.stale_since)
-        known.headers = (
-            *((name.lower().encode(), value.encode()) for name, value in pairs.items()),
-            *RAW_GUARDS,
+        known.headers = tuple(
+            guarded([(name.lower().encode(), value.encode()) for name, value in pairs.items()])
         )
         known.of_body = (
             (b"content-length", str(len(answer.body)).encode()),
@@ -322,7 +321,7 @@ def _asked_for(
                 return None
             api_key = value
     asked = (path, query, authorization or b"", api_key or b"")
-    return None if sum(map(len, asked)) > LONGEST_NAME else (asked, tag or b"")
+    return None if sum(map(len, asked)) > LONGEST_NAME_BYTES else (asked, tag or b"")
 
 
 def _has(tag: bytes, answer: Answer) -> bool:

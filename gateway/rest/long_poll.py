@@ -20,7 +20,7 @@ from gateway.pbx_context import PbxContext
 from gateway.queries.answer_cache import Answer
 from gateway.rest.query_responses import matches
 
-LONGEST: Final = 60
+LONGEST_S: Final = 60
 """Seconds that a request waits, at most. A client that asks for more waits so long."""
 MOST: Final = 2_000
 """Clients that may wait for or watch queries of a PBX at once; others are answered at once."""
@@ -33,10 +33,10 @@ _WAIT: Final = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,9})\"?(?=$|[,;\s])",
 def wanted(request: Request) -> int | None:
     """Return the seconds that the client wants to wait; None if it does not.
 
-    At most :data:`LONGEST`.
+    At most :data:`LONGEST_S`.
     """
     found = _WAIT.search(",".join(request.headers.getlist("prefer")))
-    return None if found is None else min(int(found[1]), LONGEST)
+    return None if found is None else min(int(found[1]), LONGEST_S)
 
 
 def may_wait(view: PbxContext, digest: str) -> bool:

@@ -6,11 +6,10 @@ import time
 from collections.abc import Container, Mapping
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.operations.operation_table import RESERVED
-from gateway.responses import GUARDS
+from gateway.responses import guarded
 from gateway.rest.endpoint import KEY_NAME, REFUSED_KEY
 from gateway.rest.request_id import TRACE
 from gateway.token_bucket import LogBudget
@@ -55,28 +54,27 @@ class SecurityHeaders:
             await self._app(scope, receive, send)
             return
 
-        async def guarded(message: Message) -> None:
+        async def with_guards(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                for name, value in GUARDS.items():
-                    headers.setdefault(name, value)
+                message["headers"] = guarded(message["headers"])
             await send(message)
 
-        await self._app(scope, receive, guarded)
+        await self._app(scope, receive, with_guards)
 
 
 class AccessLog:
     """Log every HTTP request: refusals at info, successes at debug, faults at warning.
 
-    Refusals of requests without a valid key are rationed, so that nobody can fill the log. Their
-    lines hold the client's address and the first digits of the refused key's digest, so that
-    attempts to guess keys can be seen. ``public``: parts of paths that are not keys.
+    All but successes are rationed, for each key by itself and for all requests without a valid key
+    together, so that nobody can fill the log. Lines of refusals without a valid key hold the
+    client's address and the first digits of the refused key's digest, so that attempts to guess
+    keys can be seen. ``public``: parts of paths that are not keys.
     """
 
     def __init__(self, app: ASGIApp, public: Container[str] = ()) -> None:
         self._app = app
         self._public = public
-        self._ration = LogBudget(time.monotonic())
+        self._rations: dict[str | None, LogBudget] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -99,15 +97,27 @@ class AccessLog:
 
     def _line(self, scope: Scope, status: int, seconds: float) -> None:
         more: dict[str, object] = {}
-        if 400 <= status < 500 and KEY_NAME not in scope:
-            left_out = self._ration.take(time.monotonic())
+        if status == 0 or status >= 400:
+            left_out = self._left_out(scope.get(KEY_NAME))
             if left_out is None:
                 return
-            client = scope.get("client")
-            more = {"address": client[0] if client else None}
-            more |= {"refused_key": scope[REFUSED_KEY]} if REFUSED_KEY in scope else {}
+            if KEY_NAME not in scope:
+                client = scope.get("client")
+                more = {"address": client[0] if client else None}
+                more |= {"refused_key": scope[REFUSED_KEY]} if REFUSED_KEY in scope else {}
             more |= {"left_out": left_out} if left_out else {}
         _line(scope, redacted(scope["path"], self._public), status, seconds, more)
+
+    def _left_out(self, key: str | None) -> int | None:
+        """Return how many lines of this key's requests were left out; None: leave this out too.
+
+        ``key``: the key's name; None: all requests without a valid key.
+        """
+        now = time.monotonic()
+        ration = self._rations.get(key)
+        if ration is None:
+            ration = self._rations[key] = LogBudget(now)
+        return ration.take(now)
 
 
 def _line(scope: Scope, path: str, status: int, seconds: float, more: Mapping[str, object]) -> None:

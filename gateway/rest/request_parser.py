@@ -18,15 +18,13 @@ from starlette.requests import Request
 
 from gateway.auth.api_keys import bearer
 from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
-from gateway.parameters import MOST_GIVEN, quoted
+from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN, quoted
 
-LARGEST_BODY = 64 * 1024
-"""Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 MOST_LISTED = 1_000
 """Values in a list of a JSON body, at most."""
 MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
 """Bytes of all bodies together that are read before their senders are known."""
-_PATIENCE = 16 * LARGEST_BODY
+_PATIENCE_BYTES = 16 * LARGEST_BODY_BYTES
 """Bytes that are read and thrown away of a body that is too large.
 
 A client that is still sending when the connection closes may never read the answer that says
@@ -126,16 +124,18 @@ async def _read(request: Request, bodies: UnauthenticatedBodies | None) -> bytes
     try:
         async for chunk in request.stream():
             size += len(chunk)
-            if size > _PATIENCE:
+            if size > _PATIENCE_BYTES:
                 break
-            if size <= LARGEST_BODY:
+            if size <= LARGEST_BODY_BYTES:
                 body += chunk
                 _count(len(chunk), bodies)
     finally:
         if bodies is not None:
             bodies.unknown_bytes -= len(body)
-    if size > LARGEST_BODY:
-        raise TooLarge(f"The body is larger than {LARGEST_BODY} bytes.", {"Connection": "close"})
+    if size > LARGEST_BODY_BYTES:
+        raise TooLarge(
+            f"The body is larger than {LARGEST_BODY_BYTES} bytes.", {"Connection": "close"}
+        )
     return bytes(body)
 
 
@@ -178,7 +178,8 @@ async def _multipart(request: Request, body: bytes) -> list[tuple[str, str]]:
 
 
 def _json(body: bytes) -> list[tuple[str, str]]:
-    try:  # only the standard library's parser shows names that come twice; tuple is fast for thousands
+    # Only the standard library's parser shows names that come twice; tuple is fast for thousands.
+    try:
         parsed = json.loads(
             body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant
         )

@@ -13,11 +13,11 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.auth.api_keys import KeyTable, authenticate
-from gateway.auth.tickets import VALID, Tickets
+from gateway.auth.tickets import VALID_S, Tickets
 from gateway.errors import Refused
 from gateway.parameters import check
 from gateway.responses import json_response, refuse
-from gateway.rest.request_parser import parse_request
+from gateway.rest.request_parser import UnauthenticatedBodies, keys_outside, parse_request
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import from_unix
 
@@ -30,18 +30,24 @@ def ticket_routes(
     keys: KeyTable,
     clock: Callable[[], float],
     rate_limiter: RateLimiter | None = None,
+    bodies: UnauthenticatedBodies | None = None,
 ) -> list[BaseRoute]:
     """Return the routes that issue tickets. Put them before the routes of the queries.
 
     ``clock``: POSIX seconds. ``rate_limiter``: counts each ticket as a read; None: nothing is
-    counted.
+    counted. ``bodies``: counts the bytes of bodies whose senders are not known yet; None: those of
+    tickets are counted apart.
     """
+    unknown = UnauthenticatedBodies() if bodies is None else bodies
 
     async def issue(request: Request) -> Response:
         try:
-            came = await parse_request(request)
-            given = (request.path_params.get("key"), *came.keys)
-            key = authenticate(keys, given, from_unix(clock()), "read")
+            in_path = request.path_params.get("key")
+            outside = (in_path, *keys_outside(request))
+            if any(outside):  # before the body is read
+                authenticate(keys, outside, from_unix(clock()), "read")
+            came = await parse_request(request, None if any(outside) else unknown)
+            key = authenticate(keys, (in_path, *came.keys), from_unix(clock()), "read")
             key.admit(request.client.host if request.client is not None else "")
             check((), came.pairs, "ticket")
             tickets.require_served(
@@ -50,7 +56,8 @@ def ticket_routes(
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
             return json_response(
-                to_json({"ticket": await tickets.issue(key), "expires_in": VALID}), headers=headers
+                to_json({"ticket": await tickets.issue(key), "expires_in": VALID_S}),
+                headers=headers,
             )
         except Refused as error:
             return refuse(error, request.method)

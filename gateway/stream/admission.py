@@ -37,7 +37,7 @@ class LiveSettings:
     range from which each connection's maximum age is drawn.
     """
 
-    manners: ConnectionLimits = field(default_factory=ConnectionLimits)
+    limits: ConnectionLimits = field(default_factory=ConnectionLimits)
     connections: int = 10_000
     connections_per_key: int = 1_000
     message_burst_per_key: int = 3_000
@@ -167,7 +167,7 @@ class Admission:
         if not self._per_key[key.digest]:
             del self._per_key[key.digest]
 
-    def guest(self, key: ApiKey) -> StreamPrincipal:
+    def principal(self, key: ApiKey) -> StreamPrincipal:
         """Return what the connection needs to know of the client with this key."""
         topics = tuple(
             topic
@@ -236,7 +236,7 @@ def _check_ready(pbx: PbxContext) -> None:
 
 
 def first_wanted(
-    given: Sequence[tuple[str, str]], guest: StreamPrincipal
+    given: Sequence[tuple[str, str]], principal: StreamPrincipal
 ) -> Subscribe | Watch | None:
     """Return the subscription that stands in the address; None if there is none.
 
@@ -245,12 +245,12 @@ def first_wanted(
     """
     try:
         wanted = from_address(
-            [(name, value) for name, value in given if name not in _CREDENTIALS], guest.rights
+            [(name, value) for name, value in given if name not in _CREDENTIALS], principal.rights
         )
     except BadMessage as error:
         status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)
         raise Denial(status, error.code, close, str(error)) from error
-    share = guest.share
+    share = principal.share
     if (
         wanted is not None
         and share is not None

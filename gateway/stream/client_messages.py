@@ -74,7 +74,6 @@ _FIELDS = {
     "ping": {"type", "at"},
 }
 _SUBSCRIPTION: Final = ("topics", "filter", "merge")
-_WATCH: Final = ("query", "params")
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 

@@ -27,7 +27,7 @@ from gateway.key_quotas import KeyShare
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
 from gateway.stream.subscription import ClientSubscription
-from gateway.transport.websocket_protocol import MESSAGE_SIZE
+from gateway.transport.websocket_protocol import MESSAGE_SIZE_BYTES
 from gateway.visibility import Visibility
 from monitor.shared.timestamps import from_unix
 
@@ -36,9 +36,9 @@ GONE: Final = 1006
 either."""
 STALLED: Final = 4202
 """Close code of a client that takes nothing."""
-CLOSE_WITHIN: Final = 2.0
+CLOSE_WITHIN_S: Final = 2.0
 """Seconds that the closing frame may take to get out, before the connection is dropped."""
-_SLICE = 0.005
+_SLICE_S = 0.005
 """Seconds for which one client is sent to without a break."""
 _log = structlog.get_logger(__name__)
 
@@ -65,7 +65,7 @@ class ConnectionLimits:
     """Hold what is expected of a client. Times in seconds, sizes in bytes."""
 
     server: str = "callmon"
-    message_size: int = MESSAGE_SIZE
+    message_size: int = MESSAGE_SIZE_BYTES
     message_burst: int = 30
     messages_per_second: float = 10.0
     bad_messages: int = 3
@@ -110,38 +110,39 @@ class StreamConnection(ABC):
             "_blocked_since",
             "_clock",
             "_farewell",
-            "_limit",
+            "_timeout",
             "_loop",
-            "_manners",
+            "_limits",
             "_pbx",
             "_pending",
         ),
-        *("_place", "_timer", "_writer", "guest"),
+        *("_place", "_timer", "_unsent", "_writer", "principal"),
     )
 
     def __init__(
         self,
         pbx: PbxContext,
-        guest: StreamPrincipal,
+        principal: StreamPrincipal,
         encoding: Encoding,
-        manners: ConnectionLimits,
+        limits: ConnectionLimits,
         clock: Callable[[], float],
         line: DirectWriter | None = None,
     ) -> None:
-        self.guest = guest
+        self.principal = principal
         self._pbx = pbx
-        self._manners = manners
+        self._limits = limits
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._begun = self._loop.time()
         self._farewell: CloseConnection | None = None
-        self._limit: asyncio.Timeout | None = None
+        self._timeout: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
+        self._unsent: tuple[Message, ...] = ()
         self._place = ClientSubscription(
-            pbx, guest.visibility, encoding, self._wake, line, guest.share
+            pbx, principal.visibility, encoding, self._wake, line, principal.share
         )
 
     @property
@@ -165,8 +166,8 @@ class StreamConnection(ABC):
             return
         self._farewell = CloseConnection(code, reason)
         self._hold_direct_writes()
-        if self._limit is not None:
-            self._limit.reschedule(self._loop.time())
+        if self._timeout is not None:
+            self._timeout.reschedule(self._loop.time())
 
     async def _run(self, reading: Coroutine[Any, Any, None]) -> CloseConnection | None:
         """Read until the client goes or is sent away.
@@ -183,19 +184,20 @@ class StreamConnection(ABC):
             if self._writer is not None:
                 self._writer.cancel()
                 await asyncio.gather(self._writer, return_exceptions=True)
+            self._let_unsent_go()
             self._place.leave()
         return self._farewell
 
     async def _read_until_the_end(self, reading: Coroutine[Any, Any, None]) -> None:
         try:
-            async with asyncio.timeout(None) as limit:
+            async with asyncio.timeout(None) as timeout:
                 if self._farewell is not None:
                     return
-                self._limit = limit
+                self._timeout = timeout
                 try:
                     await reading
                 finally:
-                    self._limit = None
+                    self._timeout = None
         except WebSocketDisconnect:
             pass
         except CloseConnection as farewell:
@@ -206,13 +208,22 @@ class StreamConnection(ABC):
         except Exception:
             self._failed()
 
+    def _log_end(self, transport: str, code: int) -> None:
+        """Log that the client was sent away; rationed for its key, as a client may come at once."""
+        share = self.principal.share
+        left_out = 0 if share is None else share.log_budget.take(self._loop.time())
+        if left_out is not None:
+            more = {"left_out": left_out} if left_out else {}
+            key = self.principal.key_name
+            _log.info("stream_end", transport=transport, pbx=self.pbx, key=key, code=code, **more)
+
     def _failed(self) -> None:
-        _log.exception("stream_failure", pbx=self._pbx.name, key=self.guest.key_name)
+        _log.exception("stream_failure", pbx=self._pbx.name, key=self.principal.key_name)
         self.end(1011, "internal error")
 
     async def _enter(self, wanted: Subscribe | Watch) -> None:
         """Watch this from now on. Raises HoldsTooMuch."""
-        share = self.guest.share
+        share = self.principal.share
         if share is not None:
             await share.turn()
         began = thread_time()
@@ -224,26 +235,34 @@ class StreamConnection(ABC):
             if share is not None:
                 share.worked(thread_time() - began)
 
-    async def _taken(self) -> tuple[Message, ...]:
+    async def _next_messages(self) -> tuple[Message, ...]:
         """Return what to send next, after waiting until the gateway may work for this key."""
-        share = self.guest.share
+        share = self.principal.share
         if share is None:
-            return self._place.take()
-        await share.turn()
+            return self._place.next_messages()
+        self._let_unsent_go()
+        await share.turn_to_send()
         began = thread_time()
-        messages = self._place.take()
+        messages = self._unsent = self._place.next_messages()
         share.worked(thread_time() - began)
+        share.hold_unsent(messages)
         return messages
+
+    def _let_unsent_go(self) -> None:
+        """Count out what was taken last: it was sent, or never will be."""
+        messages, self._unsent = self._unsent, ()
+        if self.principal.share is not None:
+            self.principal.share.let_unsent_go(messages)
 
     def _hello(self) -> Hello:
         heartbeat = self._pbx.hub.heartbeat
         return Hello(
             PROTOCOL,
-            self._manners.server,
+            self._limits.server,
             self._pbx.name,
             heartbeat,
             self._server_time(),
-            self.guest.topics,
+            self.principal.topics,
         )
 
     def _server_time(self) -> str:
@@ -271,12 +290,12 @@ class StreamConnection(ABC):
             self._writer = self._loop.create_task(self._write())
 
     async def _write(self) -> None:
-        until = perf_counter() + _SLICE
+        until = perf_counter() + _SLICE_S
         try:
             while await self._send_next():
                 if perf_counter() >= until:  # one fast client must not keep others waiting
                     await asyncio.sleep(0)
-                    until = perf_counter() + _SLICE
+                    until = perf_counter() + _SLICE_S
         except WebSocketDisconnect:
             self.end(GONE, "")
         except CloseConnection as farewell:
@@ -306,7 +325,7 @@ class StreamConnection(ABC):
 
     @property
     def _expired(self) -> bool:
-        return self.guest.expires is not None and self._clock() >= self.guest.expires
+        return self.principal.expires is not None and self._clock() >= self.principal.expires
 
     def _check_deadlines(self) -> None:
         """End the connection if the key expired, it is too old, it stalled or no subscription came.
@@ -317,25 +336,25 @@ class StreamConnection(ABC):
         age = now - self._begun
         if self._expired:
             self.end(4001, "key expired")
-        elif age >= self.guest.max_age:
+        elif age >= self.principal.max_age:
             self.end(4200, farewell_reason((0, 10)))
         elif self._stalled(now):
             self.end(STALLED, "nothing could be sent")
         elif (
             not self._place.taken
             and self._blocked_since is None
-            and age >= self._manners.subscribe_timeout
+            and age >= self._limits.subscribe_timeout
         ):
             self.end(4203, "no subscription came")
         else:
             self._timer = self._loop.call_later(self._until_next_look(now), self._check_deadlines)
 
     def _until_next_look(self, now: float) -> float:
-        until_old = self._begun + self.guest.max_age - now
+        until_old = self._begun + self.principal.max_age - now
         until_expiry = (
-            until_old if self.guest.expires is None else self.guest.expires - self._clock()
+            until_old if self.principal.expires is None else self.principal.expires - self._clock()
         )
-        shortest = min(self._manners.stall_timeout, self._manners.subscribe_timeout)
+        shortest = min(self._limits.stall_timeout, self._limits.subscribe_timeout)
         return max(0.0, min(shortest / 4, until_old, until_expiry))
 
     def _stalled(self, now: float) -> bool:
@@ -344,4 +363,4 @@ class StreamConnection(ABC):
         pending = self._waiting()
         if pending < self._pending:  # it is slow, but it takes data
             self._blocked_since, self._pending = now, pending
-        return now - self._blocked_since >= self._manners.stall_timeout
+        return now - self._blocked_since >= self._limits.stall_timeout

@@ -54,7 +54,7 @@ class StreamServer:
         tickets: Tickets | None = None,
         rate_limiter: RateLimiter | None = None,
     ) -> None:
-        self.measures = StreamCounters()
+        self.counters = StreamCounters()
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
@@ -94,12 +94,12 @@ class StreamServer:
         They go straight to their endpoint. Each layer would cost memory for every connection as
         long as it lasts, and does nothing for it.
         """
-        doors = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
+        websocket_routes = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
 
         def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == "websocket":
-                for door in doors:
-                    match, found = door.matches(scope)
+                for route in websocket_routes:
+                    match, found = route.matches(scope)
                     if match is Match.FULL:
                         scope.update(found)
                         return self.endpoint(WebSocket(scope, receive, send))
@@ -113,29 +113,31 @@ class StreamServer:
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
-            self.measures.refused[denial.code] += 1
+            self.counters.refused[denial.code] += 1
             self._log_refusal(websocket, denial)
             await deny(websocket, denial)
             return
         try:
-            guest = self._admission.guest(key)
+            principal = self._admission.principal(key)
             # A second connection object: the WebSocket would keep in memory what it reads of the
             # handshake.
-            first = first_wanted(HTTPConnection(websocket.scope).query_params.multi_items(), guest)
+            first = first_wanted(
+                HTTPConnection(websocket.scope).query_params.multi_items(), principal
+            )
             session = WebSocketSession(
-                websocket, pbx, guest, encoding, self._settings.manners, self._clock
+                websocket, pbx, principal, encoding, self._settings.limits, self._clock
             )
             self._sessions.add(
                 session
             )  # before accept(), so that a revocation meanwhile ends it too
             try:
                 await websocket.accept(subprotocol=subprotocol)
-                self.measures.accepted["websocket"] += 1
+                self.counters.accepted["websocket"] += 1
                 await session.run(first)
             finally:
                 self._gone(session)
         except Denial as denial:
-            self.measures.refused[denial.code] += 1
+            self.counters.refused[denial.code] += 1
             await deny(websocket, denial)
         except WebSocketDisconnect:
             return  # the client went during the handshake
@@ -158,17 +160,17 @@ class StreamServer:
         except Denial as denial:
             return self._no_events(request, denial)
         try:
-            guest = self._admission.guest(key)
-            first = first_wanted(request.query_params.multi_items(), guest)
+            principal = self._admission.principal(key)
+            first = first_wanted(request.query_params.multi_items(), principal)
             if first is None:
                 text = "The address must say what to watch: ?topics=calls or ?query=pbx.calls.get."
                 raise Denial(400, "missing_parameter", 4000, text)
             stream = EventStream(
                 pbx,
-                guest,
+                principal,
                 first,
                 request.headers.get("last-event-id"),
-                self._settings.manners,
+                self._settings.limits,
                 self._clock,
             )
         except Denial as denial:
@@ -180,11 +182,11 @@ class StreamServer:
             self._admission.out(key)
 
         self._sessions.add(stream)
-        self.measures.accepted["sse"] += 1
+        self.counters.accepted["sse"] += 1
         return EventsResponse(stream, gone)
 
     def _no_events(self, request: Request, denial: Denial) -> Response:
-        self.measures.refused[denial.code] += 1
+        self.counters.refused[denial.code] += 1
         if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
             retry_after_s = float(denial.headers.get("Retry-After", 1))
             return come_back_later(
@@ -198,7 +200,7 @@ class StreamServer:
         ``pbx``: the key's PBX; None for any.
         """
         for session in self._sessions:
-            if session.guest.key_name == key_name and pbx in (None, session.pbx):
+            if session.principal.key_name == key_name and pbx in (None, session.pbx):
                 session.end(4001, "key revoked")
 
     def limit(self, settings: LiveSettings) -> None:
@@ -233,7 +235,7 @@ class StreamServer:
 
     def _gone(self, session: WebSocketSession | EventStream) -> None:
         self._sessions.discard(session)
-        self.measures.ended[
+        self.counters.ended[
             "gone" if session.closed_with in (None, GONE) else str(session.closed_with)
         ] += 1
         self._left.set()

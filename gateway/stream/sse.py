@@ -17,7 +17,6 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -26,7 +25,7 @@ from gateway.fanout.frames import Message, encode
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import (
-    CLOSE_WITHIN,
+    CLOSE_WITHIN_S,
     GONE,
     STALLED,
     CloseConnection,
@@ -39,14 +38,12 @@ from gateway.transport.websocket_protocol import keep_buffers_small, waiting_in
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json
 
-_RETRY = (500, 3_000)
+_RETRY_MS = (500, 3_000)
 """Milliseconds after which a client that lost the connection comes back: each gets a random
 value of this range."""
 _LONGEST_DIGITS = 18
 _CONTENT_TYPE = "text/event-stream; charset=utf-8"
 _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-
-_log = structlog.get_logger(__name__)
 
 
 class EventStream(StreamConnection):
@@ -61,13 +58,13 @@ class EventStream(StreamConnection):
     def __init__(
         self,
         pbx: PbxContext,
-        guest: StreamPrincipal,
+        principal: StreamPrincipal,
         first: Subscribe | Watch,
         last_event_id: str | None,
-        manners: ConnectionLimits,
+        limits: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
-        super().__init__(pbx, guest, "json", manners, clock)
+        super().__init__(pbx, principal, "json", limits, clock)
         since = _position(last_event_id)
         self._first = first if since is None else replace(first, since=since)
 
@@ -84,18 +81,12 @@ class EventStream(StreamConnection):
             keep_buffers_small(transport)
         farewell = await self._run(self._begin(receive))
         if farewell is not None and farewell.code != GONE:
-            _log.info(
-                "stream_end",
-                transport="sse",
-                pbx=self.pbx,
-                key=self.guest.key_name,
-                code=farewell.code,
-            )
+            self._log_end("sse", farewell.code)
             await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:
         await self._say(
-            f"retry: {random.randint(*_RETRY)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
+            f"retry: {random.randint(*_RETRY_MS)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
         )
         try:
             await self._enter(self._first)
@@ -105,7 +96,7 @@ class EventStream(StreamConnection):
             pass
 
     async def _send_next(self) -> bool:
-        messages = await self._taken()
+        messages = await self._next_messages()
         last, at = len(messages) - 1, self._place.position
         for number, message in enumerate(messages):
             await self._say(_event(message, at if number == last else None))
@@ -132,7 +123,7 @@ class EventStream(StreamConnection):
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
         end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
         try:
-            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN_S):
                 await self._send(end)
         except TimeoutError:
             if self._transport is not None:

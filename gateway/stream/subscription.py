@@ -21,9 +21,10 @@ from monitor.shared.changes import Position
 class ClientSubscription:
     """Hold what one client watches, and what it has been told.
 
-    ``wake`` is called whenever :meth:`take` may have something. A new subscription replaces the
-    old one. It may keep its place in the hub, so that positions never go back. ``line``: as for
-    the hub. ``share``: what all connections of the client's key share; None: no limit.
+    ``wake`` is called whenever :meth:`next_messages` may have something. A new subscription
+    replaces the old one. It may keep its place in the hub, so that positions never go back.
+    ``line``: as for the hub. ``share``: what all connections of the client's key share; None: no
+    limit.
     """
 
     def __init__(
@@ -83,16 +84,20 @@ class ClientSubscription:
             self._share.let_answer_go(self._answer_bytes)
             self._answer_bytes = 0
 
-    def take(self) -> tuple[Message, ...]:
+    def next_messages(self) -> tuple[Message, ...]:
         """Return the messages to send next, as from the hub."""
         if self._watching is not None:
-            return self._pbx.watches.take(self._watching)
-        return self._subscribed[0].take(self._subscribed[1]) if self._subscribed is not None else ()
+            return self._pbx.watches.next_messages(self._watching)
+        return (
+            self._subscribed[0].next_messages(self._subscribed[1])
+            if self._subscribed is not None
+            else ()
+        )
 
     def _subscribe(self, wanted: Subscribe) -> None:
         hub = self._pbx.book_hub if wanted.book else self._pbx.hub
         if not hub.ready:
-            raise NoState("There is no state of this yet.")
+            raise NoState("There is no state of this PBX yet.")
         view = FilteredView(wanted.topics, self._visibility, self._held(wanted.filter))
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
@@ -134,7 +139,7 @@ class ClientSubscription:
     def _watch(self, wanted: Watch) -> None:
         hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub
         if not hub.ready:
-            raise NoState("There is no state of this yet.")
+            raise NoState("There is no state of this PBX yet.")
         self.leave()
         question = Question(wanted.command, wanted.arguments, self._visibility)
         self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)

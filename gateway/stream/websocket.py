@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import HoldsTooMuch, TooManyRequests, shown
@@ -17,7 +16,7 @@ from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, en
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
 from gateway.stream.connection import (
-    CLOSE_WITHIN,
+    CLOSE_WITHIN_S,
     GONE,
     STALLED,
     CloseConnection,
@@ -27,8 +26,6 @@ from gateway.stream.connection import (
 )
 from gateway.token_bucket import TokenBucket
 from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
-
-_log = structlog.get_logger(__name__)
 
 
 class WebSocketSession(StreamConnection):
@@ -48,23 +45,21 @@ class WebSocketSession(StreamConnection):
         self,
         websocket: WebSocket,
         pbx: PbxContext,
-        guest: StreamPrincipal,
+        principal: StreamPrincipal,
         encoding: Encoding,
-        manners: ConnectionLimits,
+        limits: ConnectionLimits,
         clock: Callable[[], float],
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
         line = (
-            self._socket if guest.expires is None else None
+            self._socket if principal.expires is None else None
         )  # a key that expires is checked before each send
-        super().__init__(pbx, guest, encoding, manners, clock, line)
+        super().__init__(pbx, principal, encoding, limits, clock, line)
         self._websocket = websocket
         self._encoding: Encoding = encoding
         self._sending = asyncio.Lock()
-        self._allowance = TokenBucket(
-            manners.message_burst, manners.messages_per_second, self._begun
-        )
+        self._allowance = TokenBucket(limits.message_burst, limits.messages_per_second, self._begun)
         self._bad_messages = 0
         self._subscribed = False
 
@@ -75,13 +70,7 @@ class WebSocketSession(StreamConnection):
         """
         farewell = await self._run(self._read(first))
         if farewell is not None and farewell.code != GONE:
-            _log.info(
-                "stream_end",
-                transport="websocket",
-                pbx=self.pbx,
-                key=self.guest.key_name,
-                code=farewell.code,
-            )
+            self._log_end("websocket", farewell.code)
             await self._say_farewell(farewell)
 
     # Reading
@@ -103,23 +92,23 @@ class WebSocketSession(StreamConnection):
                     )  # the close frame was sent; this counts it
                 return
             data = event.get("text")
-            await self._heed(data if data is not None else event.get("bytes") or b"")
+            await self._handle_message(data if data is not None else event.get("bytes") or b"")
 
-    async def _heed(self, data: str | bytes) -> None:
-        if size(data) > self._manners.message_size:
+    async def _handle_message(self, data: str | bytes) -> None:
+        if size(data) > self._limits.message_size:
             raise CloseConnection(4013, "message too large")
-        now, share = self._loop.time(), self.guest.share
+        now, share = self._loop.time(), self.principal.share
         if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
             raise CloseConnection(4101, "too many messages")
         try:
-            match parse(data, self.guest.rights):
+            match parse(data, self.principal.rights):
                 case Subscribe() | Watch() as wanted:
                     await self._subscribe(wanted)
                 case Ping(at):
                     await self._answer(Pong(at, self._server_time()))
         except (BadMessage, HoldsTooMuch) as error:
             self._bad_messages += 1
-            if self._bad_messages > self._manners.bad_messages:
+            if self._bad_messages > self._limits.bad_messages:
                 raise CloseConnection(4000, "bad message") from error
             code = error.code if isinstance(error, BadMessage) else shown(error).code
             await self._answer(ErrorFrame(code, str(error)))
@@ -129,9 +118,9 @@ class WebSocketSession(StreamConnection):
 
         The first subscription is not counted again: it was counted with the connection.
         """
-        if self._subscribed and self.guest.count is not None:
+        if self._subscribed and self.principal.count is not None:
             try:
-                await self.guest.count()
+                await self.principal.count()
             except TooManyRequests as error:
                 raise CloseConnection(
                     shown(error).close, "the key's budget of reads is spent"
@@ -142,19 +131,19 @@ class WebSocketSession(StreamConnection):
     # Sending
 
     async def _send_next(self) -> bool:
-        async with self._turn():
+        async with self._send_lock():
             await self._room()
-            messages = await self._taken()
+            messages = await self._next_messages()
             for message in messages:
                 await self._send(message)
         return bool(messages)
 
     async def _answer(self, frame: Frame) -> None:
-        async with self._turn():
+        async with self._send_lock():
             await self._send(encode(frame, self._encoding))
 
     @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
+    async def _send_lock(self) -> AsyncIterator[None]:
         """Hold the send lock: no other task of this session, and not the hub, writes meanwhile."""
         async with self._sending:
             self._hold_direct_writes()
@@ -192,7 +181,7 @@ class WebSocketSession(StreamConnection):
     async def _say_farewell(self, farewell: CloseConnection) -> None:
         """Close the WebSocket; drop the connection if the close frame does not get out."""
         try:
-            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN):
+            async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN_S):
                 await self._websocket.close(farewell.code, farewell.reason)
         except TimeoutError:
             if self._socket is not None:

@@ -6,6 +6,8 @@ go. Or it reads no answer. Some thousands of such connections shut everybody els
 front has the same limits, but not every gateway has a proxy.
 
 - What is not a request, or too large a one, is refused in the form that all refusals have.
+- Of a body no more is kept than the largest that any command takes, even if nobody reads it. A
+  body may not come in too many pieces: each piece costs as much time as a small request.
 - A request with more parameters or headers than any command needs is refused too. That happens
   before anything looks at them: the time for looking at them may grow with the square of their
   number.
@@ -14,7 +16,9 @@ front has the same limits, but not every gateway has a proxy.
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -26,29 +30,59 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from gateway.errors import BadParameter, BadRequest, Refused
-from gateway.parameters import MOST_GIVEN
-from gateway.responses import RAW_GUARDS, refuse
+from gateway.errors import BadParameter, BadRequest, Refused, TooLarge
+from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN
+from gateway.responses import guarded, refuse
+from gateway.token_bucket import LogBudget
 from gateway.transport.ip_addresses import held_by
-from gateway.transport.websocket_protocol import StreamProtocol
+from gateway.transport.websocket_protocol import StreamProtocol, of_fault
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
 take long."""
-WITHIN: Final = 30.0
+WITHIN_S: Final = 30.0
 """Seconds until a request's last byte, from the connection's begin or the request's first byte."""
-STALL: Final = 60.0
+STALL_S: Final = 60.0
 """Seconds for which a client may take nothing of what is sent. This is noticed within twice the
 time."""
-LARGEST_HEAD: Final = 32 * 1024
+LARGEST_HEAD_BYTES: Final = 32 * 1024
 """Bytes of a request's address and headers: the most that an unfinished request makes us hold."""
 MOST_HEADERS: Final = 100
 """Headers of a request."""
-LONGEST_ADDRESS: Final = 65_535
+LONGEST_ADDRESS_BYTES: Final = 65_535
 """Bytes of an address; the most that httptools can parse."""
 MOST_PIPELINED: Final = 100
 """Requests of one connection that wait for the answer to an earlier one. Together their heads
-are no larger than one head may be."""
+are no larger than one head may be, and their bodies no larger than one body may be."""
+MOST_BODY_BYTES: Final = 16 * LARGEST_BODY_BYTES
+"""Bytes of a body that are taken, whether they are kept or not; with more the connection ends."""
+MOST_PIECES: Final = 4_096
+"""Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
+
+
+class RationedWarnings(logging.Filter):
+    """Ration warnings: uvicorn writes one for each request that is none, whoever sends it.
+
+    Errors pass, as they are faults of ours.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._ration = LogBudget(time.monotonic())
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether the record is written; say in it how many before it were not."""
+        if record.levelno != logging.WARNING:
+            return True
+        left_out = self._ration.take(time.monotonic())
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} ({left_out} more were left out)", ()
+        return left_out is not None
+
+
+_logger = logging.getLogger("gateway.http")
+_logger.addFilter(of_fault)
+_logger.addFilter(RationedWarnings())
 
 
 class ConnectionCounter:
@@ -95,24 +129,25 @@ class ConnectionCounter:
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
-    ``stall_timeout``: the seconds in place of :data:`STALL`. ``doors``: counts the connections;
-    None: any number may be open.
+    ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
+    the connections; None: any number may be open.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
     """
 
-    _within = WITHIN
+    _within = WITHIN_S
 
     def __init__(
         self,
         *args: Any,
-        stall_timeout: float = STALL,
-        doors: ConnectionCounter | None = None,
+        stall_timeout: float = STALL_S,
+        connection_counter: ConnectionCounter | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
-        self._doors = doors
+        self.logger = _logger
+        self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
         self._begun = False
@@ -126,6 +161,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Status and refusal, if the request is refused here."""
         self._ahead = 0
         """Bytes of the heads of the requests that wait for the answer to an earlier one."""
+        self._bodies_ahead = 0
+        """Bytes of the bodies of these requests."""
+        self._body = 0
+        """Bytes of the current body."""
+        self._pieces = 0
+        """Pieces of the current body."""
         self._stall = stall_timeout
         self._watch: asyncio.TimerHandle | None = None
         self._untaken = sys.maxsize
@@ -133,8 +174,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's signature
         """Do as uvicorn does, then expect a request; drop a connection that is one too many."""
         super().connection_made(transport)
-        if self._doors is not None:
-            self._leave = self._doors.enter("" if self.client is None else self.client[0])
+        if self._connection_counter is not None:
+            self._leave = self._connection_counter.enter(
+                "" if self.client is None else self.client[0]
+            )
             if self._leave is None:
                 transport.abort()
         self._deadline = self.loop.call_later(self._within, self._late)
@@ -155,17 +198,17 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
         It may be of a hundred thousand headers.
         """
-        if len(data) <= LARGEST_HEAD:
+        if len(data) <= LARGEST_HEAD_BYTES:
             self._received(data)
             return
-        for at in range(0, len(data), LARGEST_HEAD):
+        for at in range(0, len(data), LARGEST_HEAD_BYTES):
             if self.transport.is_closing() or self.transport.get_protocol() is not self:
                 return
-            self._received(data[at : at + LARGEST_HEAD])
+            self._received(data[at : at + LARGEST_HEAD_BYTES])
 
     def _received(self, data: bytes) -> None:
         goes_on = self._begun and not self._headed
-        self._add_up = goes_on or len(data) >= LARGEST_HEAD
+        self._add_up = goes_on or len(data) >= LARGEST_HEAD_BYTES
         super().data_received(data)
         if not self._begun:
             if self._deadline is not None:
@@ -175,20 +218,21 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(self._within, self._late)
         if goes_on and not self._headed:
             self._head += len(data)
-            if self._head > LARGEST_HEAD and not self.transport.is_closing():
+            if self._head > LARGEST_HEAD_BYTES and not self.transport.is_closing():
                 self._refusal = _too_large()
                 self.send_400_response("")
 
     def on_message_begin(self) -> None:
         """Do as uvicorn does, and put the transport into the scope."""
         self._begun, self._headed, self._head = True, False, 0
+        self._body = self._pieces = 0
         super().on_message_begin()
         cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_headers_complete(self) -> None:
         """Do as uvicorn does, unless the request is refused.
 
-        Header fields that come after a body (trailers) are discarded.
+        Header fields that come after a body (trailers) are discarded, and limited in number.
         """
         self._headed = True
         self._refusal = self._refused()
@@ -196,7 +240,41 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             raise _TooMuch  # stops the parser; uvicorn then calls send_400_response
         super().on_headers_complete()
         if not self.parser.should_upgrade():
-            self.headers = _NOWHERE
+            self.headers = _Trailers()
+
+    def on_body(self, body: bytes) -> None:
+        """Do as uvicorn does, but keep no more of a body than any command takes.
+
+        A body that is too large, comes in too many pieces, or would have to wait with too many
+        others is refused.
+        """
+        before = self._body
+        self._body += len(body)
+        self._pieces += 1
+        if self.pipeline:
+            self._bodies_ahead += len(body)
+        if (
+            self._body > MOST_BODY_BYTES
+            or self._pieces > MOST_PIECES
+            or self._bodies_ahead > LARGEST_BODY_BYTES
+        ):
+            self._refuse_body()
+            raise _TooMuch
+        if (
+            before <= LARGEST_BODY_BYTES
+        ):  # the piece that goes beyond tells the reader that it is too large
+            super().on_body(body)
+
+    def _refuse_body(self) -> None:
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self.pipeline or (cycle is not None and cycle.response_started):
+            self.transport.close()  # an answer is under way or gone: no other may follow it
+            self._watch_taking()
+        elif self._pieces > MOST_PIECES:
+            text = f"The body comes in more than {MOST_PIECES} pieces."
+            self._refusal = 413, TooLarge(text)
+        else:
+            self._refusal = 413, TooLarge(f"The body is larger than {LARGEST_BODY_BYTES} bytes.")
 
     def on_message_complete(self) -> None:
         """Do as uvicorn does; the request is whole."""
@@ -217,18 +295,19 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
         ``msg``: why it is not a request.
         """
+        if self.transport.is_closing():
+            return
         status, refusal = self._refusal or (400, BadRequest(msg))
-        if len(self.url) > LONGEST_ADDRESS:
+        if len(self.url) > LONGEST_ADDRESS_BYTES:
             msg = (
-                f"The address is longer than {LONGEST_ADDRESS} bytes; use POST and put the "
+                f"The address is longer than {LONGEST_ADDRESS_BYTES} bytes; use POST and put the "
                 f"parameters in the body."
             )
             status, refusal = 400, BadRequest(msg)
         answer = refuse(refusal, "POST")
         headers = [
             *self.server_state.default_headers,
-            *answer.raw_headers,
-            *RAW_GUARDS,
+            *guarded(answer.raw_headers),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
@@ -242,16 +321,16 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             return 431, BadRequest(f"There are more than {MOST_HEADERS} headers.")
         if self.url.count(b"&") >= MOST_GIVEN:
             return 400, BadParameter(f"The query string has more than {MOST_GIVEN} parameters.")
-        return _too_large() if self._add_up and self._size() > LARGEST_HEAD else None
+        return _too_large() if self._add_up and self._size() > LARGEST_HEAD_BYTES else None
 
     def _too_far_ahead(self) -> bool:
         """Return whether too much would wait for the answer to an earlier request."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete:
-            self._ahead = 0
+            self._ahead = self._bodies_ahead = 0
             return False
         self._ahead += self._size()
-        return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD
+        return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD_BYTES
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
@@ -314,16 +393,23 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
 
 def _too_large() -> tuple[int, Refused]:
-    return 431, BadRequest(f"Address and headers are larger than {LARGEST_HEAD} bytes together.")
+    return 431, BadRequest(
+        f"Address and headers are larger than {LARGEST_HEAD_BYTES} bytes together."
+    )
 
 
 class _TooMuch(Exception):
     """Signal to the parser that the request is refused."""
 
 
-class _Nowhere(list[tuple[bytes, bytes]]):
+class _Trailers(list[tuple[bytes, bytes]]):
+    __slots__ = ("_count",)
+
+    def __init__(self) -> None:
+        self._count = 0
+
     def append(self, item: tuple[bytes, bytes], /) -> None:
-        """Discard the item."""
-
-
-_NOWHERE: Final = _Nowhere()
+        """Discard the item. Raises _TooMuch if there are more than a request may have headers."""
+        self._count += 1
+        if self._count > MOST_HEADERS:
+            raise _TooMuch

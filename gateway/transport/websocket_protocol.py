@@ -38,30 +38,41 @@ from websockets.server import ServerProtocol
 from gateway.token_bucket import TokenBucket
 
 EXTENSION = "callmon.socket"
-SEND_BUFFER = 64 * 1024
-MESSAGE_SIZE = 64 * 1024
+SEND_BUFFER_BYTES = 64 * 1024
+MESSAGE_SIZE_BYTES = 64 * 1024
 """Bytes of the largest message that a client may send."""
 
 FLOODED: Final = 4101
 """Close code of a client that sends too much."""
 FRAMES_A_MESSAGE: Final = 10
 """Frames that are allowed for each message that is allowed: parts of it, pings and pongs."""
-BYTES_A_MESSAGE: Final = MESSAGE_SIZE // 10
+BYTES_A_MESSAGE: Final = MESSAGE_SIZE_BYTES // 10
 """Bytes that are allowed for each message. But four of the largest messages may come at once,
 and one a second."""
-_FRAME_HEAD = 8
+_FRAME_HEAD_BYTES = 8
 """Bytes of a frame beside its data, about."""
-_FAREWELL = 2.0
+_FAREWELL_S = 2.0
 """Seconds in which a client that sent too much may read the close frame."""
-_LINGER = 15.0
+_LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 
 _TOO_MUCH = "too many frames"
 
+
+def of_fault(record: logging.LogRecord) -> bool:
+    """Return whether a record tells more than that a client went while it was written to.
+
+    uvloop raises a bare RuntimeError then, and uvicorn logs a trace for each such client.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    return not (isinstance(error, RuntimeError) and "the handler is closed" in str(error))
+
+
 _logger = logging.getLogger("gateway.websocket")
 _logger.setLevel(logging.WARNING)
+_logger.addFilter(of_fault)
 
 
 class Socket:
@@ -129,7 +140,7 @@ class Socket:
 def keep_buffers_small(transport: Transport) -> None:
     """Make the transport count as full as soon as anything waits in it.
 
-    The kernel's send buffer is made small too: SEND_BUFFER bytes.
+    The kernel's send buffer is made small too: SEND_BUFFER_BYTES bytes.
     """
     # uvloop's TLS transport pauses at high, not above it: with high=0 it would always be paused.
     encrypted = transport.get_extra_info("ssl_object") is not None
@@ -137,7 +148,7 @@ def keep_buffers_small(transport: Transport) -> None:
     sock = transport.get_extra_info("socket")
     if sock is not None:
         with suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
 
 
 def waiting_in(transport: Transport) -> int:
@@ -271,6 +282,18 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if event.data or event.fin:
             super().handle_cont(event)
 
+    def send_receive_event_to_app(self) -> None:
+        """Do as uvicorn does, but close without a trace in the log if the text is not UTF-8."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
     def handle_close(self, event: Frame) -> None:
         """Do as uvicorn does, and end ready-made frames."""
         self._end()
@@ -293,7 +316,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
         # Without this timer uvicorn would close as soon as the application ends.
-        self.close_timer = self.loop.call_later(_FAREWELL, self.transport.abort)
+        self.close_timer = self.loop.call_later(_FAREWELL_S, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
         """Do as uvicorn does, and end ready-made frames."""
@@ -324,7 +347,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def _end(self) -> None:
         if not self._ending:
             self._ending = True
-            self._lingering = self.loop.call_later(_LINGER, self.transport.abort)
+            self._lingering = self.loop.call_later(_LINGER_S, self.transport.abort)
         if self._socket is not None:
             self._socket.open = False
 
@@ -343,7 +366,7 @@ def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) 
         "ws": partial(
             StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second
         ),
-        "ws_max_size": MESSAGE_SIZE,
+        "ws_max_size": MESSAGE_SIZE_BYTES,
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 60.0,
@@ -394,14 +417,16 @@ class _Connection(ServerProtocol):
         now = clock()
         self._frames = TokenBucket(FRAMES_A_MESSAGE * at_once, FRAMES_A_MESSAGE * per_second, now)
         self._bytes = TokenBucket(
-            max(4 * MESSAGE_SIZE, BYTES_A_MESSAGE * at_once),
-            max(MESSAGE_SIZE, BYTES_A_MESSAGE * per_second),
+            max(4 * MESSAGE_SIZE_BYTES, BYTES_A_MESSAGE * at_once),
+            max(MESSAGE_SIZE_BYTES, BYTES_A_MESSAGE * per_second),
             now,
         )
 
     def recv_frame(self, frame: Frame) -> None:
         now = self._clock()
-        if not (self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD)):
+        if not (
+            self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD_BYTES)
+        ):
             self.flooded = True
             raise _Flood(_TOO_MUCH)  # stops the parser, which then calls fail()
         super().recv_frame(frame)

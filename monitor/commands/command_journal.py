@@ -30,7 +30,7 @@ from monitor.commands.outcome_rules import result_of, undone
 from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
 from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, KnownRequest, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, KnownRequest, Store
 from monitor.shared.command_messages import (
     NOT_RECORDED,
     CommandFailure,
@@ -44,8 +44,8 @@ from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled, send
 from monitor.shared.redis.key_names import RecordKeys, RedisCommand, RequestKeys
 
-RESULT_KEPT: Final = 120
-"""Seconds for which an outcome is kept. With an Idempotency-Key: ``ONCE_KEPT`` of the SQLite
+RESULT_KEPT_S: Final = 120
+"""Seconds for which an outcome is kept. With an Idempotency-Key: ``ONCE_KEPT_S`` of the SQLite
 store."""
 LATER_S: Final = 2.0
 """Seconds between two attempts to write what could not be written before."""
@@ -63,37 +63,37 @@ class CommandJournal:
     ``store`` raises StoreFailed. This class handles it everywhere except in :meth:`begin`.
     """
 
-    def __init__(self, redis: Redis, pbx: str, store: Store, measures: CommandCounters) -> None:
+    def __init__(self, redis: Redis, pbx: str, store: Store, counters: CommandCounters) -> None:
         self._redis = redis
         self._pbx = pbx
         self._requests = RequestKeys(pbx)
         self._keys = RecordKeys(pbx)
         self._store = store
-        self._measures = measures
+        self._counters = counters
         self._in_hand: set[str] = set()
         self._later: deque[CommandRecord] = deque(maxlen=_LATER_KEPT)
-        self._unseen: dict[str, CommandRecord] = {}
-        self._untold: deque[list[RedisCommand]] = deque(maxlen=_LATER_KEPT)
+        self._unconfirmed: dict[str, CommandRecord] = {}
+        self._unsent: deque[list[RedisCommand]] = deque(maxlen=_LATER_KEPT)
         self._log = _log.bind(pbx=pbx)
 
-    def unkept(self) -> tuple[CommandRecord, ...]:
+    def unsaved(self) -> tuple[CommandRecord, ...]:
         """Return the records of ended commands that the file has not taken yet."""
         return tuple(self._later)
 
-    def told(self) -> tuple[CommandRecord, ...]:
+    def unconfirmed(self) -> tuple[CommandRecord, ...]:
         """Return the records of ended commands sent to Redis but not yet seen in its log."""
-        return tuple(self._unseen.values())
+        return tuple(self._unconfirmed.values())
 
-    def seen(self, record: CommandRecord) -> None:
+    def confirm(self, record: CommandRecord) -> None:
         """Note that the record was found in the log on Redis."""
-        held = self._unseen.get(record.request)
+        held = self._unconfirmed.get(record.request)
         if held is not None and record.stage >= held.stage:
-            del self._unseen[record.request]
+            del self._unconfirmed[record.request]
 
-    def begun(self, request: Request) -> CommandRecord:
+    def new_record(self, request: Request) -> CommandRecord:
         """Return the record of a request that is about to be claimed.
 
-        The caller must call :meth:`finish` or :meth:`left` afterwards.
+        The caller must call :meth:`finish` or :meth:`release` afterwards.
         """
         once = request.once
         self._in_hand.add(request.id)
@@ -110,7 +110,7 @@ class CommandJournal:
             fingerprint="" if once is None else once.fingerprint,
         )
 
-    def left(self, record: CommandRecord) -> None:
+    def release(self, record: CommandRecord) -> None:
         """Note that the request was not claimed."""
         self._in_hand.discard(record.request)
 
@@ -118,9 +118,9 @@ class CommandJournal:
         """Return the command that puts the record on Redis."""
         return ("XADD", self._keys.log, "*", "record", encode_record(record))
 
-    def kept(self, record: CommandRecord) -> int:
+    def retention_s(self, record: CommandRecord) -> int:
         """Return the seconds for which claim and outcome are kept on Redis."""
-        return int(ONCE_KEPT) if record.fingerprint else RESULT_KEPT
+        return int(ONCE_KEPT_S) if record.fingerprint else RESULT_KEPT_S
 
     async def begin(self, record: CommandRecord) -> KnownRequest | None:
         """Write to the file that the command has begun.
@@ -140,9 +140,9 @@ class CommandJournal:
         record = structs.replace(record, result=_result(record, outcome), stage=stage, outcome=done)
         try:
             await self._store.merge([record])
-            self._measures.audited += 1
+            self._counters.audited += 1
         except StoreFailed as error:
-            self._measures.unaudited += 1
+            self._counters.unaudited += 1
             self._log.error("audit_entry_write_failure", command=record.command, reason=str(error))
             if (
                 record.result != NOT_RECORDED
@@ -152,41 +152,41 @@ class CommandJournal:
         self._in_hand.discard(record.request)
         return record
 
-    async def tell(
+    async def publish_outcome(
         self, record: CommandRecord, outcome: Outcome, once: IdempotencyKey | None = None
     ) -> None:
         """Put the outcome and the record's end on Redis and notify the gateway.
 
         ``once``: the Idempotency-Key that the request came with. Raises BusUnreachable.
         """
-        if len(self._unseen) < _LATER_KEPT:
-            self._unseen[record.request] = (
+        if len(self._unconfirmed) < _LATER_KEPT:
+            self._unconfirmed[record.request] = (
                 record  # before sending: it may be read before the reply is here
             )
-        told = self._told(record, outcome)
+        commands = self._outcome_commands(record, outcome)
         if once is not None and record.digest is None and record.stage == Stage.UNKNOWN:
             # An earlier request under it is still in hand: this answer must not stand for its end.
-            told.append(("DEL", self._requests.once(once.digest)))
+            commands.append(("DEL", self._requests.once(once.digest)))
         try:
-            await send(self._redis, told, whole=True)
+            await send(self._redis, commands, whole=True)
         except BusUnreachable:
             await asyncio.sleep(0.2)
             try:
                 await send(
-                    self._redis, told, whole=True
+                    self._redis, commands, whole=True
                 )  # the connection had died; storing it twice does no harm
             except BusUnreachable:
-                self._untold.append(told)  # else the other monitors would never learn its end
+                self._unsent.append(commands)  # else the other monitors would never learn its end
                 raise
 
-    def _told(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
+    def _outcome_commands(self, record: CommandRecord, outcome: Outcome) -> list[RedisCommand]:
         commands: list[RedisCommand] = [
             (
                 "SET",
                 self._requests.result(record.request),
                 encode(outcome),
                 "EX",
-                self.kept(record),
+                self.retention_s(record),
             ),
             ("PUBLISH", self._requests.replies(record.gateway), encode(Completed(record.request))),
             self.logged(record),
@@ -206,9 +206,9 @@ class CommandJournal:
         while True:
             raise_if_cancelled()
             try:
-                while self._untold:  # first: callers must be told even if the file takes nothing
-                    await send(self._redis, self._untold[0], whole=True)
-                    self._untold.popleft()
+                while self._unsent:  # first: callers must be told even if the file takes nothing
+                    await send(self._redis, self._unsent[0], whole=True)
+                    self._unsent.popleft()
                 await self._keep_later()
                 if level():
                     await self._settle()
@@ -245,7 +245,7 @@ class CommandJournal:
         self._log.warning(
             "command_settled", command=ended.command, key=ended.key, result=ended.result
         )
-        result, *rest = self._told(ended, outcome)
+        result, *rest = self._outcome_commands(ended, outcome)
         await send(self._redis, [(*result, "NX"), *rest], whole=True)
 
 

@@ -21,7 +21,7 @@ from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxErro
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
-WRITTEN_WITHIN = 5.0
+WRITTEN_WITHIN_S = 5.0
 """Seconds to wait until a change is in the store. After that the answer is sent without its
 position."""
 
@@ -57,7 +57,7 @@ class CommandExecutor:
         ``deadline``: the event loop's time until which it may begin.
         """
         try:
-            async with self._turn(request.command, deadline):
+            async with self._execution_slot(request.command, deadline):
                 reply = dict(await self._execute(request.command, request.arguments))
                 live, book = await self._positions(request.command)
                 return Outcome(request.id, reply, None, live, book)
@@ -81,18 +81,18 @@ class CommandExecutor:
     async def _positions(self, command: str) -> tuple[Position | None, Position | None]:
         """Return the positions (live, book) that contain the command's changes.
 
-        Returns (None, None) if that takes more than ``WRITTEN_WITHIN`` seconds, for example during
-        the first reading of the PBX.
+        Returns (None, None) if that takes more than ``WRITTEN_WITHIN_S`` seconds, for example
+        during the first reading of the PBX.
         """
         try:
-            async with asyncio.timeout(WRITTEN_WITHIN):
+            async with asyncio.timeout(WRITTEN_WITHIN_S):
                 return await self._written(command)
         except TimeoutError:
             self._log.warning("command_publish_timeout", command=command)
             return None, None
 
     @asynccontextmanager
-    async def _turn(self, command: str, deadline: float) -> AsyncIterator[None]:
+    async def _execution_slot(self, command: str, deadline: float) -> AsyncIterator[None]:
         """Wait for this command's turn.
 
         Raises _TooLate if the turn does not come before ``deadline`` or the lease is not sure.

@@ -42,7 +42,7 @@ from redis.exceptions import ResponseError
 from monitor.counters import MonitorCounters
 from monitor.lease import uptime
 from monitor.persistence.command_record import CommandRecord, Stage, decode_record, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, Store
 from monitor.shared.changes import BELIEVED_AHEAD_MS
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
@@ -85,9 +85,9 @@ class RecordReplication:
 
     ``name``: this monitor's name, which must be unique. ``leading()``: True while this monitor
     leads. ``in_step()``: True while all other mirrored data is level too, as far as this monitor
-    knows. ``unkept()``: returns this monitor's own records that its file has not taken yet.
-    ``told()``: returns the records that it sent and has not found in the log yet. ``seen``: is
-    called with each record that was read from the log.
+    knows. ``unsaved()``: returns this monitor's own records that its file has not taken yet.
+    ``unconfirmed()``: returns the records that it sent and has not found in the log yet.
+    ``confirm``: is called with each record that was read from the log.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class RecordReplication:
         pbx: str,
         name: str,
         store: Store,
-        measures: MonitorCounters,
+        counters: MonitorCounters,
         *,
         leading: Callable[[], bool],
         in_step: Callable[[], bool] = lambda: True,
-        unkept: Callable[[], Sequence[CommandRecord]] = tuple,
-        told: Callable[[], Sequence[CommandRecord]] = tuple,
-        seen: Callable[[CommandRecord], None] = lambda record: None,
+        unsaved: Callable[[], Sequence[CommandRecord]] = tuple,
+        unconfirmed: Callable[[], Sequence[CommandRecord]] = tuple,
+        confirm: Callable[[CommandRecord], None] = lambda record: None,
     ) -> None:
         self._redis = redis
         self._pbx = pbx
@@ -110,12 +110,12 @@ class RecordReplication:
         self._requests = RequestKeys(pbx)
         self._name = name
         self._store = store
-        self._measures = measures
+        self._counters = counters
         self._leading = leading
         self._in_step = in_step
-        self._unkept = unkept
-        self._told = told
-        self._seen = seen
+        self._unsaved = unsaved
+        self._unconfirmed = unconfirmed
+        self._confirm = confirm
         self.level = False
         """True while the file holds everything that the log held at some time since
         :meth:`catch_up` began."""
@@ -185,7 +185,7 @@ class RecordReplication:
                 raise
 
     async def _read_all(self) -> None:
-        told = self._told()
+        told = self._unconfirmed()
         while await self._read():
             raise_if_cancelled()
         if self._position < self._newest:
@@ -195,7 +195,7 @@ class RecordReplication:
             self._read_anew()
             while await self._read():
                 raise_if_cancelled()
-        if lost := [record for record in told if record in self._told()]:
+        if lost := [record for record in told if record in self._unconfirmed()]:
             await self._put(lost)
 
     def _look_back(self) -> None:
@@ -286,7 +286,7 @@ class RecordReplication:
         for id_, fields in entries:
             try:
                 record = decode_record(fields.get(b"record", b""))
-                self._seen(record)
+                self._confirm(record)
                 if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
                     raise Malformed(f"a command's record of the time {record.at}")
                 if record.pbx == self._pbx:
@@ -299,7 +299,7 @@ class RecordReplication:
         room, offered = LOG_BYTES // 2, list[CommandRecord]()
         # First the records that are in no file, because no other monitor may know them; then the
         # newest.
-        for record in (*self._unkept(), *await self._store.commands(self._pbx, OFFERED)):
+        for record in (*self._unsaved(), *await self._store.commands(self._pbx, OFFERED)):
             if record.at >= self._found_since and record.stage > found.get(record.request, -1):
                 room -= len(encode_record(record))
                 if room < 0:
@@ -320,7 +320,7 @@ class RecordReplication:
         commands: list[RedisCommand] = [
             ("XADD", self._keys.log, "*", "record", encode_record(record))
         ]
-        left = int(record.at + ONCE_KEPT - now)
+        left = int(record.at + ONCE_KEPT_S - now)
         if not record.fingerprint or record.stage == Stage.BEGUN or left <= 0:
             return commands
         if record.stage == Stage.DONE and record.outcome is not None:
@@ -398,9 +398,9 @@ class RecordReplication:
         alive = [said for said, at in self._others.values() if now < at + _SILENT_S]
         wanted = self._earlier[0]
         level = sum(_is_level(said, self._generation, wanted) for said in alive)
-        if (len(alive), level) != (self._measures.standbys, self._measures.standbys_level):
+        if (len(alive), level) != (self._counters.standbys, self._counters.standbys_level):
             self._log.info("standbys", standing_by=len(alive), in_step=level)
-        self._measures.standbys, self._measures.standbys_level = len(alive), level
+        self._counters.standbys, self._counters.standbys_level = len(alive), level
         self._earlier.append(self._position)
         return [name for name, (_, at) in self._others.items() if now >= at + _FORGOTTEN_S]
 

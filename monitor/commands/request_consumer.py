@@ -13,7 +13,6 @@ that could not be stored is not made up: the gateway says that it is unknown.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,6 +26,7 @@ from monitor.commands.outcome_rules import as_known, failed, result_of
 from monitor.counters import CommandCounters
 from monitor.lease import Lease
 from monitor.persistence.command_record import CommandRecord
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import (
@@ -49,8 +49,7 @@ MOST_IN_HAND = 64
 MOST_QUERIES_IN_HAND = 16
 """SQL requests in hand at most. They are counted apart so that slow statements block no command."""
 _ATTEMPTS = 20
-_POLL = 1.0
-_BACKOFF_CAP = 1.0
+_POLL_S = 1.0
 _WARN_EVERY_S = 1.0
 """Seconds between two warnings about what gateways send, so that they cannot fill the log."""
 
@@ -81,9 +80,9 @@ class RequestConsumer:
         execute: Execute,
         written: Written,
         journal: CommandJournal,
-        measures: CommandCounters,
+        counters: CommandCounters,
     ) -> None:
-        self._measures = measures
+        self._counters = counters
         self._redis = redis
         self._pbx = pbx
         self._keys = RequestKeys(pbx)
@@ -93,7 +92,7 @@ class RequestConsumer:
         self._journal = journal
         self.listening = False
         """True while the subscription to requests is up."""
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._in_hand: set[str] = set()
         self._declining = 0
         self._quiet_until = 0.0
@@ -121,12 +120,9 @@ class RequestConsumer:
                 try:
                     await self._listen(tasks)
                 except BusUnreachable as error:
-                    self._failures = min(self._failures + 1, 6)
-                    say = self._log.warning if self._failures == 1 else self._log.info
+                    say = self._log.info if self._backoff.failures else self._log.warning
                     say("request_subscription_lost", reason=str(error))
-                    await asyncio.sleep(
-                        random.uniform(0, min(_BACKOFF_CAP, 0.05 * 2**self._failures))  # noqa: S311
-                    )
+                    await asyncio.sleep(self._backoff.pause())
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         with translated():
@@ -135,8 +131,9 @@ class RequestConsumer:
                 try:
                     while True:
                         raise_if_cancelled()
-                        message = await pubsub.get_message(timeout=_POLL)
-                        self.listening, self._failures = True, 0
+                        message = await pubsub.get_message(timeout=_POLL_S)
+                        self.listening = True
+                        self._backoff.reset()
                         if message is not None and message["type"] == "message":
                             self._take(message["data"], tasks)
                             await asyncio.sleep(
@@ -158,7 +155,7 @@ class RequestConsumer:
             else (self._in_hand, MOST_IN_HAND)
         )
         if len(in_hand) >= most:
-            self._measures.left_alone += 1
+            self._counters.left_alone += 1
             self._warn("request_limit_reached", command=request.command, trace=request.trace)
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
@@ -195,13 +192,13 @@ class RequestConsumer:
             self._declining -= 1
 
     async def _handle(self, request: Request, in_hand: set[str]) -> None:
-        self._measures.in_hand += 1
+        self._counters.in_hand += 1
         try:
             # All log lines on the way to its end have its trace.
             with structlog.contextvars.bound_contextvars(trace=request.trace):
                 await self._claim_and_do(request)
         except BusError as error:
-            self._measures.unreachable += 1
+            self._counters.unreachable += 1
             self._log.warning(
                 "request_redis_failure",
                 command=request.command,
@@ -213,20 +210,20 @@ class RequestConsumer:
         ):  # its gateway says that the outcome is unknown; the others' requests go on
             self._log.exception("request_failure", command=request.command, trace=request.trace)
         finally:
-            self._measures.in_hand -= 1
+            self._counters.in_hand -= 1
             in_hand.discard(request.id)
 
     async def _claim_and_do(self, request: Request) -> None:
         loop = asyncio.get_running_loop()
-        begun = self._journal.begun(request)
+        begun = self._journal.new_record(request)
         seconds = None
         try:
             seconds = await self._claim(request, begun)
         finally:
             if seconds is None:
-                self._journal.left(begun)
+                self._journal.release(begun)
         if seconds is None:
-            self._measures.left_alone += 1
+            self._counters.left_alone += 1
             self._log.debug("request_unclaimed", command=request.command, trace=request.trace)
             return
         began = loop.time()
@@ -239,10 +236,10 @@ class RequestConsumer:
         record = begun
         try:
             outcome, record = await self._carry_out(request, begun, began + seconds)
-            self._measures.done(request.command, result_of(outcome), loop.time() - began)
+            self._counters.done(request.command, result_of(outcome), loop.time() - began)
         finally:  # record what may have been done, even if the caller cannot be told
             record = await self._finish(request, record, outcome, loop.time() - began)
-        await self._journal.tell(record, outcome, request.once)
+        await self._journal.publish_outcome(record, outcome, request.once)
 
     # the claim
 
@@ -256,8 +253,7 @@ class RequestConsumer:
             mine = self._office.position()
             if not lease.sure() or mine is None:
                 return None
-            guard = await GuardedTransaction.watch(self._redis, self._live.lease, key)
-            try:
+            async with await GuardedTransaction.watch(self._redis, self._live.lease, key) as guard:
                 holder, state, left = (
                     await guard.get(self._live.lease),
                     await guard.get(key),
@@ -267,14 +263,12 @@ class RequestConsumer:
                 if holder != lease.name or epoch != mine.epoch or state != OPEN or not left:
                     return None
                 claim = [
-                    ("SET", key, lease.name, "EX", self._journal.kept(begun)),
+                    ("SET", key, lease.name, "EX", self._journal.retention_s(begun)),
                     ("PUBLISH", self._keys.replies(request.gateway), encode(Claimed(request.id))),
                     self._journal.logged(begun),
                 ]
                 if await guard.commit(claim):
                     return left
-            finally:
-                await guard.release()
         return None
 
     # the outcome
@@ -288,7 +282,7 @@ class RequestConsumer:
         """
         try:
             if not self._office.level():
-                raise StoreFailed("what other monitors did is not read yet")
+                raise StoreFailed("the commands of other monitors are not read yet")
             known = await self._journal.begin(begun)
         except StoreFailed as error:
             self._log.error(

@@ -20,7 +20,7 @@ from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
 from monitor.shared.redis.key_names import SpaceKeys
 
-_PAUSE: Final = 1.0
+_PAUSE_S: Final = 1.0
 """Seconds between two writes, and from a failed one to its repetition."""
 
 _log = structlog.get_logger(__name__)
@@ -82,4 +82,4 @@ class DirectoryHandover:
                     written = data
                 else:
                     self._wake.set()
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(_PAUSE_S)

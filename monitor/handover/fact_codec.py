@@ -48,9 +48,9 @@ def decode(data: bytes) -> tuple[HandoverFact, ...]:
     try:
         wire = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not what a monitor leaves: {error}") from error
+        raise Malformed(f"not facts that a monitor stored: {error}") from error
     if wire.version != VERSION:
-        raise Malformed(f"of version {wire.version}, this is {VERSION}")
+        raise Malformed(f"facts of version {wire.version}; this monitor reads version {VERSION}")
     return tuple(
         replace(fact, at=0.0) for fact in (wire.directory, wire.logins) if fact is not None
     )

@@ -14,16 +14,14 @@ from redis.exceptions import ResponseError
 from monitor.pbx.facts import ContactsRead
 from monitor.shared.codec import Malformed, check_entity, decode_entity
 from monitor.shared.entities import topics as e
-from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.connection import is_wrong_type, rejected, translated
-from monitor.shared.redis.failure_text import explain
+from monitor.shared.redis.connection import rejected, translated, unless_rejected
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import moment
 
 MOST_CONTACTS: Final = 50_000
 """Largest address book that is read. A larger one would delay the take-over by a second; its
 names appear once the PBX has sent it."""
-RECENT: Final = 300.0
+RECENT_S: Final = 300.0
 """Seconds for which the PBX may have been unwatched while an extension is still taken to be
 unchanged."""
 _TOPICS: Final = ("calls", "ended", "extensions")
@@ -42,12 +40,15 @@ async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
             for topic in _TOPICS:
                 pipe.execute_command("HGETALL", keys.state(topic))
             read, *tables = await pipe.execute(raise_on_error=False)
-    at = _unless_rejected(keys.position, read, [None])[0]
-    state = e.empty_state(keys.topics)
-    for topic, table in zip(_TOPICS, tables, strict=True):
-        if topic != "extensions" or _is_recent(at, now):
-            state[topic] = _entities(topic, _unless_rejected(keys.state(topic), table, {}))
-    return state
+        at = unless_rejected(keys.position, read, [None])[0]
+        found = {
+            topic: unless_rejected(keys.state(topic), table, {})
+            for topic, table in zip(_TOPICS, tables, strict=True)
+            if topic != "extensions" or _is_recent(at, now)
+        }
+    return e.empty_state(keys.topics) | {
+        topic: _entities(topic, table) for topic, table in found.items()
+    }
 
 
 async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
@@ -62,34 +63,21 @@ async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
                 return ()
             table = await redis.hgetall(keys.state("contacts"))
         except ResponseError as error:
-            _unless_rejected(keys.state("contacts"), error, None)
+            unless_rejected(keys.state("contacts"), error, None)
             return ()
     found = _entities("contacts", table).values()
     return (ContactsRead(tuple(contact for contact in found if isinstance(contact, e.Contact))),)
 
 
 def _is_recent(at: object, now: float) -> bool:
-    """Return whether the position's ``at`` is less than ``RECENT`` seconds from ``now``.
+    """Return whether the position's ``at`` is less than ``RECENT_S`` seconds from ``now``.
 
     Every publish and every heartbeat updates ``at``.
     """
     try:
-        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT
+        return isinstance(at, bytes) and abs(now - moment(at.decode()).timestamp()) < RECENT_S
     except ValueError:
         return False
-
-
-def _unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
-    """Return what was read, or ``otherwise`` if the key holds another type.
-
-    Raises BusUnreachable.
-    """
-    if not isinstance(read, Exception):
-        return read
-    if not is_wrong_type(read):
-        raise BusUnreachable(f"Redis: {explain(read)}") from read
-    rejected(key, str(read))
-    return otherwise
 
 
 def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:

@@ -25,7 +25,7 @@ from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
 from monitor.statistics.counting_tracker import CountingTracker
 
-TICK = 1.0
+TICK_S = 1.0
 
 _log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class LeaderTerm(Generic[FactT]):
         live: StatePublisher,
         book: StatePublisher,
         heartbeat: float,
-        measures: MonitorCounters,
+        counters: MonitorCounters,
         handover: DirectoryHandover,
     ) -> None:
         self._log = _log.bind(pbx=pbx)
@@ -94,10 +94,10 @@ class LeaderTerm(Generic[FactT]):
             None  # PBX's time of the last fact, our uptime then
         )
         self._live = PublishLoop(
-            live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, measures.live
+            live, lease, lambda: tracker.state, lambda: tracker.ready, heartbeat, counters.live
         )
         self._book = PublishLoop(
-            book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, measures.book
+            book, lease, lambda: tracker.book, lambda: self._book_read, heartbeat, counters.book
         )
 
     @property
@@ -179,7 +179,7 @@ class LeaderTerm(Generic[FactT]):
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(TICK_S)
             if (now := self.pbx_time) is not None:
                 self._handle(self._tracker.tick(now), "time passed", 0.0)
 

@@ -41,9 +41,10 @@ from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
-from monitor.persistence.statistics_checkpoint import Shelf, StatisticsCheckpoint
-from monitor.publishing.publish_loop import HEARTBEAT
+from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
+from monitor.publishing.publish_loop import HEARTBEAT_S
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
+from monitor.shared.backoff import bound
 from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
@@ -53,10 +54,10 @@ from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 
-CONTEST_EVERY = 0.25
+CONTEST_EVERY_S = 0.25
 """Seconds between two looks at a lease that another monitor has. A released lease is taken over
 as quickly."""
-_RELEASE_WITHIN = 1.0
+_RELEASE_WITHIN_S = 1.0
 _BACKOFF_CAP_S = 2.0
 _LED_LAST = "led last"
 _OTHERS = "others"
@@ -78,7 +79,7 @@ class PbxService(Generic[FactT]):
     connections as needed: one for each space's publisher and one for the lease. ``database``: None
     if SQL is not offered. ``records``: the file for what must outlive Redis. ``key_store``: the
     same for API keys; None if none are kept. ``terms``: settings of the day's statistics.
-    ``shelf``: where the statistics are kept besides Redis. ``measures``: the counters, including
+    ``shelf``: where the statistics are kept besides Redis. ``counters``: the counters, including
     those of the source.
     """
 
@@ -94,14 +95,14 @@ class PbxService(Generic[FactT]):
         database: DatabaseLike | None = None,
         key_store: Store | None = None,
         terms: StatisticsSettings | None = None,
-        shelf: Shelf | None = None,
-        heartbeat: float = HEARTBEAT,
+        shelf: Store | None = None,
+        heartbeat: float = HEARTBEAT_S,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
-        measures: MonitorCounters | None = None,
+        counters: MonitorCounters | None = None,
     ) -> None:
-        self.measures = MonitorCounters() if measures is None else measures
+        self.counters = MonitorCounters() if counters is None else counters
         self._redis = redis
         self._live_keys = SpaceKeys(pbx, "live")
         self._book_keys = SpaceKeys(pbx, "book")
@@ -130,14 +131,14 @@ class PbxService(Generic[FactT]):
         )
         self._ended = EndedCallStore(redis, pbx, records)
         self._mirror = StandbyMirror(pbx, self._key_sync, self._checkpoint, self._ended)
-        self._journal = CommandJournal(redis, pbx, records, self.measures.commands)
+        self._journal = CommandJournal(redis, pbx, records, self.counters.commands)
         self._sync = RecordReplication(
-            *(redis, pbx, self.lease.name, records, self.measures),
+            *(redis, pbx, self.lease.name, records, self.counters),
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
-            unkept=self._journal.unkept,
-            told=self._journal.told,
-            seen=self._journal.seen,
+            unsaved=self._journal.unsaved,
+            unconfirmed=self._journal.unconfirmed,
+            confirm=self._journal.confirm,
         )
 
     @property
@@ -179,7 +180,7 @@ class PbxService(Generic[FactT]):
             await self._give_back()
 
     async def _recall(self) -> None:
-        """Read from the file which monitor led last, and whether another one ever did."""
+        """Read from the file whether this monitor led last, and whether another one ever led."""
         try:
             led_last = await self._records.note(self.pbx, _LED_LAST)
             self._led_last = None if led_last is None else led_last == "this one"
@@ -215,7 +216,7 @@ class PbxService(Generic[FactT]):
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
         while True:
             raise_if_cancelled()
-            delay = CONTEST_EVERY
+            delay = CONTEST_EVERY_S
             try:
                 if await self._try(patience):
                     return
@@ -223,8 +224,8 @@ class PbxService(Generic[FactT]):
             except BusUnreachable as error:
                 failures += 1
                 self._empty_since = None
-                self.measures.contests_failed += 1
-                delay = min(_BACKOFF_CAP_S, 0.1 * 2 ** min(failures, 10))
+                self.counters.contests_failed += 1
+                delay = bound(0.1, failures, _BACKOFF_CAP_S)
                 self._log.warning(
                     "redis_unreachable",
                     during="lease_contest",
@@ -246,7 +247,7 @@ class PbxService(Generic[FactT]):
                 self._empty_since = now
                 self._log.warning(
                     "redis_empty",
-                    reason="the lease is left to the monitor that led last, for a while",
+                    reason="for a while only the monitor that led last takes the lease",
                 )
             return False
         self._empty_since = None
@@ -257,7 +258,7 @@ class PbxService(Generic[FactT]):
     async def _lead(self) -> None:
         self._log.info("leader_term_start", writer=self.lease.name)
         self.leading_since = time.time()
-        self.measures.terms += 1
+        self.counters.terms += 1
         try:
             await self._sync.catch_up()
             handover = DirectoryHandover(self._redis, self.pbx, self.lease.name)
@@ -271,7 +272,7 @@ class PbxService(Generic[FactT]):
                 self._publisher(self._live_keys, self.lease),
                 self._publisher(self._book_keys, None),
                 self._heartbeat,
-                self.measures,
+                self.counters,
                 handover,
             )
             office = LeadershipContext(self.lease, leader.position, lambda: self._sync.level)
@@ -282,14 +283,14 @@ class PbxService(Generic[FactT]):
                 partial(leader.execute, self._database),
                 leader.written,
                 self._journal,
-                self.measures.commands,
+                self.counters.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
             await asyncio.create_task(
                 leader.run(requests, self._key_sync, self._checkpoint, self._ended)
             )
         except* Fenced as fenced:
-            self.measures.fenced += 1
+            self.counters.fenced += 1
             self._log.warning("leader_term_end", reason=str(fenced.exceptions[0]))
         finally:
             self.leading_since, self._requests, self._leader = None, None, None
@@ -352,7 +353,7 @@ class PbxService(Generic[FactT]):
 
     async def _give_back(self) -> None:
         try:
-            async with asyncio.timeout(_RELEASE_WITHIN):
+            async with asyncio.timeout(_RELEASE_WITHIN_S):
                 await self.lease.release()
         except (BusError, TimeoutError) as error:
             self._log.warning(

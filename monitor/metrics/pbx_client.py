@@ -1,99 +1,30 @@
-"""Collect metrics of the PBX's interface: requests, tokens, events, reads, clock, certificate."""
+"""Sample the PBX's interface: requests, tokens, events, reads, clock, certificate."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from collections.abc import Iterator
 
 from monitor.pbx.counters import PbxCounters
-
-_TOKENS = ("minted", "denied", "revoked")
-_SOCKETS = ("opened", "ended")
+from monitor.shared.metrics.metric_table import Sample
 
 
-def collect(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
-    """Yield the metrics of all these PBXs. ``pbxs``: name and counters of each."""
-    yield from _requests(pbxs)
-    yield from _counted(pbxs)
-    yield from _known(pbxs)
-
-
-def _requests(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
-    requests = CounterMetricFamily(
-        "callmon_pbx_requests",
-        "Requests to the PBX: ok, refused (4xx), failed (5xx) or unreachable (no answer).",
-        labels=["pbx", "kind", "result"],
-    )
-    durations = HistogramMetricFamily(
-        "callmon_pbx_request_duration_seconds",
-        "Seconds until the PBX answered.",
-        labels=["pbx", "kind"],
-    )
-    for pbx, measures in pbxs:
-        for (kind, result), count in measures.requests.items():
-            requests.add_metric([pbx, kind, result], count)
-        for kind, histogram in measures.durations.items():
-            durations.add_metric([pbx, kind], histogram.buckets(), histogram.total)
-    yield from (requests, durations)
-
-
-def _counted(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
-    tokens = CounterMetricFamily(
-        "callmon_pbx_tokens",
-        "Tokens issued, denied by the PBX, or revoked by it early.",
-        labels=["pbx", "event"],
-    )
-    sockets = CounterMetricFamily(
-        "callmon_pbx_event_sockets",
-        "Event sockets that were opened, and that ended.",
-        labels=["pbx", "event"],
-    )
-    events = CounterMetricFamily(
-        "callmon_pbx_events", "Events heard, by kind.", labels=["pbx", "kind"]
-    )
-    reads = CounterMetricFamily(
-        "callmon_pbx_readings",
-        "Full reads of participants, active calls, directory …",
-        labels=["pbx", "what"],
-    )
-    for pbx, measures in pbxs:
-        for event in _TOKENS:  # also those that never happened: an alert compares with before
-            tokens.add_metric([pbx, event], measures.tokens[event])
-        for event in _SOCKETS:
-            sockets.add_metric([pbx, event], measures.sockets[event])
-        for kind, count in measures.events.items():
-            events.add_metric([pbx, kind], count)
-        for what, count in measures.reads.items():
-            reads.add_metric([pbx, what], count)
-    yield from (tokens, sockets, events, reads)
-
-
-def _known(pbxs: Collection[tuple[str, PbxCounters]]) -> Iterator[Metric]:
-    waiting = GaugeMetricFamily(
-        "callmon_pbx_participants_waiting",
-        "Participants that have an event and are not read yet.",
-        labels=["pbx"],
-    )
-    offset = GaugeMetricFamily(
-        "callmon_pbx_clock_offset_seconds",
-        "Seconds that the PBX's clock is ahead of the monitor's.",
-        labels=["pbx"],
-    )
-    certificate = GaugeMetricFamily(
-        "callmon_pbx_certificate_expiry_timestamp_seconds",
-        "Time at which the PBX's certificate expires: the last one it showed, if it was checked.",
-        labels=["pbx"],
-    )
-    for pbx, measures in pbxs:
-        waiting.add_metric([pbx], measures.waiting())
-        if measures.clock is not None and (ahead := measures.clock.ahead_of_ours) is not None:
-            offset.add_metric([pbx], ahead)
-        if measures.certificate_ends is not None:
-            certificate.add_metric([pbx], measures.certificate_ends)
-    yield from (waiting, offset, certificate)
+def samples(pbx: str, counters: PbxCounters) -> Iterator[Sample]:
+    """Yield the samples of one PBX."""
+    for (kind, result), count in counters.requests.items():
+        yield "callmon_pbx_requests", [pbx, kind, result], count
+    for kind, histogram in counters.durations.items():
+        yield "callmon_pbx_request_duration_seconds", [pbx, kind], histogram
+    # also those that never happened: an alert compares with before
+    for event in ("minted", "denied", "revoked"):
+        yield "callmon_pbx_tokens", [pbx, event], counters.tokens[event]
+    for event in ("opened", "ended"):
+        yield "callmon_pbx_event_sockets", [pbx, event], counters.sockets[event]
+    for kind, count in counters.events.items():
+        yield "callmon_pbx_events", [pbx, kind], count
+    for what, count in counters.reads.items():
+        yield "callmon_pbx_readings", [pbx, what], count
+    clock = counters.clock
+    ends = counters.certificate_ends
+    yield "callmon_pbx_participants_waiting", [pbx], counters.waiting()
+    yield "callmon_pbx_clock_offset_seconds", [pbx], clock.ahead_of_ours if clock else None
+    yield "callmon_pbx_certificate_expiry_timestamp_seconds", [pbx], ends

@@ -8,7 +8,7 @@ Calls come from Call Control (participants) and from XAPI's ActiveCalls (rows).
 - If Call Control fails in another way, the connection is lost: everything rests on its state.
 - If the settings demand both interfaces, none is left out.
   If they demand ActiveCalls alone, Call Control is not asked.
-- Without the directory nothing can be told: if it could never be read, the PBX is not connected yet.
+- Without the directory nothing can be told: until it was read once, the PBX is not connected.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class InterfaceState:
     condition: InterfaceCondition = InterfaceCondition.UNKNOWN
     reason: str = ""
 
-    def is_now(self, condition: InterfaceCondition, reason: str = "") -> None:
+    def set(self, condition: InterfaceCondition, reason: str = "") -> None:
         """Set the condition and its reason."""
         self.condition, self.reason = condition, reason
 

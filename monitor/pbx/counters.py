@@ -5,12 +5,12 @@ The counters are plain numbers. They are read when the metrics are collected.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from monitor.pbx.clock import PbxClock
-from monitor.shared.histogram import SLOW, Histogram
+from monitor.shared.metrics.histogram import Histogram, slow_by_name
 
 
 @dataclass(slots=True)
@@ -22,7 +22,7 @@ class PbxCounters:
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Requests by kind (:func:`kind_of`) and result (:func:`result_of`)."""
-    durations: dict[str, Histogram] = field(default_factory=dict)
+    durations: defaultdict[str, Histogram] = field(default_factory=slow_by_name)
     """Seconds of the answered requests, by kind."""
     tokens: Counter[str] = field(default_factory=Counter)
     """Tokens: ``minted``, ``denied`` (not given), ``revoked`` (refused by the PBX too early)."""
@@ -46,10 +46,7 @@ class PbxCounters:
         kind = kind_of(shown)
         self.requests[kind, result_of(status)] += 1
         if status is not None:
-            histogram = self.durations.get(kind)
-            if histogram is None:
-                histogram = self.durations[kind] = Histogram(SLOW)
-            histogram.add(seconds)
+            self.durations[kind].add(seconds)
 
 
 def kind_of(shown: str) -> str:

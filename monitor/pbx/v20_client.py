@@ -96,7 +96,7 @@ class PbxClient:
 
     Call :meth:`close` at the end. Every method raises PbxUnreachable, PbxRefused, TokenRefused or
     PbxGarbled; see :mod:`monitor.shared.errors`. The constructor raises ConfigError if ``ca_file``
-    cannot be read. ``tape`` receives everything that the PBX says.
+    cannot be read. ``traffic_tap`` receives everything that the PBX says.
     """
 
     def __init__(
@@ -104,11 +104,11 @@ class PbxClient:
         settings: PbxSettings,
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
         traffic_tap: TrafficTap | None = None,
     ) -> None:
         self.traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
-        self.measures = PbxCounters() if measures is None else measures
+        self.counters = PbxCounters() if counters is None else counters
         self.settings = settings
         self.tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
         """TLS for the event socket; None if the address is not ``https``."""
@@ -118,11 +118,11 @@ class PbxClient:
             settings.request_timeout,
             settings.connect_timeout,
             settings.parallel_reads,
-            self.measures,
+            self.counters,
             self.traffic_tap,
         )
         self.tokens = TokenOwner(
-            self._grant, may_mint, clock, measures=self.measures, secret=self._secret
+            self._grant, may_mint, clock, counters=self.counters, secret=self._secret
         )
 
     @property

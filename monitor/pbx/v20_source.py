@@ -33,11 +33,11 @@ from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError, PbxRefused
 from monitor.shared.tasks import together
 
-STEADY: Final = 10.0
+STEADY_S: Final = 10.0
 """Seconds that a socket must have been live before the next retry is a quick one again."""
-DO_WITHOUT_AFTER: Final = 10.0
+DO_WITHOUT_AFTER_S: Final = 10.0
 """Seconds of failing reads of ActiveCalls after which it is left out."""
-_FIRST_RECHECK: Final = 5.0
+_FIRST_RECHECK_S: Final = 5.0
 
 _log = structlog.get_logger(__name__)
 
@@ -46,8 +46,8 @@ class PbxSource:
     """Follow one PBX and emit facts in the order in which they became known.
 
     ``emit`` is called synchronously. ``may_mint`` is asked before every request for a token.
-    ``tape`` receives everything that the PBX says. Raises ConfigError if ``ca_file`` cannot be
-    read.
+    ``traffic_tap`` receives everything that the PBX says. Raises ConfigError if ``ca_file``
+    cannot be read.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class PbxSource:
         emit: Callable[[Fact], None],
         may_mint: Callable[[], bool] = lambda: True,
         clock: PbxClock | None = None,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
         traffic_tap: TrafficTap | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
-        self._client = PbxClient(settings, may_mint, clock.now, measures, traffic_tap)
-        self._measures = measures = self._client.measures
-        measures.clock, measures.waiting = clock, lambda: self.lag
+        self._client = PbxClient(settings, may_mint, clock.now, counters, traffic_tap)
+        self._counters = counters = self._client.counters
+        counters.clock, counters.waiting = clock, lambda: self.lag
         self._poller = ActiveCallsPoller(self._client, emit, clock)
         self._listener = EventSocket(self._client, emit, clock, self._poller.request_read)
         self._reader = DirectoryReader(self._client, clock)
@@ -139,23 +139,23 @@ class PbxSource:
         part = self._state.call_control
         backoff, rechecks = (
             Backoff(),
-            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+            Backoff(_FIRST_RECHECK_S, self._settings.recheck_interval, _FIRST_RECHECK_S),
         )
         while True:
             self._live_since = None
             try:
                 await self._listener.session(self._opened, self._participants_read)
             except PbxRefused as refused:
-                part.is_now(InterfaceCondition.REFUSED, str(refused))
+                part.set(InterfaceCondition.REFUSED, str(refused))
                 self._without_call_control()
                 alone = self._state.active_calls.condition is InterfaceCondition.LIVE
                 pause = (rechecks if alone else backoff).pause()
             except PbxError as error:
-                if self._lasted() >= STEADY:
+                if self._lasted() >= STEADY_S:
                     backoff.reset()
                     rechecks.reset()
                 if part.condition is not InterfaceCondition.REFUSED:
-                    part.is_now(InterfaceCondition.DOWN, str(error))
+                    part.set(InterfaceCondition.DOWN, str(error))
                 pause = backoff.pause(error)
             self._tell()
             await self._pause(pause)
@@ -166,17 +166,17 @@ class PbxSource:
 
     def _opened(self) -> None:
         if self._state.call_control.condition is not InterfaceCondition.REFUSED:
-            self._state.call_control.is_now(
+            self._state.call_control.set(
                 InterfaceCondition.UNKNOWN, "Reading the state of all calls."
             )
             self._tell()
 
     def _participants_read(self) -> None:
-        self._measures.reads["participants"] += 1
+        self._counters.reads["participants"] += 1
         if self._live_since is None:
             self._live_since = self._clock.now()
             self._alone = False
-            self._state.call_control.is_now(InterfaceCondition.LIVE)
+            self._state.call_control.set(InterfaceCondition.LIVE)
             self._tell()
 
     def _without_call_control(self) -> None:
@@ -193,7 +193,7 @@ class PbxSource:
         part = self._state.active_calls
         backoff, rechecks = (
             Backoff(),
-            Backoff(_FIRST_RECHECK, self._settings.recheck_interval, _FIRST_RECHECK),
+            Backoff(_FIRST_RECHECK_S, self._settings.recheck_interval, _FIRST_RECHECK_S),
         )
         while True:
             try:
@@ -207,10 +207,10 @@ class PbxSource:
                     self._rows_failing_since = self._clock.now()
                     backoff.reset()
                     rechecks.reset()
-                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER:
+                if self._clock.now() - self._rows_failing_since >= DO_WITHOUT_AFTER_S:
                     self._without_rows(InterfaceCondition.DOWN, str(error))
                 elif part.condition is InterfaceCondition.UNKNOWN:
-                    part.is_now(InterfaceCondition.UNKNOWN, str(error))
+                    part.set(InterfaceCondition.UNKNOWN, str(error))
                     self._tell()
                 pause = backoff.pause(error)
             await self._pause(pause)
@@ -238,19 +238,19 @@ class PbxSource:
             f"The PBX has said nothing in {self._settings.silence_timeout:g} s, though it "
             f"was asked for the calls."
         )
-        self._state.active_calls.is_now(InterfaceCondition.DOWN, reason)
+        self._state.active_calls.set(InterfaceCondition.DOWN, reason)
         self._tell()
 
     def _rows_read(self) -> None:
-        self._measures.reads["active_calls"] += 1
+        self._counters.reads["active_calls"] += 1
         self._rows_failing_since = None
         if self._state.active_calls.condition is not InterfaceCondition.LIVE:
-            self._state.active_calls.is_now(InterfaceCondition.LIVE)
+            self._state.active_calls.set(InterfaceCondition.LIVE)
             self._tell()
 
     def _without_rows(self, condition: InterfaceCondition, reason: str) -> None:
         was_live = self._state.active_calls.condition is InterfaceCondition.LIVE
-        self._state.active_calls.is_now(condition, reason)
+        self._state.active_calls.set(condition, reason)
         self._tell()
         if was_live and self._state.connection == "connected":
             # Old rows must not keep calls alive that Call Control does not show any more.
@@ -276,16 +276,16 @@ class PbxSource:
                     "pbx_read_failure", part="directory", reason=str(error)
                 )
                 if self._state.directory.condition is not InterfaceCondition.LIVE:
-                    self._state.directory.is_now(InterfaceCondition.DOWN, str(error))
+                    self._state.directory.set(InterfaceCondition.DOWN, str(error))
                     self._tell()
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
             warned = False
             self._known.directory_read(read)
-            self._state.directory.is_now(InterfaceCondition.LIVE)
+            self._state.directory.set(InterfaceCondition.LIVE)
             self._tell()
-            self._measures.reads["directory"] += 1
+            self._counters.reads["directory"] += 1
             await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
@@ -306,7 +306,7 @@ class PbxSource:
             backoff.reset()
             warned = False
             self._known.contacts_read(contacts)
-            self._measures.reads["contacts"] += 1
+            self._counters.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)
 
     async def _pause(self, seconds: float) -> None:

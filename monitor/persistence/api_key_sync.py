@@ -18,18 +18,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Iterable
-from contextlib import suppress
-from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError, WatchError
 
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import StoredKey, encode_key, newest, of_table
 from monitor.shared.codec import Malformed
-from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import (
+    GuardedTransaction,
     is_wrong_type,
     raise_if_cancelled,
     rejected,
@@ -38,7 +36,7 @@ from monitor.shared.redis.connection import (
 )
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
 
-EVERY = 1.0
+EVERY_S = 1.0
 """Seconds between two comparisons, at most."""
 _NOTE = "keys"
 _WHOLE = "whole"
@@ -82,9 +80,9 @@ class ApiKeySync:
             raise_if_cancelled()
             try:
                 await self._follow()
-            except (BusUnreachable, StoreFailed) as error:
+            except (BusError, StoreFailed) as error:
                 self._log.warning("api_key_sync_failure", reason=str(error))
-                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY)  # noqa: S311 - not all PBXs' at the same moment
+                await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
         with translated():
@@ -94,57 +92,52 @@ class ApiKeySync:
                     raise_if_cancelled()
                     await self.reconcile()
                     raise_if_cancelled()
-                    await pubsub.get_message(timeout=EVERY)
+                    await pubsub.get_message(timeout=EVERY_S)
 
     async def reconcile(self) -> None:
         """Make file and Redis equal once, as the leader. Raises BusUnreachable or StoreFailed."""
-        with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                mine, theirs, ready = await self._taken(pipe)
-                kept = await self._hash(pipe, self._keys.kept)
-                newer = [
-                    key for name, key in mine.items() if self._crowded or theirs.get(name) != key
-                ]
-                marks = {name: repr(key.changed_at) for name, key in mine.items()}
-                if len(kept) > len(marks) + _MOST_UNREADABLE:
-                    self._wrong.add(self._keys.kept)
-                held = {text(name): text(mark) for name, mark in kept.items()}
-                marked = all(held.get(name) == mark for name, mark in marks.items())
-                whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
-                if ready == whole and not newer and marked and not (self._wrong or self._crowded):
-                    await self._note(whole)
-                    return
-                wrong = self._wrong | {self._keys.table} if self._crowded else self._wrong
-                commands = self._putting(newer, wrong)
-                commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
-                if whole:
-                    commands.append(("SET", self._keys.ready, "1"))
-                await self._commit(pipe, [*commands, ("PUBLISH", self._keys.channel, "kept")])
+        async with await GuardedTransaction.watch(self._redis, self._keys.table) as guard:
+            mine, theirs, ready = await self._taken(guard)
+            kept = await self._hash(guard, self._keys.kept)
+            newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
+            marks = {name: repr(key.changed_at) for name, key in mine.items()}
+            if len(kept) > len(marks) + _MOST_UNREADABLE:
+                self._wrong.add(self._keys.kept)
+            held = {text(name): text(mark) for name, mark in kept.items()}
+            marked = all(held.get(name) == mark for name, mark in marks.items())
+            whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
+            if ready == whole and not newer and marked and not (self._wrong or self._crowded):
+                await self._note(whole)
+                return
+            wrong = self._wrong | {self._keys.table} if self._crowded else self._wrong
+            commands = self._putting(newer, wrong)
+            commands += [("HSET", self._keys.kept, name, mark) for name, mark in marks.items()]
+            if whole:
+                commands.append(("SET", self._keys.ready, "1"))
+            await guard.commit([*commands, ("PUBLISH", self._keys.channel, "kept")])
         await self._note(whole)
 
     async def mirror(self) -> None:
         """Make file and Redis equal once, as a standby. Raises BusUnreachable or StoreFailed."""
-        with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                mine, theirs, ready = await self._taken(pipe)
-                await self._note(ready)
-                newer = [key for name, key in mine.items() if theirs.get(name) != key]
-                if newer:
-                    commands = self._putting(newer, self._wrong & {self._keys.table})
-                    await self._commit(
-                        pipe, [*commands, ("PUBLISH", self._keys.channel, "changed")]
-                    )
+        async with await GuardedTransaction.watch(self._redis, self._keys.table) as guard:
+            mine, theirs, ready = await self._taken(guard)
+            await self._note(ready)
+            newer = [key for name, key in mine.items() if theirs.get(name) != key]
+            if newer:
+                commands = self._putting(newer, self._wrong & {self._keys.table})
+                await guard.commit([*commands, ("PUBLISH", self._keys.channel, "changed")])
 
-    async def _taken(self, pipe: Any) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
+    async def _taken(
+        self, guard: GuardedTransaction
+    ) -> tuple[dict[str, StoredKey], dict[str, StoredKey], bool]:
         """Take newer keys from Redis into the file.
 
         Returns the keys in the file by name, those on Redis by name, and whether that table is
         whole.
         """
         mine = await self._store.stored_keys(self._pbx)
-        await pipe.watch(self._keys.table)
-        theirs = self._read(await self._hash(pipe, self._keys.table))
-        ready = bool(await pipe.exists(self._keys.ready))
+        theirs = self._read(await self._hash(guard, self._keys.table))
+        ready = bool(await guard.ask("EXISTS", self._keys.ready))
         for name, key in theirs.items():
             if newest(key, mine.get(name)) != mine.get(name):
                 await self._store.keep_key(self._pbx, key)
@@ -182,13 +175,6 @@ class ApiKeySync:
         commands: list[RedisCommand] = [("UNLINK", table) for table in sorted(wrong)]
         return commands + [("HSET", self._keys.table, key.name, encode_key(key)) for key in keys]
 
-    async def _commit(self, pipe: Any, commands: Iterable[RedisCommand]) -> None:
-        pipe.multi()
-        for command in commands:
-            pipe.execute_command(*command)
-        with suppress(WatchError):  # it was changed meanwhile and announced again
-            await pipe.execute()
-
     def _read(self, table: dict[bytes, bytes]) -> dict[str, StoredKey]:
         keys: dict[str, StoredKey] = {}
         unreadable = 0
@@ -204,19 +190,19 @@ class ApiKeySync:
         self._crowded = unreadable > _MOST_UNREADABLE
         return keys
 
-    async def _hash(self, pipe: Any, name: str) -> dict[bytes, bytes]:
+    async def _hash(self, guard: GuardedTransaction, name: str) -> dict[bytes, bytes]:
         """Return a hash, or an empty one if the key holds another type.
 
         A key of another type is overwritten later.
         """
         self._wrong.discard(name)
         try:
-            return dict(await pipe.hgetall(name))
-        except ResponseError as error:
-            if not is_wrong_type(error):
+            return dict(await guard.ask("HGETALL", name))
+        except BusUnreachable as error:
+            if not is_wrong_type(error.__cause__):
                 raise
             self._wrong.add(name)
-            self._tell(str(error))
+            self._tell(str(error.__cause__))
             return {}
 
     def _tell(self, reason: str) -> None:

@@ -119,9 +119,10 @@ class EndedCallStore:
 
 
 def joined(kept: Mapping[str, Entity], shown: Mapping[str, Entity]) -> dict[str, Entity]:
-    """Return what is in the file and what is shown, each call once though two monitors may tell its start otherwise.
+    """Return the calls of the file and the calls shown, each call once.
 
-    What is shown goes before the file, and there what is known before what nobody saw.
+    Two monitors may give different starts for one call. A call shown goes before one of the file;
+    there, a call that was seen goes before one that nobody saw.
     """
     found = dict(shown)
     lives: dict[int, list[tuple[int, int]]] = {}

@@ -36,7 +36,7 @@ from monitor.shared.version import VERSION
 
 STORE: Final = "callmon.db"
 """Name of the file in ``state_dir``."""
-ONCE_KEPT: Final = 86_400.0
+ONCE_KEPT_S: Final = 86_400.0
 """Seconds for which an Idempotency-Key is remembered."""
 AUDIT_DAYS: Final = 400
 """Days for which an entry of the audit log is kept, if there is room."""
@@ -52,38 +52,45 @@ _PURGE_EVERY: Final = 500
 
 _MIGRATIONS: Final = (
     """
-    CREATE TABLE once (digest TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, at REAL NOT NULL, outcome BLOB);
+    CREATE TABLE once (
+        digest TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, at REAL NOT NULL, outcome BLOB
+    );
     CREATE INDEX once_at ON once (at);
     CREATE TABLE audit (
-        id INTEGER PRIMARY KEY, at REAL NOT NULL, pbx TEXT NOT NULL, key TEXT NOT NULL, client TEXT NOT NULL,
-        command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL
+        id INTEGER PRIMARY KEY, at REAL NOT NULL, pbx TEXT NOT NULL, key TEXT NOT NULL,
+        client TEXT NOT NULL, command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL
     );
     CREATE TABLE keys (
-        pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB NOT NULL, PRIMARY KEY (pbx, name)
+        pbx TEXT NOT NULL, name TEXT NOT NULL, changed_at REAL NOT NULL, record BLOB NOT NULL,
+        PRIMARY KEY (pbx, name)
     );
     """,
     "CREATE TABLE figures (pbx TEXT PRIMARY KEY, saved BLOB NOT NULL);",
     """
     CREATE TABLE commands (
-        request TEXT PRIMARY KEY, pbx TEXT NOT NULL, at REAL NOT NULL, gateway TEXT NOT NULL, key TEXT NOT NULL,
-        client TEXT NOT NULL, command TEXT NOT NULL, arguments TEXT NOT NULL, result TEXT NOT NULL,
+        request TEXT PRIMARY KEY, pbx TEXT NOT NULL, at REAL NOT NULL, gateway TEXT NOT NULL,
+        key TEXT NOT NULL, client TEXT NOT NULL, command TEXT NOT NULL, arguments TEXT NOT NULL,
+        result TEXT NOT NULL,
         stage INTEGER NOT NULL, digest TEXT, fingerprint TEXT NOT NULL, outcome BLOB
     );
     CREATE INDEX commands_digest ON commands (digest) WHERE digest IS NOT NULL;
     CREATE INDEX commands_at ON commands (at);
     CREATE INDEX commands_begun ON commands (at) WHERE stage = 0;
     INSERT INTO commands
-        SELECT 'audit-' || id, pbx, at, '', key, client, command, arguments, result, 3, NULL, '', NULL
-        FROM audit ORDER BY id;
+        SELECT 'audit-' || id, pbx, at, '', key, client, command, arguments, result,
+        3, NULL, '', NULL FROM audit ORDER BY id;
     INSERT INTO commands
-        SELECT 'once-' || digest, '', at, '', '', '', '', '', '', iif(outcome IS NULL, 1, 3), digest, fingerprint,
-        outcome FROM once;
+        SELECT 'once-' || digest, '', at, '', '', '', '', '', '', iif(outcome IS NULL, 1, 3),
+        digest, fingerprint, outcome FROM once;
     DROP TABLE audit;
     DROP TABLE once;
     CREATE TABLE ended (
-        pbx TEXT NOT NULL, id TEXT NOT NULL, ended_at TEXT NOT NULL, call BLOB NOT NULL, PRIMARY KEY (pbx, id)
+        pbx TEXT NOT NULL, id TEXT NOT NULL, ended_at TEXT NOT NULL, call BLOB NOT NULL,
+        PRIMARY KEY (pbx, id)
     );
-    CREATE TABLE notes (pbx TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (pbx, name));
+    CREATE TABLE notes (
+        pbx TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (pbx, name)
+    );
     """,
 )
 """Statements that lead from each version of the file (``user_version``) to the next. There is no
@@ -155,7 +162,7 @@ def _purge_commands(db: sqlite3.Connection, now: float) -> None:
 
     An Idempotency-Key that is still valid is never deleted.
     """
-    over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT
+    over, old = "(digest IS NULL OR at < ?)", now - ONCE_KEPT_S
     db.execute(f"DELETE FROM commands WHERE at < ? AND {over}", (now - AUDIT_DAYS * 86_400, old))  # noqa: S608
     sums = f"SELECT pbx, key, sum({_RECORD_BYTES}) FROM commands GROUP BY pbx, key"  # noqa: S608 - a constant
     sizes = {(pbx, key): size for pbx, key, size in db.execute(sums)}
@@ -221,7 +228,7 @@ class Store:
                     "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? "
                     "AND at >= ? "
                     "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
-                    (record.digest, record.request, record.at - ONCE_KEPT, Stage.UNDONE),
+                    (record.digest, record.request, record.at - ONCE_KEPT_S, Stage.UNDONE),
                 ).fetchone()
             _merge(db, record if row is None else structs.replace(record, digest=None))
             return None if row is None else KnownRequest(*row)
@@ -351,15 +358,15 @@ class Store:
             lambda db: db.execute("REPLACE INTO notes VALUES (?, ?, ?)", (pbx, name, value))
         )
 
-    # figures of the day
+    # the day's statistics
 
-    async def figures(self, pbx: str) -> bytes | None:
+    async def statistics(self, pbx: str) -> bytes | None:
         """Return the statistics of a PBX that were kept last, or None."""
         query = "SELECT saved FROM figures WHERE pbx = ?"
         row = await self._with(lambda db: db.execute(query, (pbx,)).fetchone())
         return None if row is None else bytes(row[0])
 
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
+    async def save_statistics(self, pbx: str, data: bytes) -> None:
         """Keep the statistics in place of the previous ones."""
         await self._write(
             lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data))

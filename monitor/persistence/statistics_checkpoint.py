@@ -12,39 +12,24 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol
 
 import structlog
 from redis.asyncio import Redis
 
+from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
-KEEP_EVERY = 5.0
+KEEP_EVERY_S = 5.0
 """Seconds between two writes to Redis."""
 _TO_FILE = 6
 """Writes to Redis per write to the file. The data grows with the day's calls, and disks wear."""
-_AT_THE_END = 2.0
+_AT_THE_END_S = 2.0
 
 _log = structlog.get_logger(__name__)
-
-
-class Shelf(Protocol):
-    """Describe what the checkpoint needs of the file.
-
-    See :mod:`monitor.persistence.sqlite_store`. Both methods raise StoreFailed.
-    """
-
-    async def figures(self, pbx: str) -> bytes | None:
-        """Return the statistics that were kept last, or None."""
-        ...
-
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
-        """Keep the statistics in place of the previous ones."""
-        ...
 
 
 class StatisticsCheckpoint:
@@ -53,7 +38,7 @@ class StatisticsCheckpoint:
     ``writer``: the lease's value while this monitor holds it. ``shelf``: None if there is no file.
     """
 
-    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Shelf | None = None) -> None:
+    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Store | None = None) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = SpaceKeys(pbx, "live")
@@ -74,7 +59,7 @@ class StatisticsCheckpoint:
         Raises BusUnreachable or StoreFailed.
         """
         with translated():
-            found = await self._redis.get(self._keys.figures)
+            found = await self._redis.get(self._keys.statistics)
         data = found if isinstance(found, bytes) else None
         saved, held = self._decoded(data), self._decoded(self._mirrored)
         if data is None or saved is None or (held is not None and saved.at <= held.at):
@@ -84,14 +69,14 @@ class StatisticsCheckpoint:
         if self._shelf is not None and self._times % _TO_FILE == 1:
             kept = self._decoded(await self._from_file())
             if kept is None or kept.at < saved.at:
-                await self._shelf.keep_figures(self._pbx, data)
+                await self._shelf.save_statistics(self._pbx, data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
         saved = await self.read() if self._mirrored is not None else None
         if saved is not None and self._shelf is not None:
             with suppress(StoreFailed):
-                await self._shelf.keep_figures(self._pbx, encode(saved))
+                await self._shelf.save_statistics(self._pbx, encode(saved))
 
     async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
         """Keep the statistics until cancelled, and once more at the end.
@@ -101,13 +86,13 @@ class StatisticsCheckpoint:
         times = 0
         try:
             while True:
-                await asyncio.sleep(KEEP_EVERY)
+                await asyncio.sleep(KEEP_EVERY_S)
                 times += 1
                 await self._keep(counted(), to_file=times % _TO_FILE == 0)
                 raise_if_cancelled()
         finally:
             with suppress(TimeoutError):
-                async with asyncio.timeout(_AT_THE_END):
+                async with asyncio.timeout(_AT_THE_END_S):
                     await self._keep(counted(), to_file=True)
 
     async def _keep(self, saved: SavedStatistics | None, *, to_file: bool) -> None:
@@ -125,7 +110,7 @@ class StatisticsCheckpoint:
             )
         if to_file and self._shelf is not None:
             try:
-                await self._shelf.keep_figures(self._pbx, data)
+                await self._shelf.save_statistics(self._pbx, data)
             except StoreFailed as error:
                 _log.warning(
                     "statistics_checkpoint_write_failure",
@@ -136,13 +121,13 @@ class StatisticsCheckpoint:
 
     async def _to_redis(self, data: bytes) -> None:
         await commit_while(
-            self._redis, self._keys.lease, self._writer, [("SET", self._keys.figures, data)]
+            self._redis, self._keys.lease, self._writer, [("SET", self._keys.statistics, data)]
         )
 
     async def _from_redis(self) -> bytes | None:
         try:
             with translated():
-                found = await self._redis.get(self._keys.figures)
+                found = await self._redis.get(self._keys.statistics)
         except BusUnreachable as error:
             _log.warning(
                 "statistics_checkpoint_read_failure",
@@ -155,7 +140,7 @@ class StatisticsCheckpoint:
 
     async def _from_file(self) -> bytes | None:
         try:
-            return None if self._shelf is None else await self._shelf.figures(self._pbx)
+            return None if self._shelf is None else await self._shelf.statistics(self._pbx)
         except StoreFailed as error:
             _log.warning(
                 "statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error)

@@ -12,7 +12,7 @@ from monitor.shared.changes import Change, Edit, Position, is_ahead, is_epoch, i
 from monitor.shared.errors import Fenced, HistoryLost
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
-ANNOUNCED_WHOLE = 64 * 1024
+ANNOUNCED_WHOLE_BYTES = 64 * 1024
 """Bytes. The announcement of a larger change holds only its position, because pub/sub buffers
 are for small messages."""
 
@@ -114,7 +114,7 @@ def encode(keys: SpaceKeys, change: Change, id_: str, log_length: int) -> Publis
             ("XADD", keys.log, "MAXLEN", "=", log_length, f"{position.seq}-0", "change", entry),
             ("HSET", keys.position, "seq", position.seq, "id", id_, "at", at),
             announcement(keys, position, at)
-            if len(entry) > ANNOUNCED_WHOLE
+            if len(entry) > ANNOUNCED_WHOLE_BYTES
             else ("PUBLISH", keys.channel, entry),
         ),
         len(entry),

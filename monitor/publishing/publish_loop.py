@@ -16,7 +16,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -30,18 +29,17 @@ from monitor.lease import Lease
 from monitor.publishing.pending_edits import PendingEdits
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.publishing.stray_fields import EVERY_S as CLEAN_EVERY_S
+from monitor.shared.backoff import Backoff
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import raise_if_cancelled
 
-HEARTBEAT = 1.0
+HEARTBEAT_S = 1.0
 """Seconds between two heartbeats."""
 MANY_EDITS = 2_000
 """Edits above which the whole state is written: followers would rather read it than such a
 change."""
-_BACKOFF_BASE = 0.05
-_BACKOFF_CAP = 2.0
 
 _log = structlog.get_logger(__name__)
 
@@ -81,22 +79,22 @@ class PublishLoop:
         lease: Lease,
         state: Callable[[], State],
         ready: Callable[[], bool],
-        heartbeat: float = HEARTBEAT,
-        measures: PublishCounters | None = None,
+        heartbeat: float = HEARTBEAT_S,
+        counters: PublishCounters | None = None,
     ) -> None:
         self._publisher = publisher
         self._lease = lease
         self._state = state
         self._ready = ready
         self._heartbeat = heartbeat
-        self._measures = PublishCounters() if measures is None else measures
+        self._counters = PublishCounters() if counters is None else counters
         self._pending = PendingEdits()
         self._gathered: _Gathered | None = None
         self._sent: _Sent | None = None
         self._log = _log.bind(pbx=publisher.keys.pbx, space=publisher.keys.space)
         self._wake = asyncio.Event()
         self._beat_at = self._clean_at = 0.0
-        self._failures = 0
+        self._backoff = Backoff(shortest=0.2, longest=2.0)
         self._waiting: list[asyncio.Future[Position]] = []
 
     @property
@@ -160,7 +158,7 @@ class PublishLoop:
         try:
             await self._write()
         except HistoryLost as error:
-            self._measures.lost += 1
+            self._counters.lost += 1
             self._log.warning("publish_history_lost", reason=str(error))
             self._wake.set()
         except Fenced as error:
@@ -177,23 +175,20 @@ class PublishLoop:
         try:
             await self.step()
         except BusUnreachable as error:
-            self._failures += 1
-            self._measures.unreachable += 1
-            delay = random.uniform(  # noqa: S311
-                0, min(_BACKOFF_CAP, _BACKOFF_BASE * 2 ** min(self._failures, 10))
-            )
+            self._counters.unreachable += 1
+            delay = self._backoff.pause()
             self._log.warning(
                 "redis_unreachable",
                 during="publish",
                 reason=str(error),
-                failures=self._failures,
+                failures=self._backoff.failures,
                 retry_in=round(delay, 3),
             )
             await asyncio.sleep(delay)
             return 0.0
-        if self._failures:
-            self._log.info("redis_reachable", failures=self._failures)
-            self._failures = 0
+        if self._backoff.failures:
+            self._log.info("redis_reachable", failures=self._backoff.failures)
+            self._backoff.reset()
         return max(0.0, min(self._beat_at, self._clean_at) - asyncio.get_running_loop().time())
 
     async def _write(self) -> None:
@@ -228,7 +223,7 @@ class PublishLoop:
 
     async def _publish(self, gathered: _Gathered) -> None:
         edits, self._gathered = self._pending.take(), None
-        self._measures.merged += gathered.edits - len(edits)
+        self._counters.merged += gathered.edits - len(edits)
         if edits:
             self._sent = _Sent(gathered, len(edits), asyncio.get_running_loop().time())
             await self._publisher.publish(edits, gathered.trace, gathered.heard)
@@ -240,10 +235,10 @@ class PublishLoop:
         if sent is None:
             return
         seconds = asyncio.get_running_loop().time() - sent.began
-        self._measures.publishes.add(seconds)
-        self._measures.edits += sent.edits
+        self._counters.publishes.add(seconds)
+        self._counters.edits += sent.edits
         if sent.gathered.heard:
-            self._measures.ways.add(time.time() - sent.gathered.heard)
+            self._counters.ways.add(time.time() - sent.gathered.heard)
         self._log.debug(
             "change_published",
             trace=sent.gathered.trace,
@@ -263,7 +258,7 @@ class PublishLoop:
         self._pending.clear()  # no await before start_epoch has copied the state
         self._gathered = self._sent = None
         position = await self._publisher.start_epoch(self._state())
-        self._measures.epochs += 1
+        self._counters.epochs += 1
         self._log.info("epoch_start", position=str(position))
 
     @contextmanager

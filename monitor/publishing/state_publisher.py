@@ -94,11 +94,8 @@ class StatePublisher:
 
     async def stored(self) -> Position | None:
         """Return the position in the store, written by any writer. Raises BusUnreachable."""
-        guard = await GuardedTransaction.watch(self._redis, self._keys.position)
-        try:
+        async with await GuardedTransaction.watch(self._redis, self._keys.position) as guard:
             stored = await self._read(guard)
-        finally:
-            await guard.release()
         return None if stored is None else stored.position
 
     async def start_epoch(self, state: State) -> Position:
@@ -113,13 +110,10 @@ class StatePublisher:
         token = secrets.token_hex(4)
         staged = await stage(self._redis, self._keys, copied, token)
         for _ in range(_ATTEMPTS):
-            guard = await GuardedTransaction.watch(
+            async with await GuardedTransaction.watch(
                 self._redis, self._keys.lease, self._keys.position, *staged.names.values()
-            )
-            try:
+            ) as guard:
                 position = await self._try_start(guard, staged, token)
-            finally:
-                await guard.release()
             if position is not None:
                 await self._arm()
                 return position
@@ -218,7 +212,7 @@ class StatePublisher:
         try:
             for _ in range(_ATTEMPTS):
                 guard, stored = await self._look()
-                try:
+                async with guard:
                     if judge(stored, *self._own(), under_way) == "done already":
                         return 0
                     if check_lease:
@@ -226,8 +220,6 @@ class StatePublisher:
                     asked_at = self._uptime()
                     if await guard.commit(commands):
                         return asked_at
-                finally:
-                    await guard.release()
         except (Fenced, HistoryLost):
             self._written = self._under_way = None
             raise

@@ -20,7 +20,7 @@ from monitor.shared.redis.connection import GuardedTransaction, send
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _CHUNK = 500
-_KEPT_FOR = 120
+_KEPT_FOR_S = 120
 """Seconds after which Redis drops a state that was never put in place."""
 
 
@@ -69,7 +69,7 @@ async def stage(redis: Redis, keys: SpaceKeys, state: State, token: str) -> Stag
             encoded = [
                 word for id_, entity in chunk.items() for word in (id_, codec.encode_entity(entity))
             ]
-            await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR)])
+            await send(redis, [("HSET", name, *encoded), ("EXPIRE", name, _KEPT_FOR_S)])
             await asyncio.sleep(
                 0
             )  # the in-process Redis never waits: let other tasks run between two chunks

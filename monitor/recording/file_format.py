@@ -45,8 +45,8 @@ PACE: Final = (
     "contacts_interval",
 )
 """Settings in a recording, in seconds, so that its player can be asked as often as the PBX was."""
-_DAY: Final = 86_400
-_ENDLESS: Final = 1e12
+_DAY_S: Final = 86_400
+_ENDLESS_S: Final = 1e12
 """Seconds."""
 _LARGEST: Final = 2**31
 
@@ -119,7 +119,7 @@ def opened(path: Path, mode: Literal["rb", "wb"] = "rb") -> IO[bytes]:
 def read(path: Path) -> Recording:
     """Read a recording. Raises ConfigError.
 
-    If it was cut off, everything before that counts.
+    If the file ends too early, what it has is read.
     """
     lines: list[bytes] = []
     try:
@@ -164,11 +164,13 @@ def _header(path: Path, text: bytes) -> Header:
 
 
 def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _ENDLESS_S
+    )
 
 
 def _is_pace(value: object) -> bool:
-    return isinstance(value, int | float) and 0 < value <= _DAY
+    return isinstance(value, int | float) and 0 < value <= _DAY_S
 
 
 def _is_count(value: object) -> bool:

@@ -75,7 +75,7 @@ class Mask:
         return "".join((*out, self._plain(text[at:])))
 
     def _other(self, digits: str) -> str:
-        """Return another number of that length that is no DN, if there is one."""
+        """Return another number of the same length. It is no DN if such a number exists."""
         other = digits
         for _ in range(_WALK):
             other = self._moved(other, b"number")

@@ -26,11 +26,13 @@ _SECRET: Final = re.compile(r"pass|secret|token|pin|key|auth|sipid|dtmf", re.IGN
 _KEPT: Final = frozenset(
     (
         # Call Control
-        "status", "type", "party_dn_type", "originated_by_type", "referred_by_type", "on_behalf_of_type", "user_agent",
+        "status", "type", "party_dn_type", "originated_by_type", "referred_by_type",
+        "on_behalf_of_type", "user_agent",
         # XAPI
-        "Id", "Status", "LastChangeStatus", "EstablishedAt", "ServerNow", "QueueStatus", "VMEmailOptions",
-        "VMPlayMsgDateTime", "RingStrategy", "IVRType", "Type", "Condition", "SkillGroup", "Version", "TimeZoneId",
-        "IanaName", "WindowsName", "SLATime", "PollingStrategy", "ContactType", "RoleName",
+        "Id", "Status", "LastChangeStatus", "EstablishedAt", "ServerNow", "QueueStatus",
+        "VMEmailOptions", "VMPlayMsgDateTime", "RingStrategy", "IVRType", "Type", "Condition",
+        "SkillGroup", "Version", "TimeZoneId", "IanaName", "WindowsName", "SLATime",
+        "PollingStrategy", "ContactType", "RoleName",
         # errors
         "code", "target", "error", "token_type",
     )

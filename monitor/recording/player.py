@@ -35,10 +35,10 @@ from monitor.simulator.listener import Listener
 _ACTIVE_CALLS: Final = "/xapi/v1/ActiveCalls"
 _SOCKET: Final = f"{FULL_STATE}/ws"
 _TIMES: Final = ("LastChangeStatus", "EstablishedAt", "ServerNow")
-_TOKEN_LIFE: Final = 86_400
-_LINGER: Final = 1.0
+_TOKEN_LIFE_S: Final = 86_400
+_LINGER_S: Final = 1.0
 """Seconds that a refused socket may take to end."""
-_LARGEST: Final = 64 * 1024
+_LARGEST_BYTES: Final = 64 * 1024
 _NO_FRAME: Final = (None, 1005, 1006, 1015)
 """Codes that no close frame can have (RFC 6455, section 7.4.1): the connection was cut."""
 
@@ -167,7 +167,7 @@ class Player:
             token = secrets.token_urlsafe(24)
             body = {
                 "token_type": "Bearer",
-                "expires_in": _TOKEN_LIFE,
+                "expires_in": _TOKEN_LIFE_S,
                 "access_token": token,
                 "refresh_token": None,
             }
@@ -261,20 +261,20 @@ async def _deny(receive: Receive, send: Send, status: int) -> None:
     # we return before both.
     ends = 0
     with suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER):
+        async with asyncio.timeout(_LINGER_S):
             while ends < 2:
                 ends += (await receive())["type"] == "websocket.disconnect"
 
 
 def _filler(said: Mapping[str, Any]) -> str:
     """Return a text of the same length in place of one that was not kept."""
-    return "?" * min(int(said.get("bytes", 0)), _LARGEST)
+    return "?" * min(int(said.get("bytes", 0)), _LARGEST_BYTES)
 
 
 async def _content(receive: Receive) -> bytes:
     content = b""
     more = True
-    while more and len(content) <= _LARGEST:
+    while more and len(content) <= _LARGEST_BYTES:
         message = await receive()
         content += message.get("body", b"")
         more = message.get("more_body", False)

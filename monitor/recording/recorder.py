@@ -20,7 +20,7 @@ from monitor.recording.file_format import Header
 from monitor.recording.masking import Mask
 from monitor.shared.codec import Malformed, from_json, to_json
 
-_FLUSH_EVERY: Final = 1.0
+_FLUSH_EVERY_S: Final = 1.0
 """Seconds between two writes to the disk."""
 _WORDS: Final = (b"NOT AUTH", b"Login is required", b"successfully processed")
 """Answers of the web client's interface in words, as far as they matter."""
@@ -131,7 +131,7 @@ class Recorder:
             return
         try:
             self._file.write(to_json(row) + b"\n")
-            if self._clock() - self._flushed >= _FLUSH_EVERY:
+            if self._clock() - self._flushed >= _FLUSH_EVERY_S:
                 self._flushed = self._clock()
                 self._file.flush()
         except OSError as error:

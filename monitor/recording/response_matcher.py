@@ -24,7 +24,7 @@ from urllib.parse import parse_qsl, unquote
 
 from monitor.recording.file_format import RecordedLine, Recording
 
-PATIENCE: Final = 3.0
+PATIENCE_S: Final = 3.0
 """Seconds by which a client may ask early and wait for the answer."""
 FULL_STATE: Final = "/callcontrol"
 _TELLING: Final = ("$skip", "$filter", "$search")
@@ -122,7 +122,7 @@ class Timeline:
             if life.opened <= now and (life.closed is None or now < life.closed):
                 return life
         coming = [life.opened for life in self.lives] + [refused.at for refused in self.refusals]
-        soon = min((at for at in coming if now < at <= now + PATIENCE), default=None)
+        soon = min((at for at in coming if now < at <= now + PATIENCE_S), default=None)
         if soon is not None:
             return Wait(soon)
         return max(
@@ -137,7 +137,7 @@ class Timeline:
             return None
         due = bisect_right(replies, now, key=lambda reply: reply.asked) - 1
         if due < following:
-            if following < len(replies) and replies[following].asked <= now + PATIENCE:
+            if following < len(replies) and replies[following].asked <= now + PATIENCE_S:
                 return Wait(replies[following].asked)
             return replies[max(0, following - 1)]
         self._next[key] = due + 1
@@ -164,7 +164,7 @@ class Timeline:
         if later is not None:  # one read answered two events
             return (
                 later
-                if later.asked <= now + PATIENCE
+                if later.asked <= now + PATIENCE_S
                 else RecordedResponse(now, now, later.status, later.body)
             )
         return before[-1] if before else self._held(place, now)

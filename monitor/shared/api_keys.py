@@ -98,7 +98,7 @@ def decode_key(data: bytes) -> StoredKey:
     if not 0 <= key.changed_at <= LATEST_CHANGE:
         raise Malformed(f"not a key: changed_at is {key.changed_at}")
     if key.expires is not None and not is_instant(key.expires):
-        raise Malformed(f"not a key: expires is {key.expires[:100]!r}, which is no instant")
+        raise Malformed(f"not a key: expires is {key.expires[:100]!r}, which is not a time")
     return key
 
 

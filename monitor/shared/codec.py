@@ -121,7 +121,7 @@ def check_entity(id_: str, entity: Entity) -> None:
         for field in _INSTANTS & set(part.__struct_fields__):
             instant = getattr(part, field)
             if instant is not None and not is_instant(instant):
-                raise Malformed(f"{field} is {instant[:100]!r}, which is no instant")
+                raise Malformed(f"{field} is {instant[:100]!r}, which is not a time")
 
 
 def _id_of(entity: Entity) -> str | None:

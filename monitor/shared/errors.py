@@ -21,8 +21,7 @@
 
 from __future__ import annotations
 
-import errno
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 RefusalKind: TypeAlias = Literal["missing", "conflict", "bad"]
 
@@ -43,37 +42,6 @@ class StartFailed(ConfigError):
 
     The next start may succeed with the same settings.
     """
-
-
-_CANNOT_LISTEN: Final = {
-    errno.EADDRINUSE: "another program listens there already; stop it or choose another port",
-    errno.EACCES: (
-        "this user may not use a port below 1024; choose a higher one, with a proxy in front of "
-        "it for 80 or 443"
-    ),
-    errno.EADDRNOTAVAIL: "this host has no such address; choose one that it has, such as 127.0.0.1",
-    errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one that it has",
-}
-
-
-NOT_BOUND: Final = (OSError, OverflowError, UnicodeError)
-"""The errors that binding a socket to a host and a port raises."""
-
-
-def cannot_listen(what: str, host: str, port: int, error: Exception) -> StartFailed:
-    """Return the error for an address that cannot be listened on.
-
-    ``what``: the sentence's beginning. ``error``: what the system raised.
-    """
-    code = error.errno if isinstance(error, OSError) and error.errno is not None else 0
-    if isinstance(error, OverflowError):
-        why = "a port is at most 65535; choose a lower one"
-    elif isinstance(error, UnicodeError) or code < 0:  # below 0 are the resolver's codes
-        why = "that name is not known; choose an address of this host, such as 127.0.0.1"
-    else:
-        said = error.strerror if isinstance(error, OSError) else str(error)
-        why = _CANNOT_LISTEN.get(code, f"{said}; choose another port or host")
-    return StartFailed(f"{what} {f'[{host}]' if ':' in host else host}:{port}: {why}.")
 
 
 class PbxError(CallmonError):

@@ -85,7 +85,7 @@ def plain(text: str) -> str:
 
 
 def several(text: str) -> tuple[str, ...]:
-    """Return the numbers in a text that holds more than one; one that holds one is returned whole."""
+    """Return the numbers in a text that holds more than one, else the whole text."""
     if _SEVERAL.search(text) is None:
         return (text,)
     parts = [part.strip() for part in _SEVERAL.split(_cleaned(text))]

@@ -13,7 +13,7 @@ from typing import Any
 
 from monitor.shared.errors import PbxError
 
-_AGAIN_AFTER = 1.0
+_AGAIN_AFTER_S = 1.0
 
 
 async def together(*coroutines: Coroutine[Any, Any, object]) -> None:
@@ -61,7 +61,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER)
+        _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER_S)
     for task in tasks:
         if not task.cancelled():
             task.exception()  # retrieve it, so that asyncio does not report it as lost

@@ -26,7 +26,7 @@ from monitor.simulator.middleware import Gate
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import GrantRefused, Tokens
 
-_LARGEST_BODY: Final = 64 * 1024
+_LARGEST_BODY_BYTES: Final = 64 * 1024
 """Maximum bytes of a Call Control request or a form. A larger one answers 413."""
 
 _encode = msgspec.json.Encoder().encode
@@ -54,7 +54,10 @@ def make_app(
         Route("/callcontrol", endpoint),
         WebSocketRoute("/callcontrol/ws", _SocketEndpoint(sockets)),
         Route(
-            "/connect/token", _token_endpoint(tokens), methods=["POST"], max_body_size=_LARGEST_BODY
+            "/connect/token",
+            _token_endpoint(tokens),
+            methods=["POST"],
+            max_body_size=_LARGEST_BODY_BYTES,
         ),
         *web_login.routes(tokens),
         *others,
@@ -129,8 +132,8 @@ async def _body(receive: Receive) -> bytes | None:
     """Return the whole body, or None if it is too large."""
     body = bytearray()
     more = True
-    while more and len(body) <= _LARGEST_BODY:
+    while more and len(body) <= _LARGEST_BODY_BYTES:
         message = await receive()
         body += message.get("body", b"")
         more = message.get("more_body", False)
-    return bytes(body) if len(body) <= _LARGEST_BODY else None
+    return bytes(body) if len(body) <= _LARGEST_BODY_BYTES else None

@@ -16,17 +16,7 @@ import msgspec
 Monitored: TypeAlias = Literal["extensions", "all", "half"]
 Sequence: TypeAlias = Literal["connection", "process", "gaps"]
 Callees: TypeAlias = Literal["first", "joined", "target"]
-Established: TypeAlias = Literal["call", "last"]
-SocketAtExpiry: TypeAlias = Literal["close", "stay"]
-ExpiresIn: TypeAlias = Literal["seconds", "minutes"]
-Attended: TypeAlias = Literal["move", "new"]
-FailedMakecall: TypeAlias = Literal["status", "ok"]
-PartialProfiles: TypeAlias = Literal["replace", "merge"]
-ContactsMatch: TypeAlias = Literal["exact", "tail"]
-Secrets: TypeAlias = Literal["concealed", "shown"]
-TimeZoneId: TypeAlias = Literal["id", "iana", "windows"]
 RoutePoint: TypeAlias = Literal["connects", "rings"]
-GovernedLogin: TypeAlias = Literal["obeyed", "ignored"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +46,17 @@ class Switches:
     """Callee of ActiveCalls while several phones ring.
 
     The first phone; all phones joined with a comma; or the queue or ring group."""
-    established: Established = "call"
+    established: Literal["call", "last"] = "call"
     """EstablishedAt of ActiveCalls: the start of the call, or the time of the latest connection."""
-    socket_at_expiry: SocketAtExpiry = "close"
+    socket_at_expiry: Literal["close", "stay"] = "close"
     """Fate of a socket when the token that opened it expires, even if a newer token exists."""
-    expires_in: ExpiresIn = "seconds"
+    expires_in: Literal["seconds", "minutes"] = "seconds"
     """Unit of ``expires_in`` in a token answer: minutes up to 20.0.8, seconds since 20.0.9."""
     duplicates: bool = True
     """True if an Upsert often comes twice, as seen live."""
     event_data: bool = False
     """True if an Upsert carries the participant in ``attached_data``; seen live: null."""
-    attended: Attended = "move"
+    attended: Literal["move", "new"] = "move"
     """Effect of a completed attended transfer on the target's participant.
 
     It moves to the first call (same id, other ``callid``), or it goes and a new one comes."""
@@ -74,19 +64,19 @@ class Switches:
     """Effect of a call that reaches a route point.
 
     The PBX connects it at once, or it rings until the program answers it."""
-    failed_makecall: FailedMakecall = "status"
+    failed_makecall: Literal["status", "ok"] = "status"
     """Answer to a makecall that fails: an HTTP error status, or 200 without a ``result``."""
-    partial_profiles: PartialProfiles = "replace"
+    partial_profiles: Literal["replace", "merge"] = "replace"
     """Effect of a PATCH with only some of a user's ForwardingProfiles.
 
     The profiles that it does not name are dropped or kept."""
-    contacts_match: ContactsMatch = "exact"
+    contacts_match: Literal["exact", "tail"] = "exact"
     """Comparison in GetContactsByNumber: the whole number, or its end."""
-    secrets: Secrets = "concealed"
+    secrets: Literal["concealed", "shown"] = "concealed"
     """Presentation of passwords and PINs in XAPI's answers: hidden or shown."""
-    governed_login: GovernedLogin = "obeyed"
+    governed_login: Literal["obeyed", "ignored"] = "obeyed"
     """Effect of a change of QueueStatus while a profile other than Available is in force."""
-    time_zone: TimeZoneId = "id"
+    time_zone: Literal["id", "iana", "windows"] = "id"
     """Form of OfficeHours' TimeZoneId: a row's Id, IanaName or WindowsName in Defs/TimeZones."""
     latency: float = 0.0
     """Seconds by which every HTTP answer is delayed."""

@@ -21,7 +21,7 @@ Fault: TypeAlias = Literal[
     "lost", "delayed", "swapped", "missing", "answered", "hung", "dropped", "unanswered"
 ]
 
-_LONGEST_HOLD: Final = 0.2
+_LONGEST_HOLD_S: Final = 0.2
 """Seconds for which an event waits for another one to overtake it."""
 
 
@@ -273,7 +273,7 @@ class EventPath(Generic[T]):
             self._let_go()
         elif self._faults.swaps():
             self._held.append(event)
-            self._held_timer = asyncio.get_running_loop().call_later(_LONGEST_HOLD, self._let_go)
+            self._held_timer = asyncio.get_running_loop().call_later(_LONGEST_HOLD_S, self._let_go)
         else:
             self._deliver(event)
 

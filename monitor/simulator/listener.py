@@ -5,49 +5,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from monitor.shared.errors import NOT_BOUND, cannot_listen
+from monitor.shared.http_server import EmbeddedServer, bind, in_url
 from monitor.simulator.tls import CertificateFiles
 
-_SEND_BUFFER: Final = 64 * 1024
+_SEND_BUFFER_BYTES: Final = 64 * 1024
 """Bytes that the kernel buffers for one client. Few, to notice soon that a client does not read."""
-_TICK: Final = 1.0
+_TICK_S: Final = 1.0
 """Seconds between updates of the Date header."""
-_LARGEST_MESSAGE: Final = 64 * 1024
+_LARGEST_MESSAGE_BYTES: Final = 64 * 1024
 """Maximum bytes of one WebSocket message from a client. The real limit is not published."""
 
 
-class _Server(uvicorn.Server):
-    """Run uvicorn without its signal handling and with an event for when it listens."""
+class _Server(EmbeddedServer):
+    """Run uvicorn so that it can be cut off at once."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.listens = asyncio.Event()
+    def __init__(self, config: uvicorn.Config, bound: socket.socket) -> None:
+        super().__init__(config, bound)
         self._leaves = asyncio.Event()
 
-    def leave(self) -> None:
+    async def stop(self) -> None:
         """Stop at once. Without this, uvicorn would check only now and then whether to stop."""
-        self.should_exit = True
+        for server in self.servers:
+            server.close()
         self._leaves.set()
+        await super().stop()
 
     async def main_loop(self) -> None:
         while not await self.on_tick(0):
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_TICK):
+                async with asyncio.timeout(_TICK_S):
                     await self._leaves.wait()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class Listener:
@@ -68,13 +60,12 @@ class Listener:
         self._headers = list((headers or {}).items())
         self._app: ASGIApp | None = None
         self._server: _Server | None = None
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def url(self) -> str:
         """Return the URL for clients. If it listens on all addresses, the URL names localhost."""
         host = "localhost" if self.host in ("0.0.0.0", "::") else self.host
-        return f"{'https' if self._certificate else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}"
+        return f"{'https' if self._certificate else 'http'}://{in_url(host)}:{self.port}"
 
     def serve(self, app: ASGIApp) -> None:
         """Set the application to serve. Call it before :meth:`start`."""
@@ -85,37 +76,25 @@ class Listener:
 
         Raises StartFailed if the address cannot be bound, and RuntimeError before :meth:`serve`.
         """
-        if self._task is not None:
+        if self._server is not None:
             return
         if self._app is None:
             msg = "nothing to serve yet"
             raise RuntimeError(msg)
-        bound = self._bind()
-        self._server = server = _Server(self._config(self._app))
-        self._task = task = asyncio.create_task(server.serve(sockets=[bound]), name="simulated PBX")
-        listens = asyncio.create_task(server.listens.wait())
-        try:
-            await asyncio.wait((task, listens), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            listens.cancel()
-            await asyncio.gather(listens, return_exceptions=True)
-        if task.done():
-            await task
+        bound = bind(self.host, self.port, send_buffer_bytes=_SEND_BUFFER_BYTES)
+        self.port = bound.getsockname()[1]
+        self._server = _Server(self._config(self._app), bound)
+        await self._server.start()
 
     async def stop(self) -> None:
         """Stop listening and cut every connection, as when the process dies.
 
         Does nothing if it does not listen.
         """
-        if self._task is None or self._server is None:
-            return
-        for server in self._server.servers:
-            server.close()
-        self.cut()
-        self._server.leave()
-        task, self._task = self._task, None
-        await task
-        self._server = None
+        if self._server is not None:
+            self.cut()
+            server, self._server = self._server, None
+            await server.stop()
 
     def cut(self, client: tuple[str, int] | None = None) -> int:
         """Abort all connections, or only that of one client's address. Return how many were cut."""
@@ -133,28 +112,13 @@ class Listener:
         if context is not None and self._certificate is not None:
             context.load_cert_chain(self._certificate.certificate, self._certificate.key)
 
-    def _bind(self) -> socket.socket:
-        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        # asyncio switches Nagle's algorithm off only where it reads "TCP" here; with it a small
-        # answer takes 40 ms.
-        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
-            bound.bind((self.host, self.port))
-        except NOT_BOUND as error:
-            bound.close()
-            raise cannot_listen("Cannot listen on", self.host, self.port, error) from error
-        self.port = bound.getsockname()[1]
-        return bound
-
     def _config(self, app: ASGIApp) -> uvicorn.Config:
         files = self._certificate
         return uvicorn.Config(
             app,
             http="httptools",
             ws="websockets-sansio",
-            ws_max_size=_LARGEST_MESSAGE,
+            ws_max_size=_LARGEST_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             ws_ping_interval=None,
             lifespan="off",

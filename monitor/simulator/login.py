@@ -19,7 +19,7 @@ from monitor.simulator.tokens import Tokens
 LOGIN: Final = "/webclient/api/Login/GetAccessToken"
 COOKIE: Final = "RefreshTokenCookie"
 _LOGOUT: Final = "/webclient/api/Logout"
-_LARGEST: Final = 64 * 1024
+_LARGEST_BYTES: Final = 64 * 1024
 _JSON: Final = "application/json; charset=utf-8"
 
 
@@ -55,8 +55,8 @@ def routes(tokens: Tokens) -> list[Route]:
         return answer
 
     return [
-        Route(LOGIN, log_in, methods=["POST"], max_body_size=_LARGEST),
-        Route(_LOGOUT, log_out, methods=["POST"], max_body_size=_LARGEST),
+        Route(LOGIN, log_in, methods=["POST"], max_body_size=_LARGEST_BYTES),
+        Route(_LOGOUT, log_out, methods=["POST"], max_body_size=_LARGEST_BYTES),
     ]
 
 

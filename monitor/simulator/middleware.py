@@ -20,7 +20,7 @@ from monitor.simulator.tokens import Principal, Tokens
 _WITHOUT_TOKEN: Final = ("/connect/token", LOGIN, COMMANDS, PUSH)
 """Paths that need no token: they give out tokens, or take a web client's session in its place."""
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
-_LINGER: Final = 1.0
+_LINGER_S: Final = 1.0
 """Maximum seconds to wait for the end of a refused socket."""
 _GONE: Final = ("http.disconnect", "websocket.disconnect")
 
@@ -151,7 +151,7 @@ async def _end(receive: Receive) -> None:
     """Wait until a refused socket's connection ends. Otherwise uvicorn would log an error."""
     ends = 0  # one disconnect is the refusal itself, the other the connection
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER):
+        async with asyncio.timeout(_LINGER_S):
             while ends < 2:
                 ends += (await receive())["type"] == "websocket.disconnect"
 

@@ -31,11 +31,11 @@ COMMANDS: Final = "/MyPhone/MPWebService.asmx"
 PUSH: Final = "/ws/webclient"
 _SESSION: Final = "/webclient/api/MyPhone/session"
 _OCTETS: Final = "application/octet-stream"
-_LARGEST: Final = 64 * 1024
+_LARGEST_BYTES: Final = 64 * 1024
 _MOST_SESSIONS: Final = 1_000
 _BACKLOG: Final = 100
 """Messages that a socket may be behind. More are dropped, because each message holds all logins."""
-_KEEPALIVE: Final = 20.0
+_KEEPALIVE_S: Final = 20.0
 """Seconds between two ``ADDP``."""
 
 
@@ -64,8 +64,8 @@ class WebClientService:
         """Return its routes."""
         return [
             WebSocketRoute(PUSH, self._push),
-            Route(_SESSION, self._open, methods=["POST"], max_body_size=_LARGEST),
-            Route(COMMANDS, self._command, methods=["POST"], max_body_size=_LARGEST),
+            Route(_SESSION, self._open, methods=["POST"], max_body_size=_LARGEST_BYTES),
+            Route(COMMANDS, self._command, methods=["POST"], max_body_size=_LARGEST_BYTES),
         ]
 
     def forget(self) -> None:
@@ -166,7 +166,7 @@ async def _write(socket: WebSocket, outbox: asyncio.Queue[bytes]) -> None:
     await socket.send_text("START")
     while True:
         try:
-            async with asyncio.timeout(_KEEPALIVE):
+            async with asyncio.timeout(_KEEPALIVE_S):
                 message = await outbox.get()
         except TimeoutError:
             await socket.send_text("ADDP")

@@ -28,7 +28,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import ROLES
+from monitor.simulator.pbx_data.templates import ROLES
 
 Licence: TypeAlias = Literal["enterprise", "professional"]
 

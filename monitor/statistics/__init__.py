@@ -17,7 +17,7 @@ out: those who still wait and may yet be answered in time, and those whose wait 
 caller who waits beyond the target counts against it at once, and so does a caller who was diverted.
 It is null while there is nobody to count.
 
-*Once.* What is held of a call (:mod:`monitor.statistics.call_account`) tells what it counts for;
-the statistics are sums over calls. A call that is over is counted for good a minute later. Its id
-is kept, so that it does no harm if the call is told again.
+*Once.* Each call has an account (:mod:`monitor.statistics.call_account`) of what it counts for. The
+statistics are sums over these accounts. An ended call is counted for good a minute later. Its id is
+kept, so that the call does not count again if it is reported again.
 """

@@ -28,7 +28,7 @@ _KINDS: dict[topics.Direction, Kind] = {
     "FromInternal": "internal",
     "Internal": "internal",
 }
-_SAME_START = 10_000
+_SAME_START_MS = 10_000
 """Milliseconds by which a call's start may be told differently later."""
 
 
@@ -166,7 +166,7 @@ def is_same(account: CallAccount, call: topics.Call) -> bool:
     later, caller = unix_ms(call.started_at) - account.started, _caller(call)
     if account.kind == "inbound" and caller and caller == account.caller:
         return True  # the told start may be the time of the last change
-    return abs(later) < _SAME_START or (later < 0 and caller in ("", account.caller))
+    return abs(later) < _SAME_START_MS or (later < 0 and caller in ("", account.caller))
 
 
 def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool:
@@ -176,7 +176,7 @@ def is_same_life(started: int, ended: int | None, first: int, last: int) -> bool
     start and end that are told of the other.
     """
     return started == first or (
-        first - _SAME_START <= started < last and (ended is None or first < ended)
+        first - _SAME_START_MS <= started < last and (ended is None or first < ended)
     )
 
 

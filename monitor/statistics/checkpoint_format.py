@@ -56,9 +56,9 @@ def decode(data: bytes) -> SavedStatistics:
     try:
         saved = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a day's figures: {error}") from error
+        raise Malformed(f"not a day's statistics: {error}") from error
     if saved.version != VERSION:
-        raise Malformed(f"figures of version {saved.version}, this is {VERSION}")
+        raise Malformed(f"statistics of version {saved.version}, this is {VERSION}")
     _check(saved)
     return saved
 
@@ -69,7 +69,7 @@ def check_time(saved: SavedStatistics, now: float) -> None:
     ``now``: this clock, POSIX seconds.
     """
     if saved.at > (now + _AHEAD_S) * 1000:
-        raise Malformed("figures that were counted in the future")
+        raise Malformed("statistics that were counted in the future")
 
 
 def _check(saved: SavedStatistics) -> None:
@@ -82,9 +82,9 @@ def _check(saved: SavedStatistics) -> None:
     try:
         zone_info(day.zone)
     except UnknownZone as error:
-        raise Malformed(f"figures of a day that is none: {error}") from error
+        raise Malformed(f"statistics of an impossible day: {error}") from error
     if not 0 < day.start < day.end < day.start + _LONGEST_DAY_MS or not 0 <= saved.at <= _LATEST_MS:
-        raise Malformed(f"figures of a day that is none: from {day.start} to {day.end}")
+        raise Malformed(f"statistics of an impossible day: from {day.start} to {day.end}")
 
 
 def _check_numbers(counted: Struct, least: int) -> None:
@@ -96,4 +96,4 @@ def _check_numbers(counted: Struct, least: int) -> None:
         elif isinstance(value, list | tuple):
             left.extend(value)
         elif isinstance(value, int) and not least <= value <= _LARGEST:
-            raise Malformed(f"figures with the number {value}")
+            raise Malformed(f"statistics with the number {value}")

@@ -12,8 +12,8 @@ from monitor.shared.entities.statistics import (
     PBX_ID,
     PBX_STATS,
     QUEUE_STATS,
-    Figure,
     PbxStats,
+    StatisticsEntity,
 )
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics import entity_builder
@@ -35,11 +35,11 @@ from monitor.statistics.totals import (
 
 _NO_ZONE = "UTC"
 """The time zone if neither the settings nor the PBX name one."""
-_SETTLE = 60_000
+_SETTLE_MS = 60_000
 """Milliseconds during which the told end of a call may still be corrected."""
-_BACK = 3_600_000
+_BACK_MS = 3_600_000
 """Milliseconds by which a clock may be set back over midnight without beginning another day."""
-_UNNOTICED = 60_000
+_UNNOTICED_MS = 60_000
 """Milliseconds without counting that are not yet a gap."""
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
@@ -59,8 +59,8 @@ class Statistics:
         self.terms = terms
         self.saved = SavedStatistics() if saved is None else saved
         self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
-        self.figures: topics.State = {topic: {} for topic in _TOPICS.values()}
-        """topic → id → figure, as the edits have made it."""
+        self.state: topics.State = {topic: {} for topic in _TOPICS.values()}
+        """topic → id → statistics, as the edits have made them."""
         self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
         self._sla_times: dict[str, int | None] = {}
@@ -106,11 +106,11 @@ class Statistics:
         """Advance the time, draw the statistics and return what changed of them.
 
         Time alone changes something at midnight, when a target is missed, and when a call is
-        counted for good. Call it about every second: a figure that changed often in between then
+        counted for good. Call it about every second: statistics that changed often in between then
         changes once.
         """
         now = self._pass(at)
-        for account in self._accounts.settle(now - _SETTLE):
+        for account in self._accounts.settle(now - _SETTLE_MS):
             self.saved.tallies.count(account, self._day)
         self._places.touched |= set(self._accounts.unsettled())
         return self._drawn(now)
@@ -128,7 +128,7 @@ class Statistics:
         """Set the time; begin a new day if it is one. Return the time in POSIX milliseconds."""
         now = round(at * 1_000_000) // 1000
         saved, day = self.saved, self.saved.day
-        if day is None or not day.start - _BACK <= now < day.end:
+        if day is None or not day.start - _BACK_MS <= now < day.end:
             self._begin(day_of(now, self._zone), now)
         elif day.zone != self._zone:
             saved.day = day_of(now, self._zone)  # what was counted stays counted
@@ -138,15 +138,15 @@ class Statistics:
 
     def _begin(self, day: Day, now: int) -> None:
         saved = self.saved
-        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED
+        passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED_MS
         saved.day, saved.tallies = day, Totals()
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
         saved.peak_at = saved.counted_since if saved.peak else None
-        self._accounts.forget(day.start - _BACK)
+        self._accounts.forget(day.start - _BACK_MS)
         self._touch_all()
 
-    # figures
+    # entities
 
     def _learn(self, edit: Edit, now: int) -> None:
         """Note which queues and extensions there are, and whether the PBX is in sight."""
@@ -187,16 +187,16 @@ class Statistics:
 
     def _drawn(self, now: int, *, whole: bool = False) -> tuple[Edit, ...]:
         places = self._places
-        pbx = self.figures[PBX_STATS].get(PBX_ID)
+        pbx = self.state[PBX_STATS].get(PBX_ID)
         if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
             places.touched.add(PBX)
-        if whole or not self.figures[PBX_STATS]:
+        if whole or not self.state[PBX_STATS]:
             self._touch_all()
-            places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
-            places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
+            places.touched |= {("queues", num) for num in self.state[QUEUE_STATS]}
+            places.touched |= {("extensions", num) for num in self.state[EXTENSION_STATS]}
         edits: list[Edit] = []
         for topic, num in sorted(places.touched):
-            edits += self._put(_TOPICS[topic], num, self._figure(topic, num, now))
+            edits += self._put(_TOPICS[topic], num, self._entity(topic, num, now))
         places.touched.clear()
         return tuple(edits)
 
@@ -205,13 +205,13 @@ class Statistics:
             self.saved.peak, self.saved.peak_at = self._accounts.going_on, now
             self._places.touched.add(PBX)
 
-    def _put(self, topic: str, id_: str, after: Figure | None) -> tuple[Edit, ...]:
-        before = self.figures[topic].pop(id_, None)
+    def _put(self, topic: str, id_: str, after: StatisticsEntity | None) -> tuple[Edit, ...]:
+        before = self.state[topic].pop(id_, None)
         if after is not None:
-            self.figures[topic][id_] = after
+            self.state[topic][id_] = after
         return () if before == after else (Edit(topic, id_, before, after),)
 
-    def _figure(self, topic: str, num: str, now: int) -> Figure | None:
+    def _entity(self, topic: str, num: str, now: int) -> StatisticsEntity | None:
         """Draw one entity; return None for a queue or an extension that does not exist."""
         if topic == "system":
             return self._pbx()
@@ -219,20 +219,20 @@ class Statistics:
             return self._queue(num, now) if num in self._sla_times else None
         return self._extension(num, now) if num in self._extensions else None
 
-    def _queue(self, num: str, now: int) -> Figure:
+    def _queue(self, num: str, now: int) -> StatisticsEntity:
         tally = self.saved.tallies.queues.get(num, QueueTotals()).copy()
         for account in self._places.of(("queues", num)):
             add_visits(tally, num, account, self._day, now)
         target = self.terms.queue_target(num, self._sla_times.get(num))
         return entity_builder.queue(num, tally, self._day, target, self.terms.short)
 
-    def _extension(self, num: str, now: int) -> Figure:
+    def _extension(self, num: str, now: int) -> StatisticsEntity:
         tally = self.saved.tallies.extensions.get(num, ExtensionTotals()).copy()
         for account in self._places.of(("extensions", num)):
             add_turn(tally, num, account, self._day, now)
         return entity_builder.extension(num, tally, self._day, self.terms.target, self.terms.short)
 
-    def _pbx(self) -> Figure:
+    def _pbx(self) -> StatisticsEntity:
         saved, day = self.saved, self._day
         traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
         for account in self._places.of(PBX):

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from monitor.shared.entities import topics
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.queue_visits import SOON
+from monitor.statistics.queue_visits import SOON_MS
 
 End: TypeAlias = Literal["answered", "abandoned", "missed", "elsewhere", "unknown", "ringing"]
 
@@ -85,7 +85,7 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
 
 
 def talk_began(before: Turns, now: Turns) -> int | None:
-    """Return when talk began at an extension that did not talk before; None if at none."""
+    """Return the earliest start of a talk that ``before`` does not have; None if there is none."""
     were = {turn.num for turn in before if turn.talking is not None}
     return min(
         (turn.talking for turn in now if turn.talking is not None and turn.num not in were),
@@ -181,11 +181,11 @@ def how(
     if turn.ceased is None:
         return "ringing"
     last = turn.since if turn.rang is None else turn.rang
-    if any(last <= moment <= turn.ceased + SOON for moment in moments):
+    if any(last <= moment <= turn.ceased + SOON_MS for moment in moments):
         return "elsewhere"
     if ended is None:
-        return "ringing" if now - turn.ceased <= SOON else "missed"
-    if ended - turn.ceased > SOON:
+        return "ringing" if now - turn.ceased <= SOON_MS else "missed"
+    if ended - turn.ceased > SOON_MS:
         return "missed"
     return "abandoned" if known else "unknown"
 

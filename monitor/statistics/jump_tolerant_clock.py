@@ -9,12 +9,12 @@ So such a jump counts only after it has lasted; until then, time stands still.
 
 from __future__ import annotations
 
-_LATE = 60.0
+_LATE_S = 60.0
 """Seconds by which a fact may be older than another that came before it."""
-_GAP = 3600.0
+_GAP_S = 3600.0
 """Seconds by which the time may change at once without being a jump; see
 ``daily_statistics.Statistics``."""
-_LASTING = 60.0
+_LASTING_S = 60.0
 
 
 class JumpTolerantClock:
@@ -26,10 +26,10 @@ class JumpTolerantClock:
 
     def told(self, at: float) -> float:
         """Take in a time that was told; return the time that counts."""
-        if not self.at or -_GAP <= at - self.at <= _GAP:
-            self.at, self._leapt = at if at < self.at - _LATE else max(self.at, at), None
-        elif self._leapt is None or not -_LATE <= at - self._leapt <= _GAP:
+        if not self.at or -_GAP_S <= at - self.at <= _GAP_S:
+            self.at, self._leapt = at if at < self.at - _LATE_S else max(self.at, at), None
+        elif self._leapt is None or not -_LATE_S <= at - self._leapt <= _GAP_S:
             self._leapt = at
-        elif at - self._leapt >= _LASTING:
+        elif at - self._leapt >= _LASTING_S:
             self.at, self._leapt = at, None
         return self.at

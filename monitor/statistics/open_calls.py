@@ -22,10 +22,10 @@ from monitor.shared.entities import topics
 from monitor.statistics import call_account as of_call
 from monitor.statistics.call_account import CallAccount
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.queue_visits import SOON
+from monitor.statistics.queue_visits import SOON_MS
 from monitor.statistics.subjects import Place, Subjects
 
-_UNSURE = 10_000
+_UNSURE_MS = 10_000
 """Milliseconds after a lost PBX is in sight again within which nobody can say when a call ended."""
 
 
@@ -74,9 +74,9 @@ class OpenCalls:
         return len(self._last)
 
     def take(self, edits: Sequence[Edit], at: int, watched_since: int | None) -> None:
-        """Take in a change.
+        """Update the open calls by a change.
 
-        ``at``: now. ``watched_since``: when the PBX came in sight, None while it is not.
+        ``at``: now. ``watched_since``: time since when the PBX is watched; None while it is not.
         """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
         for edit in edits:
@@ -87,7 +87,7 @@ class OpenCalls:
         for edit in edits:
             if edit.topic == "calls":
                 self._edited(
-                    edit, at, unwatched=watched_since is None or at - watched_since <= SOON
+                    edit, at, unwatched=watched_since is None or at - watched_since <= SOON_MS
                 )
 
     def reread(
@@ -215,7 +215,7 @@ class OpenCalls:
         account = self.held.open.get(word.call_id)
         if account is not None and of_call.is_same_life(account.started, None, started, ended):
             seen = watched_since is not None and (
-                watched_since <= account.started or at - watched_since >= _UNSURE
+                watched_since <= account.started or at - watched_since >= _UNSURE_MS
             )
             self._close(
                 ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen)

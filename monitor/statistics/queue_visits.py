@@ -24,7 +24,7 @@ End: TypeAlias = Literal["waiting", "answered", "abandoned", "diverted", "unknow
 
 _LEFT = frozenset({"diverted", "unknown"})
 """Ends of a visit whose caller has left the queue and was not seen to be answered."""
-SOON = 2_000
+SOON_MS = 2_000
 """Milliseconds within which one event may be told in parts."""
 
 
@@ -87,7 +87,7 @@ def concluded(
     if (
         last.end == "diverted"
         and last.until is not None
-        and ended - last.until <= SOON
+        and ended - last.until <= SOON_MS
         and _gave_up(word, last.queue)
     ):
         return _with_last(visits, end="abandoned")
@@ -176,7 +176,7 @@ def _answered_after_all(visits: Visits, talk: int) -> Visits:
 
 
 def _soon(visit: QueueVisit, at: int) -> bool:
-    return visit.until is not None and at - visit.until <= SOON
+    return visit.until is not None and at - visit.until <= SOON_MS
 
 
 def _gave_up(word: topics.EndedCall, queue: str) -> bool:

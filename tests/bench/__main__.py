@@ -1,4 +1,4 @@
-"""``make bench`` and ``make bench-quick``."""
+"""Run ``make bench`` and ``make bench-quick``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real gateway process on a real Redis, and a writer that feeds it as the monitor does."""
+"""Run a real gateway process on a real Redis, and feed Redis as the monitor does."""
 
 from __future__ import annotations
 

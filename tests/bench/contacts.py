@@ -1,4 +1,4 @@
-"""A start beside an address book of 100,000 contacts: it must not keep the calls waiting.
+"""Measure a start with 100,000 contacts: the calls must not wait for the address book.
 
 The simulated PBX with its calls is a process of its own, which runs before anything is measured.
 Then a new Redis, the monitor and the gateway, as at a site. What is there is looked for every few
@@ -45,7 +45,7 @@ _ID, _SECRET = "bench", "secret-of-the-bench"
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Seconds from the start of monitor and gateway until this was there; ``bare``: what bare paging took."""
+    """Seconds from the start until this was there; ``bare``: seconds that bare paging took."""
 
     bus_calls: float
     gateway_calls: float
@@ -57,7 +57,7 @@ class Start:
 
     @property
     def reading(self) -> float:
-        """From calls on the bus to contacts on the bus, as these are asked for when calls are live."""
+        """Return the seconds from calls on the bus to contacts on the bus, while calls are live."""
         return self.bus_contacts - self.bus_calls
 
 

@@ -1,4 +1,4 @@
-"""CPU time of the server for each frame that it brings to a subscriber.
+"""Measure the CPU time of the server for each frame that it sends to a subscriber.
 
 Every contestant is a process of its own with a load of its own, as many raw sockets as there are
 subscribers. In turn each sends some broadcasts; the next one begins when every subscriber has the

@@ -1,4 +1,4 @@
-"""Frameworks that bring messages to rooms, as server processes under uvicorn: each line that comes is one broadcast.
+"""Serve rooms with other frameworks, in processes under uvicorn: each line is one broadcast.
 
 ``socketio``: python-socketio, ``emit`` to a room. ``channels``: Django Channels, ``group_send``
 through its layer on Redis, which the documentation recommends. ``broadcaster``: a Starlette
@@ -24,17 +24,17 @@ from tests.bench.peers import serve_app
 
 SOCKETIO_PATH: Final = "/socket.io/?EIO=4&transport=websocket"
 SOCKETIO_HELLO: Final = "40"
-"""What a client of Socket.IO says first: it joins the namespace ``/`` (Engine.IO's message 4, Socket.IO's CONNECT)."""
+"""First text of a Socket.IO client: Engine.IO's message 4 with CONNECT to the namespace ``/``."""
 _PACKAGES: Final = {
     "socketio": ("socketio",),
     "channels": ("django", "channels", "channels_redis"),
     "broadcaster": ("broadcaster",),
 }
 _DAY: Final = 86_400
-"""Seconds between the pings of Engine.IO: none falls into the benchmark, as with the other peers."""
+"""Seconds between Engine.IO's pings: none falls into the benchmark, as with the other peers."""
 _ROOM: Final = "all"
 _PATIENT: Final = f"?socket_timeout={_DAY}"
-"""Of a Redis address: both packages wait for messages for as long as redis-py 8 by default waits for an answer."""
+"""Query of a Redis address: both packages wait for messages as long as redis-py 8 waits."""
 
 
 def installed(name: str) -> bool:

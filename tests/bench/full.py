@@ -1,4 +1,4 @@
-"""``make bench``: everything, printed as tables and written to the README beside this file."""
+"""Run ``make bench``: print all as tables and write them to the README beside this file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FRAMEWORKS = (
     ("channels", CHANNELS, 1_000),
     ("broadcaster", BROADCASTER, 5_000),
 )
-"""Name, row, and how many subscribers it bears: at 5,000 a broadcast takes the others about a second, or longer."""
+"""Name, row and number of subscribers: 5,000 delay a broadcast of the others by a second."""
 
 
 async def run() -> None:
@@ -71,7 +71,7 @@ def crowd_sheet(found: Crowd) -> Sheet:
     sheet = Sheet(
         f"{found.subscribers:,} subscribers on one worker, 100 changes a second{stuck}",
         "Age of the oldest change that a frame brings, from its publish on Redis to its receipt, "
-        "for those who read. "
+        "for clients that read. "
         "Load generators, writer and Redis share the cores.",
     )
     reading = found.subscribers - found.stuck
@@ -101,7 +101,7 @@ def contacts_sheet(found: Sequence[Start]) -> Sheet:
     sheet = Sheet(
         f"A start with {CONTACTS:,} contacts at the PBX",
         "From the start of monitor and gateway, both as processes, with an empty Redis; PBX, "
-        "Redis and whoever looks "
+        "Redis and observer "
         f"share the cores. Medians of {len(found)} starts. Ratio of the reading of contacts to a "
         f"client that reads the "
         "same pages one after another and only decodes them.",
@@ -135,7 +135,7 @@ def monitor_sheet(found: Events) -> Sheet:
         "The monitor: one event",
         "CPU time of the tracker and of encoding what is published. A poll is a full read of "
         "participants and active "
-        f"calls that finds everything as it was; all polls together published "
+        f"calls that finds no change; all polls together published "
         f"{found.published} changes.",
     )
     small, large = (f"{size[1]:,} calls, {size[0]:,} extensions" for size in (SMALL, LARGE))

@@ -1,4 +1,4 @@
-"""How long a change takes, under light load, from the body that the PBX gave to the bytes at a subscriber's socket.
+"""Measure the time of a change, under light load, from the PBX's body to a subscriber's socket.
 
 What lies between: the tracker, the publisher's transaction on a real Redis, pub/sub, a real gateway
 process with its replica and one encoding, the socket. The peer is a bare PUBLISH of as many bytes

@@ -1,4 +1,4 @@
-"""The subscribers of a benchmark: a process with thousands of raw sockets that receives and throws away.
+"""Play a benchmark's subscribers: a process with thousands of raw sockets that discards all.
 
 Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if
 that is given; ``expect`` answers once a group has received so many bytes in all, ``give up`` ends

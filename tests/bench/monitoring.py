@@ -1,4 +1,4 @@
-"""What an event costs the monitor, in a process of its own for each size of PBX: the tracker and what is published.
+"""Measure what an event costs the tracker and the publisher, in one process for each PBX size.
 
 Run as ``python -m tests.bench.monitoring EXTENSIONS CALLS``: it answers each line with a round's
 figures.
@@ -27,7 +27,7 @@ _LOG = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """Microseconds of CPU time for an event, and milliseconds for a poll that changes nothing; ``published`` by it."""
+    """Hold the CPU time of an event in µs (``published`` edits), and of an idle poll in ms."""
 
     small: list[float]
     large: list[float]

@@ -1,4 +1,4 @@
-"""A PBX of any size, known to a tracker, in which one call after another moves to another phone."""
+"""Play a PBX of any size to a tracker: one call after another moves to another phone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Office:
                 self.tracker.apply(self._seen(place, status))
 
     def _facts(self) -> Iterator[Fact]:
-        """Events without end: call by call is taken from its phone, rings at another one, and is answered there."""
+        """Yield events without end: each call leaves its phone, rings at another, is answered."""
         while True:
             for place in range(self._calls):
                 yield self._gone(place)
@@ -112,8 +112,8 @@ class Office:
     def _directory(self) -> Fact:
         users = tuple(
             UserRow(
-                id=int(number), number=number, first_name="Ext", last_name=number, enabled=True, registered=True,
-                profile="Available", queue_status="LoggedIn",
+                id=int(number), number=number, first_name="Ext", last_name=number, enabled=True,
+                registered=True, profile="Available", queue_status="LoggedIn",
             )
             for number in self.numbers
         )  # fmt: skip

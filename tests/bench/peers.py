@@ -1,4 +1,4 @@
-"""What others would use, and the bare limit, as server processes: each line that comes is one broadcast.
+"""Serve what others would use, and the bare limit, as processes: each line is one broadcast.
 
 ``write``: a loop of write(2) over the sockets. ``starlette``: ``send_bytes`` to each.
 ``broadcast``: that of the websockets library. ``routes``: two HTTP routes, one returns bytes, one

@@ -1,4 +1,4 @@
-"""The parties of a benchmark as processes of their own, and what the operating system says that they cost."""
+"""Run the parties of a benchmark as processes, and read what they cost from the system."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_LINE = 1 << 26
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a running process, all threads, in nanosecond steps (clock_getcpuclockid(3))."""
+    """Return user and system seconds of a process, all threads (clock_getcpuclockid(3))."""
     return time.clock_gettime((~pid << 3) | 2)
 
 

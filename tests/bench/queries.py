@@ -1,4 +1,4 @@
-"""CPU time of the server for a request of ``pbx.callsinfo.get`` while the PBX's calls change twenty times a second.
+"""Measure the CPU time of ``pbx.callsinfo.get`` while the calls change twenty times a second.
 
 The peers are Starlette routes under the same server, for which nothing changes: one returns the
 same bytes that it has from the start, one encodes the same value as JSON each time. Eight
@@ -33,7 +33,7 @@ OURS, KNOWN, BARE, ENCODING = (
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Microseconds of CPU time for a request, each contestant's round by round; ``size``: bytes of the answer."""
+    """Hold µs of CPU time for a request, by contestant and round; ``size``: bytes of the answer."""
 
     calls: int
     size: int

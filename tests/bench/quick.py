@@ -1,4 +1,4 @@
-"""``make bench-quick``: the five ratios that matter most, in well under a minute."""
+"""Run ``make bench-quick``: the five ratios that matter most, in well under a minute."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def delivery_sheet(found: Deliveries) -> Sheet:
         name for name in (delivery.CHANNELS, delivery.BROADCASTER) if name in found.rounds
     ]
     if through_redis:
-        note += f" These publish them on that Redis and follow it, too: {'; '.join(through_redis)}."
+        note += f" These also publish them on that Redis and follow it: {'; '.join(through_redis)}."
     sheet = Sheet(f"CPU time per delivery, {found.subscribers:,} subscribers", note)
     if found.late:
         sheet.add(f"changes that took over {delivery.PATIENCE:g} s to reach all", f"{found.late}")

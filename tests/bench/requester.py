@@ -1,4 +1,4 @@
-"""The clients of a benchmark of HTTP answers: a process with some connections, on each one request after another.
+"""Play the clients of an HTTP benchmark: a process that repeats a request on each connection.
 
 A line ``{"port", "request", "times"}`` makes it send that request so often in all, and say how many
 had which status and how many bytes came; ``"body": true`` sends it once and tells the answer's head

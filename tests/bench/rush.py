@@ -1,4 +1,4 @@
-"""How far a subscriber is behind in a rush: 50 ms to the PBX, hundreds of events a second.
+"""Measure how late a subscriber is in a rush: 50 ms to the PBX, hundreds of events a second.
 
 For each phone that begins to ring, dial or talk: from the event to the first frame at the
 subscriber that shows it in that state. The least possible is the read of the participant, one way

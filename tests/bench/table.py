@@ -1,4 +1,4 @@
-"""What was measured, as a table for the terminal and for the README beside this file."""
+"""Write the measurements as a table for the terminal and for the README beside this file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ README = Path(__file__).with_name("README.md")
 
 _INTRODUCTION = (
     "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the "
-    "ratios that matter "
-    "most. A ratio is of figures measured in turn in one run; absolute figures vary with "
-    "the machine."
+    "ratios that matter most. A ratio compares values that were measured in turn in one run; "
+    "absolute values vary with the machine."
 )
 
 
@@ -73,7 +72,7 @@ def show(sheet: Sheet) -> None:
 
 
 def write(sheets: list[Sheet], machine: str, tried: str) -> None:
-    """Write the README: all sheets of one run, and ``tried``: what is known of the ways that led no further."""
+    """Write the README: all sheets of a run; ``tried``: what is known of the ways given up."""
     lines = [
         "# Benchmarks",
         "",

@@ -1,4 +1,4 @@
-"""From the simulated PBX's event to the bytes at a subscriber's socket.
+"""Measure the time from the simulated PBX's event to the bytes at a subscriber's socket.
 
 What lies between: the event on Call Control's WebSocket, the read of the participant over HTTP
 (3CX's events carry no body), the tracker, one transaction on Redis, pub/sub, the gateway's replica
@@ -34,7 +34,7 @@ async def measure(times: int) -> Sheet:
         bare = await _bare_publish(bus, times)
     sheet = Sheet(
         "The whole way, p50 / p99",
-        "From the simulated PBX's event, of which the body is still to be read over HTTP. All "
+        "Time from the simulated PBX's event; its body must still be read over HTTP. All "
         "parties share one "
         "process and one event loop.",
     )

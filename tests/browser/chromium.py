@@ -1,4 +1,4 @@
-"""A headless Chromium, driven by its DevTools protocol: what a person would do to a page, and what he would see.
+"""Drive a headless Chromium by its DevTools protocol: do and see what a person would.
 
 Debian's package is enough, nothing is downloaded. CALLMON_TEST_CHROMIUM names another binary.
 """
@@ -97,7 +97,7 @@ async def opened(profile: Path, width: int = 1280, height: int = 900) -> AsyncIt
 
 
 class Page:
-    """One page. ``complaints``: what it wrote to the console as an error, and exceptions that nobody caught."""
+    """Drive one page. ``complaints``: errors on its console, and exceptions that nobody caught."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.complaints: list[str] = []

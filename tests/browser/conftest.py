@@ -1,4 +1,4 @@
-"""Fixtures: one browser a module, a page of its own a test, and a callmon whose calls the test makes itself."""
+"""Provide a browser for each module, a page for each test, and a callmon with scripted calls."""
 
 from __future__ import annotations
 

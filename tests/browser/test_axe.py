@@ -1,4 +1,4 @@
-"""What axe-core, the accessibility checker, finds on our pages: nothing."""
+"""Prove that axe-core, the accessibility checker, finds nothing on our pages."""
 
 from __future__ import annotations
 

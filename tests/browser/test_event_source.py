@@ -1,4 +1,4 @@
-"""A browser's EventSource, which gives up for good after a status other than 200."""
+"""Test with a browser's EventSource, which gives up for good after a status other than 200."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _OPEN = """
 window.seen = [];
 window.source = new EventSource("/webapi/%s/events?topics=calls,system");
 source.onmessage = ({ data }) => seen.push(JSON.parse(data).type);
-source.onerror = () => seen.push("closed for " + (source.readyState === EventSource.CLOSED ? "good" : "a while"));
+source.onerror = () => {
+  const closed = source.readyState === EventSource.CLOSED;
+  seen.push("closed for " + (closed ? "good" : "a while"));
+};
 """
 
 

@@ -1,4 +1,4 @@
-"""The pages' logic, tested by ``node --test`` where there is node."""
+"""Test the pages' logic with ``node --test``, where node is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The wallboard of small and large houses, with names as people have them: long ones, Russian ones, none at all."""
+"""Test the wallboard of small and large sites, with long, Russian and missing names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ _OVER = """[...document.querySelectorAll('.stage *, .bar *')].filter((each) => {
   const box = each.getBoundingClientRect();
   return box.width && box.height && (box.right > innerWidth + 1 || box.left < -1);
 }).map((each) => each.outerHTML.slice(0, 150))"""
-_CUT = """[...document.querySelectorAll('.num, .value, .counts, .figures, .day, time, dt, [role=timer]')].filter(
+_CUT = """[...document.querySelectorAll(
+  '.num, .value, .counts, .figures, .day, time, dt, [role=timer]'
+)].filter(
   (each) =>
   each.getClientRects().length && each.scrollWidth > each.clientWidth + 1 && each.clientWidth > 0
 ).map((each) => each.outerHTML.slice(0, 150))"""
@@ -35,24 +37,34 @@ _CUT = """[...document.querySelectorAll('.num, .value, .counts, .figures, .day, 
 
 _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   const box = tile.getBoundingClientRect();
-  const parts = [...tile.querySelectorAll('span, b, dd, small, svg')].filter((each) => each.getClientRects().length);
-  const out = parts.map((each) => [each, each.getBoundingClientRect()]).filter(([each, { right, bottom }]) =>
-    !each.closest('.name, .hidden, .other') && (right > box.right - 2 || bottom > box.bottom + 1));
-  const counts = [...tile.querySelectorAll('.counts li')].map((each) => each.getBoundingClientRect());
+  const parts = [...tile.querySelectorAll('span, b, dd, small, svg')]
+    .filter((each) => each.getClientRects().length);
+  const out = parts.map((each) => [each, each.getBoundingClientRect()])
+    .filter(([each, { right, bottom }]) => !each.closest('.name, .hidden, .other')
+      && (right > box.right - 2 || bottom > box.bottom + 1));
+  const counts = [...tile.querySelectorAll('.counts li')]
+    .map((each) => each.getBoundingClientRect());
   const over = counts.filter((each, place) => place && each.left < counts[place - 1].right - 0.5);
-  return [...out.map(([each]) => each.outerHTML.slice(0, 150)), ...over.map(() => `counts of ${tile.dataset.item}`)];
+  return [
+    ...out.map(([each]) => each.outerHTML.slice(0, 150)),
+    ...over.map(() => `counts of ${tile.dataset.item}`),
+  ];
 })"""
-"""What stands in the tiles and is cut off by their edges, or covers its neighbour."""
+"""Elements that a tile's edge cuts off, or that cover their neighbour."""
 _MOVES = """(() => {
-  const [number, second] = [document.querySelector('.kpi .value span'), document.querySelectorAll('.kpi')[1]];
-  const [ten, nine] = ["10", "9"].map((text) => ((number.textContent = text), second.getBoundingClientRect().left));
+  const number = document.querySelector('.kpi .value span');
+  const second = document.querySelectorAll('.kpi')[1];
+  const [ten, nine] = ["10", "9"].map((text) => {
+    number.textContent = text;
+    return second.getBoundingClientRect().left;
+  });
   return ten - nine;
 })()"""
 """How far the strip's second number moves when the first gets shorter."""
 
 
 def house(agents: int, at: float) -> State:
-    """So many agents of two queues, a caller without a number who waits, and another with a long name."""
+    """Return agents of two queues and two waiting callers: nameless, and long-named."""
     state = first_state()
     numbers = [str(100 + place) for place in range(agents)]
     for place, num in enumerate(numbers):
@@ -80,14 +92,15 @@ def house(agents: int, at: float) -> State:
         )
         queue: Queue = entities.queue(num)
         state["queues"][num] = msgspec.structs.replace(
-            queue, name=name, agents=tuple(Agent(each, "") for each in numbers), logged_in=tuple(numbers),
+            queue, name=name, agents=tuple(Agent(each, "") for each in numbers),
+            logged_in=tuple(numbers),
             waiting=(WaitingCaller(int(num), caller, line.party_name, began),),
         )  # fmt: skip
     return state
 
 
 def busy_queues(count: int, at: float) -> State:
-    """So many queues at their worst: 18 of 65 agents free or none, others on the phone, a dozen callers, a long day."""
+    """Return queues at their worst: 65 agents, at most 18 free, a dozen callers, a long day."""
     state = house(65, at)
     numbers = list(state["extensions"])
     for place, num in enumerate(numbers):
@@ -108,7 +121,9 @@ def busy_queues(count: int, at: float) -> State:
         state["queues"][num] = msgspec.structs.replace(
             queue, name="Бухгалтерия и расчёты", agents=tuple(Agent(each, "") for each in agents),
             logged_in=tuple(agents), waiting=tuple(
-                WaitingCaller(1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller))
+                WaitingCaller(
+                    1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller)
+                )
                 for caller in range(12)
             ),
         )  # fmt: skip

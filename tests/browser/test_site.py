@@ -1,4 +1,4 @@
-"""The wallboard of a whole site of processes: Redis killed, a key revoked by command."""
+"""Test the wallboard of a site of processes: kill Redis, revoke a key by command."""
 
 from __future__ import annotations
 

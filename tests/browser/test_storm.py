@@ -1,4 +1,4 @@
-"""The wallboard of a busy house: 300 agents, 200 calls, a thousand changes a second, and somebody who presses keys."""
+"""Test the wallboard of a busy site: 300 agents, 200 calls, 1,000 changes a second, key presses."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _LAGS = """(async () => {
   }
   return Math.max(...gaps);
 })()"""
-"""The longest time in which the page could not have answered, in milliseconds, of one and a half seconds."""
+"""Longest time of 1.5 seconds in which the page could not have answered, in milliseconds."""
 
 
 async def test_a_thousand_changes_a_second_and_the_page_still_answers(

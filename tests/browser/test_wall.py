@@ -1,4 +1,4 @@
-"""The wallboard as people use it: a real browser before a real gateway, with a simulated PBX behind."""
+"""Test the wallboard in a real browser with a real gateway and a simulated PBX."""
 
 from __future__ import annotations
 
@@ -293,7 +293,8 @@ async def test_on_a_phone_what_opens_can_be_read(page: Page, world: World) -> No
     world.pbx.switchboard.poll(call, [agent])
     world.queued()
     cut = """[...document.querySelectorAll('dialog :is(td, .word, .name)')].filter((each) =>
-      each.scrollWidth > each.clientWidth + 1 && each.clientWidth < 120).map((each) => each.outerHTML)"""
+      each.scrollWidth > each.clientWidth + 1 && each.clientWidth < 120
+    ).map((each) => each.outerHTML)"""
     for view, item, says in (("calls", "tr[data-item]", "Звонит"), ("queues", ".queue", "Вызов")):
         await page.go(world.wall(f"view={view}&lang=ru").replace("lang=en&", "", 1))
         await page.until(f"document.querySelector({item!r})")

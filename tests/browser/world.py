@@ -1,4 +1,4 @@
-"""A PBX whose calls a test makes, followed by a monitor and a gateway that the test may take away and bring back."""
+"""Run a PBX with scripted calls, a monitor, and a gateway that a test can stop and start."""
 
 from __future__ import annotations
 

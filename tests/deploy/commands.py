@@ -1,4 +1,4 @@
-"""Command lines that stand in units, manifests and the README, read by callmon's own parser."""
+"""Read command lines of units, manifests and the README with callmon's own parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A real server of Redis' kind with the users of deploy/redis/users.acl, and one more who may see what was refused."""
+"""Run a real server with the users of deploy/redis/users.acl, and a user who sees refusals."""
 
 from __future__ import annotations
 

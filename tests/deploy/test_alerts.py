@@ -1,4 +1,4 @@
-"""deploy/prometheus/alerts.yml as Prometheus reckons: each alert fires at its trouble, alone.
+"""Prove with Prometheus that each alert of alerts.yml fires at its trouble, alone.
 
 None on a quiet day.
 

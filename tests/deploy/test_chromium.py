@@ -1,4 +1,4 @@
-"""How tests come by a browser: what is there is used.
+"""Test that the tests use the browser that is installed.
 
 It is installed only where that is asked for.
 """

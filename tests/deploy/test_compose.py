@@ -1,4 +1,4 @@
-"""deploy/compose.yaml and deploy/caddy/Caddyfile: in step with the program, the example settings and each other."""
+"""Test that compose.yaml and the Caddyfile agree with the program, its settings and each other."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_everything_is_confined(name: str) -> None:
 def test_redis_is_started_with_the_users_and_not_at_all_without_their_passwords(
     tmp_path: Path,
 ) -> None:
-    """The service's own command, in directories of ours, with a server that only shows how it was started."""
+    """Run the service's own command in our directories, with a server that shows its arguments."""
     *shell, script = SERVICES["redis"]["command"]
     places = {"/acl/": f"{DEPLOY}/redis/", "/run/secrets": str(tmp_path), "/tmp/": f"{tmp_path}/"}
     script = re.sub("|".join(places), lambda found: places[found[0]], script)

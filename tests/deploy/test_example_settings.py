@@ -1,4 +1,4 @@
-"""deploy/callmon.example.toml and the settings' models say the same."""
+"""Test that deploy/callmon.example.toml and the settings' models say the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""deploy/kubernetes: the manifests agree with the program, the image and each other."""
+"""Test that the Kubernetes manifests agree with the program, the image and each other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""callmon check finds each right on Redis that a user lacks, names what of users.acl gives it, and changes nothing."""
+"""Test that callmon check names each missing right and its users.acl line, and changes nothing."""
 
 from __future__ import annotations
 

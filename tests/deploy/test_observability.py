@@ -1,4 +1,4 @@
-"""deploy/grafana and deploy/prometheus: they speak of metrics that there are, in the form that both programs take."""
+"""Test that deploy/grafana and deploy/prometheus use existing metrics in a form both accept."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_query_is_well_formed(where: str) -> None:
 
 
 def test_of_everything_that_is_told_something_is_shown(scraped: dict[str, Scrape]) -> None:
-    """Not every metric, but all that speak of latency, staleness, the PBX's interface, commands and the queues."""
+    """Check the metrics of latency, staleness, the PBX's interface, commands and the queues."""
     shown = {metric for query in QUERIES.values() for metric, _ in _SELECTOR.findall(query)}
     ours = {name for name in names(scraped) if name.startswith("callmon_")}
     assert len(shown & ours) > 45

@@ -1,4 +1,4 @@
-"""The README and the pages in deploy/ name commands, files, settings and addresses that there are."""
+"""Test that the README and the pages in deploy/ name existing commands, files and settings."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from gateway.fanout.filters import FIELDS
 from gateway.scopes import Scope
 from monitor.config import MonitorSettings
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from tests.bus import until_async
 from tests.deploy.commands import parsed
 from tests.deploy.test_image import ROOT
 from tests.deploy.test_reference import COMMANDS as REFERENCED
@@ -179,6 +180,10 @@ def test_every_scope_is_described() -> None:
     assert named == list(get_args(Scope))
 
 
+async def _is_ready(http: httpx.AsyncClient, address: str) -> bool:
+    return (await http.get(f"{address}/readyz")).status_code == 200
+
+
 async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
     """The Python programs print changes; each address with the demo's key is answered."""
     programs = [
@@ -198,6 +203,7 @@ async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
     ):
         (own,) = re.findall(r"wallboard +(\S+)/wall", printed)
         async with httpx.AsyncClient() as http:
+            await until_async(lambda: _is_ready(http, own), WITHIN)
             for address in sorted(addresses):
                 async with http.stream("GET", address.replace(LOCAL, own)) as answer:
                     assert answer.status_code == 200, address

@@ -1,4 +1,4 @@
-"""With the rights of deploy/redis/users.acl everything works, nothing is refused on the way, and nothing more goes."""
+"""Test that everything works with the rights of deploy/redis/users.acl, and nothing more does."""
 
 from __future__ import annotations
 

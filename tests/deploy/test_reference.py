@@ -1,4 +1,4 @@
-"""The manual page and the shells' completions: all that the command line has, and nothing else."""
+"""Test that the manual page and the completions hold all of the command line, and no more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.deploy.test_image import ROOT
 
 TEMPLATE = ROOT / "deploy" / "callmon.1.in"
 INTERNAL = {"CALLMON_", "CALLMON_WORKER", "CALLMON_WORKER_PULSE"}
-"""Names in the environment by which the gateway's processes know each other, and the prefix of all."""
+"""Variables by which the gateway's processes know each other, and the prefix of all."""
 
 
 REFERENCE = runpy.run_path(str(ROOT / "deploy" / "reference.py"), run_name="reference")

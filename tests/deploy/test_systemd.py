@@ -1,4 +1,4 @@
-"""The units: understood by systemd, hardened, and in step with the program.
+"""Test that systemd understands the units, and that they are hardened and fit the program.
 
 And the launcher that they start.
 """
@@ -191,7 +191,7 @@ def test_shellcheck_has_nothing_against_the_scripts() -> None:
 
 
 def home(directory: Path, script: str) -> dict[str, str]:
-    """An environment in which the launcher starts ``script`` in place of callmon, and finds no settings."""
+    """Return an environment whose launcher starts ``script`` for callmon and finds no settings."""
     program = directory / "bin" / "callmon"
     program.parent.mkdir()
     program.write_text(f"#!{sys.executable}\n{script}\n", encoding="utf-8")
@@ -280,7 +280,7 @@ def test_redis_of_the_system_goes_with_the_systems_settings_alone(
 
 
 def test_launcher_and_program_look_into_the_same_directory(tmp_path: Path) -> None:
-    """As administrators run it: launcher, program, settings and Redis' address, all of /etc/callmon."""
+    """Run launcher and program with settings and Redis' address in /etc/callmon, as users do."""
     etc = tmp_path / "etc"
     (etc / "redis").mkdir(parents=True)
     (etc / "callmon.toml").touch()
@@ -319,7 +319,7 @@ def test_who_may_not_read_the_password_of_redis_is_told_so_and_redis_is_not_blam
         for command in ("check", "key list", "record x", "monitor", "status"):
             said = run(*command.split())
             assert said.stderr == (
-                f"callmon: {redis}/monitor.url is not for this user; run this with sudo: sudo "
+                f"callmon: this user cannot read {redis}/monitor.url; use sudo: sudo "
                 f"callmon {command}\n"
             )
             assert said.returncode == 1

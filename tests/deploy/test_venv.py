@@ -1,4 +1,4 @@
-"""How the environment is made: by which Python, by which installer, and of nothing whose hash is not locked."""
+"""Test how the environment is made: which Python, which installer, only locked hashes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -182,11 +183,28 @@ def test_a_lock_file_has_hashes_of_all_and_names_no_host(lock: Path) -> None:
     assert "://" not in text
 
 
-def test_there_are_four_lock_files() -> None:
-    names = [
-        "requirements-audit.lock",
-        "requirements-bench.lock",
-        "requirements-dev.lock",
-        "requirements.lock",
-    ]
-    assert [lock.name for lock in LOCKS] == names
+def _locked(name: str) -> dict[str, str]:
+    """Return each pinned package with its version and hashes, without markers and comments."""
+    text = re.sub(
+        r"^ +#.*\n| ;.*(?= \\\n)", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    return {pin.partition("==")[0]: pin for pin in re.split(r"\n(?=\S)", text.strip())}
+
+
+def test_each_lock_file_has_the_extras_it_is_for() -> None:
+    extras = {"textual", "cryptography", "fakeredis", "pytest", "channels"}
+    assert {lock.name: extras & _locked(lock.name).keys() for lock in LOCKS} == {
+        "requirements.lock": set(),
+        "requirements-top.lock": {"textual"},
+        "requirements-demo.lock": {"textual", "cryptography", "fakeredis"},
+        "requirements-dev.lock": {"textual", "cryptography", "fakeredis", "pytest"},
+        "requirements-bench.lock": extras,
+        "requirements-audit.lock": set(),
+    }
+
+
+def test_what_is_tested_is_what_runs() -> None:
+    """The lock files are made one by one: none may pin another version or other files."""
+    names = [f"requirements{each}.lock" for each in ("", "-top", "-demo", "-dev", "-bench")]
+    for smaller, larger in pairwise(map(_locked, names)):
+        assert smaller.items() <= larger.items()

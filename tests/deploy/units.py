@@ -1,4 +1,4 @@
-"""systemd's unit files as far as the tests ask for them."""
+"""Read systemd's unit files as far as the tests need them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``make soak-monitors``: so many random mixtures of faults, and a table of what came of them."""
+"""Run ``make soak-monitors``: random mixtures of faults, and a table of the results."""
 
 from __future__ import annotations
 

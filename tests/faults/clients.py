@@ -1,4 +1,4 @@
-"""Clients of the gateway: commands, queries, keys that are tried again and again, and open streams."""
+"""Play clients of the gateway: commands, queries, repeated tries of keys, and open streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How calls are counted, reckoned by hand from what the people at the PBX did. Pure."""
+"""Count calls by hand from what the people at the PBX did. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _EXTENSION_LONGEST = 4
 """Digits; longer numbers are outside."""
 
 
-def figures_of(call: Call) -> dict[str, int]:
-    """What a call that ended adds to the figures, by name."""
+def statistics_of(call: Call) -> dict[str, int]:
+    """What a call that ended adds to the statistics, by name."""
     assert call.ending is not None
     direction = "internal" if len(call.callee) <= _EXTENSION_LONGEST else "outbound"
     found = {"pbx calls": 1, f"pbx {direction}.calls": 1, f"pbx {direction}.{call.ending}": 1}
@@ -48,7 +48,7 @@ def bounds_of(
     most = dict(least)
     for calls, bounds in ((certain, (least, most)), ([*uncertain, *again], (most,))):
         for call in calls:
-            for name, count in figures_of(call).items():
+            for name, count in statistics_of(call).items():
                 for each in bounds:
                     each[name] = each.get(name, 0) + count
             for name in _perhaps(call) if bounds == (most,) else ():
@@ -60,10 +60,10 @@ def bounds_of(
     return {name: Bounds(count, most[name]) for name, count in least.items()}
 
 
-def figures_told(
+def statistics_told(
     pbx: Mapping[str, Any], queue: Mapping[str, Any], extensions: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, int]:
-    """The same names, out of the answers to ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
+    """Return the same names from ``pbx.stats.get``, ``queue.stats.get`` and ``ext.stats.get``.
 
     What is pending is among them: it must not have grown when all calls are over, or the next
     mixture would find calls that are counted late.
@@ -118,7 +118,7 @@ def returned(
     listed: frozenset[int],
     told: Iterable[Mapping[str, Any]],
 ) -> list[Call]:
-    """Return the earlier calls that came back into the list of ended calls: another monitor's file still had them.
+    """Return earlier calls that came back into the list of ended calls from another file.
 
     ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood
     in the list then.

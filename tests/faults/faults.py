@@ -1,4 +1,4 @@
-"""The faults: a kind, a target, when it begins and how long it lasts.
+"""Cause the faults: each has a kind, a target, a beginning and a duration.
 
 And how each is done and healed.
 """
@@ -22,7 +22,7 @@ TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _LATEST_S = 3.0
 _PUT_BACK_WITHIN_S: Final = 6.0
-"""Seconds in which a leader that is well has put back all that an emptied Redis lacks: the figures go every five."""
+"""Seconds until a healthy leader has refilled an empty Redis: statistics go every five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Hands:
     """Since when it has answered after that; infinity: not yet."""
     _away_since: float = float("-inf")
     _back: float = float("-inf")
-    """When faults of Redis began that followed each other at once, and when the last of them was over."""
+    """Times at which the latest run of Redis faults began and ended."""
 
     @classmethod
     def at(cls, site: Site, losses: Losses, leader: Callable[[], str]) -> Hands:
@@ -139,7 +139,7 @@ class Hands:
             self._ill[monitor.name] = time.monotonic() + LEASE_S
 
     async def _emptied(self, fault: Fault) -> None:
-        """Redis comes to hold nothing: killed, after standing still, while nobody reaches it, or beside a full disk."""
+        """Empty Redis: by a kill, after a stop, while nobody reaches it, or beside a full disk."""
         redis, monitors = self.site.redis, self.site.monitors
         leads = monitors[self.leader()]
         async with self._redis:
@@ -170,7 +170,7 @@ class Hands:
                 self._back = time.monotonic()
 
     def _begin_fault(self) -> None:
-        """Note that Redis is away from now on, or still: a leader needs a lease's time to be well after that."""
+        """Note that Redis is away from now on: after that, a leader needs a lease's time."""
         if time.monotonic() > self._back + LEASE_S:
             self._away_since = time.monotonic()
 

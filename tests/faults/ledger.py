@@ -1,4 +1,4 @@
-"""What the observer knows from what it did and saw, and what that says of callmon. Pure.
+"""Hold what the observer did and saw, and judge callmon by it. Pure.
 
 Keys. A key that was made, with exit code 0, is never refused (401) until somebody has begun to
 revoke it. A key whose revocation was confirmed is never taken from ``REVOKED_WITHIN_S`` on,
@@ -17,7 +17,7 @@ as unknown or not at all.
 
 *Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back
 what an emptied Redis lacks, callmon promises the standby's copy, not more: what is older than
-``COPIED_WITHIN_S`` (commands, keys), ``FIGURES_COPIED_WITHIN_S`` (figures, ended calls). What
+``COPIED_WITHIN_S`` (commands, keys), ``STATISTICS_COPIED_WITHIN_S`` (statistics, ended calls). What
 differs within these is told apart.
 """
 
@@ -31,7 +31,7 @@ Said = Literal["done", "refused", "unknown"]
 REVOKED_WITHIN_S = 3.0
 """One second is promised; the rest is for a machine that has much else to do."""
 COPIED_WITHIN_S = 1.5
-FIGURES_COPIED_WITHIN_S = 12.0
+STATISTICS_COPIED_WITHIN_S = 12.0
 _UNDONE_504 = frozenset({"too_late", "position_not_reached"})
 
 
@@ -226,7 +226,7 @@ class Bounds:
         return str(self.least) if self.least == self.most else f"{self.least} to {self.most}"
 
 
-def judge_figures(
+def judge_statistics(
     before: Mapping[str, int],
     after: Mapping[str, int],
     bounds: Mapping[str, Bounds],
@@ -240,4 +240,4 @@ def judge_figures(
             text = (
                 f"{name} {before.get(name, 0)} → {after.get(name, 0)}, should have grown by {bound}"
             )
-            yield Violation("figures", text, documented)
+            yield Violation("statistics", text, documented)

@@ -1,4 +1,4 @@
-"""One mixture of faults at a site: what goes on meanwhile, the wait until all is well, and the verdict."""
+"""Play one mixture of faults at a site, wait until all is well, and judge."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tests.faults import counted
 from tests.faults.clients import Clients
 from tests.faults.faults import Fault, Hands
 from tests.faults.ledger import (
-    FIGURES_COPIED_WITHIN_S,
+    STATISTICS_COPIED_WITHIN_S,
     Command,
     Reply,
     Violation,
     judge_audit,
     judge_command,
-    judge_figures,
+    judge_statistics,
 )
 from tests.faults.phones import QUEUE, Call, Phones
 from tests.faults.site import Site
@@ -40,7 +40,7 @@ _PROGRAMS_PHONE = "105"
 _BURST = 3
 _SHORTLY_S = 0.3
 _KEYS_LISTED_AT = ("0", "5", "quick")
-"""Ends of the seeds of mixtures after which the list of keys is looked at, as that takes a while."""
+"""Ends of seeds whose mixtures check the list of keys; that takes a while."""
 _numbers = itertools.count(1)
 
 
@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Mixture:
-    """One mixture. Keys, streams and what is told go over from one mixture of a site to the next."""
+    """Play one mixture. Keys, streams and what is told pass to the site's next mixture."""
 
     site: Site
     clients: Clients
@@ -81,12 +81,12 @@ class Mixture:
     _leader: str = "a"
     _earlier: frozenset[int] = frozenset()
     _listed: frozenset[int] = frozenset()
-    """Ids of the calls that were over when the mixture began, and of those that the list of ended calls told then."""
+    """Ids of calls over at the mixture's beginning, and of those that the list then held."""
 
     async def play(self) -> Outcome:
         """Play it; what came of it."""
         begun = time.monotonic()
-        before = await self._figures()
+        before = await self._statistics()
         self._earlier = frozenset(call.call_id for call in self.phones.calls)
         self._listed = frozenset(row["callID"] for row in await self._ended())
         first = len(self.clients.violations)
@@ -118,7 +118,7 @@ class Mixture:
     # what goes on
 
     async def _prepare(self, dice: random.Random) -> Call:
-        """While all is well: a call that will outlast the faults, some that do not, commands, keys."""
+        """While all is well, begin a call that outlasts the faults, others, commands and keys."""
         spanning = await self.phones.dial("100", "101")
         keys = asyncio.create_task(self._new_key() if dice.random() < 0.5 else self._revoke(dice))
         talk = await self.phones.dial("102", "104")
@@ -341,13 +341,13 @@ class Mixture:
     async def _differences(self, before: dict[str, int]) -> list[Violation]:
         losses = self.clients.losses
         documented = bool(losses.at) and any(
-            losses.cover(call.ended or call.began, FIGURES_COPIED_WITHIN_S)
+            losses.cover(call.ended or call.began, STATISTICS_COPIED_WITHIN_S)
             for call in (*self.certain, *self.uncertain)
         )
-        after, ended = await self._figures(), await self._ended()
+        after, ended = await self._statistics(), await self._ended()
         again = counted.returned(self.phones.calls, self._earlier, self._listed, ended)
         bounds = counted.bounds_of(self.certain, self.uncertain, after, again)
-        found = list(judge_figures(before, after, bounds, documented=documented))
+        found = list(judge_statistics(before, after, bounds, documented=documented))
         found += self._ended_differs(ended)
         found += await self._keys_differ()
         return found
@@ -356,7 +356,7 @@ class Mixture:
         found = []
         for call in self.phones.calls:
             if call.ending is not None and (text := counted.ended_differs(call, ended)):
-                documented = self.clients.losses.cover(call.ended, FIGURES_COPIED_WITHIN_S)
+                documented = self.clients.losses.cover(call.ended, STATISTICS_COPIED_WITHIN_S)
                 found.append(Violation("ended calls", text, documented))
         return found
 
@@ -409,13 +409,13 @@ class Mixture:
                 )
         return found
 
-    async def _figures(self) -> dict[str, int]:
+    async def _statistics(self) -> dict[str, int]:
         pbx = await self._told("pbx.stats.get")
         queue = await self._told("queue.stats.get", num=QUEUE)
         extensions = {
             number: await self._told("ext.stats.get", num=number) for number in _EXTENSIONS
         }
-        return counted.figures_told(pbx, queue, extensions)
+        return counted.statistics_told(pbx, queue, extensions)
 
     async def _ended(self) -> list[Mapping[str, Any]]:
         ended: list[Mapping[str, Any]] = (await self._told("pbx.ended.get"))["ended"]

@@ -1,4 +1,4 @@
-"""The simulated PBX as its own people see it: they log in, call, answer, hang up, and look at calls and contacts.
+"""Use the simulated PBX as its people do: log in, call, answer, hang up, read calls and contacts.
 
 What they do and see is what really happened; callmon is compared with it.
 """
@@ -17,7 +17,7 @@ Ending = Literal["answered", "missed", "abandoned", "unanswered"]
 """How a call ended, in the words of ``pbx.ended.get``."""
 QUEUE = "800"
 ANSWERING = ("100", "101", "102", "104", "105")
-"""Extensions of the simulated PBX (seed 72) that have one desk phone, which can be told to answer."""
+"""Extensions of the simulated PBX (seed 72) with one desk phone that can be told to answer."""
 SEED = 72
 
 

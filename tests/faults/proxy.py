@@ -1,4 +1,4 @@
-"""A way between two processes that can be cut: by refusing and resetting, or by silence."""
+"""Join two processes by a way that can be cut: by refusing and resetting, or by silence."""
 
 from __future__ import annotations
 

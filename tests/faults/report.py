@@ -1,4 +1,4 @@
-"""What a run is told as: a line for each mixture, a table at the end. Pure."""
+"""Write a run as text: a line for each mixture, a table at the end. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sites, one after the other or several at once, and the mixtures that are played at them."""
+"""Run sites, one after the other or several at once, and play the mixtures at them."""
 
 from __future__ import annotations
 

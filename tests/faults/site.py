@@ -1,4 +1,4 @@
-"""Processes as at a site: a simulated PBX, Redis, two monitors and a gateway, each way between them with a proxy."""
+"""Run a site's processes: simulated PBX, Redis, two monitors, a gateway, proxies between them."""
 
 from __future__ import annotations
 

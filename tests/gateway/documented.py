@@ -1,20 +1,20 @@
-"""The documented answers to every query about the PBX of :mod:`tests.gateway.world`, as text: field order counts."""
+"""Hold the documented answers to queries about :mod:`tests.gateway.world`; field order counts."""
 
 from __future__ import annotations
 
 LEG_101 = (
     '{"dnNum":"101","dnType":"extension","externalParty":"103","status":"Connected","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null}'
+    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null,"hidden":false}'
 )
 LEG_103 = LEG_101.replace("101", "?").replace("103", "101").replace("?", "103")
 LEG_LINE = (
     '{"dnNum":"10000","dnType":"externalline","externalParty":"0301234567","status":"Connected","name":"skyetel",'
     '"partyName":"","partyDn":"","onBehalfOf":"","referredBy":"","legId":1,"participantId":null,"deviceId":"",'
-    '"since":null}'
+    '"since":null,"hidden":false}'
 )
 LEG_102 = (
     '{"dnNum":"102","dnType":"extension","externalParty":"0301234567","status":"Ringing","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null}'
+    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null,"hidden":false}'
 )
 LEG_1000 = LEG_101.replace('"101"', '"1000"').replace('"103"', '"0301234567"')
 
@@ -24,7 +24,7 @@ def ended(call_id: int, ended_at: str, extensions: str, queues: str) -> str:
         f'{{"callID":{call_id},"direction":"Inbound","did":"","queue":"","startedAt":"2026-03-04T03:15:00.000Z",'
         f'"answeredAt":null,"endedAt":"{ended_at}","outcome":"missed","caller":"0301234567","callerName":"",'
         f'"callee":"","calleeName":"","extensions":{extensions},"queues":{queues},"groups":[],"lines":[],'
-        f'"extgroups":[],"queuedAt":null}}'
+        f'"extgroups":[],"queuedAt":null,"hidden":false,"returnedAt":null,"returnedBy":""}}'
     )
 
 
@@ -46,7 +46,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         {},
         (
             '{"count":3,"callsInfo":['
-            '{"callID":9,"state":"Routing","startedAt":"2022-12-29T08:38:00.000Z","answeredAt":null,"did":"Sales line",'
+            '{"callID":9,"state":"Routing","startedAt":"2022-12-29T08:38:00.000Z",'
+            '"answeredAt":null,"did":"Sales line",'
             f'"owner":{LEG_LINE},"talkTo":[],"routingTo":[{LEG_102}]}},'
             '{"callID":46874,"state":"Talking","startedAt":"2022-12-29T08:37:16.000Z",'
             f'"answeredAt":"2022-12-29T08:37:23.000Z","did":"","owner":{LEG_101},"talkTo":[{LEG_103}],"routingTo":[]}},'
@@ -159,9 +160,9 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
         "contact.get",
         {"id": "12"},
         (
-            '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip","phone":"+49 170 1234567",'
-            '"data0":"","data1":"","data2":null,"data3":"030 555 '
-            '1234","data4":"","data5":"anna@example.com",'
+            '{"id":12,"firstname":"Анна","lastname":"Müller","company":"Acme","tag":"vip",'
+            '"phone":"+49 170 1234567","data0":"","data1":"","data2":null,'
+            '"data3":"030 555 1234","data4":"","data5":"anna@example.com",'
             '"data6":"","data7":"","data8":null,"data9":""}'
         ),
     ),

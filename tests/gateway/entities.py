@@ -1,10 +1,10 @@
-"""Entities with as little said as possible, for tests of the gateway."""
+"""Make entities with as few fields set as possible, for tests of the gateway."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from gateway.docs import example_statistics
+from gateway.docs import example_data
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
 from monitor.shared.entities.topics import (
     TOPICS,
@@ -171,15 +171,15 @@ def state_of(**topics: list[Entity]) -> State:
 
 
 def queue_stats(num: str, offered: int = 0) -> QueueStats:
-    return replace(example_statistics.queue_stats(), num=num, offered=offered)
+    return replace(example_data.queue_stats(), num=num, offered=offered)
 
 
 def extension_stats(num: str, offered: int = 0) -> ExtensionStats:
-    return replace(example_statistics.extension_stats(), num=num, offered=offered)
+    return replace(example_data.extension_stats(), num=num, offered=offered)
 
 
 def pbx_stats(calls: int = 0) -> PbxStats:
-    return replace(example_statistics.pbx_stats(), calls=calls)
+    return replace(example_data.pbx_stats(), calls=calls)
 
 
 def id_of(entity: Entity) -> str:

@@ -1,4 +1,4 @@
-"""Random histories of a space, and a subscriber who follows the protocol's rules to the letter."""
+"""Make random histories of a space, and a subscriber that follows the protocol's rules exactly."""
 
 from __future__ import annotations
 

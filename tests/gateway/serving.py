@@ -1,4 +1,4 @@
-"""A gateway's stream on a real socket, its replica moved by hand."""
+"""Serve a gateway's stream on a real socket, with a replica that the test moves by hand."""
 
 from __future__ import annotations
 
@@ -207,10 +207,10 @@ async def serving(
             ]
         )
     )
-    manners = (settings or LiveSettings()).manners
+    limits = (settings or LiveSettings()).limits
     ours = {
         "http": TimeoutHttpProtocol,
-        **uvicorn_options(manners.message_burst, manners.messages_per_second),
+        **uvicorn_options(limits.message_burst, limits.messages_per_second),
     }
     server = uvicorn.Server(
         uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options})

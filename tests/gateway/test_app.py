@@ -1,4 +1,4 @@
-"""The documented interface over ASGI: every query by every form of address, and every refusal."""
+"""Test the documented interface over ASGI: every query in every form, and every refusal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import Refused
 from gateway.operations.operation_table import COMMANDS
+from gateway.parameters import LARGEST_BODY_BYTES
 from gateway.rest import request_parser
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import BARE, EXPIRED, FULL, LIMITED, OTHER, READ, client, view
@@ -386,7 +387,7 @@ async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.Asyn
 async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
     http: httpx.AsyncClient, body: str, said: str, most_bytes: int
 ) -> None:
-    assert len(body) <= request_parser.LARGEST_BODY
+    assert len(body) <= LARGEST_BODY_BYTES
     with pytest.raises(Refused, match=said):
         request_parser._json(body.encode())
     tracemalloc.start()

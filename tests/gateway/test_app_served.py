@@ -1,14 +1,16 @@
-"""The application behind a real server on a real socket, its life, its log, and arbitrary bytes."""
+"""Test the application on a real socket: its life, its log, and arbitrary bytes."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
+import fakeredis
 import httpx
 import pytest
 import uvicorn
@@ -19,51 +21,47 @@ from structlog.testing import capture_logs
 
 from gateway.app import create_app
 from gateway.auth.api_keys import sha256_hex
+from gateway.auth.tickets import Tickets
 from gateway.operations.operation_table import COMMANDS
 from gateway.pbx_context import PbxContext
 from gateway.rest import request_parser
 from gateway.rest.middleware import redacted
+from gateway.rest.request_parser import UnauthenticatedBodies
+from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.supervision import kept_running
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import from_json
+from monitor.shared.http_server import EmbeddedServer, bind
 from tests.bus import until
 from tests.gateway.documented import ANSWERS
 from tests.gateway.entities import START
 from tests.gateway.world import EXPIRED, FULL, NOW, READ, client, keys, view
 
 
-class Server(uvicorn.Server):
-    """Says when it listens, and leaves the process's signals alone."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.up = asyncio.Event()
-
-    async def startup(self, sockets: Any = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
     """A gateway on a free port of loopback."""
-    app = create_app({"main": pbx}, keys(), clock=lambda: NOW)
-    server = Server(
-        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, ws="none")
+    bodies, table, redis = UnauthenticatedBodies(), keys(), fakeredis.FakeAsyncRedis()
+    tickets = Tickets({"main": redis}, table, lambda: NOW)
+    app = create_app(
+        {"main": pbx},
+        table,
+        streams=ticket_routes(tickets, table, lambda: NOW, bodies=bodies),
+        clock=lambda: NOW,
+        bodies=bodies,
     )
-    task = asyncio.create_task(server.serve())
+    bound = bind("127.0.0.1", 0)
+    server = EmbeddedServer(
+        uvicorn.Config(app, log_config=None, access_log=False, ws="none"), bound
+    )
     try:
         async with asyncio.timeout(60):
-            await server.up.wait()
-        yield server.servers[0].sockets[0].getsockname()[:2]
+            await server.start()
+        yield bound.getsockname()
     finally:
-        server.should_exit = True
         async with asyncio.timeout(60):
-            await task
+            await server.stop()
+        await redis.aclose()
 
 
 async def test_every_query_is_answered_over_a_socket() -> None:
@@ -107,11 +105,11 @@ async def test_a_body_without_end_is_cut_off() -> None:
 
 @contextlib.asynccontextmanager
 async def posting(
-    host: str, port: int, body: bytes, *headers: str
+    host: str, port: int, body: bytes, *headers: str, address: str = "pbx.calls.get"
 ) -> AsyncIterator[asyncio.StreamReader]:
     """A request whose body has only begun; the answer is read."""
     reader, writer = await asyncio.open_connection(host, port)
-    lines = ["POST /webapi/pbx.calls.get HTTP/1.1", "Host: test", "Content-Length: 60000", *headers]
+    lines = [f"POST /webapi/{address} HTTP/1.1", "Host: test", "Content-Length: 60000", *headers]
     writer.write("\r\n".join([*lines, "Content-Type: application/json", "", ""]).encode() + body)
     try:
         yield reader
@@ -119,23 +117,32 @@ async def posting(
         writer.transport.abort()
 
 
-async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read() -> None:
+@pytest.mark.parametrize("address", ["pbx.calls.get", "ticket"])
+async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read(address: str) -> None:
     async with served(view()) as (host, port), asyncio.timeout(60):
         for given in ("X-API-Key: a-wrong-key-0123", "Authorization: Bearer a-wrong-key-0123"):
-            async with posting(host, port, b"", given) as reader:
+            async with posting(host, port, b"", given, address=address) as reader:
                 assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("pbx.calls.get", "pbx.calls.get"), ("ticket", "ticket"), ("ticket", "pbx.calls.get")],
+)
 async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(
-    monkeypatch: pytest.MonkeyPatch,
+    first: str, second: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(request_parser, "MOST_UNKNOWN_BYTES", 100_000)
     half = b'{"x": "'.ljust(40_000, b"x")
+    there = partial(posting, address=second)
     async with served(view()) as (host, port), asyncio.timeout(60):
-        async with posting(host, port, half), posting(host, port, half):
+        async with (
+            posting(host, port, half, address=first),
+            posting(host, port, half, address=first),
+        ):
             status = b""
             while not status.startswith(b"HTTP/1.1 503 "):  # until the two have arrived there
-                async with posting(host, port, half) as reader, posting(host, port, half) as other:
+                async with there(host, port, half) as reader, there(host, port, half) as other:
                     done, waiting = await asyncio.wait(
                         [asyncio.create_task(one.readline()) for one in (reader, other)],
                         return_when=asyncio.FIRST_COMPLETED,
@@ -143,12 +150,12 @@ async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(
                     status = done.pop().result()
                     for task in waiting:
                         task.cancel()
-            async with posting(host, port, b" " * 59_998 + b"{}", f"X-API-Key: {FULL}") as reader:
+            async with there(host, port, b" " * 59_998 + b"{}", f"X-API-Key: {FULL}") as reader:
                 assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
         said = b""
         while not said.startswith(b"HTTP/1.1 200 "):  # until they are gone
             whole = f'{{"key": "{FULL}"}}'.encode()
-            async with posting(host, port, b" " * (60_000 - len(whole)) + whole) as reader:
+            async with there(host, port, b" " * (60_000 - len(whole)) + whole) as reader:
                 said = await reader.readline()
 
 
@@ -306,7 +313,7 @@ async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
 async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     pbx, table = view(), keys()
     live = pbx.live
     assert live.position is not None
@@ -325,7 +332,7 @@ async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is
 
 
 async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
     monkeypatch.setattr("gateway.rest.command_requests.MOST_WAITING", 2)
     pbx = view()
     at = pbx.live.position

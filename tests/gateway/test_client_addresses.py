@@ -1,4 +1,4 @@
-"""Who a request is from behind proxies, and how much one address may hold open."""
+"""Test which address a request has behind proxies, and how much one address may hold open."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
+from gateway.key_quotas import REQUESTS_A_TURN
 from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.ip_addresses import held_by, parsed
 from tests.bus import fake_bus, only, until_async
@@ -100,15 +101,15 @@ def test_addresses_are_counted_by_what_one_may_have_of_them() -> None:
 
 
 def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies() -> None:
-    doors = ConnectionCounter(5, 2, lambda host: host != "10.0.0.1")
-    leave = [doors.enter("203.0.113.7"), doors.enter("203.0.113.7")]
-    assert doors.enter("203.0.113.7") is None
-    assert all(doors.enter("10.0.0.1") for _ in range(3))
-    assert doors.enter("10.0.0.1") is None, "five in all"
+    connection_counter = ConnectionCounter(5, 2, lambda host: host != "10.0.0.1")
+    leave = [connection_counter.enter("203.0.113.7"), connection_counter.enter("203.0.113.7")]
+    assert connection_counter.enter("203.0.113.7") is None
+    assert all(connection_counter.enter("10.0.0.1") for _ in range(3))
+    assert connection_counter.enter("10.0.0.1") is None, "five in all"
     assert leave[0] is not None
     leave[0]()
-    assert doors.enter("203.0.113.8") is not None
-    assert len(doors) == 5
+    assert connection_counter.enter("203.0.113.8") is not None
+    assert len(connection_counter) == 5
 
 
 @asynccontextmanager
@@ -184,3 +185,25 @@ async def test_one_connection_too_many_is_closed_and_there_is_room_when_others_a
             async with connect(stream, additional_headers=KEY, proxy=None):
                 pass
         await until_async(one_more)
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+async def test_hundreds_that_come_at_once_from_one_address_do_not_delay_anothers(kind: str) -> None:
+    begun: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.append(scope["client"][0])
+
+    async def nothing(*_: Any) -> Any:
+        return None
+
+    served = ClientAddress(app, TrustedProxies(""), 1_000)
+
+    def scope(host: str) -> Scope:
+        return {"type": kind, "client": (host, 1), "headers": []}
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for host in (*["203.0.113.7"] * 500, "203.0.113.8"):
+            tasks.create_task(served(scope(host), nothing, nothing))
+    assert len(begun) == 501
+    assert begun.index("203.0.113.8") <= REQUESTS_A_TURN

@@ -1,4 +1,4 @@
-"""The gateway's settings, and the sentences in which mistakes are told."""
+"""Test the gateway's settings, and the sentences that tell of mistakes."""
 
 from __future__ import annotations
 
@@ -151,12 +151,12 @@ def test_the_environment_wins_over_the_file(
         (
             "CALLMON_GATEWAY__PORT",
             "70000",
-            "CALLMON_GATEWAY__PORT is '70000': input should be less than or equal to",
+            "CALLMON_GATEWAY__PORT is '70000': write 65535 or less",
         ),
         (
             "CALLMON_GATEWAY__PORT",
             "",
-            "CALLMON_GATEWAY__PORT is empty: input should be a valid integer",
+            "CALLMON_GATEWAY__PORT is empty: write a whole number",
         ),
         (
             "CALLMON_REDIS__CA_FILE",
@@ -166,12 +166,12 @@ def test_the_environment_wins_over_the_file(
         (
             "CALLMON_REDIS__URL",
             "",
-            "CALLMON_REDIS__URL is empty: string should have at least 1 character",
+            "CALLMON_REDIS__URL is empty: give it a value, or leave it out",
         ),
         (
             "CALLMON_LOG__LEVEL",
             "loud",
-            "CALLMON_LOG__LEVEL is 'loud': input should be 'debug', 'info'",
+            "CALLMON_LOG__LEVEL is 'loud': write 'debug', 'info'",
         ),
         (
             "CALLMON_KEYS",
@@ -191,18 +191,18 @@ def test_the_environment_wins_over_the_file(
         (
             "CALLMON_GATEWAY__CORS_ORIGINS",
             '{"a": 1}',
-            "CALLMON_GATEWAY__CORS_ORIGINS: input should be a list",
+            "CALLMON_GATEWAY__CORS_ORIGINS: write a list",
         ),
         (
             "CALLMON_GATEWAY",
             '{"prot": 1}',
             r"CALLMON_GATEWAY: gateway\.prot is not a setting; did you mean port\?",
         ),
-        ("CALLMON_GATEWAY", "[1]", "CALLMON_GATEWAY: input should be a section"),
+        ("CALLMON_GATEWAY", "[1]", "CALLMON_GATEWAY: a section with settings of its own belongs"),
         (
             "CALLMON_KEYS",
             '[{"name": "k", "digest": "hush"}]',
-            r"CALLMON_KEYS: keys\[0\]\.digest: string should match",
+            r"CALLMON_KEYS: keys\[0\]\.digest: write the SHA-256 of the key",
         ),
         (
             "CALLMON_PBX__MAIN__NAME",
@@ -338,14 +338,14 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
     [
         ("[gateway]\nprot = 1", "gateway.prot is not a setting; did you mean port?"),
         ("[gatway]\nport = 1", "gatway is not a setting; did you mean gateway?"),
-        ('[gateway]\nport = "http"', "gateway.port is 'http'"),
+        ('[gateway]\nport = "http"', "gateway.port is 'http': write a whole number"),
         (
             "[gateway]\nport = 70000",
-            "gateway.port is 70000: input should be less than or equal to 65535",
+            "gateway.port is 70000: write 65535 or less",
         ),
         (
             "[gateway]\nheartbeat_interval = 0",
-            "gateway.heartbeat_interval is 0: input should be greater than or equal to 1",
+            "gateway.heartbeat_interval is 0: write 1 or more",
         ),
         (PBX + KEY.replace("name", "nmae"), "keys[0].nmae is not a setting; did you mean name?"),
         (PBX + KEY + 'scopes = ["raed"]', "'raed'"),

@@ -1,4 +1,4 @@
-"""What a key's connections have together: values in, values out.
+"""Test what a key's connections share: values in, values out.
 
 And the turns that its work takes.
 """
@@ -7,21 +7,27 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
+from websockets.asyncio.client import ClientConnection
 
 from gateway import key_quotas as shares
 from gateway.errors import FiltersTooLarge
 from gateway.fanout.filters import filter_of
+from gateway.fanout.frames import Message
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
 from gateway.key_quotas import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.rest import long_poll
 from gateway.rest.endpoint import WebApiEndpoint
+from tests.bus import until
 from tests.gateway.entities import call, extension
+from tests.gateway.histories import decoded
 from tests.gateway.serving import frame_of, say, serving
 
 
@@ -95,10 +101,10 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         shares, "_PIECE_S", 0.0
     )  # each piece counts, and takes a whole turn, however fast the machine
     monkeypatch.setattr(shares, "_TURN_S", 0.0)
-    turns, taken_in, take = 0, [], Hub.take
+    turns, taken_in, next_messages = 0, [], Hub.next_messages
 
     def watched(hub: Hub, subscriber: Subscriber) -> object:
-        messages = take(hub, subscriber)
+        messages = next_messages(hub, subscriber)
         if messages:
             taken_in.append(turns)
         return messages
@@ -109,7 +115,7 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
             turns += 1
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Hub, "take", watched)
+    monkeypatch.setattr(Hub, "next_messages", watched)
     async with serving() as served, asyncio.TaskGroup() as tasks, asyncio.timeout(60):
         begun = served.position
         for number in range(500):
@@ -185,3 +191,63 @@ async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
                 tasks.create_task(ask(client, other))
     assert len(order) == 601
     assert order.index(other["Authorization"]) < 300
+
+
+async def test_what_is_made_and_not_sent_is_counted_by_its_bytes_and_shared_frames_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 100)
+    one, snapshot, other = share(), b"s" * 60, "o" * 60
+    one.hold_unsent((snapshot,))
+    one.hold_unsent((snapshot, b"x"))
+    assert one.unsent_bytes == 61
+    async with asyncio.timeout(60):
+        await one.turn_to_send()
+    one.hold_unsent((other,))
+    waiting = [asyncio.create_task(one.turn_to_send()) for _ in range(2)]
+    await asyncio.sleep(0)
+    one.let_unsent_go((snapshot,))
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting), "the other still holds the snapshot"
+    one.let_unsent_go((snapshot, b"x"))
+    async with asyncio.timeout(60):
+        await asyncio.gather(*waiting)
+    one.let_unsent_go((other,))
+    assert one.unsent_bytes == 0
+
+
+async def test_slow_subscribers_of_a_key_hold_so_much_together_and_all_get_their_snapshot(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 1_000_000)
+    held: list[int] = []
+    hold = KeyShare.hold_unsent
+
+    def recorded(self: KeyShare, messages: Sequence[Message]) -> None:
+        hold(self, messages)
+        held.append(self.unsent_bytes)
+
+    monkeypatch.setattr(KeyShare, "hold_unsent", recorded)
+    numbers = [str(number) for number in range(10_000)]
+
+    async def whole(client: ClientConnection) -> int:
+        bytes_, more = 0, True
+        while more:
+            message = await client.recv()
+            found = decoded(message)
+            more = found.get("more", True)
+            bytes_ += len(message)
+        return bytes_
+
+    async with asyncio.timeout(60), serving() as served, AsyncExitStack() as stack:
+        served.put_all([("extensions", number, extension(number)) for number in numbers])
+        slow = [
+            await stack.enter_async_context(
+                served.connect(path=f"/webapi/stream?topics=extensions&call={number}")
+            )
+            for number in range(4)
+        ]
+        await until(lambda: any(size > 1_000_000 for size in held))
+        sizes = await asyncio.gather(*map(whole, slow))
+    assert min(sizes) > 4_000_000
+    assert max(held) < 2 * min(sizes)

@@ -1,4 +1,4 @@
-"""Parameters: what they take, and the sentences in which they refuse."""
+"""Test which values parameters take, and the sentences of their refusals."""
 
 from __future__ import annotations
 

@@ -1,13 +1,19 @@
-"""A view's phonebook follows its book."""
+"""Test that a view's phonebook follows its book, and what is told before the PBX was read."""
 
 from __future__ import annotations
 
 import fakeredis
+import pytest
 
+from gateway.errors import NoState, Refused, UnknownExtension
+from gateway.fanout.watched_queries import Question
+from gateway.operations.operation_table import command_named
+from gateway.parameters import Arguments
 from gateway.pbx_context import PbxContext, PhonebookKeeper, open_view
+from gateway.visibility import EVERYTHING
 from monitor.shared.changes import Change, Edit, Position
-from monitor.shared.entities.topics import Contact
-from tests.gateway.entities import START
+from monitor.shared.entities.topics import Contact, Entity
+from tests.gateway.entities import START, extension, system
 
 ANN, BOB = Contact(1, "Ann", phone="0301"), Contact(2, "Bob", phone="0302")
 
@@ -56,3 +62,26 @@ def test_nothing_is_loaded_until_there_is_a_book() -> None:
     PhonebookKeeper(view).follow()
     assert len(view.phonebook) == 0
     assert not view.hub.ready
+
+
+@pytest.mark.parametrize(
+    ("connection", "extensions", "refusal"),
+    [
+        ("connecting", {}, NoState),
+        ("lost", {}, NoState),
+        ("connected", {}, UnknownExtension),
+        ("lost", {"102": extension("102")}, UnknownExtension),
+    ],
+)
+def test_nobody_is_told_that_something_is_not_there_before_the_pbx_was_read(
+    connection: str, extensions: dict[str, Entity], refusal: type[Refused]
+) -> None:
+    view = open_view("main", fakeredis.FakeAsyncRedis())
+    state: dict[str, dict[str, Entity]] = {
+        "system": {"pbx": system(connection)},
+        "extensions": extensions,
+    }
+    view.live.load(Position("1", 0), START, state)
+    question = Question(command_named("ext.stats.get"), Arguments((("num", "101"),)), EVERYTHING)
+    with pytest.raises(refusal):
+        view.ask(question)

@@ -1,4 +1,4 @@
-"""The stream's Python client: against the gateway, and against a server that does what a bad line and a bad day do."""
+"""Test the stream's Python client, with the gateway and with a server that misbehaves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where no stream opens: what is said of it, and whether the client goes on.
+"""Test what the client says when no stream opens, and whether it goes on.
 
 Real sockets that answer wrongly.
 """
@@ -134,6 +134,12 @@ async def test_a_wrong_service_is_named(answer: Answer, status: str, words: str)
         found = await first_trouble(f"ws://127.0.0.1:{port}/webapi/stream")
         assert (found.status, words in found.reason) == (status, True), found
         assert f"http://127.0.0.1:{port}" in found.reason
+
+
+async def test_a_service_that_refuses_the_bare_address_is_named_with_a_path() -> None:
+    async with listening(http("403 Forbidden")) as port:
+        found = await first_trouble(f"ws://127.0.0.1:{port}")
+    assert "it answers 403 Forbidden at /. Check host, port and path" in found.reason
 
 
 async def test_a_port_that_nobody_listens_on_and_a_name_that_nobody_knows() -> None:
@@ -297,7 +303,7 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(
 async def test_once_connected_only_the_gateways_own_word_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streamclient, "_BACKOFF_CAP", 0.1)
+    monkeypatch.setattr(streamclient, "_BACKOFF_S", (0.1, 0.1))
     told: list[Connection] = []
     port = free_port()
 
@@ -319,7 +325,8 @@ async def test_once_connected_only_the_gateways_own_word_ends_it(
                 await asyncio.sleep(0.01)
         assert not following.done()
         async with serving(port=port) as served:
-            served.start_epoch()  # as another gateway's monitor would; nobody is sent back in the same one
+            # A new epoch, as of another monitor: in the same one nobody is sent back.
+            served.start_epoch()
             await following
             await live_again(served, client)
             served.live.revoke("reader")

@@ -1,4 +1,4 @@
-"""What a key may see."""
+"""Test what a key may see."""
 
 from __future__ import annotations
 

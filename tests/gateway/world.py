@@ -1,4 +1,4 @@
-"""A small PBX in the gateway's memory, and a client of the gateway, for tests of the HTTP interface."""
+"""Hold a small PBX in the gateway's memory, and a client of the gateway's HTTP interface."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A tracker and a source that do what a test says, in place of a PBX."""
+"""Play a PBX with a tracker and a source that do what a test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A monitor process for tests to stop or kill: it leads, and its log says so, and when it steps down.
+"""Run a monitor for tests to stop or kill: its log says when it leads and steps down.
 
 What it carries out stands in the Redis list ``carried out``, as it would at a PBX, whatever becomes
 of the answer. A second argument is the ``state_dir`` of what must outlive Redis; a third is the

@@ -1,4 +1,4 @@
-"""A monitor in this process, with a tracker and a source that do what a test says."""
+"""Run a monitor in this process, with a tracker and a source that do what a test says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The monitor's settings: where calls come from, and with which credentials."""
+"""Test the monitor's settings: where calls come from, and with which credentials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lease on both servers."""
+"""Test the lease on both servers."""
 
 from __future__ import annotations
 

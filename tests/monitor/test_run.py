@@ -1,4 +1,4 @@
-"""The monitor process keeps each PBX's service running: a fault in one is that PBX's alone."""
+"""Test that the monitor keeps each PBX's service running: a fault stays at its PBX."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
     with capture_logs() as logs:
         async with kept([bad, good]) as tasks:
             await until(lambda: tried == 4 and bad.leading and good.leading)
-            assert good.measures.terms == 1
+            assert good.counters.terms == 1
             assert not any(task.done() for task in tasks)
     await servers.aclose()
     told = [entry for entry in logs if entry["event"] == "pbx_failure"]
@@ -121,7 +121,8 @@ async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]
                 bus.kill()
                 for connection in list(pool._in_use_connections):
                     if connection._writer is not None:
-                        connection._writer.transport.abort()  # as a reset does: a write finds its handle closed
+                        # As a reset does: a write finds its handle closed.
+                        connection._writer.transport.abort()
                 await asyncio.sleep(0.02)
                 await bus.start()
             await until_async(all_write)

@@ -1,1 +1,1 @@
-"""Long runs under load, which end with everyone holding the truth: ``make soak``."""
+"""Run long under load until everyone holds the truth: ``make soak``."""

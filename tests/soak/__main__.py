@@ -1,4 +1,4 @@
-"""``make soak``: a day, or as many minutes as are asked for, with faults if they are asked for."""
+"""Run ``make soak``: a day, or as many minutes as asked for, with faults if asked for."""
 
 from __future__ import annotations
 

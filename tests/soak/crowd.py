@@ -1,4 +1,4 @@
-"""Subscribers of all kinds in a process of their own, which says what each of them holds.
+"""Run subscribers of all kinds in a process that says what each of them holds.
 
 Fast ones take what comes at once; slow ones rest after each frame; stuck ones take nothing for up
 to a minute and a half, again and again; restless ones leave and come back, to any gateway. Commands

@@ -1,4 +1,4 @@
-"""A day of rush-hour traffic, compressed, with thousands of subscribers; with faults or without.
+"""Play a day of rush-hour traffic, compressed, with thousands of subscribers and maybe faults.
 
 Round after round: traffic goes on, things happen, traffic stands still; then within a time every
 subscriber, whatever it did meanwhile, must hold the PBX's own truth, and all who watch the same
@@ -28,7 +28,7 @@ from tests.system.compare import Known, differences
 from tests.system.processes import Running, site
 
 WITHIN = 120.0
-"""Seconds until everybody must hold the truth: those that were stuck have all that they missed to read."""
+"""Seconds until everybody must hold the truth: stuck subscribers have much to read."""
 _PARTIES = 2
 """Processes in which subscribers live."""
 _LOG = """

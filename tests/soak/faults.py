@@ -1,4 +1,4 @@
-"""What may go wrong at a site while the day goes on: each fault begins, lasts, and is over when its coroutine returns.
+"""Play the faults of a site: each begins, lasts, and is over when its coroutine returns.
 
 A fault after which calls may be held whose beginnings nobody watched is *blinding*: of these less
 can be known.

@@ -1,4 +1,4 @@
-"""The figures of a soak, as text."""
+"""Write the results of a soak as text."""
 
 from __future__ import annotations
 

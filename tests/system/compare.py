@@ -1,4 +1,4 @@
-"""What a subscriber holds against what really goes on at the simulated PBX.
+"""Compare what a subscriber holds with what really happens at the simulated PBX.
 
 The truth is the simulator's own, told by its legs and not through what its APIs show. A client can
 know less where the PBX does not say: the settings (:class:`Known`) tell what it may miss. What it
@@ -50,9 +50,9 @@ class Known:
     visible: frozenset[str]
     """DNs whose legs Call Control shows."""
     everyone: bool
-    """Whether that is all extensions, and the PBX is near enough for a read to see each leg: one that rings for less
+    """True if Call Control shows all extensions and the PBX is near.
 
-    than a round trip is gone before the answer is there.
+    A leg that rings for less than a round trip is gone before a read's answer is there.
     """
     party_did: bool
     only_rule: Mapping[str, str] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
 
 
 def knowable(found: list[str]) -> list[str]:
-    """Of these differences those that must not be even if a call was not watched from its beginning.
+    """Return the differences that are faults even if a call was not watched from its beginning.
 
     No answer tells who began a call, when, through which queue, nor that it waits there still while
     agents ring; nor whether a caller's line had been accepted before the phone began to ring that
@@ -181,7 +181,7 @@ def _shape(truth: TruthCall, held: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _hidden(truth: TruthCall, known: Known) -> set[str]:
-    """DNs of legs that nothing had shown: extensions that are not monitored, hosts that passed between two polls."""
+    """Return DNs of legs never shown: unmonitored extensions, hosts seen between two polls."""
     return {
         leg.dn
         for leg in truth.legs
@@ -194,7 +194,7 @@ def _hidden(truth: TruthCall, known: Known) -> set[str]:
 
 
 def _dials_group(truth: TruthCall, leg: TruthLeg) -> bool:
-    """Whether what the leg has dialled is a ring group: a row names a phone that rings in its place."""
+    """Return whether the leg has dialled a ring group: a row names a ringing phone instead."""
     others = (other for other in truth.legs if other is not leg)
     return leg.status == "Dialing" and all(
         leg.external_party not in (o.dn, o.external_party) for o in others
@@ -213,7 +213,8 @@ def _did(truth: TruthCall | TruthEnded, known: Known) -> str:
 
 def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
     if abs(moment(held["startedAt"]).timestamp() - truth.started_at) > known.tolerance:
-        yield f"startedAt is off by {moment(held['startedAt']).timestamp() - truth.started_at:.3f} s"
+        off = moment(held["startedAt"]).timestamp() - truth.started_at
+        yield f"startedAt is off by {off:.3f} s"
     if held["answeredAt"] is None and truth.answer_shown_at is None:
         return  # it went on to ring somebody else before any read of its answer
     parted = truth.parted_at if isinstance(truth, TruthCall) else None
@@ -234,9 +235,9 @@ def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known)
 def ended_differences(
     pbx: Pbx, ended: Mapping[str, Mapping[str, Any]], known: Known, but: Container[int] = ()
 ) -> list[str]:
-    """The same for the calls that are over, of those that ``ended`` (a topic, gathered over time) should hold.
+    """Return the differences of the calls that are over.
 
-    ``but``: calls that are not looked at.
+    ``ended``: the topic, gathered over time. ``but``: calls that are not looked at.
     """
     held = {entity["callID"]: entity for entity in ended.values()}
     found: list[str] = []
@@ -256,7 +257,7 @@ def ended_differences(
 
 
 def _arrived(at: float | None, changed: float, known: Known) -> bool:
-    """Whether what was given then was there before it changed: an answer that the change overtakes is thrown away."""
+    """Return whether the value was read before it changed: a change discards a late answer."""
     return at is not None and changed - at > known.arrives
 
 

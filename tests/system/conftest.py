@@ -1,4 +1,4 @@
-"""What tests of whole sites share."""
+"""Provide what tests of whole sites share."""
 
 from __future__ import annotations
 
@@ -30,6 +30,6 @@ async def place(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIter
 
 @pytest.fixture
 async def steady(pbx: SimulatedPbx, valkey: RealBus, tmp_path: Path) -> AsyncIterator[Site]:
-    """The same, where a monitor that the machine lets wait for seconds still leads, and nothing begins a new epoch."""
+    """Run a site whose monitor still leads after a pause of seconds: no new epoch begins."""
     async with site(pbx, valkey, tmp_path, lease=30.0) as held:
         yield held

@@ -1,4 +1,6 @@
-"""``callmon`` where the clock is wrong by as many seconds as a file says: ``python -m tests.system.jumping FILE …``.
+"""Run ``callmon`` with a wrong clock: ``python -m tests.system.jumping FILE …``.
+
+The file gives the seconds by which the clock is wrong.
 
 The clock that tells the date jumps, the monotonic one does not, as when somebody sets a host's
 time.

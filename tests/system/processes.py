@@ -1,4 +1,4 @@
-"""Monitors and gateways as processes of their own, as they run at a site, to be killed at will."""
+"""Run monitors and gateways as processes, as at a site, to be killed at will."""
 
 from __future__ import annotations
 

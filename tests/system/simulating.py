@@ -1,4 +1,4 @@
-"""A simulated PBX in a process of its own, for tests to stop and wake.
+"""Run a simulated PBX in a process of its own, for tests to stop and wake.
 
 It prints its address and its secret.
 """

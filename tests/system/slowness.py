@@ -1,4 +1,4 @@
-"""How slow the machine is while a test runs: what is timed is judged by that, and not by a quiet machine's pace."""
+"""Measure how slow the machine is during a test, and judge times by that."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 _EVERY = 0.01
 _STEPS = 3
-"""An event's way has so many turns of the loop: its reading, the PBX's answer, and what is made of that."""
+"""Turns of the loop on an event's way: read it, read the PBX's answer, build the result."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The whole of callmon in one event loop, over real sockets: simulated PBX, monitor, bus, gateway, subscriber."""
+"""Run the whole of callmon in one event loop over real sockets, from simulator to subscriber."""
 
 from __future__ import annotations
 

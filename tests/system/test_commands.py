@@ -1,4 +1,4 @@
-"""Every documented command over HTTP, through Redis and the monitor, at a simulated PBX, and read back by a query."""
+"""Test every documented command over HTTP, Redis and the monitor at a simulated PBX."""
 
 from __future__ import annotations
 

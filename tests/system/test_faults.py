@@ -1,4 +1,4 @@
-"""The PBX misbehaves under load: once it behaves again every subscriber holds the truth, and nothing was restarted.
+"""Test that every subscriber holds the truth again after the PBX misbehaved under load.
 
 While it is out of reach, everybody is told.
 """
@@ -13,7 +13,7 @@ from datetime import timedelta
 import aiohttp
 import pytest
 
-from monitor.simulator.pbx_data import templates_internal
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
 from tests.system.compare import Known, differences, knowable
@@ -178,7 +178,7 @@ async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
         assert entity is not None
         pbx.directory.update(entity, {"FirstName": "Renamed"})
         pbx.directory.remove(removed)
-        pbx.directory.add("extension", templates_internal.user(new, "New", "Here"))
+        pbx.directory.add("extension", templates.user(new, "New", "Here"))
         pbx.directory.update(pbx.directory.entity("800") or {}, {"Name": "Another queue"})
         await pbx.faults.accept()
         pbx.traffic.resume()
@@ -192,7 +192,7 @@ async def test_a_directory_that_changes_while_the_pbx_is_away() -> None:
 
 
 async def right(pbx: SimulatedPbx, held: Subscriber) -> None:
-    """Freeze the traffic and wait until the subscriber holds the truth, but for what only an unbroken watch knows."""
+    """Freeze the traffic; wait until the subscriber holds the truth that can still be known."""
     await until(lambda: held.connected, WITHIN)
     known = Known.of(pbx, tolerance=60.0)
     pbx.traffic.pause()

@@ -1,4 +1,4 @@
-"""A callmon that follows a callmon that follows a simulated PBX, over real sockets, while calls come and go.
+"""Follow a callmon that follows a callmon that follows a simulated PBX, over real sockets.
 
 Both must come to hold the same state, in all that the documented interface can carry. It carries no
 names of queues, groups, IVRs and lines, nothing of lines but their numbers, and nothing of agents'
@@ -220,7 +220,7 @@ async def _serves(http: httpx.AsyncClient) -> bool:
 
 
 def zone_of(held: Subscriber) -> str | None:
-    """By which time zone its figures of the day are counted."""
+    """Time zone by which its statistics of the day are counted."""
     zone: str | None = held.state.get("pbxstats", {}).get("pbx", {}).get("zone")
     return zone
 

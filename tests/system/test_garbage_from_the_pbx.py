@@ -1,4 +1,4 @@
-"""A PBX that answers nonsense: nothing of it ends the monitor, and once it answers sense again the truth is held."""
+"""Test that a PBX's nonsense does not end the monitor, and that the truth returns after it."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.system.test_recording import held, settings
 SECONDS = 8.0
 _TOKEN = "/connect/token"
 _ODD: tuple[Any, ...] = (
-    None, True, -1, 0, 2**63, 1e308, "", "\x00", "ÿ" * 5_000, "2026-13-45T99:99:99Z", "NaN", [], {}, [[]], [None],
-    {"value": None}, {"Number": 5}, "101", 101,
+    None, True, -1, 0, 2**63, 1e308, "", "\x00", "ÿ" * 5_000, "2026-13-45T99:99:99Z", "NaN",
+    [], {}, [[]], [None], {"value": None}, {"Number": 5}, "101", 101,
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What a site meets in years, made to happen for real under load: each time everybody holds the truth again after.
+"""Cause under load, for real, what a site meets in years: the truth is held again each time.
 
 Monitors and gateways are processes, Redis is a real server.
 """

@@ -1,4 +1,4 @@
-"""Over real sockets: PBXs without Call Control, and with Call Control for half of the phones."""
+"""Test PBXs without Call Control, and with it for half of the phones, over real sockets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One monitor and one gateway with many PBXs on one Redis, also when it is killed again and again."""
+"""Test a monitor and a gateway with many PBXs on one Redis that is killed again and again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SYSTEM = System("connected", START, "", "20", "pbx", None, "activecalls", "m", 
 
 
 def test_redis_killed_again_and_again_under_20_pbxs_ends_none_of_them() -> None:
-    """On uvloop, as the process runs: there a write to a connection that just died raises a bare RuntimeError."""
+    """Run on uvloop: its writes to a connection that just died raise a bare RuntimeError."""
 
     async def scene() -> None:
         async with real_bus() as bus:

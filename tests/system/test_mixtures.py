@@ -1,4 +1,4 @@
-"""A little of what ``make soak-monitors`` plays 200 times, and whether its observer would see what must not be."""
+"""Play a little of ``make soak-monitors``, and prove that its observer sees what is wrong."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import ledger
-from tests.faults.counted import bounds_of, ended_differs, figures_told, note_listed, returned
+from tests.faults.counted import bounds_of, ended_differs, note_listed, returned, statistics_told
 from tests.faults.faults import Fault, Hands
 from tests.faults.ledger import Command, Key, Losses, Reply
 from tests.faults.phones import Call
@@ -113,7 +113,7 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     certain, uncertain = bounds_of([call], [], names), bounds_of([], [call], names)
     for bounds, right, wrong in ((certain, {1}, {0, 2}), (uncertain, {0, 1}, {2, -1})):
         for grown in right | wrong:
-            found = ledger.judge_figures(
+            found = ledger.judge_statistics(
                 {}, {"pbx calls": grown}, {"pbx calls": bounds["pbx calls"]}, documented=False
             )
             assert any(found) is (grown in wrong)
@@ -138,10 +138,12 @@ def test_calls_that_are_pending_when_all_are_over_are_seen() -> None:
     queue = dict.fromkeys(
         ("offered", "answered", "diverted", "unknown", "abandoned", "shortAbandoned"), 0
     )
-    before = figures_told(pbx, queue, {})
-    after = figures_told({**pbx, "outbound": {**quiet, "calls": 1, "pending": 1}}, queue, {})
+    before = statistics_told(pbx, queue, {})
+    after = statistics_told({**pbx, "outbound": {**quiet, "calls": 1, "pending": 1}}, queue, {})
     made = Call("105", "00490001", 0.0, 7, None, 2.0, "unanswered")
-    found = [*ledger.judge_figures(before, after, bounds_of([], [made], after), documented=False)]
+    found = [
+        *ledger.judge_statistics(before, after, bounds_of([], [made], after), documented=False)
+    ]
     assert [violation.text.partition(" 0")[0] for violation in found] == ["pbx outbound.pending"]
 
 

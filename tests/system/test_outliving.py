@@ -1,4 +1,4 @@
-"""What must outlive Redis and a leader, with whole monitors: figures, calls that ended, keys, open streams."""
+"""Test what must outlive Redis and a leader: statistics, ended calls, keys, open streams."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def rows(file: Path, query: str) -> list[Any]:
         return []
 
 
-async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader_together(
+async def test_ended_calls_statistics_keys_and_streams_outlive_redis_and_the_leader_together(
     pbx: SimulatedPbx, valkey: RealBus, place: Site, tmp_path: Path
 ) -> None:
     first = await start(place, tmp_path / "a")
@@ -89,7 +89,9 @@ async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader
         async with running(asyncio.create_task(listened(held, refused))):
             await until(lambda: len(rows(survivor, "SELECT id FROM ended")) >= 10)
             await until(
-                lambda: rows(survivor, "SELECT name FROM keys") == ["wall"] and bool(figures(held))
+                lambda: (
+                    rows(survivor, "SELECT name FROM keys") == ["wall"] and bool(statistics(held))
+                )
             )
             await until(lambda: counted(survivor) > 0)
             ended, calls = set(rows(survivor, "SELECT id FROM ended")), counted(survivor)
@@ -99,9 +101,9 @@ async def test_ended_calls_figures_keys_and_streams_outlive_redis_and_the_leader
             valkey.forget()
             await valkey.start()
             await leads(valkey.client(), led)
-            await until(lambda: held.epoch > epoch and bool(figures(held)) and not held.stale)
+            await until(lambda: held.epoch > epoch and bool(statistics(held)) and not held.stale)
             assert ended <= held.state["ended"].keys()
-            assert figures(held)["calls"] >= calls
+            assert statistics(held)["calls"] >= calls
             assert not refused, "its stream was not ended for good"
     async with httpx.AsyncClient() as http:
         assert (await http.get(f"{place.address}/webapi/{MADE}/pbx.calls.get")).status_code == 200
@@ -118,7 +120,7 @@ async def listened(held: Subscriber, refused: list[str]) -> None:
         refused.append(repr(error))
 
 
-def figures(held: Subscriber) -> dict[str, Any]:
+def statistics(held: Subscriber) -> dict[str, Any]:
     return held.state.get("pbxstats", {}).get("pbx") or {}
 
 

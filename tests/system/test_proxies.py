@@ -1,4 +1,4 @@
-"""Proxies that the environment names: the monitor and the gateway connect directly, whatever is set."""
+"""Test that monitor and gateway connect directly, whatever proxies the environment names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a simulated PBX sent is recorded over real sockets, and played back: the same calls, and nobody's name in it."""
+"""Record a simulated PBX and play it back: the calls are the same, all names are masked."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.system.stack import running, until
 
 CALLS = 40
 UNHURRIED = 0.7
-"""The speed at which all is read again that was read then, also where the machine is slower by now."""
+"""Speed at which a replay reads everything again, also if the machine is slower now."""
 TIMES = {"startedAt", "answeredAt", "endedAt", "queuedAt", "since", "at", "heard", "readAt"}
 EMPTIED = {"authid"}
 """A credential: it is in no recording."""
@@ -96,7 +96,7 @@ class Recorded:
     masked: Path
     state: dict[str, dict[str, Any]]
     earlier: set[int]
-    """Calls that were under way when it began: what happened in their first moments is told in no certain order."""
+    """Calls that were active at the beginning: the order of their first events is unknown."""
     secrets: set[str]
     people: set[str]
 

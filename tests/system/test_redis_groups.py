@@ -1,4 +1,4 @@
-"""A whole site on a Redis under Sentinels and on a Cluster: what happens there, under load, with the truth held after.
+"""Test a whole site on a Redis under Sentinels and on a Cluster, under load.
 
 Monitor and gateway are processes, the servers are real; a kill is a kill.
 """

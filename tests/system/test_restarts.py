@@ -1,4 +1,4 @@
-"""Whatever is killed and started again, under load: every subscriber holds the truth again within seconds.
+"""Test that every subscriber holds the truth within seconds after any part is killed.
 
 Monitor and gateway are processes, Redis is a real server, the kill is a kill. Nothing but the
 victim is started again.

@@ -1,4 +1,4 @@
-"""A PBX that falls silent without a word, as behind a cable that is out: told within the time that is promised."""
+"""Test that a PBX's silence, as of a pulled cable, is told within the promised time."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ class Stillness:
         return time.monotonic(), self.seconds
 
     def waited(self, since: tuple[float, float]) -> float:
-        """Return the seconds since a mark, or since it last stood still for long, in which it could have judged."""
+        """Return the seconds since a mark, or since the last long pause, in which it judged."""
         at, still = max(since, self._long)
         return time.monotonic() - at - (self.seconds - still)
 
 
 class Watched:
-    """A source at its usual pace, and what it tells of the connection; ``lost_after``: seconds since the last mark."""
+    """Watch a source's connection; ``lost_after``: seconds from the last mark to its loss."""
 
     def __init__(
         self, still: Stillness, source: Source, url: str, client_id: str, secret: str

@@ -1,4 +1,4 @@
-"""A little of what ``make soak`` plays for an hour: faults at random from a seed, and all hold the truth after each."""
+"""Play a little of ``make soak``: random faults by a seed, and the truth held after each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL as an integrator meets it: by HTTP, through Redis and the monitor, against a real PostgreSQL."""
+"""Test SQL as an integrator uses it: over HTTP, Redis and the monitor, on a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A standby takes over at a large PBX, or one that answers slowly: it starts from the directory that Redis holds."""
+"""Test a takeover at a large or slow PBX: the standby begins with the directory on Redis."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Seen:
         self._calls: set[str] = set()
         self._over: set[str] = set()
         self.forgotten: dict[tuple[str, str, str], str] = {}
-        """The same for names that were shown and then were not, though Call Control was followed."""
+        """Calls with names that were shown and then were not, though Call Control was followed."""
         self._held, self._extension = held, extension
         held.on_update(self._take)
 

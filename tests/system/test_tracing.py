@@ -1,4 +1,4 @@
-"""One id in the logs of both processes: of a command and its result, of a change from the PBX's event to the frames."""
+"""Test that one id in both logs follows a command to its result, and an event to its frames."""
 
 from __future__ import annotations
 

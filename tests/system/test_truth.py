@@ -1,4 +1,4 @@
-"""Over real sockets, at high rate: what a subscriber holds is what really goes on.
+"""Test that a subscriber holds what really happens, over real sockets, at high rate.
 
 The traffic is frozen again and again; then the subscriber must come to hold exactly the simulated
 PBX's own truth, and at the end every call that was must have ended as it did. The rules of joining

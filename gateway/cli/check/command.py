@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from itertools import combinations
 from pathlib import Path
 
 from gateway.cli.check import pbx as check_pbx
@@ -84,6 +85,13 @@ async def _of_monitor(
             )
         async for finding in check_pbx.look_at(section, fix):
             yield finding
+    for one, other in combinations(settings.pbx, 2):
+        if one.client_id and (one.url, one.client_id) == (other.url, other.client_id):
+            yield Finding(
+                f"PBX {other.name}",
+                wrong=f"it has the url and client_id of {one.name}; 3CX keeps one token a client, "
+                f"and each would make the other's void: leave one of the two out",
+            )
 
 
 def _settings(config: Path | None, variables: Sequence[str]) -> Finding:

@@ -28,8 +28,8 @@ async def add_peers(client: PbxClient, missing: Collection[str], ask: Ask) -> st
     own = next((row for row in found if row.get("Number") == client_id), None)
     if own is None:
         raise PbxRefused(
-            f"The PBX does not show the API client {client_id} to itself: an administrator "
-            f"must add them",
+            f"The API client {client_id} cannot see itself at the PBX: an administrator must add "
+            f"the extensions",
             404,
         )
     held = [str(peer["Number"]) for peer in own.get("Peers") or () if peer.get("Number")]

@@ -25,9 +25,9 @@ from monitor.pbx.xapi.directory_reader import COLLECTIONS
 from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
 from monitor.shared.timestamps import from_unix
 
-_SOON: Final = 14
+_SOON_DAYS: Final = 14
 """Days before a certificate's end from which the check complains."""
-_APART: Final = 30.0
+_APART_S: Final = 30.0
 """Seconds by which the clocks may differ."""
 _LICENCE: Final = "Enterprise"
 """Role that a token has if the licence includes the interfaces."""
@@ -106,10 +106,8 @@ async def _tried(what: str, trial: Awaitable[Finding]) -> Finding:
     try:
         return await trial
     except PbxError as error:
-        return Finding(
-            what,
-            wrong=f"{error}{' Try again, or see the PBX.' if isinstance(error, PbxUnreachable) else ''}",
-        )
+        advice = " Try again, or see the PBX." if isinstance(error, PbxUnreachable) else ""
+        return Finding(what, wrong=f"{error}{advice}")
 
 
 def _unusable(section: PbxSection, error: ConfigError) -> Finding:
@@ -155,7 +153,7 @@ async def _xapi(site: _Site) -> Finding:
         except PbxRefused as error:
             refused.append(_named(name, error))
     if len(refused) > len(_READ):
-        return Finding(what, wrong=f"the PBX refuses all of it: {site.lacking('XAPI')}")
+        return Finding(what, wrong=f"the PBX refuses every read: {site.lacking('XAPI')}")
     if refused:
         wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
         return Finding(
@@ -226,14 +224,14 @@ async def _logins(site: _Site) -> Finding:
 
 
 def _certificate(site: _Site) -> Finding:
-    """Test whether the PBX's certificate is valid for ``_SOON`` more days."""
-    what, ends = f"{site.name}, certificate", site.client.measures.certificate_ends
+    """Test whether the PBX's certificate is valid for ``_SOON_DAYS`` more days."""
+    what, ends = f"{site.name}, certificate", site.client.counters.certificate_ends
     if ends is None:
         plain = "the address is plain http" if site.client.tls is None else "verify is off"
         return Finding(what, f"none is checked: {plain}")
     days = int((ends - time.time()) // 86_400)
     until = from_unix(ends)[:10]
-    if days < _SOON:
+    if days < _SOON_DAYS:
         left = f"it holds until {until} only, {days} days more"
         return Finding(what, wrong=f"{left}; 3CX renews its own, others must be renewed")
     return Finding(what, f"holds until {until}")
@@ -252,7 +250,7 @@ async def _clock(site: _Site) -> Finding:
             what, "its token has no time, and there are no calls now, which would have one"
         )
     words = f"the PBX's is {abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host's"
-    return Finding(what, words, f"{words}: set both clocks by NTP" if abs(ahead) > _APART else "")
+    return Finding(what, words, f"{words}: set both clocks by NTP" if abs(ahead) > _APART_S else "")
 
 
 async def _database(section: PbxSection) -> Finding:

@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError
 
 from gateway.cli.check.finding import Finding
 from gateway.cli.check.redis_permissions import ALONE, NEEDED, MissingPermission, Program, lacks
 from monitor.shared.redis import connection
+from monitor.shared.redis.connection import REDIS_FAILURES
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
 _AT_MOST: Final = 3
 
 
@@ -31,7 +31,7 @@ async def look_at(
             yield _rights(program, pbx, missing)
             if program == "monitor" and not missing:
                 yield await _monitor(servers.of(pbx), pbx)
-    except _FAILURES as error:
+    except REDIS_FAILURES as error:
         yield Finding("Redis", wrong=explain(error))
 
 

@@ -16,7 +16,7 @@ from monitor.persistence.sqlite_store import SCHEMA, STORE, too_new
 from monitor.shared.store_failure_text import damaged, explain
 
 _WHAT: Final = "state_dir"
-_ENOUGH: Final = 64 * 1024 * 1024
+_ENOUGH_BYTES: Final = 64 * 1024 * 1024
 """Bytes that should be free."""
 _PATIENCE_S: Final = 5.0
 """Seconds to wait for a monitor that is writing."""
@@ -65,7 +65,7 @@ def _of_folder(folder: Path) -> Finding:
         return Finding(
             _WHAT, wrong=f"{folder} cannot be written to: {error.strerror}; {_remedy(error)}"
         )
-    if free < _ENOUGH:
+    if free < _ENOUGH_BYTES:
         return Finding(
             _WHAT, wrong=f"{folder} has {free // 1_048_576} MB left on its disk; make room there"
         )
@@ -102,7 +102,8 @@ def _absent(folder: Path) -> Finding:
     above = next(parent for parent in folder.absolute().parents if parent.exists())
     if not above.is_dir():
         return Finding(
-            _WHAT, wrong=f"{folder} cannot be made: {above} is no directory; state_dir names one"
+            _WHAT,
+            wrong=f"{folder} cannot be made: {above} is not a directory; correct state_dir",
         )
     if os.access(above, os.W_OK | os.X_OK):
         return Finding(

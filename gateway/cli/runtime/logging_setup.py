@@ -96,6 +96,7 @@ def configure(
     root.setLevel(level.upper())
     for chatty in ("uvicorn.access", "websockets", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # warns of what anybody may send
 
 
 def _printable(

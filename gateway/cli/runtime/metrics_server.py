@@ -12,10 +12,7 @@ from a counter that fell, and adds up by ``sum``.
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -23,7 +20,7 @@ from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessColle
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitor.shared.errors import NOT_BOUND, cannot_listen
+from monitor.shared.http_server import EmbeddedServer, bind
 from monitor.shared.version import VERSION
 
 PATH = "/metrics"
@@ -50,9 +47,7 @@ async def exposed(
     at ``/readyz``; None: ``/readyz`` is not served. Raises StartFailed if the address cannot be
     listened on.
     """
-    bound = _bind(host, port)
-    host, port = bound.getsockname()[:2]
-    server = _MetricsServer(
+    server = EmbeddedServer(
         uvicorn.Config(
             _only_metrics(make_asgi_app(registry), troubles),
             ws="none",
@@ -61,22 +56,14 @@ async def exposed(
             access_log=False,
             server_header=False,
             timeout_graceful_shutdown=1,
-        )
+        ),
+        bind(host, port, "Cannot serve metrics, as set in [metrics], on"),
     )
-    task = asyncio.create_task(server.serve(sockets=[bound]), name="metrics")
     try:
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}{PATH}"
+        await server.start()
+        yield server.address + PATH
     finally:
-        server.should_exit = True
-        await asyncio.gather(task, return_exceptions=True)
-        bound.close()
-
-
-class _MetricsServer(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to the owner of the event loop."""
-        yield
+        await server.stop()
 
 
 def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
@@ -96,18 +83,3 @@ def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
             await app(scope, receive, send)
 
     return served
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    bound = socket.socket(
-        socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-    except NOT_BOUND as error:
-        bound.close()
-        raise cannot_listen(
-            "Cannot serve metrics, as set in [metrics], on", host, port, error
-        ) from error
-    return bound

@@ -19,9 +19,9 @@ from typing import Any, Final
 import structlog
 
 BEAT_FILE: Final = "CALLMON_BEAT"
-"""Environment variable with the file to touch every :data:`BEAT_EVERY` seconds."""
-BEAT_EVERY: Final = 5.0
-_PATIENCE: Final = 1.0
+"""Environment variable with the file to touch every :data:`BEAT_EVERY_S` seconds."""
+BEAT_EVERY_S: Final = 5.0
+_PATIENCE_S: Final = 1.0
 """Seconds that the event loop waits at most while systemd's queue is full."""
 _LONGEST_STATUS: Final = 1000
 """Characters of a status text at most; a datagram has room for more."""
@@ -66,7 +66,7 @@ async def _beating() -> AsyncIterator[None]:
     period = _watchdog_period()
     file = Path(os.environ[BEAT_FILE]) if os.environ.get(BEAT_FILE) else None
     if file is not None:
-        period = BEAT_EVERY if period is None else min(period, BEAT_EVERY)
+        period = BEAT_EVERY_S if period is None else min(period, BEAT_EVERY_S)
     if period is None:
         yield
         return
@@ -108,7 +108,7 @@ def _tell(*lines: str) -> None:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
-            sender.settimeout(_PATIENCE)
+            sender.settimeout(_PATIENCE_S)
             sender.sendto("\n".join(lines).encode(), address)
     except OSError as error:
         _log.warning("systemd_notify_failure", what=lines[0], reason=str(error))

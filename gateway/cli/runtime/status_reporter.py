@@ -19,11 +19,17 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError
 
 from gateway.supervision import kept_running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
-from monitor.shared.redis.connection import is_wrong_type, raise_if_cancelled, rejected, text
+from monitor.shared.redis.connection import (
+    REDIS_FAILURES,
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    text,
+)
 from monitor.shared.redis.key_names import PROCESSES, process_key
 from monitor.shared.timestamps import from_unix
 from monitor.shared.version import VERSION
@@ -32,13 +38,12 @@ if TYPE_CHECKING:
     from gateway.run import Gateway
     from monitor.run import WatchedPbx
 
-EVERY: Final = 5.0
+EVERY_S: Final = 5.0
 """Seconds between two reports."""
 EXPIRY_MS: Final = 60_000
 """Milliseconds for which a dead process is still listed."""
-_FAREWELL: Final = 1.0
+_FAREWELL_S: Final = 1.0
 """Seconds that the removal at the end may take."""
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
 
 _log = structlog.get_logger(__name__)
 
@@ -81,11 +86,11 @@ class StatusReporter:
             while True:
                 await self._try_to_tell(describe())
                 raise_if_cancelled()
-                await asyncio.sleep(EVERY)
+                await asyncio.sleep(EVERY_S)
         finally:
-            with suppress(*_FAILURES):
+            with suppress(*REDIS_FAILURES):
                 async with (
-                    asyncio.timeout(_FAREWELL),
+                    asyncio.timeout(_FAREWELL_S),
                     self._redis.pipeline(transaction=True) as pipe,
                 ):
                     pipe.execute_command("DEL", process_key(self._id))
@@ -100,10 +105,10 @@ class StatusReporter:
                 hint = "Give Redis the users' file of this version."
                 _log.warning("status_write_refused", reason=str(error), hint=hint)
             self._refused = True
-        except _FAILURES as error:
+        except REDIS_FAILURES as error:
             if is_wrong_type(error):  # it would never expire, because each process renews it
                 rejected(PROCESSES, str(error))
-                with suppress(*_FAILURES):
+                with suppress(*REDIS_FAILURES):
                     await self._redis.delete(PROCESSES)
             # other parts report that Redis is unreachable
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
@@ -20,7 +19,8 @@ from typing import Any, Final
 
 import structlog
 
-from monitor.shared.errors import NOT_BOUND, ConfigError, StartFailed, cannot_listen
+from monitor.shared.errors import ConfigError, StartFailed
+from monitor.shared.http_server import bind
 
 WORKER: Final = "CALLMON_WORKER"
 """Environment variable of a worker with its number."""
@@ -29,19 +29,19 @@ _PULSE: Final = "CALLMON_WORKER_PULSE"
 there now and then."""
 _RELOAD: Final = b"reload\n"
 """Line on a worker's standard input that asks it to reload."""
-_PULSE_EVERY: Final = 5.0
-_PATIENCE: Final = 30.0
+_PULSE_EVERY_S: Final = 5.0
+_PATIENCE_S: Final = 30.0
 """Seconds without a byte after which a worker counts as hanging; as WatchdogSec in the unit."""
-_START: Final = 120.0
+_START_S: Final = 120.0
 """Seconds without a first byte after which a worker counts as hanging."""
-_LAST_WORDS: Final = 5.0
+_LAST_WORDS_S: Final = 5.0
 """Seconds for a hanging worker to write its trace (PYTHONFAULTHANDLER) before it is killed."""
-_FIRST_PAUSE: Final = 0.2
-_LONGEST_PAUSE: Final = 30.0
-_LIVED_WELL: Final = 60.0
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 30.0
+_LIVED_WELL_S: Final = 60.0
 """Seconds after which a worker's end no longer counts as a failure to start."""
-_STILLBORN: Final = 10.0
-_SHUTDOWN: Final = 10.0
+_STILLBORN_S: Final = 10.0
+_SHUTDOWN_S: Final = 10.0
 """Seconds that a worker has to end, besides the drain."""
 
 _log = structlog.get_logger(__name__)
@@ -119,20 +119,20 @@ async def _keep(
     number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]
 ) -> None:
     loop = asyncio.get_running_loop()
-    pause, first = _FIRST_PAUSE, True
+    pause, first = _FIRST_PAUSE_S, True
     while True:
         begun = loop.time()
         code = await _run(number, arguments, drain, running)
         lived = loop.time() - begun
-        if first and lived < _STILLBORN and code > 0:
+        if first and lived < _STILLBORN_S and code > 0:
             refused = ConfigError if code == os.EX_CONFIG else StartFailed
             raise refused("A worker could not start; it has printed why.")
         first = False
-        if lived >= _LIVED_WELL:
-            pause = _FIRST_PAUSE
+        if lived >= _LIVED_WELL_S:
+            pause = _FIRST_PAUSE_S
         _log.error("worker_exit", worker=number, code=code, restart_in=round(pause, 1))
         await asyncio.sleep(pause)
-        pause = min(_LONGEST_PAUSE, pause * 2)
+        pause = min(_LONGEST_PAUSE_S, pause * 2)
 
 
 async def _run(
@@ -147,7 +147,8 @@ async def _run(
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "gateway", *arguments),
             env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
-            stdin=asyncio.subprocess.PIPE,  # asks it to reload; its end tells the worker that we ended
+            # A byte asks the worker to reload; the pipe's end tells it that we ended.
+            stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # so that a Ctrl-C reaches it only through us
             pass_fds=(pulse,),
         )
@@ -174,14 +175,14 @@ async def _pulse(descriptor: int) -> None:
     while True:
         with suppress(BlockingIOError):  # the parent does not read; nothing to do here
             os.write(descriptor, b".")
-        await asyncio.sleep(_PULSE_EVERY)
+        await asyncio.sleep(_PULSE_EVERY_S)
 
 
 async def _watch(
     worker: asyncio.subprocess.Process,
     felt: int,
-    patience: float = _PATIENCE,
-    start: float = _START,
+    patience: float = _PATIENCE_S,
+    start: float = _START_S,
 ) -> None:
     """Kill the worker if it writes no byte for ``patience`` seconds.
 
@@ -224,7 +225,7 @@ async def _abort(worker: asyncio.subprocess.Process) -> None:
     with suppress(ProcessLookupError):
         worker.send_signal(signal.SIGABRT)
         try:
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(_LAST_WORDS_S):
                 await worker.wait()
         except TimeoutError:
             worker.kill()
@@ -234,7 +235,7 @@ async def _end(worker: asyncio.subprocess.Process, drain: float) -> None:
     with suppress(ProcessLookupError):
         worker.terminate()
     try:
-        async with asyncio.timeout(drain + _SHUTDOWN):
+        async with asyncio.timeout(drain + _SHUTDOWN_S):
             await worker.wait()
     except TimeoutError:
         _log.error("worker_drain_timeout", pid=worker.pid)
@@ -249,10 +250,4 @@ def _check_free(host: str, port: int) -> None:
     Workers would share the port with any other program that allows it, so it must be free before
     they start.
     """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except NOT_BOUND as error:
-            raise cannot_listen("Cannot listen on", host, port, error) from error
+    bind(host, port).close()

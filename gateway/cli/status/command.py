@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError
 
 from gateway.cli.runtime.status_reporter import EXPIRY_MS
 from gateway.cli.status.conditions import (
@@ -35,7 +35,7 @@ from monitor.shared.codec import Malformed, decode_entity, to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
 from monitor.shared.errors import ConfigError
 from monitor.shared.process_status import PbxRole, ProcessStatus, decode_process
-from monitor.shared.redis.connection import text
+from monitor.shared.redis.connection import REDIS_FAILURES, text
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
@@ -44,7 +44,6 @@ from monitor.shared.timestamps import instant, moment
 from monitor.shared.version import VERSION
 
 _LOOK_AGAIN_S: Final = SILENCE_S + 0.5
-_FAILURES: Final = (RedisError, OSError, TimeoutError)
 _UNKNOWN: Final = 2
 _NOT_ALLOWED: Final = object()
 """Placeholder for an answer that this user may not read."""
@@ -86,7 +85,7 @@ async def look(
         server = await _server(servers.of(SITE), _shown(url))
         seen = await _processes(servers.of(SITE))
         looks = await _looks(servers, pbxs)
-    except _FAILURES as error:
+    except REDIS_FAILURES as error:
         down = RedisStatus(_shown(url), reachable=False, reason=f"{explain(error)}.")
         return SiteStatus(VERSION, settings_file, down)
     found = tuple(_pbx(one, seen or ()) for one in looks)
@@ -286,7 +285,7 @@ def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
     found = PbxStatus(
         look.name,
         _leader(look, monitors, system),
-        tuple(one.seen for one in monitors if _part(one, look.name).role == "standby"),
+        tuple(one.seen for one in monitors if _stands_by(one, look)),
         _position(look.live),
         _position(look.book),
         _fields(look.live)[2],
@@ -308,6 +307,16 @@ def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
         licence_limit=system.licence_limit,
         source=system.source,
     )
+
+
+def _stands_by(told: _Told, look: _StatusReader) -> bool:
+    """Return whether a monitor stands by.
+
+    One that has just taken the lease reports for some seconds that it still does.
+    """
+    part = _part(told, look.name)
+    leads = bool(part.writer) and look.lease is not _NOT_ALLOWED and part.writer == text(look.lease)
+    return part.role == "standby" and not leads
 
 
 def _system(answer: Any) -> System | None:

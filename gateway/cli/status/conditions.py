@@ -105,7 +105,8 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
                 yield f"{self.name}: the standby {one.name} {one.silence}"
         if self.connection != "connected" and "state" not in self.not_allowed:
             why = f": {self.reason}" if self.reason else "."
-            yield f"{self.name}: the PBX is {self.connection or 'not connected'} since {self.connection_since}{why}"
+            connection = self.connection or "not connected"
+            yield f"{self.name}: the PBX is {connection} since {self.connection_since}{why}"
 
     @property
     def _never_reached(self) -> str:
@@ -140,7 +141,8 @@ class GatewayStatus(Struct, frozen=True, rename="camel"):
             if part.position is None or part.book_position is None:
                 yield f"gateway {self.title}: it has no state of {name} yet."
             elif part.stale_since is not None:
-                yield f"gateway {self.title}: it has heard nothing of {name} since {part.stale_since}."
+                since = part.stale_since
+                yield f"gateway {self.title}: it has heard nothing of {name} since {since}."
 
     @property
     def title(self) -> str:
@@ -178,9 +180,11 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
             return
         for pbx in self.pbxs:
             for what in sorted({"position", "state"} & set(pbx.not_allowed)):
-                yield f"{pbx.name}: the {what} may not be read by this user of Redis."
+                yield f"{pbx.name}: this user of Redis may not read the {what}."
         if self.gateways is None:
-            yield "Gateways and standbys may not be read by this user of Redis; see deploy/redis/users.acl."
+            yield (
+                "This user of Redis may not read gateways and standbys; see deploy/redis/users.acl."
+            )
 
     @property
     def code(self) -> int:

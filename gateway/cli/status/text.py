@@ -127,13 +127,15 @@ def _gateways(found: SiteStatus, now: float) -> Iterator[str]:
 
 def _gateway(gateway: GatewayStatus, now: float) -> Iterator[str]:
     seen = gateway.seen
-    yield f"  {gateway.title} at {gateway.address}: callmon {seen.version}, since {_since(seen.started, now)}"
+    since = _since(seen.started, now)
+    yield f"  {gateway.title} at {gateway.address}: callmon {seen.version}, since {since}"
     if seen.silent:
         yield f"    silent for {_lasting(seen.silent_for_s)}"
         return
     for name, part in gateway.pbxs.items():
         stale = f", stale since {part.stale_since}" if part.stale_since else ""
-        yield f"    {name}: {_counted(part.subscribers)}, at {part.position or 'no position'}{stale}"
+        position = part.position or "no position"
+        yield f"    {name}: {_counted(part.subscribers)}, at {position}{stale}"
 
 
 def _counted(subscribers: int) -> str:

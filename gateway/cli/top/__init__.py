@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from gateway.cli.tail_and_snapshot import GatewayAddress
+from gateway.cli.top.app import Top
 from gateway.cli.top.follower import TOPICS
 from monitor.shared.errors import ConfigError
 
@@ -23,8 +24,6 @@ async def run(gateway: GatewayAddress) -> int:
             "callmon top needs a terminal; use callmon tail or callmon snapshot for pipes."
         )
     async with gateway.client(TOPICS, _unheard) as client:
-        from gateway.cli.top.app import Top  # loading takes 0.3 s; only this command needs it
-
         top = Top(client)
         code = await top.run_async() or 0
         if top.refused is not None:

@@ -56,8 +56,8 @@ class Top(App[int]):
     SheetView.bare { height: 1; }
     .nothing { display: none; padding: 1; color: $text-muted; }
     Over { align: center middle; }
-    Over > VerticalScroll { width: 90%; max-width: 120; height: auto; max-height: 90%; border: round $accent;
-                            padding: 0 1; background: $surface; }
+    Over > VerticalScroll { width: 90%; max-width: 120; height: auto; max-height: 90%;
+                            border: round $accent; padding: 0 1; background: $surface; }
     Over DataTable { height: auto; max-height: 24; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -41,8 +41,8 @@ _PATH: Final = f"{CALL_CONTROL}/ws"
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
-_CLOSE_WITHIN: Final = 1.0
-_LOOK_EVERY: Final = 0.01
+_CLOSE_WITHIN_S: Final = 1.0
+_LOOK_EVERY_S: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
@@ -102,7 +102,7 @@ class EventSocket:
             return
         participants.upserted(dn, participant_id, None, self._clock.now())
         while participants.reads(dn, participant_id) and participants is self._participants:  # noqa: ASYNC110
-            await asyncio.sleep(_LOOK_EVERY)
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     async def session(self, on_open: Callable[[], None], on_full: Callable[[], None]) -> NoReturn:
         """Open the socket and follow it until it ends; raise the PbxError that says why it ended.
@@ -112,8 +112,8 @@ class EventSocket:
         """
         self._token = token = await self._client.tokens.get(unlike=self._token)
         socket = await self._connect(token)
-        settings, measures = self._client.settings, self._client.measures
-        measures.sockets["opened"] += 1
+        settings, counters = self._client.settings, self._client.counters
+        counters.sockets["opened"] += 1
         self._heard_at = time.monotonic()
         self._client.traffic_tap.opened()
         self._event_bytes = 0
@@ -138,7 +138,7 @@ class EventSocket:
             )
         finally:
             self._participants = None
-            measures.sockets["ended"] += 1
+            counters.sockets["ended"] += 1
             await _close(socket)
         raise AssertionError("the parts of a session end with an error")
 
@@ -153,8 +153,9 @@ class EventSocket:
                 proxy=None,
                 compression=None,
                 open_timeout=settings.request_timeout,
-                ping_interval=None,  # we ping ourselves: after a failed ping the library would wait for the close
-                close_timeout=_CLOSE_WITHIN,
+                # We ping ourselves: after a failed ping the library would wait for the close.
+                ping_interval=None,
+                close_timeout=_CLOSE_WITHIN_S,
                 max_size=_MAX_MESSAGE_BYTES,
                 max_queue=_FRAMES_READ_AHEAD,
             )
@@ -221,7 +222,7 @@ class EventSocket:
                     event = parse_event(message)
                 except PbxGarbled as error:
                     garbled += 1
-                    self._client.measures.events["garbled"] += 1
+                    self._client.counters.events["garbled"] += 1
                     if garbled == 1:
                         _log.warning("pbx_event_malformed", reason=str(error))
                     participants.request_full_read()
@@ -234,7 +235,7 @@ class EventSocket:
             raise PbxUnreachable(_why(closed)) from closed
 
     def _apply(self, event: Event, heard: float, participants: ParticipantReader) -> None:
-        self._client.measures.events[_KINDS[type(event)]] += 1
+        self._client.counters.events[_KINDS[type(event)]] += 1
         match event:
             case Upserted():
                 participants.upserted(event.dn, event.participant_id, event.participant, heard)

@@ -32,11 +32,12 @@ import structlog
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
 from monitor.pbx.parsing.callcontrol import FullState
+from monitor.shared.backoff import bound
 from monitor.shared.errors import PbxError, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.shared.tasks import first_error
 
 _ATTEMPTS: Final = 3
-_LONGEST_PAUSE: Final = 10.0
+_LONGEST_PAUSE_S: Final = 10.0
 _SAME_MOMENT_S: Final = 0.05
 _MOST_UNREAD: Final = 2
 """Events that are remembered of a participant. More of them would tell nothing more."""
@@ -199,9 +200,9 @@ class ParticipantReader:
             except PbxUnreachable as error:
                 if attempt + 1 == _ATTEMPTS:
                     raise
-                pause = error.retry_after or random.uniform(0.0, 0.5 * 2**attempt)  # noqa: S311
+                pause = error.retry_after or random.uniform(0.0, bound(0.5, attempt, 1.0))  # noqa: S311
                 _log.info("full_read_failure", reason=str(error), attempt=attempt + 1)
-                await asyncio.sleep(min(pause, _LONGEST_PAUSE))
+                await asyncio.sleep(min(pause, _LONGEST_PAUSE_S))
             else:
                 return
 

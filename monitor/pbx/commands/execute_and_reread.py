@@ -21,7 +21,7 @@ from monitor.pbx.xapi.directory_reader import DirectoryReader
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
 
-LOOK_WITHIN: Final = 1.0
+LOOK_WITHIN_S: Final = 1.0
 """Seconds within which a call that was just made should be read."""
 _ATTEMPTS: Final = 3
 
@@ -89,7 +89,7 @@ class CommandRunner:
         if touched.call is not None:
             self.poller.request_read()
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_WITHIN):
+                async with asyncio.timeout(LOOK_WITHIN_S):
                     await self._look_at_call(*touched.call)
 
     async def _look_at_call(self, dn: str, participant_id: int | None) -> None:

@@ -25,9 +25,9 @@ from monitor.shared import phone_numbers
 from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
 
-RINGS: Final = 30
+RINGS_S: Final = 30
 """Seconds for which the extension rings."""
-_PATIENCE: Final = RINGS + 15.0
+_PATIENCE_S: Final = RINGS_S + 15.0
 _LONGEST: Final = 200
 """Characters of the PBX's own reason that are passed on."""
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
@@ -65,8 +65,8 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
     else:
         at = f"/devices/{quote(devices[0], safe='')}" if len(devices) == 1 else ""
         path = f"{CALL_CONTROL}/{quote(first, safe='')}{at}/makecall"
-        body = {"destination": second, "timeout": RINGS}
-    answer = await client.order("POST", path, to_json(body), timeout=_PATIENCE)
+        body = {"destination": second, "timeout": RINGS_S}
+    answer = await client.order("POST", path, to_json(body), timeout=_PATIENCE_S)
     said = _said(answer)
     if said is None:
         if answer.good or answer.status >= 500:

@@ -17,14 +17,17 @@ rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from collections.abc import Iterator
+from typing import Final
+
+import asyncpg
 
 ALLOWED: Final = frozenset(
     (
-        "array_sample", "array_shuffle", "bernoulli", "clock_timestamp", "gen_random_uuid", "pg_database_size",
-        "pg_indexes_size", "pg_is_in_recovery", "pg_relation_size", "pg_sleep", "pg_table_size",
-        "pg_total_relation_size", "random", "random_normal", "system", "timeofday", "uuidv4", "uuidv7",
+        "array_sample", "array_shuffle", "bernoulli", "clock_timestamp", "gen_random_uuid",
+        "pg_database_size", "pg_indexes_size", "pg_is_in_recovery", "pg_relation_size", "pg_sleep",
+        "pg_table_size", "pg_total_relation_size", "random", "random_normal", "system", "timeofday",
+        "uuidv4", "uuidv7",
     )
 )  # fmt: skip
 """Volatile functions that leave nothing behind.
@@ -36,7 +39,7 @@ SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
 WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
 """
 _SPACE: Final = " \t\n\r\f\v"
-_LONGEST_NAME: Final = 63
+_LONGEST_NAME_BYTES: Final = 63
 """Bytes of a name that PostgreSQL keeps; it ignores the rest."""
 _SMALL: Final = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 """Capital letters → small ones, as in PostgreSQL: it changes no other letters."""
@@ -50,15 +53,7 @@ It could be any name, so it is never allowed."""
 _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 
 
-class FunctionLookup(Protocol):
-    """Describe what the check of functions needs of a connection to PostgreSQL."""
-
-    async def fetch(self, query: str, *args: object) -> Sequence[Any]:
-        """Return the rows."""
-        ...
-
-
-async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
+async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
     """Return the functions that a statement calls and must not call, sorted.
 
     Raises asyncpg's errors.
@@ -73,7 +68,7 @@ async def forbidden(connection: FunctionLookup, sql: str) -> list[str]:
 
 def called_in(sql: str) -> set[str]:
     """Return all names that may be functions: before a parenthesis, or behind a dot."""
-    return {name.encode()[:_LONGEST_NAME].decode(errors="ignore") for name in _called_in(sql)}
+    return {name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore") for name in _called_in(sql)}
 
 
 def _called_in(sql: str) -> set[str]:

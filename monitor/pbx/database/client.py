@@ -32,19 +32,18 @@ from monitor.pbx.database.allowed_functions import forbidden
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
 from monitor.pbx.database.privileges import can_write, reads_secrets
-from monitor.pbx.database.time_values import CODECS
-from monitor.pbx.database.values import jsonable, labels
+from monitor.pbx.database.values import CODECS, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
 DEFAULT_COUNT: Final = 100
 """Rows, if the caller gives no number or 0."""
 _BATCH: Final = 200
-_CONNECT_WITHIN: Final = 5.0
+_CONNECT_WITHIN_S: Final = 5.0
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 _WORK_MEM: Final = "4MB"
 """Server memory for one sort or hash. More goes to disk, up to the role's temp_file_limit."""
-_LATER: Final = 1.0
+_LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
 Tls: TypeAlias = Literal["verify", "require", "off"]
@@ -90,7 +89,7 @@ class Database:
         the database refuses, or if the answer takes too long or is too large. Raises
         PbxUnreachable if the database cannot be reached.
         """
-        settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER)
+        settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER_S)
         sql = sql.strip().removesuffix(
             ";"
         )  # before the check: the text that is checked must be the text that is sent
@@ -160,7 +159,7 @@ class Database:
         connection = await self._connection()
         try:
             try:
-                async with asyncio.timeout(_CONNECT_WITHIN):
+                async with asyncio.timeout(_CONNECT_WITHIN_S):
                     rights, secrets = await can_write(connection), await reads_secrets(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
@@ -196,19 +195,19 @@ class Database:
                 password=text_of(settings.password),
                 database=settings.name,
                 ssl=self._ssl,
-                timeout=_CONNECT_WITHIN,
+                timeout=_CONNECT_WITHIN_S,
                 statement_cache_size=0,
                 connection_class=BoundedConnection,
                 server_settings={
                     "application_name": "callmon",
                     "default_transaction_read_only": "on",
                     "idle_in_transaction_session_timeout": str(
-                        round((settings.timeout + _LATER) * 1000)
+                        round((settings.timeout + _LATER_S) * 1000)
                     ),
                     "lock_timeout": str(round(settings.timeout * 1000)),
                     "max_parallel_workers_per_gather": "0",
                     "standard_conforming_strings": "on",
-                    "statement_timeout": str(round(_CONNECT_WITHIN * 1000)),
+                    "statement_timeout": str(round(_CONNECT_WITHIN_S * 1000)),
                     "search_path": "public",
                     "TimeZone": "UTC",
                     "work_mem": _WORK_MEM,

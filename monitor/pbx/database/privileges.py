@@ -7,15 +7,17 @@ cursor can fill one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Final
+
+import asyncpg
 
 NAMED_AT_MOST: Final = 5
 """Rights that are named in an answer."""
 
 _FINDINGS: Final = """
 WITH mine AS (
-    SELECT oid, rolname FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER')
+    SELECT oid, rolname FROM pg_catalog.pg_roles
+    WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER')
 ), spaces AS (
     SELECT oid, nspname FROM pg_catalog.pg_namespace
     WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
@@ -27,7 +29,8 @@ SELECT 'is a superuser' FROM pg_catalog.pg_roles WHERE rolname = current_user AN
 UNION ALL
 SELECT pg_catalog.format('may %s', what)
 FROM pg_catalog.pg_roles, LATERAL (VALUES
-    (rolcreaterole, 'make roles'), (rolcreatedb, 'make databases'), (rolreplication, 'replicate')) AS rights (has, what)
+    (rolcreaterole, 'make roles'), (rolcreatedb, 'make databases'), (rolreplication, 'replicate')
+) AS rights (has, what)
 WHERE rolname = current_user AND NOT rolsuper AND has
 UNION ALL
 SELECT pg_catalog.format('is a member of %s', rolname) FROM mine
@@ -48,31 +51,28 @@ WHERE r.relkind IN ('r', 'p', 'v', 'm', 'f') AND (
 UNION ALL
 SELECT DISTINCT pg_catalog.format('may advance %s', r.name)
 FROM mine, relations r
-WHERE CASE WHEN r.relkind = 'S' THEN pg_catalog.has_sequence_privilege(mine.oid, r.oid, 'USAGE, UPDATE') ELSE false END
+WHERE CASE WHEN r.relkind = 'S'
+    THEN pg_catalog.has_sequence_privilege(mine.oid, r.oid, 'USAGE, UPDATE') ELSE false END
 """
 
 _SECRETS: Final = """
-WITH mine AS (SELECT oid FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER'))
+WITH mine AS (
+    SELECT oid FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(current_user, oid, 'MEMBER')
+)
 SELECT DISTINCT pg_catalog.format('may read %s', c.relname)
 FROM mine, pg_catalog.pg_class c JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace
 WHERE s.nspname = 'pg_catalog' AND c.relname IN ('pg_authid', 'pg_shadow', 'pg_user_mapping')
     AND pg_catalog.has_any_column_privilege(mine.oid, c.oid, 'SELECT')
 UNION
 SELECT 'may read pg_subscription.subconninfo'
-FROM mine WHERE pg_catalog.has_column_privilege(mine.oid, 'pg_catalog.pg_subscription', 'subconninfo', 'SELECT')
+FROM mine WHERE pg_catalog.has_column_privilege(
+    mine.oid, 'pg_catalog.pg_subscription', 'subconninfo', 'SELECT'
+)
 ORDER BY 1
 """
 
 
-class PrivilegeLookup(Protocol):
-    """Describe what the check of rights needs of a connection to PostgreSQL."""
-
-    async def fetch(self, query: str) -> Sequence[Any]:
-        """Return the rows."""
-        ...
-
-
-async def can_write(connection: PrivilegeLookup) -> str:
+async def can_write(connection: asyncpg.Connection) -> str:
     """Return what the session's role may do besides reading, in words; empty if nothing.
 
     Raises asyncpg's errors.
@@ -84,7 +84,7 @@ async def can_write(connection: PrivilegeLookup) -> str:
     return ", ".join(found[:NAMED_AT_MOST]) + more
 
 
-async def reads_secrets(connection: PrivilegeLookup) -> str:
+async def reads_secrets(connection: asyncpg.Connection) -> str:
     """Return which passwords the session's role may read, in words; empty if none.
 
     Raises asyncpg's errors.

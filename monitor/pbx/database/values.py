@@ -1,24 +1,39 @@
 """Turn PostgreSQL's values into JSON.
 
 - A number stays a number if JSON's readers lose nothing of it; else it becomes text.
-- Times are ISO 8601 in UTC (:mod:`monitor.pbx.database.time_values`).
+- Times are ISO 8601 in UTC. Python's own types do not know years beyond 9999 or before Christ,
+  infinity, or months as a length of time. All of them may come. asyncpg's format ``tuple`` hands
+  the numbers on as they are, in arrays and ranges too. Their meaning is in PostgreSQL's
+  documentation, "Date/Time Types", and in its source ``timestamp.h``.
 - Arrays become arrays, composite values objects.
 - All other values become text as psql shows it.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 from asyncpg import BitString, Path, Polygon, Range, Record
 
-from monitor.pbx.database.time_values import JsonText
+Ticks: TypeAlias = tuple[int, ...]
 
 _WHOLE: Final = range(-(2**63), 2**64)
+_DAY_US: Final = 86_400_000_000
+_TO_MARCH_OF_YEAR_0: Final = 730_425
+"""Days from 1 March of the year 0 to PostgreSQL's zero, 2000-01-01."""
+_ERA: Final = 146_097
+"""Days in 400 years."""
+_ENDLESS: Final = {
+    2**63 - 1: "infinity",
+    -(2**63): "-infinity",
+    2**31 - 1: "infinity",
+    -(2**31): "-infinity",
+}
 
 
 def labels(names: Iterable[str]) -> list[str]:
@@ -34,6 +49,25 @@ def labels(names: Iterable[str]) -> list[str]:
         given.add(label)
         result.append(label)
     return result
+
+
+class JsonText(str):
+    """Hold an unread value of the types json and jsonb.
+
+    It may be long, and the event loop has others to serve.
+    """
+
+    __slots__ = ()
+
+    def read(self) -> object:
+        """Return the value, or its text if it cannot be read."""
+        try:
+            return json.loads(self)
+        except (
+            ValueError,
+            RecursionError,
+        ):  # a number has too many digits, or the nesting is too deep
+            return str(self)
 
 
 def jsonable(value: object) -> Any:
@@ -96,3 +130,107 @@ def _range(value: Range[Any]) -> str:
         "" if bound is None else str(jsonable(bound)) for bound in (value.lower, value.upper)
     )
     return f"{'[' if value.lower_inc else '('}{lower},{upper}{']' if value.upper_inc else ')'}"
+
+
+def _date(ticks: Ticks) -> str:
+    (days,) = ticks
+    return _ENDLESS.get(days) or _with_era(days, "")
+
+
+def _timestamp(ticks: Ticks, zone: str = "") -> str:
+    """Return text such as ``2026-02-24T20:10:47.8``."""
+    (microseconds,) = ticks
+    if endless := _ENDLESS.get(microseconds):
+        return endless
+    days, rest = divmod(microseconds, _DAY_US)
+    return _with_era(days, f"T{_clock(rest)}{zone}")
+
+
+def _timestamptz(ticks: Ticks) -> str:
+    """Return text such as ``2026-02-24T20:10:47.8Z``."""
+    return _timestamp(ticks, "Z")
+
+
+def _time(ticks: Ticks) -> str:
+    return _clock(ticks[0])
+
+
+def _timetz(ticks: Ticks) -> str:
+    """Return text such as ``20:10:47.8+02:00``.
+
+    The second number of ``ticks`` is seconds west of Greenwich.
+    """
+    microseconds, west = ticks
+    hours, rest = divmod(abs(west), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{_clock(microseconds)}{'-' if west > 0 else '+'}{hours:02}:{minutes:02}" + (
+        f":{seconds:02}" * bool(seconds)
+    )
+
+
+def _interval(ticks: Ticks) -> str:
+    """Return text such as ``1 year 2 mons -3 days 04:05:06.7``, as PostgreSQL writes it."""
+    months, days, microseconds = ticks
+    sign = -1 if months < 0 else 1
+    years, months = (sign * part for part in divmod(abs(months), 12))
+    words = [
+        f"{number} {unit}{'' if number == 1 else 's'}"
+        for number, unit in ((years, "year"), (months, "mon"), (days, "day"))
+        if number
+    ]
+    if microseconds or not words:
+        words.append(f"{'-' if microseconds < 0 else ''}{_clock(abs(microseconds))}")
+    return " ".join(words)
+
+
+def _with_era(days: int, rest: str) -> str:
+    year, month, day = _civil(days)
+    return (
+        f"{year:04}-{month:02}-{day:02}{rest}"
+        if year > 0
+        else f"{1 - year:04}-{month:02}-{day:02}{rest} BC"
+    )
+
+
+def _civil(days: int) -> tuple[int, int, int]:
+    """Return year, month and day of the Gregorian calendar from days since 2000-01-01.
+
+    The calculation counts years from March on.
+    """
+    era, day_of_era = divmod(days + _TO_MARCH_OF_YEAR_0, _ERA)
+    year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
+    day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
+    march_month = (5 * day_of_year + 2) // 153
+    month = march_month + 3 if march_month < 10 else march_month - 9
+    return (
+        year_of_era + 400 * era + (month <= 2),
+        month,
+        day_of_year - (153 * march_month + 2) // 5 + 1,
+    )
+
+
+def _clock(microseconds: int) -> str:
+    seconds, fraction = divmod(microseconds, 1_000_000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours:02}:{minutes:02}:{seconds:02}" + (
+        f".{fraction:06}".rstrip("0") if fraction else ""
+    )
+
+
+Format: TypeAlias = Literal["text", "tuple"]
+
+CODECS: Final[dict[str, tuple[Format, Callable[[Any], object]]]] = {
+    "timestamptz": ("tuple", _timestamptz),
+    "timestamp": ("tuple", _timestamp),
+    "date": ("tuple", _date),
+    "time": ("tuple", _time),
+    "timetz": ("tuple", _timetz),
+    "interval": ("tuple", _interval),
+    "json": ("text", JsonText),
+    "jsonb": ("text", JsonText),
+    "pg_lsn": ("text", str),
+}
+"""Type in ``pg_catalog`` → asyncpg's format of it, and the function that turns it into text."""

@@ -73,7 +73,10 @@ def _distrust(error: Exception) -> str:
         return (
             f"its certificate is for another name ({said}); use a name from the certificate in url"
         )
-    return f"its certificate is not trusted ({said}); see ca_file"
+    return (
+        f"its certificate is not trusted ({said}); name the file with its authority's certificate "
+        f"(PEM) as ca_file in [[pbx]]"
+    )
 
 
 def _said(error: aiohttp.ClientConnectorError) -> str:

@@ -29,15 +29,16 @@ from dataclasses import dataclass, field
 import jwt
 
 from monitor.pbx.counters import PbxCounters
+from monitor.shared.backoff import bound
 from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 
 MINUTES_BELOW = 300
 """An ``expires_in`` below this counts minutes."""
-SUSPICIOUS_WITHIN = 300.0
+SUSPICIOUS_WITHIN_S = 300.0
 """Seconds between two early refusals of tokens within which they count together."""
-_SHORTEST_HOLD, _LONGEST_HOLD = 1.0, 300.0
+_SHORTEST_HOLD_S, _LONGEST_HOLD_S = 1.0, 300.0
 _EXPECTED_LIFE, _LONGEST_LIFE = 3600.0, 86_400.0
-_TRY_RENEWAL_EVERY = 5.0
+_TRY_RENEWAL_EVERY_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +82,10 @@ class TokenOwner:
         may_mint: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
         chance: random.Random | None = None,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
         secret: Callable[[], str] = str,
     ) -> None:
-        self._measures = PbxCounters() if measures is None else measures
+        self._counters = PbxCounters() if counters is None else counters
         self._secret = secret
         self._denied_secret: str | None = None
         self._grant, self._may_mint, self._clock = grant, may_mint, clock
@@ -120,8 +121,8 @@ class TokenOwner:
         self._token = None
         if now >= current.expires_at:
             return
-        self._measures.tokens["revoked"] += 1
-        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN:
+        self._counters.tokens["revoked"] += 1
+        if self._revoked and now - self._revoked[-1] > SUSPICIOUS_WITHIN_S:
             self._revoked.clear()
         self._revoked.append(now)
         if len(self._revoked) > 1:
@@ -168,7 +169,7 @@ class TokenOwner:
         finally:
             self._attempts += 1
         self._denied = 0
-        self._measures.tokens["minted"] += 1
+        self._counters.tokens["minted"] += 1
         life = _life(granted)
         margin = life * self._chance.uniform(0.1, 0.2)
         self._token = _Token(granted.access_token, asked + life - margin, asked + life)
@@ -183,7 +184,7 @@ class TokenOwner:
 
     def _note_failure(self, error: PbxError, secret: str) -> None:
         self._failure = error
-        self._measures.tokens["denied"] += 1
+        self._counters.tokens["denied"] += 1
         if isinstance(error, PbxUnreachable):
             if error.retry_after is not None:
                 self._held(error, error.retry_after)
@@ -200,7 +201,7 @@ class TokenOwner:
             raise error.with_traceback(
                 None
             )  # the error may be raised many times: its traceback would grow
-        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY
+        token.renew_at = self._clock() + _TRY_RENEWAL_EVERY_S
         return token.text
 
     def _usable(self, unlike: str | None) -> _Token | None:
@@ -215,9 +216,7 @@ class TokenOwner:
 
     def _hold_for(self, times: int) -> float:
         """Return a random wait in seconds, up to a bound that doubles every time (full jitter)."""
-        return self._chance.uniform(
-            0.0, min(_LONGEST_HOLD, _SHORTEST_HOLD * 2 ** min(times - 1, 10))
-        )
+        return self._chance.uniform(0.0, bound(_SHORTEST_HOLD_S, times - 1, _LONGEST_HOLD_S))
 
     def _revoked_in_words(self) -> TokenRefused:
         return TokenRefused(

@@ -44,7 +44,7 @@ from monitor.shared.errors import (
 from monitor.shared.version import USER_AGENT
 
 _LATER: Final = frozenset((408, 425, 429))
-_LONGEST_RETRY_AFTER = 300.0
+_LONGEST_RETRY_AFTER_S = 300.0
 _LONGEST_LOCATION: Final = 2048
 """Characters of a redirect's target that are looked at."""
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
@@ -147,17 +147,17 @@ class Transport:
         request_timeout: float,
         connect_timeout: float,
         parallel: int,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
         traffic_tap: TrafficTap | None = None,
     ) -> None:
         self._traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
-        self._measures = PbxCounters() if measures is None else measures
+        self._counters = PbxCounters() if counters is None else counters
         self._url, self._tls, self._parallel = url, tls, parallel
         if tls is not None:
             # Note it when the handshake ends: after a whole answer the connection is already given
             # back.
             tls.sslobject_class = _observed(
-                self._measures
+                self._counters
             )  # may be set on an instance, as documented
         self._timeout, self._connect_timeout = request_timeout, connect_timeout
         self.heard_at = 0.0
@@ -263,7 +263,7 @@ class Transport:
             shown, response.status, response.headers, await self._body(response, largest)
         )
         self.heard_at = time.monotonic()
-        self._measures.request(shown, response.status, self.heard_at - sent.at)
+        self._counters.request(shown, response.status, self.heard_at - sent.at)
         self._traffic_tap.answered(sent, answer.status, answer.headers, answer.body)
         return answer
 
@@ -294,7 +294,7 @@ class Transport:
         return bytes(body)
 
     def _no_answer(self, shown: str, sent: SentRequest) -> None:
-        self._measures.request(shown, None, 0.0)
+        self._counters.request(shown, None, 0.0)
         self._traffic_tap.unanswered(sent)
 
     def _why(self, error: Exception) -> str:
@@ -341,9 +341,8 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
             if isinstance(error, PermissionError)
             else ""
         )
-        raise ConfigError(
-            f"ca_file {ca_file} cannot be used: {error.strerror or error}{sudo}"
-        ) from error
+        why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise ConfigError(f"ca_file {ca_file} cannot be used: {why}{sudo}") from error
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -359,14 +358,14 @@ def certificate_ends(peer: Mapping[str, Any] | None) -> float | None:
     return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
 
 
-def _observed(measures: PbxCounters) -> type[ssl.SSLObject]:
+def _observed(counters: PbxCounters) -> type[ssl.SSLObject]:
     """Return a class of TLS connections that note the end of the PBX's certificate."""
 
     class Observed(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()  # raises as long as it is not complete
-            measures.certificate_ends = (
-                certificate_ends(self.getpeercert()) or measures.certificate_ends
+            counters.certificate_ends = (
+                certificate_ends(self.getpeercert()) or counters.certificate_ends
             )
 
     return Observed
@@ -401,7 +400,7 @@ def _unpacked(unpacker: zlib._Decompress | None, packed: bytes) -> Iterator[byte
     except zlib.error:
         raise _NotTaken("says that it is gzip but is not") from None
     if packed:
-        raise _NotTaken("goes on after its gzip ends")
+        raise _NotTaken("has more data after its gzip data")
 
 
 class _Sending:
@@ -474,4 +473,4 @@ def _retry_after(value: str | None) -> float | None:
         except ValueError:
             return None
         seconds = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER)
+    return min(max(0.0, seconds), _LONGEST_RETRY_AFTER_S)

@@ -20,13 +20,13 @@ from monitor.pbx.webapi.resource_reader import WebApiReader
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import PbxError
 
-_GAP: Final = 0.1
+_GAP_S: Final = 0.1
 """Fewest seconds between two reads of the calls."""
 _TORN: Final = 3
 """Reads in a row that do not fit together, after which the last one is taken as it is."""
-_ENDED_EVERY: Final = 5.0
+_ENDED_EVERY_S: Final = 5.0
 """Seconds between two readings of the ended calls. There may be a thousand of them."""
-_LOOK_WITHIN: Final = 2.0
+_LOOK_WITHIN_S: Final = 2.0
 
 
 class CallsFollower:
@@ -67,7 +67,7 @@ class CallsFollower:
         self._poked.set()
 
     async def read_and_wait(self) -> None:
-        """Ask for a read of the calls and wait for it, at most :data:`_LOOK_WITHIN` seconds.
+        """Ask for a read of the calls and wait for it, at most :data:`_LOOK_WITHIN_S` seconds.
 
         It does not wait for ever, as the command that it is to show is done already.
         """
@@ -75,7 +75,7 @@ class CallsFollower:
         self._looking.append(told)
         self.request_read()
         try:
-            async with asyncio.timeout(_LOOK_WITHIN):
+            async with asyncio.timeout(_LOOK_WITHIN_S):
                 await told
         except TimeoutError:
             return
@@ -124,7 +124,7 @@ class CallsFollower:
             backoff.reset()
             if told is not None:
                 self._emit(told)
-            await asyncio.sleep(_ENDED_EVERY)
+            await asyncio.sleep(_ENDED_EVERY_S)
 
     async def _fitting(self) -> CallsTold:
         self.asked_at = time.monotonic()
@@ -150,7 +150,7 @@ class CallsFollower:
         self._on_read()
 
     async def _wait(self) -> None:
-        least = max(_GAP, self._pace.least)
+        least = max(_GAP_S, self._pace.least)
         await asyncio.sleep(least)
         try:
             async with asyncio.timeout(max(0.0, self._pace.interval - least)):

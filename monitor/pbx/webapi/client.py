@@ -41,7 +41,7 @@ T = TypeVar("T")
 _ROOT: Final = "/webapi"
 _ATTEMPTS: Final = 5
 """Attempts at a read that is answered 429, each after the time that the service asks for."""
-_LATER: Final = 5.0
+_LATER_S: Final = 5.0
 """Seconds until the next attempt, if the service does not say."""
 _LONG: Final[Mapping[str, float]] = {"makecall": 50.0, "query": 50.0}
 """Seconds for commands that wait for a phone or a database."""
@@ -109,7 +109,7 @@ class WebApiClient:
     """
 
     def __init__(
-        self, settings: WebApiSettings, clock: PbxClock, measures: PbxCounters | None = None
+        self, settings: WebApiSettings, clock: PbxClock, counters: PbxCounters | None = None
     ) -> None:
         self.settings, self._clock = settings, clock
         tls = tls_context(settings.url, settings.ca_file, verify=settings.verify)
@@ -119,7 +119,7 @@ class WebApiClient:
             settings.request_timeout,
             settings.connect_timeout,
             settings.parallel_reads,
-            measures,
+            counters,
         )
         self._callmon: bool | None = None
         self._finding_out = asyncio.Lock()
@@ -229,7 +229,7 @@ class WebApiClient:
             later = answer.refusal()
             after = later.retry_after if isinstance(later, PbxUnreachable) else None
             self._not_before = max(
-                self._not_before, self._clock.now() + (_LATER if after is None else after)
+                self._not_before, self._clock.now() + (_LATER_S if after is None else after)
             )
             if not patient or attempt + 1 == _ATTEMPTS:
                 break

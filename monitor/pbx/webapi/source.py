@@ -43,7 +43,7 @@ _PATIENCE: Final = 2
 """Failures in a row after which a connected service counts as lost.
 
 A single failure may be a connection that had grown old."""
-_SOON: Final = 2.0
+_SOON_S: Final = 2.0
 """Seconds after which an empty list is read again: a new callmon knows nothing yet."""
 _AT_ONCE: Final = 4
 """Contacts asked for at the same time."""
@@ -69,15 +69,15 @@ class WebApiSource:
         settings: WebApiSettings,
         emit: Callable[[ToldFact], None],
         clock: PbxClock | None = None,
-        measures: PbxCounters | None = None,
+        counters: PbxCounters | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
         now = clock.now()
         clock.learn(clock.at(now), now, now)  # take our own clock until the service tells its time
-        self._measures = measures = PbxCounters() if measures is None else measures
-        measures.clock = clock
-        self._client = WebApiClient(settings, clock, measures)
+        self._counters = counters = PbxCounters() if counters is None else counters
+        counters.clock = clock
+        self._client = WebApiClient(settings, clock, counters)
         self._reader = WebApiReader(self._client, clock)
         self._calls = CallsFollower(self._reader, settings, clock, emit, self._judge, self._failed)
         self._lists_wanted = asyncio.Event()
@@ -184,12 +184,12 @@ class WebApiSource:
         self._tell_directory()
         if lacking := self._reader.lacking:
             self._log.info("commands_unavailable", commands=sorted(lacking))
-        self._measures.reads["directory"] += 1
+        self._counters.reads["directory"] += 1
         self._judge()
         known = self._directory is not None and self._directory.users
         try:
             async with asyncio.timeout(
-                min(self._settings.directory_interval, math.inf if known else _SOON)
+                min(self._settings.directory_interval, math.inf if known else _SOON_S)
             ):
                 await self._lists_wanted.wait()
         except TimeoutError:
@@ -220,9 +220,9 @@ class WebApiSource:
         if changes != self._book_changes:
             return  # a command has changed a contact meanwhile: some of this may be old
         self._contacts = dict(sorted(found.items()))
-        self._measures.reads["contacts"] += 1
+        self._counters.reads["contacts"] += 1
         self._emit(ContactsRead(tuple(self._contacts.values())))
-        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON))
+        await asyncio.sleep(min(self._settings.contacts_interval, math.inf if found else _SOON_S))
 
     def _tell_directory(self) -> None:
         read, logins = self._reader.directory(), self._reader.logins()

@@ -19,7 +19,7 @@ from monitor.pbx.facts import ActiveCall, ActiveCallsRead
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import PbxError
 
-GAP = 0.2
+GAP_S = 0.2
 """Seconds between the starts of two reads."""
 
 
@@ -63,7 +63,7 @@ class ActiveCallsPoller:
         """
         while True:
             await asyncio.sleep(
-                max(self._began + GAP, self._ended + self._pace.least) - self._clock.now()
+                max(self._began + GAP_S, self._ended + self._pace.least) - self._clock.now()
             )
             self._poked.clear()
             try:

@@ -23,7 +23,7 @@ from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, Syste
 from monitor.pbx.parsing import xapi as rows
 from monitor.pbx.parsing.json_fields import integer, objects
 from monitor.pbx.v20_client import XAPI, PbxClient
-from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
+from monitor.pbx.xapi.directory_cache import DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
 from monitor.shared.errors import PbxRefused, PbxUnreachable
 from monitor.shared.tasks import end

@@ -168,4 +168,4 @@ class PbxStats(Struct, frozen=True, rename="camel"):
     """Calls that go on now, also those that a subscriber's filter hides."""
 
 
-Figure: TypeAlias = QueueStats | ExtensionStats | PbxStats
+StatisticsEntity: TypeAlias = QueueStats | ExtensionStats | PbxStats

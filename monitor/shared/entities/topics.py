@@ -33,9 +33,9 @@ from monitor.shared.entities.statistics import (
     PBX_STATS,
     QUEUE_STATS,
     ExtensionStats,
-    Figure,
     PbxStats,
     QueueStats,
+    StatisticsEntity,
 )
 
 __all__ = [
@@ -108,7 +108,7 @@ Entity: TypeAlias = (
     | Contact
     | System
     | EndedCall
-    | Figure
+    | StatisticsEntity
 )
 
 TOPICS: dict[str, type[Entity]] = {

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import structlog
 from redis.asyncio import ConnectionPool, Redis
@@ -28,16 +28,18 @@ from monitor.shared.redis.key_names import RedisCommand
 
 _ATTEMPTS: Final = 5
 
-SOCKET_TIMEOUT = 2.0
+SOCKET_TIMEOUT_S = 2.0
 """Seconds for an answer. It is well below the lease's time, so that a hung Redis is noticed before
 the lease is over."""
 CONNECTIONS_FOR_ALL: Final = 100
 """Connections that a process may have for bursts, such as commands, beside those of each PBX."""
 CONNECTIONS_A_PBX: Final = 16
 """Connections for each PBX. Four stay open: a monitor's two writers and two subscriptions, or a
-gateway's four subscriptions. In a bad moment, lease, keys, figures, directory, positions and
+gateway's four subscriptions. In a bad moment, lease, keys, statistics, directory, positions and
 budgets are read or written at the same time."""
 
+REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
+"""What a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
 """The value that stands for a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
@@ -62,8 +64,8 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
     """
     return {
         "protocol": 2,
-        "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": SOCKET_TIMEOUT,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
@@ -109,7 +111,7 @@ def translated() -> Iterator[None]:
         yield
     except CallmonError:
         raise
-    except (RedisError, OSError, TimeoutError) as error:
+    except REDIS_FAILURES as error:
         raise BusUnreachable(f"Redis: {explain(error)}") from error
     except Exception as error:  # a client library's fault must not end the process
         _log.exception("redis_client_failure")
@@ -137,14 +139,25 @@ class GuardedTransaction:
             raise
         return cls(pipe)
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.release()
+
+    async def ask(self, *command: str | bytes | int) -> Any:
+        """Send one command at once and return the answer. Raises BusUnreachable."""
+        with translated():
+            return await self._pipe.execute_command(*command)
+
     async def get(self, key: str) -> str | None:
         """Return a string key's value, None if it is missing, or NOT_OURS if it is no string."""
         with translated():
             try:
-                return text(await self._pipe.get(key))
+                read = await self._pipe.get(key)
             except ResponseError as error:
-                _check_wrong_type(error, key)
-                return NOT_OURS
+                read = unless_rejected(key, error, NOT_OURS)
+        return text(read)
 
     async def fields(self, key: str, *names: str) -> list[str | None]:
         """Return fields of a hash.
@@ -153,16 +166,14 @@ class GuardedTransaction:
         """
         with translated():
             try:
-                return [text(value) for value in await self._pipe.hmget(key, names)]
+                read = await self._pipe.hmget(key, names)
             except ResponseError as error:
-                _check_wrong_type(error, key)
-                return [None for _ in names]
+                read = unless_rejected(key, error, [None for _ in names])
+        return [text(value) for value in read]
 
     async def size(self, key: str) -> int:
         """Return the number of fields of a hash."""
-        with translated():
-            size: int = await self._pipe.hlen(key)
-        return size
+        return int(await self.ask("HLEN", key))
 
     async def left(self, key: str) -> float:
         """Return the seconds until a key expires; 0 if it is gone or never does."""
@@ -170,14 +181,12 @@ class GuardedTransaction:
 
     async def expiry(self, key: str) -> float:
         """Return the seconds until a key expires; less than 0 if it is gone or never does."""
-        with translated():
-            ms: int = await self._pipe.pttl(key)
-        return ms / 1000
+        return int(await self.ask("PTTL", key)) / 1000
 
-    async def commit(self, commands: Iterable[RedisCommand]) -> bool:
-        """Send ``commands`` in one MULTI … EXEC; return whether it was done.
+    async def commit(self, commands: Iterable[RedisCommand]) -> list[Any] | None:
+        """Send ``commands`` in one MULTI … EXEC; return the answers, or None if it was not done.
 
-        False: a watched key changed or the connection died; look again. Raises BusUnreachable if
+        None: a watched key changed or the connection died; look again. Raises BusUnreachable if
         there was no answer: then it may have been done, now or a little later. Raises HistoryLost
         if a key holds a value of another kind than is written there: then the rest was done all the
         same.
@@ -187,16 +196,15 @@ class GuardedTransaction:
                 try:
                     self._pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
                     _queue(self._pipe, commands)
-                    await self._pipe.execute()
+                    return list(await self._pipe.execute())
                 except WatchError:
-                    return False
+                    return None
                 except ResponseError as error:
                     if any(sign in str(error) for sign in _DAMAGE):
                         raise HistoryLost(
                             f"the store holds something else than what we wrote: {error}"
                         ) from error
                     raise
-                return True
         finally:
             await self.release()
 
@@ -214,14 +222,11 @@ async def commit_while(
     BusUnreachable.
     """
     for _ in range(_ATTEMPTS):
-        guard = await GuardedTransaction.watch(redis, key)
-        try:
+        async with await GuardedTransaction.watch(redis, key) as guard:
             if await guard.get(key) != value:
                 return False
             if await guard.commit(commands):
                 return True
-        finally:
-            await guard.release()
     return False
 
 
@@ -259,16 +264,22 @@ def rejected(key: str, reason: str) -> None:
     _log.warning("redis_value_rejected", key=key, reason=reason[:200])
 
 
+def unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
+    """Return what was read; log and return ``otherwise`` if the key holds a value of another kind.
+
+    Raises any other error that was read.
+    """
+    if not isinstance(read, Exception):
+        return read
+    if not is_wrong_type(read):
+        raise read
+    rejected(key, str(read))
+    return otherwise
+
+
 def is_wrong_type(error: object) -> bool:
     """Return whether Redis said that a key holds a value of another kind."""
     return isinstance(error, ResponseError) and _WRONG_TYPE in str(error)
-
-
-def _check_wrong_type(error: ResponseError, key: str) -> None:
-    """Log an error about a value of another kind; raise any other error."""
-    if not is_wrong_type(error):
-        raise error
-    rejected(key, str(error))
 
 
 class _Hardened(AbstractConnection):
@@ -312,7 +323,7 @@ def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
 def _as_connection_error() -> Iterator[None]:
     try:
         yield
-    except (RedisError, OSError, TimeoutError):
+    except REDIS_FAILURES:
         raise
     except Exception as error:
         raise RedisConnectionError(

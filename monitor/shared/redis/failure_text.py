@@ -90,8 +90,8 @@ _KNOWN: Final = (
     (
         re.compile(r"protected mode"),
         (
-            "it is in protected mode and serves only its own host; give it users (deploy/redis) and "
-            "an address"
+            "it is in protected mode and serves only its own host; give it users (deploy/redis) "
+            "and an address"
         ),
     ),
     (
@@ -104,7 +104,10 @@ _KNOWN: Final = (
     ),
     (
         re.compile(r"CERTIFICATE_VERIFY_FAILED"),
-        "its certificate is not trusted; see ca_file in [redis]",
+        (
+            "its certificate is not trusted; name the file with its authority's certificate (PEM) "
+            "as ca_file in [redis]"
+        ),
     ),
     (
         re.compile(r"certificate required|CERTIFICATE_REQUIRED"),
@@ -127,8 +130,8 @@ _KNOWN: Final = (
             r"104|Error 32"
         ),
         (
-            "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), or "
-            "is it another server?"
+            "it closes the connection without an answer{of}; does it need TLS (rediss:// in url), "
+            "or is it another server?"
         ),
     ),
     (
@@ -145,8 +148,8 @@ _KNOWN: Final = (
     (
         re.compile(r"Timeout connecting"),
         (
-            "no connection could be made in time; see the address in url, whether TLS begins there, "
-            "network and firewalls"
+            "no connection could be made in time; see the address in url, whether TLS begins "
+            "there, network and firewalls"
         ),
     ),
     (

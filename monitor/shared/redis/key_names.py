@@ -81,7 +81,7 @@ class SpaceKeys:
         return f"callmon:{{{self.pbx}}}:lease"
 
     @property
-    def figures(self) -> str:
+    def statistics(self) -> str:
         """Return the key of the day's statistics, for the next monitor."""
         return f"callmon:{{{self.pbx}}}:figures"
 

@@ -22,11 +22,11 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, RedisError
+from redis.exceptions import AskError, ClusterDownError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from monitor.shared.errors import ConfigError
-from monitor.shared.redis.connection import connect, harden, make_room, options
+from monitor.shared.redis.connection import REDIS_FAILURES, connect, harden, make_room, options
 from monitor.shared.redis.failure_text import explain, in_short, no_master
 from monitor.shared.redis.key_names import SpaceKeys
 
@@ -198,7 +198,7 @@ class _Sentinels(Sentinel):
             kwargs = sentinel.connection_pool.connection_kwargs
             try:
                 masters: Any = await sentinel.sentinel_masters()
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_FAILURES as error:
                 reasons.append(f"{kwargs['host']}:{kwargs['port']} {in_short(error)}")
                 continue
             state = masters.get(service_name)
@@ -288,7 +288,7 @@ class _NodePool(ConnectionPool):
         for name, node in self._nodes:
             try:
                 ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
-            except (RedisError, OSError, TimeoutError) as error:
+            except REDIS_FAILURES as error:
                 why = explain(error)
                 continue
             for first, last, (host, port, *_), *_ in ranges:

@@ -11,9 +11,9 @@ If no file is named, two places are searched: ``/etc/callmon/callmon.toml``, the
 from __future__ import annotations
 
 import os
-import re
 import tomllib
 from collections.abc import Collection, Iterator
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeGuard, TypeVar
@@ -35,11 +35,34 @@ from monitor.shared.settings.environment import Merged, Place
 from monitor.shared.settings.renamed import new_name
 
 _SECRET_WORDS = ("secret", "password", "digest", "url")
-_PLAIN_WORDS = (
-    (r"a valid (tuple|frozenset)", "a list"),
-    (r"a valid dictionary or instance of \w+", "a section"),
-)
-"""Pydantic's words for Python's types, and the words for what the file has in their place."""
+_RIGHT = {
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "write a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "write a number, without a unit"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "write true or false"),
+    **dict.fromkeys(("string_type", "path_type"), "write text, in quotation marks"),
+    **dict.fromkeys(("tuple_type", "frozen_set_type"), 'write a list, such as ["…", "…"]'),
+    "dict_type": 'write a table in braces, such as {{ "…" = … }}',
+    "model_type": "a section with settings of its own belongs here",
+    "literal_error": "write {expected}",
+    "greater_than": "write more than {last}",
+    "greater_than_equal": "write {last} or more",
+    "less_than": "write less than {last}",
+    "less_than_equal": "write {last} or less",
+    "string_too_short": "give it a value, or leave it out",
+    "string_too_long": "write at most {max_length} characters",
+    "too_short": "write at least one, or leave it out",
+    "ip_any_network": 'write a network such as "192.0.2.0/24", or an address such as "192.0.2.7"; '
+    "the bits of the address behind the length are 0",
+}
+"""Pydantic's kinds of mistakes, and what would be right. ``last``: the last word of its text."""
+_RIGHT_TIME = "write a time with its zone, such as 2030-01-01T00:00:00Z"
+_RIGHT_PATTERNS = {
+    "digest": 'write the SHA-256 of the key, 64 small hexadecimal digits: printf %s "$KEY" | '
+    "sha256sum",
+    "origins": 'write an origin, such as "https://wall.example.com" without a path, or "*"',
+    "name": 'write small letters, digits, "-" and "_", at most 32, such as "main"',
+}
+"""Endings of the names of settings that must have a form, and that form."""
 _ETC = "CALLMON_ETC"
 """Environment variable: a directory to use in place of ``/etc/callmon``."""
 _TOML_HINTS = {
@@ -49,6 +72,14 @@ _TOML_HINTS = {
     "after their [[pbx]]",
     "Cannot declare": "; is a section there twice? A section that may be repeated has two pairs "
     "of brackets: [[pbx]]",
+    "Illegal character": "; the quotation mark at the end of the text is missing",
+    "Unterminated": "; the quotation mark at the end of the text is missing",
+    "Expected '=' after a key": '; write name = value, the name without blanks: client_id = "…"',
+    "Expected newline": "; a number has a point, no comma and no unit; text is in quotation marks",
+    "Invalid statement": "; a line is a setting (name = value), a section ([redis]) or a comment "
+    "(# …)",
+    "Invalid initial character": "; a section is written without blanks: [redis], [[pbx]]",
+    "at the end of a": "; a section ends with as many brackets as it begins with: [redis], [[pbx]]",
 }
 """Parts of the parser's messages, and what to do about them."""
 CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
@@ -109,7 +140,7 @@ def not_read(error: OSError | ValueError) -> str:
     """
     if not isinstance(error, OSError):
         return str(error)
-    said = f"cannot be read: {error.strerror}: {error.filename}"
+    said = f"cannot be read: {error.strerror}: {Path(error.filename).absolute()}"
     if isinstance(error, PermissionError) and os.geteuid() != 0:
         return f"{said}; run this with sudo, or give the file to the user that the monitor runs as"
     return said
@@ -430,15 +461,21 @@ def _mistake(settings: type[BaseModel], detail: ErrorDetails, name: str) -> str:
         if section := _right_heading(settings, name):
             return f"[{name}] is not a section by itself; write {section}"
         return f"{name} is not a setting; {right}"
-    if detail["type"] == "string_pattern_mismatch" and name.startswith("pbx["):
-        return (
-            f'{name} is {detail["input"]!r}: write small letters, digits, "-" and "_", at most '
-            f'32, such as "main"'
-        )
-    reason = detail["msg"].removeprefix("Value error, ")
-    for python, plain in _PLAIN_WORDS:
-        reason = re.sub(python, plain, reason)
-    return f"{name}{_came(detail)}: ".removeprefix(": ") + reason[0].lower() + reason[1:]
+    return f"{name}{_came(detail)}: ".removeprefix(": ") + _right(detail)
+
+
+def _right(detail: ErrorDetails) -> str:
+    """Return what would be right, in the words of the file and not in Python's."""
+    kind, said = detail["type"], detail["msg"]
+    if kind == "string_pattern_mismatch":
+        setting = next((part for part in reversed(detail["loc"]) if isinstance(part, str)), "")
+        return next(form for end, form in _RIGHT_PATTERNS.items() if setting.endswith(end))
+    if kind.startswith(("date", "timezone")):
+        return _RIGHT_TIME
+    if kind in _RIGHT:
+        return _RIGHT[kind].format(last=said.rpartition(" ")[2], **detail.get("ctx", {}))
+    reason = said.removeprefix("Value error, ")
+    return reason[0].lower() + reason[1:]
 
 
 def _came(detail: ErrorDetails) -> str:
@@ -450,7 +487,9 @@ def _came(detail: ErrorDetails) -> str:
     ] == ["key"]
     if came == "":
         return " is empty"
-    return "" if secret or isinstance(came, dict | list | tuple) else f" is {came!r}"
+    if secret or isinstance(came, dict | list | tuple):
+        return ""
+    return f" is {str(came).lower() if isinstance(came, bool | date) else repr(came)}"
 
 
 def _right_heading(settings: type[BaseModel], name: str) -> str:

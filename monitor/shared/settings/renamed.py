@@ -22,7 +22,7 @@ RENAMED: Final[Mapping[str, str]] = {
     "pbx.figures.short_abandon": "short_abandon_threshold",
     "pbx.database.answer_size": "max_answer_bytes",
 }
-"""Old place of a setting, without the numbers of list entries → its new name in the same section."""
+"""Old place of a setting → its new name in the same section. Places lack list entries' numbers."""
 
 
 def new_name(place: tuple[int | str, ...]) -> str | None:

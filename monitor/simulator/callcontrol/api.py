@@ -14,7 +14,6 @@ There is no HTTP in this module, because the socket makes requests too. Rules:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote
@@ -22,7 +21,7 @@ from urllib.parse import unquote
 import msgspec
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.switchboard import CallOutcome, Switchboard
+from monitor.simulator.calls.switchboard import CallOutcome, ControlRequest, Switchboard
 from monitor.simulator.faults import Faults
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
@@ -46,16 +45,6 @@ class ApiResponse:
 
     status: int
     payload: object = None
-
-
-@dataclass(frozen=True, slots=True)
-class ControlRequest:
-    """Represent a CallControlRequest. Every field may be missing. ``timeout``: seconds."""
-
-    reason: str = "None"
-    destination: str = ""
-    timeout: int | None = None
-    attached: Mapping[str, str] | None = None
 
 
 class _Refused(Exception):

@@ -20,7 +20,7 @@ from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switch
 
 _RATE: Final = 8000
 _BYTES_A_SECOND: Final = 2 * _RATE
-_CHUNK: Final = 0.04
+_CHUNK_S: Final = 0.04
 """Seconds of audio in one chunk."""
 _TONE: Final = 400
 """Frequency in hertz. A chunk holds a whole number of periods, so chunks join without a click."""
@@ -30,7 +30,7 @@ _HUM: Final = array.array(
     "h",
     (
         round(_LOUDNESS * math.sin(2 * math.pi * _TONE * i / _RATE))
-        for i in range(round(_RATE * _CHUNK))
+        for i in range(round(_RATE * _CHUNK_S))
     ),
 )
 
@@ -60,7 +60,7 @@ class Streams:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             while not ended():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                due += _CHUNK
+                due += _CHUNK_S
                 await ended.wait(due - clock())
         await send({"type": "http.response.body", "body": b""})
 

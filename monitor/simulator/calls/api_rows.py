@@ -38,29 +38,10 @@ class ParticipantView:
 
     def to_json(self, switches: Switches) -> dict[str, object]:
         """Return the documented fields in order. Those that the switches hide are empty."""
-        behalf = (
-            (self.on_behalf_of_dn, self.on_behalf_of_type) if switches.on_behalf_of else _NOBODY
-        )
-        return {
-            "id": self.id,
-            "status": self.status,
-            "dn": self.dn,
-            "party_caller_name": self.party_caller_name,
-            "party_dn": self.party_dn,
-            "party_caller_id": self.party_caller_id,
-            "party_did": self.party_did if switches.party_did else "",
-            "device_id": self.device_id,
-            "party_dn_type": self.party_dn_type,
-            "direct_control": self.direct_control,
-            "originated_by_dn": self.originated_by_dn,
-            "originated_by_type": self.originated_by_type,
-            "referred_by_dn": self.referred_by_dn,
-            "referred_by_type": self.referred_by_type,
-            "on_behalf_of_dn": behalf[0],
-            "on_behalf_of_type": behalf[1],
-            "callid": self.callid,
-            "legid": self.legid,
-        }
+        hidden: dict[str, object] = {} if switches.party_did else {"party_did": ""}
+        if not switches.on_behalf_of:
+            hidden |= {"on_behalf_of_dn": _NOBODY[0], "on_behalf_of_type": _NOBODY[1]}
+        return {name: getattr(self, name) for name in self.__slots__} | hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,10 +118,6 @@ class Exchange:
         """Return the number of calls in which a DN has a leg."""
         return len(self._by_dn.get(number, ()))
 
-    def calls_of(self, number: str) -> list[SimulatedCall]:
-        """Return the calls in which a DN has a leg, oldest first."""
-        return [self.calls[call_id] for call_id in self._by_dn.get(number, ())]
-
     # for the operations
 
     def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> SimulatedCall:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Literal
 
 from monitor.simulator.calls import views as projection
 from monitor.simulator.calls.api_rows import ActiveCallRow, ParticipantView
@@ -40,9 +40,9 @@ from monitor.simulator.calls.model import (
 from monitor.simulator.calls.operations import Operations
 
 __all__ = [
-    "ActionRequest",
     "ActiveCallRow",
     "CallOutcome",
+    "ControlRequest",
     "Event",
     "KeysPressed",
     "ParticipantRemove",
@@ -67,17 +67,14 @@ class CallOutcome:
     participant: ParticipantView | None = None
 
 
-class ActionRequest(Protocol):
-    """Describe what an action reads from its request. ``timeout``: seconds to ring."""
+@dataclass(frozen=True, slots=True)
+class ControlRequest:
+    """Represent a CallControlRequest. Every field may be missing. ``timeout``: seconds to ring."""
 
-    @property
-    def reason(self) -> str: ...  # noqa: D102
-    @property
-    def destination(self) -> str: ...  # noqa: D102
-    @property
-    def timeout(self) -> int | None: ...  # noqa: D102
-    @property
-    def attached(self) -> Mapping[str, str] | None: ...  # noqa: D102
+    reason: str = "None"
+    destination: str = ""
+    timeout: int | None = None
+    attached: Mapping[str, str] | None = None
 
 
 class Switchboard(Operations):
@@ -180,7 +177,7 @@ class Switchboard(Operations):
         return CallOutcome("Success", participant=self._view(number, part.id))
 
     def act(
-        self, number: str, participant_id: int, action: str, request: ActionRequest
+        self, number: str, participant_id: int, action: str, request: ControlRequest
     ) -> CallOutcome:
         """Carry out an action on a participant and return its outcome."""
         try:
@@ -251,7 +248,7 @@ class Switchboard(Operations):
         leg: SimulatedLeg,
         part: DeviceLeg,
         action: str,
-        request: ActionRequest,
+        request: ControlRequest,
     ) -> None:
         number = leg.dn.number
         match action:
@@ -268,20 +265,15 @@ class Switchboard(Operations):
             case "transferto":
                 self.transfer(call, number, request.destination)
             case "attach_participant_data":
-                self._attach_data(call, [leg], part, request)
+                self._attach_data([leg], part, request)
             case "attach_party_data":
-                self._attach_data(
-                    call, [other for other in call.legs.values() if other is not leg], None, request
-                )
+                others = [other for other in call.legs.values() if other is not leg]
+                self._attach_data(others, None, request)
             case _:
                 raise OperationRefused("NotSpecified", f"there is no action {action}")
 
     def _attach_data(
-        self,
-        call: SimulatedCall,
-        legs: Iterable[SimulatedLeg],
-        only: DeviceLeg | None,
-        request: ActionRequest,
+        self, legs: Iterable[SimulatedLeg], only: DeviceLeg | None, request: ControlRequest
     ) -> None:
         data = request.attached or {}
         _check_keys(data)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from monitor.simulator.pbx_data.templates_internal import Entity
-from monitor.simulator.pbx_data.templates_trunks_contacts import CONTACT_PHONES
+from monitor.simulator.pbx_data.templates import CONTACT_PHONES, Entity
 
 _TAIL = 4
 _NO_DIGITS = re.compile(r"\D+")

@@ -20,7 +20,7 @@ from typing import Final, Literal
 from monitor.simulator.pbx_data.address_book import Book
 from monitor.simulator.pbx_data.dn import Device, Dn, DnKind
 from monitor.simulator.pbx_data.queue_logins import QueueLogins, takes_calls
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 
 __all__ = ["Device", "Directory", "Dn", "DnKind"]
 
@@ -88,6 +88,20 @@ class Directory:
     def dns(self) -> Iterator[Dn]:
         """Yield every DN of the PBX."""
         return (_dn(kind, entity) for kind, entity in self._by_number.values())
+
+    def store(self, kind: DnKind) -> dict[int, Entity]:
+        """Return the entities of one kind by Id."""
+        stores = {
+            "extension": self.users,
+            "queue": self.queues,
+            "ringgroup": self.ring_groups,
+            "ivr": self.receptionists,
+            "externalline": self.trunks,
+            "parking": self.parkings,
+            "fax": self.faxes,
+            "routepoint": self.service_principals,
+        }
+        return stores.get(kind, self._system)
 
     def extensions(self) -> list[str]:
         """Return the numbers of the users."""
@@ -174,7 +188,7 @@ class Directory:
             msg = f"number {number} is in use"
             raise ValueError(msg)
         entity["Id"] = self._take_id()
-        self._store(kind)[entity["Id"]] = entity
+        self.store(kind)[entity["Id"]] = entity
         self._by_number[number] = (kind, entity)
         if kind == "routepoint":
             self._devices[number] = (
@@ -227,7 +241,7 @@ class Directory:
     def remove(self, number: str) -> None:
         """Delete a DN and all that refers to it. Raises KeyError if there is none."""
         kind, entity = self._by_number.pop(number)
-        del self._store(kind)[entity["Id"]]
+        del self.store(kind)[entity["Id"]]
         self._devices.pop(number, None)
         for other_kind, other in self._by_number.values():
             for name in _REFERENCES.get(other_kind, ()):
@@ -267,19 +281,6 @@ class Directory:
     def _changed(self, number: str) -> None:
         for listener in self._listeners:
             listener(number)
-
-    def _store(self, kind: DnKind) -> dict[int, Entity]:
-        stores = {
-            "extension": self.users,
-            "queue": self.queues,
-            "ringgroup": self.ring_groups,
-            "ivr": self.receptionists,
-            "externalline": self.trunks,
-            "parking": self.parkings,
-            "fax": self.faxes,
-            "routepoint": self.service_principals,
-        }
-        return stores.get(kind, self._system)
 
     def _row_numbers(self, kind: DnKind, number: str, name: str) -> list[str]:
         found = self._by_number.get(number)

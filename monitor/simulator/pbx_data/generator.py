@@ -13,109 +13,13 @@ import random
 from typing import Final
 
 from monitor.simulator.behaviour_options import Monitored
-from monitor.simulator.pbx_data import templates_internal as templates
-from monitor.simulator.pbx_data import templates_trunks_contacts
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import Device, Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity, tables
 
 MAIN_TRUNK: Final = "10000"
 ONE_RULE_TRUNK: Final = "10001"
 NO_RULE_TRUNK: Final = "10002"
-
-_FIRST_NAMES: Final = [
-    "John",
-    "Mary",
-    "Anna",
-    "Peter",
-    "Olga",
-    "Ivan",
-    "Анна",
-    "Сергей",
-    "Мария",
-    "José",
-    "Zoë",
-    "Björn",
-    "Chloé",
-    "Ahmed",
-    "Li",
-    "Naif",
-    "Dina",
-    "Tom",
-    "Kate",
-    "Max",
-    "Ольга",
-    "Юрий",
-    "Maria-Luise",
-    "Jean-Baptiste",
-    "Søren",
-    "Łukasz",
-    "Ng",
-]
-_LAST_NAMES: Final = (
-    "Smith",
-    "Rasheed",
-    "O'Brien",
-    "Müller-Lüdenscheidt",
-    "Иванова",
-    "Щербаков-Кузнецов",
-    "de la Cruz",
-    "Saleh",
-    "Novák",
-    "Nguyen",
-    "Desk 2",
-    "Johnson",
-    "Petrov",
-    "Wolfeschlegelsteinhausenbergerdorff",
-    "Li",
-    "Green, Jr.",
-)
-_ODD_NAMES: Final = (
-    ("Reception", ""),
-    ("", "Meeting room 4"),
-    ("Warehouse 24/7", ""),
-    ("113", "112"),
-)
-_QUEUES: Final = (
-    "Sales",
-    "Support",
-    "Бухгалтерия",
-    "Service 24, night",
-    "Complaints",
-    "Orders",
-    "IT",
-    "Billing",
-)
-_COMPANIES: Final = (
-    "",
-    "Acme, Inc.",
-    "ООО «Ромашка»",
-    "Müller & Söhne KG",
-    "Northwind 2000",
-    "Globex",
-    "Umbrella",
-)
-_AGENTS_OF_SOFTPHONES: Final = (
-    "3CX Web Client",
-    "3CX Mobile Client",
-    "Yealink SIP-T46U 108.86.0.70",
-    "Fanvil X4U",
-)
-_DEPARTMENTS: Final = ("Sales", "Support", "Бухгалтерия", "Warehouse")
-_DIAL_CODES: Final[Entity] = {
-    "DialCodeBillingCode": "**",
-    "DialCodeHideCallerID": "*5",
-    "DialCodeHotdesking": "*77*",
-    "DialCodeHotelAccess": "*34",
-    "DialCodeIntercom": "*9",
-    "DialCodeLoggedInQueue": "*62",
-    "DialCodeLoggedOutQueue": "*63",
-    "DialCodeOutOffice": "*64",
-    "DialCodePark": "*0",
-    "DialCodePickup": "*20*",
-    "DialCodeProfileStatus": "*3",
-    "DialCodeUnpark": "*1",
-    "DialCodeVMail": "*4",
-}
 
 
 def make_directory(
@@ -137,7 +41,7 @@ def make_directory(
     directory = Directory(
         first_extension=1000 if first_queue > 999 else 100, first_queue=first_queue
     )
-    directory.dial_codes = dict(_DIAL_CODES)
+    directory.dial_codes = templates.blank("DialCodeSettings")
     departments = [directory.add_group(group) for group in _departments()]
     for position, number in enumerate(numbers):
         department = departments[rng.randrange(len(departments))]
@@ -148,9 +52,7 @@ def make_directory(
     _add_outside(directory, departments[0]["Id"])
     for _ in range(contacts):
         directory.book.add(_contact(rng))
-    principal = templates_trunks_contacts.service_principal(
-        client_id, tuple(_peers(directory, monitored))
-    )
+    principal = templates.service_principal(client_id, tuple(_peers(directory, monitored)))
     principal["Groups"][0]["GroupId"] = departments[0]["Id"]
     directory.add("routepoint", principal)
     return directory
@@ -173,19 +75,20 @@ def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
 
 
 def _departments() -> list[Entity]:
-    default = templates_trunks_contacts.group("GRP0000", "DEFAULT", is_default=True)
+    default = templates.group("GRP0000", "DEFAULT", is_default=True)
     return [default] + [
-        templates_trunks_contacts.group(f"GRP{i:04}", name)
-        for i, name in enumerate(_DEPARTMENTS, start=1)
+        templates.group(f"GRP{i:04}", name)
+        for i, name in enumerate(tables().made_up["departments"], start=1)
     ]
 
 
 def _add_user(
     directory: Directory, rng: random.Random, number: str, position: int, department: int
 ) -> None:
-    first, last = rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES)
+    names = tables().made_up
+    first, last = rng.choice(names["first_names"]), rng.choice(names["last_names"])
     if position % 17 == 13:
-        first, last = _ODD_NAMES[position // 17 % len(_ODD_NAMES)]
+        first, last = names["odd_names"][position // 17 % len(names["odd_names"])]
     user = templates.user(number, first, last)
     user.update(
         EmailAddress=f"ext{number}@example.com",
@@ -212,8 +115,11 @@ def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
     return [
         Device(
             dn=number,
-            device_id=f"sip:{number}@127.0.0.1:{5483 if i == 0 else 5063};rinstance={rng.getrandbits(64):016x}",
-            user_agent=rng.choice(_AGENTS_OF_SOFTPHONES),
+            device_id=(
+                f"sip:{number}@127.0.0.1:{5483 if i == 0 else 5063}"
+                f";rinstance={rng.getrandbits(64):016x}"
+            ),
+            user_agent=rng.choice(tables().made_up["user_agents"]),
         )
         for i in range(count)
     ]
@@ -224,10 +130,10 @@ def _add_routing(
 ) -> None:
     extensions = directory.extensions()
     in_default = [membership(department)]
+    names = tables().made_up["queues"]
     for i in range(queues):
-        queue = templates.queue(
-            str(first_queue + i), _QUEUES[i % len(_QUEUES)] + (f" {i}" if i >= len(_QUEUES) else "")
-        )
+        name = names[i % len(names)] + (f" {i}" if i >= len(names) else "")
+        queue = templates.blank("Queue", Number=str(first_queue + i), Name=name)
         agents = rng.sample(extensions, min(len(extensions), rng.randint(4, 9)))
         queue["Agents"] = [
             {"Number": number, "SkillGroup": str(1 + k % 3)} for k, number in enumerate(agents)
@@ -240,18 +146,18 @@ def _add_routing(
         )
         directory.add("queue", queue | {"Groups": in_default})
     for i, name in enumerate(("All phones", "Склад")):
-        group = templates.ring_group(str(600 + i), name)
+        group = templates.blank("RingGroup", Number=str(600 + i), Name=name)
         group["Members"] = [
             {"Number": number} for number in rng.sample(extensions, min(len(extensions), 3 + i))
         ]
         directory.add("ringgroup", group | {"Groups": in_default})
     for i, name in enumerate(("Main", "Night, after 18")):
-        ivr = templates.receptionist(str(700 + i), name)
+        ivr = templates.blank("Receptionist", Number=str(700 + i), Name=name)
         ivr["Forwards"] = _forwards(directory)
         directory.add("ivr", ivr | {"Groups": in_default})
     directory.add_system("990", "conference", "Conference")
     directory.add_system("999", "specialmenu", "Voicemail")
-    directory.add("parking", templates_trunks_contacts.parking("7990"))
+    directory.add("parking", templates.blank("Parking", Number="7990"))
 
 
 def _forwards(directory: Directory) -> list[Entity]:
@@ -280,7 +186,7 @@ def _add_trunks(directory: Directory, department: int) -> None:
     for did, (kind, number) in zip(dids, targets, strict=True):
         directory.add_did(did, MAIN_TRUNK)
         directory.add_rule(
-            templates_trunks_contacts.inbound_rule(
+            templates.inbound_rule(
                 f"{kind} {number} line", MAIN_TRUNK, did, _to(directory, kind, number)
             )
         )
@@ -288,7 +194,7 @@ def _add_trunks(directory: Directory, department: int) -> None:
     kind, number = targets[0]
     directory.add_did("+74951234567", ONE_RULE_TRUNK)
     directory.add_rule(
-        templates_trunks_contacts.inbound_rule(
+        templates.inbound_rule(
             "Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number)
         )
     )
@@ -296,18 +202,16 @@ def _add_trunks(directory: Directory, department: int) -> None:
 
 
 def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
-    trunk = templates_trunks_contacts.trunk(number, name, main, calls=100)
+    trunk = templates.trunk(number, name, main, calls=100)
     trunk["Groups"] = [membership(department)]
     trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
     directory.add("externalline", trunk)
 
 
 def _add_outside(directory: Directory, department: int) -> None:
-    directory.add(
-        "fax", templates_trunks_contacts.fax("991") | {"Groups": [membership(department)]}
-    )
+    directory.add("fax", templates.fax("991") | {"Groups": [membership(department)]})
     trunks = tuple((key, trunk["Gateway"]["Name"]) for key, trunk in directory.trunks.items())
-    directory.add_rule(templates_trunks_contacts.outbound_rule("Everything", trunks), outbound=True)
+    directory.add_rule(templates.outbound_rule("Everything", trunks), outbound=True)
 
 
 def _to(directory: Directory, kind: str, number: str) -> Entity:
@@ -316,9 +220,9 @@ def _to(directory: Directory, kind: str, number: str) -> Entity:
 
 
 def _contact(rng: random.Random) -> Entity:
-    contact = templates_trunks_contacts.contact(
-        rng.choice(_FIRST_NAMES), rng.choice(_LAST_NAMES), rng.choice(_COMPANIES), _phone(rng)
-    )
+    names = tables().made_up
+    first, last = rng.choice(names["first_names"]), rng.choice(names["last_names"])
+    contact = templates.contact(first, last, rng.choice(names["companies"]), _phone(rng))
     for name, share in (
         ("Business", 0.4),
         ("Home", 0.2),

@@ -6,7 +6,7 @@ the login to a single queue.
 
 from __future__ import annotations
 
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 
 
 class QueueLogins:

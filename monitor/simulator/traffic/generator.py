@@ -28,11 +28,11 @@ from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
 from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner
 from monitor.simulator.traffic.scenarios import PLAYS, people
 
-_LONGEST_NAP = 0.05
+_LONGEST_NAP_S = 0.05
 """Seconds after which the task looks again in any case.
 
 It may find a pause, a stop or a call made by a program."""
-_LONGEST_STEP = 1.0
+_LONGEST_STEP_S = 1.0
 """Seconds of the wall clock that are caught up at once. A longer delay stretches the time."""
 _STEPS_IN_A_ROW = 32
 """Number of steps after which other tasks on the event loop get a turn."""
@@ -111,7 +111,7 @@ class TrafficGenerator:
                 await self._going.wait()
                 last = clock()
             moment = clock()
-            until = self.now + min(moment - last, _LONGEST_STEP) * self.speed
+            until = self.now + min(moment - last, _LONGEST_STEP_S) * self.speed
             last = moment
             await self._catch_up(until)
             await asyncio.sleep(self._nap())
@@ -173,8 +173,8 @@ class TrafficGenerator:
 
     def _nap(self) -> float:
         if not self._agenda:
-            return _LONGEST_NAP
-        return min(_LONGEST_NAP, max(0.0, (self._agenda[0][0] - self.now) / self.speed))
+            return _LONGEST_NAP_S
+        return min(_LONGEST_NAP_S, max(0.0, (self._agenda[0][0] - self.now) / self.speed))
 
     def _due(self, until: float) -> bool:
         return bool(self._agenda) and self._agenda[0][0] <= until

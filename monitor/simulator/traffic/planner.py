@@ -11,7 +11,6 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from types import MappingProxyType
 from typing import Final, Literal, TypeAlias, get_args
 
 from monitor.simulator.pbx_data.directory import Directory
@@ -45,34 +44,32 @@ Kind: TypeAlias = Literal[
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 
-MIX: Final[Mapping[Kind, float]] = MappingProxyType(
-    {
-        "queue": 22,
-        "queue_abandoned": 5,
-        "ring_group": 6,
-        "ring_group_unanswered": 2,
-        "menu_queue": 5,
-        "menu_extension": 4,
-        "menu_abandoned": 2,
-        "direct": 9,
-        "direct_unanswered": 3,
-        "outbound": 12,
-        "outbound_unanswered": 4,
-        "internal": 8,
-        "internal_unanswered": 3,
-        "internal_busy": 2,
-        "internal_queue": 2,
-        "internal_group": 1,
-        "blind": 3,
-        "blind_unanswered": 2,
-        "attended": 3,
-        "attended_ringing": 1,
-        "conference": 2,
-        "forward": 2,
-        "forward_unanswered": 1,
-        "rerouted": 2,
-    }
-)
+MIX: Final[Mapping[Kind, float]] = {
+    "queue": 22,
+    "queue_abandoned": 5,
+    "ring_group": 6,
+    "ring_group_unanswered": 2,
+    "menu_queue": 5,
+    "menu_extension": 4,
+    "menu_abandoned": 2,
+    "direct": 9,
+    "direct_unanswered": 3,
+    "outbound": 12,
+    "outbound_unanswered": 4,
+    "internal": 8,
+    "internal_unanswered": 3,
+    "internal_busy": 2,
+    "internal_queue": 2,
+    "internal_group": 1,
+    "blind": 3,
+    "blind_unanswered": 2,
+    "attended": 3,
+    "attended_ringing": 1,
+    "conference": 2,
+    "forward": 2,
+    "forward_unanswered": 1,
+    "rerouted": 2,
+}
 """Weight of each kind among the others, as on an ordinary working day.
 
 Calls to the route points of programs are made only on request."""
@@ -196,18 +193,14 @@ class Planner:
         return f"+1{rng.choice((212, 415, 515, 646, 713))}{rng.randrange(2_000_000, 10_000_000)}"
 
 
-_EXTENSIONS: Final[Mapping[str, int]] = MappingProxyType(
-    {
-        **dict.fromkeys(
-            ("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"),
-            0,
-        ),
-        **dict.fromkeys(("internal", "internal_unanswered", "internal_busy", "rerouted"), 2),
-        **dict.fromkeys(
-            ("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3
-        ),
-    }
-)
+_EXTENSIONS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(
+        ("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"),
+        0,
+    ),
+    **dict.fromkeys(("internal", "internal_unanswered", "internal_busy", "rerouted"), 2),
+    **dict.fromkeys(("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3),
+}
 """Number of extensions that a kind needs, if it is not one."""
 
 

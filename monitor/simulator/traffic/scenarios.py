@@ -8,7 +8,6 @@ still has.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 from monitor.simulator.traffic.call_parties import NoRoom, Play, Scene
@@ -241,32 +240,30 @@ def people(scene: Scene) -> Play:
             return
 
 
-PLAYS: Final[Mapping[Kind, Callable[[Scene], Play]]] = MappingProxyType(
-    {
-        "queue": queue,
-        "queue_abandoned": queue,
-        "ring_group": ring_group,
-        "ring_group_unanswered": ring_group,
-        "menu_queue": menu,
-        "menu_extension": menu,
-        "menu_abandoned": menu,
-        "direct": direct,
-        "direct_unanswered": direct,
-        "outbound": outbound,
-        "outbound_unanswered": outbound,
-        "internal": internal,
-        "internal_unanswered": internal,
-        "internal_busy": internal_busy,
-        "internal_queue": internal_queue,
-        "internal_group": internal_group,
-        "blind": blind,
-        "blind_unanswered": blind,
-        "attended": attended,
-        "attended_ringing": attended,
-        "conference": conference,
-        "forward": forward,
-        "forward_unanswered": forward,
-        "rerouted": rerouted,
-        "app": app,
-    }
-)
+PLAYS: Final[Mapping[Kind, Callable[[Scene], Play]]] = {
+    "queue": queue,
+    "queue_abandoned": queue,
+    "ring_group": ring_group,
+    "ring_group_unanswered": ring_group,
+    "menu_queue": menu,
+    "menu_extension": menu,
+    "menu_abandoned": menu,
+    "direct": direct,
+    "direct_unanswered": direct,
+    "outbound": outbound,
+    "outbound_unanswered": outbound,
+    "internal": internal,
+    "internal_unanswered": internal,
+    "internal_busy": internal_busy,
+    "internal_queue": internal_queue,
+    "internal_group": internal_group,
+    "blind": blind,
+    "blind_unanswered": blind,
+    "attended": attended,
+    "attended_ringing": attended,
+    "conference": conference,
+    "forward": forward,
+    "forward_unanswered": forward,
+    "rerouted": rerouted,
+    "app": app,
+}

@@ -8,9 +8,9 @@ from typing import TypeAlias
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.traffic.call_parties import FreeTrunk, InQueue, NoRoom, Play, Scene, Step
 
-_MOMENT = 0.3
+_MOMENT_S = 0.3
 """Seconds for which a call is Initiating, or Transferring on its way into a queue."""
-_PAUSE = 1.5
+_PAUSE_S = 1.5
 """Seconds between two rounds of ringing."""
 
 _Made: TypeAlias = Generator[Step, None, SimulatedCall]
@@ -31,7 +31,7 @@ def line(scene: Scene, target: str) -> FreeTrunk:
 def arrive(scene: Scene, line: FreeTrunk) -> _Made:
     """Let a call come in."""
     call = scene.begin(scene.switchboard.arrive(line.trunk, scene.plan.caller, line.did, line.rule))
-    yield _MOMENT
+    yield _MOMENT_S
     return call
 
 
@@ -86,7 +86,7 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
     if held is None:
         raise OperationRefused("NotSpecified", "the call has left its queue")
     if call.state == "Transferring":
-        yield _MOMENT
+        yield _MOMENT_S
         switchboard.wait(call)
     leaves, rounds = scene.clock() + plan.patience, 0
     while True:
@@ -107,7 +107,7 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
         if left <= plan.ring_out:
             return
         switchboard.no_answer(call)
-        yield _PAUSE
+        yield _PAUSE_S
 
 
 def answered_or_not(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Play:

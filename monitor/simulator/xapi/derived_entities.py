@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from monitor.simulator.pbx_data.directory import Directory, Dn, DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
-from monitor.simulator.pbx_data.templates_trunks_contacts import rights
+from monitor.simulator.pbx_data.templates import Entity, rights
 
 PEER_TYPES: Final[Mapping[DnKind, str]] = {
     "extension": "Extension",
@@ -39,6 +38,12 @@ def peer(dn: Dn) -> Entity:
 def peers(directory: Directory, numbers: Iterable[str]) -> list[Entity]:
     """Return a ``Pbx.Peer`` for each number that exists."""
     return [peer(dn) for number in numbers if (dn := directory.dn(number))]
+
+
+def peer_of(directory: Directory, number: str) -> Entity | None:
+    """Return the ``Pbx.Peer`` with that number, or None."""
+    dn = directory.dn(number)
+    return peer(dn) if dn else None
 
 
 def agents(directory: Directory, queue: Entity) -> list[Entity]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory, DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity, tables
 from monitor.simulator.xapi import derived_entities as rows
 from monitor.simulator.xapi import writes
 from monitor.simulator.xapi.context import Site, active_call
@@ -28,27 +29,32 @@ class EntitySet:
     numbered: Callable[[Directory, str], Entity | None] | None = None
     create: Callable[[Directory, Switches, Any], Entity] | None = None
     change: Callable[[Directory, Switches, Entity, Any], None] | None = None
-    delete: Callable[[Directory, Entity], None] | None = None
+    delete: Callable[[Directory, Entity], object] | None = None
     paths: tuple[str, ...] = ()
 
 
-def _dns(
-    name: str,
-    shape: str,
-    kind: DnKind,
-    store: Callable[[Directory], Mapping[int, Entity]],
-    *paths: str,
-    numbered: bool = True,
+def _stored(
+    name: str, shape: str, store: Callable[[Directory], dict[int, Entity]], **more: Any
 ) -> EntitySet:
-    def by_number(directory: Directory, number: str) -> Entity | None:
-        dn = directory.dn(number)
-        return directory.entity(number) if dn and dn.kind == kind else None
-
+    more.setdefault("delete", lambda directory, entity: store(directory).pop(entity["Id"]))
     return EntitySet(
         name,
         shape,
         rows=lambda site: store(site.directory).values(),
         find=lambda directory, key: store(directory).get(key),
+        **more,
+    )
+
+
+def _dns(name: str, kind: DnKind, *paths: str, numbered: bool = True) -> EntitySet:
+    def by_number(directory: Directory, number: str) -> Entity | None:
+        dn = directory.dn(number)
+        return directory.entity(number) if dn and dn.kind == kind else None
+
+    return _stored(
+        name,
+        writes.DN_SHAPES[kind],
+        lambda directory: directory.store(kind),
         numbered=by_number if numbered else None,
         create=lambda directory, switches, body: writes.create_dn(directory, switches, kind, body),
         change=lambda directory, switches, entity, body: writes.change_dn(
@@ -63,93 +69,56 @@ def _peers(site: Site) -> list[Entity]:
     return [rows.peer(dn) for dn in site.directory.dns()]
 
 
-def _peer(directory: Directory, number: str) -> Entity | None:
-    dn = directory.dn(number)
-    return rows.peer(dn) if dn else None
-
-
 def _active_calls(site: Site) -> list[Entity]:
     now = site.clock()
     return [active_call(row, now) for row in site.calls.active_calls()]
 
 
-def _delete_contact(directory: Directory, entity: Entity) -> None:
-    directory.book.remove(entity["Id"])
-
-
-def _delete_rule(directory: Directory, entity: Entity) -> None:
-    del directory.inbound_rules[entity["Id"]]
-
-
-def _delete_outbound_rule(directory: Directory, entity: Entity) -> None:
-    del directory.outbound_rules[entity["Id"]]
-
-
 SETS: Final[Mapping[str, EntitySet]] = {
     served.name: served
     for served in (
-        _dns(
-            "Users",
-            "User",
-            "extension",
-            lambda d: d.users,
-            "Groups",
-            "ForwardingProfiles",
-            "Greetings",
-        ),
-        _dns("Queues", "Queue", "queue", lambda d: d.queues, "Agents", "Managers"),
-        _dns("RingGroups", "RingGroup", "ringgroup", lambda d: d.ring_groups, "Members"),
-        _dns("Receptionists", "Receptionist", "ivr", lambda d: d.receptionists, "Forwards"),
-        _dns("Trunks", "Trunk", "externalline", lambda d: d.trunks),
-        _dns("Parkings", "Parking", "parking", lambda d: d.parkings, "Groups"),
-        _dns("Fax", "Fax", "fax", lambda d: d.faxes),
-        _dns(
-            "ServicePrincipals",
-            "ServicePrincipal",
-            "routepoint",
-            lambda d: d.service_principals,
-            numbered=False,
-        ),
-        EntitySet(
+        _dns("Users", "extension", "Groups", "ForwardingProfiles", "Greetings"),
+        _dns("Queues", "queue", "Agents", "Managers"),
+        _dns("RingGroups", "ringgroup", "Members"),
+        _dns("Receptionists", "ivr", "Forwards"),
+        _dns("Trunks", "externalline"),
+        _dns("Parkings", "parking", "Groups"),
+        _dns("Fax", "fax"),
+        _dns("ServicePrincipals", "routepoint", numbered=False),
+        _stored(
             "Groups",
             "Group",
-            rows=lambda site: site.directory.groups.values(),
-            find=lambda directory, key: directory.groups.get(key),
+            lambda directory: directory.groups,
             create=writes.create_group,
             change=writes.change_group,
             delete=writes.delete_group,
             paths=("Members", "Rights"),
         ),
-        EntitySet(
+        _stored(
             "Contacts",
             "Contact",
-            rows=lambda site: site.directory.contacts.values(),
-            find=lambda directory, key: directory.contacts.get(key),
+            lambda directory: directory.contacts,
             create=writes.create_contact,
             change=writes.change_contact,
-            delete=_delete_contact,
+            delete=lambda directory, entity: directory.book.remove(entity["Id"]),
         ),
-        EntitySet(
+        _stored(
             "InboundRules",
             "InboundRule",
-            rows=lambda site: site.directory.inbound_rules.values(),
-            find=lambda directory, key: directory.inbound_rules.get(key),
-            create=writes.create_rule,
-            change=writes.change_rule,
-            delete=_delete_rule,
+            lambda directory: directory.inbound_rules,
+            create=partial(writes.create_rule, "InboundRule"),
+            change=partial(writes.change_rule, "InboundRule"),
         ),
-        EntitySet(
+        _stored(
             "OutboundRules",
             "OutboundRule",
-            rows=lambda site: site.directory.outbound_rules.values(),
-            find=lambda directory, key: directory.outbound_rules.get(key),
-            create=writes.create_outbound_rule,
-            change=writes.change_outbound_rule,
-            delete=_delete_outbound_rule,
+            lambda directory: directory.outbound_rules,
+            create=partial(writes.create_rule, "OutboundRule"),
+            change=partial(writes.change_rule, "OutboundRule"),
         ),
         EntitySet("SipDevices", "SipDevice", rows=lambda site: rows.desk_phones(site.directory)),
         EntitySet("DidNumbers", "DidNumber", rows=lambda site: site.directory.did_numbers.values()),
-        EntitySet("Peers", "Peer", rows=_peers, numbered=_peer),
+        EntitySet("Peers", "Peer", rows=_peers, numbered=rows.peer_of),
         EntitySet("ActiveCalls", "ActiveCall", rows=_active_calls),
     )
 }
@@ -169,27 +138,10 @@ OWNERS_ONLY: Final = frozenset(
     ("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData")
 )
 """Collections that the role ``system_admins`` may not read. They are served empty."""
-_NOTHING: Final = (
-    "Backups BlackListNumbers Blocklist CallFlowApps CallFlowScripts CallHistoryView "
-    "ChatMessagesHistoryView "
-    "CustomPrompts EventLogs Fxs Holidays Playlists Sbcs"
-)
-EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(_NOTHING.split())
+EMPTY: Final = (OWNERS_ONLY - {"ReportCallLogData"}) | frozenset(tables().empty)
 """Collections for which the simulated PBX has no entities."""
-_REPORTS: Final = (
-    "AbandonedChatsStatistics AbandonedQueueCalls AgentLoginHistory AgentsInQueueStatistics "
-    "AverageQueueWaitingTime "
-    "BreachesSla CallLogData DetailedQueueStatistics ExtensionStatistics "
-    "ExtensionStatisticsByGroup "
-    "ExtensionsStatisticsByRingGroups InboundRules QueueAgentsChatStatistics "
-    "QueueAgentsChatStatisticsTotals "
-    "QueueAnUnCalls QueueAnsweredCallsByWaitTime QueueCallbacks QueueChatPerformance "
-    "QueueFailedCallbacks "
-    "QueuePerformanceOverview QueuePerformanceTotals RingGroupStatistics StatisticSla "
-    "TeamQueueGeneralStatistics"
-)
 REPORTS: Final = frozenset(
     (f"Report{name}", f"Pbx.Get{name}{'' if name.endswith('Data') else 'Data'}")
-    for name in _REPORTS.split()
+    for name in tables().reports
 )
 """Reports of past calls. The simulated PBX keeps no past calls, so they are empty."""

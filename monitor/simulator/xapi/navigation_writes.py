@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import ROLES, Entity
+from monitor.simulator.pbx_data.templates import ROLES, Entity, blank
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.odata.filter import ODataError
-from monitor.simulator.xapi.validation import TEMPLATES, check, check_rows
+from monitor.simulator.xapi.validation import check, check_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def _agents(target: LinkTarget, name: str, value: Any) -> list[Entity]:
 
 
 def _extensions(target: LinkTarget, name: str, value: Any) -> list[Entity]:
-    numbers = _numbers(target, name, check_rows("Person", name, value), ("extension",))
+    kind = "QueueManager" if name == "Managers" else "RingGroupMember"
+    numbers = _numbers(target, name, check_rows(kind, name, value), ("extension",))
     return [{"Number": number} for number in numbers]
 
 
@@ -84,16 +85,16 @@ def _numbers(
 
 
 def _forwards(_: LinkTarget, name: str, value: Any) -> list[Entity]:
-    blank = {**TEMPLATES["ReceptionistForward"], "ForwardType": "EndCall", "PeerType": "None"}
+    empty = blank("ReceptionistForward", ForwardType="EndCall", PeerType="None")
     return [
-        {**blank, **row, "Id": row.get("Id") or position}
+        {**empty, **row, "Id": row.get("Id") or position}
         for position, row in enumerate(check_rows("ReceptionistForward", name, value), start=1)
     ]
 
 
 def _greetings(_: LinkTarget, name: str, value: Any) -> list[Entity]:
-    blank = {"DisplayName": "", "Filename": "", "Type": "Default"}
-    return [{**blank, **row} for row in check_rows("Greeting", name, value)]
+    rows = check_rows("Greeting", name, value)
+    return [blank("Greeting", **{"Type": "Default", **row}) for row in rows]
 
 
 def _rights(_: LinkTarget, name: str, value: Any) -> list[Entity]:
@@ -101,12 +102,11 @@ def _rights(_: LinkTarget, name: str, value: Any) -> list[Entity]:
     for row in rows:
         if row.get("RoleName") not in ROLES:
             raise errors.bad(errors.INVALID, "RoleName")
-    return [{**TEMPLATES["Rights"], **row} for row in rows]
+    return [blank("Rights", **row) for row in rows]
 
 
 def _profiles(target: LinkTarget, name: str, value: Any) -> list[Entity]:
     old = {profile["Name"]: profile for profile in target.entity[name]}
-    blank = TEMPLATES["ForwardingProfile"]
     new: dict[str, Entity] = dict(old) if target.switches.partial_profiles == "merge" else {}
     for row in check_rows("ForwardingProfile", name, value):
         word = row.get("Name") or next(
@@ -117,9 +117,7 @@ def _profiles(target: LinkTarget, name: str, value: Any) -> list[Entity]:
         if word not in old:
             raise errors.bad(errors.NOT_FOUND, name)
         base = (
-            old[word]
-            if target.switches.partial_profiles == "merge"
-            else {**blank, "Id": old[word]["Id"]}
+            old[word] if target.switches.partial_profiles == "merge" else blank("ForwardingProfile")
         )
         new[word] = {**base, **row, "Id": old[word]["Id"], "Name": word}
     return list(new.values())
@@ -181,6 +179,6 @@ def incoming(kind: str, target: LinkTarget, body: Any) -> Entity:
             values[name] = relations[name](target, name, value)
         elif isinstance(value, dict) and isinstance(target.entity.get(name), dict):
             values[name] = {**target.entity[name], **value}
-        elif value is None and isinstance(TEMPLATES[kind][name], list):
+        elif value is None and isinstance(blank(kind)[name], list):
             raise ODataError(f"The property '{name}' is not nullable.")
     return values

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from monitor.simulator.pbx_data import templates_trunks_contacts
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
-from monitor.simulator.xapi.context import MadeCall, Site
+from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
@@ -33,13 +33,7 @@ class Operation:
 def _first_free(owner: tuple[str, str]) -> Operation:
     def run(asked: XapiRequest) -> XapiResponse:
         number = asked.site.directory.first_free(FREE_NUMBERS[owner])
-        return XapiResponse(
-            200,
-            {
-                "@odata.context": f"{asked.root}/$metadata#Pbx.FirstAvailableNumber",
-                "Number": number,
-            },
-        )
+        return asked.reply("Pbx.FirstAvailableNumber", {"Number": number})
 
     return Operation("GET", run)
 
@@ -49,20 +43,14 @@ def _about(shape: str, make: Callable[[Site], Entity]) -> Operation:
 
 
 def _init_fax(asked: XapiRequest) -> XapiResponse:
-    return _blank(
-        asked,
-        "Fax",
-        {
-            **templates_trunks_contacts.fax(_free(asked, "fax")),
-            "AuthPassword": secrets.token_hex(8),
-        },
-    )
+    entity = {**templates.fax(_free(asked, "fax")), "AuthPassword": secrets.token_hex(8)}
+    return _blank(asked, "Fax", entity)
 
 
 def _init_trunk(asked: XapiRequest) -> XapiResponse:
     if not isinstance(asked.arguments.get("template"), str):
         raise ODataError("The parameter 'template' must be a string.")
-    return _blank(asked, "Trunk", templates_trunks_contacts.trunk(_free(asked, "externalline")))
+    return _blank(asked, "Trunk", templates.trunk(_free(asked, "externalline")))
 
 
 def _free(asked: XapiRequest, kind: DnKind) -> str:
@@ -74,31 +62,24 @@ def _free(asked: XapiRequest, kind: DnKind) -> str:
 
 def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
     """Answer with an entity for the client to fill in and post back. No secret is concealed."""
-    shown = {name: entity[name] for name in SHAPES[shape].fields}
-    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.{shape}", **shown})
+    return asked.reply(f"Pbx.{shape}", {name: entity[name] for name in SHAPES[shape].fields})
 
 
 def _make_call(asked: XapiRequest) -> XapiResponse:
     dn, destination = _text(asked, "dn"), _text(asked, "destination")
-    outcome: MadeCall = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
-    participant = None
-    if outcome.participant is not None:
-        asked.site.calls.served_participant(outcome.participant)
-        participant = outcome.participant.to_json(asked.site.switches)
-    body = {
-        "@odata.context": f"{asked.root}/$metadata#Pbx.CallControlResultResponse",
+    outcome = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
+    body: dict[str, Any] = {
         "FinalStatus": outcome.finalstatus,
         "Reason": outcome.reason,
         "ReasonText": outcome.reasontext,
-        "Result": {pascal: participant[name] for name, pascal in _PARTICIPANT.items()}
-        if participant
-        else None,
-        "VttId": None,
     }
-    if body["Result"] is None:
-        del body["Result"]
+    if outcome.participant is not None:
+        asked.site.calls.served_participant(outcome.participant)
+        participant = outcome.participant.to_json(asked.site.switches)
+        body["Result"] = {pascal: participant[name] for name, pascal in _PARTICIPANT.items()}
+    body["VttId"] = None
     failed = outcome.finalstatus != "Success" and asked.site.switches.failed_makecall == "status"
-    return XapiResponse(422 if failed else 200, body)
+    return asked.reply("Pbx.CallControlResultResponse", body, 422 if failed else 200)
 
 
 def _batch_delete(asked: XapiRequest) -> XapiResponse:
@@ -114,13 +95,7 @@ def _batch_delete(asked: XapiRequest) -> XapiResponse:
             refused.append(
                 {"Error": error.message, "ExtensionNumber": user["Number"] if user else None}
             )
-    return XapiResponse(
-        200,
-        {
-            "@odata.context": f"{asked.root}/$metadata#Collection(Pbx.UserDeleteError)",
-            "value": refused,
-        },
-    )
+    return asked.reply("Collection(Pbx.UserDeleteError)", {"value": refused})
 
 
 def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
@@ -134,7 +109,7 @@ def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
 def _contact_by_number(asked: XapiRequest) -> XapiResponse:
     number, contact = _text(asked, "number"), asked.body.get("contact") or {}
     if isinstance(contact, dict) and not any(
-        contact.get(name) for name in templates_trunks_contacts.CONTACT_PHONES
+        contact.get(name) for name in templates.CONTACT_PHONES
     ):
         contact = {**contact, "PhoneNumber": number}
     made = writes.create_contact(asked.site.directory, asked.site.switches, contact)
@@ -157,7 +132,7 @@ def _delete_rules(asked: XapiRequest) -> XapiResponse:
 def _drop_call(asked: XapiRequest) -> XapiResponse:
     if not asked.site.calls.drop_call(asked.entity["Id"]):
         raise errors.not_found()
-    return XapiResponse(200, {"@odata.context": f"{asked.root}/$metadata#Pbx.IActionResult"})
+    return asked.reply("Pbx.IActionResult", {})
 
 
 def _system_extensions(asked: XapiRequest) -> XapiResponse:
@@ -185,9 +160,7 @@ def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
 def _generate_secret(asked: XapiRequest) -> XapiResponse:
     secret = secrets.token_urlsafe(24)
     asked.site.directory.secrets[asked.entity["Number"]] = secret
-    return XapiResponse(
-        200, {"@odata.context": f"{asked.root}/$metadata#Edm.String", "value": secret}
-    )
+    return asked.reply("Edm.String", {"value": secret})
 
 
 def _reset_statistics(_: XapiRequest) -> XapiResponse:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.query_options import Options, paged
@@ -49,10 +49,14 @@ class XapiRequest:
         """Return the view of the directory for this request."""
         return XapiView(self.site.directory, concealed=self.site.switches.secrets == "concealed")
 
+    def reply(self, context: str, body: Mapping[str, Any], status: int = 200) -> XapiResponse:
+        """Answer with ``body`` and the address of its description."""
+        return XapiResponse(status, {"@odata.context": f"{self.root}/$metadata#{context}", **body})
+
     def one(self, shape: str, entity: Entity, context: str, status: int = 200) -> XapiResponse:
         """Answer with one entity."""
         shown = self.view.presenter(SHAPES[shape], self.options)(entity)
-        return XapiResponse(status, {"@odata.context": f"{self.root}/$metadata#{context}", **shown})
+        return self.reply(context, shown, status)
 
     def many(
         self,
@@ -76,13 +80,13 @@ class XapiRequest:
         page = paged(found, self.options, self.site.switches.page_size)
         if shown is not None:
             shown(page.rows)
-        body: dict[str, Any] = {"@odata.context": f"{self.root}/$metadata#{context}"}
+        body: dict[str, Any] = {}
         if self.options.count:
             body["@odata.count"] = page.total
         if page.more:
             body["@odata.nextLink"] = self._next(len(page.rows))
         body["value"] = [present(row) for row in page.rows]
-        return XapiResponse(200, body)
+        return self.reply(context, body)
 
     def _next(self, given: int) -> str:
         later = {"$skip": str(self.options.skip + given)}
@@ -90,4 +94,5 @@ class XapiRequest:
             later["$top"] = str(self.options.top - given)
         dropped = ("$skip", "$top", "skip", "top")
         kept = [(name, value) for name, value in self.pairs if name.lower() not in dropped]
-        return f"{self.root}/{quote(self.path, safe=_IN_PATHS)}?{urlencode([*kept, *later.items()], safe='$')}"
+        query = urlencode([*kept, *later.items()], safe="$")
+        return f"{self.root}/{quote(self.path, safe=_IN_PATHS)}?{query}"

@@ -7,7 +7,7 @@ included, is made here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from starlette.routing import BaseRoute, Route
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.context import Calls, Site
 from monitor.simulator.xapi.entity_sets import EMPTY, OWNERS_ONLY, REPORTS, SETS, EntitySet
@@ -33,12 +33,12 @@ from monitor.simulator.xapi.system import defs, license_status, office_hours, sy
 PREFIX: Final = "/xapi/v1"
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT")
 _MEDIA_TYPE: Final = "application/json; odata.metadata=minimal; odata.streaming=true"
-_SINGLETONS: Final = {
-    "SystemStatus": "SystemStatus",
-    "Defs": "Defs",
-    "DialCodeSettings": "DialCodeSettings",
-    "OfficeHours": "OfficeHours",
-    "LicenseStatus": "LicenseStatus",
+_SINGLETONS: Final[Mapping[str, Callable[[Site], Entity]]] = {
+    "SystemStatus": system_status,
+    "Defs": lambda _: defs(),
+    "DialCodeSettings": lambda site: site.directory.dial_codes,
+    "OfficeHours": office_hours,
+    "LicenseStatus": license_status,
 }
 
 
@@ -102,9 +102,7 @@ def _dispatch(asked: XapiRequest, role: str) -> XapiResponse:
     below = rest[0] if rest else None
     empty = first.name in EMPTY if below is None else (first.name, below.name) in REPORTS
     if empty and first.arguments is None and asked.method == "GET":
-        return XapiResponse(
-            200, {"@odata.context": f"{asked.root}/$metadata#{first.name}", "value": []}
-        )
+        return asked.reply(first.name, {"value": []})
     if below is not None and below.name.startswith("Pbx."):
         return _invoke(asked, first, below)
     if first.name in _SINGLETONS and first.arguments is None:
@@ -142,17 +140,7 @@ def _singleton(asked: XapiRequest, name: str, below: Segment | None) -> XapiResp
         return _change_dial_codes(asked)
     if asked.method != "GET":
         raise errors.not_allowed("GET")
-    match name:
-        case "SystemStatus":
-            entity = system_status(asked.site)
-        case "Defs":
-            entity = defs()
-        case "OfficeHours":
-            entity = office_hours(asked.site)
-        case "LicenseStatus":
-            entity = license_status(asked.site)
-        case _:
-            entity = asked.site.directory.dial_codes
+    entity = _SINGLETONS[name](asked.site)
     if below is None:
         return asked.one(name, entity, name)
     navigation = SHAPES[name].navigation.get(below.name)

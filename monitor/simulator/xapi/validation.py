@@ -6,155 +6,11 @@ enumerations.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from monitor.simulator.pbx_data import templates_trunks_contacts
-from monitor.simulator.pbx_data.templates_internal import (
-    Entity,
-    queue,
-    receptionist,
-    ring_group,
-    user,
-)
+from monitor.simulator.pbx_data.templates import Entity, tables
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.odata.filter import ODataError
-
-_VOICEMAIL = (
-    "None",
-    "Notification",
-    "Attachment",
-    "AttachmentAndDelete",
-    "VmailToMembers",
-    "EmailToExtrasOnly",
-)
-_PEERS = (
-    *(
-        "None",
-        "Extension",
-        "Queue",
-        "RingGroup",
-        "IVR",
-        "Fax",
-        "Conference",
-        "SpecialMenu",
-        "Parking",
-    ),
-    *("ExternalLine", "Group", "RoutePoint"),
-)
-_POLLING = (
-    *(
-        "Hunt",
-        "RingAll",
-        "HuntRandomStart",
-        "NextAgent",
-        "LongestWaiting",
-        "LeastTalkTime",
-        "FewestAnswered",
-    ),
-    *(
-        "HuntBy3s",
-        "First3Available",
-        "SkillBasedRouting_RingAll",
-        "SkillBasedRouting_HuntRandomStart",
-    ),
-    *("SkillBasedRouting_RoundRobin", "SkillBasedRouting_FewestAnswered"),
-)
-_FORWARDS = (
-    *(
-        "EndCall",
-        "Extension",
-        "RingGroup",
-        "Queue",
-        "IVR",
-        "VoiceMail",
-        "CallByName",
-        "RepeatPrompt",
-        "CustomInput",
-    ),
-)
-WORDS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CallType": ("AllCalls", "InternalCallsOnly", "ExternalCallsOnly"),
-    "CallUsRequirement": ("Both", "Name", "Email", "None"),
-    "Condition": (
-        "NoAnswer",
-        "PhoneBusy",
-        "PhoneNotRegistered",
-        "ForwardAll",
-        "BasedOnCallerID",
-        "BasedOnDID",
-    ),
-    "ContactType": ("3CX", "CRM", "Google", "M365"),
-    "Direction": ("None", "Inbound", "Outbound", "Both"),
-    "ForwardType": _FORWARDS,
-    "IPRestriction": ("Any", "IPV4", "IPV6"),
-    "IVRType": ("Default", "CodeBased", "ScriptBased", "Wakeup"),
-    "PeerType": _PEERS,
-    "PollingStrategy": _POLLING,
-    "QueueStatus": ("LoggedOut", "LoggedIn"),
-    "Recording": ("Disabled", "AllowToOptOut", "AskToOptIn"),
-    "RingStrategy": ("Hunt", "RingAll", "Paging"),
-    "SRTPMode": ("SRTPDisabled", "SRTPEnabled", "SRTPEnforced"),
-    "TimeoutForwardPeerType": _PEERS,
-    "TimeoutForwardType": _FORWARDS,
-    "TranscriptionMode": ("Nothing", "Voicemail", "Recordings", "Both", "Inherit"),
-    "TransportRestriction": ("Any", "UDP", "TCP", "TLS"),
-    "TypeOfChatOwnershipType": ("TakeManually", "AutoAssign"),
-    "VMEmailOptions": _VOICEMAIL,
-    "VMPlayMsgDateTime": ("None", "Play12Hr", "Play24Hr"),
-}
-"""Allowed words of a property, by the property's name."""
-
-TEMPLATES: Final[Mapping[str, Entity]] = {
-    "User": user(""),
-    "Queue": queue(""),
-    "RingGroup": ring_group(""),
-    "Receptionist": receptionist(""),
-    "Trunk": templates_trunks_contacts.trunk(""),
-    "Group": {**templates_trunks_contacts.group(""), "Members": [], "HasMembers": False},
-    "Contact": templates_trunks_contacts.contact(),
-    "InboundRule": templates_trunks_contacts.inbound_rule("", ""),
-    "OutboundRule": templates_trunks_contacts.outbound_rule(),
-    "Parking": templates_trunks_contacts.parking(""),
-    "Fax": templates_trunks_contacts.fax(""),
-    "ServicePrincipal": templates_trunks_contacts.service_principal(""),
-    "ForwardingProfile": user("")["ForwardingProfiles"][0],
-    "Greeting": {"DisplayName": "", "Filename": "", "Type": ""},
-    "QueueAgent": {"Id": 0, "Name": "", "Number": "", "SkillGroup": "", "Tags": []},
-    "Person": {"Id": 0, "Name": "", "Number": "", "Tags": []},
-    "Peer": {
-        "Hidden": False,
-        "Id": 0,
-        "MemberOf": [],
-        "Name": "",
-        "Number": "",
-        "Tags": [],
-        "Type": "",
-    },
-    "ReceptionistForward": {
-        "CustomData": "",
-        "ForwardDN": "",
-        "ForwardType": "",
-        "Id": 0,
-        "Input": "",
-        "PeerType": "",
-    },
-    "Rights": templates_trunks_contacts.rights(""),
-    "UserGroup": {
-        "CanDelete": True,
-        "GroupId": 0,
-        "GroupRights": {},
-        "Id": 0,
-        "MemberName": "",
-        "Name": "",
-        "Number": "",
-        "Rights": {},
-        "Tags": [],
-        "TranscriptionMode": "",
-        "Type": "",
-    },
-}
-"""Properties of each entity type, with values of the right types."""
 
 _INT32: Final = 2**31
 _LONGEST: Final = 131_072
@@ -169,7 +25,7 @@ def check(kind: str, body: Any) -> Entity:
     """
     if not isinstance(body, dict):
         raise ODataError("The request body must be a JSON object.")
-    template = TEMPLATES[kind]
+    template = tables().types[kind].properties
     values = {name: value for name, value in body.items() if "@odata." not in name}
     for name, value in values.items():
         if name not in template:
@@ -199,7 +55,8 @@ def _check_type(name: str, value: Any, example: Any) -> None:
 
 
 def _check_word(name: str, value: Any) -> None:
-    if isinstance(value, str) and name in WORDS and value not in WORDS[name]:
+    words = tables().words
+    if isinstance(value, str) and value not in words.get(name, (value,)):
         raise ODataError(f"'{value}' is not a value of the enumeration of '{name}'.")
     if isinstance(value, str) and len(value) > _LONGEST:
         raise errors.bad(errors.TOO_LONG, name)

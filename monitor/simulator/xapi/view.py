@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from monitor.simulator.pbx_data.directory import Directory
-from monitor.simulator.pbx_data.templates_internal import Entity
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.entity_types import SHAPES, Shape
 from monitor.simulator.xapi.odata.filter import ODataError, Row
 from monitor.simulator.xapi.odata.query_options import Expand, Matcher, Options, paged

@@ -12,34 +12,42 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.pbx_data import templates_internal as templates
-from monitor.simulator.pbx_data import templates_trunks_contacts as outside
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import Directory, DnKind
-from monitor.simulator.pbx_data.templates_internal import Entity
-from monitor.simulator.pbx_data.templates_trunks_contacts import CONTACT_PHONES
+from monitor.simulator.pbx_data.templates import CONTACT_PHONES, Entity
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.navigation_writes import LinkTarget, incoming
 
 _READ_ONLY: Final = frozenset(
     ("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed")
 )
-_SHAPES: Final[Mapping[DnKind, tuple[str, Callable[[str], Entity]]]] = {
-    "extension": ("User", templates.user),
-    "queue": ("Queue", templates.queue),
-    "ringgroup": ("RingGroup", templates.ring_group),
-    "ivr": ("Receptionist", templates.receptionist),
-    "externalline": ("Trunk", outside.trunk),
-    "parking": ("Parking", outside.parking),
-    "fax": ("Fax", outside.fax),
-    "routepoint": ("ServicePrincipal", outside.service_principal),
+DN_SHAPES: Final[Mapping[DnKind, str]] = {
+    "extension": "User",
+    "queue": "Queue",
+    "ringgroup": "RingGroup",
+    "ivr": "Receptionist",
+    "externalline": "Trunk",
+    "parking": "Parking",
+    "fax": "Fax",
+    "routepoint": "ServicePrincipal",
 }
+"""Entity type of each kind of DN that has a collection."""
+_TEMPLATES: Final[Mapping[DnKind, Callable[[str], Entity]]] = {
+    "extension": templates.user,
+    "externalline": templates.trunk,
+    "fax": templates.fax,
+    "routepoint": templates.service_principal,
+}
+"""Functions that make a new DN; the others are blank but for their number."""
 
 
 def create_dn(directory: Directory, switches: Switches, kind: DnKind, body: Any) -> Entity:
     """Create a DN of that kind and return it. Raises ODataError or XapiError."""
-    shape, template = _SHAPES[kind]
-    number = body.get("Number") if isinstance(body, dict) else None
-    entity = template(_free(directory, kind, number))
+    shape = DN_SHAPES[kind]
+    asked = body.get("Number") if isinstance(body, dict) else None
+    number = _free(directory, kind, asked)
+    make = _TEMPLATES.get(kind)
+    entity = make(number) if make else templates.blank(shape, Number=number)
     values = incoming(shape, LinkTarget(directory, switches, entity), body)
     _settle(directory, kind, entity, values)
     if not entity["Groups"]:
@@ -57,7 +65,7 @@ def change_dn(
     directory: Directory, switches: Switches, kind: DnKind, entity: Entity, body: Any
 ) -> None:
     """Set properties of a DN. Raises ODataError or XapiError."""
-    values = incoming(_SHAPES[kind][0], LinkTarget(directory, switches, entity), body)
+    values = incoming(DN_SHAPES[kind], LinkTarget(directory, switches, entity), body)
     if values.get("Number") not in (None, entity["Number"]):
         raise errors.bad(errors.FORBIDDEN_CHANGE, "Number")
     if (
@@ -82,7 +90,7 @@ def delete_dn(directory: Directory, entity: Entity) -> None:
 
 def create_contact(directory: Directory, switches: Switches, body: Any) -> Entity:
     """Create an entry of the address book and return it. Raises ODataError or XapiError."""
-    contact = outside.contact()
+    contact = templates.contact()
     values = incoming("Contact", LinkTarget(directory, switches, contact), body)
     contact.update({**_writable(values), "ContactType": "3CX"})
     _check_contact(contact)
@@ -96,43 +104,31 @@ def change_contact(directory: Directory, switches: Switches, entity: Entity, bod
     directory.book.update(entity["Id"], values)
 
 
-def create_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """Create an inbound rule and return it. Raises ODataError or XapiError."""
-    rule = outside.inbound_rule("", "")
-    values = incoming("InboundRule", LinkTarget(directory, switches, rule), body)
-    if "TrunkDN" not in values:
-        raise errors.bad(errors.REQUIRED, "TrunkDN")
-    return directory.add_rule({**rule, **_writable(values)})
+def create_rule(kind: str, directory: Directory, switches: Switches, body: Any) -> Entity:
+    """Create an inbound or outbound rule and return it. Raises ODataError or XapiError.
+
+    ``kind``: ``InboundRule``, which needs a trunk, or ``OutboundRule``, which needs a name.
+    """
+    rule = templates.blank(kind)
+    values = incoming(kind, LinkTarget(directory, switches, rule), body)
+    needed = "TrunkDN" if kind == "InboundRule" else "Name"
+    if not values.get(needed):
+        raise errors.bad(errors.REQUIRED, needed)
+    return directory.add_rule({**rule, **_writable(values)}, outbound=kind == "OutboundRule")
 
 
-def change_rule(directory: Directory, switches: Switches, entity: Entity, body: Any) -> None:
-    """Set properties of an inbound rule. Raises ODataError or XapiError."""
-    entity.update(_writable(incoming("InboundRule", LinkTarget(directory, switches, entity), body)))
-
-
-def create_outbound_rule(directory: Directory, switches: Switches, body: Any) -> Entity:
-    """Create an outbound rule and return it. Raises ODataError or XapiError."""
-    rule = outside.outbound_rule()
-    values = incoming("OutboundRule", LinkTarget(directory, switches, rule), body)
-    if not values.get("Name"):
-        raise errors.bad(errors.REQUIRED, "Name")
-    return directory.add_rule({**rule, **_writable(values)}, outbound=True)
-
-
-def change_outbound_rule(
-    directory: Directory, switches: Switches, entity: Entity, body: Any
+def change_rule(
+    kind: str, directory: Directory, switches: Switches, entity: Entity, body: Any
 ) -> None:
-    """Set properties of an outbound rule. Raises ODataError or XapiError."""
-    entity.update(
-        _writable(incoming("OutboundRule", LinkTarget(directory, switches, entity), body))
-    )
+    """Set properties of a rule of that kind. Raises ODataError or XapiError."""
+    entity.update(_writable(incoming(kind, LinkTarget(directory, switches, entity), body)))
 
 
 def create_group(directory: Directory, switches: Switches, body: Any) -> Entity:
     """Create a department and return it. Raises ODataError or XapiError."""
     used = {group["Number"] for group in directory.groups.values()}
     number = next(text for i in range(len(used) + 1) if (text := f"GRP{i:04}") not in used)
-    group = outside.group(number)
+    group = templates.group(number)
     values = incoming("Group", LinkTarget(directory, switches, group), _without_members(body))
     if not values.get("Name"):
         raise errors.bad(errors.REQUIRED, "Name")

@@ -1,7 +1,8 @@
-"""API keys: made, found, judged, written down; never shown."""
+"""Test how API keys are made, found, judged and written down, and that they are never shown."""
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import pytest
@@ -13,7 +14,6 @@ from gateway.auth.api_keys import (
     KeyTable,
     authenticate,
     bearer,
-    check_key,
     new_key,
     sha256_hex,
     toml_block,
@@ -28,7 +28,6 @@ from gateway.errors import (
     NoKeys,
     ScopeMissing,
 )
-from gateway.operations.operation_table import RESERVED
 from gateway.visibility import Limits
 
 NOW = "2026-03-04T03:15:00.000Z"
@@ -126,16 +125,7 @@ def test_new_keys_are_long_random_and_fit_in_an_address() -> None:
     made = {new_key() for _ in range(100)}
     assert len(made) == 100
     for raw in made:
-        assert len(raw) == 32
-        check_key(raw)
-
-
-@pytest.mark.parametrize(
-    "word", [*sorted(RESERVED), "short", "with/slash/in-it", "with space in it", "x" * 257, ""]
-)
-def test_what_would_make_an_address_ambiguous_is_no_key(word: str) -> None:
-    with pytest.raises(ValueError, match="key"):
-        check_key(word)
+        assert re.fullmatch("[A-Za-z0-9_-]{32}", raw)
 
 
 def test_a_key_as_text_does_not_show_the_key() -> None:

@@ -1,4 +1,4 @@
-"""How often a key may ask: the counting of reads, with Redis played by the test."""
+"""Test how often a key may ask: the counting of reads, while the test plays Redis."""
 
 from __future__ import annotations
 
@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.auth.quotas import ASK_AGAIN, CREDIT_FROM, WINDOW, ReadLease, RemainingQuota, kind_of
+from gateway.auth.quotas import (
+    ASK_AGAIN_S,
+    CREDIT_FROM,
+    WINDOW_S,
+    ReadLease,
+    RemainingQuota,
+    kind_of,
+)
 from gateway.operations.operation_table import COMMANDS, Command
 from monitor.shared.api_keys import Kind
 
@@ -20,7 +27,7 @@ class Counter:
 
     def add(self, number: int, now: float) -> tuple[int, float]:
         if now >= self.ends:
-            self.counted, self.ends = 0, now + WINDOW
+            self.counted, self.ends = 0, now + WINDOW_S
         self.counted += number
         return self.counted, self.ends - now
 
@@ -73,7 +80,7 @@ def test_one_gateway_alone_lets_pass_exactly_the_budget_and_again_in_the_next_wi
     limit: int,
 ) -> None:
     reads, counter = ReadLease(limit), Counter()
-    for now in (100.0, 100.0 + WINDOW, 100.0 + 5 * WINDOW):
+    for now in (100.0, 100.0 + WINDOW_S, 100.0 + 5 * WINDOW_S):
         assert passed(reads, counter, now, limit + 10) == limit
         assert reads.take(now) == "spent"
         assert reads.remaining() == 0
@@ -132,11 +139,11 @@ def test_without_redis_a_gateway_counts_alone_and_asks_for_its_debt_when_it_is_b
     assert [reads.take(0.0) for _ in range(30)] == ["taken"] * 30
     assert reads.remaining() == 70
     assert reads.ask(0.0) == 0, "not at once again"
-    assert reads.ask(ASK_AGAIN) == 30 + reads.batch
-    reads.answered(90, 60.0, ASK_AGAIN)
+    assert reads.ask(ASK_AGAIN_S) == 30 + reads.batch
+    reads.answered(90, 60.0, ASK_AGAIN_S)
     assert reads.remaining() == 100 - 90 + reads.batch
     for _ in range(reads.batch):
-        assert reads.take(ASK_AGAIN) == "taken"
+        assert reads.take(ASK_AGAIN_S) == "taken"
 
 
 def test_who_waits_too_long_goes_on_alone() -> None:

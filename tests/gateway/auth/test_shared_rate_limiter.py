@@ -1,4 +1,4 @@
-"""How often a key may ask, counted on Redis for all gateways, and seen over HTTP."""
+"""Test how often a key may ask, counted on Redis for all gateways, and seen over HTTP."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``callmon`` as its user runs it: a process of its own."""
+"""Run ``callmon`` as its user does: in a process of its own."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ async def callmon(*arguments: str, cwd: str = str(ROOT), **environment: str) -> 
 
 
 def _plain() -> dict[str, str]:
-    """Return the environment as it is now, without what would hide that a line stays in a buffer."""
+    """Return the environment without PYTHONUNBUFFERED, which hides a line left in a buffer."""
     return {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
 
 

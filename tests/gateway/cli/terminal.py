@@ -1,4 +1,4 @@
-"""``callmon`` in a terminal, as its user has it."""
+"""Run ``callmon`` in a terminal, as its user does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every client over TLS, behind a real proxy: Caddy with the file that we deploy and a certificate of its making."""
+"""Test every client over TLS, behind real proxies: Caddy and nginx with the files we deploy."""
 
 from __future__ import annotations
 
@@ -20,18 +20,17 @@ from tests.browser.world import CALLER, World
 from tests.bus import fake_bus
 from tests.gateway.cli.console import WITHIN, callmon, free_port, running
 from tests.gateway.cli.terminal import in_terminal
-from tests.proxies import NO_CADDY, Front, behind_caddy, caddy
+from tests.proxies import Front, behind
 from tests.system.stack import KEY, monitoring
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front]:
-    """A PBX with one call that waits, monitor, gateway, and Caddy before it."""
-    program = caddy()
-    if program is None:
-        pytest.skip(NO_CADDY)
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["caddy", "nginx"])
+async def front(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Front]:
+    """A PBX with one call that waits, monitor, gateway, and the proxy before it."""
     async with AsyncExitStack() as stack:
         bus = await stack.enter_async_context(fake_bus())
         settings = SimulatorSettings(extensions=12, queues=2, traffic=False)
@@ -40,9 +39,9 @@ async def front(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Front
             World(pbx, bus, monitoring(pbx, bus.client(), watchdog=5.0))
         )
         world.queued()
-        folder = tmp_path_factory.mktemp("caddy")
+        folder = tmp_path_factory.mktemp(request.param)
         yield await stack.enter_async_context(
-            behind_caddy(program, world.address, free_port(), folder)
+            behind(request.param, world.address, free_port(), folder)
         )
 
 
@@ -110,12 +109,12 @@ async def test_server_sent_events_and_the_long_poll(front: Front) -> None:
         assert (waited.status_code, waited.headers["preference-applied"]) == (304, "wait=1")
 
 
-async def test_an_event_source_comes_back_while_no_gateway_answers(tmp_path: Path) -> None:
-    program = caddy()
-    if program is None:
-        pytest.skip(NO_CADDY)
+@pytest.mark.parametrize(("proxy", "code"), [("caddy", 503), ("nginx", 502)])
+async def test_an_event_source_comes_back_while_no_gateway_answers(
+    proxy: str, code: int, tmp_path: Path
+) -> None:
     async with (
-        behind_caddy(program, f"http://127.0.0.1:{free_port()}", free_port(), tmp_path) as nobody,
+        behind(proxy, f"http://127.0.0.1:{free_port()}", free_port(), tmp_path) as nobody,
         trusting(nobody) as http,
     ):
         as_event_source = http.get("/events?topics=calls", headers={"Accept": "text/event-stream"})
@@ -123,7 +122,7 @@ async def test_an_event_source_comes_back_while_no_gateway_answers(tmp_path: Pat
         events, status = await asyncio.gather(as_event_source, for_anybody)
     assert (events.status_code, events.headers["content-type"]) == (200, "text/event-stream")
     assert events.text == ": no gateway answers\nretry: 3000\n\n"
-    assert status.status_code == 503
+    assert status.status_code == code
 
 
 async def test_the_wallboard_in_a_browser(front: Front) -> None:

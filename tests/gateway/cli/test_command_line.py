@@ -1,4 +1,4 @@
-"""The command line as its user sees it: real processes, a simulated 3CX with TLS, a real Redis."""
+"""Test the command line with real processes, a simulated 3CX with TLS and a real Redis."""
 
 from __future__ import annotations
 

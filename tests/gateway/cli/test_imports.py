@@ -1,4 +1,4 @@
-"""Each command's process imports what it needs and no more: all of it costs more than a second at every start."""
+"""Test that each command imports only what it needs: all of it costs over a second at a start."""
 
 from __future__ import annotations
 

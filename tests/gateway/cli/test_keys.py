@@ -1,4 +1,4 @@
-"""``callmon key``, with a monitor that keeps keys and without one."""
+"""Test ``callmon key``, with a monitor that stores keys and without one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
 async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(
     valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN", 0.3)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 0.3)
     config = ("--config", str(settings(tmp_path, valkey.url)))
     new = await say(keys.commands(run), "new", "--name", "wall", *config)
     assert new.exit_code == 0

@@ -1,4 +1,4 @@
-"""Mistakes of administrators who are new to it, made on purpose: each gets a sentence that says what would be right."""
+"""Test beginners' mistakes: each gets a sentence that says what would be right."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
-from gateway.run import _bind
 from monitor.config import MonitorSettings, PbxSection
+from monitor.pbx.v20_client import PbxClient
 from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -94,12 +95,28 @@ def settings_file(folder: Path, text: str | bytes) -> Path:
         ),
         (
             PBX.replace("https://", ""),
-            "must be the PBX's address alone, such as https://pbx.example.com:5001",
+            (
+                "must be the PBX's address alone, such as https://pbx.example.com:5001: with "
+                "https:// in front, and nothing behind the port"
+            ),
         ),
         (PBX.replace("5001", "5001/webclient"), "must be the PBX's address alone"),
         (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
         (PBX.replace("5001", "0"), "must be the PBX's address alone"),
+        (PBX + 'request_timeout = "10s"\n', "is '10s': write a number, without a unit"),
+        (PBX + "verify = 7\n", "verify is 7: write true or false"),
+        (PBX + "ca_file = true\n", "ca_file is true: write text, in quotation marks"),
+        (PBX + 'did_map = ["x"]\n', 'did_map: write a table in braces, such as { "…" = … }'),
+        (PBX + 'source = "tapi"\n', "write 'auto', 'callcontrol+activecalls', 'activecalls' or"),
+        (PBX + "poll_interval = 0\n", "poll_interval is 0: write more than 0"),
+        ('redis = "redis://x"\n', "a section with settings of its own belongs here"),
+        (PBX.replace('callmon"', "callmon"), "the quotation mark at the end of the text is miss"),
+        (PBX.replace("client_id", "client id"), "write name = value, the name without blanks"),
+        (PBX + "poll_interval = 0,5\n", "a number has a point, no comma and no unit"),
+        (PBX + "// 3CX\n", "a line is a setting (name = value), a section ([redis]) or a comm"),
+        (PBX.replace("[[pbx]]", "[[pbx]"), "a section ends with as many brackets as it begins"),
+        (PBX.replace("[[pbx]]", "[ [pbx] ]"), "a section is written without blanks: [redis]"),
     ],
     ids=lambda value: value[-40:] if isinstance(value, str) else "utf-16",
 )
@@ -119,6 +136,61 @@ def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> Non
         ConfigError, match=r"\[keys\] has one pair of brackets too few; write \[\[keys\]\]"
     ):
         GatewaySettings.load(settings_file(tmp_path, '[keys]\nname = "x"\n'))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('scopes = "read"', "scopes is 'read': write a list, such as"),
+        ('scopes = ["raed"]', "scopes[0] is 'raed': write 'read', 'contacts', 'control', 'admin'"),
+        ("scopes = []", "scopes: write at least one, or leave it out"),
+        ("expires = 2030-01-01", "expires is 2030-01-01: write a time with its zone, such as 2030"),
+        ('expires = "soon"', "expires is 'soon': write a time with its zone, such as 2030-01-01T"),
+        ('networks = ["10.0.0.1/8"]', "behind the length are 0"),
+        (
+            '[gateway]\ncors_origins = ["wall"]',
+            'write an origin, such as "https://wall.example.com',
+        ),
+        ('[gateway]\nforwarded_allow_ips = "10.0.0.1;10.0.0.2"', "write them with commas between"),
+        ('[gateway]\nforwarded_allow_ips = "http://proxy"', "is no address, network or name"),
+    ],
+)
+def test_settings_of_the_gateway_that_are_written_wrongly(
+    tmp_path: Path, text: str, says: str
+) -> None:
+    key = f'[[pbx]]\nname = "main"\n[[keys]]\nname = "x"\ndigest = "{"0" * 64}"\n'
+    with pytest.raises(ConfigError) as caught:
+        GatewaySettings.load(settings_file(tmp_path, key + text + "\n"))
+    assert says in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "proxies",
+    ["", "*", "::1", "fe80::1%eth0, 10.0.0.0/8", "2001:db8::/32,proxy", "a_b.example.com"],
+)
+def test_proxies_that_are_written_rightly(tmp_path: Path, proxies: str) -> None:
+    text = f'[gateway]\nforwarded_allow_ips = "{proxies}"\n'
+    assert (
+        GatewaySettings.load(settings_file(tmp_path, text)).gateway.forwarded_allow_ips == proxies
+    )
+
+
+def test_a_secrets_file_that_is_absent_is_named_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = PBX.replace('client_secret = "hunter2"', 'client_secret_file = "main.secret"')
+    with pytest.raises(ConfigError, match=rf"No such file or directory: {tmp_path}/main.secret$"):
+        pbx_settings(MonitorSettings.load(settings_file(tmp_path, text)).pbx[0])
+
+
+def test_a_file_without_certificates(tmp_path: Path) -> None:
+    text = PBX + f'ca_file = "{tmp_path}/callmon.toml"\n'
+    section = MonitorSettings.load(settings_file(tmp_path, text)).pbx[0]
+    with pytest.raises(
+        ConfigError, match=r"callmon\.toml cannot be used: it has no certificate in PEM$"
+    ):
+        PbxClient(pbx_settings(section))
 
 
 def test_what_editors_of_windows_write_is_read(tmp_path: Path) -> None:
@@ -330,8 +402,8 @@ async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Pat
     (tmp_path / "file").touch()
     finding = await state_directory.look_at(tmp_path / "file" / "state")
     assert finding.wrong == (
-        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is no directory; state_dir "
-        f"names one"
+        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is not a directory; "
+        f"correct state_dir"
     )
     finding = await state_directory.look_at(tmp_path / "file")
     assert (
@@ -341,7 +413,7 @@ async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Pat
 
 
 async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_directory, "_ENOUGH", 2**62)
+    monkeypatch.setattr(state_directory, "_ENOUGH_BYTES", 2**62)
     assert "MB left on its disk; make room there" in (await state_directory.look_at(tmp_path)).wrong
 
 
@@ -374,7 +446,7 @@ def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
 async def listen(what: str, host: str, port: int) -> None:
     if what == "gateway":
         settings = GatewaySection(host=host, port=port)
-        _bind(settings.host, settings.port, shared=False).close()
+        bind(settings.host, settings.port).close()
     elif what == "workers":
         workers._check_free(host, port)
     elif what == "metrics":
@@ -576,7 +648,7 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
         commander = open_view("main", servers.of("main")).commander
         task = asyncio.create_task(commander.run())
         try:
-            await until(lambda: commander._pubsub_listener._failures > 2)
+            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Which settings file each command takes."""
+"""Test which settings file each command takes."""
 
 from __future__ import annotations
 

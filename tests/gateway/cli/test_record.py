@@ -1,4 +1,4 @@
-"""``callmon record`` and ``callmon demo --replay``: the commands themselves, and what keeps them from doing harm."""
+"""Test ``callmon record`` and ``callmon demo --replay``, and what keeps them from doing harm."""
 
 from __future__ import annotations
 

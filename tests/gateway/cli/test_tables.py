@@ -1,4 +1,4 @@
-"""Tables on the command line show all that they hold."""
+"""Test that tables on the command line show all that they hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing that others wrote is obeyed by the terminal in which a command's output is shown."""
+"""Test that a terminal obeys nothing in a command's output that others wrote."""
 
 from __future__ import annotations
 
@@ -134,7 +134,8 @@ async def test_the_audit_log_in_a_real_terminal(tmp_path: Path) -> None:
     ours, its = pty.openpty()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gateway", "audit", "--config", str(config)),
-        stdin=its, stdout=its, stderr=its, cwd=ROOT, env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
+        stdin=its, stdout=its, stderr=its, cwd=ROOT,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "200"},
     )  # fmt: skip
     os.close(its)
     said = await asyncio.to_thread(_all, ours)

@@ -1,4 +1,4 @@
-"""``tail``, ``snapshot``, ``top`` where no gateway is: they say so, go on, and end where waiting is no use."""
+"""Test ``tail``, ``snapshot`` and ``top`` without a gateway: they say so, wait, or end."""
 
 from __future__ import annotations
 
@@ -100,6 +100,7 @@ async def test_a_bad_key_ends_it_with_a_sentence() -> None:
             "tail", "--url", f"http://{served.host}", "--key", "no-such-key", **NO_PROXIES
         )
     assert (said.code, said.err.startswith("callmon: the stream was refused: ")) == (1, True)
+    assert said.err.endswith("--key or CALLMON_KEY gives the key; `callmon key new` makes one.\n")
 
 
 async def test_a_proxy_is_named_without_its_password_and_not_used_for_this_machine() -> None:

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: judged by its official schema, held against what the stream really sends and takes."""
+"""Test the AsyncAPI document with its official schema and with what the stream really does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents as they are served: found from the front page, kept by clients, and loading nothing from elsewhere."""
+"""Test the documents as served: linked from the front page, cached, nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: judged by a validator, held against the table and against what is really answered."""
+"""Test the OpenAPI document with a validator, with the table and with real answers."""
 
 from __future__ import annotations
 
@@ -370,9 +370,7 @@ def test_a_command_that_does_not_say_what_it_returns_is_documented_all_the_same(
     assert "callID" in document["components"]["schemas"]["CallInfo"]["properties"]
 
 
-async def test_what_the_bare_address_and_the_health_addresses_answer_is_what_their_schemas_say() -> (
-    None
-):
+async def test_the_bare_address_and_the_health_addresses_answer_as_their_schemas_say() -> None:
     async with client(view()) as http:
         for path, documented in (
             (f"/webapi/{BARE}/", "/webapi/{key}/"),

@@ -1,4 +1,4 @@
-"""Views: whatever the history, the limits and the filter, a change brings a view exactly to where it says."""
+"""Test that a change brings a view exactly to its position, for all histories and filters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Filters: what each field means for each topic, and what is no filter."""
+"""Test what each field of a filter means for each topic, and what is no filter."""
 
 from __future__ import annotations
 

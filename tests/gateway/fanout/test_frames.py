@@ -1,4 +1,4 @@
-"""Frames: sizes, parts, both encodings the same, encoded once."""
+"""Test frames: sizes, parts, the same content in both encodings, encoded once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
-from gateway.fanout.frames import SIZE_LIMIT, Encoding, ErrorFrame, FrameCache, Hello, Pong, encode
+from gateway.fanout.frames import (
+    SIZE_LIMIT_BYTES,
+    Encoding,
+    ErrorFrame,
+    FrameCache,
+    Hello,
+    Pong,
+    encode,
+)
 from gateway.visibility import EVERYTHING
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension
@@ -125,8 +133,8 @@ def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_
         len(message if isinstance(message, bytes) else message.encode())
         for message in parts.messages
     ]
-    assert max(sizes) <= SIZE_LIMIT
-    assert min(sizes[:-1]) > SIZE_LIMIT * 0.9
+    assert max(sizes) <= SIZE_LIMIT_BYTES
+    assert min(sizes[:-1]) > SIZE_LIMIT_BYTES * 0.9
     assert [decoded(message)["more"] for message in parts.messages] == [True] * (len(sizes) - 1) + [
         False
     ]
@@ -158,9 +166,7 @@ def test_equal_views_get_the_very_same_bytes() -> None:
     assert frames.change(ALL, "json", 0, 0) is frames.change(twin, "json", 0, 0)
 
 
-def test_a_snapshot_is_shared_for_a_second_though_the_position_moves_on_but_not_before_what_the_client_knows() -> (
-    None
-):
+def test_a_snapshot_is_shared_for_a_second_but_never_older_than_the_clients_position() -> None:
     call_registry = busy_ledger(3)
     clock = Clock()
     frames = FrameCache(call_registry, clock)
@@ -180,7 +186,7 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
     frames = FrameCache(call_registry, clock)
     one = frames.snapshot(ALL, "json", 0)
     room = 3 * one.size + 100
-    monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", room)
+    monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT_BYTES", room)
     for number in range(20):
         own = FilteredView(
             frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)}))
@@ -200,7 +206,7 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
     clock.now += 2
     frames.forget()
     assert frames._snapshots_size == len(frames._snapshots) == 0
-    monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT", 1)
+    monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT_BYTES", 1)
     assert frames.snapshot(ALL, "json", 0) is frames.snapshot(ALL, "json", 0), (
         "the last one is shared however large"
     )

@@ -1,4 +1,4 @@
-"""The hub: whatever happens, a subscriber's state is exact at its position and reaches the newest."""
+"""Test that a subscriber's state is exact at its position and reaches the newest."""
 
 from __future__ import annotations
 
@@ -86,12 +86,12 @@ class World:
 
     def beat(self) -> None:
         for slot in self.hub._slots:
-            self.hub._beat(slot)
+            self.hub._send_heartbeats(slot)
 
     def read(self, place: tuple[Subscriber, Follower]) -> bool:
         """The client takes what there is next, if anything, and must be exact there."""
         subscriber, follower = place
-        messages = self.hub.take(subscriber)
+        messages = self.hub.next_messages(subscriber)
         for message in messages:
             follower.receive(decoded(message))
         if messages:
@@ -319,8 +319,8 @@ def test_those_between_whose_positions_a_view_did_not_change_share_one_frame() -
     late = world.join(calls_only)
     world.read_all(late)
     world.put(("calls", "1", call(1)))
-    [one] = world.hub.take(early[0])
-    [other] = world.hub.take(late[0])
+    [one] = world.hub.next_messages(early[0])
+    [other] = world.hub.next_messages(late[0])
     assert one is other
 
 
@@ -368,7 +368,7 @@ def test_a_new_epoch_is_a_snapshot_for_everyone_encoded_once_a_view() -> None:
         world.read_all(place)
     world.call_registry.start_epoch()
     world.hub.changed()
-    [one], [other] = (world.hub.take(place[0]) for place in places)
+    [one], [other] = (world.hub.next_messages(place[0]) for place in places)
     assert one is other
     assert decoded(one)["type"] == "snapshot"
 
@@ -386,9 +386,7 @@ def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:
     assert world.read_all(place) == ["snapshot", "heartbeat"]
 
 
-def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_older_snapshot_is_at_hand() -> (
-    None
-):
+def test_a_view_subscribed_to_again_never_gets_an_older_snapshot_than_was_sent() -> None:
     world = started()
     place = world.join(ALL)
     world.read_all(place)
@@ -400,9 +398,7 @@ def test_a_view_subscribed_to_again_is_never_older_than_what_was_told_though_an_
     assert place[1].position == world.call_registry.position
 
 
-def test_the_change_is_sent_even_if_the_log_does_not_reach_the_first_of_positions_that_are_the_same() -> (
-    None
-):
+def test_the_change_is_sent_though_the_log_lacks_the_first_of_equal_positions() -> None:
     world = started()
     calls_only = FilteredView(frozenset({"calls"}), EVERYTHING)
     place = world.join(calls_only)
@@ -468,7 +464,7 @@ def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
 async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
     for place in places:
@@ -476,7 +472,7 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
     frames = len(places[0][1].seen)
     for number in range(200):
         world.put(("calls", str(number % 10), call(number)))
-    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
     assert all(follower.position == world.call_registry.position for _, follower in places)
     assert len(places[0][1].seen) - frames < 200
@@ -485,19 +481,19 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
 async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_without_a_heartbeat(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(400)]
     for place in places:
         world.read_all(place)
     for number in range(3):
         world.put(("calls", str(number), call(number)))
-        assert world.hub._turn is not None, "it takes more than one turn to tell so many"
-        world.hub.take(places[-1][0])  # somebody looks in between
+        assert world.hub._continuation is not None, "it takes more than one turn to tell so many"
+        world.hub.next_messages(places[-1][0])  # somebody looks in between
         world.beat()
     leaving = places.pop(0)
     world.hub.leave(leaving[0])
-    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
     assert {follower.position for _, follower in places[:-1]} == {world.call_registry.position}
 
@@ -505,7 +501,7 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
 async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.hub._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
     world = started()
     places = [world.join(ALL, wired=True) for _ in range(300)]
     for place in places:
@@ -513,9 +509,9 @@ async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(
     world.woken.clear()
     world.put(("calls", "1", call(1)))
     for _ in range(5):
-        assert world.hub._turn is not None, "it takes more than one turn to tell so many"
+        assert world.hub._continuation is not None, "it takes more than one turn to tell so many"
         world.hub.leave(places.pop(0)[0])
-    while world.hub._turn is not None:  # noqa: ASYNC110 - the loop's own turns
+    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
         await asyncio.sleep(0)
     assert {follower.position for _, follower in places} == {world.call_registry.position}
     assert world.woken == []
@@ -540,7 +536,7 @@ def test_what_one_who_counts_has_missed_is_not_gone_through_anew_for_each_change
     world.call_registry.since = counted  # type: ignore[method-assign]
     counting = world.hub.subscribe(ALL, "json", lambda: None, since, merge=False)
     taken = 0
-    while world.hub.take(counting):
+    while world.hub.next_messages(counting):
         taken += 1
     assert taken == 500
     assert gone_through < 500 * 100
@@ -556,7 +552,7 @@ def _ahead(world: World, **options: Any) -> tuple[Subscriber, Follower]:
     return place
 
 
-def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_told_that_it_is_stale() -> (
+def test_a_client_that_is_ahead_of_a_gateway_cut_off_is_not_sent_back_but_told_it_is_stale() -> (
     None
 ):
     world = started()
@@ -565,14 +561,14 @@ def test_who_holds_more_than_a_gateway_that_is_cut_off_is_never_sent_back_and_to
     world.stale_since = START
     for _ in range(10):
         world.beat()
-        (beat,) = [decoded(message) for message in world.hub.take(place[0])]
+        (beat,) = [decoded(message) for message in world.hub.next_messages(place[0])]
         assert (beat["type"], beat["stale_since"]) == ("heartbeat", START)
         assert Position(beat["epoch"], beat["seq"]) == place[1].position
-        assert world.hub.take(place[0]) == ()
+        assert world.hub.next_messages(place[0]) == ()
     world.stale_since = None
     for number in range(7):
         world.put(("calls", "2", call(2, (str(number),))))
-    (change,) = [decoded(message) for message in world.hub.take(place[0])]
+    (change,) = [decoded(message) for message in world.hub.next_messages(place[0])]
     assert (change["type"], change["from"]) == ("change", 6)
 
 
@@ -583,9 +579,11 @@ def test_who_says_that_he_is_ahead_is_waited_for_until_the_monitor_was_heard_twi
     place = _ahead(world)
     for _ in range(10):  # heartbeats of ours say nothing about the monitor
         world.beat()
-        assert world.hub.take(place[0]) == ()
+        assert world.hub.next_messages(place[0]) == ()
     for at in ("2026-01-01T00:00:01.000Z", "2026-01-01T00:00:02.000Z"):
         heard.append(at)
-        assert world.hub.take(place[0]) == ()
+        assert world.hub.next_messages(place[0]) == ()
         world.beat()
-    assert [decoded(message)["type"] for message in world.hub.take(place[0])] == ["snapshot"]
+    assert [decoded(message)["type"] for message in world.hub.next_messages(place[0])] == [
+        "snapshot"
+    ]

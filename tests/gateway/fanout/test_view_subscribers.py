@@ -1,4 +1,4 @@
-"""Whose turn it is: nobody who is to be told is passed over, whoever comes and goes meanwhile."""
+"""Test that no subscriber with news is skipped while others come and go."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gateway's metrics: what must have moved has, under names that Prometheus' conventions ask for."""
+"""Test that the gateway's metrics move when they must, under names that fit Prometheus' rules."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from gateway.cli.runtime import metrics_server
 from gateway.counters import FanoutCounters
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
+from gateway.metrics.stream import STUCK
 from gateway.replication.replica import Replica
 from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, empty_state
 from monitor.shared.errors import ConfigError
-from monitor.shared.histogram import Histogram
+from monitor.shared.metrics.histogram import Histogram
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import until_async
 from tests.gateway.cli.console import free_port
@@ -87,6 +88,8 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert value("callmon_gateway_snapshots_total", reason="subscribed") >= 2
         assert value("callmon_gateway_snapshots_total", reason="log") == 0
         assert value("callmon_gateway_stuck_subscribers") == 0
+        stuck = found.families["callmon_gateway_stuck_subscribers"]
+        assert stuck.documentation == f"Clients that have taken nothing for {STUCK:g} seconds."
         written = value("callmon_gateway_delivery_seconds_count", way="written", space="live")
         assert 3 < written <= frames
         assert 0 < value("callmon_gateway_delivery_seconds_sum", way="written") < 5 * written
@@ -161,7 +164,7 @@ async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> No
 
 
 def next_to_each_other(count: int) -> int:
-    """The first of so many ports in a row that are free, below those that the kernel gives to whoever asks for any."""
+    """Return the first of ``count`` adjacent free ports, below the kernel's ephemeral ones."""
     while True:
         first = random.randrange(20_000, 32_000)
         with ExitStack() as stack, suppress(OSError, OverflowError):
@@ -203,8 +206,8 @@ class _Desk:
         self.view = FilteredView(frozenset({"ivrs"}), Visibility())
 
     @property
-    def measures(self) -> FanoutCounters:
-        return self.hub.measures
+    def counters(self) -> FanoutCounters:
+        return self.hub.counters
 
     def change(self, heard: float) -> None:
         assert self.replica.position is not None
@@ -222,45 +225,47 @@ def test_a_delivery_is_as_old_as_the_oldest_change_in_its_frame() -> None:
         for line in (quick, slow, slow)
     ]
     for place in places:
-        desk.hub.take(place)
+        desk.hub.next_messages(place)
     slow.ready = False
     desk.change(heard=999.0)
     desk.hub.changed()
-    assert (desk.measures.written.count, desk.measures.written.total) == (1, 1.0)
-    assert (desk.measures.changes, desk.measures.merged) == (1, 0)
+    assert (desk.counters.written.count, desk.counters.written.total) == (1, 1.0)
+    assert (desk.counters.changes, desk.counters.merged) == (1, 0)
     desk.now += 2.0
     desk.change(heard=1_001.5)
     desk.hub.changed()
-    assert desk.measures.written.total == pytest.approx(1.5)
+    assert desk.counters.written.total == pytest.approx(1.5)
     for place in places[1:]:
-        (message,) = desk.hub.take(place)
-    assert desk.measures.awaited.count == 2
-    assert desk.measures.awaited.total == pytest.approx(2 * 3.0)
-    assert (desk.measures.changes, desk.measures.merged) == (4, 2)
-    assert desk.measures.change_bytes == sum(map(len, quick.frames)) + 2 * len(message)
+        (message,) = desk.hub.next_messages(place)
+    assert desk.counters.awaited.count == 2
+    assert desk.counters.awaited.total == pytest.approx(2 * 3.0)
+    assert (desk.counters.changes, desk.counters.merged) == (4, 2)
+    assert desk.counters.change_bytes == sum(map(len, quick.frames)) + 2 * len(message)
 
 
 def test_a_change_of_an_older_monitor_has_no_age() -> None:
     desk = _Desk()
     line = _Line()
-    desk.hub.take(desk.hub.subscribe(desk.view, "json", lambda: None, line=line))
+    desk.hub.next_messages(desk.hub.subscribe(desk.view, "json", lambda: None, line=line))
     desk.change(heard=0.0)
     desk.hub.changed()
-    assert (desk.measures.changes, desk.measures.written.count) == (1, 0)
+    assert (desk.counters.changes, desk.counters.written.count) == (1, 0)
 
 
 def test_snapshots_are_told_apart_by_why_they_were_sent() -> None:
     desk = _Desk(log_length=2)
     lagging = desk.hub.subscribe(desk.view, "json", lambda: None)
-    desk.hub.take(lagging)
+    desk.hub.next_messages(lagging)
     for _ in range(3):
         desk.change(heard=999.0)
         desk.hub.changed()
-    desk.hub.take(lagging)
-    assert desk.measures.snapshots == {"subscribed": 1, "log": 1}
-    desk.hub.take(desk.hub.subscribe(desk.view, "json", lambda: None, since=Position("1-t", 0)))
-    assert desk.measures.snapshots["log"] == 2
+    desk.hub.next_messages(lagging)
+    assert desk.counters.snapshots == {"subscribed": 1, "log": 1}
+    desk.hub.next_messages(
+        desk.hub.subscribe(desk.view, "json", lambda: None, since=Position("1-t", 0))
+    )
+    assert desk.counters.snapshots["log"] == 2
     desk.replica.load(Position("2-t", 0), START, empty_state(TOPICS))
     desk.hub.changed()
-    desk.hub.take(lagging)
-    assert desk.measures.snapshots["epoch"] == 1
+    desk.hub.next_messages(lagging)
+    assert desk.counters.snapshots["epoch"] == 1

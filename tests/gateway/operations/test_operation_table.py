@@ -1,4 +1,4 @@
-"""The table against the documented list of commands, parameters and scopes."""
+"""Test the table against the documented list of commands, parameters and scopes."""
 
 from __future__ import annotations
 

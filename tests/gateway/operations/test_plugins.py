@@ -1,4 +1,4 @@
-"""A site's own commands: what may be registered, and the documented example, installed and asked."""
+"""Test a site's own commands: what may be registered, and the documented example in use."""
 
 from __future__ import annotations
 

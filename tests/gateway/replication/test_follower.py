@@ -1,4 +1,4 @@
-"""Following, on both servers; and through kills, restarts and pauses of a real one."""
+"""Test following on both servers, and through kills, restarts and pauses of a real one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The replica: values in, values out."""
+"""Test the replica: values in, values out."""
 
 from __future__ import annotations
 

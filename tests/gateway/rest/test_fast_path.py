@@ -1,4 +1,4 @@
-"""The short way for repeated queries: it answers as the long way does, and steps aside for whatever is not the same."""
+"""Test that the fast path answers as the normal path does, and leaves all else to it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Headers: TypeAlias = dict[str, str] | list[tuple[str, str]] | None
 
 @dataclass
 class Desk:
-    """The application with and without the short way; ``long``: how many requests went the long way."""
+    """Hold the application with and without fast path; ``long``: requests on the normal path."""
 
     view: PbxContext
     keys: KeyTable

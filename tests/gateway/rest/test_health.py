@@ -1,4 +1,4 @@
-"""Health and readiness: each thing that can stand in the way."""
+"""Test health and readiness: each thing that can be wrong."""
 
 from __future__ import annotations
 
@@ -131,9 +131,7 @@ async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> Non
             assert (await http.get("/readyz")).json() == {"ready": ready, "draining": False}
 
 
-async def test_a_key_that_does_not_hold_is_refused_and_one_that_holds_is_told_of_its_own_pbx_alone() -> (
-    None
-):
+async def test_an_invalid_key_is_refused_and_a_valid_one_is_told_of_its_own_pbx_alone() -> None:
     elsewhere = ApiKey("other", sha256_hex("other-key-of-tests"), "other", frozenset({"control"}))
     near = replace(
         elsewhere, name="near", digest=sha256_hex("near-key-of-tests"), networks=("192.0.2.0/24",)

@@ -1,4 +1,4 @@
-"""Answers kept, compared and marked: positions, entity tags, staleness, guarding headers."""
+"""Test cached answers: positions, entity tags, staleness, security headers."""
 
 from __future__ import annotations
 

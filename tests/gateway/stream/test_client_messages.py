@@ -1,4 +1,4 @@
-"""What a client says on the stream, whatever it is: a message, or a refusal that can be said in either encoding."""
+"""Test that whatever a client sends is read as a message or refused in either encoding."""
 
 from __future__ import annotations
 

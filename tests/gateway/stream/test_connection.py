@@ -1,4 +1,4 @@
-"""A conversation's turn to send."""
+"""Test whose turn it is to send on a connection."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Eager(StreamConnection):
 async def test_one_who_takes_all_at_once_lets_others_have_their_turn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.stream.connection._SLICE", 0.0)
+    monkeypatch.setattr("gateway.stream.connection._SLICE_S", 0.0)
     eager, turns = Eager(), 0
     eager._wake()
     while not eager.over.is_set():

@@ -1,4 +1,4 @@
-"""The stream over real sockets."""
+"""Test the stream over real sockets."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -17,6 +18,7 @@ from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.websocket import WebSocketSession
+from gateway.token_bucket import AT_ONCE
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import TOPICS, Contact
@@ -269,8 +271,8 @@ async def test_a_message_too_large_ends_it_under_any_server() -> None:
 
 
 async def test_too_many_messages_end_it() -> None:
-    manners = ConnectionLimits(message_burst=5, messages_per_second=0.001)
-    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
+    limits = ConnectionLimits(message_burst=5, messages_per_second=0.001)
+    async with serving(LiveSettings(limits)) as served, served.connect() as connection:
         for _ in range(6):
             await say(connection, {"type": "ping"})
         assert (await closed(connection))[0] == 4101
@@ -451,3 +453,34 @@ async def test_at_a_drain_all_are_asked_to_come_back_later() -> None:
         for connection in (one, other):
             code, reason = await closed(connection)
             assert (code, retry_in(reason)) == (4200, [2, 7.5])
+
+
+async def test_text_that_is_not_utf_8_closes_and_leaves_no_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with serving() as served:
+        for parts in ([b"\xff"], [b"\xc3", b"\x28"]):
+            async with served.connect() as connection:
+                await frame_of(connection, "hello")
+                await connection.send(parts, text=True)
+                assert (await closed(connection))[0] == 1007
+        async with served.connect() as connection:
+            await connection.send([b'{"type": "ping", "at": "\xc3', b'\xa4"}'], text=True)
+            assert (await frame_of(connection, "pong"))["at"] == "ä"
+    assert not [record for record in caplog.records if record.exc_info]
+
+
+async def test_a_key_whose_clients_are_sent_away_again_and_again_fills_no_log(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.token_bucket.PER_SECOND", 0.0)  # however long it takes here
+    settings = LiveSettings(ConnectionLimits(bad_messages=0))
+    async with serving(settings) as served, asyncio.timeout(60):
+        with capture_logs() as logged:
+            for _ in range(AT_ONCE + 5):
+                async with served.connect() as connection:
+                    await connection.send("no message")
+                    assert (await closed(connection))[0] == 4000
+        ends = [line for line in logged if line["event"] == "stream_end"]
+        assert ends[0]["key"] == "reader"
+        assert len(ends) == AT_ONCE

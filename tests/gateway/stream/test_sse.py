@@ -1,4 +1,4 @@
-"""Server-Sent Events, tickets and the long poll: the stream for those who cannot, or will not, speak WebSocket."""
+"""Test Server-Sent Events, tickets and the long poll: the stream without WebSocket."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from websockets.exceptions import InvalidStatus
 from gateway.auth.api_keys import ApiKey, KeyTable
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.fanout.watched_queries import LEAST_PAUSE
+from gateway.fanout.watched_queries import LEAST_PAUSE_S
 from gateway.rest import long_poll
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.sse import EventStream
 from gateway.transport.http_protocol import TimeoutHttpProtocol
-from gateway.transport.websocket_protocol import SEND_BUFFER
+from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES
 from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
 from monitor.shared.entities.topics import TOPICS
@@ -216,7 +216,7 @@ async def test_an_event_source_is_told_when_to_come_back() -> None:
         await served.live.drain(0.0)
         why, _ = await come_back(client)
         assert why == "503 draining: This gateway is shutting down."
-        assert served.live.measures.refused == {
+        assert served.live.counters.refused == {
             "no_state": 1,
             "too_many_connections": 1,
             "draining": 1,
@@ -345,7 +345,7 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
         transport = stream._transport
         assert transport is not None
         sock = transport.get_extra_info("socket")
-        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * SEND_BUFFER_BYTES
         await busy_until(served, lambda: not len(served.live))
         assert stream.closed_with == 4202
         assert transport.get_write_buffer_size() == 0, (
@@ -360,7 +360,7 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
 async def test_one_who_reads_nothing_holds_up_no_drain(
     http_protocol: type[HttpToolsProtocol], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.stream.sse.CLOSE_WITHIN", 0.1)
+    monkeypatch.setattr("gateway.stream.sse.CLOSE_WITHIN_S", 0.1)
     async with serving(http=http_protocol) as served, stuck(served), asyncio.timeout(60):
         await served.live.drain(0.0)
 
@@ -507,7 +507,7 @@ async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
         while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
             await asyncio.sleep(0.01)
         served.put("queues", "800", entities.queue("800"))
-        await asyncio.sleep(3 * LEAST_PAUSE)
+        await asyncio.sleep(3 * LEAST_PAUSE_S)
         assert not waiting.done(), "another answer did not change"
         served.put("calls", "1", entities.call(1))
         answer = await waiting
@@ -526,7 +526,7 @@ async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
         assert (answer.status_code, answer.content) == (304, b"")
 
 
-async def test_one_keys_long_polls_leave_room_for_others_and_who_may_not_wait_is_not_told_that_he_did(
+async def test_one_keys_long_polls_leave_room_and_a_refused_wait_is_not_told_as_a_wait(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(long_poll, "MOST_PER_KEY", 2)

@@ -1,4 +1,4 @@
-"""Whatever stands on Redis, a gateway neither ends nor shows it.
+"""Test that no content of Redis ends a gateway or is shown by it.
 
 And it follows again once good data come.
 """

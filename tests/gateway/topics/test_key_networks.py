@@ -1,4 +1,4 @@
-"""Keys that are tied to networks, for queries and stream, behind a proxy and without one."""
+"""Test keys that are tied to networks, for queries and stream, with and without a proxy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys that are revoked at awkward moments of their streams."""
+"""Test keys that are revoked at awkward moments of their streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The queries as functions: who counts as free, what order lists have, what limits leave."""
+"""Test the queries as functions: who counts as free, the order of lists, what limits leave."""
 
 from __future__ import annotations
 

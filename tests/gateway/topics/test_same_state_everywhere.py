@@ -1,4 +1,4 @@
-"""The protocol's promises over real sockets: both transports, both encodings, both ways to send, and two gateways.
+"""Test the protocol's promises on real sockets: transports, encodings, ways to send, gateways.
 
 One gateway's server lends its sockets, so frames are written ready-made; the other's does not, so
 all is sent the plain way. Both follow the same history. Their subscribers, each with a view of its

@@ -1,10 +1,9 @@
-"""Schemathesis, a third-party tester, asks a served gateway whatever its OpenAPI document allows, and more."""
+"""Ask a served gateway all that its OpenAPI document allows, and more, with Schemathesis."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import socket
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import uvicorn
 from structlog.testing import capture_logs
 
 from gateway.app import create_app
-from gateway.run import Server
+from monitor.shared.http_server import EmbeddedServer, bind
 from tests.gateway.world import FULL, NOW, keys, view
 
 CONFIG = f"""
@@ -61,14 +60,9 @@ async def test_schemathesis_finds_nothing_wrong_with_what_commands_take(tmp_path
 async def examined(where: Path, config: str, paths: str, phases: str) -> str:
     """What it says after all its checks of the operations at these paths."""
     (where / "schemathesis.toml").write_text(config)
-    bound = socket.socket(
-        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # or Nagle's algorithm slows it
-    bound.bind(("127.0.0.1", 0))
     app = create_app({"main": view()}, keys(), clock=lambda: NOW)
-    server = Server(
-        uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none"), bound
-    )
+    options = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none")
+    server = EmbeddedServer(options, bind("127.0.0.1", 0))
     await server.start()
     try:
         with capture_logs():  # thousands of lines

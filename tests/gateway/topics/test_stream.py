@@ -1,4 +1,4 @@
-"""What a subscription may ask for: filters, resuming, every change by itself, queries to watch."""
+"""Test subscriptions: filters, resuming, single changes, watched queries."""
 
 from __future__ import annotations
 
@@ -393,7 +393,7 @@ async def test_a_watched_query_that_fails_is_no_matter_of_the_others(
 async def test_many_watched_queries_are_evaluated_without_holding_up_the_rest(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("gateway.fanout.watched_queries._SLICE", 0.0)
+    monkeypatch.setattr("gateway.fanout.watched_queries._SLICE_S", 0.0)
     turns, evaluated_in = 0, set()
     done = asyncio.Event()
     async with serving() as served:

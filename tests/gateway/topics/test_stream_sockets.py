@@ -1,4 +1,4 @@
-"""The stream's sockets under ill use: clients that read nothing or write anything.
+"""Test the stream with clients that read nothing or write anything.
 
 On both event loops.
 """
@@ -23,7 +23,7 @@ from websockets.exceptions import ConnectionClosed
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.websocket import WebSocketSession
-from gateway.transport.websocket_protocol import SEND_BUFFER, Socket, StreamProtocol
+from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, Socket, StreamProtocol
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import call, extension
@@ -116,8 +116,8 @@ def sessions(served: Served) -> list[WebSocketSession]:
 async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> (
     None
 ):
-    manners = ConnectionLimits(stall_timeout=1.0)
-    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as reading:
+    limits = ConnectionLimits(stall_timeout=1.0)
+    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as reading:
         await subscribed(reading)
         _, writer = await stuck(served)
         follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
@@ -198,7 +198,7 @@ async def test_a_flood_of_frames_ends_that_connection_and_others_go_on() -> None
             assert (int.from_bytes(farewell[:2]), farewell[2:]) == (4101, b"too many frames")
             assert sum(opcode == 10 for opcode, _ in frames) <= allowed, "pings that were answered"
             assert told < 300, "it is closed before much is told to others"
-            assert served.live.measures.ended["4101"] == 1
+            assert served.live.counters.ended["4101"] == 1
             writer.transport.abort()
 
 
@@ -232,8 +232,8 @@ async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
 
 @on_both_loops
 async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
-    manners = ConnectionLimits(message_burst=10**6, stall_timeout=0.5)
-    async with serving(LiveSettings(manners, message_burst_per_key=10**6)) as served:
+    limits = ConnectionLimits(message_burst=10**6, stall_timeout=0.5)
+    async with serving(LiveSettings(limits, message_burst_per_key=10**6)) as served:
         _, writer = await stuck(served)
         ping = to_json({"type": "ping", "at": "x" * 60})
         masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
@@ -261,7 +261,7 @@ async def read_until(reader: asyncio.StreamReader, end: bytes) -> None:
 
 
 async def fill(served: Served) -> Socket:
-    """So much goes on that something waits in the socket of the one who is connected, and reads nothing."""
+    """Make so many changes that bytes wait in the socket of a client that reads nothing."""
     [session] = sessions(served)
     assert session._socket is not None
     number = 0
@@ -310,7 +310,7 @@ async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StreamProtocol, "connection_lost", watched)
-        patch.setattr("gateway.transport.websocket_protocol._LINGER", 0.2)
+        patch.setattr("gateway.transport.websocket_protocol._LINGER_S", 0.2)
         async with serving() as served, asyncio.timeout(60), stuck_for_now(served) as (_, writer):
             await fill(served)
             writer.write(client_frame(0x88, struct.pack("!H", 1000)))
@@ -356,7 +356,8 @@ def garbage(rng: random.Random) -> str | bytes:
         case 2:
             return '{"type":"ping","at":"\\ud800"}'
         case 3:
-            return f'{{"type":"ping","at":{rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))}}}'
+            at = rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))
+            return f'{{"type":"ping","at":{at}}}'
         case 4:
             return bytes(text)
         case _:
@@ -366,9 +367,9 @@ def garbage(rng: random.Random) -> str | bytes:
 @on_both_loops
 async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
     rng = random.Random(7)
-    manners = ConnectionLimits(bad_messages=10)
+    limits = ConnectionLimits(bad_messages=10)
     codes: set[int] = set()
-    async with serving(LiveSettings(manners)) as served, served.connect("display-key") as other:
+    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as other:
         await subscribed(other)
         for _ in range(60):
             async with served.connect() as connection:
@@ -459,4 +460,4 @@ async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> 
         transport = session._socket._transport
         assert transport.get_write_buffer_limits()[1] == 0
         size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
-        assert size <= 2 * SEND_BUFFER  # Linux doubles it for its own use
+        assert size <= 2 * SEND_BUFFER_BYTES  # Linux doubles it for its own use

@@ -1,4 +1,4 @@
-"""The stream over TLS: nothing goes past the encryption, and all else is as without it."""
+"""Test that the stream over TLS leaks nothing and is else as without TLS."""
 
 from __future__ import annotations
 

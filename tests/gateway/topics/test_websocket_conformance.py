@@ -1,4 +1,4 @@
-"""The server under our protocol class speaks WebSocket as RFC 6455 has it: Autobahn's cases, driven by kosoku.
+"""Test that the server speaks WebSocket as RFC 6455 says, with Autobahn's cases under kosoku.
 
 Left out are performance (9.*) and compression (12.*, 13.*), which is not offered. Our class closes
 with codes of its own where a message is too large, which is beyond these cases.
@@ -64,7 +64,7 @@ Verdict = tuple[str, str, str]
 
 
 async def failures(app: Any) -> list[Verdict]:
-    """The cases that fail, by themselves too: beside others, on a busy machine, a case may run out of its time."""
+    """Return the cases that fail when run alone too: a busy machine may let one time out."""
     listener = socket.create_server(("127.0.0.1", 0))
     options = uvicorn_options() | {"ws_max_size": 2**24}
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, **options))

@@ -1,4 +1,4 @@
-"""Clients that keep a connection and neither ask anything whole nor take an answer are cut off.
+"""Test that idle clients and clients that read no answer are disconnected.
 
 Others are let be.
 """
@@ -6,21 +6,28 @@ Others are let be.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import uvloop
 
 from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection, StreamSection
+from gateway.parameters import LARGEST_BODY_BYTES
+from gateway.token_bucket import AT_ONCE
 from gateway.transport import http_protocol as punctual
 from gateway.transport.http_protocol import (
-    LARGEST_HEAD,
+    LARGEST_HEAD_BYTES,
+    MOST_BODY_BYTES,
     MOST_HEADERS,
+    MOST_PIECES,
     MOST_PIPELINED,
     TimeoutHttpProtocol,
 )
@@ -39,7 +46,7 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Gateway]:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
     keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
@@ -55,7 +62,7 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Server]:
 
 
 @pytest.fixture
-def port(server: run.Server) -> int:
+def port(server: run.Gateway) -> int:
     return int(server.address.rpartition(":")[2])
 
 
@@ -165,7 +172,7 @@ async def test_headers_larger_than_any_are_refused(
     port: int, monkeypatch: pytest.MonkeyPatch, rest: bytes
 ) -> None:
     monkeypatch.setattr(
-        punctual, "LARGEST_HEAD", 1_000
+        punctual, "LARGEST_HEAD_BYTES", 1_000
     )  # more might be under way when the connection is closed
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(WHOLE[:-2] + rest + b"\r\n\r\n")
@@ -207,7 +214,7 @@ MANY = b"&".join(b"a%d" % number for number in range(5_000))
     ],
     ids=["events", "stream", "headers"],
 )
-async def test_more_parameters_or_headers_than_any_request_needs_are_refused_before_they_are_looked_at(
+async def test_too_many_parameters_or_headers_are_refused_before_they_are_looked_at(
     port: int, asked: bytes, status: int, code: str
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -226,7 +233,7 @@ async def test_what_is_asked_ahead_is_bounded_in_bytes(
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
-    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD - 1_000) + b"\r\n\r\n"
+    large = WHOLE[:-2] + b"X: " + b"a" * (LARGEST_HEAD_BYTES - 1_000) + b"\r\n\r\n"
     writer.write(endless.encode() + large * 2)
     assert await ended(reader)
     writer.close()
@@ -242,14 +249,14 @@ async def test_headers_without_end_are_cut_off(
 ) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(begin + b"a" * 16 * LARGEST_HEAD)
+    writer.write(begin + b"a" * 16 * LARGEST_HEAD_BYTES)
     assert await ended(reader)
     writer.close()
 
 
 async def test_headers_nearly_as_large_as_is_allowed_come_in_pieces(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    for piece in (WHOLE[:-2], b"X: " + b"a" * (LARGEST_HEAD - 1_000), b"\r\n\r\n"):
+    for piece in (WHOLE[:-2], b"X: " + b"a" * (LARGEST_HEAD_BYTES - 1_000), b"\r\n\r\n"):
         writer.write(piece)
         await writer.drain()
     async with asyncio.timeout(60):
@@ -284,11 +291,11 @@ async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
 
 @pytest.mark.parametrize("paused", [True, False])
 async def test_who_takes_no_answer_is_cut_off(
-    server: run.Server, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
+    server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool
 ) -> None:
     if not paused:  # all is written, and the connection is closed with what is left of it
         monkeypatch.setattr(TimeoutHttpProtocol, "pause_writing", lambda _: None)
-    connections = server._server.server_state.connections
+    connections = server.server_state.connections
     await until(lambda: not connections)
     ask = b"GET /static/swagger-ui/swagger-ui-bundle.js HTTP/1.1\r\nHost: test\r\n"
     with socket.socket() as idle:
@@ -300,3 +307,157 @@ async def test_who_takes_no_answer_is_cut_off(
         )  # more than a kernel keeps
         await until(lambda: bool(connections))
         await until(lambda: not connections)
+
+
+async def test_what_is_no_request_fills_no_log(
+    port: int, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.token_bucket.PER_SECOND", 0.0)  # however long it takes here
+    monkeypatch.setattr(punctual._logger, "filters", [punctual.RationedWarnings()])
+    for _ in range(AT_ONCE + 5):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / \x00\r\n\r\n")
+        async with asyncio.timeout(60):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
+    lines = [record for record in caplog.records if "Invalid HTTP" in record.getMessage()]
+    assert len(lines) == AT_ONCE
+
+
+class _Lost(asyncio.Protocol):
+    def __init__(self) -> None:
+        self.lost = asyncio.Event()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set()
+
+
+async def _written_after_the_end() -> None:
+    ours, theirs = socket.socketpair()
+    transport, protocol = await asyncio.get_running_loop().create_connection(_Lost, sock=ours)
+    theirs.close()
+    transport.abort()
+    async with asyncio.timeout(60):
+        await protocol.lost.wait()
+    transport.write(b"too late")
+
+
+@pytest.mark.parametrize("name", ["gateway.http", "gateway.websocket"])
+def test_a_client_that_goes_while_it_is_written_to_leaves_no_trace_in_the_log(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = logging.getLogger(name)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        try:
+            runner.run(_written_after_the_end())
+        except RuntimeError:
+            log.exception("Exception in ASGI application")
+        else:
+            pytest.fail("uvloop raises nothing any more: the filter is of no use")
+    assert not caplog.records
+    try:
+        raise RuntimeError("a fault of ours")
+    except RuntimeError:
+        log.exception("Exception in ASGI application")
+    assert len(caplog.records) == 1
+
+
+def test_warnings_are_rationed_and_those_that_were_left_out_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+    monkeypatch.setattr("gateway.transport.http_protocol.time.monotonic", lambda: now)
+    ration = punctual.RationedWarnings()
+
+    def written(level: int) -> str | None:
+        record = logging.LogRecord("x", level, "", 0, "%s came", ("it",), None)
+        return record.getMessage() if ration.filter(record) else None
+
+    assert [written(logging.WARNING) for _ in range(AT_ONCE + 2)] == [
+        *["it came"] * AT_ONCE,
+        None,
+        None,
+    ]
+    assert written(logging.ERROR) == "it came"
+    now = 1.0
+    assert written(logging.WARNING) == "it came (2 more were left out)"
+
+
+CHUNKED = (
+    f"POST /webapi/pbx.calls.get HTTP/1.1\r\nHost: test\r\nX-API-Key: {KEY}\r\n"
+    "Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+).encode()
+
+
+@pytest.mark.parametrize(("pieces", "status"), [(MOST_PIECES - 1, 200), (MOST_PIECES, 413)])
+async def test_a_body_may_not_come_in_too_many_pieces(
+    port: int, pieces: int, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED + b"1\r\n \r\n" * pieces + b"2\r\n{}\r\n0\r\n\r\n")
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 %d " % status)
+    writer.close()
+
+
+async def test_fields_without_end_behind_a_body_are_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 2 * MOST_HEADERS)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_bodies_that_wait_for_the_answer_to_an_earlier_request_are_bounded(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n"
+    large = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 60000\r\n\r\n"
+    writer.write(endless.encode() + (large + b"x" * 60_000) * 2)
+    assert await ended(reader)
+    writer.close()
+
+
+async def test_of_a_body_that_nobody_reads_only_so_much_is_kept(
+    server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    connections = server.server_state.connections
+    await until(lambda: not connections)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n"
+    writer.write(
+        f"{head}Content-Length: {MOST_BODY_BYTES}\r\n\r\n".encode() + b"x" * MOST_BODY_BYTES
+    )
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+    [protocol] = connections
+    assert isinstance(protocol, TimeoutHttpProtocol)
+    await until(lambda: protocol._body > 2 * LARGEST_BODY_BYTES or protocol.flow.read_paused)
+    assert len(protocol.cycle.body) <= LARGEST_BODY_BYTES + LARGEST_HEAD_BYTES
+    writer.close()
+
+
+async def test_who_sends_a_body_without_end_is_cut_off_and_gets_one_answer(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
+    head = b"POST /nowhere HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % (
+        4 * MOST_BODY_BYTES
+    )
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(head)
+    async with asyncio.timeout(60):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404 ")
+        writer.write(b"x" * 2 * MOST_BODY_BYTES)
+        rest = b""
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(1_000):
+                rest += piece
+    assert b"HTTP/1.1" not in rest
+    writer.close()

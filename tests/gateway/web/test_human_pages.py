@@ -1,4 +1,4 @@
-"""The pages as they are served: kept by clients under their tags, and loading nothing from elsewhere."""
+"""Test the pages as served: cached by their tags, loading nothing from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written down of a command, when the file takes it and when it does not."""
+"""Test what is recorded of a command, when the file takes it and when it does not."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_an_end_that_the_file_does_not_take_is_written_down_later_and_neve
 ) -> None:
     monkeypatch.setattr(module, "LATER_S", 0.01)
     async with journal(bus) as (held, store):
-        done, refused = held.begun(request("1")), held.begun(request("2"))
+        done, refused = held.new_record(request("1")), held.new_record(request("2"))
         assert await held.begin(done) is None
         await full(store)
         await held.finish(done, Outcome("1", {"result": True}))
@@ -87,7 +87,9 @@ async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_u
     held = CommandJournal(
         bus.client(), "pbx", store, CommandCounters()
     )  # its own attempts come later
-    first, second = (held.begun(structs.replace(request(id_), once=once)) for id_ in ("1", "2"))
+    first, second = (
+        held.new_record(structs.replace(request(id_), once=once)) for id_ in ("1", "2")
+    )
     assert await held.begin(first) is None
     await full(store)
     await held.finish(first, Outcome("1", {"result": True}))
@@ -97,7 +99,7 @@ async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_u
     known = await held.begin(second)
     assert known is not None
     assert known.outcome is not None
-    assert held.unkept() == ()
+    assert held.unsaved() == ()
     await store.close()
 
 
@@ -107,11 +109,11 @@ async def test_what_an_earlier_leader_left_open_is_settled_and_what_is_in_hand_i
     monkeypatch.setattr(module, "LATER_S", 0.01)
     async with journal(bus) as (held, store):
         mine, other = (
-            held.begun(request("mine")),
+            held.new_record(request("mine")),
             CommandJournal(bus.client(), "pbx", store, CommandCounters()),
         )
         await held.begin(mine)
-        left = other.begun(request("left"))
+        left = other.new_record(request("left"))
         await store.merge([left])
 
         async def settled() -> bool:
@@ -132,12 +134,12 @@ async def test_an_end_that_redis_does_not_take_is_told_when_it_answers_again(
 ) -> None:
     monkeypatch.setattr(module, "LATER_S", 0.01)
     async with journal(valkey) as (held, _):
-        record, outcome = held.begun(request("1")), Outcome("1", {"result": True})
+        record, outcome = held.new_record(request("1")), Outcome("1", {"result": True})
         await held.begin(record)
         valkey.kill()
         record = await held.finish(record, outcome)
         with pytest.raises(BusUnreachable):
-            await held.tell(record, outcome)
+            await held.publish_outcome(record, outcome)
         await valkey.start()
 
         async def told() -> bool:
@@ -152,24 +154,24 @@ async def test_a_full_disk_keeps_no_end_from_redis_that_answers_again(
 ) -> None:
     monkeypatch.setattr(module, "LATER_S", 0.01)
     async with journal(valkey) as (held, store):
-        record, outcome = held.begun(request("1")), Outcome("1", {"result": True})
+        record, outcome = held.new_record(request("1")), Outcome("1", {"result": True})
         await held.begin(record)
         await full(store)
         valkey.kill()
         record = await held.finish(record, outcome)
         with pytest.raises(BusUnreachable):
-            await held.tell(record, outcome)
+            await held.publish_outcome(record, outcome)
         await valkey.start()
 
         async def told() -> bool:
             return await patient(valkey).xlen(RecordKeys("pbx").log) == 1
 
         await until_async(told)
-        assert held.unkept() == (record,)
+        assert held.unsaved() == (record,)
 
 
 async def test_a_record_of_whatever_a_gateway_sends_can_be_read_by_the_others(bus: Bus) -> None:
     async with journal(bus) as (held, _):
         long = "x" * 70_000
-        record = held.begun(Request("1", long, long, {"num": long}, long, long))
+        record = held.new_record(Request("1", long, long, {"num": long}, long, long))
         assert decode_record(encode_record(record)) == record

@@ -1,4 +1,4 @@
-"""What the audit log and the metrics say of an outcome."""
+"""Test what the audit log and the metrics say of an outcome."""
 
 from __future__ import annotations
 

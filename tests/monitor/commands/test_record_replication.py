@@ -1,4 +1,4 @@
-"""The log of records on Redis: read, offered anew when it was lost, cut, and how far each monitor is."""
+"""Test the log of records on Redis: reading, writing again after a loss, trimming, positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from monitor.commands.command_journal import CommandJournal
 from monitor.commands.record_replication import RecordReplication
 from monitor.counters import CommandCounters, MonitorCounters
 from monitor.persistence.command_record import CommandRecord, Stage, encode_record
-from monitor.persistence.sqlite_store import ONCE_KEPT, Store
+from monitor.persistence.sqlite_store import ONCE_KEPT_S, Store
 from monitor.shared.command_messages import (
     CommandFailure,
     IdempotencyKey,
@@ -37,9 +37,9 @@ class Side:
     def __init__(self, bus: Bus, name: str, *, leading: bool = False) -> None:
         self.redis = bus.client()
         self.store = Store(None)
-        self.measures = MonitorCounters()
+        self.counters = MonitorCounters()
         self.sync = RecordReplication(
-            self.redis, "pbx", name, self.store, self.measures, leading=lambda: leading
+            self.redis, "pbx", name, self.store, self.counters, leading=lambda: leading
         )
 
     async def write(self, *records: CommandRecord) -> None:
@@ -136,17 +136,17 @@ async def test_the_leader_counts_who_stands_by_and_who_is_in_step(bus: Bus) -> N
         for side in (standby, leader):
             await side.sync.step()
             await side.sync._say()
-        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 1)
+        assert (leader.counters.standbys, leader.counters.standbys_level) == (1, 1)
         await leader.write(record("1"))
         for _ in range(module._LAG + 1):  # the standby reads no more
             await leader.sync.step()
             await standby.sync._say()
             await leader.sync._say()
-        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 0)
+        assert (leader.counters.standbys, leader.counters.standbys_level) == (1, 0)
         await standby.sync.step()
         await standby.sync._say()
         await leader.sync._say()
-        assert (leader.measures.standbys, leader.measures.standbys_level) == (1, 1)
+        assert (leader.counters.standbys, leader.counters.standbys_level) == (1, 1)
 
 
 async def test_a_file_that_takes_nothing_is_not_level_and_reads_it_again_later(bus: Bus) -> None:
@@ -166,8 +166,8 @@ async def test_a_file_that_takes_nothing_keeps_no_end_from_a_log_that_was_lost(b
     """
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
-        leader.sync._unkept = journal.unkept
-        begun = journal.begun(
+        leader.sync._unsaved = journal.unsaved
+        begun = journal.new_record(
             Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "10.0.0.1")
         )
         await leader.write(begun, record("2", Stage.DONE))
@@ -239,20 +239,22 @@ async def test_a_redis_that_comes_back_from_long_ago_gets_all_again(
 async def test_an_end_that_redis_took_and_lost_unnoticed_is_told_again(bus: Bus) -> None:
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
-        leader.sync._told, leader.sync._seen = journal.told, journal.seen
+        leader.sync._unconfirmed, leader.sync._confirm = journal.unconfirmed, journal.confirm
         await leader.write(
-            begun := journal.begun(Request("1", "gateway", "ext.del", {"num": "101"}, "tester", ""))
+            begun := journal.new_record(
+                Request("1", "gateway", "ext.del", {"num": "101"}, "tester", "")
+            )
         )
         for side in (leader, standby):
             await side.sync.step()
         saved = await copy(bus)
         outcome = Outcome("1", {"result": True})
-        await journal.tell(await journal.finish(begun, outcome), outcome)
+        await journal.publish_outcome(await journal.finish(begun, outcome), outcome)
         await restore(bus, saved)
         for side in (leader, leader, standby):
             await side.sync.step()
         assert (await standby.known())["1"] == Stage.DONE
-        assert journal.told() == ()
+        assert journal.unconfirmed() == ()
         assert await leader.redis.xlen(KEYS.log) == 2
 
 
@@ -273,16 +275,16 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
     requests = RequestKeys("pbx")
     async with two(bus) as (leader, standby):
         journal = CommandJournal(bus.client(), "pbx", leader.store, CommandCounters())
-        leader.sync._told, leader.sync._seen = journal.told, journal.seen
+        leader.sync._unconfirmed, leader.sync._confirm = journal.unconfirmed, journal.confirm
         request = Request(
             "1", "gateway", "ext.del", {}, "tester", "", IdempotencyKey("d" * 64, "f" * 64)
         )
-        await leader.write(begun := journal.begun(request))
+        await leader.write(begun := journal.new_record(request))
         await leader.redis.set(requests.request("1"), "leader", ex=1_000)
         for side in (leader, standby):
             await side.sync.step()
         saved = await copy(bus)
-        await journal.tell(await journal.finish(begun, outcome), outcome)
+        await journal.publish_outcome(await journal.finish(begun, outcome), outcome)
         if noticed:
             await leader.sync.step()
         await restore(bus, saved)
@@ -292,7 +294,7 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
         stored: Any = await leader.redis.get(requests.result("1"))
         if outcome.failure is None:
             assert decode_outcome(stored or b"") == outcome
-            assert 0 < await leader.redis.ttl(requests.result("1")) <= ONCE_KEPT
+            assert 0 < await leader.redis.ttl(requests.result("1")) <= ONCE_KEPT_S
         else:
             assert stored is None
             redis = leader.redis
@@ -306,7 +308,7 @@ async def test_the_answer_that_redis_lost_with_an_end_stands_again_or_is_asked_f
 async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_unknown(
     bus: Bus,
 ) -> None:
-    """Redis was rolled back to before the end, and the leader was killed before it saw that: it comes back later."""
+    """Roll Redis back and kill the leader before it sees that: it comes back later."""
     result = RequestKeys("pbx").result("1")
     done = Outcome("1", {"result": True})
     begun = structs.replace(record("1"), digest="d", fingerprint="f")
@@ -321,7 +323,7 @@ async def test_what_a_leader_knew_takes_the_place_of_what_its_successor_called_u
         assert await caught_up(killed)
         stored: Any = await successor.redis.get(result)
         assert decode_outcome(stored) == done
-        assert 0 < await successor.redis.ttl(result) <= ONCE_KEPT
+        assert 0 < await successor.redis.ttl(result) <= ONCE_KEPT_S
         assert await caught_up(successor)
         assert await successor.known() == {"1": Stage.DONE}
 

@@ -1,4 +1,4 @@
-"""What a monitor leaves to the next one."""
+"""Test what a monitor leaves to the next one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LOGINS = QueueLoginsRead({"800": {"101": True}}, 18.0)
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_PAUSE", 0.01)
+    monkeypatch.setattr(module, "_PAUSE_S", 0.01)
 
 
 def timeless(facts: tuple[HandoverFact, ...]) -> tuple[HandoverFact, ...]:

@@ -1,4 +1,4 @@
-"""What a new leader finds in the store of what the last one knew."""
+"""Test what a new leader reads of the last leader's knowledge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIVE = SpaceKeys("pbx", "live")
 
 
 @pytest.mark.parametrize(
-    ("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT + 1, False)]
+    ("after", "found"), [(1.0, True), (-1.0, True), (previous_state.RECENT_S + 1, False)]
 )
 async def test_extensions_are_as_they_were_if_a_writer_was_there_just_before(
     bus: Bus, after: float, found: bool
@@ -27,13 +27,13 @@ async def test_extensions_are_as_they_were_if_a_writer_was_there_just_before(
     assert set(state["calls"]) == {"7"}, "calls are known by what they are, however old"
 
 
-async def test_a_heartbeat_is_a_sign_of_life_though_nothing_changed_and_no_figures_were_kept(
+async def test_a_heartbeat_is_a_sign_of_life_though_nothing_changed_and_no_statistics_were_kept(
     bus: Bus,
 ) -> None:
     await _write(bus, NOON, heartbeats=400)
     state = await previous_state.read(bus.client(), LIVE, NOON + 401)
     assert state["extensions"]
-    assert await bus.client().exists(LIVE.figures) == 0
+    assert await bus.client().exists(LIVE.statistics) == 0
 
 
 async def test_a_sign_of_life_that_cannot_be_read_is_none(bus: Bus) -> None:

@@ -1,4 +1,4 @@
-"""A PBX's service with a source of our own making: who leads, what stands on Redis, through faults of every kind."""
+"""Test a PBX's service with a scripted source: who leads, what Redis holds, through all faults."""
 
 from __future__ import annotations
 

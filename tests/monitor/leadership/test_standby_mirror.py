@@ -1,4 +1,4 @@
-"""A mirror that is told to end, in the very moment in which Redis answers, ends at once."""
+"""Test that a mirror ends at once if it is told so at the moment of Redis' answer."""
 
 from __future__ import annotations
 

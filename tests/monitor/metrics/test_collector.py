@@ -1,4 +1,4 @@
-"""The monitor's metrics: what must have moved has.
+"""Test that the monitor's metrics move when they must.
 
 What of the PBX is told is told by who leads alone.
 """
@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.metrics import pbx_state_metrics
+from monitor.metrics.collector import TABLE
 from monitor.pbx.counters import PbxCounters, kind_of, result_of
 from monitor.pbx.http_client.transport import certificate_ends
 from monitor.pbx.v20_source import PbxSource
@@ -160,7 +161,8 @@ def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
     state["queues"]["800"] = Queue("800", "Sales", (), (), (), callers)
     state["queues"]["801"] = Queue("801", "Support", (), (), (), ())
     now = 1_772_612_140.0  # 08:15:40
-    found = {family.name: family for family in pbx_state_metrics.collect([("main", state, now)])}
+    families = TABLE.families(pbx_state_metrics.samples("main", state, now))
+    found = {family.name: family for family in families}
     waits = {
         sample.labels["queue"]: sample.value
         for sample in found["callmon_queue_longest_wait_seconds"].samples
@@ -191,11 +193,11 @@ def test_requests_are_of_a_few_kinds(shown: str, kind: str) -> None:
 
 
 def test_a_request_without_an_answer_has_no_duration() -> None:
-    measures = PbxCounters()
-    measures.request("GET /callcontrol", None, 10.0)
-    measures.request("GET /callcontrol", 200, 0.2)
-    assert measures.requests == {("full_state", "unreachable"): 1, ("full_state", "ok"): 1}
-    assert measures.durations["full_state"].count == 1
+    counters = PbxCounters()
+    counters.request("GET /callcontrol", None, 10.0)
+    counters.request("GET /callcontrol", 200, 0.2)
+    assert counters.requests == {("full_state", "unreachable"): 1, ("full_state", "ok"): 1}
+    assert counters.durations["full_state"].count == 1
     assert [result_of(status) for status in (200, 304, 401, 503)] == [
         "ok",
         "ok",
@@ -210,11 +212,11 @@ async def test_the_certificates_end_is_known_where_it_is_checked() -> None:
     async with SimulatedPbx(
         SimulatorSettings(extensions=5, queues=1, traffic=False, tls=True)
     ) as pbx:
-        measures = PbxCounters()
+        counters = PbxCounters()
         client = PbxSource(
             monitor_run.pbx_settings(section(pbx).model_copy(update={"ca_file": pbx.ca_file})),
             lambda _: None,
-            measures=measures,
+            counters=counters,
         )
         async with running(asyncio.create_task(client.run())):
-            await until(lambda: measures.certificate_ends is not None)
+            await until(lambda: counters.certificate_ends is not None)

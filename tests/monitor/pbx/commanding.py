@@ -1,4 +1,4 @@
-"""A source that carries out commands at a simulated PBX, and everybody who can tell what became of them.
+"""Execute commands at a simulated PBX, and ask everybody who can tell what became of them.
 
 The source reads nothing by itself while a test runs: what the tracker shows after a command was
 read for it.
@@ -23,7 +23,7 @@ from monitor.pbx.v20_source import PbxSource
 from monitor.shared.entities import topics
 from monitor.shared.errors import CommandRefused
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.pbx_data.templates_trunks_contacts import service_principal
+from monitor.simulator.pbx_data.templates import service_principal
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from monitor.tracking.tracker import Tracker
 

@@ -1,4 +1,4 @@
-"""A small service that knows the documented interface and nothing else, as the product on an older 3CX serves it.
+"""Serve the documented interface and nothing else, as the product on an older 3CX does.
 
 The key stands in the path, a leg has four fields, there is no ETag, commands are GETs, and what it
 cannot do it does not know.

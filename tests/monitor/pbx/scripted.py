@@ -1,4 +1,4 @@
-"""A small PBX on a real socket that does what the test says, answer by answer.
+"""Play a small PBX on a real socket that does what the test says, answer by answer.
 
 And a source's facts to wait for.
 """

@@ -1,4 +1,4 @@
-"""How soon it is asked again."""
+"""Test how soon the PBX is asked again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A PBX that answers without end, or with much in little, takes no more of the monitor than is allowed."""
+"""Test that endless or inflated answers take no more of the monitor than is allowed."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ BODIES: dict[str, tuple[bytes, Callable[[], Iterator[bytes]], str]] = {
     "packed and going on": (
         PACKED,
         lambda: chunks([gzip.compress(b"{}"), *[b"x" * 65_536] * 1024]),
-        "goes on after its gzip",
+        "has more data after its gzip data",
     ),
     "not packed": (PACKED, lambda: chunks(endless(b"x" * 65_536)), "but is not"),
     "packed and cut": (PACKED, lambda: chunks([gzip.compress(b"{}")[:-4]]), "ends before"),

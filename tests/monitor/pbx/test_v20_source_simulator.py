@@ -1,4 +1,4 @@
-"""A source against the simulated PBX: under every misfortune the facts add up to what goes on there."""
+"""Test that a source's facts add up to the simulated PBX's state under every fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backups of the store, and what becomes of it when one is restored."""
+"""Test backups of the store, and what happens after one is restored."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def mode(path: Path) -> int:
 
 @contextmanager
 def held_by_another_process(db: Path) -> Iterator[None]:
-    """As a monitor before 0.2 holds it: with no lock on the directory, but a connection of SQLite's."""
+    """Hold the file as a monitor before 0.2 does: no directory lock, but an SQLite connection."""
     program = (
         "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('SELECT * FROM "
         "keys').fetchall(); "

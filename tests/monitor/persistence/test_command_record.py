@@ -1,4 +1,4 @@
-"""Copies of a command's record are merged to the same, in whatever order and however often they come."""
+"""Test that copies of a command's record merge to the same in any order and number."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_time_that_no_clock_shows_is_malformed(at: float) -> None:
 
 
 class Monitors(RuleBasedStateMachine):
-    """Two monitors, a log between them that is emptied now and then, and a command that each may know more of."""
+    """Run two monitors, a log between them that is sometimes emptied, and one command."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Calls that ended, from the file and from Redis: each once."""
+"""Test that ended calls of the file and of Redis are listed once each."""
 
 from __future__ import annotations
 

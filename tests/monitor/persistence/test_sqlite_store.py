@@ -1,4 +1,4 @@
-"""What outlives Redis and the process."""
+"""Test what outlives Redis and the process."""
 
 from __future__ import annotations
 

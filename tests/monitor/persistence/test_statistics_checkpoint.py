@@ -1,4 +1,4 @@
-"""What is counted of the day, kept in Redis and in the file."""
+"""Test the day's statistics that Redis and the file keep."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ from tests.bus import Bus, RealBus, until_async
 KEYS = SpaceKeys("pbx", "live")
 
 
-class Broken:
+class Broken(Store):
     """A file on a disk that is gone."""
 
-    async def figures(self, pbx: str) -> bytes | None:
+    async def statistics(self, pbx: str) -> bytes | None:
         raise StoreFailed("no disk")
 
-    async def keep_figures(self, pbx: str, data: bytes) -> None:
+    async def save_statistics(self, pbx: str, data: bytes) -> None:
         raise StoreFailed("no disk")
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KEEP_EVERY", 0.01)
+    monkeypatch.setattr(module, "KEEP_EVERY_S", 0.01)
 
 
 async def in_redis(redis: Redis) -> SavedStatistics | None:
-    data = await redis.get(KEYS.figures)
+    data = await redis.get(KEYS.statistics)
     return decode(data) if isinstance(data, bytes) else None
 
 
@@ -51,12 +51,12 @@ async def test_the_newer_of_what_redis_and_the_file_hold_is_read(bus: Bus, tmp_p
     checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
     assert await checkpoint.read() is None
     for to_redis, to_file, newer in ((3, 2, 3), (3, 4, 4)):
-        await redis.set(KEYS.figures, encode(SavedStatistics(at=to_redis)))
-        await store.keep_figures("pbx", encode(SavedStatistics(at=to_file)))
+        await redis.set(KEYS.statistics, encode(SavedStatistics(at=to_redis)))
+        await store.save_statistics("pbx", encode(SavedStatistics(at=to_file)))
         found = await checkpoint.read()
         assert found is not None
         assert found.at == newer
-    await redis.set(KEYS.figures, b"of another version")
+    await redis.set(KEYS.statistics, b"of another version")
     found = await checkpoint.read()
     assert found is not None
     assert found.at == 4
@@ -101,7 +101,7 @@ async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
 async def test_at_the_end_the_last_is_kept_in_both(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "KEEP_EVERY", 3600.0)
+    monkeypatch.setattr(module, "KEEP_EVERY_S", 3600.0)
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
     await redis.set(KEYS.lease, "me")
@@ -112,14 +112,14 @@ async def test_at_the_end_the_last_is_kept_in_both(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert await kept(redis, 9)
-    assert decode(await store.figures("pbx") or b"").at == 9
+    assert decode(await store.statistics("pbx") or b"").at == 9
     await store.close()
 
 
 async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: RealBus) -> None:
     redis = valkey.client()
     await redis.set(KEYS.lease, "me")
-    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken())
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken(None))
     valkey.kill()
     assert await checkpoint.read() is None
     running = asyncio.create_task(checkpoint.run(lambda: SavedStatistics(at=5)))
@@ -139,4 +139,4 @@ async def test_nothing_is_kept_before_anything_is_counted(bus: Bus) -> None:
     await asyncio.sleep(0.05)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
-    assert await redis.get(KEYS.figures) is None
+    assert await redis.get(KEYS.statistics) is None

@@ -1,4 +1,4 @@
-"""Edits that wait to be published."""
+"""Test edits that wait to be published."""
 
 from __future__ import annotations
 

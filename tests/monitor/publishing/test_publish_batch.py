@@ -1,4 +1,4 @@
-"""What a writer may conclude from the position that he finds."""
+"""Test what a writer may conclude from the position that it finds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a space is written, and when it is left alone."""
+"""Test when a space is written, and when it is left alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class _Counting(Lease):
 async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_heartbeat(
     valkey: RealBus,
 ) -> None:
-    """Each look renews the lease: one right after the other would keep all other writers from theirs."""
+    """Look at intervals: each look renews the lease, and a quick second one would starve others."""
     redis = valkey.client()
     before = Lease(redis, BOOK, "m/1", 30.0)
     assert await before.acquire()

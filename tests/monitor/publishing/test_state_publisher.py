@@ -1,4 +1,4 @@
-"""Publishing, on both servers."""
+"""Test publishing on both servers."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a PBX sent, in a file and back."""
+"""Test what a PBX sent, in a file and back."""

@@ -1,4 +1,4 @@
-"""Files of recordings: what was written is read, and what is none is said to be none."""
+"""Test that recordings can be read back, and that other files are refused."""
 
 from __future__ import annotations
 

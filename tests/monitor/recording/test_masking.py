@@ -1,4 +1,4 @@
-"""Substitutes: the same for the same, different for different, and none that tells what it stands for."""
+"""Test that equal values have equal substitutes, and that no substitute reveals its value."""
 
 from __future__ import annotations
 

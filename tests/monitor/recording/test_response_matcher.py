@@ -1,4 +1,4 @@
-"""What is answered when, by a recording made by hand."""
+"""Test which answers a recording gives when, with a recording made by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three matching rules against a plain scan, and the cost of a look-up."""
+"""Test the three matching rules against a plain scan, and the cost of a look-up."""
 
 from hypothesis import given
 from hypothesis import strategies as st

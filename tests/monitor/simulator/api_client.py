@@ -1,4 +1,4 @@
-"""A small client of the simulated PBX over real sockets, as a program of somebody else would be."""
+"""Use the simulated PBX over real sockets, as somebody else's program would."""
 
 from __future__ import annotations
 

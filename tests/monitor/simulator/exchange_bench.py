@@ -1,15 +1,15 @@
-"""A small PBX with known people for tests of the switchboard, and a client that believes events and reads."""
+"""Hold a small PBX for tests of the switchboard, and a client that believes events and reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.calls.switchboard import (
     CallOutcome,
+    ControlRequest,
     Event,
     ParticipantUpsert,
     ParticipantView,
@@ -27,7 +27,7 @@ MEMBERS = ("101", "102")
 
 
 def small_directory() -> Directory:
-    """Extensions 100 to 119, queue 800 with three agents, ring group 600 with two members, IVR 700, three trunks."""
+    """Return extensions 100–119, a queue of three, a ring group of two, an IVR, three trunks."""
     directory = make_directory(1, 20, 2, contacts=5)
     for number in directory.extensions():
         user = directory.entity(number)
@@ -114,7 +114,7 @@ class Bench:
 
 
 class Client:
-    """Keeps a table from events, each followed by a read, as a program that follows Call Control does."""
+    """Build a table from events, each followed by a read, as programs do with Call Control."""
 
     def __init__(self, switchboard: Switchboard) -> None:
         self.switchboard = switchboard

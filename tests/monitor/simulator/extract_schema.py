@@ -1,4 +1,4 @@
-"""Takes out of 3CX's OpenAPI file the facts that the tests check answers against, and nothing else.
+"""Take out of 3CX's OpenAPI file the facts that the tests check answers against.
 
     python -m tests.monitor.simulator.extract_schema PATH/TO/xapi-openapi.yaml
 

@@ -1,4 +1,4 @@
-"""Switches, as somebody writes them."""
+"""Test behaviour options as users write them."""
 
 from __future__ import annotations
 

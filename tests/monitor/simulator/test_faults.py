@@ -1,4 +1,4 @@
-"""Each fault on command, shown to happen."""
+"""Test that each fault happens on command."""
 
 from __future__ import annotations
 

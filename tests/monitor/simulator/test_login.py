@@ -1,4 +1,4 @@
-"""People who log in to the simulated PBX with extension and password, as wallboards and older programs do."""
+"""Test logins with extension and password, as wallboards and older programs do them."""
 
 from __future__ import annotations
 

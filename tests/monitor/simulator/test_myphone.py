@@ -1,4 +1,4 @@
-"""The simulated PBX's interface of the web client: who may come in, what it takes, and what then changes."""
+"""Test the simulated web client's interface: who may log in, what it takes, what then changes."""
 
 from __future__ import annotations
 

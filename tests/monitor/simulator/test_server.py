@@ -1,4 +1,4 @@
-"""The simulated PBX as a whole: its life, its address, its speed, and a client of the usual kind."""
+"""Test the simulated PBX as a whole: life, address, speed, and a client of the usual kind."""
 
 from __future__ import annotations
 
@@ -180,7 +180,7 @@ async def test_it_leaves_no_task_behind() -> None:
 
 
 class SampleApp:
-    """Works as the vendor's sample programs do: everything it knows comes from a token, a socket and plain reads."""
+    """Work as the vendor's sample programs do, with only a token, a socket and plain reads."""
 
     def __init__(self, pbx: SimulatedPbx, session: aiohttp.ClientSession) -> None:
         self.pbx, self.session = pbx, session
@@ -270,7 +270,7 @@ async def test_a_client_of_the_usual_kind_follows_and_controls_calls() -> None:
 
 
 async def scene(app: SampleApp) -> None:
-    """One calls another, who answers at his desk phone and transfers the call to a third, who answers and hangs up."""
+    """Play a call that is answered at a desk phone, transferred, answered again and hung up."""
     desk = [one for one in phones(app.pbx) if answers_by_itself(app.pbx, one)]
     caller = next(one for one in phones(app.pbx) if one not in desk)
     callee, third = desk[:2]

@@ -1,4 +1,4 @@
-"""Token rules, without a network."""
+"""Test token rules, without a network."""
 
 from __future__ import annotations
 

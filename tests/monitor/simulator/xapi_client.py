@@ -1,4 +1,4 @@
-"""A client of the XAPI's routes alone, over ASGI, and the conformance of what they answer."""
+"""Ask the XAPI's routes alone, over ASGI, and check that their answers conform."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.xapi import router
@@ -38,53 +39,13 @@ class Row:
     established_at: float | None = NOW - 35.5
 
 
-@dataclass(frozen=True)
-class Participant:
-    """What a call made by the API begins with."""
-
-    dn: str
-    party: str
-
-    def to_json(self, _: Switches) -> Mapping[str, Any]:
-        return {
-            "id": 8107,
-            "status": "Dialing",
-            "dn": self.dn,
-            "party_caller_name": "",
-            "party_dn": self.party,
-            "party_caller_id": self.party,
-            "party_did": "",
-            "device_id": f"sip:{self.dn}@127.0.0.1:5063",
-            "party_dn_type": "Wextension",
-            "direct_control": False,
-            "originated_by_dn": "",
-            "originated_by_type": "None",
-            "referred_by_dn": "",
-            "referred_by_type": "None",
-            "on_behalf_of_dn": "",
-            "on_behalf_of_type": "None",
-            "callid": 1265,
-            "legid": 1,
-        }
-
-
-@dataclass(frozen=True)
-class Made:
-    """What became of an attempt to call."""
-
-    finalstatus: str
-    reason: str = "NotSpecified"
-    reasontext: str = ""
-    participant: Participant | None = None
-
-
 @dataclass
 class Calls:
     """Calls that stand still."""
 
     rows: list[Row] = field(default_factory=list)
     served: list[int] = field(default_factory=list)
-    served_participants: list[Participant] = field(default_factory=list)
+    served_participants: list[ParticipantView] = field(default_factory=list)
 
     def active_calls(self) -> Sequence[Row]:
         return self.rows
@@ -92,7 +53,7 @@ class Calls:
     def served_rows(self, rows: Iterable[Row]) -> None:
         self.served += [row.id for row in rows]
 
-    def served_participant(self, view: Participant) -> None:
+    def served_participant(self, view: ParticipantView) -> None:
         self.served_participants.append(view)
 
     def drop_call(self, call_id: int) -> bool:
@@ -107,13 +68,37 @@ class Calls:
         destination: str,
         timeout: int | None,
         attached: dict[str, str],
-    ) -> Made:
+    ) -> CallOutcome:
         assert device_id is None
         assert timeout == 30
         assert attached == {}
         if destination == "404":
-            return Made("Failed", "UnknownDestination", "no such number")
-        return Made("Success", participant=Participant(dn, destination))
+            return CallOutcome("Failed", "UnknownDestination", "no such number")
+        return CallOutcome("Success", participant=_dialling(dn, destination))
+
+
+def _dialling(dn: str, party: str) -> ParticipantView:
+    """What a call made by the API begins with."""
+    return ParticipantView(
+        id=8107,
+        status="Dialing",
+        dn=dn,
+        party_caller_name="",
+        party_dn=party,
+        party_caller_id=party,
+        party_did="",
+        device_id=f"sip:{dn}@127.0.0.1:5063",
+        party_dn_type="Wextension",
+        direct_control=False,
+        originated_by_dn="",
+        originated_by_type="None",
+        referred_by_dn="",
+        referred_by_type="None",
+        on_behalf_of_dn="",
+        on_behalf_of_type="None",
+        callid=1265,
+        legid=1,
+    )
 
 
 @dataclass(frozen=True)
@@ -156,7 +141,7 @@ class Client:
     async def ask(
         self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any
     ) -> Answer:
-        """``options``: query options without their ``$``; ``query``: the raw query string instead."""
+        """Send a request. ``options``: options without ``$``; ``query``: the raw query string."""
         raw = (
             query
             if query is not None

@@ -1,4 +1,4 @@
-"""A scene and statistics that are told of it, for tests example by example."""
+"""Play a scene to statistics, for tests example by example."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from monitor.shared.changes import Edit
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
-from tests.monitor.statistics.play import figure, restarted
+from tests.monitor.statistics.play import restarted, stats_of
 from tests.monitor.statistics.scene import NOON, Scene
 
 
@@ -31,14 +31,14 @@ class Counting:
         self.statistics = restarted(self.statistics, self.scene.state, self.scene.at)
 
     def queue(self, num: str = "800") -> Any:
-        return figure(self.statistics, "queuestats", num)
+        return stats_of(self.statistics, "queuestats", num)
 
     def ext(self, num: str = "101") -> Any:
-        return figure(self.statistics, "extstats", num)
+        return stats_of(self.statistics, "extstats", num)
 
     @property
     def pbx(self) -> Any:
-        return figure(self.statistics, "pbxstats", "pbx")
+        return stats_of(self.statistics, "pbxstats", "pbx")
 
     def wait_and_answer(self, id_: int, wait: float, talk: float, ext: str = "101") -> None:
         self.tell(*self.scene.arrive(id_))

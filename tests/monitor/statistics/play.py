@@ -1,4 +1,4 @@
-"""Histories of calls for tests by property: any steps in any order, as far as they can be."""
+"""Make histories of calls for tests by property: any possible steps in any order."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _calls(draw: st.DrawFn, call: int, shortest: float, longest: float) -> list[
 
 @st.composite
 def histories(draw: st.DrawFn, shortest: float = 0.001, longest: float = 60.0) -> list[Step]:
-    """Calls that go on at the same time, with pauses of so many seconds between what happens to one."""
+    """Draw calls that overlap, with pauses in seconds between the steps of each."""
     steps = [
         step
         for call in range(1, draw(st.integers(2, 4)))
@@ -159,13 +159,13 @@ def restarted(statistics: Statistics, state: topics.State, at: float) -> Statist
     return heir
 
 
-def figure(statistics: Statistics, topic: str, id_: str) -> Any:
-    """One figure."""
-    return statistics.figures[topic][id_]
+def stats_of(statistics: Statistics, topic: str, id_: str) -> Any:
+    """Return one entity of the statistics."""
+    return statistics.state[topic][id_]
 
 
-def all_figures(statistics: Statistics) -> dict[tuple[str, str], Any]:
-    """All figures."""
+def all_stats(statistics: Statistics) -> dict[tuple[str, str], Any]:
+    """Return all entities of the statistics."""
     return {
-        (topic, id_): it for topic, table in statistics.figures.items() for id_, it in table.items()
+        (topic, id_): it for topic, table in statistics.state.items() for id_, it in table.items()
     }

@@ -1,6 +1,6 @@
-"""A PBX as the tracker shows it, played call by call.
+"""Play a PBX call by call, as the tracker shows it.
 
-It notes by itself what a day's figures must say.
+It notes by itself what a day's statistics must say.
 """
 
 from __future__ import annotations

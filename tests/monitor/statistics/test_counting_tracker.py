@@ -1,4 +1,4 @@
-"""The figures of the day beside a tracker: what is given out when."""
+"""Test the day's statistics beside a tracker: what is published when."""
 
 from __future__ import annotations
 
@@ -64,9 +64,7 @@ def call(at: float) -> ParticipantSeen:
     return ParticipantSeen(participant("101", 1, 7, "Ringing", "10000:+4930123"), at, at)
 
 
-def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_figures_are_there_at_once() -> (
-    None
-):
+def test_nothing_is_counted_before_the_whole_state_is_known_and_then_all_at_once() -> None:
     world = World()
     for fact in world.first[:-1]:
         assert not world.tell(fact) & FIGURES
@@ -116,7 +114,7 @@ def test_a_zone_that_is_told_later_holds_from_then_on() -> None:
     assert (world.pbx().zone, world.pbx().since) == ("Asia/Tokyo", "2026-03-03T15:00:00.000Z")
 
 
-def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_figures() -> None:
+def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_statistics() -> None:
     for leap in (18 * 3600.0, -18 * 3600.0):
         world = World()
         world.tell(*world.first)
@@ -147,9 +145,7 @@ def test_a_clock_that_was_set_for_good_is_followed() -> None:
         assert world.pbx().calls == 1
 
 
-def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_redis_was_emptied() -> (
-    None
-):
+def test_a_call_found_by_the_time_of_its_last_change_counts_once_after_redis_was_emptied() -> None:
     def row(status: str, at: float) -> ActiveCallsRead:
         return ActiveCallsRead(
             (ActiveCall(7, "10000 t (+4930123)", "101 Ext 101", status, at, at),), at, at
@@ -166,8 +162,8 @@ def test_a_call_found_again_by_the_time_of_its_last_change_counts_once_though_re
     for fact in (connected, directory(at=NOON + 60), row("Talking", NOON + 30)):
         heir.apply(fact)
     heir.tick(NOON + 61)
-    figures = topics.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
-    assert (figures.calls, figures.answered, figures.inbound.unknown) == (1, 1, 0)
+    stats = topics.table(heir.state, "pbxstats", PbxStats)[PBX_ID]
+    assert (stats.calls, stats.answered, stats.inbound.unknown) == (1, 1, 0)
     extension = topics.table(heir.state, "extstats", ExtensionStats)["101"]
     assert (extension.offered, extension.answered) == (1, 1)
 

@@ -1,4 +1,4 @@
-"""What each kind of call counts for, example by example."""
+"""Test what each kind of call counts for, example by example."""
 
 from __future__ import annotations
 

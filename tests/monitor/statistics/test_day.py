@@ -1,4 +1,4 @@
-"""Days from local midnight to local midnight, whatever the clocks do."""
+"""Test days from local midnight to local midnight, whatever the clocks do."""
 
 from __future__ import annotations
 

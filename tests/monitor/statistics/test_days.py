@@ -1,4 +1,4 @@
-"""Figures over midnight and over restarts, and of queues and extensions that come and go."""
+"""Test statistics over midnight and restarts, and of queues and extensions that come and go."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
-from tests.monitor.statistics.play import all_figures, figure
+from tests.monitor.statistics.play import all_stats, stats_of
 from tests.monitor.statistics.scene import NOON, extension, queue
 
 _MIDNIGHT = NOON + 12 * 3600
@@ -99,7 +99,7 @@ def test_another_zone_keeps_what_was_counted() -> None:
     pbx.wait_in_vain(1, 30)
     heir = Statistics(StatisticsSettings(zone="Europe/Moscow"), pbx.statistics.saved)
     heir.reconcile(pbx.scene.state, pbx.scene.at)
-    it = figure(heir, "pbxstats", "pbx")
+    it = stats_of(heir, "pbxstats", "pbx")
     assert (it.calls, it.zone, it.since) == (1, "Europe/Moscow", "2026-03-03T21:00:00.000Z")
 
 
@@ -123,12 +123,12 @@ def test_yesterdays_call_told_again_after_midnight_does_not_go_on() -> None:
 # what there is, and what is kept
 
 
-def test_queues_and_extensions_have_figures_as_long_as_they_are_there(pbx: Counting) -> None:
+def test_queues_and_extensions_have_statistics_as_long_as_they_are_there(pbx: Counting) -> None:
     pbx.wait_and_answer(1, 5, 5)
     pbx.tell(Edit("queues", "800", queue("800"), None))
     told = pbx.tell(Edit("extensions", "101", extension("101"), None))
     assert [(edit.topic, edit.id, edit.after) for edit in told] == [("extstats", "101", None)]
-    assert "800" not in pbx.statistics.figures["queuestats"]
+    assert "800" not in pbx.statistics.state["queuestats"]
     told = pbx.tell(
         Edit("extensions", "101", None, extension("101")),
         Edit("extensions", "104", None, extension("104")),
@@ -140,14 +140,14 @@ def test_queues_and_extensions_have_figures_as_long_as_they_are_there(pbx: Count
 def test_a_call_counted_for_good_is_kept_as_its_id_and_times_alone(pbx: Counting) -> None:
     for id_ in range(50):
         pbx.wait_and_answer(id_, 10, 20)
-    before = all_figures(pbx.statistics)
+    before = all_stats(pbx.statistics)
     assert pbx.pass_time(61) == ()
-    assert all_figures(pbx.statistics) == before
+    assert all_stats(pbx.statistics) == before
     held = pbx.statistics.saved.held
     assert (held.open, held.closed, len(held.counted)) == ({}, {}, 50)
     assert len(encode(pbx.statistics.saved)) < 2500
     pbx.restart()
-    assert all_figures(pbx.statistics) == before
+    assert all_stats(pbx.statistics) == before
     pbx.pass_time(3 * 86_400)
     assert pbx.statistics.saved.held.counted == {}
 
@@ -158,7 +158,7 @@ def test_what_another_version_kept_is_refused(data: bytes) -> None:
         decode(data)
 
 
-def test_figures_are_written_in_camel_case(pbx: Counting) -> None:
+def test_statistics_are_written_in_camel_case(pbx: Counting) -> None:
     assert b'"shortAbandoned":0' in to_json(pbx.queue())
     assert b'"serviceLevel":null' in to_json(pbx.ext())
     assert b'"countedSince":"2026-03-04T12:00:00.000Z"' in to_json(pbx.pbx)

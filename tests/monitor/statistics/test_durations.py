@@ -1,4 +1,4 @@
-"""Sums of durations, and thresholds applied to them afterwards."""
+"""Test sums of durations, and thresholds that are applied to them afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call counts for at an extension, where that is not plain to see."""
+"""Test what a call counts for at an extension, in the less plain cases."""
 
 from __future__ import annotations
 

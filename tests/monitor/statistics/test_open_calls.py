@@ -1,4 +1,4 @@
-"""The same call told again, in other words, under another id, or not to its end: it counts once."""
+"""Test that a call counts once: told again, in other words, under another id, or cut short."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from tests.monitor.statistics.counting import Counting
-from tests.monitor.statistics.play import all_figures
+from tests.monitor.statistics.play import all_stats
 from tests.monitor.statistics.scene import NOON, Scene, system
 
 
@@ -36,10 +36,10 @@ def test_a_call_that_ended_before_it_was_seen_counts_by_its_end_alone(pbx: Count
     assert (pbx.queue("800").offered, pbx.queue("800").diverted) == (1, 1)
     assert (pbx.ext().answered, pbx.ext().waits.count, pbx.ext().talks.total) == (1, 0, 5.0)
     assert (pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.total) == (1, 5.0)
-    before = all_figures(pbx.statistics)
+    before = all_stats(pbx.statistics)
     pbx.pass_time(120)
     pbx.tell(ended)
-    assert all_figures(pbx.statistics) == before
+    assert all_stats(pbx.statistics) == before
 
 
 @pytest.mark.parametrize("settled", [False, True])
@@ -180,7 +180,7 @@ def test_a_call_that_is_gone_after_a_restart_ended_nobody_knows_when(pbx: Counti
 
 
 def _answered_and_handed_on(scene: Scene) -> None:
-    """While nobody watches, somebody takes the caller of a queue and hands him on: no reading tells of the answer."""
+    """Answer a queue's caller and transfer the call unwatched: no reading shows the answer."""
     scene.ring(1, "101")
     scene.answer(1, "101")
     scene.lines[1].answered = None

@@ -1,4 +1,4 @@
-"""How a wait in a queue ended, where that is not plain to see."""
+"""Test how a wait in a queue ended, in the less plain cases."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_queue_through_which_a_call_had_come_when_it_was_found_is_counted_but_
 
 
 def test_a_state_older_than_what_was_kept_is_no_other_wait(pbx: Counting) -> None:
-    """The store lost its last seconds when it failed over; the figures did not."""
+    """The store lost its last seconds when it failed over; the statistics did not."""
     pbx.tell(*pbx.scene.ring(1, "101"))
     older = dict(pbx.scene.state["calls"])
     pbx.pass_time(9)

@@ -1,4 +1,4 @@
-"""Whatever happens to calls, and however often it is told: the parts make the whole, and nothing counts twice."""
+"""Test that the parts make the whole and nothing counts twice, for all histories of calls."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from hypothesis import strategies as st
 
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.codec import decode_change, encode_change
-from monitor.shared.entities.statistics import ExtensionStats, Figure, PbxStats, QueueStats, Traffic
+from monitor.shared.entities.statistics import (
+    ExtensionStats,
+    PbxStats,
+    QueueStats,
+    StatisticsEntity,
+    Traffic,
+)
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.play import (
     Step,
-    all_figures,
+    all_stats,
     counted,
-    figure,
     histories,
     played,
     restarted,
+    stats_of,
 )
 from tests.monitor.statistics.scene import NOON, QUEUES, Scene
 
@@ -29,7 +35,7 @@ _EVENING = NOON + 11.9 * 3600
 """Six minutes to midnight in UTC."""
 
 
-def _whole(it: Figure) -> bool:
+def _whole(it: StatisticsEntity) -> bool:
     """Whether the parts make the whole."""
     match it:
         case QueueStats():
@@ -57,7 +63,7 @@ def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
     for edits in played(scene, steps):
         statistics.take(edits, scene.at)
         assert all(edit.before != edit.after for edit in statistics.tick(scene.at))
-        for it in all_figures(statistics).values():
+        for it in all_stats(statistics).values():
             assert _whole(it), it
             if not isinstance(it, PbxStats):
                 assert it.service_level is None or 0 <= it.service_level <= 100
@@ -66,7 +72,7 @@ def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
                     it.waits.longest is None
                     or (it.waits.longest + 0.1) * it.waits.count >= it.waits.total
                 )
-        assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
+        assert stats_of(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
 @settings(max_examples=100)
@@ -76,7 +82,7 @@ def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> Non
     for num in QUEUES:
         waits = [wait for wait in scene.all_waits() if wait.queue == num]
         ends = Counter(wait.end for wait in waits)
-        it = figure(statistics, "queuestats", num)
+        it = stats_of(statistics, "queuestats", num)
         assert it.offered == len(waits)
         assert it.answered == ends["answered"]
         assert it.abandoned + it.short_abandoned == ends["abandoned"]
@@ -85,7 +91,7 @@ def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> Non
         answered = [round(wait.until - wait.since, 3) for wait in waits if wait.end == "answered"]
         assert it.waits.longest == (round(max(answered), 1) if answered else None)
         assert it.answered_in_target == sum(wait <= 20 for wait in answered)
-    pbx = figure(statistics, "pbxstats", "pbx")
+    pbx = stats_of(statistics, "pbxstats", "pbx")
     kinds = Counter(kind for _, kind in scene.started)
     assert (pbx.inbound.calls, pbx.outbound.calls) == (kinds["inbound"], kinds["outbound"])
     assert pbx.internal.calls == kinds["internal"]
@@ -105,7 +111,7 @@ def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObje
             often.take((edit,), scene.at)
         often.take(again, scene.at)
         often.tick(scene.at)
-    assert all_figures(often) == all_figures(once)
+    assert all_stats(often) == all_stats(once)
 
 
 @settings(max_examples=60)
@@ -117,7 +123,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
         change = Change(Position("000000000000001-a", seq), from_unix(scene.at), edits)
         read.take(decode_change(encode_change(change)).edits, scene.at)
         read.tick(scene.at)
-    assert all_figures(read) == all_figures(once)
+    assert all_stats(read) == all_stats(once)
 
 
 @settings(max_examples=100)
@@ -134,15 +140,15 @@ def test_a_restart_at_any_point_changes_nothing(
         handed_on.tick(scene.at)
         if restart:
             handed_on = restarted(handed_on, scene.state, scene.at)
-    assert all_figures(handed_on) == all_figures(once)
+    assert all_stats(handed_on) == all_stats(once)
 
 
 @settings(max_examples=100)
 @given(histories(longest=30), st.integers(0, 60), st.integers(0, 30))
-def test_a_take_over_with_old_figures_counts_every_call_once(
+def test_a_take_over_with_old_statistics_counts_every_call_once(
     steps: list[Step], kept: int, away: int
 ) -> None:
-    """A monitor dies some time after it kept its figures.
+    """A monitor dies some time after it saved its statistics.
 
     The next finds another state than they tell of.
     """
@@ -160,13 +166,13 @@ def test_a_take_over_with_old_figures_counts_every_call_once(
             heir = restarted(old, scene.state, scene.at)
     if heir is not None:
         heir.tick(scene.at)
-        mine, true = figure(heir, "pbxstats", "pbx"), figure(once, "pbxstats", "pbx")
+        mine, true = stats_of(heir, "pbxstats", "pbx"), stats_of(once, "pbxstats", "pbx")
         assert (mine.calls, mine.answered) == (true.calls, true.answered)
         assert (mine.inbound.calls, mine.outbound.calls) == (
             true.inbound.calls,
             true.outbound.calls,
         )
-        assert all(_whole(it) for it in all_figures(heir).values())
+        assert all(_whole(it) for it in all_stats(heir).values())
 
 
 @settings(max_examples=100)
@@ -179,17 +185,17 @@ def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> No
         waits = Counter(
             wait.end for wait in scene.all_waits() if wait.queue == num and wait.since >= first
         )
-        it = figure(statistics, "queuestats", num)
+        it = stats_of(statistics, "queuestats", num)
         assert it.date == ("2026-03-04" if scene.at < midnight else "2026-03-05")
         assert (it.offered, it.answered, it.waiting) == (
             waits.total(),
             waits["answered"],
             waits["waiting"],
         )
-    assert figure(statistics, "pbxstats", "pbx").calls == sum(
+    assert stats_of(statistics, "pbxstats", "pbx").calls == sum(
         at >= first for at, _ in scene.started
     )
-    assert figure(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
+    assert stats_of(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
 @settings(max_examples=60)
@@ -202,4 +208,4 @@ def test_other_terms_after_a_restart_are_as_if_they_had_always_been(
     statistics, _ = counted(steps)
     heir = Statistics(terms, statistics.saved)
     heir.reconcile(scene.state, scene.at)
-    assert all_figures(heir) == all_figures(always)
+    assert all_stats(heir) == all_stats(always)

@@ -1,4 +1,4 @@
-"""The figures against what really goes on at the simulated PBX, followed by the real tracker.
+"""Test the statistics against what really happens at the simulated PBX, with the real tracker.
 
 Monitors are replaced.
 """
@@ -18,7 +18,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
-from tests.monitor.statistics.play import figure, restarted
+from tests.monitor.statistics.play import restarted, stats_of
 from tests.monitor.tracking.test_tracker_simulator import (
     ROWS_ALONE,
     SETTINGS,
@@ -41,12 +41,12 @@ _MOMENT = 1.1
 
 
 class Counted(Followed):
-    """A simulated PBX, a tracker that follows it, statistics of what that shows, and what really happened."""
+    """Run a simulated PBX, its tracker and statistics, and record what really happened."""
 
     def __init__(self, switches: Switches, *, call_control: bool) -> None:
         self.statistics = Statistics(StatisticsSettings())
         self.true: dict[int, list[tuple[str, float, float | None]]] = defaultdict(list)
-        """Call → the queues that it was in, one after the other, when it came in and when it was answered by then."""
+        """Call → its queues in order, each with the times of entry and of the answer."""
         super().__init__(7, switches, call_control=call_control)
         self.traffic.limit = CALLS
 
@@ -116,7 +116,7 @@ class Counted(Followed):
 
 
 @pytest.mark.parametrize("name", FOLLOWED)
-def test_the_figures_are_what_really_happened(name: str) -> None:
+def test_the_statistics_are_what_really_happened(name: str) -> None:
     _compare(*FOLLOWED[name], replaced=False)
 
 
@@ -146,17 +146,17 @@ def _compare(switches: Switches, call_control: bool, *, replaced: bool) -> None:
             diverted=it.diverted,
         )
         for num in pbx.directory.queue_numbers()
-        if (it := figure(pbx.statistics, "queuestats", num)).offered
+        if (it := stats_of(pbx.statistics, "queuestats", num)).offered
     }
     assert mine == true
     assert sum(counts["answered"] for counts in mine.values()) > 40
     extensions = [
-        figure(pbx.statistics, "extstats", num) for num in pbx.statistics.figures["extstats"]
+        stats_of(pbx.statistics, "extstats", num) for num in pbx.statistics.state["extstats"]
     ]
     assert sum(it.queue_answered for it in extensions) == sum(
         counts["answered"] for counts in mine.values()
     )
-    whole = figure(pbx.statistics, "pbxstats", "pbx")
+    whole = stats_of(pbx.statistics, "pbxstats", "pbx")
     ended: list[Any] = list(pbx.ended.values())
     assert (whole.calls, whole.answered) == (
         len(ended),

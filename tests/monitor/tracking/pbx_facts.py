@@ -1,4 +1,4 @@
-"""A small PBX told fact by fact, for tests of the tracker: times tick by one second a fact unless given."""
+"""Tell a tracker of a small PBX fact by fact: one second passes for each fact unless given."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EXTENSIONS = ("100", "101", "102", "103", "104", "105")
 
 
 def directory(**changes: Any) -> DirectoryRead:
-    """Extensions 100–105, queue 800, ring group 600, IVR 700, trunk 10000 with one inbound rule, 10001 with two."""
+    """Return extensions 100–105, queue 800, ring group 600, IVR 700, trunks 10000 and 10001."""
     rows: dict[str, Any] = {
         "users": tuple(
             UserRow(

@@ -1,4 +1,4 @@
-"""Since when an extension is as it is: logged in, registered, in its profile."""
+"""Test since when an extension is as it is: logged in, registered, in its profile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every kind of call, fact by fact, and the races between events and answers."""
+"""Test every kind of call, fact by fact, and the races between events and answers."""
 
 from __future__ import annotations
 

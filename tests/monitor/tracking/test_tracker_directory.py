@@ -1,4 +1,4 @@
-"""A directory read again: what it tells anew is shown everywhere, and little of it costs little."""
+"""Test a directory read again: its news is shown everywhere, and a little costs little."""
 
 from __future__ import annotations
 

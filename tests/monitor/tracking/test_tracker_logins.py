@@ -1,4 +1,4 @@
-"""Logins to single queues: what the tracker makes of them."""
+"""Test what the tracker makes of logins to single queues."""
 
 from __future__ import annotations
 

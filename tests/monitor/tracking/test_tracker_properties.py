@@ -1,4 +1,4 @@
-"""Whatever the PBX says in whatever order: no ghost calls, no missing ones, and edits that account for every change."""
+"""Test all orders of facts: no ghost calls, none missing, and an edit for every change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of kinds that not every PBX has: led out again by the same trunk, begun by a queue, found half-way."""
+"""Test rare calls: led out by the trunk they came in by, begun by a queue, found half-way."""
 
 from __future__ import annotations
 

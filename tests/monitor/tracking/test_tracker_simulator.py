@@ -1,4 +1,4 @@
-"""The tracker against the simulated PBX's own truth: every kind of call, under every setting of its switches.
+"""Test the tracker against the simulator's truth: every call kind, every behaviour option.
 
 No sockets and no waiting: the traffic plays in a time of its own, every event is read at once, and
 ActiveCalls is read now and then, so that what passes between two reads is really missed. The same
@@ -153,7 +153,7 @@ class Followed:
 
 
 class Late(Followed):
-    """Each participant is read up to half a second after its event, so that reads overtake each other."""
+    """Read each participant up to half a second after its event: reads overtake each other."""
 
     def __init__(self, seed: int, switches: Switches) -> None:
         self._late: list[tuple[float, Event, float, float]] = []
@@ -161,7 +161,7 @@ class Late(Followed):
         super().__init__(seed, switches)
 
     def play(self, seconds: float) -> None:
-        """Let time pass and the answers arrive that are due by then, however they overtake each other."""
+        """Let time pass and due answers arrive, in whatever order they overtake each other."""
         super().play(seconds)
         for waiting in sorted(self._late, key=lambda waiting: waiting[0]):
             if waiting[0] <= self.now:

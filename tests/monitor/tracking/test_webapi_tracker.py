@@ -1,4 +1,4 @@
-"""What is told through the documented interface, fact by fact."""
+"""Test what the documented interface tells, fact by fact."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``callmon check`` finds at a PBX, and what ``--fix`` mends there."""
+"""Test what ``callmon check`` finds at a PBX, and what ``--fix`` repairs there."""
 
 from __future__ import annotations
 
@@ -118,11 +118,11 @@ async def test_a_pbx_that_does_not_let_the_client_change_itself_is_said(
     assert "the PBX does not let this client add them" in capsys.readouterr().out
 
 
-async def test_an_api_client_that_is_not_shown_to_itself_is_said(pbx: SimulatedPbx) -> None:
+async def test_an_api_client_that_cannot_see_itself_is_told_so(pbx: SimulatedPbx) -> None:
     async with client_of(pbx) as client:
         for principal in list(pbx.directory.service_principals.values()):
             principal["Number"] = "somebody else"
-        with pytest.raises(PbxRefused, match="an administrator must add them"):
+        with pytest.raises(PbxRefused, match="an administrator must add the extensions"):
             await add_peers(client, {"100"}, lambda _: True)
 
 
@@ -162,7 +162,7 @@ async def test_a_certificate_that_ends_soon_is_said(
 ) -> None:
     async with client_of(pbx) as client:
         ends = datetime.now(tz=UTC) + timedelta(days=days, hours=1)
-        client.measures.certificate_ends = ends.timestamp()
+        client.counters.certificate_ends = ends.timestamp()
         found = check_pbx._certificate(site(client))
     assert f"{ends:%Y-%m-%d}" in (found.wrong or found.detail)
     assert says.startswith("WRONG") == bool(found.wrong)
@@ -258,7 +258,7 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
 @pytest.mark.parametrize(
     ("right", "says"),
     [
-        ("XAPIEnabled", "XAPI: the PBX refuses all of it: tick XAPI at the API client"),
+        ("XAPIEnabled", "XAPI: the PBX refuses every read: tick XAPI at the API client"),
         (
             "CallControlEnabled",
             "Call Control: the PBX refuses it: tick Call Control API at the API client",
@@ -305,6 +305,25 @@ async def test_a_secret_that_cannot_be_read_is_a_thing_to_put_right_like_others(
             f"{tmp_path}/none"
         )
     ]
+
+
+def add_section(settings: Path, client_id: str) -> None:
+    """Another section for the same PBX."""
+    text = settings.read_text(encoding="utf-8").partition('[[pbx]]\nname = "second"')[0]
+    section = text[text.index("[[pbx]]") :].replace('"main"', '"second"')
+    settings.write_text(text + section.replace('"callmon"', f'"{client_id}"'), encoding="utf-8")
+
+
+async def test_one_api_client_for_two_sections_is_a_thing_to_put_right(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_section(settings, "callmon")
+    assert await check.run(settings) == 1
+    twice = "WRONG PBX second: it has the url and client_id of main; 3CX keeps one token a client"
+    assert twice in capsys.readouterr().out
+    add_section(settings, "other")
+    await check.run(settings)
+    assert "client_id of main" not in capsys.readouterr().out
 
 
 async def test_a_gateways_settings_are_tried_without_any_secret_of_the_pbx(

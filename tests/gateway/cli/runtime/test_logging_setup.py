@@ -1,4 +1,4 @@
-"""What is logged of a failure: where and why, and nothing of what the variables held."""
+"""Test that the log of a failure says where and why, and nothing of what variables held."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ raise KeyError("uncaught")
 
 
 def journaled(form: str, *, journal: bool) -> list[str]:
-    """What a program writes to standard error, a pipe which JOURNAL_STREAM names, or does not, as systemd would."""
+    """Return a program's standard error; ``journal``: JOURNAL_STREAM names the pipe."""
     read, write = os.pipe()
     there = os.fstat(write)
     stream = f"{there.st_dev}:{there.st_ino if journal else there.st_ino + 1}"
@@ -177,7 +177,8 @@ def test_each_line_bears_its_priority_in_the_journal(form: str) -> None:
         if f"of {word}" in line or f"of a {word}" in line
     }
     assert {word: line[:3] for word, line in found.items()} == {
-        "debug": "<7>", "information": "<6>", "warning": "<4>", "error": "<3>", "crisis": "<2>", "failure": "<3>"
+        "debug": "<7>", "information": "<6>", "warning": "<4>",
+        "error": "<3>", "crisis": "<2>", "failure": "<3>",
     }  # fmt: skip
     assert [line for line in lines if not re.match(r"<[2-7]>", line)] == []
     assert "<3>callmon: one" in lines
@@ -219,3 +220,30 @@ def test_a_line_for_people_holds_nothing_that_a_terminal_obeys() -> None:
     assert not set("\x1b\x07\r\u202e\x9b") & set(said)
     assert sum(line.startswith("20") and "[" in line for line in said.splitlines()) == 3
     assert "\\u001b]52;c;eA==" in said
+
+
+_MISSENT = """
+import asyncio
+from starlette.requests import Request
+from gateway.cli.runtime import logging_setup as logs
+from gateway.errors import BadBody
+from gateway.rest.request_parser import parse_request
+
+logs.configure("info", "json")
+
+async def receive():
+    return {"type": "http.request", "body": b"--another", "more_body": False}
+
+kind = (b"content-type", b"multipart/form-data; boundary=one")
+scope = {"type": "http", "method": "POST", "query_string": b"", "headers": [kind]}
+try:
+    asyncio.run(parse_request(Request(scope, receive)))
+except BadBody:
+    print("refused")
+"""
+
+
+def test_a_form_that_cannot_be_read_writes_no_line_of_its_own() -> None:
+    program = [sys.executable, "-c", _MISSENT]
+    said = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert (said.stdout, said.stderr) == ("refused\n", "")

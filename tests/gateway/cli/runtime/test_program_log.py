@@ -1,4 +1,4 @@
-"""The first and the last line of each program's log, as its user sees them."""
+"""Test the first and the last line of each program's log, as its user sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SIGHUP, as real processes meet it: what is applied, what is named, and what a broken file changes."""
+"""Test SIGHUP with real processes: what is applied, what is named, what a broken file does."""
 
 from __future__ import annotations
 
@@ -332,7 +332,8 @@ async def test_who_is_left_by_his_terminal_ends_as_if_told_to() -> None:
 import os, fcntl, sys, termios
 os.setsid()
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
-os.execv(sys.executable, [sys.executable, "-m", "gateway", "simulate", "--port", "{free_port()}", "--no-traffic"])
+simulate = ["-m", "gateway", "simulate", "--port", "{free_port()}", "--no-traffic"]
+os.execv(sys.executable, [sys.executable, *simulate])
 """
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", script),

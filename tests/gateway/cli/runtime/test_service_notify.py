@@ -1,4 +1,4 @@
-"""What systemd and a container's health check are told, by the processes as they are run."""
+"""Test what real processes tell systemd and a container's health check."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def test_a_health_checks_file_is_touched_while_it_works(
 ) -> None:
     file = tmp_path / "beat"
     monkeypatch.setenv("CALLMON_BEAT", str(file))
-    monkeypatch.setattr(liveness, "BEAT_EVERY", 0.01)
+    monkeypatch.setattr(liveness, "BEAT_EVERY_S", 0.01)
 
     async def work() -> None:
         os.utime(file, (0, 0))
@@ -199,7 +199,7 @@ async def told_to_end(process: asyncio.subprocess.Process, looking: Systemd) -> 
 
 
 def settings(folder: Path, pbx: str, secret: str) -> Path:
-    """There is no Redis at this address: a monitor and a gateway run all the same, and say why they have nothing."""
+    """Write settings without a reachable Redis: both programs run all the same, and say why."""
     file = folder / "callmon.toml"
     file.write_text(
         f'[redis]\nurl = "redis://127.0.0.1:1"\n[log]\nlevel = '

@@ -1,4 +1,4 @@
-"""Several gateway processes on one port: all serve, one that is killed comes back, all end together."""
+"""Test several gateway processes on one port: all serve, a killed one returns, all end together."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ async def test_workers_share_a_port_come_back_and_end_together(
 
 @asynccontextmanager
 async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, int]]:
-    """A process in a worker's place, and where its pulse is felt; ``pulse()`` in its script gives one."""
+    """Run a script in a worker's place; its ``pulse()`` is felt on the returned descriptor."""
     felt, pulse = os.pipe()
     begin = f"import os, signal, sys\ndef pulse(): os.write({pulse}, b'.')\n"
     process = await asyncio.create_subprocess_exec(
@@ -156,7 +156,7 @@ async def beating(script: str) -> AsyncIterator[tuple[asyncio.subprocess.Process
 async def test_a_worker_that_falls_silent_is_ended(
     script: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workers, "_LAST_WORDS", 0.5 if code == -signal.SIGKILL else WITHIN)
+    monkeypatch.setattr(workers, "_LAST_WORDS_S", 0.5 if code == -signal.SIGKILL else WITHIN)
     async with beating(script) as (process, felt), asyncio.timeout(WITHIN):
         if "STOP" in script:
             await until(lambda: ") T " in Path(f"/proc/{process.pid}/stat").read_text(), WITHIN)

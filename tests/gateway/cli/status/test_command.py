@@ -1,4 +1,4 @@
-"""``callmon status``: who leads, who stands by, who serves, and what is wrong, with the rights that its user has."""
+"""Test ``callmon status``: leaders, standbys, gateways, troubles, and its user's rights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gateway.cli.runtime import status_reporter as heartbeat
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
-from monitor.shared.process_status import PbxRole, ProcessStatus
+from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import connect, text
 from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
@@ -185,7 +185,7 @@ async def test_who_may_read_nothing_is_told_that_nothing_can_be_told(site: Site)
     found = await site.look("lacking", "nothing")
     assert found.code == 2
     said = "\n".join(words(found, time.time()))
-    assert "the position may not be read by this user of Redis" in said
+    assert "this user of Redis may not read the position" in said
     assert "The status is not known" in said
 
 
@@ -345,6 +345,20 @@ async def test_a_password_or_control_character_is_shown_nowhere(valkey: RealBus)
     assert "hush" not in said
 
 
+async def test_who_has_just_taken_the_lease_leads_and_does_not_stand_by(valkey: RealBus) -> None:
+    redis = valkey.client()
+    for name in ("a", "b"):
+        told = ProcessStatus(
+            "monitor", name, 1, VERSION, from_unix(0), {PBX: PbxRole("standby", writer=f"{name}/1")}
+        )
+        await redis.set(process_key(name), encode_process(told), px=60_000)
+        await redis.sadd(PROCESSES, name)
+    await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
+    (pbx,) = (await looked(valkey)).pbxs
+    assert pbx.leader is not None
+    assert (pbx.leader.name, [one.name for one in pbx.standbys]) == ("a", ["b"])
+
+
 def process(name: str) -> ProcessStatus:
     return ProcessStatus(
         "gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: PbxRole("serving")}
@@ -371,7 +385,7 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
 async def test_a_list_that_is_none_is_replaced(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
     redis = valkey.client()
     await redis.set(PROCESSES, "zzzz")
     async with heartbeat.heartbeat(redis, "monitor", "one") as one:
@@ -390,7 +404,7 @@ async def _listed(bus: Bus, count: int) -> bool:
 async def test_without_the_right_it_is_said_once_and_tried_on(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY", 0.01)
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
     admin = valkey.client()
     await admin.execute_command(
         "ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec"

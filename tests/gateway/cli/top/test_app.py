@@ -1,4 +1,4 @@
-"""``callmon top`` as its user has it: a real gateway with a simulated PBX behind, keys pressed, the screen read."""
+"""Test ``callmon top`` with a real gateway and a simulated PBX: press keys, read the screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``callmon top`` makes of entities: rows, their order, what fits into a column, details."""
+"""Test what ``callmon top`` makes of entities: rows, their order, what fits a column, details."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from gateway.cli.top.agent_status import doing
 from gateway.cli.top.cells import GAP, cut, drawn, title, widths
 from gateway.cli.top.details import details
 from gateway.cli.top.rows import SHEETS, Cell, Column, Row, caller, duration, ends, reached, shown
-from gateway.docs.example_statistics import extension_stats, pbx_stats, queue_stats
+from gateway.docs.example_data import extension_stats, pbx_stats, queue_stats
 from gateway.stream_client import Entities
 from monitor.shared.entities.topics import (
     Agent,

@@ -1,4 +1,4 @@
-"""The order of answers and events, with a PBX whose every answer the test gives by hand."""
+"""Test the order of answers and events; the test gives the PBX's answers by hand."""
 
 from __future__ import annotations
 
@@ -401,9 +401,7 @@ async def test_full_reads_that_are_wanted_often_come_at_intervals() -> None:
         assert len(it.pbx.fulls) == 4
 
 
-async def test_who_had_an_event_during_a_full_read_that_failed_is_read_once_and_who_is_gone_not_at_all() -> (
-    None
-):
+async def test_after_a_failed_full_read_each_participant_with_an_event_is_read_once() -> None:
     async with scene(parallel=2, pace=FullReadPacing(full_read_gap=0.0, full_read_above=2)) as it:
         for participant_id in (0, 4, 1, 2, 3):
             it.event(participant_id)

@@ -1,4 +1,4 @@
-"""What is shown after a command, whatever else goes on."""
+"""Test what is shown after a command, whatever happens beside it."""
 
 from __future__ import annotations
 

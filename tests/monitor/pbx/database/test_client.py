@@ -1,4 +1,4 @@
-"""SQL on a real PostgreSQL: what is answered, what is refused, and that nothing can be changed, exhausted or left."""
+"""Test SQL on a real PostgreSQL: answers, refusals; nothing can be changed or used up or left."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def admin(server: Postgres, settings: DatabaseSettings) -> AsyncIterator[a
 
 
 async def inventory(admin: asyncpg.Connection) -> list[tuple[object, ...]]:
-    """All that a statement could change for good: relations with their rows, functions, roles, large objects."""
+    """Return all that a statement could change: relations and rows, functions, roles, objects."""
     relations = await admin.fetch(
         "SELECT n.nspname, relname, relkind, relacl::text FROM pg_class c JOIN pg_namespace n ON "
         "n.oid = relnamespace "
@@ -409,7 +409,7 @@ TEXT_PIECES = ("'", "\n", "\\'", "--\n", ", zz_called()", ", ", "\\", " ")
 
 
 async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connection) -> None:
-    """Pieces in any order, parsed by the server, which knows no ``zz_called``: it must have been found before."""
+    """Parse random pieces on a server without ``zz_called``: our check must have found it first."""
     chance, reached = Random(11), 0
     while reached < 300:
         pieces = chance.choices(PIECES, k=chance.randint(1, 9))

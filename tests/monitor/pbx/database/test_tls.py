@@ -1,4 +1,4 @@
-"""A database with a certificate: checked unless the settings say otherwise."""
+"""Test that a database's certificate is checked unless the settings say otherwise."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def certificate() -> tuple[bytes, bytes]:
 
 
 async def terminating(server: Postgres, context: ssl.SSLContext) -> asyncio.Server:
-    """PostgreSQL's own way to TLS, before a server that was built without: it is asked for, granted, and passed on."""
+    """Terminate PostgreSQL's own TLS negotiation before a server that was built without TLS."""
 
     async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:

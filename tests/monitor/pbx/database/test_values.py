@@ -1,4 +1,4 @@
-"""PostgreSQL's values as JSON: every kind that a PBX's database may hold, and those at the edges."""
+"""Test PostgreSQL's values as JSON: every type that a PBX's database may hold, and extremes."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.pbx.database.client import Database, DatabaseSettings
-from monitor.pbx.database.time_values import CODECS
-from monitor.pbx.database.values import labels
+from monitor.pbx.database.values import CODECS, labels
 from monitor.shared.errors import CommandRefused
 from tests import pbx_database
 from tests.postgres import Postgres, postgres

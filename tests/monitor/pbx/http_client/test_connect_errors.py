@@ -1,4 +1,4 @@
-"""Why a PBX cannot be reached is said in words that tell what to look at."""
+"""Test that the error of an unreachable PBX says where to look."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_connection_that_does_not_come_about() -> None:
         (9, "is not valid yet (it says); see the clocks"),
         (62, "is for another name (it says); use a name from"),
         (64, "is for another name (it says); use a name from"),
-        (20, "is not trusted (it says); see ca_file"),
+        (20, "is not trusted (it says); name the file with"),
     ],
 )
 def test_a_certificate_that_is_not_accepted(code: int, says: str) -> None:

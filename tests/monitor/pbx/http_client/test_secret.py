@@ -1,4 +1,4 @@
-"""A secret that is exchanged: who waits to try again tries with the new one at once."""
+"""Test that a changed secret is tried at once, also while a retry waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a request that should change something, when its answer does not come or says little."""
+"""Test what is known of a change request whose answer is missing or says little."""
 
 from __future__ import annotations
 
@@ -249,17 +249,17 @@ async def test_until_when_the_certificate_holds_is_known_of_an_answer_that_comes
     async def at_once(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")  # one record
 
-    files, server, measures = make_certificate(tmp_path), Server(at_once), PbxCounters()
+    files, server, counters = make_certificate(tmp_path), Server(at_once), PbxCounters()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(files.certificate, files.key)
     async with await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=context) as listening:
         url = f"https://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         transport = Transport(
-            url, tls_context(url, files.ca_file, verify=verify), 60.0, 60.0, 4, measures
+            url, tls_context(url, files.ca_file, verify=verify), 60.0, 60.0, 4, counters
         )
         try:
             assert (await transport.read("GET", "/")).status == 200
-            assert (measures.certificate_ends is not None) == verify
+            assert (counters.certificate_ends is not None) == verify
         finally:
             await transport.close()
 

@@ -1,4 +1,4 @@
-"""The web client's protocol as a client speaks it: to a simulated PBX, and to one that answers whatever a test says."""
+"""Test the web client's protocol with a simulated PBX and with one that a test scripts."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class Asked:
 
 
 class OddPbx:
-    """Answers sessions and commands (other than Login) with what was put into the queues, and well when they are empty.
+    """Answer sessions and commands (not Login) from queues, and well when they are empty.
 
     ``always``: in place of every answer of such a path.
     """

@@ -1,4 +1,4 @@
-"""Answers of services that speak the documented interface: whatever they say is read, left out or garbled."""
+"""Test that all answers of the documented interface are read, skipped or called garbled."""
 
 from __future__ import annotations
 

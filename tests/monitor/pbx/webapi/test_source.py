@@ -1,4 +1,4 @@
-"""Following a service that knows the documented fields only, over real sockets, into a state."""
+"""Follow a service that knows only the documented fields, over real sockets, into a state."""
 
 from __future__ import annotations
 

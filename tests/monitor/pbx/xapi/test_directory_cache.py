@@ -11,8 +11,7 @@ from monitor.pbx.facts import (
     SystemRow,
     UserRow,
 )
-from monitor.pbx.xapi.directory_cache import DirectoryCache
-from monitor.pbx.xapi.directory_patch import DirectoryPatch, listing
+from monitor.pbx.xapi.directory_cache import DirectoryCache, DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
 
 

@@ -1,4 +1,4 @@
-"""The monitor's door to Redis: whatever the client raises from below is BusUnreachable, and redis' own error."""
+"""Test that every error below the connection becomes BusUnreachable, and a redis error too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What Redis or the way to it fails with, as real servers and the real client say it, in sentences."""
+"""Test the sentences for failures of real Redis servers and of the way to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where Redis is: addresses taken apart, and groups of real servers that lose or move what callmon needs."""
+"""Test Redis addresses, and groups of real servers that lose or move what callmon needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a settings file is looked for."""
+"""Test where a settings file is looked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings that have a new name."""
+"""Test settings that have a new name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Call Control and the token over HTTP."""
+"""Test Call Control and the token over HTTP."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from monitor.simulator.behaviour_options import Switches
 from tests.monitor.simulator.api_client import QUIET, ApiClient, phones, running
 
 PARTICIPANT_FIELDS = [
-    "id", "status", "dn", "party_caller_name", "party_dn", "party_caller_id", "party_did", "device_id", "party_dn_type",
-    "direct_control", "originated_by_dn", "originated_by_type", "referred_by_dn", "referred_by_type",
-    "on_behalf_of_dn", "on_behalf_of_type", "callid", "legid",
+    "id", "status", "dn", "party_caller_name", "party_dn", "party_caller_id", "party_did",
+    "device_id", "party_dn_type", "direct_control", "originated_by_dn", "originated_by_type",
+    "referred_by_dn", "referred_by_type", "on_behalf_of_dn", "on_behalf_of_type", "callid", "legid",
 ]  # fmt: skip
 
 
 async def call(client: ApiClient) -> tuple[str, str, int]:
-    """Call from one telephone to another: who calls, who is called, and the caller's participant."""
+    """Call one telephone from another; return caller, callee and the caller's participant."""
     caller, callee = phones(client.pbx)[:2]
     made = await client.makecall(caller, callee)
     assert made.status == 200

@@ -1,4 +1,4 @@
-"""What a program has of its own route point: a device to call from, keys, and audio in both directions."""
+"""Test a program's own route point: a device to call from, keys, and audio both ways."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ async def test_the_route_point_has_one_device_to_call_from() -> None:
         own = (await client.get(f"/callcontrol/{client.pbx.client_id}")).json
         [device] = own["devices"]
         assert (own["type"], device["dn"]) == ("Wroutepoint", client.pbx.client_id)
-        path = f"/callcontrol/{client.pbx.client_id}/devices/{quote(device['device_id'], safe='')}/makecall"
+        device_id = quote(device["device_id"], safe="")
+        path = f"/callcontrol/{client.pbx.client_id}/devices/{device_id}/makecall"
         made = (await client.post(path, {"destination": phones(client.pbx)[0]})).json["result"]
         assert (made["dn"], made["status"], made["device_id"]) == (
             own["dn"],

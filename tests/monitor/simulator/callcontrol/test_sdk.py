@@ -1,4 +1,4 @@
-"""A third party's SDK (3cx-xapi-python-sdk), as it is, against the simulated PBX on a real socket."""
+"""Use the simulated PBX with a third party's SDK (3cx-xapi-python-sdk) on a real socket."""
 
 from __future__ import annotations
 

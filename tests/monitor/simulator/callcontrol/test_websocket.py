@@ -1,4 +1,4 @@
-"""Call Control's WebSocket."""
+"""Test Call Control's WebSocket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How calls end, and which way they went."""
+"""Test how calls end, and which way they went."""
 
 from __future__ import annotations
 

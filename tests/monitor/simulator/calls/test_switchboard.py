@@ -1,4 +1,4 @@
-"""Every kind of call, step by step: legs, participants, rows and events."""
+"""Test every kind of call, step by step: legs, participants, rows and events."""
 
 from __future__ import annotations
 

@@ -1,13 +1,12 @@
-"""What a program may do through Call Control: makecall and the actions, with their restrictions."""
+"""Test what programs may do in Call Control: makecall and actions, with their restrictions."""
 
 from __future__ import annotations
 
 import pytest
 
 from monitor.simulator.behaviour_options import RoutePoint, Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
-from monitor.simulator.calls.switchboard import KeysPressed, Signal
+from monitor.simulator.calls.switchboard import ControlRequest, KeysPressed, Signal
 from tests.monitor.simulator.exchange_bench import (
     CALLER,
     CONTROLLED,

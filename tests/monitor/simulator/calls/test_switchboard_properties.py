@@ -1,4 +1,4 @@
-"""Whatever happens to calls in whatever order: what is shown, what is told and what is true agree."""
+"""Test that views, events and the truth agree, whatever happens to calls in any order."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hypothesis.stateful import (
 )
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.api_rows import ParticipantView
 from monitor.simulator.calls.ground_truth import TruthCall
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
+from monitor.simulator.calls.switchboard import ControlRequest
 from tests.monitor.simulator.exchange_bench import AGENTS, CALLER, MOBILE, Bench, Client
 
 PHONES = tuple(str(number) for number in range(100, 112))

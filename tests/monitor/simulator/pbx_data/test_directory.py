@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.simulator.pbx_data import templates_internal
+from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.address_book import Book
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 from monitor.simulator.pbx_data.generator import make_directory
-from monitor.simulator.pbx_data.templates_trunks_contacts import contact, trunk
+from monitor.simulator.pbx_data.templates import contact, trunk
 
 
 def test_the_same_seed_makes_the_same_company() -> None:
@@ -98,8 +98,8 @@ def test_there_are_extensions_with_two_devices_and_with_none() -> None:
 
 def test_an_agent_takes_calls_if_nothing_speaks_against_it() -> None:
     directory = Directory()
-    user = directory.add("extension", templates_internal.user("100", "Tom", "Smith"))
-    queue = templates_internal.queue("800", "Sales")
+    user = directory.add("extension", templates.user("100", "Tom", "Smith"))
+    queue = templates.blank("Queue", Number="800", Name="Sales")
     directory.add("queue", queue | {"Agents": [{"Number": "100", "SkillGroup": "1"}]})
     assert directory.agents("800") == ["100"]
     assert directory.available_agents("800") == []
@@ -144,7 +144,7 @@ def test_a_deleted_trunk_takes_its_rules_and_dids_along() -> None:
 def test_a_number_in_use_is_not_given_again() -> None:
     directory = make_directory(1, 20, 3)
     with pytest.raises(ValueError, match="100 is in use"):
-        directory.add("queue", templates_internal.queue("100"))
+        directory.add("queue", templates.blank("Queue", Number="100"))
     assert directory.first_free("extension") == "120"
     assert directory.first_free("queue") == "803"
     assert directory.first_free("externalline") == "10003"
@@ -154,9 +154,9 @@ def test_a_number_in_use_is_not_given_again() -> None:
 
 def test_a_range_that_is_used_up_has_no_free_number() -> None:
     directory = Directory(first_extension=98)
-    directory.add("extension", templates_internal.user("98"))
+    directory.add("extension", templates.user("98"))
     assert directory.first_free("extension") == "99"
-    directory.add("extension", templates_internal.user("99"))
+    directory.add("extension", templates.user("99"))
     assert directory.first_free("extension") is None
 
 
@@ -170,9 +170,9 @@ def test_a_number_stays_whatever_is_set() -> None:
 
 
 def test_names_are_those_that_the_pbx_shows() -> None:
-    assert templates_internal.display_name("John", "Smith") == "Smith, John"
-    assert templates_internal.display_name("", "Smith") == "Smith"
-    assert templates_internal.display_name("John", "") == "John"
+    assert templates.display_name("John", "Smith") == "Smith, John"
+    assert templates.display_name("", "Smith") == "Smith"
+    assert templates.display_name("John", "") == "John"
     directory = Directory()
     directory.add("externalline", trunk("10000", "skyetel"))
     assert directory.dn("10000") == Dn("10000", "externalline", "skyetel", 1)

@@ -1,4 +1,4 @@
-"""The traffic: reproducible, of all kinds, robust against others, and gone without a trace."""
+"""Test that the traffic is reproducible, varied and robust, and leaves no trace."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ControlRequest
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
-from monitor.simulator.calls.switchboard import Switchboard
+from monitor.simulator.calls.switchboard import ControlRequest, Switchboard
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator

@@ -6,11 +6,10 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from monitor.simulator.pbx_data.templates_internal import ROLES
+from monitor.simulator.pbx_data.templates import ROLES, tables
 from monitor.simulator.xapi.entity_sets import EMPTY, REPORTS, SETS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata_actions import OPERATIONS as INVOKED
-from monitor.simulator.xapi.validation import WORDS
 from tests.monitor.simulator.extract_schema import OPERATIONS, extract, load
 from tests.monitor.simulator.xapi_client import SEEN, Calls, Client, Row, facts, validator
 
@@ -74,7 +73,7 @@ def test_the_words_that_are_taken_are_those_of_the_official_enumerations() -> No
         for name, text in facts()["entities"][f"Pbx.{shape}"].items():
             if text.removesuffix("?") in enums:
                 kinds.setdefault(name, set()).add(text.removesuffix("?"))
-    for name, words in WORDS.items():
+    for name, words in tables().words.items():
         (kind,) = kinds[name]
         assert list(words) == enums[kind], name
     assert ROLES[-2:] == ("system_admins", "system_owners")

@@ -1,4 +1,4 @@
-"""The steps that 3CX's own tutorial of the XAPI takes, beyond those that every collection has."""
+"""Take the steps of 3CX's own tutorial of the XAPI that go beyond plain collections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of the day, over real sockets and processes: what a subscriber and a query are told is what happened."""
+"""Test the day's statistics over real sockets: subscribers and queries are told what happened."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ ARRIVES = 1.5
 """Seconds within which what an answer told was surely counted, however busy the machine is."""
 
 
-async def test_the_figures_are_what_happened_also_when_a_monitor_is_killed_and_another_takes_over(
+async def test_the_statistics_are_what_happened_also_if_a_monitor_is_killed_and_another_takes_over(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    """The traffic stands still while nobody leads, so that there is nothing that nobody could have counted."""
+    """Stop the traffic while nobody leads: then there is nothing that nobody could count."""
     settings = SimulatorSettings(extensions=40, queues=3, rate=600, speed=8, calls=CALLS)
     async with SimulatedPbx(settings) as pbx:
         pbx.traffic.pause()
         async with site(pbx, valkey, tmp_path) as place, watching(place) as held:
-            await until(lambda: figures(held) is not None, WITHIN)
+            await until(lambda: statistics(held) is not None, WITHIN)
             await play(pbx, CALLS // 2)
             await until(lambda: counted(held) in begun(pbx), WITHIN)
             await kept(valkey)
@@ -44,16 +44,18 @@ async def test_the_figures_are_what_happened_also_when_a_monitor_is_killed_and_a
             try:
                 await until(lambda: counted(held) in begun(pbx) and outcomes_fit(held, pbx), WITHIN)
             except TimeoutError:
-                raise AssertionError((figures(held), begun(pbx), pbx.switchboard.ended())) from None
+                raise AssertionError(
+                    (statistics(held), begun(pbx), pbx.switchboard.ended())
+                ) from None
             await answers_agree(place, held)
 
 
-def figures(held: Subscriber) -> dict[str, Any] | None:
+def statistics(held: Subscriber) -> dict[str, Any] | None:
     return held.state.get("pbxstats", {}).get("pbx")
 
 
 def counted(held: Subscriber) -> int:
-    found = figures(held)
+    found = statistics(held)
     return -1 if found is None else found["calls"]
 
 
@@ -81,7 +83,7 @@ async def play(pbx: SimulatedPbx, calls: int) -> None:
 
 async def kept(valkey: RealBus) -> None:
     """Wait until what is counted has been kept once more for the next monitor."""
-    redis, key = valkey.client(), SpaceKeys(PBX, "live").figures
+    redis, key = valkey.client(), SpaceKeys(PBX, "live").statistics
     before = await redis.get(key)
     await until_async(lambda: _differs(redis, key, before), WITHIN)
 
@@ -92,7 +94,7 @@ async def _differs(redis: Redis, key: str, before: object) -> bool:
 
 def outcomes_fit(held: Subscriber, pbx: SimulatedPbx) -> bool:
     """Whether the calls are counted by how they really ended."""
-    found = figures(held)
+    found = statistics(held)
     assert found is not None
     over = pbx.switchboard.ended()
     for word in ("answered", "missed", "abandoned", "unanswered"):

@@ -7,6 +7,7 @@ made only when it asks.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -56,3 +57,8 @@ class Histogram:
             so_far += count
             found.append((repr(float(bound)), so_far))
         return [*found, ("+Inf", self.count)]
+
+
+def slow_by_name() -> defaultdict[str, Histogram]:
+    """Return histograms of slow work by name. A name that is new gets one when it is counted."""
+    return defaultdict(lambda: Histogram(SLOW))

@@ -1,0 +1,1 @@
+"""Hold what the metrics of monitor and gateway share."""
