@@ -169,7 +169,7 @@ def _leg(
         participant_id=p.id if p else None,
         device_id=p.device_id if p else "",
         since=_instant(record.since[side.key][1]),
-        hidden=side.external_party == "" and (record.withheld or (p is not None and p.withheld)),
+        hidden=side.external_party == "" and (side.withheld or record.withheld),
     )
 
 

@@ -39,6 +39,8 @@ class DerivedLeg:
     again: bool = False
     """True for the second leg on one trunk: a call from outside that is led out on the trunk it
     came by."""
+    withheld: bool = False
+    """True if the other side's number is withheld; ``external_party`` is empty then."""
 
     @property
     def key(self) -> str:
@@ -181,7 +183,10 @@ def sides(
         found.setdefault(side.key, side)
     for dn in (call.queue, call.machine_dn):
         if dn and dn not in found:
-            found[dn] = DerivedLeg(dn, directory_index.kind(dn), _kept(call, found), "Connected")
+            kept, withheld = _kept(call, found)
+            found[dn] = DerivedLeg(
+                dn, directory_index.kind(dn), kept, "Connected", withheld=withheld
+            )
     return tuple(
         sorted(
             found.values(),
@@ -190,16 +195,17 @@ def sides(
     )
 
 
-def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> str:
-    """Return the number of the party that a queue or a machine keeps.
+def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> tuple[str, bool]:
+    """Return the number of the party that a queue or a machine keeps, and whether it is withheld.
 
     It is the caller. If the caller has left, it is the person who is still connected.
     """
     if call.originator not in found:
         for side in found.values():
             if side.kind in PEOPLE and side.status == "Connected":
-                return side.external_party if side.kind == "externalline" else side.dn
-    return call.caller_number
+                outside = side.kind == "externalline"
+                return (side.external_party if outside else side.dn), side.withheld and outside
+    return call.caller_number, call.withheld
 
 
 def people_connected(call: CallRecord, directory_index: DirectoryIndex) -> bool:
@@ -256,7 +262,9 @@ def _visible_sides(call: CallRecord, directory_index: DirectoryIndex) -> dict[st
         first = kind != "externalline" or p.id == min(
             q.id for q in call.participants.values() if q.dn == p.dn
         )
-        side = DerivedLeg(p.dn, kind, p.party_caller_id, p.status, p, again=not first)
+        side = DerivedLeg(
+            p.dn, kind, p.party_caller_id, p.status, p, again=not first, withheld=p.withheld
+        )
         sides.setdefault(side.key, side)
     return sides
 
@@ -323,7 +331,8 @@ def _counterpart(
         external = call.queue if waits else p.dn
     else:
         external = call.caller_number
-    return DerivedLeg(p.party_dn, kind, external, status)
+    withheld = p.withheld if kind == "externalline" else call.withheld
+    return DerivedLeg(p.party_dn, kind, external, status, withheld=withheld and not external)
 
 
 def _sides_of_row(
@@ -347,8 +356,13 @@ def _sides_of_row(
     kind = directory_index.kind(caller.dn)
     if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
         other = call.queue or (callees[0].number if callees else "")
+        outside = kind == "externalline"
         yield DerivedLeg(
-            caller.dn, kind, caller.number if kind == "externalline" else other, settled
+            caller.dn,
+            kind,
+            caller.number if outside else other,
+            settled,
+            withheld=outside and caller.withheld,
         )
     if not call.fresh:
         return
