@@ -138,7 +138,7 @@ def check(
             raise UnknownParameter(_unknown(name, tuple(by_name), command))
         if name in values:
             raise DuplicateParameter(f"{command}: the parameter {name!r} was given twice.")
-        if value or not _is_left_open(by_name[name]):
+        if value or not may_be_left_open(by_name[name]):
             values[name] = value
     for parameter in parameters:
         _check(parameter, values.get(parameter.name), command)
@@ -166,7 +166,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_lower[near[0]] if near else None
 
 
-def _is_left_open(parameter: Parameter) -> bool:
+def may_be_left_open(parameter: Parameter) -> bool:
     """Return whether an empty value of this parameter means that it was not given.
 
     The document's own templates leave optional parameters so. An empty text or list is a value.

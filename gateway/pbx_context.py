@@ -100,7 +100,7 @@ class PbxContext:
         if position is None:
             raise NoState("There is no state of the PBX yet; try again in a moment.")
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
-        if system is not None and system.connection != "connected" and self._nothing_read:
+        if system is not None and system.connection == "connecting" and self._nothing_read:
             raise NoState(f"Nothing could be read from the PBX yet. {system.reason}".rstrip())
         return self._answers[space].answer(question, position, make)
 

@@ -12,7 +12,7 @@ from typing import Any, Final, assert_never
 from gateway.docs.openapi_examples import arguments_of, value_of
 from gateway.docs.schemas import Schema
 from gateway.operations.operation_table import Command
-from gateway.parameters import LARGEST, LONGEST_DN, Parameter
+from gateway.parameters import LARGEST, LONGEST_DN, Parameter, may_be_left_open
 
 _DN: Final = rf"[\w.*#+\-]{{1,{LONGEST_DN}}}"
 _LINE: Final = r"[^\x00-\x1f\x7f]*"
@@ -63,6 +63,12 @@ def text_schema(parameter: Parameter) -> Schema:
 
 def json_schema(parameter: Parameter) -> Schema:
     """Return the schema of the parameter's value in a JSON object."""
+    if may_be_left_open(parameter):
+        return {"anyOf": [_json_value(parameter), {"const": ""}]}
+    return _json_value(parameter)
+
+
+def _json_value(parameter: Parameter) -> Schema:
     text = text_schema(parameter)
     match parameter.kind:
         case "dn" | "phone" | "text":
@@ -100,6 +106,8 @@ def _query_parameter(command: Command, parameter: Parameter) -> dict[str, Any]:
         "description": _sentence(parameter),
         "schema": schema,
     }
+    if may_be_left_open(parameter) and parameter.name not in command.one_of:
+        shown["allowEmptyValue"] = True
     # Pages with a form to try a request fill the example in. So only required parameters have one.
     return shown | {"example": value} if parameter.required else shown
 
@@ -117,7 +125,10 @@ def _object(command: Command, schema: Callable[[Parameter], Schema]) -> Schema:
     if required:
         shown["required"] = required
     if command.one_of:
-        shown["anyOf"] = [{"required": [name]} for name in command.one_of]
+        given = {"not": {"const": ""}}
+        shown["anyOf"] = [
+            {"required": [name], "properties": {name: given}} for name in command.one_of
+        ]
     return shown
 
 

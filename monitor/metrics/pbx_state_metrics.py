@@ -35,7 +35,7 @@ _QUEUE_OUTCOMES = (
     "unknown",
     "offered",
 )
-_OUTCOMES = ("answered", "missed", "abandoned", "unanswered", "unknown", "pending")
+_OUTCOMES = ("answered", "missed", "abandoned", "unanswered", "unknown", "handled", "pending")
 
 
 def samples(pbx: str, state: State, now: float | None) -> Iterator[Sample]:

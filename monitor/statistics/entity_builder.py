@@ -112,6 +112,7 @@ def durations(times: DurationTally) -> Durations:
 
 def _traffic(tally: TrafficTotals) -> Traffic:
     over = tally.answered + tally.missed + tally.abandoned + tally.unanswered + tally.unknown
+    over += tally.handled
     return Traffic(
         calls=tally.calls,
         answered=tally.answered,
@@ -121,6 +122,7 @@ def _traffic(tally: TrafficTotals) -> Traffic:
         unknown=tally.unknown,
         pending=tally.calls - over,
         talks=durations(tally.talks),
+        handled=tally.handled,
     )
 
 

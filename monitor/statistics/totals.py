@@ -88,6 +88,7 @@ class TrafficTotals(Struct):
     unanswered: int = 0
     unknown: int = 0
     talks: DurationTally = field(default_factory=DurationTally)
+    handled: int = 0
 
     def copy(self) -> TrafficTotals:
         """Return an independent copy."""
@@ -99,6 +100,7 @@ class TrafficTotals(Struct):
             self.unanswered,
             self.unknown,
             self.talks.copy(),
+            self.handled,
         )
 
 
@@ -157,6 +159,8 @@ def add_call(tally: TrafficTotals, account: CallAccount, day: Day) -> None:
             tally.abandoned += 1
         case "unanswered":
             tally.unanswered += 1
+        case "handled":
+            tally.handled += 1
         case "unknown" | "answered":
             tally.unknown += 1
         case None:

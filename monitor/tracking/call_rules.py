@@ -23,8 +23,8 @@ PBX routed. The originator is kept for the call's life, as a transfer does not c
 comes from outside if a trunk began it, or a number that is no DN.
 
 *Direction* follows from the originator and the present legs. Inbound and Internal need somebody
-beside the originator whom the call has reached: an extension, voicemail, a conference. A queue or
-an IVR does not count as somebody.
+beside the originator whom the call has reached: an extension, voicemail, a conference. A queue does
+not count as somebody, nor does an IVR for a caller from outside.
 
 *State* is the row's word, if the row was asked for after the call's last event. Otherwise it is
 what the legs say.
@@ -37,7 +37,8 @@ stay Talking. Both times are kept. 3CX gives participants no time stamps. A row 
 answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
 that even if an event came after the row was asked for.
 
-*Outcome.* A call that was not answered is missed, abandoned or unanswered. The outcome is unknown
+*Outcome.* A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
+it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
 in two cases: a ringing leg changed and was gone before it could be read, or the call was past its
 ringing when it was first seen. It may have been answered then.
 
@@ -67,6 +68,8 @@ _LINGER = 5.0
 _OUTSIDE = frozenset({"externalline", "unknown"})
 _MACHINES = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
 _ACCEPTING = _MACHINES | {"queue"}
+_ENDS_OUTSIDE = frozenset({"fax", "routepoint"})
+"""Machines that a call from outside is meant for."""
 _PAST_RINGING = frozenset({"Talking", "Transferring"})
 _STATES: dict[str, topics.CallState] = {
     "Initiating": "Initiating",
@@ -124,6 +127,7 @@ def remember(call: CallRecord, at: float, *, answered_now: bool = False) -> None
         call.recorded = call.recorded or "specialmenu" in kinds
         call.hosted = call.hosted or bool(kinds & _ACCEPTING)
         call.stage = "queue" if call.queue else "ivr" if "ivr" in kinds else ""
+        call.handled_by = _handling_machine(call)
         now = direction(call)
         if call.lasting is None or not now.startswith("From"):
             call.lasting = now
@@ -137,6 +141,17 @@ def remember(call: CallRecord, at: float, *, answered_now: bool = False) -> None
         _reach(call, others[-1])
     elif taken and (answered_now or call.answered_at == at or not call.reached):
         _reach(call, taken[0])
+
+
+def _handling_machine(call: CallRecord) -> str:
+    """Return the DN of the machine that has the caller now; empty if people are rung or talk.
+
+    An outside caller in an IVR is still on the way to somebody, and so is one who is parked.
+    """
+    kinds = _ENDS_OUTSIDE if call.external else _MACHINES
+    machines = [s for s in call.sides if s.kind in kinds and s.status == "Connected"]
+    others = [s for s in call.sides if s.key != call.originator and s.kind in PEOPLE]
+    return machines[0].dn if machines and not others else ""
 
 
 def _note_presence(call: CallRecord, at: float) -> None:
@@ -165,7 +180,7 @@ def direction(call: CallRecord) -> topics.Direction:
     reached = any(
         side.kind in _REACHED and (call.external or side.dn != call.originator)
         for side in call.sides
-    )
+    ) or (call.external is False and any(side.kind == "ivr" for side in call.sides))
     if call.external:
         return "Inbound" if reached else "External" if lines > 1 else "FromExternal"
     if lines:
@@ -216,6 +231,9 @@ def outcome(call: CallRecord, *, looking: bool) -> topics.Outcome:
         return "answered"
     if not looking or call.answer_unseen:
         return "unknown"
+    meant = call.external or call.mailbox in ("", call.originator)  # else it was for a person
+    if call.handled_by and not call.reached and meant:
+        return "handled"
     if call.stage:
         return "abandoned"
     if call.external:
@@ -420,6 +438,8 @@ def _stage_of_participant(
         call.queue = p.on_behalf_of_dn
     if own == "extension" and p.dn != call.originator and p.status != "Dialing":
         call.machine_dn = ""
+    if party == "specialmenu" and directory_index.kind(p.party_caller_id) == "extension":
+        call.mailbox = p.party_caller_id
 
 
 def _left_queue(call: CallRecord, directory_index: DirectoryIndex) -> bool:

@@ -59,7 +59,10 @@ def ended(
     ``at``: when it ended, POSIX seconds. ``looking``: whether the PBX was being watched then.
     """
     outside = record.reached in record.lines
+    outcome = call_rules.outcome(record, looking=looking)
     callee = record.reached_number or record.last_queue
+    if outcome == "handled":
+        callee, outside = record.handled_by, False
     caller = record.caller_number
     extensions = tuple(sorted(record.extensions))
     return topics.EndedCall(
@@ -70,7 +73,7 @@ def ended(
         started_at=from_unix(record.started_at),
         answered_at=_instant(record.answered_at),
         ended_at=from_unix(max(at, record.started_at)),
-        outcome=call_rules.outcome(record, looking=looking),
+        outcome=outcome,
         caller=caller,
         caller_name=phones.name(caller) if record.external else directory_index.name(caller),
         callee=callee,
@@ -82,6 +85,7 @@ def ended(
         extgroups=_extgroups(extensions, directory_index),
         queued_at=_instant(record.first_queued_at),
         hidden=record.withheld and not caller,
+        mailbox=record.mailbox,
     )
 
 

@@ -81,6 +81,11 @@ class CallRecord:
     """True if a queue or a machine has accepted the caller at any time."""
     recorded: bool = False
     """True if voicemail has taken the call at any time."""
+    handled_by: str = ""
+    """DN of the machine that had the caller when the call had its last leg, and rang nobody else;
+    empty if there was none."""
+    mailbox: str = ""
+    """Extension whose voicemail took the call, where the PBX tells it."""
     new: bool = True
     """True until the first observation."""
     answered_at: float | None = None
@@ -262,9 +267,10 @@ def _visible_sides(call: CallRecord, directory_index: DirectoryIndex) -> dict[st
         first = kind != "externalline" or p.id == min(
             q.id for q in call.participants.values() if q.dn == p.dn
         )
-        side = DerivedLeg(
-            p.dn, kind, p.party_caller_id, p.status, p, again=not first, withheld=p.withheld
-        )
+        mailbox = kind == "extension" and party_kind(p, directory_index) == "specialmenu"
+        # There the number is that of the mailbox's owner.
+        number = p.party_dn if mailbox else p.party_caller_id
+        side = DerivedLeg(p.dn, kind, number, p.status, p, again=not first, withheld=p.withheld)
         sides.setdefault(side.key, side)
     return sides
 

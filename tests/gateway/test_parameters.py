@@ -25,7 +25,7 @@ KINDS: dict[Kind, tuple[list[str], list[str]]] = {
     ),
     "text": (["a", "O'Brien; -- ✓", "x" * 1000], ["x" * 1001, "a\nb", "\x7f", "\ud800"]),
     "sql": (["select\n\t1\r\n", "a"], ["x" * 1001, "\x00", "\udfff"]),
-    "choice": (["on", "off"], ["On", "", "on ", "o"]),
+    "choice": (["on", "off"], ["On", "on ", "o"]),
 }
 
 
@@ -89,3 +89,18 @@ def test_long_and_unprintable_text_is_quoted_short_and_escaped() -> None:
     assert quoted("x" * 100) == f"'{'x' * 60}…'"
     assert quoted("a\x1b[31m") == r"'a\x1b[31m'"
     assert quoted("Анна") == "'Анна'"
+
+
+@pytest.mark.parametrize("kind", ["dn", "phone", "whole", "choice"])
+def test_an_optional_value_that_is_left_empty_was_not_given(kind: Kind) -> None:
+    parameter = Parameter("p", kind, "", allowed=("on", "off") if kind == "choice" else ())
+    assert check((parameter,), [("p", "")], "c").optional("p") is None
+
+
+def test_an_empty_text_is_a_value() -> None:
+    assert check((Parameter("p", "text", ""),), [("p", "")], "c").optional("p") == ""
+
+
+@pytest.mark.parametrize("name", ["_", "contact", "timeout"])
+def test_what_clients_of_the_original_add_means_nothing(name: str) -> None:
+    assert check((), [(name, "123")], "c").values == ()

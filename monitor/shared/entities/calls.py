@@ -14,10 +14,12 @@ Direction: TypeAlias = Literal[
 CallState: TypeAlias = Literal[
     "Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"
 ]
-Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "unknown"]
+Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "handled", "unknown"]
 """The outcome of an ended call. ``answered``: two people (or a person and an outside number)
 talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at
 a phone here and nobody took it. ``unanswered``: a call from here that the other side did not take.
+``handled``: a machine took it and it rang at nobody after that: a fax, an app or AI agent (a route
+point); for a call from an extension also voicemail, an IVR or a parking place.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
 monitor without history first saw it."""
 
@@ -130,6 +132,8 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     later call in either direction; null if that has not happened or the number is withheld."""
     returned_by: str = ""
     """Extension that talked then; empty if it is not known."""
+    mailbox: str = ""
+    """Extension whose voicemail took the call; empty if none did or the PBX does not tell."""
 
     @property
     def id(self) -> str:

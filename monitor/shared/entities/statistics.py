@@ -124,7 +124,7 @@ class Traffic(Struct, frozen=True, rename="camel"):
     """Calls of one direction, by how they ended. The words are those of ``ended`` calls.
 
     ``calls`` = ``answered`` + ``missed`` + ``abandoned`` + ``unanswered`` + ``unknown`` +
-    ``pending``.
+    ``handled`` + ``pending``.
     """
 
     calls: int
@@ -137,6 +137,8 @@ class Traffic(Struct, frozen=True, rename="camel"):
     """Calls that go on and are not answered yet."""
     talks: Durations
     """From the answer to the end, for calls that are over."""
+    handled: int = 0
+    """Calls that a machine took: a fax, an app, voicemail that an extension called …"""
 
 
 class PbxStats(Struct, frozen=True, rename="camel"):

@@ -13,7 +13,9 @@ The truth does not depend on what Call Control or the XAPI show. The rules:
   beside the originator; else FromInternal.
 - A call is answered at the first moment at which two of extension, trunk and conference are
   connected to each other.
-- A call that ends unanswered was *abandoned* if it was in a queue or voice menu. Else it was
+- A call that ends unanswered was *handled* if a machine had it and it rang at nobody: a fax, an
+  app; for a caller inside also a voice menu, a parking place, voicemail that was dialled itself.
+  Else it was *abandoned* if it was in a queue or voice menu. Else it was
   *missed* if it came from outside, rang at a phone or was taken by voicemail. Else it was
   *unanswered*.
 """
@@ -27,7 +29,7 @@ from monitor.simulator.calls.api_rows import Status, Word
 from monitor.simulator.calls.model import HOSTS, PEOPLE, Direction, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import DnKind
 
-Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered"]
+Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "handled"]
 
 _REACHED: Final[frozenset[DnKind]] = frozenset(
     ("extension", "specialmenu", "conference", "fax", "parking", "routepoint")
@@ -109,7 +111,8 @@ def direction(call: SimulatedCall) -> Direction:
     reached = trunks = 0
     for leg in call.legs.values():
         trunks += leg.dn.kind == "externalline"
-        reached += leg.dn.kind in _REACHED and (call.external or leg.dn.number != call.originator)
+        there = leg.dn.kind in _REACHED or (leg.dn.kind == "ivr" and not call.external)
+        reached += there and (call.external or leg.dn.number != call.originator)
     if call.external:
         return "Inbound" if reached else "External" if trunks > 1 else "FromExternal"
     return "Outbound" if trunks else "Internal" if reached else "FromInternal"
@@ -183,6 +186,11 @@ def truth_of_end(call: SimulatedCall, now: float) -> TruthEnded:
 def _outcome(call: SimulatedCall) -> Outcome:
     if call.answered_at is not None:
         return "answered"
+    machine = call.of_kind("ivr", "specialmenu", "parking", "fax", "routepoint")
+    if machine is not None and not call.rang:
+        meant = machine.dn.kind != "specialmenu" or machine.dn.number == call.dialled
+        if machine.dn.kind in ("fax", "routepoint") or (meant and not call.external):
+            return "handled"
     if call.of_kind("queue", "ivr") is not None:
         return "abandoned"
     if call.external or call.recorded:

@@ -79,7 +79,7 @@ def _view(
         dn=leg.dn.number,
         party_caller_name=other.name,
         party_dn=other.dn,
-        party_caller_id=leg.outside or other.number,
+        party_caller_id=leg.outside or _mailbox(call, other, directory) or other.number,
         party_did=call.dialled if call.external and leg.dn.kind == "extension" else "",
         device_id=part.device_id,
         party_dn_type=other.type,
@@ -140,6 +140,18 @@ def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
 
 def _side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> _Side:
     return _Side(leg.dn.number, f"W{leg.dn.kind}", leg.number, _shown_name(call, leg, directory))
+
+
+def _mailbox(call: SimulatedCall, other: _Side, directory: Directory) -> str:
+    """Return whose voicemail is the other side; empty if it is something else.
+
+    It is the extension that was dialled, else the caller's own.
+    """
+    if other.type != "Wspecialmenu":
+        return ""
+    dialled, began = directory.dn(call.dialled), directory.dn(call.originator)
+    owner = dialled if dialled is not None and dialled.kind == "extension" else began
+    return owner.number if owner is not None and owner.kind == "extension" else ""
 
 
 def _dialled(number: str) -> _Side:

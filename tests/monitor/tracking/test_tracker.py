@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from monitor.pbx.facts import ConnectionChanged, ContactsRead, ParticipantGone, ParticipantSeen
+from monitor.pbx.facts import (
+    ConnectionChanged,
+    ContactsRead,
+    ParticipantGone,
+    ParticipantSeen,
+    PeerRow,
+)
 from monitor.shared.entities.topics import Contact
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.pbx_state import ENDED_KEPT
@@ -715,3 +721,54 @@ def test_a_word_that_is_not_known_takes_nothing_from_what_the_legs_tell(
     pbx.see("104", 3, 8, "Connected", "10000:+491701", 4)
     pbx.rows((8, CALLER, "104 E", word))
     assert pbx.call(8).state == state
+
+
+def outcome(pbx: Told) -> tuple[str, str, str]:
+    pbx.rows()
+    (ended,) = pbx.ended
+    return ended.outcome, ended.direction, ended.callee
+
+
+def test_an_extension_that_listens_to_its_voicemail_missed_nobody(pbx: Told) -> None:
+    pbx.see("101", 1, 7, "Connected", "999:101")
+    assert pbx.legs(7)["101"] == ("Connected", "999")
+    pbx.gone("101", 1)
+    assert outcome(pbx) == ("handled", "Internal", "999")
+    assert pbx.ended[0].mailbox == "101"
+
+
+def test_voicemail_of_another_extension_is_a_missed_call(pbx: Told) -> None:
+    pbx.see("101", 1, 7, "Connected", "999:102")
+    pbx.gone("101", 1)
+    assert outcome(pbx)[:2] == ("missed", "Internal")
+    assert pbx.ended[0].mailbox == "102"
+
+
+def test_an_ivr_that_an_extension_calls_is_a_place_inside(pbx: Told) -> None:
+    pbx.see("101", 1, 7, "Connected", "700")
+    assert pbx.call(7).direction == "Internal"
+    pbx.gone("101", 1)
+    assert outcome(pbx) == ("handled", "Internal", "700")
+
+
+def test_a_caller_from_outside_who_leaves_a_menu_has_abandoned(pbx: Told) -> None:
+    pbx.rows((7, CALLER, "700 Main", "Talking"))
+    assert pbx.call(7).direction == "FromExternal"
+    assert outcome(pbx)[:2] == ("abandoned", "FromExternal")
+
+
+def test_a_fax_or_an_app_that_takes_a_call_has_handled_it(pbx: Told) -> None:
+    pbx.tell(directory(peers=(PeerRow("888", "Fax", "Fax"), PeerRow("bot", "Agent", "RoutePoint"))))
+    for id_, callee in ((7, "888"), (8, "bot")):
+        pbx.rows((id_, CALLER, f"{callee} name", "Talking"))
+        pbx.rows()
+        assert (pbx.ended[-1].outcome, pbx.ended[-1].callee) == ("handled", callee)
+
+
+def test_an_app_that_hands_on_to_a_phone_that_nobody_takes_has_not_handled_it(pbx: Told) -> None:
+    pbx.tell(directory(peers=(PeerRow("bot", "Agent", "RoutePoint"),)))
+    pbx.rows((7, CALLER, "bot Agent", "Talking"))
+    pbx.see("104", 3, 7, "Ringing", "10000:+491701", 4, originated_by_dn="ROUTER")
+    pbx.rows((7, CALLER, "104 E", "Routing"))
+    pbx.gone("104", 3)
+    assert outcome(pbx)[0] == "missed"
