@@ -37,9 +37,7 @@ from monitor.shared.codec import Malformed, encode_entity, to_msgpack
 from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from monitor.statistics import checkpoint_format as figures
-from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.day import Day, day_of
-from monitor.statistics.settings import StatisticsSettings
 from tests.bus import RealBus, until, until_async
 from tests.gateway import entities
 from tests.gateway.replication.test_follower import following, writing
@@ -459,25 +457,6 @@ def test_any_bytes_are_figures_or_a_directory_or_malformed(data: bytes) -> None:
             decode(data)
         except Malformed:
             continue
-
-
-@given(
-    at=st.integers(-(2**63), 2**63 - 1),
-    start=st.integers(-(2**63), 2**63 - 1),
-    peak=st.integers(-5, 2**63 - 1),
-)
-@settings(max_examples=50)
-def test_figures_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
-    data = figures.encode(
-        figures.SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak)
-    )
-    try:
-        found = figures.decode(data)
-    except (Malformed, OverflowError):
-        return
-    statistics = Statistics(StatisticsSettings(), found)
-    statistics.take((), 1_800_000_000.0)
-    statistics.tick(1_800_000_001.0)
 
 
 async def test_a_position_that_is_none_is_as_if_there_were_none(valkey: RealBus) -> None:
