@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 import pytest_asyncio
@@ -13,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.pbx.database.client import Database, DatabaseSettings
-from monitor.pbx.database.time_values import CODECS
 from monitor.pbx.database.values import labels
 from monitor.shared.errors import CommandRefused
 from tests import pbx_database
@@ -151,22 +149,6 @@ async def test_days_far_away_are_the_servers_own(database: Database) -> None:
     rows: list[dict[str, str]] = answer["rows"]  # type: ignore[assignment]
     assert len(rows) > 4_000
     assert [row["ours"] for row in rows] == [row["theirs"] for row in rows]
-
-
-@given(st.datetimes(timezones=st.just(UTC)))
-def test_a_moment_is_the_one_that_python_knows(moment: datetime) -> None:
-    microseconds = (moment - datetime(2000, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    text = str(CODECS["timestamptz"][1]((microseconds,)))
-    assert datetime.fromisoformat(text) == moment
-
-
-@given(st.dates(), st.times())
-def test_days_and_times_are_the_ones_that_python_knows(day: date, clock: time) -> None:
-    assert CODECS["date"][1](((day - date(2000, 1, 1)).days,)) == day.isoformat()
-    microseconds = (
-        (clock.hour * 60 + clock.minute) * 60 + clock.second
-    ) * 1_000_000 + clock.microsecond
-    assert time.fromisoformat(str(CODECS["time"][1]((microseconds,)))) == clock
 
 
 @given(st.lists(st.text(alphabet="ab_2", max_size=3), max_size=8))
