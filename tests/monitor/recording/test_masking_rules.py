@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monitor.recording import masking_rules
 from monitor.recording.masking import Mask
+from tests.monitor.recording.test_masking import DNS
 
 
 def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
@@ -77,4 +80,42 @@ def test_an_address_keeps_its_form_and_loses_the_numbers_in_it() -> None:
     assert masking_rules.address(mask, zones) == zones
 
 
-DNS = {"101", "102", "800", "10000", "777"}
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        (
+            {"token_type": "Bearer", "expires_in": 60, "access_token": "x"},
+            {"token_type": "Bearer", "expires_in": 60},
+        ),
+        ({"error": "invalid_client", "error_description": "Anna"}, {"error": "invalid_client"}),
+        ({"token_type": ["x"], "expires_in": None}, {}),
+        ("access", {}),
+        (None, {}),
+    ],
+)
+def test_of_a_token_only_the_outcome_is_kept(told: object, kept: dict[str, object]) -> None:
+    assert masking_rules.granted(told) == kept
+
+
+def test_a_dn_that_was_not_known_is_learnt_and_a_number_in_its_place_is_masked() -> None:
+    mask = Mask(b"x" * 16, ())
+    told = {"Number": "345", "party_dn": "+4915112345678", "dn": "12 34"}
+    kept = masking_rules.body(mask, told)
+    assert kept["Number"] == "345"
+    assert mask.is_dn("345")
+    assert kept["party_dn"] != told["party_dn"]
+    assert kept["dn"] != told["dn"]
+
+
+def test_a_sip_contact_keeps_its_dn_and_loses_its_host() -> None:
+    told = {"device_id": "sip:101@192.168.7.8:5060;rinstance=annaphone"}
+    kept = masking_rules.body(Mask(b"x" * 16, DNS), told)["device_id"]
+    assert kept.startswith("sip:101@")
+    assert kept.count(";rinstance=") == 1
+    for said in ("192", "168", "anna"):
+        assert said not in kept
+
+
+def test_annotations_go_and_the_count_stays() -> None:
+    told = {"@odata.context": "https://pbx.anna.example/x", "@odata.count": 1, "value": []}
+    assert masking_rules.body(Mask(b"x" * 16, DNS), told) == {"@odata.count": 1, "value": []}

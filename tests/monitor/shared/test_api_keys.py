@@ -86,6 +86,8 @@ def test_an_older_grant_does_not_revive_a_revoked_key() -> None:
     later = replace(GRANT, changed_at=GRANT.changed_at + 1)
     assert newest(GRANT, None) is GRANT
     assert newest(GRANT, REVOKED) is newest(REVOKED, GRANT) is REVOKED
+    wider = replace(GRANT, scopes=("read", "control"))
+    assert newest(wider, REVOKED) is newest(REVOKED, wider) is REVOKED
     assert newest(later, REVOKED) is newest(REVOKED, later) is later
 
 

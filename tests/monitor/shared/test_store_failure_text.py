@@ -68,6 +68,14 @@ def test_what_has_no_explanation_is_told_in_the_systems_words(tmp_path: Path) ->
     )
 
 
+def test_a_finer_code_of_sqlites_is_told_as_its_kind() -> None:
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR | 13 << 8  # IOERR_ACCESS
+    assert explain(error) == (
+        "cannot be used: its disk does not read or write it; see the system's log"
+    )
+
+
 def test_a_long_text_about_damage_is_one_short_line() -> None:
     found = damaged("row 1\n  missing  from index\n" * 100)
     assert "\n" not in found

@@ -67,6 +67,11 @@ def test_years_in_which_others_cannot_reckon_are_no_instants(text: str, right: b
     assert is_instant(text) is right
 
 
+def test_microseconds_are_kept_and_what_is_finer_is_cut() -> None:
+    assert moment("2026-03-04T03:15:00.1234567Z").microsecond == 123_456
+    assert moment("2026-03-04T03:15:00.5Z").microsecond == 500_000
+
+
 def test_seconds_since_1970_are_an_instant() -> None:
     assert from_unix(0) == "1970-01-01T00:00:00.000Z"
     assert from_unix(1_772_594_100.125) == "2026-03-04T03:15:00.125Z"

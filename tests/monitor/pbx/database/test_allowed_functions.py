@@ -21,6 +21,7 @@ from monitor.pbx.database.allowed_functions import called_in, first_word, forbid
         ("select F(1)", {"f"}),
         ('select "F"(1), "a""b"(1)', {"F", 'a"b'}),
         ("select (0.1).pg_sleep", {"pg_sleep", "select"}),
+        ("select (0.1).pg_sleep as x", {"pg_sleep", "select"}),
         ("select schema . f /* ( */ --\n (1)", {"f"}),
         ("select 'f(1)', $$g(1)$$, $a$ $$ h(1) $a$", set()),
         ("select e'\\'f(1)', g(1)", {"g"}),

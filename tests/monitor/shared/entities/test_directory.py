@@ -12,7 +12,7 @@ from monitor.shared.codec import (
     to_json,
     to_msgpack,
 )
-from monitor.shared.entities.topics import Talk, WaitingCaller
+from monitor.shared.entities.topics import Extension, Talk, WaitingCaller
 from tests.gateway import entities
 
 
@@ -43,7 +43,10 @@ def test_an_extension_of_an_older_monitor_is_read() -> None:
     stored = from_msgpack(to_msgpack(entities.extension("100")))
     later = {"queues", "groups", "extgroups", "monitored", "presenceSince"}
     older = {name: value for name, value in stored.items() if name not in later}
-    assert decode_entity("extensions", to_msgpack(older)) == entities.extension("100")
+    found = decode_entity("extensions", to_msgpack(older))
+    assert found == entities.extension("100")
+    assert isinstance(found, Extension)
+    assert (found.monitored, found.presence_since, found.queues) == (True, None, ())
     queue = from_msgpack(to_msgpack(entities.queue("800", ("100",))))
     del queue["slaTime"]
     assert decode_entity("queues", to_msgpack(queue)) == entities.queue("800", ("100",))

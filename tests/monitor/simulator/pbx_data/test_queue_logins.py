@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from monitor.simulator.pbx_data import templates_internal
 from monitor.simulator.pbx_data.directory import Device, Directory
+from monitor.simulator.pbx_data.queue_logins import QueueLogins, takes_calls
 
 
 def test_an_agent_takes_calls_if_nothing_speaks_against_it() -> None:
@@ -25,3 +26,19 @@ def test_an_agent_takes_calls_if_nothing_speaks_against_it() -> None:
         assert directory.available_agents("800") == []
         directory.update(user, {name: before})
     assert directory.agents("100") == []
+
+
+def test_a_login_is_to_one_queue_and_of_one_agent_alone() -> None:
+    logins = QueueLogins()
+    assert logins.logged_in("800", "100"), "who was never logged out is logged in"
+    logins.set("800", "100", logged_in=False)
+    logins.set("800", "100", logged_in=False)
+    assert not logins.logged_in("800", "100")
+    assert logins.logged_in("801", "100")
+    assert logins.logged_in("800", "101")
+    logins.set("800", "100", logged_in=True)
+    assert logins.logged_in("800", "100")
+
+
+def test_nobody_takes_no_calls() -> None:
+    assert not takes_calls(None)
