@@ -15,7 +15,7 @@ from tests.monitor.simulator.exchange_bench import Bench
 def view() -> ParticipantView:
     """An agent who rings from a queue for a call from outside."""
     pbx = Bench()
-    call = pbx.switchboard.arrive("10002", "+491701234567")
+    call = pbx.switchboard.arrive("10002", "+491701234567", did="+493012345")
     pbx.switchboard.route(call, "800")
     pbx.switchboard.wait(call)
     pbx.switchboard.poll(call, ("104",))
@@ -33,7 +33,7 @@ def test_fields_that_a_pbx_does_not_tell_are_empty_and_never_left_out(
     silent = view.to_json(Switches(on_behalf_of=False, party_did=False))
     assert (told["on_behalf_of_dn"], told["on_behalf_of_type"]) == ("800", "Wqueue")
     assert (silent["on_behalf_of_dn"], silent["on_behalf_of_type"]) == ("", "None")
-    assert silent["party_did"] == ""
+    assert (told["party_did"], silent["party_did"]) == ("+493012345", "")
     assert list(silent) == list(told)
     differing = {name for name in told if told[name] != silent[name]}
     assert differing <= {"on_behalf_of_dn", "on_behalf_of_type", "party_did"}

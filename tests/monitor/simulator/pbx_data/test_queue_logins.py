@@ -36,8 +36,10 @@ def test_a_login_is_to_one_queue_and_of_one_agent_alone() -> None:
     assert not logins.logged_in("800", "100")
     assert logins.logged_in("801", "100")
     assert logins.logged_in("800", "101")
+    logins.set("800", "101", logged_in=False)
     logins.set("800", "100", logged_in=True)
     assert logins.logged_in("800", "100")
+    assert not logins.logged_in("800", "101")
 
 
 def test_nobody_takes_no_calls() -> None:
