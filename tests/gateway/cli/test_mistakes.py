@@ -34,7 +34,6 @@ from monitor.run import database, pbx_settings
 from monitor.shared.errors import CallmonError, ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
-from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until
 from tests.gateway.cli.console import callmon, free_port
@@ -423,12 +422,6 @@ async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> Non
     os.chown(tmp_path, 65_534, 65_534)
     finding = await state_directory.look_at(tmp_path)
     assert f"chown --reference={tmp_path} {tmp_path}/callmon.db*" in finding.wrong
-
-
-def test_a_file_of_another_user() -> None:
-    assert explain(PermissionError(13, "Permission denied")).startswith(
-        "may not be used by this user; run this with sudo, or give"
-    )
 
 
 def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:

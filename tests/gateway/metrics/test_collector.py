@@ -23,7 +23,6 @@ from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, empty_state
 from monitor.shared.errors import ConfigError
-from monitor.shared.metrics.histogram import Histogram
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import until_async
 from tests.gateway.cli.console import free_port
@@ -171,15 +170,6 @@ def next_to_each_other(count: int) -> int:
             for port in range(first, first + count):
                 stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             return first
-
-
-def test_a_histogram_adds_up() -> None:
-    histogram = Histogram((0.1, 1.0))
-    for seconds, times in ((0.05, 1), (0.1, 3), (0.5, 1), (7.0, 2), (-1.0, 1)):
-        histogram.add(seconds, times)
-    assert histogram.buckets() == [("0.1", 5), ("1.0", 6), ("+Inf", 8)]
-    assert histogram.count == 8
-    assert histogram.total == pytest.approx(0.05 + 0.3 + 0.5 + 14)
 
 
 class _Line:
