@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from gateway import key_quotas as fair_share
 from gateway.fanout.frames import Encoding
@@ -24,7 +22,6 @@ from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import decoded, plain
 from tests.gateway.serving import (
     ALL_TOPICS,
-    Served,
     closed,
     ended_with,
     frame,
@@ -35,16 +32,6 @@ from tests.gateway.serving import (
     subscribed,
     without_denials,
 )
-
-
-async def refusal(served: Served, **how: Any) -> tuple[int, str]:
-    """HTTP status and error code with which a handshake is refused."""
-    with pytest.raises(InvalidStatus) as refused:
-        async with served.connect(**how):
-            pass
-    body = decoded(bytes(refused.value.response.body or b"").decode())
-    assert body["result"] is False
-    return refused.value.response.status_code, str(body["error"]["code"])
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
@@ -79,57 +66,6 @@ async def test_without_an_offered_subprotocol_it_is_json() -> None:
     async with serving() as served, served.connect() as connection:
         assert connection.subprotocol is None
         assert isinstance(await connection.recv(), str)
-
-
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
-        ("/webapi/reader-key/stream", {}),
-        ("/webapi/stream?key=reader-key", {}),
-        ("/webapi/stream", {"X-API-Key": "reader-key"}),
-        ("/webapi/stream", {"Authorization": "Bearer reader-key"}),
-    ],
-)
-async def test_a_key_may_be_given_in_any_documented_way(path: str, headers: dict[str, str]) -> None:
-    async with serving() as served, served.connect(None, path, headers=headers) as connection:
-        assert (await frame(connection))["type"] == "hello"
-
-
-async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
-    settings = LiveSettings(connections_per_key=1, origins=frozenset({"https://ours"}))
-    async with serving(settings) as served:
-        assert await refusal(served, key="no-such-key") == (401, "key_unknown")
-        assert await refusal(served, key=None) == (401, "key_missing")
-        assert await refusal(served, key="old-key") == (401, "key_expired")
-        assert await refusal(served, key="dialler-key") == (403, "scope_missing")
-        assert await refusal(served, key="elsewhere-key") == (404, "unknown_pbx")
-        assert await refusal(served, key="early-key") == (503, "no_state")
-        assert await refusal(served, offer=["graphql"]) == (400, "unknown_subprotocol")
-        assert await refusal(served, path="/webapi/stream?topics=cals") == (400, "bad_message")
-        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (
-            403,
-            "not_allowed",
-        )
-        assert await refusal(served, headers={"Origin": "https://theirs"}) == (
-            403,
-            "origin_not_allowed",
-        )
-        async with served.connect(headers={"Origin": "https://ours"}):
-            assert await refusal(served) == (429, "too_many_connections")
-        await served.live.drain(0)
-        assert await refusal(served) == (503, "draining")
-
-
-async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:
-    async with serving(wrap=without_denials) as served:
-        for key, code in (
-            ("no-such-key", 4001),
-            ("dialler-key", 4003),
-            ("elsewhere-key", 4004),
-            ("early-key", 4103),
-        ):
-            async with served.connect(key) as connection:
-                assert (await closed(connection))[0] == code
 
 
 async def test_a_subscription_may_stand_in_the_address() -> None:
@@ -289,24 +225,6 @@ async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
             assert (await closed(back))[0] == 4101
         await say(other, {"type": "ping"})
         assert await frame_of(other, "pong")
-
-
-async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
-    settings = LiveSettings(message_burst_per_key=2, messages_per_second_per_key=0.001)
-    async with (
-        serving(settings) as served,
-        httpx.AsyncClient(base_url=f"http://{served.host}") as http,
-    ):
-        for _ in range(2):
-            async with served.connect(path="/webapi/stream?topics=calls") as connection:
-                assert await frame_of(connection, "snapshot")
-        with pytest.raises(InvalidStatus) as refused:
-            await served.connect(path="/webapi/stream?topics=calls")
-        assert refused.value.response.status_code == 429
-        assert (await http.get("/webapi/reader-key/events?topics=calls")).status_code == 429
-        async with served.connect("display-key", "/webapi/stream?topics=calls") as other:
-            assert await frame_of(other, "snapshot")
-        assert len(served.live) <= 1
 
 
 async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_once(
