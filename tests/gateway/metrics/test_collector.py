@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import re
-import socket
-from contextlib import ExitStack, suppress
-from functools import partial
-from pathlib import Path
 
-import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 
-from gateway.cli.runtime import metrics_server
-from monitor.shared.errors import ConfigError
 from monitor.shared.histogram import Histogram
-from tests.bus import until_async
-from tests.gateway.cli.console import free_port
-from tests.gateway.cli.runtime.test_workers import gateways, settings_file
 from tests.observed import Scrape, a_day, observed
 from tests.system.stack import PBX
 
@@ -107,58 +95,6 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert not re.search(r'="\+?[0-9]{5,}"', text), "a label looks like a phone number"
         assert "a-key-for-tests" not in text
         assert "nobodys-key" not in text
-
-
-async def test_nothing_else_is_served_beside_the_metrics() -> None:
-    registry = metrics_server.new_registry("gateway")
-    async with (
-        metrics_server.exposed(registry, "127.0.0.1", 0) as address,
-        httpx.AsyncClient() as http,
-    ):
-        assert address.endswith("/metrics")
-        assert (await http.get(address)).status_code == 200
-        assert (await http.get(address.replace("/metrics", "/"))).status_code == 404
-        assert (await http.post(address)).status_code == 405
-        port = httpx.URL(address).port or 0
-        with pytest.raises(
-            ConfigError,
-            match=r"Cannot serve metrics, as set in \[metrics\], on 127.0.0.1:\d+: another program",
-        ):
-            async with metrics_server.exposed(CollectorRegistry(), "127.0.0.1", port):
-                pass
-    with pytest.raises(ConfigError, match="a port is at most 65535"):
-        async with metrics_server.exposed(registry, "127.0.0.1", 70_000):
-            pass
-
-
-async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> None:
-    metrics_port = next_to_each_other(2)
-    file = settings_file(tmp_path, "redis://127.0.0.1:1", free_port())
-    with file.open("a", encoding="utf-8") as more:
-        more.write(f"[metrics]\ngateway_port = {metrics_port}\n")
-    async with gateways(file, 2), httpx.AsyncClient() as http:
-
-        async def answers(port: int) -> bool:
-            try:
-                return (
-                    "callmon_gateway_ready 0.0"
-                    in (await http.get(f"http://127.0.0.1:{port}/metrics")).text
-                )
-            except httpx.TransportError:
-                return False
-
-        for port in (metrics_port, metrics_port + 1):
-            await until_async(partial(answers, port), 30)
-
-
-def next_to_each_other(count: int) -> int:
-    """The first of so many ports in a row that are free, below those that the kernel gives to whoever asks for any."""
-    while True:
-        first = random.randrange(20_000, 32_000)
-        with ExitStack() as stack, suppress(OSError, OverflowError):
-            for port in range(first, first + count):
-                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            return first
 
 
 def test_a_histogram_adds_up() -> None:
