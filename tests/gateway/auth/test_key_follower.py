@@ -78,16 +78,19 @@ async def test_a_key_holds_from_when_it_is_made_until_it_is_revoked(bus: Bus) ->
 
 
 async def test_until_the_table_is_whole_nothing_is_said_of_any_key(bus: Bus) -> None:
-    async with following(bus) as it:
-        await it.put(WALL, 1.0)
-        await it.redis.publish(KEYS.channel, "changed")
-        with pytest.raises(NoKeys):
-            it.table.find("wall", START)
-        await it.whole()
-        await it.read()
-        assert it.holds("wall")
-        with pytest.raises(KeyUnknown):
-            it.table.find("other", START)
+    redis, table = bus.client(), KeyTable([])
+    it = Followed(redis, table, [])
+    follower = KeyFollower(redis, "main", table, it.gone.append)
+    await it.put(WALL, 1.0)
+    await follower._read()
+    assert not table.loaded
+    with pytest.raises(NoKeys):
+        table.find("wall", START)
+    await it.whole()
+    await follower._read()
+    assert it.holds("wall")
+    with pytest.raises(KeyUnknown):
+        table.find("other", START)
 
 
 async def test_what_redis_has_lost_holds_on_and_what_it_brings_back_is_not_believed(

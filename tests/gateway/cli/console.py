@@ -18,6 +18,10 @@ WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes: a snapshot is a line."""
+HOSTILE = "\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\r\nroot\u202egnp.exe\u2028\x7f\ud800\U000e0041"
+"""Text that a terminal would obey, or that would forge a line."""
+OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
+"""Characters of it that must reach no terminal."""
 PBX = (
     '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = '
     '"callmon"\nclient_secret = "hunter2"\n'

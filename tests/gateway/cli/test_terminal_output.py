@@ -18,11 +18,8 @@ import gateway.cli
 from gateway.cli.terminal_output import say, say_text
 from monitor.persistence.sqlite_store import STORE, Store
 from monitor.shared.printable_text import printable
-from tests.gateway.cli.console import ROOT
+from tests.gateway.cli.console import HOSTILE, OBEYED, ROOT
 from tests.monitor.persistence.test_sqlite_store import record
-
-HOSTILE = "\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\r\nroot\u202egnp.exe\u2028\x7f\ud800\U000e0041"
-OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
 
 
 @pytest.mark.parametrize(

@@ -188,21 +188,27 @@ async def test_a_claim_of_which_no_message_came_holds(
         assert (await sent(ours)).outcome.reply == {"x": 1}
 
 
-@pytest.mark.parametrize("lost", ["the outcome", "the request"])
 async def test_what_was_claimed_and_never_answered_is_not_called_undone(
-    bus: Bus, lost: str, monkeypatch: pytest.MonkeyPatch
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dispatcher, "CLAIM_WITHIN", 0.05)
     monkeypatch.setattr(dispatcher, "_LOOK_EVERY", 0.05)
     monkeypatch.setattr(dispatcher, "FINISH_WITHIN", 0.3)
+    async with monitoring(bus, Monitor.claim), dispatching(bus) as ours:
+        with pytest.raises(OutcomeUnknown, match="not known whether it was done"):
+            await sent(ours)
 
-    async def claim(monitor: Monitor, request: Request) -> None:
-        if lost == "the request":
-            await monitor.redis.delete(KEYS.request(request.id))
-        else:
-            await monitor.claim(request)
 
-    async with monitoring(bus, claim), dispatching(bus) as ours:
+async def test_what_redis_has_lost_is_called_unknown_as_soon_as_that_is_seen(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN", 0.05)
+    monkeypatch.setattr(dispatcher, "FINISH_WITHIN", 3_600.0)
+
+    async def lose(monitor: Monitor, request: Request) -> None:
+        await monitor.redis.delete(KEYS.request(request.id))
+
+    async with monitoring(bus, lose), dispatching(bus) as ours, asyncio.timeout(60):
         with pytest.raises(OutcomeUnknown, match="not known whether it was done"):
             await sent(ours)
 

@@ -67,9 +67,23 @@ def test_the_table_of_codes_has_each_code_once_with_one_line_of_meaning() -> Non
     assert all(meaning.endswith((".", ":")) for _, _, meaning in cells)
 
 
-def test_a_response_tells_what_its_headers_are() -> None:
-    assert set(error_responses([429])["TooMany"]["headers"]) == {
-        "Retry-After", "RateLimit", "RateLimit-Policy"
-    }  # fmt: skip
-    assert "headers" not in error_responses([400])["BadRequest"]
+@pytest.mark.parametrize(
+    ("status", "headers"),
+    [
+        (400, set()),
+        (401, {"WWW-Authenticate"}),
+        (405, {"Allow"}),
+        (429, {"Retry-After", "RateLimit", "RateLimit-Policy"}),
+        (503, {"Retry-After"}),
+        (504, {"Retry-After"}),
+    ],
+)
+def test_a_response_tells_what_its_headers_are(status: int, headers: set[str]) -> None:
+    [response] = error_responses([status]).values()
+    assert set(response.get("headers", ())) == headers
+
+
+def test_responses_are_referred_to_by_status() -> None:
     assert list(responses_to([404, 400])) == ["400", "404"]
+    for reference in responses_to(codes()).values():
+        assert reference["$ref"].rpartition("/")[2] in error_responses(codes())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.counters import FanoutCounters
+from gateway.fanout.delivery_stats import DeliveryStats
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
 from gateway.replication.replica import Replica
@@ -100,3 +101,11 @@ def test_snapshots_are_told_apart_by_why_they_were_sent() -> None:
     desk.hub.changed()
     desk.hub.take(lagging)
     assert desk.measures.snapshots["epoch"] == 1
+
+
+def test_a_snapshot_in_the_place_of_a_change_is_due_to_the_log_or_to_the_changes_size() -> None:
+    desk = _Desk(log_length=2)
+    stats = DeliveryStats(desk.replica, lambda: desk.now)
+    for _ in range(3):
+        desk.change(heard=999.0)
+    assert [stats.why_none(seq) for seq in (0, 1, 2)] == ["log", "size", "size"]

@@ -23,7 +23,8 @@ OLDER, NEWER = f"{6:015d}-aa", f"{8:015d}-aa"
 
 
 def change(seq: int, topic: str = "ivrs") -> Change:
-    return Change(Position(EPOCH, seq), START, (Edit(topic, "1", None, Ivr("1", f"name {seq}")),))
+    """Each of another size."""
+    return Change(Position(EPOCH, seq), START, (Edit(topic, "1", None, Ivr("1", "x" * seq)),))
 
 
 async def put_position(
@@ -42,7 +43,7 @@ async def stored(redis: Redis) -> None:
     """Three changes of one entity, and the state after them."""
     await put_position(redis)
     await put_log(redis, [change(1), change(2), change(3)])
-    await redis.hset(KEYS.state("ivrs"), "1", encode_entity(Ivr("1", "name 3")))
+    await redis.hset(KEYS.state("ivrs"), "1", encode_entity(Ivr("1", "xxx")))
 
 
 async def test_the_state_comes_with_its_position_and_what_led_to_it(bus: Bus) -> None:
@@ -52,7 +53,7 @@ async def test_the_state_comes_with_its_position_and_what_led_to_it(bus: Bus) ->
     assert found is not None
     assert (found.stored.position, found.stored.at) == (Position(EPOCH, 3), START)
     assert set(found.state) == set(KEYS.topics)
-    assert found.state["ivrs"] == {"1": Ivr("1", "name 3")}
+    assert found.state["ivrs"] == {"1": Ivr("1", "xxx")}
     assert list(found.log) == [change(1), change(2), change(3)]
     assert list(found.sizes) == [len(encode_change(one)) for one in found.log]
     assert await read_position(redis, KEYS) == found.stored
@@ -136,7 +137,7 @@ async def test_an_entity_that_cannot_be_read_is_left_out_alone(bus: Bus) -> None
     with capture_logs() as logged:
         found = await read_state(redis, KEYS)
     assert found is not None
-    assert found.state["ivrs"] == {"1": Ivr("1", "name 3")}
+    assert found.state["ivrs"] == {"1": Ivr("1", "xxx")}
     [line] = logged
     assert "3 entities cannot be read" in line["reason"]
 

@@ -30,7 +30,6 @@ from tests.gateway.serving import (
     say,
     serving,
     subscribed,
-    without_denials,
 )
 
 
@@ -129,16 +128,6 @@ async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
         assert (await frame(connection))["remove"] == {"calls": ["1"]}
 
 
-async def test_ping_is_echoed_with_the_servers_time() -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        for at in (1, 2.5, "x", None, 2**62):
-            await say(connection, {"type": "ping", "at": at})
-            pong = await frame(connection)
-            assert (pong["type"], pong["at"]) == ("pong", at)
-            assert pong["server_time"].endswith("Z")
-
-
 async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
     async with serving(heartbeat=0.2) as served, served.connect() as connection:
         await subscribed(connection, ["queues"])
@@ -151,65 +140,6 @@ async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
         served.view.live.silent(START)
         served.view.hub.changed()
         assert (await frame(connection))["stale_since"] == START
-
-
-@pytest.mark.parametrize(
-    ("message", "named"),
-    [
-        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
-        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
-        ({"type": "subscribe", "topics": "calls"}, "topics"),
-        ({"type": "subscribe"}, "topics"),
-        ({"type": "subscribe", "topics": []}, "topics"),
-        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
-        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
-        ({"type": "publish"}, "'publish'"),
-        ({"type": "ping", "at": 2**80}, "at"),
-        ({"type": "ping", "at": [1]}, "at"),
-        ([], "object"),
-    ],
-)
-async def test_an_error_names_what_was_wrong_and_the_connection_stays(
-    message: object, named: str
-) -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        await connection.send(to_json(message).decode())
-        error = await frame(connection)
-        assert (error["type"], error["code"]) == ("error", "bad_message")
-        assert named in error["message"]
-        await subscribed(connection)
-
-
-async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        for _ in range(3):
-            await connection.send("{")
-            assert (await frame(connection))["type"] == "error"
-        await connection.send(b"\xc1")
-        assert (await closed(connection))[0] == 4000
-
-
-async def test_a_message_too_large_ends_it() -> None:
-    async with serving() as served, served.connect() as connection:
-        await connection.send("x" * 70_000)
-        assert (await closed(connection))[0] == 4013
-
-
-async def test_a_message_too_large_ends_it_under_any_server() -> None:
-    settings = LiveSettings(ConnectionLimits(message_size=100))
-    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
-        await connection.send("ж" * 60)
-        assert (await closed(connection))[0] == 4013
-
-
-async def test_too_many_messages_end_it() -> None:
-    manners = ConnectionLimits(message_burst=5, messages_per_second=0.001)
-    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
-        for _ in range(6):
-            await say(connection, {"type": "ping"})
-        assert (await closed(connection))[0] == 4101
 
 
 async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:

@@ -16,12 +16,15 @@ from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import call
 from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import (
+    closed,
     ended_with,
     follow,
     frame,
     frame_of,
+    say,
     serving,
     subscribed,
+    without_denials,
 )
 from tests.gateway.sockets import (
     big_change,
@@ -146,3 +149,72 @@ async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -
             while len(served.live) > 1:
                 await frame_after_ping(other)
     assert codes <= {4000}
+
+
+async def test_ping_is_echoed_with_the_servers_time() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for at in (1, 2.5, "x", None, 2**62):
+            await say(connection, {"type": "ping", "at": at})
+            pong = await frame(connection)
+            assert (pong["type"], pong["at"]) == ("pong", at)
+            assert pong["server_time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
+        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
+        ({"type": "subscribe", "topics": "calls"}, "topics"),
+        ({"type": "subscribe"}, "topics"),
+        ({"type": "subscribe", "topics": []}, "topics"),
+        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
+        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
+        ({"type": "publish"}, "'publish'"),
+        ({"type": "ping", "at": 2**80}, "at"),
+        ({"type": "ping", "at": [1]}, "at"),
+        ([], "object"),
+    ],
+)
+async def test_an_error_names_what_was_wrong_and_the_connection_stays(
+    message: object, named: str
+) -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await connection.send(to_json(message).decode())
+        error = await frame(connection)
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+        assert named in error["message"]
+        await subscribed(connection)
+
+
+async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for _ in range(3):
+            await connection.send("{")
+            assert (await frame(connection))["type"] == "error"
+        await connection.send(b"\xc1")
+        assert (await closed(connection))[0] == 4000
+
+
+async def test_a_message_too_large_ends_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await connection.send("x" * 70_000)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_a_message_too_large_ends_it_under_any_server() -> None:
+    settings = LiveSettings(ConnectionLimits(message_size=100))
+    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
+        await connection.send("ж" * 60)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_too_many_messages_end_it() -> None:
+    manners = ConnectionLimits(message_burst=5, messages_per_second=0.001)
+    async with serving(LiveSettings(manners)) as served, served.connect() as connection:
+        for _ in range(6):
+            await say(connection, {"type": "ping"})
+        assert (await closed(connection))[0] == 4101
