@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.shared.printable_text import printable
-
-OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
+from tests.gateway.cli.console import OBEYED
 
 
 @pytest.mark.parametrize(
