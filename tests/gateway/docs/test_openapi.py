@@ -78,6 +78,16 @@ def clashing(asked: QueryContext) -> CallInfo:
     return CallInfo("x")
 
 
+class Failure(Struct, frozen=True):
+    """Called as what every refusal answers."""
+
+    text: str
+
+
+def refusing(asked: QueryContext) -> Failure:
+    return Failure("x")
+
+
 def failing(asked: QueryContext) -> dict[str, int]:
     return {"one": asked.arguments.whole("missing")}
 
@@ -136,6 +146,7 @@ def test_a_command_that_does_not_say_what_it_returns_is_documented_all_the_same(
         Command("site.silent", "read", "", query=silent),
         Command("site.failing", "read", "fails", query=failing),
         Command("site.clash", "read", "has a name of ours", query=clashing),
+        Command("site.failure", "read", "has a name of ours", query=refusing),
         Command("site_clash.a_b", "read", "", query=silent),
         Command("site.clash_a.b", "read", "", query=silent),
     )
@@ -143,7 +154,10 @@ def test_a_command_that_does_not_say_what_it_returns_is_documented_all_the_same(
     failing_schema = {"type": "object", "additionalProperties": {"type": "integer"}}
     assert own_content(document, "site.failing") == {"schema": failing_schema}
     assert own_content(document, "site.clash") == {"schema": {}, "example": {"text": "x"}}
-    assert "callID" in document["components"]["schemas"]["CallInfo"]["properties"]
+    assert own_content(document, "site.failure") == {"schema": {}, "example": {"text": "x"}}
+    schemas = document["components"]["schemas"]
+    assert "callID" in schemas["CallInfo"]["properties"]
+    assert "error" in schemas["Failure"]["properties"]
 
 
 async def test_the_bare_address_and_the_health_addresses_answer_as_their_schemas_say() -> None:
