@@ -92,7 +92,9 @@ def test_lists_name_only_whom_there_is() -> None:
         assert set(group_.members) == named
     for queue in QUEUES.values():
         agents = {agent.num for agent in queue.agents}
-        assert agents <= {n for n, e in EXTENSIONS.items() if queue.num in e.queues}
+        assert agents == {n for n, e in EXTENSIONS.items() if queue.num in e.queues}
+    for extension in EXTENSIONS.values():
+        assert tuple(login.num for login in extension.q_status) == extension.queues
 
 
 def test_nothing_began_after_the_instant_of_the_examples() -> None:
