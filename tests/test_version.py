@@ -5,11 +5,9 @@ from __future__ import annotations
 import re
 import tomllib
 from datetime import date
-from importlib import metadata
 from pathlib import Path
 
 from gateway.cli.runtime.metrics_server import new_registry
-from monitor.shared.version import USER_AGENT, VERSION
 
 ROOT = Path(__file__).parents[1]
 DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
@@ -17,12 +15,6 @@ DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 ]
 KUSTOMIZATION = ROOT / "deploy" / "kubernetes" / "kustomization.yaml"
 """Kubernetes cannot reckon a tag: tests/deploy/test_kubernetes.py compares it."""
-
-
-def test_what_is_installed_is_what_is_declared() -> None:
-    """An environment that was made of an older pyproject.toml would tell an older version."""
-    assert metadata.version("callmon") == VERSION == DECLARED
-    assert f"callmon/{DECLARED}" == USER_AGENT
 
 
 def test_the_changelog_has_the_version_with_its_day() -> None:

@@ -33,15 +33,12 @@ from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.publishing.publish_batch import StoredPositionHash
 from monitor.shared.api_keys import Budgets, StoredKey, encode_key
 from monitor.shared.changes import epoch_name, is_epoch
-from monitor.shared.codec import Malformed, check_entity, encode_entity, to_msgpack
+from monitor.shared.codec import Malformed, encode_entity, to_msgpack
 from monitor.shared.command_messages import IdempotencyKey
-from monitor.shared.entities.topics import Call, EndedCall
 from monitor.shared.redis.connection import GuardedTransaction
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
 from monitor.statistics import checkpoint_format
-from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.day import Day, day_of
-from monitor.statistics.settings import StatisticsSettings
 from tests.bus import RealBus, until, until_async
 from tests.gateway import entities
 from tests.gateway.replication.test_follower import following, writing
@@ -462,50 +459,6 @@ def test_any_bytes_are_statistics_or_a_directory_or_malformed(data: bytes) -> No
             decode(data)
         except Malformed:
             continue
-
-
-@given(
-    at=st.integers(-(2**63), 2**63 - 1),
-    start=st.integers(-(2**63), 2**63 - 1),
-    peak=st.integers(-5, 2**63 - 1),
-)
-@settings(max_examples=50)
-def test_statistics_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
-    data = checkpoint_format.encode(
-        checkpoint_format.SavedStatistics(
-            at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak
-        )
-    )
-    try:
-        found = checkpoint_format.decode(data)
-    except (Malformed, OverflowError):
-        return
-    statistics = Statistics(StatisticsSettings(), found)
-    statistics.take((), 1_800_000_000.0)
-    statistics.tick(1_800_000_001.0)
-
-
-@given(instant=st.text(max_size=30), id_=st.text(max_size=5))
-@settings(max_examples=100)
-def test_a_call_with_a_wrong_instant_or_id_is_malformed(instant: str, id_: str) -> None:
-    call: Call = entities.call(1)
-    check_entity("1", call)
-    wrong = Call(
-        **{name: getattr(call, name) for name in call.__struct_fields__} | {"started_at": instant}
-    )
-    with pytest.raises(Malformed):
-        check_entity(id_ + "x", call)
-    with pytest.raises(Malformed):
-        check_entity("1", wrong)
-
-
-def test_an_ended_call_stands_under_its_own_id() -> None:
-    ended = EndedCall(
-        1, "Inbound", "", "", entities.START, None, entities.START, "missed", "", "", "", ""
-    )
-    check_entity(ended.id, ended)
-    with pytest.raises(Malformed):
-        check_entity("1", ended)
 
 
 async def test_a_position_that_is_none_is_as_if_there_were_none(valkey: RealBus) -> None:

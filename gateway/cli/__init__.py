@@ -398,9 +398,7 @@ def _run(
     """Run a command; an error is printed as a sentence, without a trace."""
     code, errors = _outcome(work, new_loop)
     if any(getattr(error, "code", 0) == _UNAUTHORIZED for error in errors):
-        typer.echo(
-            "callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", err=True
-        )
+        say("callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", error=True)
     raise typer.Exit(1 if errors else code)
 
 

@@ -253,6 +253,7 @@ def _extensions() -> tuple[Extension, ...]:
 
 
 def _extension(num: str, name: str, lastname: str, *talks: Talk) -> Extension:
+    queues = ("800",) if num in [agent.num for agent in _queue().agents] else ()
     return Extension(
         num=num,
         name=name,
@@ -277,12 +278,12 @@ def _extension(num: str, name: str, lastname: str, *talks: Talk) -> Extension:
         status="Busy" if talks else "Free",
         fwd_name="Available",
         q_global_status="LoggedIn",
-        q_status=(QueueLogin("800", "LoggedIn"),),
+        q_status=tuple(QueueLogin(queue, "LoggedIn") for queue in queues),
         activity=talks[0].activity if talks else "Idle",
         since=talks[0].since if talks else None,
         talks=talks,
         available=not talks,
-        queues=("800",),
+        queues=queues,
         groups=("600",) if num != "102" else (),
         extgroups=("Sales",) if num in ("101", "102") else (),
     )

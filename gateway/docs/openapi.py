@@ -53,7 +53,7 @@ _DONE_HEADERS: Final = ("Callmon-Position", "Idempotent-Replayed", *_COMPOSED_HE
 def openapi(commands: Iterable[Command], version: str) -> dict[str, Any]:
     """Return the document for these commands. ``version``: callmon's."""
     table = tuple(commands)
-    replies = without_clashes({command.name: reply_of(command) for command in table})
+    replies = without_clashes({command.name: reply_of(command) for command in table}, _ALWAYS)
     refusals = {
         status
         for command in table

@@ -85,13 +85,17 @@ def reply_of(command: Command) -> Reply:
     return Reply(_plain(kind), (), answer_of(command))
 
 
-def without_clashes(replies: dict[str, Reply]) -> dict[str, Reply]:
+def without_clashes(
+    replies: dict[str, Reply], others: Collection[type[Struct]] = ()
+) -> dict[str, Reply]:
     """Return the replies by command, without schemas whose names clash.
 
     Only a site's own commands can lose their schema: when it has the name of another one.
+    ``others``: the Structs of the document that are no command's reply.
     """
     own = [name for name in replies if name not in DOCUMENTED]
     kinds = [kind for name, reply in replies.items() if name in DOCUMENTED for kind in reply.kinds]
+    kinds.extend(others)
     for name in own:
         if _fit([*kinds, *replies[name].kinds]):
             kinds.extend(replies[name].kinds)

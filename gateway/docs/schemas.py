@@ -43,11 +43,12 @@ def ref(kind: type[Struct]) -> Schema:
 def schemas_of(kinds: Iterable[type[Struct]]) -> dict[str, Schema]:
     """Return the schemas of these Structs and of all Structs in them, by name.
 
-    Structs are sent whole. So every field is required, except those that may be UNSET.
+    Structs are sent whole. So every field is required, except those that may be UNSET. Raises
+    KeyError if two of them have one name.
     """
-    wanted = {kind.__name__: kind for kind in kinds}
-    _, found = msgspec.json.schema_components(tuple(wanted.values()), ref_template=PLACE + "{name}")
-    structs = _with_parts(wanted.values())
+    wanted = tuple(dict.fromkeys(kinds))
+    _, found = msgspec.json.schema_components(wanted, ref_template=PLACE + "{name}")
+    structs = _with_parts(wanted)
     return {name: _told(schema, structs[name]) for name, schema in found.items()}
 
 

@@ -13,6 +13,7 @@ from itertools import count
 from typing import Any
 
 import fakeredis
+import httpx
 import pytest
 import uvicorn
 from starlette.applications import Starlette
@@ -259,3 +260,63 @@ async def follow(connection: ClientConnection, follower: Follower, until: Positi
             found = decoded(await connection.recv())
             if found["type"] != "hello":
                 follower.receive(found)
+
+
+READER = {"Authorization": "Bearer reader-key"}
+
+
+@asynccontextmanager
+async def http(served: Served) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{served.host}/webapi", timeout=20.0) as client:
+        yield client
+
+
+class Events:
+    """What an EventSource reads: one event after the other."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.retry: int | None = None
+        self._lines = response.aiter_lines()
+
+    async def next(self) -> tuple[str | None, dict[str, Any]]:
+        """The next event's id and frame. Raises StopAsyncIteration at the end."""
+        id_, data = None, None
+        async with asyncio.timeout(60):
+            while True:
+                line = await anext(self._lines)
+                name, _, value = line.partition(": ")
+                match name:
+                    case "id":
+                        id_ = value
+                    case "data":
+                        data = json.loads(value)
+                    case "retry":
+                        self.retry = int(value)
+                    case "" if not line and data is not None:
+                        return id_, data
+
+    async def of(self, kind: str) -> tuple[str | None, dict[str, Any]]:
+        while (found := await self.next())[1]["type"] != kind:
+            pass
+        return found
+
+
+@asynccontextmanager
+async def events(served: Served, query: str, **headers: str) -> AsyncIterator[Events]:
+    async with (
+        http(served) as client,
+        client.stream("GET", f"/events?{query}", headers=READER | headers) as response,
+    ):
+        yield Events(response)
+
+
+async def silence(connection: ClientConnection) -> None:
+    """Nothing comes but the answer to a ping."""
+    await say(connection, {"type": "ping", "at": "quiet?"})
+    assert (await frame(connection))["type"] == "pong"
+
+
+def position(at: Position) -> dict[str, Any]:
+    """A position as a client names it."""
+    return {"epoch": at.epoch, "seq": at.seq}

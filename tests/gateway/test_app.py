@@ -1,531 +1,331 @@
-"""Test the documented interface over ASGI: every query in every form, and every refusal."""
+"""Test the application on a real socket: its life, its log, and arbitrary bytes."""
 
 from __future__ import annotations
 
-import json
-import tracemalloc
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import fields
+from functools import partial
 from typing import Any
 
+import fakeredis
 import httpx
 import pytest
+import uvicorn
+from hypothesis import example, given
+from hypothesis import strategies as st
+from starlette.types import Message
 
-from gateway.auth.api_keys import KeyTable
-from gateway.errors import Refused
+from gateway.app import create_app
+from gateway.auth.tickets import Tickets
 from gateway.operations.operation_table import COMMANDS
-from gateway.parameters import LARGEST_BODY_BYTES
+from gateway.pbx_context import PbxContext
 from gateway.rest import request_parser
+from gateway.rest.request_parser import UnauthenticatedBodies
+from gateway.rest.ticket_endpoint import ticket_routes
+from monitor.shared.codec import from_json
+from monitor.shared.http_server import EmbeddedServer, bind
 from tests.gateway.documented import ANSWERS
-from tests.gateway.world import BARE, EXPIRED, FULL, LIMITED, OTHER, READ, client, view
-
-Form = tuple[str, str, dict[str, str], dict[str, str]]
-
-
-def forms(command: str, key: str) -> list[Form]:
-    """Every documented form of address: its name, path, further parameters, headers."""
-    return [
-        ("key in the path", f"/webapi/{key}/{command}", {}, {}),
-        ("key in the query", f"/webapi/{command}", {"key": key}, {}),
-        ("key in path and query", f"/webapi/{key}/{command}", {"key": key}, {}),
-        ("key in the query, short", f"/{command}", {"key": key}, {}),
-        ("bearer", f"/webapi/{command}", {}, {"Authorization": f"Bearer {key}"}),
-        ("bearer, small", f"/webapi/{command}", {}, {"authorization": f"bearer  {key}"}),
-        ("header", f"/webapi/{command}", {}, {"X-API-Key": key}),
-    ]
+from tests.gateway.world import (
+    FULL,
+    NOW,
+    READ,
+    client,
+    keys,
+    view,
+)
 
 
-FORMS = [form[0] for form in forms("", "")]
-CASES = [pytest.param(*answer, id=f"{answer[0]} {answer[1]}") for answer in ANSWERS]
+@contextlib.asynccontextmanager
+async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
+    """A gateway on a free port of loopback."""
+    bodies, table, redis = UnauthenticatedBodies(), keys(), fakeredis.FakeAsyncRedis()
+    tickets = Tickets({"main": redis}, table, lambda: NOW)
+    app = create_app(
+        {"main": pbx},
+        table,
+        streams=ticket_routes(tickets, table, lambda: NOW, bodies=bodies),
+        clock=lambda: NOW,
+        bodies=bodies,
+    )
+    bound = bind("127.0.0.1", 0)
+    server = EmbeddedServer(
+        uvicorn.Config(app, log_config=None, access_log=False, ws="none"), bound
+    )
+    try:
+        async with asyncio.timeout(60):
+            await server.start()
+        yield bound.getsockname()
+    finally:
+        async with asyncio.timeout(60):
+            await server.stop()
+        await redis.aclose()
+
+
+async def test_every_query_is_answered_over_a_socket() -> None:
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        for command, params, answer in ANSWERS:
+            got = await http.get(f"/webapi/{FULL}/{command}", params=params)
+            assert (got.status_code, got.text) == (200, answer)
+            head = await http.head(f"/webapi/{FULL}/{command}", params=params)
+            assert (head.content, head.headers["content-length"]) == (
+                b"",
+                str(len(answer.encode())),
+            )
+            same = await http.get(
+                f"/webapi/{FULL}/{command}",
+                params=params,
+                headers={"If-None-Match": got.headers["etag"]},
+            )
+            assert same.status_code == 304
+        posted = await http.post(f"/webapi/{FULL}/ext.state.get", data={"num": "99"})
+        assert posted.json()["num"] == "99"
+
+
+async def chunks() -> AsyncIterator[bytes]:
+    for _ in range(100):
+        yield b"x" * 4096
+
+
+async def test_a_body_without_end_is_cut_off() -> None:
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        got = await http.post(
+            f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"}
+        )
+        assert (got.status_code, got.json()["error"]["code"]) == (413, "too_large")
+
+
+@contextlib.asynccontextmanager
+async def posting(
+    host: str, port: int, body: bytes, *headers: str, address: str = "pbx.calls.get"
+) -> AsyncIterator[asyncio.StreamReader]:
+    """A request whose body has only begun; the answer is read."""
+    reader, writer = await asyncio.open_connection(host, port)
+    lines = [f"POST /webapi/{address} HTTP/1.1", "Host: test", "Content-Length: 60000", *headers]
+    writer.write("\r\n".join([*lines, "Content-Type: application/json", "", ""]).encode() + body)
+    try:
+        yield reader
+    finally:
+        writer.transport.abort()
+
+
+@pytest.mark.parametrize("address", ["pbx.calls.get", "ticket"])
+async def test_a_key_that_does_not_hold_is_refused_before_the_body_is_read(address: str) -> None:
+    async with served(view()) as (host, port), asyncio.timeout(60):
+        for given in ("X-API-Key: a-wrong-key-0123", "Authorization: Bearer a-wrong-key-0123"):
+            async with posting(host, port, b"", given, address=address) as reader:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("pbx.calls.get", "pbx.calls.get"), ("ticket", "ticket"), ("ticket", "pbx.calls.get")],
+)
+async def test_bodies_of_those_who_are_not_known_yet_hold_so_much_together(
+    first: str, second: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_parser, "MOST_UNKNOWN_BYTES", 100_000)
+    half = b'{"x": "'.ljust(40_000, b"x")
+    there = partial(posting, address=second)
+    async with served(view()) as (host, port), asyncio.timeout(60):
+        async with (
+            posting(host, port, half, address=first),
+            posting(host, port, half, address=first),
+        ):
+            status = b""
+            while not status.startswith(b"HTTP/1.1 503 "):  # until the two have arrived there
+                async with there(host, port, half) as reader, there(host, port, half) as other:
+                    done, waiting = await asyncio.wait(
+                        [asyncio.create_task(one.readline()) for one in (reader, other)],
+                        return_when=asyncio.FIRST_COMPLETED,
+                    )
+                    status = done.pop().result()
+                    for task in waiting:
+                        task.cancel()
+            async with there(host, port, b" " * 59_998 + b"{}", f"X-API-Key: {FULL}") as reader:
+                assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        said = b""
+        while not said.startswith(b"HTTP/1.1 200 "):  # until they are gone
+            whole = f'{{"key": "{FULL}"}}'.encode()
+            async with there(host, port, b" " * (60_000 - len(whole)) + whole) as reader:
+                said = await reader.readline()
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        b"/webapi/%ff/%00",
+        b"/webapi//",
+        b"//",
+        b"/webapi/a/b/c/d",
+        b"/webapi/" + b"x" * 4000,
+        b"http://gateway/webapi/pbx.calls.get",
+        b"/webapi/pbx.calls.get?%",
+        b"/webapi/pbx.calls.get?&&=&key",
+        b"/webapi/../../etc/passwd",
+        b"*",
+    ],
+)
+async def test_odd_targets_are_refused_in_json(target: bytes) -> None:
+    async with served(view()) as (host, port):
+        reader, writer = await asyncio.open_connection(host, port)
+        writer.write(b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        async with asyncio.timeout(60):
+            answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 4")
+    assert b"500" not in head.splitlines()[0]
+    if b"application/json" in head:
+        assert from_json(body)["result"] is False
+
+
+async def test_a_client_that_goes_while_it_sends_harms_nobody() -> None:
+    async with (
+        served(view()) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        _, writer = await asyncio.open_connection(host, port)
+        writer.write(b"POST /webapi/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
+        await writer.drain()
+        writer.transport.abort()
+        assert (await http.get(f"/webapi/{FULL}/pbx.calls.get")).status_code == 200
+
+
+async def test_the_lifespan_runs_feeds_and_hubs_and_ends_them() -> None:
+    pbx = view(loaded=False)
+    async with (
+        served(pbx) as (host, port),
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        async with asyncio.timeout(60):
+            while not (pbx.live_feed.connected and pbx.book_feed.connected):
+                await http.get("/readyz")
+        assert (await http.get("/readyz")).status_code == 503
+
+
+class _Broken(PbxContext):
+    @property
+    def live(self) -> Any:
+        raise RuntimeError("a fault of our own")
+
+    @live.setter
+    def live(self, value: Any) -> None:
+        pass
+
+
+async def test_a_fault_of_our_own_says_nothing_of_itself() -> None:
+    whole = view()
+    broken = _Broken(*(getattr(whole, field.name) for field in fields(PbxContext) if field.init))
+    app = create_app({"main": broken}, keys(), clock=lambda: NOW)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        got = await http.get(f"/webapi/{FULL}/pbx.calls.get")
+    assert (got.status_code, got.json()["error"]["code"]) == (500, "internal")
+    assert "fault of our own" not in got.text
+    assert got.headers["content-type"] == "application/json"
+
+
+APP = create_app({"main": view()}, keys(), clock=lambda: NOW)
+PARTS = st.sampled_from(
+    [*COMMANDS, FULL, READ, "webapi", "stream", "", "num=99", "id=12"]
+) | st.text(max_size=8)
+
+
+FIELD = b'--b\r\nContent-Disposition: form-data; name="num"\r\n\r\n'
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD", "POST", "PUT"]),
+    parts=st.lists(PARTS, max_size=4),
+    query=st.binary(max_size=40)
+    | st.lists(PARTS, max_size=3).map(lambda pairs: "&".join(pairs).encode()),
+    kind=st.sampled_from(
+        [
+            b"application/json",
+            b"application/x-www-form-urlencoded",
+            b"multipart/form-data; boundary=b",
+        ]
+    )
+    | st.sampled_from(
+        ["idna", "undefined", "punycode", "utf-7", "hex", "rot13", "none", "utf-16"]
+    ).map(lambda name: f"multipart/form-data; boundary=b; charset={name}".encode())
+    | st.binary(max_size=30),
+    body=st.binary(max_size=60)
+    | st.sampled_from([b'{"num":"99"}', b"--b\r\n\r\n", b"--b\r\nContent-Disposition: x\r\n"])
+    | st.binary(max_size=20).map(lambda value: FIELD + value + b"\r\n--b--"),
+    key=st.binary(max_size=20) | st.just(FULL.encode()),
+)
+@example(
+    method="POST",
+    parts=["webapi", "query"],
+    query=b"",
+    kind=b"multipart/form-data",
+    body=b"x",
+    key=FULL.encode(),
+)
+@example(
+    method="POST",
+    parts=["webapi", "all.ext.get"],
+    query=b"",
+    kind=b"multipart/form-data; boundary=b; charset=undefined",
+    body=FIELD + b"1\r\n--b--",
+    key=FULL.encode(),
+)
+def test_any_request_ends_in_a_documented_answer(
+    method: str, parts: list[str], query: bytes, kind: bytes, body: bytes, key: bytes
+) -> None:
+    path = "/" + "/".join(parts)
+    status, answer = asyncio.run(
+        raw_request(method, path, query, [(b"content-type", kind), (b"x-api-key", key)], body)
+    )
+    assert status in (200, 400, 401, 403, 404, 405, 413, 415, 426, 503)
+    if status != 200 and method != "HEAD":
+        failure = from_json(answer)
+        assert (failure["result"], list(failure["error"])) == (False, ["code", "message"])
+
+
+async def raw_request(
+    method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
+) -> tuple[int, bytes]:
+    """Ask the application as a server would, whatever the bytes."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(errors="surrogatepass"),
+        "root_path": "",
+        "query_string": query,
+        "headers": headers,
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("gateway", 80),
+        "client": ("127.0.0.1", 1),
+    }
+    await APP(scope, receive, send)
+    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
 
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     async with client() as http:
         yield http
-
-
-def error(response: httpx.Response) -> str:
-    """The error's code, after a check of the documented shape of a failure."""
-    body = response.json()
-    assert list(body) == ["result", "error"]
-    assert body["result"] is False
-    assert list(body["error"]) == ["code", "message"]
-    assert response.headers["cache-control"] == "no-store"
-    assert response.headers["content-type"] == "application/json"
-    return str(body["error"]["code"])
-
-
-def message(response: httpx.Response) -> str:
-    return str(response.json()["error"]["message"])
-
-
-def test_every_query_of_the_table_has_a_documented_answer_here() -> None:
-    assert {command for command, _, _ in ANSWERS} == {
-        name for name, command in COMMANDS.items() if command.query
-    }
-
-
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("command", "params", "answer"), CASES)
-async def test_every_query_answers_in_its_documented_shape_by_every_form_of_address(
-    http: httpx.AsyncClient, form: str, command: str, params: dict[str, str], answer: str
-) -> None:
-    _, path, more, headers = next(one for one in forms(command, FULL) if one[0] == form)
-    got = await http.get(path, params=params | more, headers=headers)
-    assert (got.status_code, got.text) == (200, answer)
-    assert got.headers["content-type"] == "application/json"
-    head = await http.head(path, params=params | more, headers=headers)
-    assert (head.status_code, head.content) == (200, b"")
-    assert head.headers["content-length"] == str(len(answer.encode()))
-    assert head.headers["etag"] == got.headers["etag"]
-    posts: list[dict[str, Any]] = [
-        {"params": params | more},
-        {"data": params | more},
-        {"json": params | more},
-        {"files": {name: (None, value) for name, value in (params | more).items()}},
-    ]
-    for post in posts if params or more else posts[:1]:
-        posted = await http.post(path, headers=headers, **post)
-        assert (posted.status_code, posted.text) == (200, answer)
-
-
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
-        (f"/webapi/{READ}/", {}),
-        (f"/webapi/{READ}", {}),
-        ("/webapi/", {"Authorization": f"Bearer {READ}"}),
-        ("/webapi", {"X-API-Key": READ}),
-        (f"/webapi/?key={READ}", {}),
-        (f"/webapi/{READ}?key={READ}", {}),
-    ],
-)
-async def test_the_bare_address_says_what_this_is_and_what_the_key_may_use(
-    http: httpx.AsyncClient, path: str, headers: dict[str, str]
-) -> None:
-    got = await http.get(path, headers=headers)
-    assert got.status_code == 200
-    body = got.json()
-    known = ["product", "version", "concurrentCalls", "pbx", "pbxVersion", "timeZone"]
-    assert list(body) == [*known, "scopes", "commands"]
-    assert (body["product"], body["concurrentCalls"], body["pbx"], body["scopes"]) == (
-        "callmon",
-        32,
-        "main",
-        ["read"],
-    )
-    assert body["commands"] == [
-        name for name, command in COMMANDS.items() if command.scope == "read"
-    ]
-    assert "callmon-position" in got.headers
-
-
-async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(
-    http: httpx.AsyncClient,
-) -> None:
-    assert (await http.get(f"/webapi/{BARE}/")).json()["commands"] == []
-    assert error(await http.get(f"/webapi/{BARE}/pbx.calls.get")) == "scope_missing"
-
-
-@pytest.mark.parametrize(
-    ("path", "status", "code", "said"),
-    [
-        (f"/webapi/{FULL}/pbx.call.get", 404, "unknown_command", "Did you mean pbx.calls.get?"),
-        (f"/webapi/{FULL}/PBX.CALLS.GET", 404, "unknown_command", "Did you mean pbx.calls.get?"),
-        (f"/webapi/{FULL}/pbx.calls.get/more", 404, "unknown_command", ""),
-        (f"/webapi/nothing.get?key={FULL}", 404, "unknown_command", "'nothing.get'"),
-        (f"/webapi/{FULL}/stream", 426, "upgrade_required", "WebSocket"),
-        (f"/webapi/{FULL}/events", 404, "unknown_command", "for GET requests"),
-        (f"/webapi/{FULL}/ticket", 404, "unknown_command", "for POST requests"),
-        ("/nowhere", 404, "unknown_command", "/webapi/"),
-        ("/no/where", 404, "unknown_command", ""),
-        (f"/webapi/{FULL}/pbx.calls.get?nmu=1", 400, "unknown_parameter", "takes no parameters"),
-        (f"/webapi/{FULL}/ext.info.get?nmu=1", 400, "unknown_parameter", "Did you mean 'num'?"),
-        (f"/webapi/{FULL}/ext.info.get?NUM=99", 400, "unknown_parameter", "Did you mean 'num'?"),
-        (f"/webapi/{FULL}/ext.info.get", 400, "missing_parameter", "'num' is missing"),
-        (f"/webapi/{FULL}/ext.info.get?num=", 400, "missing_parameter", "'num' is empty"),
-        (f"/webapi/{FULL}/ext.info.get?num=99&num=99", 400, "duplicate_parameter", "'num'"),
-        (f"/webapi/{FULL}/ext.info.get?num=9%209", 400, "bad_parameter", "num = '9 9' was given"),
-        (f"/webapi/{FULL}/ext.info.get?num=9%00", 400, "bad_parameter", r"'9\x00'"),
-        (f"/webapi/{FULL}/ext.info.get?num=%FF", 400, "bad_body", "UTF-8"),
-        (f"/webapi/{FULL}/contact.get?id=-1", 400, "bad_parameter", "a whole number from 0 to"),
-        (f"/webapi/{FULL}/contact.get?id=1e3", 400, "bad_parameter", ""),
-        (f"/webapi/{FULL}/contact.get?id=99999999999999999999", 400, "bad_parameter", ""),
-        (f"/webapi/{FULL}/contact.find?num=abc", 400, "bad_parameter", "at least one digit"),
-        (
-            f"/webapi/{FULL}/contact.find?num=1&min_len=x",
-            400,
-            "bad_parameter",
-            "min_len = 'x' was given",
-        ),
-        (
-            f"/webapi/{FULL}/?num=1",
-            400,
-            "unknown_parameter",
-            "The bare address takes no parameters",
-        ),
-        (
-            f"/webapi/{FULL}/ext.queue.set?num=99&queue=800&log=maybe",
-            400,
-            "bad_parameter",
-            "one of on, off",
-        ),
-        (
-            f"/webapi/{FULL}/ext.options.set?num=99",
-            400,
-            "missing_parameter",
-            "at least one of enabled, external, rec",
-        ),
-        (f"/webapi/{FULL}/ext.update?num=99&vmemail=4", 400, "bad_parameter", "one of 0, 1, 2, 3"),
-        (
-            f"/webapi/{FULL}/queue.agents.set?num=800&agents=1,,2",
-            400,
-            "bad_parameter",
-            "separated by commas",
-        ),
-        (
-            f"/webapi/{FULL}/pbx.calls.get?" + "&".join(f"p{n}=1" for n in range(150)),
-            400,
-            "bad_parameter",
-            "",
-        ),
-        (f"/webapi/{FULL}/ext.info.get?num=555", 404, "unknown_extension", "'555'"),
-        (f"/webapi/{FULL}/ext.state.get?num=800", 404, "unknown_extension", ""),
-        (f"/webapi/{FULL}/queue.members.get?num=99", 404, "unknown_queue", ""),
-        (f"/webapi/{FULL}/queue.managers.get?num=1", 404, "unknown_queue", ""),
-        (f"/webapi/{FULL}/queue.free.get?num=1", 404, "unknown_queue", ""),
-        (f"/webapi/{FULL}/queue.talk.get?num=1", 404, "unknown_queue", ""),
-        (f"/webapi/{FULL}/queue.isfree.get?num=1", 404, "unknown_queue", ""),
-        (f"/webapi/{FULL}/group.members.get?num=800", 404, "unknown_group", ""),
-        (f"/webapi/{FULL}/group.free.get?num=800", 404, "unknown_group", ""),
-        (f"/webapi/{FULL}/extgroup.members.get?name=sales", 404, "unknown_extgroup", "'sales'"),
-        (f"/webapi/{FULL}/contact.get?id=13", 404, "unknown_contact", "13"),
-        ("/webapi/pbx.calls.get", 401, "key_missing", "X-API-Key"),
-        ("/webapi/", 401, "key_missing", ""),
-        ("/webapi/wrong-key-wrong-key/pbx.calls.get", 401, "key_unknown", ""),
-        ("/webapi/wrong-key-wrong-key/", 401, "key_unknown", ""),
-        ("/webapi/pbx.calls.get?key=%ED%A0%80", 400, "bad_body", ""),
-        ("/webapi/pbx.calls.get?key=" + "x" * 5000, 401, "key_unknown", ""),
-        (f"/webapi/{EXPIRED}/pbx.calls.get", 401, "key_expired", "2026-03-04T03:15:00.000Z"),
-        (f"/webapi/{READ}/pbx.calls.get?key={FULL}", 400, "key_ambiguous", ""),
-        (f"/webapi/{OTHER}/pbx.calls.get", 404, "unknown_pbx", ""),
-        (f"/webapi/{READ}/contact.get?id=12", 403, "scope_missing", "'contacts'"),
-        (f"/webapi/{READ}/contact.get", 403, "scope_missing", "'contacts'"),
-    ],
-)
-async def test_what_is_wrong_is_refused_in_words(
-    http: httpx.AsyncClient, path: str, status: int, code: str, said: str
-) -> None:
-    got = await http.get(path)
-    assert (got.status_code, error(got)) == (status, code)
-    assert said in message(got)
-    assert ("www-authenticate" in got.headers) is (status == 401)
-    assert FULL not in got.text
-    head = await http.head(path)
-    assert (head.status_code, head.content) == (405 if "HEAD" not in methods(path) else status, b"")
-
-
-def methods(path: str) -> tuple[str, ...]:
-    command = COMMANDS.get(path.partition("?")[0].rpartition("/")[2])
-    return ("HEAD",) if command is None else command.methods
-
-
-async def test_the_key_is_judged_before_the_command(http: httpx.AsyncClient) -> None:
-    assert error(await http.get("/webapi/wrong-key-wrong-key/nothing.get?x=1")) == "key_unknown"
-
-
-CHANGING = {
-    "ext.fwd.set": {"num": "99", "status": "Away"},
-    "ext.queueglobal.set": {"num": "99", "log": "on"},
-    "ext.queue.set": {"num": "99", "queue": "800", "log": "off"},
-    "ext.options.set": {"num": "99", "recording": "all"},
-    "ext.update": {"num": "99", "email": "", "vmemail": "3"},
-    "ext.new": {"num": "98"},
-    "ext.del": {"num": "99"},
-    "queue.agents.set": {"num": "800", "agents": "99, 101"},
-    "queue.managers.set": {"num": "800", "managers": ""},
-    "group.members.set": {"num": "600", "members": "99"},
-    "makecall": {"first": "99", "second": "+49 30 1234"},
-    "contact.update": {"id": "12", "data9": "1"},
-    "contact.new": {},
-    "contact.del": {"id": "12"},
-}
-
-
-def test_every_changing_command_of_the_table_is_tried_here() -> None:
-    assert set(CHANGING) | {"query"} == {
-        name for name, command in COMMANDS.items() if not command.query
-    }
-
-
-@pytest.mark.parametrize("command", CHANGING)
-async def test_a_changing_command_needs_its_scope_and_is_refused_while_no_monitor_is_at_work(
-    http: httpx.AsyncClient, command: str
-) -> None:
-    params = CHANGING[command]
-    for method in ("GET", "POST"):
-        refused = await http.request(method, f"/webapi/{READ}/{command}", params=params)
-        assert (refused.status_code, error(refused)) == (403, "scope_missing")
-        missing = await http.request(method, f"/webapi/{FULL}/{command}", params=params)
-        assert (missing.status_code, error(missing)) == (503, "no_monitor")
-    head = await http.head(f"/webapi/{FULL}/{command}", params=params)
-    assert (head.status_code, head.headers["allow"]) == (405, "GET, POST")
-
-
-async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient) -> None:
-    sql = {"query": "select *\nfrom recordings\twhere recording_url like '101%';", "count": 3}
-    assert error(await http.post(f"/webapi/{FULL}/query", json=sql)) == "no_monitor"
-    assert error(await http.post(f"/webapi/{READ}/query", json=sql)) == "scope_missing"
-    assert error(await http.post(f"/webapi/{FULL}/query", json={"count": 3})) == "missing_parameter"
-    got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
-    assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
-    assert message(got) == "GET does not work here; use POST."
-
-
-@pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "OPTIONS"])
-async def test_other_methods_are_told_which_ones_work(http: httpx.AsyncClient, method: str) -> None:
-    got = await http.request(method, f"/webapi/{FULL}/pbx.calls.get")
-    assert (got.status_code, error(got), got.headers["allow"]) == (
-        405,
-        "wrong_method",
-        "GET, HEAD, POST",
-    )
-    assert message(got) == f"{method} does not work here; GET, HEAD and POST work."
-    bare = await http.request(method, f"/webapi/{FULL}/")
-    assert (bare.status_code, bare.headers["allow"]) == (405, "GET, HEAD")
-    page = await http.request(method, "/healthz")
-    assert (page.status_code, error(page)) == (405, "wrong_method")
-    assert "GET" in page.headers["allow"]
-
-
-@pytest.mark.parametrize(
-    ("content", "kind", "status", "code"),
-    [
-        (b"{", "application/json", 400, "bad_body"),
-        (b"[]", "application/json", 400, "bad_body"),
-        (b"\xff", "application/json", 400, "bad_body"),
-        (b'{"num": NaN}', "application/json", 400, "bad_body"),
-        (b"[" * 20_000, "application/json", 400, "bad_body"),
-        (b'{"num": "99", "num": "99"}', "application/json", 400, "duplicate_parameter"),
-        (b'{"num": null}', "application/json", 400, "bad_parameter"),
-        (b'{"num": true}', "application/json", 400, "bad_parameter"),
-        (b'{"num": 9.9}', "application/json", 400, "bad_parameter"),
-        (b'{"num": {"a": 1}}', "application/json", 400, "bad_parameter"),
-        (b'{"num": [["99"]]}', "application/json", 400, "bad_parameter"),
-        (b'{"num": "\\ud800"}', "application/json", 400, "bad_parameter"),
-        (b'{"\\ud800": "1"}', "application/json", 400, "unknown_parameter"),
-        (b"num=%ff", "application/x-www-form-urlencoded", 400, "bad_body"),
-        (b"num=\xff", "application/x-www-form-urlencoded", 400, "bad_body"),
-        (b"nonsense", "multipart/form-data; boundary=x", 400, "bad_body"),
-        (b"nonsense", "multipart/form-data", 400, "bad_body"),
-        (
-            b"--x\r\nContent-Disposition: form-data; name=num; filename=f\r\n\r\n1\r\n--x--",
-            "multipart/form-data; boundary=x",
-            400,
-            "bad_body",
-        ),
-        (b"num=99", "text/plain", 415, "unsupported_body"),
-        (b"num=99", "", 415, "unsupported_body"),
-        (b"num=" + b"9" * 70_000, "application/x-www-form-urlencoded", 413, "too_large"),
-    ],
-)
-async def test_a_body_that_cannot_be_read_is_refused(
-    http: httpx.AsyncClient, content: bytes, kind: str, status: int, code: str
-) -> None:
-    headers = {"Content-Type": kind} if kind else {}
-    got = await http.post(f"/webapi/{FULL}/ext.info.get", content=content, headers=headers)
-    assert (got.status_code, error(got)) == (status, code)
-
-
-async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
-    assert (await http.post(f"/webapi/{FULL}/contact.get", json={"id": 12})).json()["id"] == 12
-    body = {"num": 800, "agents": ["99", 101]}
-    assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
-
-
-@pytest.mark.parametrize(
-    ("value", "came"),
-    [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
-)
-async def test_what_json_may_not_hold_is_named(
-    http: httpx.AsyncClient, value: object, came: str
-) -> None:
-    got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
-    assert (
-        message(got)
-        == f"'enabled' = {came} was given, but it takes text, a whole number, or a list of these."
-    )
-
-
-async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.AsyncClient) -> None:
-    body = {"num": 800, "agents": [*range(1000), None]}
-    got = await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)
-    assert message(got) == "'agents' is a list of 1001 values; it takes 1000 at most."
-
-
-@pytest.mark.parametrize(
-    ("body", "said", "most_bytes"),
-    [
-        (
-            '{"num": [' + ",".join(["{}"] * 20_000) + "]}",
-            "'num' is a list of 20000 values; it takes 1000 at most.",
-            1_500_000,
-        ),
-        (
-            "{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}",
-            "more than 64 parameters",
-            1_500_000,
-        ),
-        (
-            '{"num": ' + "[" * 60_000,
-            "not JSON",
-            6_000_000,
-        ),  # Python 3.14 makes all these lists before it gives up
-    ],
-    ids=["objects", "names", "depth"],
-)
-async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
-    http: httpx.AsyncClient, body: str, said: str, most_bytes: int
-) -> None:
-    assert len(body) <= LARGEST_BODY_BYTES
-    with pytest.raises(Refused, match=said):
-        request_parser._json(body.encode())
-    tracemalloc.start()
-    got = await http.post(
-        f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"}
-    )
-    _, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert got.status_code == 400
-    assert said in message(got)
-    assert peak < most_bytes, "no object of ours is made for each of theirs"
-
-
-async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(
-    http: httpx.AsyncClient,
-) -> None:
-    headers = {"Content-Type": "application/json"}
-    got = await http.post(
-        f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers
-    )
-    assert got.json()["id"] == 12
-
-
-async def test_a_parameter_in_both_query_string_and_body_came_twice(
-    http: httpx.AsyncClient,
-) -> None:
-    got = await http.post(f"/webapi/{FULL}/ext.info.get?num=99", data={"num": "99"})
-    assert error(got) == "duplicate_parameter"
-
-
-async def test_the_body_of_a_get_does_not_count(http: httpx.AsyncClient) -> None:
-    got = await http.request(
-        "GET", f"/webapi/{FULL}/ext.info.get?num=99", content=b"{", headers={"X": "y"}
-    )
-    assert got.status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("command", "params", "answer"),
-    [
-        ("pbx.calls.get", {}, {"result": 2}),
-        ("all.ext.get", {}, {"nums": ["101", "102"]}),
-        ("all.registered.get", {}, {"nums": ["101", "102"]}),
-        ("all.queue.get", {}, {"nums": ["800"]}),
-        ("all.group.get", {}, {"nums": ["600"]}),
-        ("all.ivr.get", {}, {"nums": []}),
-        ("all.line.get", {}, {"nums": []}),
-        ("all.extgroup.get", {}, {"extGroups": []}),
-        ("queue.members.get", {"num": "800"}, {"nums": ["101", "102"]}),
-        ("queue.managers.get", {"num": "800"}, {"nums": []}),
-        ("queue.free.get", {"num": "800"}, {"nums": []}),
-        ("queue.isfree.get", {"num": "800"}, {"result": False}),
-        ("queue.talk.get", {"num": "800"}, {"nums": ["101"]}),
-        ("group.members.get", {"num": "600"}, {"nums": ["101"]}),
-        ("group.free.get", {"num": "600"}, {"nums": []}),
-        ("contact.find", {"num": "5551234"}, {"ids": []}),
-    ],
-)
-async def test_a_limited_key_is_answered_of_what_it_may_see(
-    http: httpx.AsyncClient, command: str, params: dict[str, str], answer: dict[str, Any]
-) -> None:
-    assert (await http.get(f"/webapi/{LIMITED}/{command}", params=params)).json() == answer
-
-
-async def test_a_limited_key_sees_whole_calls_of_its_own_and_no_others(
-    http: httpx.AsyncClient,
-) -> None:
-    connections = (await http.get(f"/webapi/{LIMITED}/pbx.ac.get")).json()
-    assert [call["callID"] for call in connections["AConnByCallID"]] == [9, 46874]
-    assert [leg["dnNum"] for leg in connections["AConnByCallID"][1]["AConnList"]] == ["101", "103"]
-    info = (await http.get(f"/webapi/{LIMITED}/pbx.callsinfo.get")).json()
-    assert (info["count"], [call["callID"] for call in info["callsInfo"]]) == (2, [9, 46874])
-    ended = (await http.get(f"/webapi/{LIMITED}/pbx.ended.get")).json()
-    assert (ended["count"], [call["callID"] for call in ended["ended"]]) == (2, [5, 7])
-
-
-@pytest.mark.parametrize(
-    ("command", "params", "nobody"),
-    [
-        ("ext.info.get", {"num": "99"}, {"num": "555"}),
-        ("ext.state.get", {"num": "1000"}, {"num": "5555"}),
-        ("queue.members.get", {"num": "801"}, {"num": "555"}),
-        ("queue.isfree.get", {"num": "801"}, {"num": "555"}),
-        ("group.free.get", {"num": "601"}, {"num": "555"}),
-        ("extgroup.members.get", {"name": "Sales"}, {"name": "Solas"}),
-        ("contact.get", {"id": "12"}, {"id": "99"}),
-    ],
-)
-async def test_what_a_key_may_not_see_looks_like_what_is_not_there(
-    http: httpx.AsyncClient, command: str, params: dict[str, str], nobody: dict[str, str]
-) -> None:
-    hidden = await http.get(f"/webapi/{LIMITED}/{command}", params=params)
-    missing = await http.get(f"/webapi/{LIMITED}/{command}", params=nobody)
-    assert hidden.status_code == missing.status_code == 404
-    [name], [other] = params.values(), nobody.values()
-    assert hidden.text.replace(name, other) == missing.text
-
-
-async def test_a_limited_keys_extension_does_not_tell_of_hidden_queues(
-    http: httpx.AsyncClient,
-) -> None:
-    state = (await http.get(f"/webapi/{LIMITED}/ext.state.get?num=102")).json()
-    assert state["qStatus"] == [{"num": "800", "status": None}]
-    info = (await http.get(f"/webapi/{LIMITED}/ext.info.get?num=102")).json()
-    assert (info["queues"], info["extgroups"]) == (["800"], [])
-
-
-async def test_no_secret_is_among_an_extensions_fields(http: httpx.AsyncClient) -> None:
-    info = json.loads((await http.get(f"/webapi/{FULL}/ext.info.get?num=99")).text)
-    settable = {parameter.name for parameter in COMMANDS["ext.update"].parameters}
-    assert settable - set(info) == {"authpass", "vmpin"}
-
-
-async def test_before_there_is_a_state_every_query_says_so() -> None:
-    async with client(view(loaded=False)) as http:
-        for command, params, _ in ANSWERS:
-            got = await http.get(f"/webapi/{FULL}/{command}", params=params)
-            assert (got.status_code, error(got), got.headers["retry-after"]) == (
-                503,
-                "no_state",
-                "1",
-            )
-        assert error(await http.get(f"/webapi/{FULL}/")) == "no_state"
-
-
-async def test_before_the_keys_are_loaded_no_key_is_called_wrong() -> None:
-    async with client(table=KeyTable(None)) as http:
-        for path in (
-            f"/webapi/{FULL}/pbx.calls.get",
-            "/webapi/pbx.calls.get",
-            "/webapi/nonsense-key/nothing",
-        ):
-            got = await http.get(path)
-            assert (got.status_code, error(got), got.headers["retry-after"]) == (
-                503,
-                "no_keys",
-                "1",
-            )
 
 
 async def test_the_front_page_says_what_runs_here_and_loads_nothing(

@@ -262,3 +262,18 @@ async def client(
     transport = httpx.ASGITransport(app=app)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield http
+
+
+def error(response: httpx.Response) -> str:
+    """The error's code, after a check of the documented shape of a failure."""
+    body = response.json()
+    assert list(body) == ["result", "error"]
+    assert body["result"] is False
+    assert list(body["error"]) == ["code", "message"]
+    assert response.headers["cache-control"] == "no-store"
+    assert response.headers["content-type"] == "application/json"
+    return str(body["error"]["code"])
+
+
+def message(response: httpx.Response) -> str:
+    return str(response.json()["error"]["message"])

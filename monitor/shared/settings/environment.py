@@ -66,8 +66,9 @@ def merge(model: type[BaseModel], values: dict[str, Any], environ: Mapping[str, 
         except _Mistake as mistake:
             merged.wrong.append(str(mistake))
     result: Any = values
-    # A section sorts before its settings, and so do the entries of a list: 0, 1, 2 …
-    for place, name, value in sorted(found, key=lambda one: one[0]):
+    # A section sorts before its settings, and so do the entries of a list: 0, 1, 2 … Of two
+    # variables that give one setting, the one of the whole section sorts before.
+    for place, name, value in sorted(found, key=lambda one: (one[0], one[1].count("__"))):
         try:
             result = _put(result, place, value)
         except IndexError as error:

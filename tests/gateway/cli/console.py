@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import sys
@@ -17,6 +18,15 @@ WITHIN = 60.0
 """Seconds: generous, as the machines are shared."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes: a snapshot is a line."""
+HOSTILE = "\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\r\nroot\u202egnp.exe\u2028\x7f\ud800\U000e0041"
+"""Text that a terminal would obey, or that would forge a line."""
+OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
+"""Characters of it that must reach no terminal."""
+PBX = (
+    '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = '
+    '"callmon"\nclient_secret = "hunter2"\n'
+)
+"""A section of a settings file, as the manual has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,3 +114,17 @@ def free_port() -> int:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
     return port
+
+
+def settings_file(folder: Path, text: str | bytes) -> Path:
+    """A settings file with this text."""
+    file = folder / "callmon.toml"
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return file
+
+
+def found_in(pattern: str, text: str) -> str:
+    """What the pattern's parentheses stand for in the text."""
+    match = re.search(pattern, text)
+    assert match is not None, text
+    return match[1]

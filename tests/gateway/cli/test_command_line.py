@@ -18,9 +18,8 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from gateway.cli.demo import has_screen
-from tests.bus import RealBus, real_bus, until
-from tests.gateway.cli.console import LONGEST_LINE, ROOT, WITHIN, callmon, free_port, running
+from tests.bus import RealBus, real_bus
+from tests.gateway.cli.console import ROOT, WITHIN, callmon, found_in, free_port, running
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,13 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
             "120",
         )
         _, printed = await stack.enter_async_context(running(*simulate, until=".pem"))
-        url, client_id = _found(r"(https://\S+)", printed), _found(r"client id:\s+(\S+)", printed)
+        url, client_id = (
+            found_in(r"(https://\S+)", printed),
+            found_in(r"client id:\s+(\S+)", printed),
+        )
         secret, ca_file = (
-            _found(r"client secret:\s+(\S+)", printed),
-            _found(r"(/\S+\.pem)", printed),
+            found_in(r"client secret:\s+(\S+)", printed),
+            found_in(r"(/\S+\.pem)", printed),
         )
         directory = tmp_path_factory.mktemp("site")
         settings = directory / "callmon.toml"
@@ -102,12 +104,6 @@ async def becomes(http: httpx.AsyncClient, path: str, status: int) -> None:
     async with asyncio.timeout(WITHIN):
         while (await http.get(path)).status_code != status:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
-
-
-def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text, re.IGNORECASE)
-    assert match is not None, f"{pattern} not in {text}"
-    return match[1]
 
 
 async def _ready(address: str) -> None:
@@ -160,7 +156,7 @@ async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
     config = ("--config", str(site.settings))
     made = await callmon("key", "new", "--name", "wall", "--scopes", "read,control", *config)
     assert made.code == 0, made.err
-    raw = _found(r"shown this once: (\S+)", made.out)
+    raw = found_in(r"shown this once: (\S+)", made.out)
     async with httpx.AsyncClient(base_url=site.address) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
         change = f"/webapi/{raw}/ext.fwd.set?num=101&status=Away"
@@ -211,7 +207,7 @@ async def test_the_store_is_backed_up_while_the_monitor_runs_and_restored_only_a
 @pytest.mark.asyncio(loop_scope="module")
 async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
     config = ("--config", str(site.settings))
-    raw = _found(r"once: (\S+)", (await callmon("key", "new", "--name", "viewer", *config)).out)
+    raw = found_in(r"once: (\S+)", (await callmon("key", "new", "--name", "viewer", *config)).out)
     async with httpx.AsyncClient(base_url=site.address) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
     where = ("--url", site.address, "--key", raw)
@@ -224,74 +220,6 @@ async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
     wrong = await callmon("tail", "--url", site.address, "--key", "no-such-key")
     assert wrong.code == 1
     assert "key" in wrong.err.lower()
-
-
-async def test_the_demos_lines_work_when_they_are_pasted() -> None:
-    async with running("demo", "--port", str(free_port()), "--rate", "600", until="Ctrl-C") as (
-        _,
-        printed,
-    ):
-        curl = (
-            next(line for line in printed.splitlines() if "callsinfo" in line)
-            .split("curl ", 1)[1]
-            .strip()
-        )
-        frames = _found(r"-m websockets '([^']+)'", printed)
-        async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
-            while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.1)
-            own = curl.partition("/webapi/")[0]
-            for origin, status in (
-                (own, 200),
-                ("http://elsewhere.example", 403),
-            ):  # its key is known to everybody
-                events = curl.replace("pbx.callsinfo.get", "events?topics=calls")
-                async with http.stream("GET", events, headers={"Origin": origin}) as answer:
-                    assert answer.status_code == status
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "websockets", frames),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
-            limit=LONGEST_LINE,
-        )
-        assert process.stdout is not None
-        async with asyncio.timeout(WITHIN):
-            while b'"type":"snapshot"' not in (line := await process.stdout.readline()):
-                assert line, "it ended before a snapshot came"
-        process.kill()
-        await process.wait()
-
-
-async def test_the_demo_opens_on_the_wall(tmp_path: Path) -> None:
-    browser, told = tmp_path / "browser", tmp_path / "told"
-    browser.write_text(f'#!/bin/sh\necho "$1" >{told}\n', encoding="utf-8")
-    browser.chmod(0o755)
-    demo = ("demo", "--port", "0", "--browser")
-    async with running(*demo, until="Ctrl-C", BROWSER=f"{browser} %s") as (_, printed):
-        await until(lambda: told.exists() and told.read_text(encoding="utf-8").endswith("\n"))
-        assert told.read_text(encoding="utf-8").strip() == _found(r"wallboard +(\S+)", printed)
-
-
-@pytest.mark.parametrize(
-    ("environment", "terminal", "opens"),
-    [
-        ({"DISPLAY": ":0"}, True, True),
-        ({"WAYLAND_DISPLAY": "wayland-0"}, True, True),
-        ({}, True, sys.platform in ("darwin", "win32")),
-        ({"DISPLAY": ":0"}, False, False),
-        ({"DISPLAY": "localhost:10.0", "SSH_CONNECTION": "1.2.3.4 5 6.7.8.9 22"}, True, False),
-    ],
-)
-def test_a_browser_is_opened_unasked_where_somebody_sees_it(
-    environment: dict[str, str], terminal: bool, opens: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SSH_CONNECTION"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
-    assert has_screen() is opens
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,9 @@ import importlib
 import os
 import signal
 import socket
-import sqlite3
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +20,24 @@ from structlog.testing import capture_logs
 
 from gateway.cli import _run
 from gateway.cli.check import pbx as check_pbx
-from gateway.cli.check import state_directory
-from gateway.cli.check import unreadable_files as file_permissions
 from gateway.cli.runtime.metrics_server import exposed, new_registry
 from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
 from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.v20_client import PbxClient
-from monitor.persistence.sqlite_store import Store
 from monitor.run import database, pbx_settings
-from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
-from monitor.shared.store_failure_text import explain
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until
-from tests.gateway.cli.console import callmon, free_port
+from tests.gateway.cli.console import PBX, callmon, free_port, settings_file
 
 audit: Any = importlib.import_module(
     "gateway.cli.audit"
 )  # the package's own names of them are the commands
 record: Any = importlib.import_module("gateway.cli.record")
 workers: Any = importlib.import_module("gateway.cli.runtime.workers")
-PBX = (
-    '[[pbx]]\nname = "main"\nurl = "https://pbx.example.com:5001"\nclient_id = '
-    '"callmon"\nclient_secret = "hunter2"\n'
-)
-
-
-def settings_file(folder: Path, text: str | bytes) -> Path:
-    file = folder / "callmon.toml"
-    file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return file
 
 
 @pytest.mark.parametrize(
@@ -340,106 +324,6 @@ async def test_tls_where_none_is() -> None:
 # the monitor's directory
 
 
-def torn(file: Path) -> None:
-    asyncio.run(made(file))
-    whole = file.read_bytes()
-    file.write_bytes(whole[:4096] + bytes(len(whole) - 4096))
-
-
-def newer(file: Path) -> None:
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("PRAGMA user_version = 99")
-
-
-async def made(file: Path) -> None:
-    store = Store(file)
-    await store.open()
-    await store.close()
-
-
-DAMAGED = "cannot be used, it is damaged ({}); stop the monitor and put a backup in its place"
-STATES: dict[str, tuple[Callable[[Path], object], str, str]] = {
-    "garbage": (
-        lambda file: file.write_bytes(b"garbage" * 1000),
-        *2 * (DAMAGED.format("file is not a database"),),
-    ),
-    "newer": (newer, *2 * ("was written by a newer callmon (schema ",)),
-    "empty": (Path.touch, *2 * ("is empty: no monitor has run here with this state_dir",)),
-    "directory": (Path.mkdir, *2 * ("is a directory, and should be a file; move it away",)),
-    "torn": (torn, DAMAGED.format("*** in database main *** Page"), "is damaged"),
-    "whole": (lambda file: asyncio.run(made(file)), "", ""),
-}
-
-
-@pytest.mark.parametrize("state", STATES)
-def test_a_file_of_the_monitor_that_cannot_be_used(
-    tmp_path: Path, state: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    make, says, audit_says = STATES[state]
-    file = tmp_path / "state" / "callmon.db"
-    file.parent.mkdir()
-    make(file)
-    finding = asyncio.run(state_directory.look_at(file.parent))
-    assert finding.wrong.startswith(f"{file} {says.rpartition(' (***')[0] or says}" if says else "")
-    assert says or finding.detail == f"{file.parent} can be written to; callmon.db is whole"
-    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{file.parent}"\n{PBX}')
-    if not audit_says:
-        asyncio.run(audit.run(settings, 5))
-        assert "Nothing has been changed yet." in capsys.readouterr().out
-        return
-    with pytest.raises(CallmonError) as caught:
-        asyncio.run(audit.run(settings, 5))
-    assert str(caught.value).startswith(f"{file} ")
-    assert audit_says in str(caught.value)
-
-
-async def test_a_directory_that_the_monitor_will_make_is_not_wrong(tmp_path: Path) -> None:
-    finding = await state_directory.look_at(tmp_path / "deep" / "state")
-    assert finding.detail == (
-        f"{tmp_path}/deep/state is not there yet; the monitor makes it, if its user may write to "
-        f"{tmp_path}"
-    )
-    (tmp_path / "file").touch()
-    finding = await state_directory.look_at(tmp_path / "file" / "state")
-    assert finding.wrong == (
-        f"{tmp_path}/file/state cannot be made: {tmp_path}/file is not a directory; "
-        f"correct state_dir"
-    )
-    finding = await state_directory.look_at(tmp_path / "file")
-    assert (
-        finding.wrong
-        == f"{tmp_path}/file cannot be written to: Not a directory; state_dir names a directory"
-    )
-
-
-async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_directory, "_ENOUGH_BYTES", 2**62)
-    assert "MB left on its disk; make room there" in (await state_directory.look_at(tmp_path)).wrong
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> None:
-    await made(tmp_path / "callmon.db")
-    os.chown(tmp_path, 65_534, 65_534)
-    finding = await state_directory.look_at(tmp_path)
-    assert f"chown --reference={tmp_path} {tmp_path}/callmon.db*" in finding.wrong
-
-
-def test_a_file_of_another_user() -> None:
-    assert explain(PermissionError(13, "Permission denied")).startswith(
-        "may not be used by this user; run this with sudo, or give"
-    )
-
-
-def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
-    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{tmp_path}/none"\n{PBX}')
-    with pytest.raises(
-        ConfigError, match="is not there: no monitor has run here with this state_dir"
-    ):
-        asyncio.run(audit.run(settings, 5))
-    assert not (tmp_path / "none").exists(), "who only reads makes nothing"
-
-
 # addresses to listen on
 
 
@@ -583,42 +467,6 @@ async def test_settings_that_may_not_be_read_are_wrong_settings_and_no_wrong_opt
         os.EX_CONFIG,
         f"callmon: {folder}: cannot be read: Is a directory\n",
     )
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can tell what another user may read")
-async def test_a_file_that_the_services_user_may_not_read_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with tempfile.TemporaryDirectory(
-        prefix="callmon-files-"
-    ) as made:  # pytest's own are closed to other users
-        folder = Path(made)
-        settings, authority = folder / "callmon.toml", folder / "ca.pem"
-        monkeypatch.setenv("CALLMON_ETC", made)
-        monkeypatch.setattr(file_permissions, "SERVICES_USER", "nobody")
-        settings.touch(mode=0o600)
-        authority.touch()
-
-        async def said(config: Path) -> list[str]:
-            return [
-                str(finding)
-                async for finding in file_permissions.look_at(
-                    config, authority, folder / "none", None
-                )
-            ]
-
-        folder.chmod(0o755)  # noqa: ASYNC240 - a temporary directory
-        (only,) = await said(settings)
-        assert only.startswith(
-            f"WRONG files: {settings} cannot be read by the user nobody, as whom the services run"
-        )
-        settings.chmod(0o644)
-        assert await said(settings) == []
-        folder.chmod(0o700)  # noqa: ASYNC240 - a temporary directory
-        assert len(await said(settings)) == 2
-        assert await said(tmp_path / "mine.toml") == [], (
-            "who runs with settings of his own is unknown"
-        )
 
 
 @pytest.mark.parametrize("command", ["check", "status", "simulate --port 0"])

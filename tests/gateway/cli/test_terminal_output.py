@@ -11,65 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import gateway.cli
-from gateway.cli import tail_and_snapshot
 from gateway.cli.terminal_output import say, say_text
-from gateway.cli.top import follower
-from gateway.stream_client import Update
 from monitor.persistence.sqlite_store import STORE, Store
-from monitor.shared.changes import Position
-from monitor.shared.printable_text import printable
-from tests.gateway.cli.console import ROOT
+from tests.gateway.cli.console import HOSTILE, OBEYED, ROOT
 from tests.monitor.persistence.test_sqlite_store import record
-
-HOSTILE = "\x1b]52;c;cm0gLXJmIH4=\x07\x9b2J\r\nroot\u202egnp.exe\u2028\x7f\ud800\U000e0041"
-OBEYED = set("\x1b\x07\x9b\r\u202e\u2028\x7f\x85") | {"\ud800", "\U000e0041"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Smith, John",
-        "Иванова 👩\u200d🔧",
-        "名前",
-        "→ ü\u00a0x",
-        "می\u200cخواهم",
-        "",
-        "\ufffd\ue000",
-    ],
-)
-def test_what_people_write_stays(text: str) -> None:
-    assert printable(text) == text
-
-
-def test_what_a_terminal_obeys_is_shown() -> None:
-    assert (
-        printable("a\x1b]52;c;x\x07b\nc\x9b\u202e")
-        == "a\\u001b]52;c;x\\u0007b\\u000ac\\u009b\\u202e"
-    )
-
-
-@given(st.text(st.characters(codec=None)))
-def test_no_text_leaves_anything_to_be_obeyed(text: str) -> None:
-    shown = printable(text)
-    assert not OBEYED & set(shown)
-    assert "\n" not in shown
-    shown.encode()
-    if (
-        "\\" not in text
-        and '"' not in text
-        and not any(0xD800 <= ord(char) < 0xE000 for char in text)
-    ):
-        assert json.loads(f'"{shown}"') == text
-
-
-@given(st.text())
-def test_json_says_the_same_as_before(text: str) -> None:
-    value = {"name": text}
-    assert json.loads(printable(json.dumps(value, ensure_ascii=False))) == value
 
 
 def test_one_door_prints_and_a_line_stays_a_line(capsys: pytest.CaptureFixture[str]) -> None:
@@ -93,34 +40,6 @@ def test_nothing_else_in_the_command_line_prints() -> None:
             else set()
         )
         assert not called & {"print", "echo", "secho", "print_json"} - allowed, file.name
-
-
-def test_the_top_holds_nothing_to_be_obeyed() -> None:
-    state = {
-        "calls": {"1": {"AConnList": [{"name": HOSTILE, "n": 1}], "did": HOSTILE, "queue": None}}
-    }
-    follower._clean(state)
-    leg = state["calls"]["1"]["AConnList"][0]  # type: ignore[index]
-    assert leg == {"name": printable(HOSTILE), "n": 1}
-    assert state["calls"]["1"]["did"] == printable(HOSTILE)
-
-
-def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    system = {"fqdn": HOSTILE, "connection": "lost", "reason": HOSTILE}
-    change = Update(
-        "change",
-        Position("e", 1),
-        "2026-01-01T00:00:00.000Z",
-        None,
-        {},
-        {"system": {"pbx": system}},
-        {},
-    )
-    for line in (*tail_and_snapshot._lines(change), *tail_and_snapshot._json_lines(change)):
-        say(line)
-    out = capsys.readouterr().out
-    assert not OBEYED & set(out)
-    assert len(out.splitlines()) == 2
 
 
 async def test_the_audit_log_in_a_real_terminal(tmp_path: Path) -> None:

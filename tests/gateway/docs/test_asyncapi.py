@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import re
 from pathlib import Path
@@ -12,13 +11,10 @@ import jsonschema
 import pytest
 
 from gateway.docs.asyncapi import asyncapi
-from gateway.errors import all_shown
 from gateway.fanout.frames import Frame
 from gateway.stream import client_messages as messages
 from gateway.stream import server as connection_manager
-from gateway.stream import websocket
 from gateway.stream.client_messages import BadMessage, Rights, parse
-from gateway.transport import websocket_protocol
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 from tests.gateway import entities
@@ -156,25 +152,6 @@ async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str)
         holds(await frame_of(connection, "error"), "error")
         await say(connection, {"type": "subscribe", "query": "pbx.callsinfo.get"}, encoding)
         holds(await frame_of(connection, "result"), "result")
-
-
-def test_every_encoding_stands_in_the_bindings() -> None:
-    for channel in DOCUMENT["channels"].values():
-        header = channel["bindings"]["ws"]["headers"]["properties"]["Sec-WebSocket-Protocol"]
-        assert header["enum"] == list(connection_manager.SUBPROTOCOLS)
-
-
-def test_every_close_code_that_is_sent_is_described() -> None:
-    source = "".join(
-        inspect.getsource(module) for module in (connection_manager, websocket, websocket_protocol)
-    )
-    sent = {int(code) for code in re.findall(r"\b4[0-2]\d\d\b", source)} | {
-        row.close for row in all_shown().values()
-    }
-    documented = {int(code) for code in DOCUMENT["x-close-codes"]}
-    assert sent <= documented
-    for code in documented:
-        assert f"| {code} |" in DOCUMENT["info"]["description"]
 
 
 async def test_a_first_subscription_may_stand_in_the_address_as_documented() -> None:

@@ -1,4 +1,4 @@
-"""Test cached answers: positions, entity tags, staleness, security headers."""
+"""Test answers as HTTP responses: positions, entity tags, staleness."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from msgspec import Struct
 
 from gateway.pbx_context import PbxContext
-from gateway.queries.answer_cache import Answer, AnswerCache, encode
 from gateway.rest.query_responses import matches
 from monitor.shared.changes import Change, Edit, Position
 from tests.gateway import entities
@@ -94,66 +92,6 @@ async def test_keys_that_see_different_things_never_share_an_answer(
         for address in (ADDRESS, limited, ADDRESS, limited)
     ]
     assert answers == [3, 2, 3, 2]
-
-
-@pytest.mark.parametrize(
-    "path", ["/", "/healthz", "/readyz", ADDRESS, "/webapi/x/y", "/nothing/here"]
-)
-async def test_every_answer_is_guarded(http: httpx.AsyncClient, path: str) -> None:
-    headers = (await http.get(path)).headers
-    assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
-    assert headers["x-frame-options"] == "DENY"
-    assert headers["content-security-policy"].startswith("default-src 'none'")
-
-
-class Value(Struct, frozen=True):
-    text: str
-
-
-AT = Position("e", 1)
-
-
-def ask(
-    cache: AnswerCache, question: str, position: Position = AT, size: int = 10
-) -> tuple[Answer, bool]:
-    made = False
-
-    def make() -> Struct:
-        nonlocal made
-        made = True
-        return Value("x" * (size - 11))
-
-    return cache.answer(question, position, make), made
-
-
-def test_an_answer_is_made_once_a_question_and_position() -> None:
-    cache = AnswerCache()
-    assert ask(cache, "a")[1]
-    assert not ask(cache, "a")[1]
-    assert ask(cache, "b")[1]
-    answer, made = ask(cache, "a", Position("e", 2))
-    assert (made, answer.position, len(cache)) == (True, Position("e", 2), 1)
-
-
-def test_kept_answers_are_bounded_in_number_and_in_bytes() -> None:
-    few = AnswerCache(entries=2)
-    for question in ("a", "b", "a", "c"):
-        ask(few, question)
-    assert len(few) == 2
-    assert not ask(few, "a")[1]
-    assert ask(few, "b")[1]
-    small = AnswerCache(size=100)
-    for question in ("a", "b", "c"):
-        ask(small, question, size=40)
-    assert len(small) == 2
-    ask(small, "large", size=101)
-    assert len(small) == 2
-
-
-def test_the_entity_tag_is_a_function_of_the_content_alone() -> None:
-    assert encode(Value("a"), AT).etag == encode(Value("a"), Position("f", 9)).etag
-    assert encode(Value("a"), AT).etag != encode(Value("b"), AT).etag
 
 
 def test_entity_tags_are_compared_weakly() -> None:

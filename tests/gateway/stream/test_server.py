@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from contextlib import AsyncExitStack
-from typing import Any
 
-import httpx
 import pytest
 from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed
 
 from gateway import key_quotas as fair_share
 from gateway.fanout.frames import Encoding
@@ -26,7 +24,6 @@ from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import decoded, plain
 from tests.gateway.serving import (
     ALL_TOPICS,
-    Served,
     closed,
     ended_with,
     frame,
@@ -35,18 +32,7 @@ from tests.gateway.serving import (
     say,
     serving,
     subscribed,
-    without_denials,
 )
-
-
-async def refusal(served: Served, **how: Any) -> tuple[int, str]:
-    """HTTP status and error code with which a handshake is refused."""
-    with pytest.raises(InvalidStatus) as refused:
-        async with served.connect(**how):
-            pass
-    body = decoded(bytes(refused.value.response.body or b"").decode())
-    assert body["result"] is False
-    return refused.value.response.status_code, str(body["error"]["code"])
 
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
@@ -81,57 +67,6 @@ async def test_without_an_offered_subprotocol_it_is_json() -> None:
     async with serving() as served, served.connect() as connection:
         assert connection.subprotocol is None
         assert isinstance(await connection.recv(), str)
-
-
-@pytest.mark.parametrize(
-    ("path", "headers"),
-    [
-        ("/webapi/reader-key/stream", {}),
-        ("/webapi/stream?key=reader-key", {}),
-        ("/webapi/stream", {"X-API-Key": "reader-key"}),
-        ("/webapi/stream", {"Authorization": "Bearer reader-key"}),
-    ],
-)
-async def test_a_key_may_be_given_in_any_documented_way(path: str, headers: dict[str, str]) -> None:
-    async with serving() as served, served.connect(None, path, headers=headers) as connection:
-        assert (await frame(connection))["type"] == "hello"
-
-
-async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
-    settings = LiveSettings(connections_per_key=1, origins=frozenset({"https://ours"}))
-    async with serving(settings) as served:
-        assert await refusal(served, key="no-such-key") == (401, "key_unknown")
-        assert await refusal(served, key=None) == (401, "key_missing")
-        assert await refusal(served, key="old-key") == (401, "key_expired")
-        assert await refusal(served, key="dialler-key") == (403, "scope_missing")
-        assert await refusal(served, key="elsewhere-key") == (404, "unknown_pbx")
-        assert await refusal(served, key="early-key") == (503, "no_state")
-        assert await refusal(served, offer=["graphql"]) == (400, "unknown_subprotocol")
-        assert await refusal(served, path="/webapi/stream?topics=cals") == (400, "bad_message")
-        assert await refusal(served, key="display-key", path="/webapi/stream?topics=contacts") == (
-            403,
-            "not_allowed",
-        )
-        assert await refusal(served, headers={"Origin": "https://theirs"}) == (
-            403,
-            "origin_not_allowed",
-        )
-        async with served.connect(headers={"Origin": "https://ours"}):
-            assert await refusal(served) == (429, "too_many_connections")
-        await served.live.drain(0)
-        assert await refusal(served) == (503, "draining")
-
-
-async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:
-    async with serving(wrap=without_denials) as served:
-        for key, code in (
-            ("no-such-key", 4001),
-            ("dialler-key", 4003),
-            ("elsewhere-key", 4004),
-            ("early-key", 4103),
-        ):
-            async with served.connect(key) as connection:
-                assert (await closed(connection))[0] == code
 
 
 async def test_a_subscription_may_stand_in_the_address() -> None:
@@ -195,16 +130,6 @@ async def test_a_limited_key_is_told_what_it_may_see_only() -> None:
         assert (await frame(connection))["remove"] == {"calls": ["1"]}
 
 
-async def test_ping_is_echoed_with_the_servers_time() -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        for at in (1, 2.5, "x", None, 2**62):
-            await say(connection, {"type": "ping", "at": at})
-            pong = await frame(connection)
-            assert (pong["type"], pong["at"]) == ("pong", at)
-            assert pong["server_time"].endswith("Z")
-
-
 async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
     async with serving(heartbeat=0.2) as served, served.connect() as connection:
         await subscribed(connection, ["queues"])
@@ -217,65 +142,6 @@ async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
         served.view.live.silent(START)
         served.view.hub.changed()
         assert (await frame(connection))["stale_since"] == START
-
-
-@pytest.mark.parametrize(
-    ("message", "named"),
-    [
-        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
-        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
-        ({"type": "subscribe", "topics": "calls"}, "topics"),
-        ({"type": "subscribe"}, "topics"),
-        ({"type": "subscribe", "topics": []}, "topics"),
-        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
-        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
-        ({"type": "publish"}, "'publish'"),
-        ({"type": "ping", "at": 2**80}, "at"),
-        ({"type": "ping", "at": [1]}, "at"),
-        ([], "object"),
-    ],
-)
-async def test_an_error_names_what_was_wrong_and_the_connection_stays(
-    message: object, named: str
-) -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        await connection.send(to_json(message).decode())
-        error = await frame(connection)
-        assert (error["type"], error["code"]) == ("error", "bad_message")
-        assert named in error["message"]
-        await subscribed(connection)
-
-
-async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
-    async with serving() as served, served.connect() as connection:
-        await frame(connection)
-        for _ in range(3):
-            await connection.send("{")
-            assert (await frame(connection))["type"] == "error"
-        await connection.send(b"\xc1")
-        assert (await closed(connection))[0] == 4000
-
-
-async def test_a_message_too_large_ends_it() -> None:
-    async with serving() as served, served.connect() as connection:
-        await connection.send("x" * 70_000)
-        assert (await closed(connection))[0] == 4013
-
-
-async def test_a_message_too_large_ends_it_under_any_server() -> None:
-    settings = LiveSettings(ConnectionLimits(message_size=100))
-    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
-        await connection.send("ж" * 60)
-        assert (await closed(connection))[0] == 4013
-
-
-async def test_too_many_messages_end_it() -> None:
-    limits = ConnectionLimits(message_burst=5, messages_per_second=0.001)
-    async with serving(LiveSettings(limits)) as served, served.connect() as connection:
-        for _ in range(6):
-            await say(connection, {"type": "ping"})
-        assert (await closed(connection))[0] == 4101
 
 
 async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
@@ -291,24 +157,6 @@ async def test_all_connections_of_a_key_together_may_say_only_so_much() -> None:
             assert (await closed(back))[0] == 4101
         await say(other, {"type": "ping"})
         assert await frame_of(other, "pong")
-
-
-async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages() -> None:
-    settings = LiveSettings(message_burst_per_key=2, messages_per_second_per_key=0.001)
-    async with (
-        serving(settings) as served,
-        httpx.AsyncClient(base_url=f"http://{served.host}") as http,
-    ):
-        for _ in range(2):
-            async with served.connect(path="/webapi/stream?topics=calls") as connection:
-                assert await frame_of(connection, "snapshot")
-        with pytest.raises(InvalidStatus) as refused:
-            await served.connect(path="/webapi/stream?topics=calls")
-        assert refused.value.response.status_code == 429
-        assert (await http.get("/webapi/reader-key/events?topics=calls")).status_code == 429
-        async with served.connect("display-key", "/webapi/stream?topics=calls") as other:
-            assert await frame_of(other, "snapshot")
-        assert len(served.live) <= 1
 
 
 async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_once(

@@ -1,87 +1,38 @@
-"""Test Server-Sent Events, tickets and the long poll: the stream without WebSocket."""
+"""Test Server-Sent Events: the stream without WebSocket."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
-from typing import Any
 
-import fakeredis
 import httpx
 import pytest
-from starlette.applications import Starlette
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from websockets.exceptions import InvalidStatus
 
-from gateway.auth.api_keys import ApiKey, KeyTable
-from gateway.auth.shared_rate_limiter import RateLimiter
+from gateway.auth.api_keys import ApiKey
 from gateway.auth.tickets import Tickets
-from gateway.fanout.watched_queries import LEAST_PAUSE_S
-from gateway.rest import long_poll
-from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.sse import EventStream
 from gateway.transport.http_protocol import TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES
-from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
-from tests.gateway.serving import KEYS, Served, closed, frame, say, serving, subscribed
-
-READER = {"Authorization": "Bearer reader-key"}
-
-
-@asynccontextmanager
-async def http(served: Served) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{served.host}/webapi", timeout=20.0) as client:
-        yield client
-
-
-class Events:
-    """What an EventSource reads: one event after the other."""
-
-    def __init__(self, response: httpx.Response) -> None:
-        self.response = response
-        self.retry: int | None = None
-        self._lines = response.aiter_lines()
-
-    async def next(self) -> tuple[str | None, dict[str, Any]]:
-        """The next event's id and frame. Raises StopAsyncIteration at the end."""
-        id_, data = None, None
-        async with asyncio.timeout(60):
-            while True:
-                line = await anext(self._lines)
-                name, _, value = line.partition(": ")
-                match name:
-                    case "id":
-                        id_ = value
-                    case "data":
-                        data = json.loads(value)
-                    case "retry":
-                        self.retry = int(value)
-                    case "" if not line and data is not None:
-                        return id_, data
-
-    async def of(self, kind: str) -> tuple[str | None, dict[str, Any]]:
-        while (found := await self.next())[1]["type"] != kind:
-            pass
-        return found
-
-
-@asynccontextmanager
-async def events(served: Served, query: str, **headers: str) -> AsyncIterator[Events]:
-    async with (
-        http(served) as client,
-        client.stream("GET", f"/events?{query}", headers=READER | headers) as response,
-    ):
-        yield Events(response)
+from tests.gateway.serving import (
+    READER,
+    Served,
+    closed,
+    events,
+    http,
+    say,
+    serving,
+    subscribed,
+)
 
 
 async def test_the_same_frames_come_with_positions_as_ids() -> None:
@@ -372,24 +323,6 @@ async def test_the_head_of_events_is_an_answer_that_ends() -> None:
         assert len(served.live) == 0
 
 
-async def test_a_ticket_opens_one_stream_once() -> None:
-    async with serving() as served, http(served) as client:
-        asked = await client.post("/ticket", headers=READER)
-        assert (asked.status_code, asked.json()["expires_in"]) == (200, 30)
-        ticket = asked.json()["ticket"]
-        async with served.connect(
-            None, f"/webapi/stream?ticket={ticket}&topics=calls"
-        ) as connection:
-            assert (await frame(connection))["type"] == "hello"
-            assert (await frame(connection))["type"] == "snapshot"
-        with pytest.raises(InvalidStatus) as refused:
-            await served.connect(None, f"/webapi/stream?ticket={ticket}")
-        assert refused.value.response.status_code == 401
-        by_address = (await client.post("/reader-key/ticket")).json()["ticket"]
-        async with client.stream("GET", f"/events?topics=calls&ticket={by_address}") as response:
-            assert (await Events(response).next())[1]["type"] == "hello"
-
-
 async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -408,146 +341,6 @@ async def test_one_who_is_being_let_in_when_a_drain_begins_does_not_stay(
         await served.live.drain(0.0)
         may_answer.set()
         assert (await coming).status_code == 503
-
-
-async def test_tickets_are_counted_as_reads() -> None:
-    redis = fakeredis.FakeAsyncRedis()
-    rate_limiter = RateLimiter({"main": redis}, Budgets(reads=2), clock=lambda: 0.0)
-    rate_limiter._lease_of(KEYS[0], 2).reads.continue_offline()
-    tickets = Tickets({"main": redis}, KeyTable(KEYS), lambda: 1_800_000_000.0)
-    transport = httpx.ASGITransport(
-        app=Starlette(
-            routes=ticket_routes(tickets, KeyTable(KEYS), lambda: 1_800_000_000.0, rate_limiter)
-        )
-    )
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        answers = [await client.post("/webapi/ticket", headers=READER) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert len(await redis.keys("*ticket*")) == 2
-    assert answers[2].headers["retry-after"] == "60"
-
-
-async def test_a_key_of_a_pbx_that_is_not_served_gets_no_ticket_and_is_not_counted(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    counted: list[str] = []
-
-    async def spend(_: RateLimiter, key: ApiKey, __: object) -> None:
-        counted.append(key.name)
-
-    monkeypatch.setattr(RateLimiter, "spend", spend)
-    keys = KeyTable([ApiKey("away", KEYS[0].digest, "away", frozenset({"read"}))])
-    clients = {"main": fakeredis.FakeAsyncRedis()}
-    tickets, rate_limiter = (
-        Tickets(clients, keys, lambda: 1_800_000_000.0),
-        RateLimiter(clients, Budgets(reads=2)),
-    )
-    app = Starlette(routes=ticket_routes(tickets, keys, lambda: 1_800_000_000.0, rate_limiter))
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app=app), base_url="http://gateway"
-    ) as client:
-        refused = await client.post("/webapi/ticket", headers=READER)
-    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "unknown_pbx")
-    assert counted == []
-
-
-async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -> None:
-    async with serving() as served, http(served) as client:
-        ticket = (await client.post("/ticket", headers=READER)).json()["ticket"]
-        [name] = await served.redis.keys("*ticket*")
-        assert ticket.encode() not in name
-        assert 0 < await served.redis.ttl(name) <= 30
-        await served.redis.delete(name)
-        assert (await client.get(f"/events?topics=calls&ticket={ticket}")).status_code == 401
-
-
-@pytest.mark.parametrize(
-    "ticket", ["", "x", "main.", "elsewhere.abc", "main.abc", "main." + "x" * 200, "ma\0in.x"]
-)
-async def test_what_is_no_ticket_is_refused(ticket: str) -> None:
-    async with serving() as served, http(served) as client:
-        answer = await client.get("/events", params={"topics": "calls", "ticket": ticket})
-        assert answer.status_code == 401
-
-
-async def test_a_ticket_has_the_rights_of_its_key() -> None:
-    async with serving() as served, http(served) as client:
-        served.put("calls", "1", entities.call(1, ("102",)))
-        ticket = (await client.post("/limited-key/ticket")).json()["ticket"]
-        async with served.connect(
-            None, f"/webapi/stream?ticket={ticket}&topics=calls"
-        ) as connection:
-            await frame(connection)
-            assert (await frame(connection))["state"] == {"calls": {}}
-            served.live.revoke("limited")
-            assert await closed(connection) == (4001, "key revoked")
-        for key, status in (
-            ("no-such-key", 401),
-            ("dialler-key", 403),
-            ("old-key", 401),
-            ("elsewhere-key", 404),
-        ):
-            assert (await client.post(f"/{key}/ticket")).status_code == status
-        assert (await client.post("/ticket", headers=READER, json={"x": "1"})).json()["error"][
-            "code"
-        ] == ("unknown_parameter")
-
-
-QUERY = "/pbx.calls.get"
-
-
-async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
-    async with serving() as served, http(served) as client:
-        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        waiting = asyncio.create_task(
-            client.get(
-                QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "respond-async, wait=10"}
-            )
-        )
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
-        served.put("queues", "800", entities.queue("800"))
-        await asyncio.sleep(3 * LEAST_PAUSE_S)
-        assert not waiting.done(), "another answer did not change"
-        served.put("calls", "1", entities.call(1))
-        answer = await waiting
-        assert (answer.status_code, answer.json()) == (200, {"result": 1})
-        assert answer.headers["preference-applied"] == "wait=10"
-        assert answer.headers["etag"] != etag
-        assert len(served.view.watches) == 0
-
-
-async def test_a_long_poll_ends_with_304_when_the_time_is_up() -> None:
-    async with serving() as served, http(served) as client:
-        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        answer = await client.get(
-            QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "wait=1"}
-        )
-        assert (answer.status_code, answer.content) == (304, b"")
-
-
-async def test_one_keys_long_polls_leave_room_and_a_refused_wait_is_not_told_as_a_wait(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(long_poll, "MOST_PER_KEY", 2)
-    display = {"Authorization": "Bearer display-key"}
-    async with serving() as served, http(served) as client:
-        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        waits = {"If-None-Match": etag, "Prefer": "wait=60"}
-        async with asyncio.TaskGroup() as tasks:
-            waiting = [
-                tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)
-            ]
-            while len(served.view.watches) < 2:  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
-            answer = await client.get(QUERY, headers=READER | waits)
-            assert (answer.status_code, "preference-applied" in answer.headers) == (304, False)
-            waiting.append(tasks.create_task(client.get(QUERY, headers=display | waits)))
-            while len(served.view.watches) < 3:  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
-            served.put("calls", "1", entities.call(1))
-        assert [one.result().headers["preference-applied"] for one in waiting] == ["wait=60"] * 3
-        assert (len(served.view.watches), served.view.watches.polls) == (0, {})
 
 
 async def test_connections_and_further_subscriptions_are_counted_as_reads() -> None:
@@ -569,54 +362,6 @@ async def test_connections_and_further_subscriptions_are_counted_as_reads() -> N
             assert await closed(connection) == (4101, "the key's budget of reads is spent")
         async with served.connect("display-key") as other:
             await subscribed(other)
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Prefer": "wait=10"},
-        {"Prefer": "wait=10", "If-None-Match": '"other"'},
-        {"Prefer": "wait=x"},
-    ],
-    ids=["nothing known", "another known", "no number"],
-)
-async def test_who_does_not_have_the_answer_gets_it_at_once(headers: dict[str, str]) -> None:
-    async with serving() as served, http(served) as client:
-        answer = await client.get(QUERY, headers=READER | headers)
-        assert (answer.status_code, answer.json()) == (200, {"result": 0})
-
-
-async def test_a_long_poll_ends_with_its_client_and_with_the_gateway() -> None:
-    async with serving() as served, http(served) as client:
-        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
-        with pytest.raises(httpx.ReadTimeout):
-            await client.get(QUERY, headers=waits, timeout=0.2)
-        async with asyncio.timeout(60):
-            while len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
-        waiting = asyncio.create_task(client.get(QUERY, headers=waits))
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
-        await served.live.drain(0.0)
-        assert (await waiting).status_code == 304
-
-
-@pytest.mark.parametrize(
-    "keys", [[], [replace(KEYS[0], limits=Limits(frozenset({"101"})))]], ids=["revoked", "limited"]
-)
-async def test_a_long_poll_under_a_key_that_is_another_meanwhile_tells_nothing(
-    keys: list[ApiKey],
-) -> None:
-    async with serving() as served, http(served) as client:
-        etag = (await client.get(QUERY, headers=READER)).headers["etag"]
-        waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
-        waiting = asyncio.create_task(client.get(QUERY, headers=waits))
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
-        served.keys.replace(keys)
-        served.put("calls", "1", entities.call(1))
-        assert (await waiting).status_code == 401
 
 
 async def test_all_topics_may_be_read_as_events() -> None:

@@ -72,14 +72,6 @@ def test_any_bytes_are_a_message_or_malformed(
         assert isinstance(decode(data), kinds)
 
 
-@pytest.mark.parametrize("digest", ["", "ж" * 64, "A" * 64, "a" * 63, 7])
-def test_a_key_whose_digest_is_none_is_malformed(digest: object) -> None:
-    key = {"name": "wall", "digest": digest, "scopes": ["read"], "changed_at": 1.0}
-    with pytest.raises(Malformed):
-        api_keys.decode_key(wire.to_msgpack(key))
-    api_keys.decode_key(wire.to_msgpack(key | {"digest": "a" * 64}))
-
-
 @given(data=GARBAGE, topic=st.sampled_from([*TOPICS, *BOOK_TOPICS]))
 def test_any_bytes_are_an_entity_or_malformed(data: bytes, topic: str) -> None:
     with suppress(Malformed):

@@ -9,63 +9,18 @@ import pytest
 
 from monitor.handover import directory_handover as module
 from monitor.handover.directory_handover import DirectoryHandover
-from monitor.handover.fact_codec import decode, encode
-from monitor.pbx.facts import (
-    AgentRow,
-    DirectoryRead,
-    HandoverFact,
-    QueueLoginsRead,
-    QueueRow,
-    SystemRow,
-    UserRow,
-)
-from monitor.shared.codec import Malformed
 from monitor.shared.entities.topics import TOPICS, Extension, empty_state
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.tracking.tracker import Tracker
 from tests.bus import Bus, RealBus, until_async
+from tests.monitor.handover.test_fact_codec import DIRECTORY, LOGINS, USERS, timeless
 
 KEYS = SpaceKeys("pbx", "live")
-USERS = (
-    UserRow(1, "101", "Анна", "Ng", registered=True),
-    UserRow(2, "102", queue_status="LoggedIn"),
-)
-DIRECTORY = DirectoryRead(
-    USERS,
-    (QueueRow(3, "800", "Sales", (AgentRow("101"),)),),
-    (),
-    (),
-    (),
-    (),
-    (),
-    SystemRow("20.0"),
-    17.0,
-)
-LOGINS = QueueLoginsRead({"800": {"101": True}}, 18.0)
 
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_PAUSE_S", 0.01)
-
-
-def timeless(facts: tuple[HandoverFact, ...]) -> tuple[HandoverFact, ...]:
-    return tuple(replace(fact, at=0.0) for fact in facts)
-
-
-def test_what_is_written_is_read_whenever_it_was_told() -> None:
-    data = encode((LOGINS, DIRECTORY))
-    assert decode(data) == timeless((DIRECTORY, LOGINS))
-    assert encode((replace(DIRECTORY, at=99.0), LOGINS)) == data
-    assert decode(encode(())) == ()
-
-
-@pytest.mark.parametrize(
-    "data", [b"", b"\xc1", b"\x80", encode((DIRECTORY,))[:-3], b"\x81\xa7version\x02"]
-)
-def test_what_is_none_of_it_is_malformed(data: bytes) -> None:
-    with pytest.raises(Malformed):
-        decode(data)
 
 
 async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:

@@ -10,9 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.replication.redis_reader import read_position, read_state
 from monitor.lease import Lease
-from monitor.pbx.facts import ContactsRead
 from monitor.shared.changes import Position
-from monitor.shared.entities.topics import Contact, Ivr
+from monitor.shared.entities.topics import Ivr
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, RealBus, flush, until, until_async
 from tests.monitor.terms import running
@@ -88,26 +87,6 @@ async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) ->
         await until_async(clean)
         one.source.call()
         assert (await stands(bus, "1")).seq > 0
-
-
-async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
-    async with running(bus) as one:
-        await stands(bus, "connected")
-        one.source.call()
-        await stands(bus, "1")
-        assert one.source.may_mint()
-        assert one.source.wanted == 1
-        assert one.trackers[-1].inconsistent_calls == set()
-
-
-async def test_facts_that_come_while_a_publish_is_under_way_go_out_as_one_change(bus: Bus) -> None:
-    async with running(bus) as one:
-        before = await stands(bus, "connected")
-        for _ in range(100):
-            one.source.call()
-        after = await stands(bus, "100")
-        assert after.epoch == before.epoch
-        assert after.seq - before.seq <= 2
 
 
 async def test_an_empty_store_gets_even_an_incomplete_state(bus: Bus) -> None:
@@ -186,32 +165,6 @@ async def test_lost_answers_and_requests_lose_nothing(bus: Bus) -> None:
             assert (await stands(bus, str(number))).epoch == epoch
 
 
-async def test_the_address_book_has_an_epoch_of_its_own_from_its_first_reading_on(bus: Bus) -> None:
-    async with running(bus, "one") as one:
-        one.source.emit(ContactsRead((Contact(1, "Ann"),)))
-        await until_async(lambda: _book_is(bus, {"1": Contact(1, "Ann")}))
-    async with running(bus, "two") as two:
-        await stands(bus, "connected")
-        assert await _book_is(bus, {"1": Contact(1, "Ann")})
-        two.source.emit(ContactsRead((Contact(2, "Bob"),)))
-        await until_async(lambda: _book_is(bus, {"2": Contact(2, "Bob")}))
-
-
-async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> None:
-    contacts = tuple(
-        Contact(number, "Ann", f"Number {number}", phone=str(number)) for number in range(100_000)
-    )
-    async with running(valkey) as one:
-        await stands(valkey, "connected")
-        one.source.emit(ContactsRead(contacts))
-        number = 0
-        while not await _book_has(valkey, len(contacts)):
-            number += 1
-            one.source.call()
-            await stands(valkey, str(number))
-        assert number > 3, "calls were told again and again while the book was being written"
-
-
 async def test_a_redis_killed_and_restarted_is_written_again_and_the_source_goes_on(
     valkey: RealBus,
 ) -> None:
@@ -264,15 +217,6 @@ async def _is_stored(bus: Bus, keys: SpaceKeys) -> bool:
 async def _is_newer(bus: Bus, than: Position) -> bool:
     stored = await read_position(bus.client(), LIVE)
     return stored is not None and stored.position > than
-
-
-async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:
-    read = await read_state(bus.client(), BOOK)
-    return read is not None and read.state["contacts"] == contacts
-
-
-async def _book_has(bus: Bus, size: int) -> bool:
-    return await bus.client().hlen(BOOK.state("contacts")) == size
 
 
 async def test_an_emptied_redis_is_left_to_the_monitor_that_led_though_the_standby_sees_it_first(

@@ -8,18 +8,11 @@ from __future__ import annotations
 import asyncio
 import re
 
-import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
-from monitor.metrics import pbx_state_metrics
-from monitor.metrics.collector import TABLE
-from monitor.pbx.counters import PbxCounters, kind_of, result_of
-from monitor.pbx.http_client.transport import certificate_ends
-from monitor.pbx.v20_source import PbxSource
-from monitor.shared.entities.topics import TOPICS, Queue, WaitingCaller, empty_state
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus, only
 from tests.gateway.metrics.test_collector import badly_named
@@ -95,21 +88,6 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert not labels & {"101", "102"}
 
 
-async def test_what_goes_wrong_at_the_pbx_is_counted() -> None:
-    async with observed(traffic=False) as site:
-        site.pbx.faults.revoke_tokens()
-        await site.until(
-            "monitor", lambda s: s.value("callmon_pbx_tokens_total", event="revoked") == 1
-        )
-        site.pbx.faults.drop_sockets()
-        found = await site.until(
-            "monitor", lambda s: s.value("callmon_pbx_event_sockets_total", event="opened") >= 2
-        )
-        assert found.value("callmon_pbx_tokens_total", event="minted") >= 2
-        assert found.value("callmon_pbx_event_sockets_total", event="ended") >= 1
-        assert found.value("callmon_pbx_requests_total", result="refused") >= 1
-
-
 async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> None:
     async with (
         SimulatedPbx(SimulatorSettings(extensions=5, queues=1, traffic=False)) as pbx,
@@ -150,73 +128,3 @@ async def test_a_standby_says_that_it_does_not_lead_and_nothing_of_the_pbx() -> 
             await asyncio.gather(leader, return_exceptions=True)
             await until(lambda: leads(second))
             assert scrape(second).value("callmon_monitor_leads") == 1
-
-
-def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
-    state = empty_state(TOPICS)
-    callers = (
-        WaitingCaller(2, "n2", "", "2026-03-04T08:15:30.000Z"),
-        WaitingCaller(1, "n1", "", "2026-03-04T08:15:10.000Z"),
-    )
-    state["queues"]["800"] = Queue("800", "Sales", (), (), (), callers)
-    state["queues"]["801"] = Queue("801", "Support", (), (), (), ())
-    now = 1_772_612_140.0  # 08:15:40
-    families = TABLE.families(pbx_state_metrics.samples("main", state, now))
-    found = {family.name: family for family in families}
-    waits = {
-        sample.labels["queue"]: sample.value
-        for sample in found["callmon_queue_longest_wait_seconds"].samples
-    }
-    assert waits == {"800": 30.0, "801": 0.0}
-    assert [sample.value for sample in found["callmon_queue_waiting"].samples] == [2, 0]
-
-
-@pytest.mark.parametrize(
-    ("shown", "kind"),
-    [
-        ("POST /connect/token", "token"),
-        ("GET /callcontrol", "full_state"),
-        ("GET /callcontrol/101/participants/7", "participant"),
-        ("GET /xapi/v1/ActiveCalls", "active_calls"),
-        ("GET /xapi/v1/Users", "directory"),
-        ("GET /xapi/v1/Contacts(7)", "contacts"),
-        ("PATCH /xapi/v1/Users(7)", "command"),
-        ("POST /callcontrol/101/makecall", "command"),
-        ("POST /webclient/api/MyPhone/session", "web_client"),
-        ("POST /MyPhone/MPWebService.asmx", "web_client"),
-        ("GET /webapi/pbx.calls.get", "pbx.calls.get"),
-        ("GET /webapi/", "who"),
-    ],
-)
-def test_requests_are_of_a_few_kinds(shown: str, kind: str) -> None:
-    assert kind_of(shown) == kind
-
-
-def test_a_request_without_an_answer_has_no_duration() -> None:
-    counters = PbxCounters()
-    counters.request("GET /callcontrol", None, 10.0)
-    counters.request("GET /callcontrol", 200, 0.2)
-    assert counters.requests == {("full_state", "unreachable"): 1, ("full_state", "ok"): 1}
-    assert counters.durations["full_state"].count == 1
-    assert [result_of(status) for status in (200, 304, 401, 503)] == [
-        "ok",
-        "ok",
-        "refused",
-        "failed",
-    ]
-
-
-async def test_the_certificates_end_is_known_where_it_is_checked() -> None:
-    assert certificate_ends({"notAfter": "Jan  5 09:34:43 2030 GMT"}) == 1_893_836_083
-    assert certificate_ends({}) is certificate_ends(None) is None
-    async with SimulatedPbx(
-        SimulatorSettings(extensions=5, queues=1, traffic=False, tls=True)
-    ) as pbx:
-        counters = PbxCounters()
-        client = PbxSource(
-            monitor_run.pbx_settings(section(pbx).model_copy(update={"ca_file": pbx.ca_file})),
-            lambda _: None,
-            counters=counters,
-        )
-        async with running(asyncio.create_task(client.run())):
-            await until(lambda: counters.certificate_ends is not None)

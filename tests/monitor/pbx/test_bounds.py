@@ -14,7 +14,6 @@ import pytest
 
 from monitor import myphone_messages
 from monitor.pbx import v20_client as pbx_client
-from monitor.pbx.callcontrol import event_socket
 from monitor.pbx.facts import ConnectionChanged
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
@@ -244,26 +243,3 @@ async def test_an_answer_not_taken_is_the_reason_that_the_system_tells() -> None
         async with following(settings_for(pbx.url)) as (_, facts):
             told = await facts.until(ConnectionChanged, lambda fact: "values" in fact.reason)
     assert told.reason.endswith("values; it is not used.")
-
-
-async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:
-    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        await pbx.send_text("x" * 300_000)
-        told = await facts.until(ConnectionChanged, lambda fact: "event larger" in fact.reason)
-    assert told.connection == "lost"
-
-
-async def test_events_without_end_are_the_reason_that_the_system_tells(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(event_socket, "MAX_EVENT_BYTES", 100_000)
-    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        for number in range(2_000):
-            data = {"id": number, "dn": "100", "status": "Connected", "callid": number}
-            if not pbx.sockets:
-                break
-            await pbx.send(0, f"/callcontrol/100/participants/{number}", data)
-        told = await facts.until(ConnectionChanged, lambda fact: "bytes of events" in fact.reason)
-    assert told.connection == "lost"

@@ -13,13 +13,11 @@ from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
     ContactsRead,
-    DirectoryRead,
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
 )
-from monitor.pbx.xapi.active_calls_poller import GAP_S
-from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 
 FULL = "/callcontrol"
 ROWS = "/xapi/v1/ActiveCalls"
@@ -65,15 +63,6 @@ async def test_calls_are_live_before_the_contacts_are_read(pbx: ScriptedPbx) -> 
         assert (await facts.until(ContactsRead)).contacts[0].firstname == "Ada"
 
 
-async def test_contacts_that_did_not_change_are_told_once(pbx: ScriptedPbx) -> None:
-    pbx.entities["Contacts"] = [{"Id": 1, "FirstName": "Ada"}]
-    async with following(settings_for(pbx.url, contacts_interval=0.02)) as (_, facts):
-        await pbx.asked("/xapi/v1/Contacts", 5)
-        pbx.entities["Contacts"] = [{"Id": 1, "FirstName": "Augusta"}]
-        await facts.until(ContactsRead, lambda read: read.contacts[0].firstname == "Augusta")
-        assert len(facts.of(ContactsRead)) == 2
-
-
 async def test_an_event_during_the_full_read_is_newer_than_it(pbx: ScriptedPbx) -> None:
     pbx.put(1, "Ringing")
     pbx.put(2, "Ringing", dn="101")
@@ -115,21 +104,6 @@ async def test_an_event_that_carries_its_participant_needs_no_read(pbx: Scripted
         assert not pbx.requests["/callcontrol/100/participants/9"]
 
 
-async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(
-    pbx: ScriptedPbx,
-) -> None:
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        reads = pbx.requests[FULL]
-        await pbx.send(0, "/callcontrol/100/devices/sip%3A100%40127.0.0.1")
-        await pbx.send(2, "/callcontrol/100/participants/9", {"dtmf_input": "1"})
-        await pbx.upsert(1, "Ringing")
-        await facts.seen("Ringing")
-        assert pbx.requests[FULL] == reads
-        await pbx.send(0, "/callcontrol/101")
-        await pbx.asked(FULL, reads + 1)
-
-
 async def test_a_token_revoked_in_mid_life_costs_nothing(pbx: ScriptedPbx) -> None:
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
@@ -152,18 +126,6 @@ async def test_tokens_revoked_again_and_again_are_told_in_words(pbx: ScriptedPbx
         await facts.connected(facts.all.index(told))
 
 
-async def test_every_life_of_the_socket_begins_with_another_token(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        for minted in (2, 3):
-            before = len(facts.all)
-            await pbx.drop()
-            down = await facts.until(ConnectionChanged, lost, before)
-            assert "closed the event socket (1001)" in down.reason
-            await facts.connected(before)
-            assert pbx.minted == minted
-
-
 async def test_what_changed_while_the_socket_was_away_is_found_when_it_is_back(
     pbx: ScriptedPbx,
 ) -> None:
@@ -177,13 +139,6 @@ async def test_what_changed_while_the_socket_was_away_is_found_when_it_is_back(
         read = await facts.until(ParticipantsRead, after=before)
         assert [p.id for p in read.participants] == [2]
         assert not read.kept
-
-
-async def test_a_lost_event_is_made_good_by_the_watchdog(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url, watchdog_interval=0.1)) as (_, facts):
-        await facts.connected()
-        pbx.put(1, "Ringing")
-        await facts.until(ParticipantsRead, lambda read: bool(read.participants))
 
 
 async def test_a_404_after_an_event_is_the_end_of_the_participant_and_looked_into(
@@ -246,33 +201,6 @@ async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) 
         await facts.connected(facts.all.index(down))
 
 
-async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
-    pbx.deaf = True
-    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.3)) as (
-        _,
-        facts,
-    ):
-        down = await facts.until(ConnectionChanged, lambda fact: "silent" in fact.reason)
-        pbx.deaf = False
-        await facts.connected(facts.all.index(down))
-
-
-@pytest.mark.parametrize(
-    "frame", ["", "hello", "{}", '{"event": 5}', '{"event":{"event_type":0,"entity":"/x"}}']
-)
-async def test_garbage_on_the_socket_breaks_nothing_and_has_all_read(
-    pbx: ScriptedPbx, frame: str
-) -> None:
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        reads = pbx.requests[FULL]
-        await pbx.send_text(frame)
-        await pbx.asked(FULL, reads + 1)
-        await pbx.upsert(1, "Ringing")
-        await facts.seen("Ringing")
-        assert not any(map(lost, facts.of(ConnectionChanged)))
-
-
 async def test_without_the_right_to_call_control_it_goes_on_with_active_calls(
     pbx: ScriptedPbx,
 ) -> None:
@@ -309,48 +237,6 @@ async def test_without_the_right_to_active_calls_it_goes_on_with_call_control(
         assert "403" in connected.reason
 
 
-async def test_a_part_of_the_directory_that_is_refused_stays_empty(pbx: ScriptedPbx) -> None:
-    pbx.refuse("/xapi/v1/Queues", 403)
-    pbx.entities["Users"] = [{"Id": 1, "Number": "100"}, {"Id": 2, "Number": "101"}]
-    pbx.entities["Queues"] = [{"Id": 3, "Number": "800"}]
-    async with following(settings_for(pbx.url)) as (source, facts):
-        read = await facts.until(DirectoryRead)
-        assert [user.number for user in read.users] == ["100", "101"]
-        assert read.queues == ()
-        pbx.allow("/xapi/v1/Queues")
-        source.want_directory()
-        await facts.until(DirectoryRead, lambda read: bool(read.queues))
-
-
-async def test_a_property_that_this_version_does_not_know_is_done_without(pbx: ScriptedPbx) -> None:
-    pbx.answer("/xapi/v1/Users", 400, {"error": {"message": "Could not find a property"}})
-    pbx.entities["Users"] = [{"Id": 1, "Number": "100"}]
-    async with following(settings_for(pbx.url)) as (_, facts):
-        assert (await facts.until(DirectoryRead)).users[0].number == "100"
-        first, second = (query for path, query in pbx.queries if path == "/xapi/v1/Users")
-        assert "$select" in first
-        assert "$select" not in second
-        assert second["$expand"] == "ForwardingProfiles"
-
-
-async def test_parts_that_fail_do_not_stop_the_calls(pbx: ScriptedPbx) -> None:
-    for path in ("/xapi/v1/Users", "/xapi/v1/Contacts"):
-        pbx.refuse(path, 500)
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.until(ConnectionChanged, lambda fact: "directory" in fact.reason)
-        await pbx.asked("/xapi/v1/Users", 2)
-        await pbx.upsert(1, "Ringing")
-        await facts.seen("Ringing")
-        pbx.allow("/xapi/v1/Users")
-        await facts.until(DirectoryRead)
-        await facts.connected()
-        await pbx.asked("/xapi/v1/Contacts", 2)
-        await pbx.upsert(1, "Connected")
-        await facts.seen("Connected")
-        pbx.allow("/xapi/v1/Contacts")
-        await facts.until(ContactsRead)
-
-
 async def test_a_monitor_that_may_not_mint_does_not_touch_the_pbx(pbx: ScriptedPbx) -> None:
     sure = False
     async with following(settings_for(pbx.url), lambda: sure) as (_, facts):
@@ -367,50 +253,6 @@ async def test_a_pbx_that_is_off_at_first_is_found_when_it_is_there(pbx: Scripte
         assert told.connection == "connecting", "what never was cannot be lost"
         pbx.allow("/")
         await facts.connected()
-
-
-async def test_pokes_are_gathered_and_one_during_a_read_causes_another(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url, poll_interval=60.0)) as (source, facts):
-        await facts.connected()
-        held = pbx.hold(ROWS)
-        for _ in range(10):
-            source.request_read()
-        await held.asked.wait()
-        asked = pbx.requests[ROWS]
-        for _ in range(10):
-            source.request_read()
-        before = len(facts.all)
-        held.release()
-        first = await facts.until(ActiveCallsRead, after=before)
-        second = await facts.until(ActiveCallsRead, lambda read: read is not first, before)
-        assert second.asked - first.asked >= GAP_S * 0.9
-        assert pbx.requests[ROWS] == asked + 1
-
-
-async def test_an_event_has_active_calls_read_soon(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url, poll_interval=60.0)) as (_, facts):
-        await facts.connected()
-        await pbx.upsert(1, "Ringing")
-        seen = await facts.seen("Ringing")
-        await facts.until(ActiveCallsRead, lambda read: read.asked > seen.heard)
-
-
-async def test_times_are_those_of_the_pbx(pbx: ScriptedPbx) -> None:
-    pbx.rows = [{"Id": 7, "ServerNow": "2026-03-04T03:15:30Z"}]
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        await pbx.upsert(1, "Ringing")
-        assert abs((await facts.seen("Ringing")).at - 1772594130.0) < 15
-
-
-async def test_a_source_that_ends_leaves_no_socket_behind(pbx: ScriptedPbx) -> None:
-    facts: Facts
-    async with following(settings_for(pbx.url)) as (_, facts):
-        await facts.connected()
-        assert len(pbx.sockets) == 1
-    async with asyncio.timeout(60):
-        while pbx.sockets:  # noqa: ASYNC110 - the far end notices in its own time
-            await asyncio.sleep(0.01)
 
 
 async def test_a_source_can_be_ended_in_the_moment_of_a_failure(pbx: ScriptedPbx) -> None:

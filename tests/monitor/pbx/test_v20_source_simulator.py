@@ -13,7 +13,6 @@ import pytest
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
-    ContactsRead,
     DirectoryRead,
     Fact,
     Participant,
@@ -244,36 +243,6 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted() -> None:
         trusting = PbxClient(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret, verify=False))
         assert (await trusting.system_status()).version
         await trusting.close()
-
-
-@pytest.mark.parametrize("page_size", [None, 1, 7])
-async def test_the_directory_and_the_address_book_are_read_whole(page_size: int | None) -> None:
-    settings = replace(
-        BUSY, traffic=False, extensions=120, contacts=250, switches=Switches(page_size=page_size)
-    )
-    async with followed(settings) as (pbx, _, mirror):
-        read = await mirror.until(DirectoryRead)
-        directory = pbx.directory
-        assert sorted(row.number for row in read.users) == sorted(directory.extensions())
-        assert {row.number for row in read.queues} == set(directory.queue_numbers())
-        assert {row.number for row in read.ring_groups} == set(directory.ring_group_numbers())
-        assert {row.number for row in read.ivrs} == set(directory.ivr_numbers())
-        assert {row.number for row in read.trunks} == set(directory.trunk_numbers())
-        for queue in read.queues:
-            assert [agent.number for agent in queue.agents] == directory.agents(queue.number)
-        for group in read.ring_groups:
-            assert list(group.members) == directory.members(group.number)
-        assert len(read.inbound_rules) == len(directory.inbound_rules)
-        assert {row.number for row in read.users if row.registered} == set(
-            filter(directory.registered, directory.extensions())
-        )
-        assert {member for row in read.departments for member in row.members} <= set(
-            directory.extensions()
-        )
-        assert all(row.no_answer_timeout for row in read.users)
-        assert read.system.version == directory.version
-        assert {row.kind for row in read.peers} >= {"Conference", "SpecialMenu"}
-        assert len((await mirror.until(ContactsRead)).contacts) == 250
 
 
 async def test_without_the_licence_nothing_is_to_be_had_and_the_reason_says_so() -> None:

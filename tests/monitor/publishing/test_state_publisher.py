@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
-from structlog.testing import capture_logs
 
 from gateway.replication.redis_reader import read_log, read_position, read_state
 from monitor.lease import Lease
-from monitor.publishing import stray_fields
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
-from monitor.publishing.stray_fields import StrayFields
 from monitor.shared import codec
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
@@ -143,71 +139,6 @@ async def test_the_log_is_bounded_in_bytes_too_and_begins_anew_with_an_epoch(bus
     _, changes, _ = await read_log(bus.client(), KEYS, 0)
     assert [change.position.seq for change in changes] == [1]
     await writer.publisher.aclose()
-
-
-async def _junk(redis: Redis, key: str, many: int) -> None:
-    for start in range(0, many, 500):
-        await redis.hset(
-            key, mapping={f"junk{number}": "x" for number in range(start, min(many, start + 500))}
-        )
-
-
-async def test_fields_that_no_monitor_wrote_are_removed_some_at_a_time_and_told_once(
-    bus: Bus,
-) -> None:
-    redis, writer = bus.client(), Writer(bus)
-    position = await writer.start()
-    await _junk(redis, KEYS.position, 2_500)
-    await _junk(redis, KEYS.state("ivrs"), 100)
-    state, left = ivr("1", "0"), []
-    with capture_logs() as logs:
-        while await writer.publisher.clean(lambda: state):
-            left.append(await redis.hlen(KEYS.position))
-        assert not await writer.publisher.clean(lambda: state)
-    assert max(before - after for before, after in pairwise([2_504, *left])) <= stray_fields.AT_ONCE
-    assert set(await redis.hkeys(KEYS.position)) == {b"epoch", b"seq", b"id", b"at"}
-    assert await redis.hkeys(KEYS.state("ivrs")) == [b"1"]
-    told = [
-        line
-        for line in logs
-        if line["event"] == "redis_value_rejected" and "no monitor wrote" in line["reason"]
-    ]
-    assert {line["key"] for line in told} == {KEYS.position, KEYS.state("ivrs")}
-    assert len(told) == 2
-    assert await writer.publish() == Position(position.epoch, 1), "the writer goes on where it was"
-    await writer.publisher.aclose()
-
-
-async def test_no_field_is_removed_while_changes_wait_nor_one_that_has_become_ours(
-    bus: Bus,
-) -> None:
-    redis, writer = bus.client(), Writer(bus)
-    await writer.start()
-    await redis.hset(KEYS.state("ivrs"), mapping={"2": "x", "3": "x"})
-    await redis.hset(KEYS.position, "seen", "0" * 15 + "-a")  # a gateway's
-    assert not await writer.publisher.clean(lambda: None)
-    assert await redis.hlen(KEYS.state("ivrs")) == 3
-    state = ivr("1", "0")
-    strays = StrayFields(redis, KEYS)
-    await strays.look(state)
-    state["ivrs"] |= {"2": Ivr("2", "came meanwhile"), "3": Ivr("3", "likewise")}
-    assert [strays.removal(state), strays.removal(state)] == [[], []]
-    assert not strays.more
-    assert b"seen" in await redis.hkeys(KEYS.position)
-    await writer.publisher.aclose()
-
-
-async def test_a_writer_that_is_fenced_removes_nothing(bus: Bus) -> None:
-    redis, first, second = bus.client(), Writer(bus), Writer(bus, "second", 2_000.0)
-    await first.start()
-    await redis.delete(KEYS.lease)
-    await second.start()
-    await redis.hset(KEYS.state("ivrs"), "2", "x")
-    with pytest.raises(Fenced):
-        await first.publisher.clean(lambda: ivr("1", "0"))
-    assert await redis.hlen(KEYS.state("ivrs")) == 2
-    for writer in (first, second):
-        await writer.publisher.aclose()
 
 
 async def test_a_new_epoch_is_announced_by_its_position_only(bus: Bus) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 
 import aiohttp
@@ -10,7 +9,7 @@ import pytest
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import Event, ParticipantUpsert
-from tests.monitor.simulator.api_client import PATIENCE, ApiClient, Frame, Socket, phones, running
+from tests.monitor.simulator.api_client import ApiClient, Frame, Socket, phones, running
 
 UPSERT, REMOVE, RESPONSE = 0, 1, 4
 PLAIN = Switches(duplicates=False)
@@ -156,40 +155,6 @@ async def test_a_revoked_token_leaves_the_socket_open() -> None:
         assert await heard(client, socket) == told
 
 
-@pytest.mark.parametrize("status", [429, 500, 503])
-async def test_requests_under_a_path_are_answered_with_an_error_a_few_times(status: int) -> None:
-    async with running() as client:
-        client.pbx.faults.answer_with(status, 2, "/xapi", retry_after=7)
-        for _ in range(2):
-            answer = await client.get("/xapi/v1/Users")
-            assert answer.status == status
-            assert answer.headers["Retry-After"] == "7"
-            assert (await client.get("/callcontrol")).status == 200
-        assert (await client.get("/xapi/v1/Users")).status == 200
-        assert client.pbx.faults.happened["answered"] == 2
-
-
-async def test_only_one_method_fails_and_says_why() -> None:
-    async with running() as client:
-        client.pbx.faults.answer_with(
-            400, 1, "/xapi/v1/Users", method="POST", body={"error": {"message": "no"}}
-        )
-        assert (await client.get("/xapi/v1/Users")).status == 200
-        refused = await client.post("/xapi/v1/Users", {})
-        assert (refused.status, refused.json) == (400, {"error": {"message": "no"}})
-        assert (await client.post("/xapi/v1/Users", {})).status == 201
-
-
-async def test_an_answer_is_lost_and_what_was_asked_is_done() -> None:
-    async with running() as client:
-        client.pbx.faults.lose_answers(1, "/xapi/v1/Users", method="POST")
-        with pytest.raises(aiohttp.ClientConnectionError):
-            await client.post("/xapi/v1/Users", {"Number": "777"})
-        assert client.pbx.directory.dn("777") is not None
-        assert client.pbx.faults.happened["unanswered"] == 1
-        assert (await client.get("/xapi/v1/Users")).status == 200
-
-
 async def test_the_token_and_the_upgrade_can_fail_too() -> None:
     async with running() as client:
         client.pbx.faults.answer_with(503, 1, "/connect")
@@ -202,52 +167,6 @@ async def test_the_token_and_the_upgrade_can_fail_too() -> None:
         assert refused.value.status == 502
         async with client.socket():
             pass
-
-
-async def test_a_request_hangs_until_it_is_released_and_others_do_not() -> None:
-    async with running() as client:
-        client.pbx.faults.hang("/xapi")
-        asked = asyncio.create_task(client.get("/xapi/v1/Users?$top=1"))
-        async with asyncio.timeout(PATIENCE):
-            while not client.pbx.faults.happened["hung"]:
-                assert (await client.get("/callcontrol")).status == 200
-        assert not asked.done()
-        client.pbx.faults.release()
-        assert (await asked).status == 200
-        assert (await client.get("/xapi/v1/Users")).status == 200
-
-
-async def test_what_hung_is_not_done_once_its_client_has_gone() -> None:
-    async with running() as client:
-        client.pbx.faults.hang("/connect")
-        minted = client.pbx.tokens.minted
-        asked = asyncio.create_task(client.mint())
-        async with asyncio.timeout(PATIENCE):
-            while not client.pbx.faults.happened["hung"]:
-                await client.get("/callcontrol")
-        asked.cancel()
-        await asyncio.gather(asked, return_exceptions=True)
-        assert (await client.get("/callcontrol")).status == 200
-        client.pbx.faults.release()
-        assert (await client.get("/callcontrol")).status == 200, (
-            "a token minted late would have revoked ours"
-        )
-        assert client.pbx.tokens.minted == minted
-
-
-async def test_it_stops_listening_and_listens_again_at_the_same_port() -> None:
-    async with running() as client:
-        url = client.pbx.url
-        async with client.socket() as socket:
-            await client.pbx.faults.refuse()
-            assert await socket.ended() in (None, 1006)
-        with pytest.raises(aiohttp.ClientConnectorError):
-            await client.get("/callcontrol")
-        await client.pbx.faults.accept()
-        assert client.pbx.url == url
-        assert (await client.get("/callcontrol")).status == 200, (
-            "a network that was away leaves tokens alone"
-        )
 
 
 async def test_calm_ends_what_was_set() -> None:

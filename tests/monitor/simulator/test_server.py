@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-import ssl
-import time
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -14,7 +12,6 @@ import aiohttp
 import pytest
 import websockets
 
-from monitor.shared.errors import StartFailed
 from monitor.simulator.behaviour_options import Switches, positions
 from monitor.simulator.server import SimulatedPbx, simulate
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, phones, running
@@ -88,53 +85,6 @@ async def test_calls_are_limited_in_total_whatever_restarts_come() -> None:
             await client.pbx.traffic.finished()
         assert client.pbx.traffic is not first
         assert first.stats.started + client.pbx.traffic.stats.started == 3
-
-
-async def test_two_run_side_by_side_and_a_port_in_use_is_an_error() -> None:
-    async with running() as one, running() as two:
-        assert one.pbx.url != two.pbx.url
-        assert one.pbx.client_secret != two.pbx.client_secret
-        port = int(one.pbx.url.rpartition(":")[2])
-        with pytest.raises(StartFailed, match="another program listens there already"):
-            async with SimulatedPbx(replace(QUIET, port=port)):
-                pass
-        assert (await one.get("/callcontrol")).status == 200
-
-
-async def test_latency_delays_every_answer_but_not_one_after_the_other() -> None:
-    async with running(Switches(latency=0.1)) as client:
-        began = time.monotonic()
-        answers = await asyncio.gather(
-            *(client.get("/callcontrol/100") for _ in range(100)),
-            client.get("/xapi/v1/Users"),
-            client.get("/nowhere"),
-        )
-        took = time.monotonic() - began
-        assert {answer.status for answer in answers} == {200, 404}
-        assert 0.1 <= took < 5.0, "one after the other they would take ten seconds"
-
-
-async def test_tls_is_trusted_through_its_ca_file_and_only_so() -> None:
-    async with running(settings=replace(QUIET, tls=True)) as client:
-        assert client.pbx.url.startswith("https://")
-        assert (await client.get("/callcontrol")).status == 200
-        async with client.socket() as socket:
-            caller, callee = phones(client.pbx)[:2]
-            await client.makecall(caller, callee)
-            await socket.frame()
-            context = ssl.create_default_context(cafile=client.pbx.ca_file)
-            local = client.pbx.url.replace("127.0.0.1", "localhost") + "/callcontrol"
-            async with client.session.get(local, headers=client.headers, ssl=context) as response:
-                assert response.status == 200
-        async with aiohttp.ClientSession() as stranger:
-            with pytest.raises(aiohttp.ClientConnectorCertificateError):
-                await stranger.get(client.pbx.url)
-        await client.pbx.restart()
-        assert (await client.mint()).status == 200
-        ca_file = client.pbx.ca_file
-        assert ca_file is not None
-        assert ca_file.exists()
-    assert not ca_file.exists()
 
 
 async def test_run_alone_it_prints_what_a_client_needs() -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.shared.changes import Edit
 from monitor.shared.entities.statistics import Durations
 from monitor.shared.timestamps import from_unix
-from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
-from tests.monitor.statistics.scene import queue
 
 
 @pytest.fixture
@@ -20,32 +17,12 @@ def pbx() -> Counting:
 # queues
 
 
-def test_a_queue_of_which_nobody_came_has_no_service_level(pbx: Counting) -> None:
-    it = pbx.queue()
-    assert (it.offered, it.service_level, it.waits) == (0, None, Durations(0, 0.0, None, None))
-    assert (it.date, it.target, it.short_below) == ("2026-03-04", 20, 5)
-
-
 def test_a_call_answered_from_a_queue(pbx: Counting) -> None:
     pbx.wait_and_answer(1, 12.5, 60)
     it = pbx.queue()
     assert (it.offered, it.answered, it.answered_in_target, it.service_level) == (1, 1, 1, 100.0)
     assert it.waits == Durations(1, 12.5, 12.5, 12.5)
     assert it.talks == Durations(1, 60.0, 60.0, 60.0)
-
-
-def test_the_service_level_is_those_answered_in_time_of_those_offered_without_short_abandons(
-    pbx: Counting,
-) -> None:
-    for id_, wait in enumerate((3, 20, 20.001, 40)):
-        pbx.wait_and_answer(id_, wait, 10)
-    for id_, wait in enumerate((4.999, 5, 100), start=10):
-        pbx.wait_in_vain(id_, wait)
-    it = pbx.queue()
-    assert (it.offered, it.answered, it.answered_in_target) == (7, 4, 2)
-    assert (it.abandoned, it.short_abandoned) == (2, 1)
-    assert it.service_level == 33.3, "2 of 4 + 2"
-    assert it.abandons == Durations(2, 105.0, 52.5, 100.0)
 
 
 def test_who_waits_counts_against_the_service_level_once_he_waits_too_long(pbx: Counting) -> None:
@@ -113,34 +90,6 @@ def test_a_moment_outside_the_queue_is_no_diversion(pbx: Counting, then: str) ->
     pbx.tell(*(pbx.scene.wait(1, "800") if then == "wait" else pbx.scene.answer(1, "101")))
     assert (pbx.queue().offered, pbx.queue().diverted) == (1, 0)
     assert (pbx.queue().waiting, pbx.queue().answered) == ((1, 0) if then == "wait" else (0, 1))
-
-
-def test_a_queue_has_the_target_set_here_before_the_one_set_at_the_pbx() -> None:
-    pbx = Counting(StatisticsSettings(target=30, targets={"801": 10}))
-    pbx.tell(
-        Edit("queues", "800", queue("800"), queue("800", 60)),
-        Edit("queues", "801", None, queue("801", 60)),
-    )
-    pbx.tell(Edit("queues", "802", None, queue("802", 0)))
-    assert [pbx.queue(num).target for num in ("800", "801", "802")] == [60, 10, 30]
-
-
-def test_an_answer_told_more_exactly_later_is_put_right(pbx: Counting) -> None:
-    """A new tracker finds a call answered, and only then reads since when."""
-    pbx.tell(*pbx.scene.arrive(1))
-    pbx.tell(*pbx.scene.wait(1, "800"))
-    pbx.tell(*pbx.scene.ring(1, "101"))
-    pbx.pass_time(10)
-    began = pbx.scene.at
-    pbx.scene.at += 7
-    pbx.tell(*pbx.scene.answer(1, "101"))
-    assert pbx.queue().waits.total == 17.0
-    pbx.scene.lines[1].answered = began
-    pbx.tell(*pbx.scene.silence(1, "none"))
-    pbx.pass_time(3)
-    pbx.tell(*pbx.scene.end(1))
-    assert pbx.queue().waits.total == pbx.ext().waits.total == 10.0
-    assert pbx.ext().talks.total == pbx.pbx.inbound.talks.total == 10.0
 
 
 # extensions

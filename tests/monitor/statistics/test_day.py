@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitor.shared.time_zones import UnknownZone, ZoneRow, iana_name, zone_info
+from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.day import Day, day_of
 
@@ -135,24 +135,3 @@ def test_every_moment_has_one_day_and_days_follow_each_other(zone: str, at: int)
 def test_an_unknown_zone_is_refused(name: str) -> None:
     with pytest.raises(UnknownZone):
         day_of(0, name)
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ("44", "Europe/Berlin"),
-        ("W. Europe Standard Time", "Europe/Berlin"),
-        ("Europe/Berlin", "Europe/Berlin"),
-        ("Europe/Moscow", "Europe/Moscow"),
-        ("7", None),
-        ("", None),
-    ],
-)
-def test_the_pbx_may_name_its_zone_in_any_way_that_its_list_knows(
-    told: str, expected: str | None
-) -> None:
-    rows = (
-        ZoneRow("44", "Europe/Berlin", "W. Europe Standard Time"),
-        ZoneRow("7", "Mars/Base", "Mars Standard Time"),
-    )
-    assert iana_name(told, rows) == expected

@@ -7,9 +7,8 @@ from datetime import datetime
 import pytest
 
 from monitor.shared.changes import Edit
-from monitor.shared.codec import Malformed, to_json
 from monitor.shared.time_zones import UnknownZone
-from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
+from monitor.statistics.checkpoint_format import encode
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
@@ -150,15 +149,3 @@ def test_a_call_counted_for_good_is_kept_as_its_id_and_times_alone(pbx: Counting
     assert all_stats(pbx.statistics) == before
     pbx.pass_time(3 * 86_400)
     assert pbx.statistics.saved.held.counted == {}
-
-
-@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(SavedStatistics(version=99))])
-def test_what_another_version_kept_is_refused(data: bytes) -> None:
-    with pytest.raises(Malformed):
-        decode(data)
-
-
-def test_statistics_are_written_in_camel_case(pbx: Counting) -> None:
-    assert b'"shortAbandoned":0' in to_json(pbx.queue())
-    assert b'"serviceLevel":null' in to_json(pbx.ext())
-    assert b'"countedSince":"2026-03-04T12:00:00.000Z"' in to_json(pbx.pbx)

@@ -92,21 +92,6 @@ def test_a_call_that_begins_as_another_of_its_id_ends_is_not_that_one(pbx: Count
     assert (pbx.pbx.calls, pbx.pbx.inbound.pending) == (2, 1)
 
 
-@pytest.mark.parametrize("known_by", ["participant", "caller"])
-def test_a_call_is_known_again_though_it_is_told_to_have_begun_at_another_time(
-    pbx: Counting, known_by: str
-) -> None:
-    pbx.scene.at += 100
-    pbx.tell(*pbx.scene.arrive(1))
-    if known_by == "participant":
-        pbx.tell(*pbx.scene.ring(1, "101"))
-    pbx.pass_time(30)
-    pbx.scene.lines[1].started += 30 if known_by == "participant" else -60
-    pbx.scene.state["calls"]["1"] = pbx.scene.lines[1].call()
-    pbx.restart()
-    assert (pbx.pbx.calls, pbx.pbx.inbound.pending) == (1, 1)
-
-
 def test_a_call_that_is_over_as_it_is_seen_counts_once(pbx: Counting) -> None:
     edits = (*pbx.scene.arrive(1), *pbx.scene.end(1))
     for edit in edits:
@@ -124,30 +109,6 @@ def test_short_calls_of_one_id_that_are_known_by_their_ends_alone_are_two(pbx: C
         pbx.scene.at += 1
     pbx.restart()
     assert pbx.pbx.calls == 2
-
-
-def test_a_call_to_the_outside_is_one_also_once_its_trunk_has_left_it(pbx: Counting) -> None:
-    pbx.tell(*pbx.scene.dial(1, "101", outside=True))
-    pbx.scene.lines[1].outside = False
-    pbx.tell(*pbx.scene.silence(1, "none"))
-    assert (pbx.pbx.outbound.calls, pbx.pbx.internal.calls) == (1, 0)
-
-
-def test_an_id_given_to_another_call_is_another_call(pbx: Counting) -> None:
-    for _ in range(3):
-        pbx.wait_in_vain(1, 30)
-        pbx.pass_time(40)
-    assert (pbx.pbx.calls, pbx.queue().abandoned) == (3, 3)
-    pbx.tell(*pbx.scene.arrive(1))
-    pbx.restart()
-    pbx.scene.lines.clear()
-    pbx.scene.at += 3600
-    pbx.scene.state["calls"].clear()
-    again = pbx.scene.arrive(1)
-    assert isinstance(again[0].after, topics.Call)
-    pbx.scene.state["calls"]["1"] = replace(again[0].after, owner=None)
-    pbx.restart()
-    assert (pbx.pbx.calls, pbx.pbx.inbound.unknown, pbx.pbx.inbound.pending) == (5, 1, 1)
 
 
 # what nobody saw

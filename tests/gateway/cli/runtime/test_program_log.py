@@ -13,7 +13,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.cli.runtime.startup import settings_told
 from monitor.shared.version import VERSION
 from tests.gateway.cli.console import WITHIN
 
@@ -124,20 +123,3 @@ async def test_a_worker_says_where_it_listens_and_that_it_is_left_alone(tmp_path
     assert re.search(r"program_end .*program=gateway reason=supervisor_gone .*worker=1$", last), (
         last
     )
-
-
-def test_a_second_settings_file_is_said_not_to_be_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    system, here = tmp_path / "etc" / "callmon.toml", tmp_path / "callmon.toml"
-    system.parent.mkdir()
-    monkeypatch.setenv("CALLMON_ETC", str(system.parent))
-    monkeypatch.chdir(tmp_path)
-    here.touch()
-    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}
-    system.touch()
-    assert settings_told(system) == {"settings": str(system), "settings_not_read": str(here)}
-    assert settings_told(here) == {"settings": str(here), "settings_not_read": None}, (
-        "it was chosen"
-    )
-    assert settings_told(None)["settings"] == "none"

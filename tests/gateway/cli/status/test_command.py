@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -17,20 +16,18 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
 
 from gateway.auth.api_keys import sha256_hex
-from gateway.cli.runtime import status_reporter as heartbeat
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
-from monitor.shared.redis.connection import connect, text
-from monitor.shared.redis.key_names import PROCESSES, SITE, SpaceKeys, process_key
+from monitor.shared.redis.connection import text
+from monitor.shared.redis.key_names import PROCESSES, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, RealBus, until_async
+from tests.bus import RealBus, until_async
 from tests.deploy.secured import PASSWORDS, SecuredBus, secured_bus
 from tests.gateway.cli.console import ROOT, WITHIN, Ended, callmon, free_port
 from tests.system.stack import KEY, PBX, subscriber, until
@@ -357,76 +354,3 @@ async def test_who_has_just_taken_the_lease_leads_and_does_not_stand_by(valkey: 
     (pbx,) = (await looked(valkey)).pbxs
     assert pbx.leader is not None
     assert (pbx.leader.name, [one.name for one in pbx.standbys]) == ("a", ["b"])
-
-
-def process(name: str) -> ProcessStatus:
-    return ProcessStatus(
-        "gateway", name, os.getpid(), VERSION, from_unix(0), {PBX: PbxRole("serving")}
-    )
-
-
-async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus: Bus) -> None:
-    redis = bus.client()
-    await redis.sadd(PROCESSES, "dead")
-    await heartbeat.tell(redis, "one", process("one"))
-    await heartbeat.tell(redis, "two", process("two"))
-    assert await redis.smembers(PROCESSES) == {b"one", b"two"}
-    assert 0 < await redis.ttl(PROCESSES) <= heartbeat.EXPIRY_MS // 1000
-    assert 0 < await redis.pttl(process_key("one")) <= heartbeat.EXPIRY_MS
-    async with heartbeat.heartbeat(redis, "monitor", "three") as three:
-        three.of_monitor([])
-        await until_async(lambda: _listed(bus, 3))
-    await until_async(lambda: _listed(bus, 2))
-    assert sorted(await redis.keys(f"callmon:{{{SITE}}}:process:*")) == [
-        process_key(name).encode() for name in ("one", "two")
-    ]
-
-
-async def test_a_list_that_is_none_is_replaced(
-    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
-    redis = valkey.client()
-    await redis.set(PROCESSES, "zzzz")
-    async with heartbeat.heartbeat(redis, "monitor", "one") as one:
-        one.of_monitor([])
-
-        async def is_list() -> bool:
-            return bool(await redis.type(PROCESSES) == b"set")
-
-        await until_async(is_list)
-
-
-async def _listed(bus: Bus, count: int) -> bool:
-    return await bus.client().scard(PROCESSES) == count
-
-
-async def test_without_the_right_it_is_said_once_and_tried_on(
-    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
-    admin = valkey.client()
-    await admin.execute_command(
-        "ACL", "SETUSER", "older", "on", ">older", "-@all", "+ping", "+multi", "+exec"
-    )  # type: ignore[no-untyped-call]  # as redis-py has it
-    redis = connect(valkey.url.replace("//", "//older:older@"))
-
-    async def refused() -> bool:
-        return (
-            int((await admin.info("errorstats")).get("errorstat_NOPERM", {}).get("count", 0)) > 10
-        )
-
-    with capture_logs() as logged:
-        async with heartbeat.heartbeat(redis, "monitor", "one") as one:
-            one.of_monitor([])
-            await until_async(refused)
-            await admin.execute_command("ACL", "SETUSER", "older", "allkeys", "+@all")  # type: ignore[no-untyped-call]  # likewise
-            await until_async(lambda: _listed(valkey, 1))
-            valkey.kill()
-            await valkey.start()
-            await admin.execute_command(
-                "ACL", "SETUSER", "older", "on", ">older", "allkeys", "+@all"
-            )  # type: ignore[no-untyped-call]  # likewise
-            await until_async(lambda: _listed(valkey, 1))
-    assert [line["event"] for line in logged] == ["status_write_refused"]
-    await redis.aclose()

@@ -7,7 +7,6 @@ import json
 import re
 import resource
 import signal
-from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
@@ -15,48 +14,15 @@ from typing import Any
 
 import asyncpg
 import pytest
-import pytest_asyncio
 
 from monitor.pbx.database.allowed_functions import called_in
 from monitor.pbx.database.client import Database, DatabaseSettings
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, PbxUnreachable
 from tests import pbx_database
-from tests.postgres import Postgres, postgres
+from tests.postgres import postgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Postgres]:
-    with postgres("log_min_messages=error") as running:
-        yield running
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def settings(server: Postgres) -> DatabaseSettings:
-    """As callmon is to be let in."""
-    await pbx_database.make(server)
-    return DatabaseSettings(
-        host="127.0.0.1",
-        port=server.port,
-        user=pbx_database.READER,
-        password=pbx_database.PASSWORD,
-        tls="off",
-        timeout=1.0,
-    )
-
-
-@pytest.fixture(scope="module")
-def database(settings: DatabaseSettings) -> Database:
-    return Database(settings)
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def admin(server: Postgres, settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
-    connection = await server.admin(settings.name)
-    yield connection
-    await connection.close()
 
 
 async def inventory(admin: asyncpg.Connection) -> list[tuple[object, ...]]:
@@ -509,146 +475,6 @@ async def test_who_gives_up_leaves_nothing_behind(
 
 
 @pytest.mark.parametrize(
-    "sql",
-    [
-        "select repeat('x', 300000000) as x",
-        "select repeat('x', 10000) as x from generate_series(1, 30000)",
-        "select array_agg(n) as x from generate_series(1, 20000000) n",
-        "select decode(repeat('00', 60000), 'hex') as x from generate_series(1, 15)",
-    ],
-    ids=["a huge row", "many rows", "a huge array", "large in JSON alone"],
-)
-async def test_a_huge_answer_is_cut_before_it_is_held(settings: DatabaseSettings, sql: str) -> None:
-    patient = Database(replace(settings, timeout=30.0))
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert await code_of(patient, sql, 30_000) == "sql_too_large"
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown < 64 * 1024, f"{grown} KiB more"
-
-
-async def test_the_answer_may_be_as_large_as_is_allowed(settings: DatabaseSettings) -> None:
-    small = Database(replace(settings, max_answer_bytes=4096))
-    assert (await small.answer("select repeat('x', 4000) as x", 0))["count"] == 1
-    assert await code_of(small, "select repeat('x', 4096) as x") == "sql_too_large"
-
-
-WRITERS = {
-    "superuser": ("ALTER ROLE {} SUPERUSER", "is a superuser"),
-    "role maker": ("ALTER ROLE {} CREATEROLE", "may make roles"),
-    "database maker": ("ALTER ROLE {} CREATEDB", "may make databases"),
-    "replication": ("ALTER ROLE {} REPLICATION", "may replicate"),
-    "insert": ("GRANT INSERT ON recordings TO {}", "may change public.recordings"),
-    "update of a column": (
-        "GRANT UPDATE (emailed) ON recordings TO {}",
-        "may change public.recordings",
-    ),
-    "delete for everybody": (
-        "GRANT DELETE ON recordings TO PUBLIC",
-        "may change public.recordings",
-    ),
-    "truncate": ("GRANT TRUNCATE ON recordings TO {}", "may change public.recordings"),
-    "owner": ("ALTER TABLE recordings OWNER TO {}", "may change public.recordings"),
-    "sequence": (
-        "GRANT USAGE ON SEQUENCE cl_calls_id_seq TO {}",
-        "may advance public.cl_calls_id_seq",
-    ),
-    "create in the schema": (
-        "GRANT CREATE ON SCHEMA public TO PUBLIC",
-        "may create in schema public",
-    ),
-    "create schemas": (
-        "GRANT CREATE ON DATABASE database_single TO {}",
-        "may create in database database_single",
-    ),
-    "writer of all": ("GRANT pg_write_all_data TO {}", "is a member of pg_write_all_data"),
-    "programs": (
-        "GRANT pg_execute_server_program TO {}",
-        "is a member of pg_execute_server_program",
-    ),
-    "files": ("GRANT pg_read_server_files TO {}", "is a member of pg_read_server_files"),
-    "member without inheriting": (
-        "GRANT clerks TO {} WITH INHERIT FALSE",
-        "may change public.recordings",
-    ),
-}
-
-
-@pytest.mark.parametrize("right", WRITERS)
-async def test_a_role_that_can_write_is_not_used(
-    settings: DatabaseSettings, admin: asyncpg.Connection, right: str
-) -> None:
-    grant, says = WRITERS[right]
-    role = "writer"
-    for statement in (
-        "CREATE ROLE clerks",
-        "GRANT INSERT ON recordings TO clerks",
-        f"CREATE ROLE {role} LOGIN PASSWORD 'x'",
-        grant.format(role),
-    ):
-        await admin.execute(statement)
-    writer = Database(replace(settings, user=role, password="x"))
-    try:
-        for attempt in (writer.check(), writer.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match=says) as caught:
-                await attempt
-            assert (caught.value.code, caught.value.kind) == ("sql_role_can_write", "conflict")
-    finally:
-        await admin.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
-        await admin.execute("REVOKE DELETE ON recordings FROM PUBLIC")
-        await admin.execute("ALTER TABLE recordings OWNER TO postgres")
-        for each in (role, "clerks"):
-            await admin.execute(f"DROP OWNED BY {each}")
-            await admin.execute(f"DROP ROLE {each}")
-
-
-SECRETS = {
-    "reader of all": ("GRANT pg_read_all_data TO {}", "may read pg_authid, may read pg_shadow"),
-    "member without inheriting": (
-        "GRANT pg_read_all_data TO {} WITH INHERIT FALSE",
-        "may read pg_authid",
-    ),
-    "hashes alone": ("GRANT SELECT ON pg_shadow TO {}", "may read pg_shadow"),
-    "a column of them": ("GRANT SELECT (rolpassword) ON pg_authid TO {}", "may read pg_authid"),
-    "of other servers": (
-        "GRANT SELECT (subconninfo) ON pg_subscription TO {}",
-        "may read pg_subscription",
-    ),
-}
-
-
-@pytest.mark.parametrize("right", SECRETS)
-async def test_a_role_that_can_read_passwords_is_not_used(
-    settings: DatabaseSettings, admin: asyncpg.Connection, right: str
-) -> None:
-    grant, says = SECRETS[right]
-    await admin.execute("CREATE ROLE curious LOGIN PASSWORD 'x'")
-    await admin.execute(grant.format("curious"))
-    curious = Database(replace(settings, user="curious", password="x"))
-    try:
-        for attempt in (curious.check(), curious.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match=says) as caught:
-                await attempt
-            assert (caught.value.code, caught.value.kind) == ("sql_role_reads_secrets", "conflict")
-    finally:
-        await admin.execute("DROP OWNED BY curious")
-        await admin.execute("DROP ROLE curious")
-
-
-async def test_the_role_as_documented_may_only_read(database: Database) -> None:
-    assert await database.check() == "PostgreSQL 18, database_single; callmon may only read"
-
-
-async def test_a_role_with_one_table_may_read_that(
-    settings: DatabaseSettings, admin: asyncpg.Connection
-) -> None:
-    await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x'")
-    await admin.execute("GRANT SELECT ON recordings TO narrow")
-    narrow = Database(replace(settings, user="narrow", password="x"))
-    assert (await narrow.answer("select count(*) from recordings", 0))["rows"] == [{"count": 3}]
-    assert await code_of(narrow, "select * from cl_calls") == "sql_error"
-
-
-@pytest.mark.parametrize(
     ("change", "says"),
     [
         ({"password": "wrong"}, "refuses callmon: "),
@@ -698,3 +524,27 @@ async def test_a_server_that_is_killed_in_the_middle_is_unreachable(
         with pytest.raises(PbxUnreachable):
             await asked
         admin.terminate()
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select repeat('x', 300000000) as x",
+        "select repeat('x', 10000) as x from generate_series(1, 30000)",
+        "select array_agg(n) as x from generate_series(1, 20000000) n",
+        "select decode(repeat('00', 60000), 'hex') as x from generate_series(1, 15)",
+    ],
+    ids=["a huge row", "many rows", "a huge array", "large in JSON alone"],
+)
+async def test_a_huge_answer_is_cut_before_it_is_held(settings: DatabaseSettings, sql: str) -> None:
+    patient = Database(replace(settings, timeout=30.0))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    assert await code_of(patient, sql, 30_000) == "sql_too_large"
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 64 * 1024, f"{grown} KiB more"
+
+
+async def test_the_answer_may_be_as_large_as_is_allowed(settings: DatabaseSettings) -> None:
+    small = Database(replace(settings, max_answer_bytes=4096))
+    assert (await small.answer("select repeat('x', 4000) as x", 0))["count"] == 1
+    assert await code_of(small, "select repeat('x', 4096) as x") == "sql_too_large"

@@ -1,3 +1,5 @@
+"""Test that readings, changes and what was known come together in one directory."""
+
 from __future__ import annotations
 
 from monitor.pbx.facts import (
@@ -36,19 +38,9 @@ READ = DirectoryRead(
     system=SystemRow(),
     at=10.0,
 )
+
+
 NAMED = DirectoryPatch(20.0, users={"101": user("101", "Ada")})
-
-
-class Desk:
-    def __init__(self) -> None:
-        self.told: list[object] = []
-        self.known = DirectoryCache(self.told.append)
-
-    @property
-    def last(self) -> DirectoryRead:
-        last = self.told[-1]
-        assert isinstance(last, DirectoryRead)
-        return last
 
 
 def names(read: DirectoryRead) -> dict[str, str]:
@@ -90,6 +82,18 @@ def test_where_an_extension_is_listed() -> None:
     assert listing(READ, "101") == (frozenset(("800",)), frozenset(("600",)))
     assert listing(READ, "102") == (frozenset(("800",)), frozenset())
     assert listing(READ, "103") == (frozenset(), frozenset())
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.known = DirectoryCache(self.told.append)
+
+    @property
+    def last(self) -> DirectoryRead:
+        last = self.told[-1]
+        assert isinstance(last, DirectoryRead)
+        return last
 
 
 def test_a_reading_asked_for_before_a_change_does_not_bring_the_old_state_back() -> None:

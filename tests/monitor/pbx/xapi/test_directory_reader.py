@@ -1,29 +1,120 @@
-"""Test that one broken part of the directory does not take the others away."""
+"""Test that the directory and the address book are read as far as a PBX gives them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
-from monitor.pbx.facts import ConnectionChanged, DirectoryRead
+from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead
+from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.test_v20_source_simulator import BUSY, followed
 
 USER = {"Id": 1, "Number": "100", "FirstName": "Ada", "Enabled": True}
 QUEUE = {"Id": 2, "Number": "800", "Name": "Sales"}
 
 
+@pytest.mark.parametrize("page_size", [None, 1, 7])
+async def test_the_directory_and_the_address_book_are_read_whole(page_size: int | None) -> None:
+    settings = replace(
+        BUSY, traffic=False, extensions=120, contacts=250, switches=Switches(page_size=page_size)
+    )
+    async with followed(settings) as (pbx, _, mirror):
+        read = await mirror.until(DirectoryRead)
+        directory = pbx.directory
+        assert sorted(row.number for row in read.users) == sorted(directory.extensions())
+        assert {row.number for row in read.queues} == set(directory.queue_numbers())
+        assert {row.number for row in read.ring_groups} == set(directory.ring_group_numbers())
+        assert {row.number for row in read.ivrs} == set(directory.ivr_numbers())
+        assert {row.number for row in read.trunks} == set(directory.trunk_numbers())
+        for queue in read.queues:
+            assert [agent.number for agent in queue.agents] == directory.agents(queue.number)
+        for group in read.ring_groups:
+            assert list(group.members) == directory.members(group.number)
+        assert len(read.inbound_rules) == len(directory.inbound_rules)
+        assert {row.number for row in read.users if row.registered} == set(
+            filter(directory.registered, directory.extensions())
+        )
+        assert {member for row in read.departments for member in row.members} <= set(
+            directory.extensions()
+        )
+        assert all(row.no_answer_timeout for row in read.users)
+        assert read.system.version == directory.version
+        assert {row.kind for row in read.peers} >= {"Conference", "SpecialMenu"}
+        assert len((await mirror.until(ContactsRead)).contacts) == 250
+
+
 @pytest.fixture
 async def pbx() -> AsyncIterator[ScriptedPbx]:
     async with scripted_pbx() as pbx:
-        pbx.entities["Users"], pbx.entities["Queues"] = [USER], [QUEUE]
         yield pbx
 
 
-@pytest.mark.parametrize("status", [500, 502])
-async def test_a_part_that_fails_for_good_is_empty_and_told(pbx: ScriptedPbx, status: int) -> None:
-    pbx.refuse("/xapi/v1/Queues", status)
+async def test_contacts_that_did_not_change_are_told_once(pbx: ScriptedPbx) -> None:
+    pbx.entities["Contacts"] = [{"Id": 1, "FirstName": "Ada"}]
+    async with following(settings_for(pbx.url, contacts_interval=0.02)) as (_, facts):
+        await pbx.asked("/xapi/v1/Contacts", 5)
+        pbx.entities["Contacts"] = [{"Id": 1, "FirstName": "Augusta"}]
+        await facts.until(ContactsRead, lambda read: read.contacts[0].firstname == "Augusta")
+        assert len(facts.of(ContactsRead)) == 2
+
+
+async def test_a_part_of_the_directory_that_is_refused_stays_empty(pbx: ScriptedPbx) -> None:
+    pbx.refuse("/xapi/v1/Queues", 403)
+    pbx.entities["Users"] = [{"Id": 1, "Number": "100"}, {"Id": 2, "Number": "101"}]
+    pbx.entities["Queues"] = [{"Id": 3, "Number": "800"}]
+    async with following(settings_for(pbx.url)) as (source, facts):
+        read = await facts.until(DirectoryRead)
+        assert [user.number for user in read.users] == ["100", "101"]
+        assert read.queues == ()
+        pbx.allow("/xapi/v1/Queues")
+        source.want_directory()
+        await facts.until(DirectoryRead, lambda read: bool(read.queues))
+
+
+async def test_a_property_that_this_version_does_not_know_is_done_without(pbx: ScriptedPbx) -> None:
+    pbx.answer("/xapi/v1/Users", 400, {"error": {"message": "Could not find a property"}})
+    pbx.entities["Users"] = [{"Id": 1, "Number": "100"}]
     async with following(settings_for(pbx.url)) as (_, facts):
+        assert (await facts.until(DirectoryRead)).users[0].number == "100"
+        first, second = (query for path, query in pbx.queries if path == "/xapi/v1/Users")
+        assert "$select" in first
+        assert "$select" not in second
+        assert second["$expand"] == "ForwardingProfiles"
+
+
+async def test_parts_that_fail_do_not_stop_the_calls(pbx: ScriptedPbx) -> None:
+    for path in ("/xapi/v1/Users", "/xapi/v1/Contacts"):
+        pbx.refuse(path, 500)
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.until(ConnectionChanged, lambda fact: "directory" in fact.reason)
+        await pbx.asked("/xapi/v1/Users", 2)
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        pbx.allow("/xapi/v1/Users")
+        await facts.until(DirectoryRead)
+        await facts.connected()
+        await pbx.asked("/xapi/v1/Contacts", 2)
+        await pbx.upsert(1, "Connected")
+        await facts.seen("Connected")
+        pbx.allow("/xapi/v1/Contacts")
+        await facts.until(ContactsRead)
+
+
+@pytest.fixture
+def sales(pbx: ScriptedPbx) -> ScriptedPbx:
+    pbx.entities["Users"], pbx.entities["Queues"] = [USER], [QUEUE]
+    return pbx
+
+
+@pytest.mark.parametrize("status", [500, 502])
+async def test_a_part_that_fails_for_good_is_empty_and_told(
+    sales: ScriptedPbx, status: int
+) -> None:
+    sales.refuse("/xapi/v1/Queues", status)
+    async with following(settings_for(sales.url)) as (_, facts):
         read = await facts.until(DirectoryRead)
         assert [user.number for user in read.users] == ["100"]
         assert read.queues == ()
@@ -32,51 +123,51 @@ async def test_a_part_that_fails_for_good_is_empty_and_told(pbx: ScriptedPbx, st
         assert str(status) in told
 
 
-async def test_a_web_page_in_place_of_a_part_is_told(pbx: ScriptedPbx) -> None:
+async def test_a_web_page_in_place_of_a_part_is_told(sales: ScriptedPbx) -> None:
     for _ in range(2):
-        pbx.answer("/xapi/v1/Peers", 200, "<!DOCTYPE html><html></html>")
-    async with following(settings_for(pbx.url)) as (_, facts):
+        sales.answer("/xapi/v1/Peers", 200, "<!DOCTYPE html><html></html>")
+    async with following(settings_for(sales.url)) as (_, facts):
         read = await facts.until(DirectoryRead)
         assert [told.partition(":")[0] for told in read.failing] == ["Peers"]
 
 
 async def test_a_part_that_fails_later_stays_as_it_was_until_it_is_read_again(
-    pbx: ScriptedPbx,
+    sales: ScriptedPbx,
 ) -> None:
-    async with following(settings_for(pbx.url)) as (source, facts):
+    async with following(settings_for(sales.url)) as (source, facts):
         await facts.until(DirectoryRead)
-        pbx.refuse("/xapi/v1/Queues", 500)
+        sales.refuse("/xapi/v1/Queues", 500)
         source.want_directory()
         broken = await facts.until(DirectoryRead, lambda read: bool(read.failing))
         assert [queue.number for queue in broken.queues] == ["800"]
-        pbx.allow("/xapi/v1/Queues")
+        sales.allow("/xapi/v1/Queues")
         before = len(facts.all)
         source.want_directory()
         mended = await facts.until(DirectoryRead, lambda read: not read.failing, before)
         assert [queue.number for queue in mended.queues] == ["800"]
 
 
-async def test_one_failure_alone_is_tried_again(pbx: ScriptedPbx) -> None:
-    pbx.answer("/xapi/v1/Queues", 503)
-    async with following(settings_for(pbx.url)) as (_, facts):
+async def test_one_failure_alone_is_tried_again(sales: ScriptedPbx) -> None:
+    sales.answer("/xapi/v1/Queues", 503)
+    async with following(settings_for(sales.url)) as (_, facts):
         read = await facts.until(DirectoryRead)
         assert read.failing == ()
         assert [queue.number for queue in read.queues] == ["800"]
 
 
-async def test_without_the_users_the_pbx_is_not_connected_and_says_why(pbx: ScriptedPbx) -> None:
-    pbx.refuse("/xapi/v1/Users", 500)
-    async with following(settings_for(pbx.url)) as (_, facts):
+async def test_without_the_users_the_pbx_is_not_connected_and_says_why(sales: ScriptedPbx) -> None:
+    sales.refuse("/xapi/v1/Users", 500)
+    async with following(settings_for(sales.url)) as (_, facts):
         told = await facts.until(ConnectionChanged, lambda fact: "directory" in fact.reason)
         assert told.connection == "connecting"
         assert "Users" in told.reason
-        pbx.allow("/xapi/v1/Users")
+        sales.allow("/xapi/v1/Users")
         await facts.until(ConnectionChanged, lambda fact: fact.connection == "connected")
 
 
-async def test_a_zone_by_its_name_needs_no_list_of_zones(pbx: ScriptedPbx) -> None:
-    pbx.answer("/xapi/v1/OfficeHours", 200, {"TimeZoneId": "America/Chicago"})
-    pbx.refuse("/xapi/v1/Defs/TimeZones", 404)
-    async with following(settings_for(pbx.url)) as (_, facts):
+async def test_a_zone_by_its_name_needs_no_list_of_zones(sales: ScriptedPbx) -> None:
+    sales.answer("/xapi/v1/OfficeHours", 200, {"TimeZoneId": "America/Chicago"})
+    sales.refuse("/xapi/v1/Defs/TimeZones", 404)
+    async with following(settings_for(sales.url)) as (_, facts):
         read = await facts.until(DirectoryRead)
         assert read.system.time_zone == "America/Chicago"

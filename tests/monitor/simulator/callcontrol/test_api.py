@@ -68,37 +68,6 @@ async def test_a_wrong_form_gets_an_error_in_json(
         assert answer.json["error_description"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("GET", "/callcontrol"),
-        ("GET", "/callcontrol/100"),
-        ("POST", "/callcontrol/100/makecall"),
-        ("GET", "/callcontrol/100/participants/1"),
-        ("GET", "/xapi/v1/Users"),
-        ("GET", "/nowhere"),
-    ],
-)
-async def test_every_path_wants_a_token_and_every_answer_tells_the_version(
-    method: str, path: str
-) -> None:
-    async with running() as client:
-        for token in ("", "stale"):
-            client.token = token
-            answer = await (client.get(path) if method == "GET" else client.post(path, {}))
-            assert answer.status == 401
-            assert answer.headers["X-3CX-Version"] == client.pbx.directory.version
-            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-        granted = await client.mint()
-        assert granted.headers["X-3CX-Version"] == client.pbx.directory.version
-
-
-async def test_an_expired_token_is_refused() -> None:
-    async with running() as client:
-        client.pbx.tokens.expire()
-        assert (await client.get("/callcontrol")).status == 401
-
-
 async def test_a_client_without_the_right_is_forbidden() -> None:
     async with running() as client:
         principal = client.pbx.directory.entity(client.pbx.client_id)

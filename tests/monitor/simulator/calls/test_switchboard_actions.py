@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.simulator.behaviour_options import RoutePoint, Switches
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import ControlRequest, KeysPressed, Signal
 from tests.monitor.simulator.exchange_bench import (
@@ -85,37 +84,10 @@ def test_a_makecall_that_cannot_be_says_why(
     assert pbx.switchboard.calls == {}
 
 
-def test_without_a_mailbox_a_busy_or_absent_extension_is_a_failure(pbx: Bench) -> None:
-    pbx.talk("101")
-    for number, reason in (("101", "DestinationBusy"), (NO_DEVICE, "DestinationIsNotRegistered")):
-        user = pbx.directory.entity(number)
-        assert user is not None
-        pbx.directory.update(user, {"VMEnabled": False})
-        assert pbx.switchboard.makecall("100", "", number, None, {}).reason == reason
-
-
 def test_drop_ends_a_talk(pbx: Bench) -> None:
     call = pbx.talk("100")
     outcome = pbx.act("100", "drop")
     assert (outcome.finalstatus, outcome.participant, call.over) == ("Success", None, True)
-
-
-def test_drop_at_one_of_two_ringing_devices_silences_only_that(pbx: Bench) -> None:
-    call = pbx.inbound(TWO_DEVICES)
-    pbx.said()
-    pbx.act(TWO_DEVICES, "drop")
-    assert pbx.said() == ["-103"]
-    assert len(pbx.switchboard.participants(TWO_DEVICES)) == 1
-    pbx.act(TWO_DEVICES, "drop")
-    assert call.over
-
-
-def test_an_agent_who_drops_leaves_the_caller_in_the_queue(pbx: Bench) -> None:
-    call = pbx.switchboard.arrive("10000", CALLER)
-    pbx.switchboard.route(call, "800")
-    pbx.switchboard.poll(call, ("104",))
-    pbx.act("104", "drop")
-    assert (pbx.truth(call).state, pbx.truth(call).queue) == ("Talking", "800")
 
 
 def test_answer_needs_a_device_that_can_be_told_to(pbx: Bench) -> None:
@@ -147,21 +119,6 @@ def test_routeto_adds_an_alternative_to_a_ringing_phone(pbx: Bench) -> None:
     assert set(pbx.legs(call)) == {"10002", "101"}
 
 
-def test_routeto_replaces_a_connected_party_once_it_is_answered(pbx: Bench) -> None:
-    call = pbx.talk("100")
-    pbx.act("100", "routeto", "101")
-    assert pbx.legs(call) == {
-        "10002": ("Connected", CALLER),
-        "100": ("Connected", CALLER),
-        "101": ("Ringing", CALLER),
-    }
-    pbx.switchboard.no_answer(call)
-    assert (set(pbx.legs(call)), pbx.truth(call).state) == ({"10002", "100"}, "Talking")
-    pbx.act("100", "routeto", "101")
-    pbx.switchboard.answer(call, "101")
-    assert set(pbx.legs(call)) == {"10002", "101"}
-
-
 def test_transferto_takes_a_connected_participant_only(pbx: Bench) -> None:
     call = pbx.inbound("100")
     assert pbx.act("100", "transferto", "101").finalstatus == "Rejected"
@@ -171,21 +128,6 @@ def test_transferto_takes_a_connected_participant_only(pbx: Bench) -> None:
     assert pbx.legs(call) == {"10002": ("Connected", CALLER), "101": ("Ringing", CALLER)}
     pbx.act("101", "drop")
     assert pbx.legs(call)["100"] == ("Ringing", CALLER), "it comes back when it fails"
-
-
-def test_transferto_reaches_queues_groups_menus_and_the_outside(pbx: Bench) -> None:
-    for destination, legs in (
-        ("800", {"10002", "800"}),
-        ("600", {"10002", "101", "102"}),
-        ("700", {"10002", "700"}),
-    ):
-        call = pbx.talk("100")
-        assert pbx.act("100", "transferto", destination).finalstatus == "Success"
-        assert set(pbx.legs(call)) == legs
-        pbx.switchboard.end(call)
-    call = pbx.talk("100")
-    pbx.act("100", "transferto", MOBILE)
-    assert pbx.legs(call) == {"10002": ("Connected", CALLER), "10000": ("Ringing", MOBILE)}
 
 
 def test_data_is_attached_to_the_participant_or_to_the_other_party(pbx: Bench) -> None:
@@ -201,19 +143,6 @@ def test_an_action_on_what_is_gone_finds_no_subject(pbx: Bench) -> None:
     outcome = pbx.switchboard.act("100", 1, "drop", ControlRequest())
     assert (outcome.finalstatus, outcome.reason) == ("Failed", "SubjectNotFound")
     assert not pbx.switchboard.drop_call(1)
-
-
-@pytest.mark.parametrize("switch", ["connects", "rings"])
-def test_a_call_to_the_route_point_is_connected_or_can_be_answered_there(
-    switch: RoutePoint,
-) -> None:
-    pbx = Bench(Switches(route_point=switch))
-    call = pbx.switchboard.dial("100", "callmon")
-    if switch == "rings":
-        assert pbx.legs(call)["callmon"][0] == "Ringing"
-        assert pbx.act("callmon", "answer").finalstatus == "Success"
-    assert pbx.legs(call) == {"100": ("Connected", "callmon"), "callmon": ("Connected", "100")}
-    assert pbx.truth(call).answered_at is None, "an application is nobody"
 
 
 def test_a_call_sent_on_to_the_route_point_leaves_its_queue_and_its_ringing_phones(

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi_client import Answer, Calls, Client, Row
+from tests.monitor.simulator.xapi_client import Answer, Client
 
 
 @pytest.fixture
@@ -19,54 +19,6 @@ def refusal(answer: Answer) -> tuple[int, str, str]:
         error["message"],
         error["details"][0]["target"] if "details" in error else "",
     )
-
-
-async def test_agents_are_replaced_as_a_whole_and_in_order(client: Client) -> None:
-    key = (await client.get("/Queues(Number='800')")).body["Id"]
-    agents = [{"Number": "105", "SkillGroup": "2"}, {"Number": "101"}]
-    assert (
-        await client.ask("PATCH", f"/Queues({key})", {"Agents": agents, "SLATime": 33})
-    ).status == 204
-    found = await client.get(f"/Queues({key})/Agents")
-    assert [(row["Number"], row["SkillGroup"]) for row in found.value] == [
-        ("105", "2"),
-        ("101", "1"),
-    ]
-    assert client.directory.agents("800") == ["105", "101"]
-    assert (
-        await client.ask("PATCH", f"/Queues({key})", {"Managers": [{"Number": "102"}]})
-    ).status == 204
-    assert (await client.get(f"/Queues({key})/Managers")).column("Number") == ["102"]
-    assert client.directory.agents("800") == ["105", "101"]
-    assert (await client.ask("PATCH", f"/Queues({key})", {"Agents": []})).status == 204
-    assert client.directory.agents("800") == []
-
-
-@pytest.mark.parametrize(
-    ("rows", "message", "target"),
-    [
-        ([{"Number": "4444"}], "WARNINGS.XAPI.NON_EXISTENT_EXT_NUMBER", "Agents"),
-        ([{"Number": "801"}], "WARNINGS.XAPI.NON_EXISTENT_EXT_NUMBER", "Agents"),
-        ([{"Number": "101"}, {"Number": "101"}], "WARNINGS.XAPI.DUPLICATE", "Agents"),
-        ([{"SkillGroup": "1"}], "WARNINGS.XAPI.REQUIRED", "Agents/Number"),
-    ],
-)
-async def test_wrong_agents_change_nothing(
-    client: Client, rows: Any, message: str, target: str
-) -> None:
-    key = (await client.get("/Queues(Number='800')")).body["Id"]
-    before = client.directory.agents("800")
-    answer = await client.ask("PATCH", f"/Queues({key})", {"Name": "Other", "Agents": rows})
-    assert refusal(answer) == (400, message, target)
-    assert client.directory.agents("800") == before
-    assert (await client.get(f"/Queues({key})")).body["Name"] != "Other"
-
-
-async def test_members_of_a_ring_group_are_replaced(client: Client) -> None:
-    key = (await client.get("/RingGroups(Number='600')")).body["Id"]
-    members = {"Members": [{"Number": "107"}, {"Number": "103"}]}
-    assert (await client.ask("PATCH", f"/RingGroups({key})", members)).status == 204
-    assert client.directory.members("600") == ["107", "103"]
 
 
 @pytest.mark.parametrize("path", ["Queues", "RingGroups", "Receptionists", "Trunks", "Parkings"])
@@ -277,28 +229,3 @@ async def test_dial_codes_are_changed(client: Client) -> None:
     wrongs: tuple[Any, ...] = ([], {"Colour": "red"}, {"DialCodePark": 5})
     for wrong in wrongs:
         assert (await client.ask("PATCH", "/DialCodeSettings", wrong)).status == 400
-
-
-async def test_a_call_is_dropped() -> None:
-    client = Client(calls=Calls([Row(7, "100 A", "101 B"), Row(8, "102 C", "103 D")]))
-    assert (await client.ask("POST", "/ActiveCalls(7)/Pbx.DropCall")).status == 200
-    assert (await client.get("/ActiveCalls")).column("Id") == [8]
-    assert (await client.ask("POST", "/ActiveCalls(7)/Pbx.DropCall")).status == 404
-    assert (await client.ask("POST", "/ActiveCalls('7')/Pbx.DropCall")).status == 404
-
-
-async def test_a_queues_statistics_are_reset(client: Client) -> None:
-    key = (await client.get("/Queues(Number='800')")).body["Id"]
-    assert (await client.ask("POST", f"/Queues({key})/Pbx.ResetQueueStatistics")).status == 204
-
-
-async def test_a_call_is_made(client: Client) -> None:
-    body = {"dn": "100", "destination": "101", "contact": None, "testCall": False}
-    made = (await client.ask("POST", "/Users/Pbx.MakeCall", body)).body
-    assert (made["FinalStatus"], made["Reason"]) == ("Success", "NotSpecified")
-    assert made["Result"]["CallId"] == 1265
-    assert made["Result"]["DN"] == "100"
-    assert len(client.calls.served_participants) == 1
-    for missing in ("dn", "destination"):
-        answer = await client.ask("POST", "/Users/Pbx.MakeCall", body | {missing: None})
-        assert refusal(answer) == (400, "WARNINGS.XAPI.REQUIRED", missing)

@@ -6,8 +6,6 @@ import pytest
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data.generator import make_directory
-from monitor.simulator.xapi.odata.filter import ODataError
-from monitor.simulator.xapi.paths import Segment, parse_path
 from tests.monitor.simulator.xapi_client import Client
 
 
@@ -26,23 +24,6 @@ async def test_what_is_selected_is_answered_and_nothing_else(client: Client) -> 
     ]
     defs = await client.get("/Defs", select="Id")
     assert set(defs.body) == {"@odata.context", "Id"}
-
-
-async def test_nested_options_hold_within_what_is_expanded(client: Client) -> None:
-    answer = await client.get(
-        "/Users",
-        expand="Groups($expand=Rights($select=RoleName),GroupRights;$select=Name;$filter=Name "
-        "ne 'a;b)'),"
-        "ForwardingProfiles($select=Name;$orderby=Name desc;$top=2;$skip=1;$count=true)",
-        select="Number",
-        top=1,
-    )
-    (row,) = answer.value
-    assert set(row) == {"Number", "Groups", "ForwardingProfiles", "ForwardingProfiles@odata.count"}
-    assert set(row["Groups"][0]) == {"Name", "Rights", "GroupRights"}
-    assert row["Groups"][0]["Rights"] == {"RoleName": "system_owners"}
-    assert row["ForwardingProfiles"] == [{"Name": "Custom 2"}, {"Name": "Custom 1"}]
-    assert row["ForwardingProfiles@odata.count"] == 5
 
 
 async def test_a_queue_says_who_its_agents_are_only_if_asked(client: Client) -> None:
@@ -99,45 +80,6 @@ async def test_search_finds_words_in_names_and_numbers(client: Client) -> None:
     assert (await client.get("/Queues", search="nothing like it")).value == []
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"filter": "Number eq 101"},
-        {"filter": "Colour eq 'red'"},
-        {"filter": "Number eq"},
-        {"orderby": "Colour"},
-        {"orderby": "Groups"},
-        {"select": "Colour"},
-        {"expand": "Colour"},
-        {"expand": "Groups($frobnicate=1)"},
-        {"expand": "Groups(select)"},
-        {"expand": "Groups($select=Name"},
-        {"top": "-1"},
-        {"top": "x"},
-        {"skip": "1.5"},
-        {"count": "yes"},
-        {"levels": "3"},
-    ],
-)
-async def test_a_wrong_option_is_refused(client: Client, options: dict[str, str]) -> None:
-    answer = await client.ask("GET", "/Users", **options)
-    assert answer.status == 400
-    assert answer.body["error"]["message"].startswith(
-        "The query specified in the URI is not valid."
-    )
-
-
-async def test_an_option_given_twice_is_refused(client: Client) -> None:
-    assert (await client.ask("GET", "/Users", query="$top=1&$top=2")).status == 400
-
-
-async def test_options_need_no_dollar_and_others_are_left_alone(client: Client) -> None:
-    assert (
-        len((await client.ask("GET", "/Users", query="top=2&_=123&$format=json&$filter=")).value)
-        == 2
-    )
-
-
 async def test_the_server_cuts_pages_where_it_is_switched_to() -> None:
     client = Client(switches=Switches(page_size=7))
     everybody = sorted(client.directory.extensions())
@@ -166,29 +108,6 @@ async def test_a_next_link_keeps_a_filter_with_signs_in_it() -> None:
     answer = await client.get("/DidNumbers", filter="startswith(Number,'+1515')")
     following = await client.follow(answer.body["@odata.nextLink"])
     assert following.column("Number") == ["+15153182961"]
-
-
-@pytest.mark.parametrize(
-    ("path", "segments"),
-    [
-        ("Users(29)/Groups", (Segment("Users", {"": 29}), Segment("Groups"))),
-        ("Queues(Number='8''/0')", (Segment("Queues", {"Number": "8'/0"}),)),
-        (
-            "/Contacts/Pbx.F(a='x,y', b=true,c=null)/",
-            (Segment("Contacts"), Segment("Pbx.F", {"a": "x,y", "b": True, "c": None})),
-        ),
-        ("Users/Pbx.F()", (Segment("Users"), Segment("Pbx.F", {}))),
-        ("Users('a=b')", (Segment("Users", {"": "a=b"}),)),
-    ],
-)
-def test_an_address_has_segments(path: str, segments: tuple[Segment, ...]) -> None:
-    assert parse_path(path) == segments
-
-
-@pytest.mark.parametrize("path", ["Users(x)", "Users('", "Us ers", "Users(1", "Users(Number=)"])
-def test_a_wrong_address_is_an_error(path: str) -> None:
-    with pytest.raises(ODataError):
-        parse_path(path)
 
 
 async def test_a_large_address_book_is_leafed_through_quickly() -> None:

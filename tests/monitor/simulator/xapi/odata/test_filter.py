@@ -159,19 +159,6 @@ def test_what_every_match_has_is_known_beforehand() -> None:
     assert parse_filter("not (Number eq '101')").pinned == {}
 
 
-def test_rows_are_ordered_by_several_keys_with_null_first() -> None:
-    rows = [{"a": 2, "b": "x"}, {"a": None, "b": "y"}, {"a": 1, "b": "x"}, {"a": 1, "b": "Z"}]
-    assert parse_orderby("a, tolower(b) desc")(rows) == [rows[1], rows[3], rows[2], rows[0]]
-    assert parse_orderby("a desc,b asc")(rows) == [rows[0], rows[3], rows[2], rows[1]]
-
-
-def test_rows_that_have_no_order_are_an_error() -> None:
-    with pytest.raises(ODataError):
-        parse_orderby("a")([{"a": {}}, {"a": {}}])
-    with pytest.raises(ODataError):
-        parse_orderby("a")([{"a": 1}, {"a": "x"}])
-
-
 def test_a_list_is_split_outside_of_quotes_and_parentheses() -> None:
     assert split("Id, Groups($select=Id,Name;$filter=Name eq 'a,(b') ,concat(a,b)") == [
         "Id",
@@ -290,19 +277,6 @@ def test_a_filter_takes_the_rows_that_python_would(case: Case, rows: list[dict[s
     taken = [row for row in rows if compiled.matches(row)]
     assert taken == [row for row in rows if oracle(row) is True]
     assert all(row[name] == value for row in taken for name, value in compiled.pinned.items())
-
-
-@given(st.lists(_ROWS, max_size=8), st.booleans(), st.booleans())
-def test_an_order_is_pythons(
-    rows: list[dict[str, Any]], first_down: bool, second_down: bool
-) -> None:
-    def key(name: str) -> Callable[[dict[str, Any]], Any]:
-        return lambda row: (row[name] is not None, row[name] or ("" if name == "T" else 0))
-
-    expected = sorted(rows, key=key("T"), reverse=second_down)
-    expected = sorted(expected, key=key("N"), reverse=first_down)
-    words = {True: "desc", False: "asc"}
-    assert parse_orderby(f"N {words[first_down]},T {words[second_down]}")(rows) == expected
 
 
 @given(st.text(max_size=30))

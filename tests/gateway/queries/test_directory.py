@@ -1,4 +1,4 @@
-"""Test the queries as functions: who counts as free, the order of lists, what limits leave."""
+"""Lists, extensions, queues and groups: who counts as free, and what limits leave."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from gateway.parameters import Arguments
 from gateway.queries import calls, directory
 from gateway.queries import contacts as book
-from gateway.queries.context import in_order
 from gateway.visibility import Limits, Visibility
 from monitor.shared.entities.topics import Extension, QueueLogin, State, Talk
 from monitor.shared.phone_index import PhoneIndex
@@ -95,18 +94,6 @@ def test_an_agent_is_in_a_conversation_if_one_of_his_calls_is(
     assert directory.queue_talk(asked(live=live, arguments=QUEUE)).nums == (
         ("101",) if talks else ()
     )
-
-
-def test_numbers_come_by_value_and_names_after_them() -> None:
-    assert in_order(["HOL", "1000", "99", "100", "099", "QCB", "99", "777"]) == (
-        ("099", "99", "100", "777", "1000", "HOL", "QCB")
-    )
-
-
-@given(st.lists(st.text(max_size=4) | st.integers(0, 99999).map(str)))
-def test_the_order_is_the_same_whatever_came_first(numbers: list[str]) -> None:
-    assert in_order(numbers) == in_order(reversed(numbers)) == in_order(in_order(numbers))
-    assert set(in_order(numbers)) == set(numbers)
 
 
 def test_an_empty_pbx_has_empty_lists() -> None:

@@ -1,4 +1,4 @@
-"""Test the stream with clients that read nothing or write anything.
+"""The stream's sockets under ill use: floods, garbage, handshakes that are too large.
 
 On both event loops.
 """
@@ -10,89 +10,34 @@ import gc
 import random
 import socket
 import struct
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-import structlog
 import uvloop
-from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed
 
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
-from gateway.stream.websocket import WebSocketSession
 from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, Socket, StreamProtocol
-from monitor.shared.codec import to_json, to_msgpack
-from monitor.shared.entities.topics import TOPICS
+from monitor.shared.codec import to_json
 from tests.gateway.entities import call, extension
-from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import (
-    ALL_TOPICS,
     Served,
-    ended_with,
-    follow,
-    frame,
     frame_of,
     serving,
     subscribed,
 )
-
-HANDSHAKE = (
-    "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+from tests.gateway.sockets import (
+    HANDSHAKE,
+    big_change,
+    frame_after_ping,
+    on_both_loops,
+    sessions,
+    stuck,
 )
-
 
 TALKATIVE = LiveSettings(ConnectionLimits(message_burst=10_000))
 """Ten frames for each of them."""
-
-
-def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """The test once on asyncio's own loop and once on uvloop.
-
-    Nothing may be logged that says of a fault of ours.
-    """
-
-    @pytest.mark.parametrize(
-        "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-    )
-    def run(
-        loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
-    ) -> None:
-        with asyncio.Runner(loop_factory=loop) as runner, structlog.testing.capture_logs() as lines:
-            runner.run(test())
-        assert not [line for line in lines if line["event"] == "stream_failure"]
-        assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
-
-    return run
-
-
-def big_change(number: int) -> list[tuple[str, str, Any]]:
-    return [
-        (
-            "extensions",
-            str(100 + at),
-            extension(str(100 + at), (f"{number}",) * 5, activity="Talking"),
-        )
-        for at in range(60)
-    ]
-
-
-async def stuck(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client that subscribes and then reads nothing: a socket on which nobody calls recv."""
-    host, port = served.host.split(":")
-    small = socket.socket()
-    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    small.setblocking(False)
-    await asyncio.get_running_loop().sock_connect(small, (host, int(port)))
-    reader, writer = await asyncio.open_connection(sock=small, limit=1024)
-    path = f"/webapi/reader-key/stream?topics={','.join(ALL_TOPICS)}"
-    writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
-    await writer.drain()
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
 
 
 @asynccontextmanager
@@ -105,49 +50,6 @@ async def stuck_for_now(
         yield reader, writer
     finally:
         writer.transport.abort()
-
-
-def sessions(served: Served) -> list[WebSocketSession]:
-    """The WebSockets that are open."""
-    return [session for session in served.live._sessions if isinstance(session, WebSocketSession)]
-
-
-@on_both_loops
-async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> (
-    None
-):
-    limits = ConnectionLimits(stall_timeout=1.0)
-    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as reading:
-        await subscribed(reading)
-        _, writer = await stuck(served)
-        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
-        for number in range(400):  # 10 MB, were it queued
-            served.put_all(big_change(number))
-            await follow(reading, follower, served.position)
-            waiting = [
-                session._socket.pending
-                for session in sessions(served)
-                if session._socket is not None
-            ]
-            assert sum(waiting) < 512 * 1024
-        assert follower.state == plain(served.view.live.state)
-        async with asyncio.timeout(60):
-            while len(served.live) > 1:
-                await frame_after_ping(reading)
-        writer.close()
-
-
-async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
-    async with asyncio.timeout(60):
-        while True:
-            writer.write(data)
-            await writer.drain()
-
-
-async def frame_after_ping(connection: ClientConnection) -> None:
-    pong = await connection.ping()
-    await pong
-    await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
 
 
 async def flooding(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -213,36 +115,6 @@ async def test_a_message_in_many_parts_and_pings_between_them_are_no_flood() -> 
             await connection.send(iter(parts))
             await (await connection.ping())
             await frame_of(connection, "snapshot")
-
-
-@on_both_loops
-async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
-    async with serving() as served, served.connect() as connection:
-        await subscribed(connection)
-        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
-        connection.transport.pause_reading()
-        for number in range(600):
-            served.put_all(big_change(number))
-            await asyncio.sleep(0)
-        connection.transport.resume_reading()
-        await follow(connection, follower, served.position)
-        assert follower.state == plain(served.view.live.state)
-        assert len(follower.seen) < 300
-
-
-@on_both_loops
-async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
-    limits = ConnectionLimits(message_burst=10**6, stall_timeout=0.5)
-    async with serving(LiveSettings(limits, message_burst_per_key=10**6)) as served:
-        _, writer = await stuck(served)
-        ping = to_json({"type": "ping", "at": "x" * 60})
-        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
-        with pytest.raises(ConnectionError):
-            await write_for_ever(writer, masked * 1000)
-        for session in sessions(served):
-            assert session._socket is not None
-            assert session._socket.pending < 512 * 1024
-        writer.close()
 
 
 def client_frame(opcode: int, payload: bytes) -> bytes:
@@ -334,61 +206,6 @@ async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> Non
         assert len(protocol.frames) == 1
         writer.write(client_frame(0x80, b'"at":7}'))
         await read_until(reader, b'"at":7')
-
-
-def garbage(rng: random.Random) -> str | bytes:
-    seeds: list[Any] = [
-        {"type": "subscribe", "topics": ["calls"]},
-        {"type": "ping", "at": 1},
-        {"type": "subscribe", "topics": [1, None, {}]},
-        {"type": ["subscribe"]},
-        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
-    ]
-    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
-    for _ in range(rng.randrange(4)):
-        text[rng.randrange(len(text))] = rng.randrange(256)
-    match rng.randrange(6):
-        case 0:
-            return rng.randbytes(rng.randrange(40))
-        case 1:
-            deep = rng.randrange(1, 1100)
-            return rng.choice(("[" * deep, b"\x81\xa4type" + b"\x91" * deep + b"\xc0"))
-        case 2:
-            return '{"type":"ping","at":"\\ud800"}'
-        case 3:
-            at = rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))
-            return f'{{"type":"ping","at":{at}}}'
-        case 4:
-            return bytes(text)
-        case _:
-            return bytes(text).decode("latin-1")
-
-
-@on_both_loops
-async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
-    rng = random.Random(7)
-    limits = ConnectionLimits(bad_messages=10)
-    codes: set[int] = set()
-    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as other:
-        await subscribed(other)
-        for _ in range(60):
-            async with served.connect() as connection:
-                await frame(connection)
-                try:
-                    async with asyncio.timeout(60):
-                        for _ in range(14):
-                            await connection.send(garbage(rng))
-                            while (answer := (await frame(connection))["type"]) == "heartbeat":
-                                pass  # one may be due, on a slow machine
-                            assert answer in ("error", "pong", "snapshot")
-                except ConnectionClosed as error:
-                    codes.add(ended_with(error)[0])
-        served.put("calls", "1", call(1))
-        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
-        async with asyncio.timeout(60):
-            while len(served.live) > 1:
-                await frame_after_ping(other)
-    assert codes <= {4000}
 
 
 @on_both_loops

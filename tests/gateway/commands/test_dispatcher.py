@@ -1,0 +1,278 @@
+"""Test commands with a scripted monitor; tests/test_commands.py has a real one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+from redis.asyncio import Redis
+
+from gateway.commands import dispatcher
+from gateway.commands.dispatcher import CommandDispatcher
+from gateway.errors import (
+    BusAway,
+    IdempotencyKeyReused,
+    MonitorBusy,
+    NoMonitor,
+    OutcomeUnknown,
+)
+from gateway.replication.position_waiter import PositionWaiter
+from gateway.replication.replica import Replica
+from monitor.shared.changes import Position
+from monitor.shared.command_messages import (
+    OPEN,
+    REFUSED,
+    Busy,
+    Claimed,
+    CommandFailure,
+    Completed,
+    IdempotencyKey,
+    Outcome,
+    Request,
+    decode_request,
+    encode,
+)
+from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, empty_state
+from monitor.shared.redis.connection import connect
+from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
+from tests.bus import Bus, until
+from tests.gateway.cli.console import free_port
+from tests.gateway.entities import START
+
+KEYS = RequestKeys("main")
+ONCE = IdempotencyKey("digest", "fingerprint")
+HERE = Position("1-a", 5)
+
+
+@dataclass
+class Monitor:
+    """The other end. ``requests``: those that it has heard."""
+
+    redis: Redis
+    requests: list[Request]
+
+    async def claim(self, request: Request) -> None:
+        await self.redis.set(KEYS.request(request.id), "monitor")
+        await self.redis.publish(KEYS.replies(request.gateway), encode(Claimed(request.id)))
+
+    async def finish(self, request: Request, outcome: Outcome | None = None) -> None:
+        await self.claim(request)
+        done = Outcome(request.id, {"number": len(self.requests)}) if outcome is None else outcome
+        await self.redis.set(KEYS.result(request.id), encode(done))
+        await self.redis.publish(KEYS.replies(request.gateway), encode(Completed(request.id)))
+
+
+Deed = Callable[[Monitor, Request], Awaitable[None]]
+
+
+async def nothing(_: Monitor, __: Request) -> None:
+    """What a monitor does that has died."""
+
+
+@asynccontextmanager
+async def monitoring(bus: Bus, deed: Deed) -> AsyncIterator[Monitor]:
+    monitor = Monitor(bus.client(), [])
+    async with bus.client().pubsub() as pubsub:
+        await pubsub.subscribe(KEYS.requests)
+        await pubsub.get_message(timeout=60.0)
+
+        async def hear() -> None:
+            while True:
+                message = await pubsub.get_message(timeout=1.0)
+                if message is not None and message["type"] == "message":
+                    request = decode_request(message["data"])
+                    monitor.requests.append(request)
+                    await deed(monitor, request)
+
+        task = asyncio.create_task(hear())
+        try:
+            yield monitor
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def dispatching(bus: Bus, *, heard: bool = False) -> AsyncIterator[CommandDispatcher]:
+    """A gateway at :data:`HERE`. ``heard``: it hears the monitor's heartbeats."""
+    live, book = (Replica(SpaceKeys("main", space)) for space in ("live", "book"))
+    live.load(HERE, START, empty_state(TOPICS))
+    book.load(HERE, START, empty_state(BOOK_TOPICS))
+    if not heard:
+        live.silent(START)
+    ours = CommandDispatcher(bus.client(), "main", PositionWaiter(live, book))
+    task = asyncio.create_task(ours.run())
+    try:
+        await until(lambda: ours.listening)
+        yield ours
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def sent(
+    ours: CommandDispatcher, once: IdempotencyKey | None = None
+) -> dispatcher.CommandReply:
+    return await ours.carry_out("ext.del", {"num": "101"}, "wall", "10.0.0.1", once, "trace")
+
+
+async def test_the_monitor_gets_all_that_it_needs_and_its_outcome_comes_back(bus: Bus) -> None:
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        reply = await sent(ours)
+        [request] = monitor.requests
+        assert request.command == "ext.del"
+        assert request.arguments == {"num": "101"}
+        assert (request.key, request.client, request.trace) == ("wall", "10.0.0.1", "trace")
+        assert reply == dispatcher.CommandReply(Outcome(request.id, {"number": 1}), again=False)
+        assert ours.waiting == 0
+
+
+async def test_a_refusal_of_the_pbx_is_an_outcome_too(bus: Bus) -> None:
+    failure = CommandFailure("conflict", "already_exists", "No.")
+
+    async def refuse(monitor: Monitor, request: Request) -> None:
+        await monitor.finish(request, Outcome(request.id, None, failure))
+
+    async with monitoring(bus, refuse), dispatching(bus) as ours:
+        assert (await sent(ours)).outcome.failure == failure
+
+
+async def test_where_nobody_listens_it_is_refused_at_once_and_nobody_can_claim_it(bus: Bus) -> None:
+    async with dispatching(bus) as ours:
+        with pytest.raises(NoMonitor, match="No monitor of this PBX is running"):
+            await sent(ours, ONCE)
+        redis = bus.client()
+        [key] = await redis.keys(KEYS.request("*").replace("{", "?").replace("}", "?"))
+        assert await redis.get(key) == REFUSED.encode()
+        assert not await redis.exists(KEYS.once(ONCE.digest)), "it may be tried again"
+
+
+@pytest.mark.parametrize(
+    ("heard", "refusal"), [(True, MonitorBusy), (False, NoMonitor)], ids=["heard", "not heard"]
+)
+async def test_what_nobody_claims_in_time_is_taken_back(
+    bus: Bus, heard: bool, refusal: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.1)
+    async with monitoring(bus, nothing) as monitor, dispatching(bus, heard=heard) as ours:
+        with pytest.raises(refusal, match="nothing was done"):
+            await sent(ours)
+        [request] = monitor.requests
+        assert await bus.client().get(KEYS.request(request.id)) == REFUSED.encode()
+
+
+async def test_a_monitor_that_says_that_it_is_busy_is_not_waited_for(bus: Bus) -> None:
+    async def decline(monitor: Monitor, request: Request) -> None:
+        await monitor.redis.publish(KEYS.replies(request.gateway), encode(Busy(request.id)))
+
+    async with monitoring(bus, decline), dispatching(bus) as ours:
+        with pytest.raises(MonitorBusy):
+            await sent(ours)
+
+
+async def test_a_claim_of_which_no_message_came_holds(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.05)
+    monkeypatch.setattr(dispatcher, "_LOOK_EVERY_S", 0.05)
+
+    async def silently(monitor: Monitor, request: Request) -> None:
+        await monitor.redis.set(KEYS.request(request.id), "monitor")
+        await asyncio.sleep(0.3)  # longer than it may take to be claimed
+        await monitor.redis.set(KEYS.result(request.id), encode(Outcome(request.id, {"x": 1})))
+
+    async with monitoring(bus, silently), dispatching(bus) as ours:
+        assert (await sent(ours)).outcome.reply == {"x": 1}
+
+
+async def test_what_was_claimed_and_never_answered_is_not_called_undone(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.05)
+    monkeypatch.setattr(dispatcher, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(dispatcher, "FINISH_WITHIN_S", 0.3)
+    async with monitoring(bus, Monitor.claim), dispatching(bus) as ours:
+        with pytest.raises(OutcomeUnknown, match="not known whether it was done"):
+            await sent(ours)
+
+
+async def test_what_redis_has_lost_is_called_unknown_as_soon_as_that_is_seen(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.05)
+    monkeypatch.setattr(dispatcher, "FINISH_WITHIN_S", 3_600.0)
+
+    async def lose(monitor: Monitor, request: Request) -> None:
+        await monitor.redis.delete(KEYS.request(request.id))
+
+    async with monitoring(bus, lose), dispatching(bus) as ours, asyncio.timeout(60):
+        with pytest.raises(OutcomeUnknown, match="not known whether it was done"):
+            await sent(ours)
+
+
+async def test_an_outcome_that_cannot_be_read_is_unknown(bus: Bus) -> None:
+    async def garble(monitor: Monitor, request: Request) -> None:
+        await monitor.redis.set(KEYS.result(request.id), b"garbage")
+        await monitor.redis.publish(KEYS.replies(request.gateway), encode(Completed(request.id)))
+
+    async with monitoring(bus, garble), dispatching(bus) as ours:
+        with pytest.raises(OutcomeUnknown):
+            await sent(ours)
+
+
+async def test_under_an_idempotency_key_the_first_answer_comes_again(bus: Bus) -> None:
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        first, again = await sent(ours, ONCE), await sent(ours, ONCE)
+        assert again == dispatcher.CommandReply(first.outcome, again=True)
+        assert len(monitor.requests) == 1
+        with pytest.raises(IdempotencyKeyReused):
+            await sent(ours, IdempotencyKey(ONCE.digest, "another"))
+        await sent(ours, IdempotencyKey("another", ONCE.fingerprint))
+        assert len(monitor.requests) == 2
+
+
+async def test_an_older_request_that_nobody_will_claim_gives_way_to_a_new_one(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.1)
+    redis, older = bus.client(), "0" * 32
+    await redis.set(KEYS.request(older), OPEN)  # of a gateway that died
+    await redis.set(KEYS.once(ONCE.digest), f"{older} {ONCE.fingerprint}")
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        assert not (await sent(ours, ONCE)).again
+        assert len(monitor.requests) == 1
+        assert await redis.get(KEYS.request(older)) == REFUSED.encode()
+
+
+@pytest.mark.parametrize("stored", ["garbage", f"{'0' * 32} ", f"{'0' * 32} fingerprint"])
+async def test_a_record_that_leads_nowhere_does_not_keep_a_command_from_being_sent(
+    bus: Bus, stored: str
+) -> None:
+    await bus.client().set(KEYS.once(ONCE.digest), stored)
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        assert not (await sent(ours, ONCE)).again
+        assert len(monitor.requests) == 1
+
+
+async def test_a_success_waits_until_it_can_be_read_here_and_no_longer_than_it_may(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "OWN_WITHIN_S", 0.05)
+    for position in (HERE, Position(HERE.epoch, HERE.seq + 1)):
+
+        async def change(monitor: Monitor, request: Request, at: Position = position) -> None:
+            await monitor.finish(request, Outcome(request.id, {}, live=at))
+
+        async with monitoring(bus, change), dispatching(bus) as ours:
+            assert (await sent(ours)).outcome.live == position
+
+
+async def test_without_redis_nothing_was_done() -> None:
+    redis = connect(f"redis://127.0.0.1:{free_port()}")
+    waiter = PositionWaiter(*(Replica(SpaceKeys("main", space)) for space in ("live", "book")))
+    with pytest.raises(BusAway, match="nothing was done"):
+        await sent(CommandDispatcher(redis, "main", waiter))
+    await redis.aclose()

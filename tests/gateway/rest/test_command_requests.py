@@ -1,0 +1,128 @@
+"""Commands over HTTP, and queries that wait for the position of a command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from gateway.app import create_app
+from gateway.operations.operation_table import COMMANDS
+from monitor.shared.changes import Change, Position
+from tests.bus import until
+from tests.gateway.entities import START
+from tests.gateway.world import (
+    FULL,
+    NOW,
+    READ,
+    client,
+    error,
+    keys,
+    message,
+    view,
+)
+
+
+async def test_who_waits_for_a_position_under_a_key_that_is_revoked_meanwhile_is_told_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
+    pbx, table = view(), keys()
+    live = pbx.live
+    assert live.position is not None
+    ahead = Position(live.position.epoch, live.position.seq + 1)
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, table, clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        asked = http.get(
+            f"/webapi/{FULL}/pbx.calls.get", headers={"Callmon-Min-Position": str(ahead)}
+        )
+        waiting = asyncio.create_task(asked)
+        await until(lambda: bool(pbx.position_waiter._waiting))
+        table.replace([])
+        live.apply(Change(ahead, START, ()))
+        pbx.position_waiter.moved()
+        assert (await waiting).status_code == 401
+
+
+async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MOST_WAITING", 2)
+    pbx = view()
+    at = pbx.live.position
+    assert at is not None
+    here, ahead = (
+        {"Callmon-Min-Position": str(Position(at.epoch, at.seq + more))} for more in (0, 1)
+    )
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        waiting = [
+            asyncio.create_task(http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead))
+            for _ in range(2)
+        ]
+        await until(lambda: pbx.position_waiter.waiting == 2)
+        refused = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=ahead)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (
+            504,
+            "position_not_reached",
+        )
+        assert (await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=here)).status_code == 200
+        pbx.live.apply(Change(Position(at.epoch, at.seq + 1), START, ()))
+        pbx.position_waiter.moved()
+        assert [(await one).status_code for one in waiting] == [200, 200]
+    assert pbx.position_waiter.waiting == 0
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client() as http:
+        yield http
+
+
+CHANGING = {
+    "ext.fwd.set": {"num": "99", "status": "Away"},
+    "ext.queueglobal.set": {"num": "99", "log": "on"},
+    "ext.queue.set": {"num": "99", "queue": "800", "log": "off"},
+    "ext.options.set": {"num": "99", "recording": "all"},
+    "ext.update": {"num": "99", "email": "", "vmemail": "3"},
+    "ext.new": {"num": "98"},
+    "ext.del": {"num": "99"},
+    "queue.agents.set": {"num": "800", "agents": "99, 101"},
+    "queue.managers.set": {"num": "800", "managers": ""},
+    "group.members.set": {"num": "600", "members": "99"},
+    "makecall": {"first": "99", "second": "+49 30 1234"},
+    "contact.update": {"id": "12", "data9": "1"},
+    "contact.new": {},
+    "contact.del": {"id": "12"},
+}
+
+
+def test_every_changing_command_of_the_table_is_tried_here() -> None:
+    assert set(CHANGING) | {"query"} == {
+        name for name, command in COMMANDS.items() if not command.query
+    }
+
+
+@pytest.mark.parametrize("command", CHANGING)
+async def test_a_changing_command_needs_its_scope_and_is_refused_while_no_monitor_is_at_work(
+    http: httpx.AsyncClient, command: str
+) -> None:
+    params = CHANGING[command]
+    for method in ("GET", "POST"):
+        refused = await http.request(method, f"/webapi/{READ}/{command}", params=params)
+        assert (refused.status_code, error(refused)) == (403, "scope_missing")
+        missing = await http.request(method, f"/webapi/{FULL}/{command}", params=params)
+        assert (missing.status_code, error(missing)) == (503, "no_monitor")
+    head = await http.head(f"/webapi/{FULL}/{command}", params=params)
+    assert (head.status_code, head.headers["allow"]) == (405, "GET, POST")
+
+
+async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient) -> None:
+    sql = {"query": "select *\nfrom recordings\twhere recording_url like '101%';", "count": 3}
+    assert error(await http.post(f"/webapi/{FULL}/query", json=sql)) == "no_monitor"
+    assert error(await http.post(f"/webapi/{READ}/query", json=sql)) == "scope_missing"
+    assert error(await http.post(f"/webapi/{FULL}/query", json={"count": 3})) == "missing_parameter"
+    got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
+    assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
+    assert message(got) == "GET does not work here; use POST."

@@ -1,0 +1,152 @@
+"""What a request gives: its parameters and keys, in every form of body."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from gateway.errors import Refused
+from gateway.parameters import LARGEST_BODY_BYTES
+from gateway.rest import request_parser
+from tests.gateway.world import (
+    FULL,
+    client,
+    error,
+    message,
+)
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[httpx.AsyncClient]:
+    async with client() as http:
+        yield http
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status", "code"),
+    [
+        (b"{", "application/json", 400, "bad_body"),
+        (b"[]", "application/json", 400, "bad_body"),
+        (b"\xff", "application/json", 400, "bad_body"),
+        (b'{"num": NaN}', "application/json", 400, "bad_body"),
+        (b"[" * 20_000, "application/json", 400, "bad_body"),
+        (b'{"num": "99", "num": "99"}', "application/json", 400, "duplicate_parameter"),
+        (b'{"num": null}', "application/json", 400, "bad_parameter"),
+        (b'{"num": true}', "application/json", 400, "bad_parameter"),
+        (b'{"num": 9.9}', "application/json", 400, "bad_parameter"),
+        (b'{"num": {"a": 1}}', "application/json", 400, "bad_parameter"),
+        (b'{"num": [["99"]]}', "application/json", 400, "bad_parameter"),
+        (b'{"num": "\\ud800"}', "application/json", 400, "bad_parameter"),
+        (b'{"\\ud800": "1"}', "application/json", 400, "unknown_parameter"),
+        (b"num=%ff", "application/x-www-form-urlencoded", 400, "bad_body"),
+        (b"num=\xff", "application/x-www-form-urlencoded", 400, "bad_body"),
+        (b"nonsense", "multipart/form-data; boundary=x", 400, "bad_body"),
+        (b"nonsense", "multipart/form-data", 400, "bad_body"),
+        (
+            b"--x\r\nContent-Disposition: form-data; name=num; filename=f\r\n\r\n1\r\n--x--",
+            "multipart/form-data; boundary=x",
+            400,
+            "bad_body",
+        ),
+        (b"num=99", "text/plain", 415, "unsupported_body"),
+        (b"num=99", "", 415, "unsupported_body"),
+        (b"num=" + b"9" * 70_000, "application/x-www-form-urlencoded", 413, "too_large"),
+    ],
+)
+async def test_a_body_that_cannot_be_read_is_refused(
+    http: httpx.AsyncClient, content: bytes, kind: str, status: int, code: str
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    got = await http.post(f"/webapi/{FULL}/ext.info.get", content=content, headers=headers)
+    assert (got.status_code, error(got)) == (status, code)
+
+
+async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
+    assert (await http.post(f"/webapi/{FULL}/contact.get", json={"id": 12})).json()["id"] == 12
+    body = {"num": 800, "agents": ["99", 101]}
+    assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
+
+
+@pytest.mark.parametrize(
+    ("value", "came"),
+    [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
+)
+async def test_what_json_may_not_hold_is_named(
+    http: httpx.AsyncClient, value: object, came: str
+) -> None:
+    got = await http.post(f"/webapi/{FULL}/ext.update", json={"num": "99", "enabled": value})
+    assert (
+        message(got)
+        == f"'enabled' = {came} was given, but it takes text, a whole number, or a list of these."
+    )
+
+
+async def test_a_list_in_json_is_counted_before_it_is_looked_at(http: httpx.AsyncClient) -> None:
+    body = {"num": 800, "agents": [*range(1000), None]}
+    got = await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)
+    assert message(got) == "'agents' is a list of 1001 values; it takes 1000 at most."
+
+
+@pytest.mark.parametrize(
+    ("body", "said", "most_bytes"),
+    [
+        (
+            '{"num": [' + ",".join(["{}"] * 20_000) + "]}",
+            "'num' is a list of 20000 values; it takes 1000 at most.",
+            1_500_000,
+        ),
+        (
+            "{" + ",".join(f'"{number:x}":1' for number in range(6_000)) + "}",
+            "more than 64 parameters",
+            1_500_000,
+        ),
+        (
+            '{"num": ' + "[" * 60_000,
+            "not JSON",
+            6_000_000,
+        ),  # Python 3.14 makes all these lists before it gives up
+    ],
+    ids=["objects", "names", "depth"],
+)
+async def test_json_of_more_than_any_command_takes_costs_little_and_is_refused(
+    http: httpx.AsyncClient, body: str, said: str, most_bytes: int
+) -> None:
+    assert len(body) <= LARGEST_BODY_BYTES
+    with pytest.raises(Refused, match=said):
+        request_parser._json(body.encode())
+    tracemalloc.start()
+    got = await http.post(
+        f"/webapi/{FULL}/ext.update", content=body, headers={"Content-Type": "application/json"}
+    )
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert got.status_code == 400
+    assert said in message(got)
+    assert peak < most_bytes, "no object of ours is made for each of theirs"
+
+
+async def test_json_may_begin_with_a_byte_order_mark_as_windows_writes_it(
+    http: httpx.AsyncClient,
+) -> None:
+    headers = {"Content-Type": "application/json"}
+    got = await http.post(
+        f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf{"id": 12}', headers=headers
+    )
+    assert got.json()["id"] == 12
+
+
+async def test_a_parameter_in_both_query_string_and_body_came_twice(
+    http: httpx.AsyncClient,
+) -> None:
+    got = await http.post(f"/webapi/{FULL}/ext.info.get?num=99", data={"num": "99"})
+    assert error(got) == "duplicate_parameter"
+
+
+async def test_the_body_of_a_get_does_not_count(http: httpx.AsyncClient) -> None:
+    got = await http.request(
+        "GET", f"/webapi/{FULL}/ext.info.get?num=99", content=b"{", headers={"X": "y"}
+    )
+    assert got.status_code == 200

@@ -1,0 +1,221 @@
+"""Clients over WebSockets that read nothing, pause, or say anything."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import Any
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+
+from gateway.stream.admission import LiveSettings
+from gateway.stream.connection import ConnectionLimits
+from monitor.shared.codec import to_json, to_msgpack
+from monitor.shared.entities.topics import TOPICS
+from tests.gateway.entities import call
+from tests.gateway.histories import Follower, plain
+from tests.gateway.serving import (
+    closed,
+    ended_with,
+    follow,
+    frame,
+    frame_of,
+    say,
+    serving,
+    subscribed,
+    without_denials,
+)
+from tests.gateway.sockets import (
+    big_change,
+    frame_after_ping,
+    on_both_loops,
+    sessions,
+    stuck,
+)
+
+
+@on_both_loops
+async def test_one_who_reads_nothing_delays_nobody_costs_a_buffer_and_is_dropped_in_the_end() -> (
+    None
+):
+    limits = ConnectionLimits(stall_timeout=1.0)
+    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as reading:
+        await subscribed(reading)
+        _, writer = await stuck(served)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        for number in range(400):  # 10 MB, were it queued
+            served.put_all(big_change(number))
+            await follow(reading, follower, served.position)
+            waiting = [
+                session._socket.pending
+                for session in sessions(served)
+                if session._socket is not None
+            ]
+            assert sum(waiting) < 512 * 1024
+        assert follower.state == plain(served.view.live.state)
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:
+                await frame_after_ping(reading)
+        writer.close()
+
+
+async def write_for_ever(writer: asyncio.StreamWriter, data: bytes) -> None:
+    async with asyncio.timeout(60):
+        while True:
+            writer.write(data)
+            await writer.drain()
+
+
+@on_both_loops
+async def test_one_who_pauses_gets_one_merged_change_and_is_exact() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        follower = Follower(state={topic: {} for topic in TOPICS}, position=served.position)
+        connection.transport.pause_reading()
+        for number in range(600):
+            served.put_all(big_change(number))
+            await asyncio.sleep(0)
+        connection.transport.resume_reading()
+        await follow(connection, follower, served.position)
+        assert follower.state == plain(served.view.live.state)
+        assert len(follower.seen) < 300
+
+
+@on_both_loops
+async def test_a_thousand_pings_of_one_who_reads_nothing_are_not_queued() -> None:
+    limits = ConnectionLimits(message_burst=10**6, stall_timeout=0.5)
+    async with serving(LiveSettings(limits, message_burst_per_key=10**6)) as served:
+        _, writer = await stuck(served)
+        ping = to_json({"type": "ping", "at": "x" * 60})
+        masked = bytes([0x81, 0x80 | len(ping)]) + b"\0\0\0\0" + ping
+        with pytest.raises(ConnectionError):
+            await write_for_ever(writer, masked * 1000)
+        for session in sessions(served):
+            assert session._socket is not None
+            assert session._socket.pending < 512 * 1024
+        writer.close()
+
+
+def garbage(rng: random.Random) -> str | bytes:
+    seeds: list[Any] = [
+        {"type": "subscribe", "topics": ["calls"]},
+        {"type": "ping", "at": 1},
+        {"type": "subscribe", "topics": [1, None, {}]},
+        {"type": ["subscribe"]},
+        {"type": "subscribe", "topics": ["calls"], "since": {"epoch": 1, "seq": "x"}},
+    ]
+    text = bytearray(rng.choice((to_json, to_msgpack))(rng.choice(seeds)))
+    for _ in range(rng.randrange(4)):
+        text[rng.randrange(len(text))] = rng.randrange(256)
+    match rng.randrange(6):
+        case 0:
+            return rng.randbytes(rng.randrange(40))
+        case 1:
+            deep = rng.randrange(1, 1100)
+            return rng.choice(("[" * deep, b"\x81\xa4type" + b"\x91" * deep + b"\xc0"))
+        case 2:
+            return '{"type":"ping","at":"\\ud800"}'
+        case 3:
+            at = rng.choice(("1e999", "-0", "123456789012345678901234567890", "NaN"))
+            return f'{{"type":"ping","at":{at}}}'
+        case 4:
+            return bytes(text)
+        case _:
+            return bytes(text).decode("latin-1")
+
+
+@on_both_loops
+async def test_any_message_ends_in_an_answer_or_a_close_code_of_the_protocol() -> None:
+    rng = random.Random(7)
+    limits = ConnectionLimits(bad_messages=10)
+    codes: set[int] = set()
+    async with serving(LiveSettings(limits)) as served, served.connect("display-key") as other:
+        await subscribed(other)
+        for _ in range(60):
+            async with served.connect() as connection:
+                await frame(connection)
+                try:
+                    async with asyncio.timeout(60):
+                        for _ in range(14):
+                            await connection.send(garbage(rng))
+                            while (answer := (await frame(connection))["type"]) == "heartbeat":
+                                pass  # one may be due, on a slow machine
+                            assert answer in ("error", "pong", "snapshot")
+                except ConnectionClosed as error:
+                    codes.add(ended_with(error)[0])
+        served.put("calls", "1", call(1))
+        assert (await frame_of(other, "change"))["upsert"].keys() == {"calls"}
+        async with asyncio.timeout(60):
+            while len(served.live) > 1:
+                await frame_after_ping(other)
+    assert codes <= {4000}
+
+
+async def test_ping_is_echoed_with_the_servers_time() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for at in (1, 2.5, "x", None, 2**62):
+            await say(connection, {"type": "ping", "at": at})
+            pong = await frame(connection)
+            assert (pong["type"], pong["at"]) == ("pong", at)
+            assert pong["server_time"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("message", "named"),
+    [
+        ({"type": "subscribe", "topics": ["calls", "cals"]}, "'cals'"),
+        ({"type": "subscribe", "topics": ["calls"], "fitler": {}}, "'fitler'"),
+        ({"type": "subscribe", "topics": "calls"}, "topics"),
+        ({"type": "subscribe"}, "topics"),
+        ({"type": "subscribe", "topics": []}, "topics"),
+        ({"type": "subscribe", "topics": ["calls"], "since": 3}, "since"),
+        ({"type": "subscribe", "topics": ["calls"], "merge": "no"}, "merge"),
+        ({"type": "publish"}, "'publish'"),
+        ({"type": "ping", "at": 2**80}, "at"),
+        ({"type": "ping", "at": [1]}, "at"),
+        ([], "object"),
+    ],
+)
+async def test_an_error_names_what_was_wrong_and_the_connection_stays(
+    message: object, named: str
+) -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await connection.send(to_json(message).decode())
+        error = await frame(connection)
+        assert (error["type"], error["code"]) == ("error", "bad_message")
+        assert named in error["message"]
+        await subscribed(connection)
+
+
+async def test_who_keeps_sending_nonsense_is_sent_away() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for _ in range(3):
+            await connection.send("{")
+            assert (await frame(connection))["type"] == "error"
+        await connection.send(b"\xc1")
+        assert (await closed(connection))[0] == 4000
+
+
+async def test_a_message_too_large_ends_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await connection.send("x" * 70_000)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_a_message_too_large_ends_it_under_any_server() -> None:
+    settings = LiveSettings(ConnectionLimits(message_size=100))
+    async with serving(settings, wrap=without_denials) as served, served.connect() as connection:
+        await connection.send("ж" * 60)
+        assert (await closed(connection))[0] == 4013
+
+
+async def test_too_many_messages_end_it() -> None:
+    limits = ConnectionLimits(message_burst=5, messages_per_second=0.001)
+    async with serving(LiveSettings(limits)) as served, served.connect() as connection:
+        for _ in range(6):
+            await say(connection, {"type": "ping"})
+        assert (await closed(connection))[0] == 4101

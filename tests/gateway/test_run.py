@@ -1,0 +1,165 @@
+"""The gateway process: it listens, changes what it may, and ends in order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+from websockets.asyncio.client import connect
+
+from gateway import run
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.config import BudgetsSection, GatewaySection, StreamSection
+from gateway.visibility import Limits
+from monitor.shared.errors import ConfigError
+from monitor.shared.http_server import bind
+from monitor.shared.redis.key_names import AccessKeys
+from tests.bus import FakeBus, fake_bus, only, until, until_async
+from tests.gateway.cli.console import free_port
+from tests.gateway.serving import closed
+from tests.monitor.terms import running
+
+STAYS, GOES = (
+    ApiKey(name, sha256_hex(f"key-that-{name}"), "pbx", frozenset({"read"}))
+    for name in ("stays", "goes")
+)
+
+
+@asynccontextmanager
+async def served(bus: FakeBus, **more: Any) -> AsyncIterator[run.Gateway]:
+    section = GatewaySection(port=0, stream=StreamSection(drain_time=0))
+    async with run.serving(
+        ["pbx"], KeyTable([STAYS, GOES]), section, only(bus.client()), **more
+    ) as gateway:
+        yield gateway
+
+
+async def status(gateway: run.Gateway, key: str = "key-that-stays") -> int:
+    async with httpx.AsyncClient(base_url=gateway.address) as http:
+        return (await http.get(f"/webapi/{key}/pbx.calls.get")).status_code
+
+
+async def test_it_answers_from_when_it_is_entered_until_it_is_left() -> None:
+    bound: list[str] = []
+    async with fake_bus() as bus:
+        async with served(bus, bound=bound.append) as gateway:
+            assert bound == [gateway.address]
+            async with httpx.AsyncClient(base_url=gateway.address) as http:
+                assert (await http.get("/healthz")).status_code == 200
+        with pytest.raises(httpx.ConnectError):
+            async with httpx.AsyncClient(base_url=gateway.address) as http:
+                await http.get("/healthz")
+        with pytest.raises(RuntimeError, match="ended by itself"):
+            await gateway.ended()
+
+
+async def test_run_says_that_it_serves_and_ends_when_cancelled() -> None:
+    started: asyncio.Future[run.Gateway] = asyncio.get_running_loop().create_future()
+    async with fake_bus() as bus:
+        task = asyncio.create_task(
+            run.run(
+                ["pbx"],
+                KeyTable([STAYS]),
+                GatewaySection(port=0),
+                only(bus.client()),
+                started=started.set_result,
+            )
+        )
+        async with asyncio.timeout(60):
+            gateway = await started
+            assert await status(gateway) in (200, 503)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+        assert not [one for one in asyncio.all_tasks() if one is not asyncio.current_task()]
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["gone", "limited"])
+async def test_a_key_that_no_longer_holds_ends_its_streams_and_no_others(changed: bool) -> None:
+    async with fake_bus() as bus, running(bus), served(bus) as gateway:
+        await until_async(lambda: _answers(gateway))
+        address = gateway.address.replace("http", "ws", 1) + "/webapi/{}/stream?topics=calls"
+        async with (
+            connect(address.format("key-that-stays")) as stays,
+            connect(address.format("key-that-goes")) as goes,
+        ):
+            limited = replace(GOES, limits=Limits(frozenset({"101"})))
+            gateway.change([STAYS, *([limited] if changed else [])], GatewaySection(port=0))
+            assert (await closed(goes))[0] == 4001
+            async with asyncio.timeout(60):
+                await (await stays.ping())
+        await bus.client().set(AccessKeys("pbx").ready, "1")  # so that keys may be called unknown
+
+        async def is_so() -> bool:
+            return await status(gateway, "key-that-goes") == (200 if changed else 401)
+
+        await until_async(is_so)
+
+
+async def _answers(gateway: run.Gateway) -> bool:
+    return await status(gateway) == 200
+
+
+async def test_new_budgets_count_from_the_next_request() -> None:
+    async with fake_bus() as bus, running(bus), served(bus) as gateway:
+        await until_async(lambda: _answers(gateway))
+        settings = GatewaySection(port=0, budgets=BudgetsSection(reads=2))
+        gateway.change([STAYS, GOES], settings)
+        found = [await status(gateway, "key-that-goes") for _ in range(4)]
+        assert found == [200, 200, 429, 429]
+
+
+async def test_who_is_on_the_stream_is_told_at_the_end_when_to_come_back() -> None:
+    async with fake_bus() as bus, running(bus):
+        async with served(bus) as gateway:
+            await until_async(lambda: _answers(gateway))
+            address = gateway.address.replace("http", "ws", 1)
+            stream = await connect(f"{address}/webapi/key-that-stays/stream?topics=calls")
+            await until(lambda: len(gateway.live) == 1)
+            closing = asyncio.create_task(closed(stream))
+        code, reason = await closing
+        assert code == 4200
+        assert "retry_in" in reason
+
+
+async def test_its_metrics_stand_in_the_registry_that_it_is_given() -> None:
+    registry = CollectorRegistry()
+    async with fake_bus() as bus, served(bus, registry=registry):
+        names = {family.name for family in registry.collect()}
+        assert {"callmon_gateway_ready", "callmon_gateway_requests"} <= names
+
+
+async def test_a_port_is_shared_only_by_those_who_say_so() -> None:
+    first = bind("127.0.0.1", 0, shared=True)
+    port = first.getsockname()[1]
+    bind("127.0.0.1", port, shared=True).close()
+    first.listen()
+    with pytest.raises(ConfigError, match=f"Cannot listen on 127.0.0.1:{port}: another program"):
+        bind("127.0.0.1", port, shared=False)
+    first.close()
+
+
+@pytest.mark.parametrize("host", ["callmon.invalid", "192.0.2.1"])
+def test_an_address_that_is_not_this_hosts_is_refused(host: str) -> None:
+    with pytest.raises(ConfigError, match=f"Cannot listen on {host}"):
+        bind(host, free_port(), shared=False)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="this host has no IPv6")
+async def test_an_ipv6_address_is_told_in_brackets() -> None:
+    async with (
+        fake_bus() as bus,
+        run.serving(
+            ["pbx"], KeyTable([STAYS]), GatewaySection(port=0, host="::1"), only(bus.client())
+        ) as gateway,
+        httpx.AsyncClient(base_url=gateway.address) as http,
+    ):
+        assert gateway.address.startswith("http://[::1]:")
+        assert (await http.get("/healthz")).status_code == 200

@@ -1,0 +1,65 @@
+"""One term: facts in, changes out, and both spaces written."""
+
+from __future__ import annotations
+
+from gateway.replication.redis_reader import read_state
+from monitor.pbx.facts import ContactsRead
+from monitor.shared.entities.topics import Contact
+from tests.bus import Bus, RealBus, until_async
+from tests.monitor.leadership.test_pbx_service import BOOK, stands
+from tests.monitor.terms import running
+
+
+async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
+    async with running(bus) as one:
+        await stands(bus, "connected")
+        one.source.call()
+        await stands(bus, "1")
+        assert one.source.may_mint()
+        assert one.source.wanted == 1
+        assert one.trackers[-1].inconsistent_calls == set()
+
+
+async def test_facts_that_come_while_a_publish_is_under_way_go_out_as_one_change(bus: Bus) -> None:
+    async with running(bus) as one:
+        before = await stands(bus, "connected")
+        for _ in range(100):
+            one.source.call()
+        after = await stands(bus, "100")
+        assert after.epoch == before.epoch
+        assert after.seq - before.seq <= 2
+
+
+async def test_the_address_book_has_an_epoch_of_its_own_from_its_first_reading_on(bus: Bus) -> None:
+    async with running(bus, "one") as one:
+        one.source.emit(ContactsRead((Contact(1, "Ann"),)))
+        await until_async(lambda: _book_is(bus, {"1": Contact(1, "Ann")}))
+    async with running(bus, "two") as two:
+        await stands(bus, "connected")
+        assert await _book_is(bus, {"1": Contact(1, "Ann")})
+        two.source.emit(ContactsRead((Contact(2, "Bob"),)))
+        await until_async(lambda: _book_is(bus, {"2": Contact(2, "Bob")}))
+
+
+async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> None:
+    contacts = tuple(
+        Contact(number, "Ann", f"Number {number}", phone=str(number)) for number in range(100_000)
+    )
+    async with running(valkey) as one:
+        await stands(valkey, "connected")
+        one.source.emit(ContactsRead(contacts))
+        number = 0
+        while not await _book_has(valkey, len(contacts)):
+            number += 1
+            one.source.call()
+            await stands(valkey, str(number))
+        assert number > 3, "calls were told again and again while the book was being written"
+
+
+async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:
+    read = await read_state(bus.client(), BOOK)
+    return read is not None and read.state["contacts"] == contacts
+
+
+async def _book_has(bus: Bus, size: int) -> bool:
+    return await bus.client().hlen(BOOK.state("contacts")) == size

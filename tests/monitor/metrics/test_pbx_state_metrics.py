@@ -1,0 +1,26 @@
+"""What is going on at a PBX, as metrics."""
+
+from __future__ import annotations
+
+from monitor.metrics import pbx_state_metrics
+from monitor.metrics.collector import TABLE
+from monitor.shared.entities.topics import TOPICS, Queue, WaitingCaller, empty_state
+
+
+def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
+    state = empty_state(TOPICS)
+    callers = (
+        WaitingCaller(2, "n2", "", "2026-03-04T08:15:30.000Z"),
+        WaitingCaller(1, "n1", "", "2026-03-04T08:15:10.000Z"),
+    )
+    state["queues"]["800"] = Queue("800", "Sales", (), (), (), callers)
+    state["queues"]["801"] = Queue("801", "Support", (), (), (), ())
+    now = 1_772_612_140.0  # 08:15:40
+    families = TABLE.families(pbx_state_metrics.samples("main", state, now))
+    found = {family.name: family for family in families}
+    waits = {
+        sample.labels["queue"]: sample.value
+        for sample in found["callmon_queue_longest_wait_seconds"].samples
+    }
+    assert waits == {"800": 30.0, "801": 0.0}
+    assert [sample.value for sample in found["callmon_queue_waiting"].samples] == [2, 0]

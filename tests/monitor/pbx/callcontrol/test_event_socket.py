@@ -1,0 +1,116 @@
+"""Lives of the event socket, against a PBX that does what the test says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from monitor.pbx.callcontrol import event_socket
+from monitor.pbx.facts import (
+    ConnectionChanged,
+    ParticipantsRead,
+)
+from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.test_v20_source import FULL, lost
+
+
+@pytest.fixture
+async def pbx() -> AsyncIterator[ScriptedPbx]:
+    async with scripted_pbx() as pbx:
+        yield pbx
+
+
+async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(
+    pbx: ScriptedPbx,
+) -> None:
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        reads = pbx.requests[FULL]
+        await pbx.send(0, "/callcontrol/100/devices/sip%3A100%40127.0.0.1")
+        await pbx.send(2, "/callcontrol/100/participants/9", {"dtmf_input": "1"})
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        assert pbx.requests[FULL] == reads
+        await pbx.send(0, "/callcontrol/101")
+        await pbx.asked(FULL, reads + 1)
+
+
+async def test_every_life_of_the_socket_begins_with_another_token(pbx: ScriptedPbx) -> None:
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        for minted in (2, 3):
+            before = len(facts.all)
+            await pbx.drop()
+            down = await facts.until(ConnectionChanged, lost, before)
+            assert "closed the event socket (1001)" in down.reason
+            await facts.connected(before)
+            assert pbx.minted == minted
+
+
+async def test_a_lost_event_is_made_good_by_the_watchdog(pbx: ScriptedPbx) -> None:
+    async with following(settings_for(pbx.url, watchdog_interval=0.1)) as (_, facts):
+        await facts.connected()
+        pbx.put(1, "Ringing")
+        await facts.until(ParticipantsRead, lambda read: bool(read.participants))
+
+
+async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
+    pbx.deaf = True
+    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.3)) as (
+        _,
+        facts,
+    ):
+        down = await facts.until(ConnectionChanged, lambda fact: "silent" in fact.reason)
+        pbx.deaf = False
+        await facts.connected(facts.all.index(down))
+
+
+@pytest.mark.parametrize(
+    "frame", ["", "hello", "{}", '{"event": 5}', '{"event":{"event_type":0,"entity":"/x"}}']
+)
+async def test_garbage_on_the_socket_breaks_nothing_and_has_all_read(
+    pbx: ScriptedPbx, frame: str
+) -> None:
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        reads = pbx.requests[FULL]
+        await pbx.send_text(frame)
+        await pbx.asked(FULL, reads + 1)
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        assert not any(map(lost, facts.of(ConnectionChanged)))
+
+
+async def test_a_source_that_ends_leaves_no_socket_behind(pbx: ScriptedPbx) -> None:
+    facts: Facts
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        assert len(pbx.sockets) == 1
+    async with asyncio.timeout(60):
+        while pbx.sockets:  # noqa: ASYNC110 - the far end notices in its own time
+            await asyncio.sleep(0.01)
+
+
+async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:
+    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        await pbx.send_text("x" * 300_000)
+        told = await facts.until(ConnectionChanged, lambda fact: "event larger" in fact.reason)
+    assert told.connection == "lost"
+
+
+async def test_events_without_end_are_the_reason_that_the_system_tells(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(event_socket, "MAX_EVENT_BYTES", 100_000)
+    async with scripted_pbx() as pbx, following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        for number in range(2_000):
+            data = {"id": number, "dn": "100", "status": "Connected", "callid": number}
+            if not pbx.sockets:
+                break
+            await pbx.send(0, f"/callcontrol/100/participants/{number}", data)
+        told = await facts.until(ConnectionChanged, lambda fact: "bytes of events" in fact.reason)
+    assert told.connection == "lost"

@@ -1,0 +1,52 @@
+"""Lists, states and contacts of a service, as far as it serves them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.monitor.pbx.documented import Documented, documented
+from tests.monitor.pbx.webapi.test_source import TALK, following
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Documented]:
+    async with documented() as there:
+        yield there
+
+
+async def test_without_calls_an_extension_is_as_busy_as_its_state_says(service: Documented) -> None:
+    service.unserved |= {"pbx.ac.get", "pbx.callsinfo.get"}
+    service.states["101"]["status"] = "Busy"
+    async with following(service) as follower:
+        await follower.until(
+            lambda: follower.connected() and follower.extension("101").status == "Busy"
+        )
+        assert not follower.extension("101").available
+        service.states["101"]["status"] = "Free"
+        await follower.until(lambda: follower.extension("101").status == "Free")
+        assert follower.extension("101").available
+
+
+async def test_a_service_that_serves_few_commands_is_followed_as_far_as_it_goes(
+    service: Documented,
+) -> None:
+    service.unserved |= {
+        "",
+        "ext.info.get",
+        "ext.state.get",
+        "all.extgroup.get",
+        "contact.find",
+        "queue.members.get",
+    }
+    service.call(7, "Internal", *TALK, answered="2022-12-29T08:37:23Z")
+    async with following(service) as follower:
+        await follower.until(lambda: follower.connected() and "7" in follower.calls)
+        assert follower.extension("101").status == "Busy"
+        assert follower.extension("102").registered, "by the list of those that are"
+        assert follower.extension("101").q_global_status is None
+        assert follower.system is not None
+        assert follower.system.reason.startswith(
+            "Not served: all.extgroup.get, ext.info.get, ext.state.get"
+        )

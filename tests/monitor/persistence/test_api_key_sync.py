@@ -1,0 +1,89 @@
+"""API keys in the monitors' files and on Redis: the newest change of each, everywhere."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from gateway.auth.api_keys import to_stored
+from gateway.auth.key_admin import KeyAdmin
+from gateway.visibility import Limits
+from monitor.persistence.api_key_sync import ApiKeySync
+from monitor.persistence.sqlite_store import Store
+from monitor.shared.api_keys import decode_key, encode_key
+from monitor.shared.redis.key_names import AccessKeys
+from tests.bus import Bus, flush
+from tests.test_keys import WALL, checkpoint
+
+
+async def revoked(redis: Redis) -> bool:
+    """Whether the key is revoked, by the table on Redis."""
+    data = await redis.hget(AccessKeys("pbx").table, "wall")
+    assert isinstance(data, bytes)
+    return decode_key(data).revoked
+
+
+async def test_who_stands_by_takes_keys_over_puts_back_what_it_knows_better_and_calls_nothing_whole(
+    bus: Bus, tmp_path: Path
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(tmp_path / "standby.db")
+    await store.open()
+    standby = ApiKeySync(redis, "pbx", store)
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
+    await standby.mirror()
+    assert await store.stored_keys("pbx") == {"wall": to_stored(WALL, 1.0)}
+    await store.keep_key("pbx", to_stored(WALL, 2.0, revoked=True))
+    await standby.mirror()
+    assert await revoked(redis)
+    await flush(bus)
+    await standby.mirror()
+    assert await revoked(redis)
+    assert not await redis.exists(names.ready)
+    await store.close()
+
+
+async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until_it_held_one(
+    bus: Bus,
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
+    await store.open()
+    key_sync = ApiKeySync(redis, "pbx", store, others=lambda: True)
+    await key_sync.reconcile()
+    assert not await redis.exists(names.ready)
+    await redis.hset(
+        names.table, "wall", encode_key(to_stored(WALL, 1.0))
+    )  # somebody has filled it
+    await key_sync.reconcile()
+    assert await redis.exists(names.ready)
+    await flush(bus)
+    await key_sync.reconcile()
+    assert await redis.exists(names.ready), "now it knows"
+    await store.close()
+
+
+async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
+    changes = KeyAdmin(bus.client(), "pbx")
+    limited = replace(
+        WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",)
+    )
+    async with checkpoint(bus, tmp_path / "callmon.db"):
+        await changes.make(limited)
+    await flush(bus)
+    async with checkpoint(bus, tmp_path / "callmon.db") as key_sync:
+        await key_sync.reconcile()
+        assert await changes.all() == [limited]
+
+
+async def test_a_standby_with_an_older_file_revives_no_revoked_key(
+    bus: Bus, tmp_path: Path
+) -> None:
+    changes = KeyAdmin(bus.client(), "pbx")
+    async with checkpoint(bus, tmp_path / "one.db"), checkpoint(bus, tmp_path / "two.db"):
+        await changes.make(WALL)
+    async with checkpoint(bus, tmp_path / "one.db"):
+        assert await changes.revoke("wall")
+    async with checkpoint(bus, tmp_path / "two.db") as key_sync:
+        await key_sync.reconcile()
+        assert await changes.all() == []

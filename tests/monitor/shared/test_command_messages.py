@@ -1,0 +1,91 @@
+"""Commands on their way from a gateway to the monitor and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from monitor.shared.changes import Position
+from monitor.shared.codec import Malformed, from_msgpack, to_msgpack
+from monitor.shared.command_messages import (
+    Busy,
+    Claimed,
+    CommandFailure,
+    Completed,
+    IdempotencyKey,
+    Outcome,
+    PositionQuery,
+    PositionReached,
+    Request,
+    decode_outcome,
+    decode_reach,
+    decode_request,
+    decode_ring,
+    encode,
+)
+
+REQUEST = Request(
+    "id",
+    "gateway-1",
+    "ext.update",
+    {"num": "100", "name": "Ж"},
+    "wall",
+    "192.0.2.7",
+    IdempotencyKey("digest", "print"),
+    "trace",
+)
+MESSAGES: list[tuple[Any, Callable[[bytes], Any]]] = [
+    (REQUEST, decode_request),
+    (Outcome("id", {"callid": 7, "list": [None, "x"]}, live=Position("e", 3)), decode_outcome),
+    (Outcome("id", None, CommandFailure("too late", "late", "It is.")), decode_outcome),
+    (Claimed("id"), decode_ring),
+    (Completed("id"), decode_ring),
+    (Busy("id"), decode_ring),
+    (PositionReached("id"), decode_ring),
+    (PositionQuery("id", "gateway-1", Position("e", 3), None), decode_reach),
+]
+
+
+@pytest.mark.parametrize(("message", "decode"), MESSAGES, ids=lambda value: type(value).__name__)
+def test_a_message_is_read_as_it_was_written(
+    message: Any, decode: Callable[[bytes], object]
+) -> None:
+    found = decode(encode(message))
+    assert found == message
+    assert type(found) is type(message)
+
+
+def test_a_request_of_an_older_gateway_has_no_trace_and_one_of_a_newer_has_more() -> None:
+    fields = from_msgpack(encode(REQUEST))
+    older = decode_request(to_msgpack(fields[:6]))
+    assert (older.arguments, older.once, older.trace) == (REQUEST.arguments, None, "")
+    assert decode_request(to_msgpack([*fields, "later"])) == REQUEST
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        [],
+        ["id"],
+        ["id", "g", "ext.update", {"num": 100}, "wall", "192.0.2.7"],
+        ["id", "g", "ext.update", [], "wall", "192.0.2.7"],
+        {"id": "id"},
+    ],
+)
+def test_a_request_of_another_form_is_malformed(wrong: object) -> None:
+    with pytest.raises(Malformed, match="not a request's message"):
+        decode_request(to_msgpack(wrong))
+
+
+def test_a_word_for_a_failure_that_nobody_knows_is_malformed() -> None:
+    with pytest.raises(Malformed):
+        decode_outcome(to_msgpack(["id", None, ["perhaps", "code", "text"]]))
+    decode_outcome(to_msgpack(["id", None, ["unknown", "code", "text"]]))
+
+
+@pytest.mark.parametrize("data", [b"", b"\x92\xa4done\xa1\xff", to_msgpack(["rung", "id"])])
+def test_a_ring_that_is_none_is_malformed(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode_ring(data)

@@ -1,0 +1,89 @@
+"""A day's counts as they are kept: what is read again, and what is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from monitor.shared.codec import Malformed
+from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.day import Day, day_of
+from monitor.statistics.settings import StatisticsSettings
+from monitor.statistics.totals import QueueTotals, Totals
+from tests.monitor.statistics.counting import Counting
+from tests.monitor.statistics.scene import NOON
+
+
+@pytest.fixture
+def pbx() -> Counting:
+    return Counting()
+
+
+@pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(SavedStatistics(version=99))])
+def test_what_another_version_kept_is_refused(data: bytes) -> None:
+    with pytest.raises(Malformed):
+        decode(data)
+
+
+@given(
+    at=st.integers(-(2**63), 2**63 - 1),
+    start=st.integers(-(2**63), 2**63 - 1),
+    peak=st.integers(-5, 2**63 - 1),
+)
+@settings(max_examples=50)
+def test_statistics_that_are_read_can_be_counted_on(at: int, start: int, peak: int) -> None:
+    data = encode(SavedStatistics(at=at, day=Day("x", "UTC", start, start + 86_400_000), peak=peak))
+    try:
+        found = decode(data)
+    except (Malformed, OverflowError):
+        return
+    statistics = Statistics(StatisticsSettings(), found)
+    statistics.take((), 1_800_000_000.0)
+    statistics.tick(1_800_000_001.0)
+
+
+def test_what_was_counted_is_read_as_it_was_written(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 10, 20)
+    pbx.wait_in_vain(2, 3)
+    pbx.tell(*pbx.scene.arrive(3))
+    pbx.pass_time(61)
+    saved = pbx.statistics.saved
+    assert saved.tallies.queues
+    assert saved.held.open
+    assert decode(encode(saved)) == saved
+
+
+DAY = day_of(int(NOON * 1000), "Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        replace(DAY, zone="Mars/Base"),
+        replace(DAY, zone="../etc/passwd"),
+        replace(DAY, end=DAY.start),
+        replace(DAY, end=DAY.start + 27 * 3_600_000),
+        replace(DAY, start=0),
+    ],
+)
+def test_a_day_that_is_none_is_refused(wrong: Day) -> None:
+    decode(encode(SavedStatistics(at=DAY.start, day=DAY)))
+    with pytest.raises(Malformed, match="an impossible day"):
+        decode(encode(SavedStatistics(at=DAY.start, day=wrong)))
+
+
+@pytest.mark.parametrize("number", [-1, 2**53 + 1])
+def test_a_number_that_nobody_can_have_counted_is_refused(number: int) -> None:
+    tallies = Totals(queues={"800": QueueTotals(offered=number)})
+    with pytest.raises(Malformed, match=f"the number {number}"):
+        decode(encode(SavedStatistics(tallies=tallies)))
+
+
+def test_what_was_counted_in_the_future_would_win_over_all_and_is_refused() -> None:
+    day_ahead = int((NOON + 86_400) * 1000)
+    check_time(SavedStatistics(at=day_ahead), NOON)
+    with pytest.raises(Malformed, match="in the future"):
+        check_time(SavedStatistics(at=day_ahead + 1), NOON)
