@@ -68,7 +68,6 @@ def test_nothing_is_loaded_until_there_is_a_book() -> None:
     ("connection", "extensions", "refusal"),
     [
         ("connecting", {}, NoState),
-        ("lost", {}, NoState),
         ("connected", {}, UnknownExtension),
         ("lost", {"102": extension("102")}, UnknownExtension),
     ],
