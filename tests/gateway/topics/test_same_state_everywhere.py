@@ -227,7 +227,7 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
 
 
 async def same_answers(gateways: Sequence[Served]) -> None:
-    """What is asked and what is watched is the same, at both, for each key."""
+    """What is asked and what is watched is the same, at both, for each key; a refusal too."""
     for key in KEYS:
         said: list[Any] = []
         for served in gateways:
@@ -235,10 +235,12 @@ async def same_answers(gateways: Sequence[Served]) -> None:
                 answer = await http.get(
                     f"http://{served.host}/webapi/{QUERY}", headers={"X-API-Key": key}
                 )
-                said.append(answer.json())
+                body = answer.json()
+                said.append(body["error"]["code"] if "error" in body else body)
             async with served.connect(key, f"/webapi/stream?query={QUERY}") as connection:
                 await connection.recv()
-                said.append(decoded(await connection.recv())["result"])
+                told = decoded(await connection.recv())
+                said.append(told["code"] if told["type"] == "error" else told["result"])
         assert all(one == said[0] for one in said)
 
 
