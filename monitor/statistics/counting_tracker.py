@@ -73,7 +73,7 @@ class CountingTracker(Generic[FactT_contra]):
     @property
     def state(self) -> State:
         """Return the live topics, with the statistics."""
-        return {**self._tracker.state, **self._statistics.state}
+        return {**self._tracker.state, **self._statistics.figures}
 
     @property
     def book(self) -> State:

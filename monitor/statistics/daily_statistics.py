@@ -59,7 +59,7 @@ class Statistics:
         self.terms = terms
         self.saved = SavedStatistics() if saved is None else saved
         self._zone = terms.zone or (self.saved.day.zone if self.saved.day is not None else _NO_ZONE)
-        self.state: topics.State = {topic: {} for topic in _TOPICS.values()}
+        self.figures: topics.State = {topic: {} for topic in _TOPICS.values()}
         """topic → id → statistics, as the edits have made them."""
         self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
@@ -187,13 +187,13 @@ class Statistics:
 
     def _drawn(self, now: int, *, whole: bool = False) -> tuple[Edit, ...]:
         places = self._places
-        pbx = self.state[PBX_STATS].get(PBX_ID)
+        pbx = self.figures[PBX_STATS].get(PBX_ID)
         if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
             places.touched.add(PBX)
-        if whole or not self.state[PBX_STATS]:
+        if whole or not self.figures[PBX_STATS]:
             self._touch_all()
-            places.touched |= {("queues", num) for num in self.state[QUEUE_STATS]}
-            places.touched |= {("extensions", num) for num in self.state[EXTENSION_STATS]}
+            places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
+            places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
         edits: list[Edit] = []
         for topic, num in sorted(places.touched):
             edits += self._put(_TOPICS[topic], num, self._entity(topic, num, now))
@@ -206,9 +206,9 @@ class Statistics:
             self._places.touched.add(PBX)
 
     def _put(self, topic: str, id_: str, after: StatisticsEntity | None) -> tuple[Edit, ...]:
-        before = self.state[topic].pop(id_, None)
+        before = self.figures[topic].pop(id_, None)
         if after is not None:
-            self.state[topic][id_] = after
+            self.figures[topic][id_] = after
         return () if before == after else (Edit(topic, id_, before, after),)
 
     def _entity(self, topic: str, num: str, now: int) -> StatisticsEntity | None:

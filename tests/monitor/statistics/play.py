@@ -161,11 +161,11 @@ def restarted(statistics: Statistics, state: topics.State, at: float) -> Statist
 
 def stats_of(statistics: Statistics, topic: str, id_: str) -> Any:
     """Return one entity of the statistics."""
-    return statistics.state[topic][id_]
+    return statistics.figures[topic][id_]
 
 
 def all_stats(statistics: Statistics) -> dict[tuple[str, str], Any]:
     """Return all entities of the statistics."""
     return {
-        (topic, id_): it for topic, table in statistics.state.items() for id_, it in table.items()
+        (topic, id_): it for topic, table in statistics.figures.items() for id_, it in table.items()
     }

@@ -127,7 +127,7 @@ def test_queues_and_extensions_have_statistics_as_long_as_they_are_there(pbx: Co
     pbx.tell(Edit("queues", "800", queue("800"), None))
     told = pbx.tell(Edit("extensions", "101", extension("101"), None))
     assert [(edit.topic, edit.id, edit.after) for edit in told] == [("extstats", "101", None)]
-    assert "800" not in pbx.statistics.state["queuestats"]
+    assert "800" not in pbx.statistics.figures["queuestats"]
     told = pbx.tell(
         Edit("extensions", "101", None, extension("101")),
         Edit("extensions", "104", None, extension("104")),

@@ -151,7 +151,7 @@ def _compare(switches: Switches, call_control: bool, *, replaced: bool) -> None:
     assert mine == true
     assert sum(counts["answered"] for counts in mine.values()) > 40
     extensions = [
-        stats_of(pbx.statistics, "extstats", num) for num in pbx.statistics.state["extstats"]
+        stats_of(pbx.statistics, "extstats", num) for num in pbx.statistics.figures["extstats"]
     ]
     assert sum(it.queue_answered for it in extensions) == sum(
         counts["answered"] for counts in mine.values()
