@@ -126,3 +126,11 @@ async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient
     got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
     assert message(got) == "GET does not work here; use POST."
+
+
+async def test_a_position_that_no_monitor_can_have_written_is_refused_at_once() -> None:
+    async with client() as http:
+        headers = {"Callmon-Min-Position": "999999999999999-aa/5"}
+        got = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=headers)
+    assert got.status_code == 400
+    assert "no monitor has written that position" in got.text

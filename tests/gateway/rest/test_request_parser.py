@@ -70,6 +70,31 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
     assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+async def test_a_json_body_counts_whatever_its_content_type(
+    http: httpx.AsyncClient, kind: str
+) -> None:
+    headers = {"Content-Type": kind} if kind else {}
+    got = await http.post(f"/webapi/{FULL}/contact.get", content=b' {"id": 12}', headers=headers)
+    assert got.json()["id"] == 12
+
+
+async def test_json_may_write_a_whole_number_with_a_point(http: httpx.AsyncClient) -> None:
+    got = await http.post(
+        f"/webapi/{FULL}/contact.get",
+        content=b'{"id": 12.0}',
+        headers={"Content-Type": "application/json"},
+    )
+    assert got.json()["id"] == 12
+
+
+async def test_what_clients_of_the_original_send_besides_is_taken(http: httpx.AsyncClient) -> None:
+    got = await http.get(f"/webapi/{FULL}/ext.info.get?num=99&_=1700000000&timeout=5")
+    assert got.json()["num"] == "99"
+    found = await http.get(f"/webapi/{FULL}/contact.find?num=170123&min_len=")
+    assert found.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("value", "came"),
     [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
