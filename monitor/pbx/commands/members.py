@@ -1,8 +1,8 @@
 """Carry out commands that set the members of a queue or ring group.
 
-XAPI replaces such a list whole, so it is read first. A member that stays keeps its place and, in a
-queue, its skill group. New members come after these, in the order given. A member that is hidden
-from the caller's key stays too.
+XAPI replaces such a list whole, so it is read first. The order given is the order set: a queue or
+group that hunts rings its members so. A member that stays keeps its skill group. A member that is
+hidden from the caller's key stays, at its place.
 """
 
 from __future__ import annotations
@@ -64,17 +64,20 @@ async def _replace(
     known = {text(row, "Number") for row in before}
     await _check(client, [member for member in wanted if member not in known])
     hidden = known - set(_numbers(arguments[VISIBLE])) if VISIBLE in arguments else set()
-    stays = hidden | set(wanted)
-    stay = [
-        {key: row[key] for key in _KEPT if key in row}
-        for row in before
-        if text(row, "Number") in stays
-    ]
-    new = [{"Number": member} for member in wanted if member not in known]
+    held = {text(row, "Number"): {key: row[key] for key in _KEPT if key in row} for row in before}
+    members = _ordered(list(held), [member for member in wanted if member not in hidden], hidden)
+    rows = [held.get(member, {"Number": member}) for member in members]
     try:
-        await client.patch(f"{XAPI}/{collection}({owner['Id']})", {name: [*stay, *new]})
+        await client.patch(f"{XAPI}/{collection}({owner['Id']})", {name: rows})
     except PbxRefused as error:
         raise refused(error, missing(number)) from error
+
+
+def _ordered(before: list[str], wanted: list[str], hidden: set[str]) -> list[str]:
+    """Return the wanted members in their order, with the hidden ones where they were."""
+    left = iter(wanted)
+    at_places = [member if member in hidden else next(left, "") for member in before]
+    return [member for member in (*at_places, *left) if member]
 
 
 def _numbers(joined: str) -> list[str]:

@@ -44,12 +44,12 @@ async def members(desk: Desk, group: str) -> list[str]:
     )
 
 
-async def test_agents_who_stay_keep_their_place_and_skill_group_and_new_ones_follow(
+async def test_the_order_given_is_the_order_set_and_agents_who_stay_keep_their_skill_group(
     desk: Desk,
 ) -> None:
     assert await agents(desk, "800") == [("105", "1"), ("112", "2"), ("100", "3"), ("118", "1")]
     assert await desk.do("queue.agents.set", num="800", agents="107, 100,112,103,107") == {}
-    assert await agents(desk, "800") == [("112", "2"), ("100", "3"), ("107", "1"), ("103", "1")]
+    assert await agents(desk, "800") == [("107", "1"), ("100", "3"), ("112", "2"), ("103", "1")]
     assert [(agent.num, agent.skill_group) for agent in desk.queue("800").agents] == await agents(
         desk, "800"
     )
@@ -60,16 +60,16 @@ async def test_agents_who_stay_keep_their_place_and_skill_group_and_new_ones_fol
 
 async def test_managers_and_members_likewise(desk: Desk) -> None:
     assert await desk.do("queue.managers.set", num="800", managers="102,101") == {}
-    assert await managers(desk, "800") == list(desk.queue("800").managers) == ["101", "102"]
+    assert await managers(desk, "800") == list(desk.queue("800").managers) == ["102", "101"]
     assert await members(desk, "600") == ["109", "106", "101"]
     assert await desk.do("group.members.set", num="600", members="103,101,109") == {}
-    assert await members(desk, "600") == list(desk.group("600").members) == ["109", "101", "103"]
+    assert await members(desk, "600") == list(desk.group("600").members) == ["103", "101", "109"]
     assert "600" in desk.extension("103").groups
 
 
-async def test_who_is_hidden_from_the_callers_key_stays(desk: Desk) -> None:
+async def test_who_is_hidden_from_the_callers_key_stays_at_his_place(desk: Desk) -> None:
     await desk.do("queue.agents.set", num="800", agents="100,107", visible="100,105,107")
-    assert await agents(desk, "800") == [("112", "2"), ("100", "3"), ("118", "1"), ("107", "1")]
+    assert await agents(desk, "800") == [("100", "3"), ("112", "2"), ("107", "1"), ("118", "1")]
     await desk.do("queue.managers.set", num="800", managers="", visible="101")
     assert await managers(desk, "800") == ["100"]
     await desk.do("group.members.set", num="600", members="", visible="")
