@@ -20,6 +20,9 @@ _QUERY_TIMEOUT_S = 10.0
 _PROBE_EVERY_S = 0.3
 _STREAM_TOPICS = ("system", "calls")
 
+UNKEPT = "only on Redis"
+"""What ``callmon key`` says of a change that no monitor has kept yet."""
+
 
 @dataclass(slots=True)
 class Clients:
@@ -46,7 +49,7 @@ class Clients:
         found = re.search(r"shown this once: (\S+)", said)
         if code != 0 or found is None:
             return None
-        key = Key(name, found[1], scopes, time.monotonic(), kept="Redis alone" not in said)
+        key = Key(name, found[1], scopes, time.monotonic(), kept=UNKEPT not in said)
         self.keys[name] = key
         return key
 
@@ -54,7 +57,7 @@ class Clients:
         """``callmon key revoke``."""
         key.revoking = time.monotonic()
         code, said = await self.site.callmon("key", "revoke", key.name)
-        if code == 0 and "Redis alone" not in said:
+        if code == 0 and UNKEPT not in said:
             key.revoked = time.monotonic()
 
     async def probe(self) -> None:

@@ -21,6 +21,7 @@ from gateway.visibility import Limits
 from monitor.shared.api_keys import Budgets
 from monitor.shared.errors import ConfigError
 from tests.bus import RealBus
+from tests.faults.clients import UNKEPT
 from tests.test_keys import checkpoint
 
 LIMITED = ["--queues", "800,801", "--networks", "192.0.2.0/24", "--reads", "600", "--makecall", "0"]
@@ -162,3 +163,10 @@ def test_an_option_that_lists_nothing_lifts_no_bound(option: str) -> None:
     result = CliRunner(env={"COLUMNS": "300"}).invoke(keys.commands(run), words)
     assert result.exit_code == 2
     assert f"{option} lists nothing" in result.output
+
+
+def test_the_harness_of_faults_knows_what_is_said_of_a_key_that_no_monitor_kept(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    keys._say_if_not_kept(False)
+    assert UNKEPT in capsys.readouterr().err
