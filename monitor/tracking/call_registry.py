@@ -110,6 +110,10 @@ class CallRegistry:
         listed = {(p.dn, p.id): p for p in fact.participants if p.id not in fact.kept}
         touched: set[int] = set()
         for key in [key for key in self._home if key not in listed and key[1] not in fact.kept]:
+            # No event told that it went, so its last change may have been missed as well.
+            held = self.records[self._home[key]].participants[key]
+            if self._may_have_answered(held):
+                self.records[held.call_id].answer_unseen = True
             touched |= self._take_out(key, fact.asked, fact.at)
         for key, participant in listed.items():
             record = self.records.get(participant.call_id)

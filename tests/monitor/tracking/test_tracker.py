@@ -772,3 +772,9 @@ def test_an_app_that_hands_on_to_a_phone_that_nobody_takes_has_not_handled_it(pb
     pbx.rows((7, CALLER, "104 E", "Routing"))
     pbx.gone("104", 3)
     assert outcome(pbx)[0] == "missed"
+
+
+def test_a_ring_that_went_without_an_event_may_have_been_answered(pbx: Told) -> None:
+    pbx.see("104", 3, 7, "Ringing", "10000:+491701", 4, originated_by_dn="ROUTER")
+    pbx.full()
+    assert outcome(pbx)[0] == "unknown"
