@@ -28,7 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from gateway.errors import TooManyConnections, shown
-from gateway.key_quotas import RequestTurns
+from gateway.fair_share import RequestTurns
 from gateway.responses import refuse
 from gateway.stream.admission import Denial, deny
 from gateway.transport.ip_addresses import Address, held_by, parsed

@@ -43,8 +43,8 @@ from gateway.errors import (
     WrongMethod,
     shown,
 )
+from gateway.fair_share import RequestTurns
 from gateway.fanout.watched_queries import Question
-from gateway.key_quotas import RequestTurns
 from gateway.operations.operation_table import (
     COMMANDS,
     RESERVED,

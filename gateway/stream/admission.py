@@ -17,7 +17,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
-from gateway.key_quotas import KeyShare, WorkTurns
+from gateway.fair_share import KeyShare, WorkTurns
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal

@@ -21,9 +21,9 @@ import structlog
 from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
+from gateway.fair_share import KeyShare
 from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Message
 from gateway.fanout.view_subscribers import DirectWriter
-from gateway.key_quotas import KeyShare
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
 from gateway.stream.subscription import ClientSubscription

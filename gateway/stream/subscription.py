@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from gateway.errors import AnswersTooLarge, NoState
+from gateway.fair_share import KeyShare
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import Encoding, Message
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
-from gateway.key_quotas import KeyShare
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.visibility import Visibility

@@ -17,7 +17,7 @@ from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.client_addresses import ClientAddress, TrustedProxies
 from gateway.config import GatewaySection
-from gateway.key_quotas import REQUESTS_A_TURN
+from gateway.fair_share import REQUESTS_A_TURN
 from gateway.transport.http_protocol import ConnectionCounter
 from tests.bus import fake_bus, only, until_async
 from tests.monitor.terms import running

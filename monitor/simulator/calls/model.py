@@ -1,4 +1,4 @@
-"""Represent calls and legs of the simulated PBX: plain state, changed by ``call_store`` alone.
+"""Represent calls and legs of the simulated PBX: plain state. ``exchange`` changes it.
 
 Words:
 

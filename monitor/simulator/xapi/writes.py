@@ -16,7 +16,7 @@ from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import Directory, DnKind
 from monitor.simulator.pbx_data.templates import CONTACT_PHONES, Entity
 from monitor.simulator.xapi import errors
-from monitor.simulator.xapi.navigation_writes import LinkTarget, incoming
+from monitor.simulator.xapi.navigation_validation import LinkTarget, incoming
 
 _READ_ONLY: Final = frozenset(
     ("Id", "IsRegistered", "DisplayName", "HasMembers", "IsDefault", "IsSystem", "LastUsed")

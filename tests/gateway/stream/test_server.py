@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
-from gateway import key_quotas as fair_share
+from gateway import fair_share
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits

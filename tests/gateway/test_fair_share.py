@@ -16,13 +16,13 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from websockets.asyncio.client import ClientConnection
 
-from gateway import key_quotas as shares
+from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
+from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Message
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
-from gateway.key_quotas import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.rest import long_poll
 from gateway.rest.endpoint import WebApiEndpoint
 from tests.bus import until
