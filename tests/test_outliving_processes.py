@@ -179,11 +179,13 @@ async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_do
 async def test_a_redis_that_is_emptied_while_both_are_well_takes_nothing_of_what_is_known(
     pair: Pair, misfortune: Misfortune
 ) -> None:
-    await pair.leader()
+    led = await pair.leader()
     changes = KeyAdmin(pair.bus.client(), "pbx")
     async with gateway(pair.bus.client()) as view:
         await made(changes)
         first = await asked(view.commander, "1", ONCE)
+        # One that has just started and read nothing is no standby yet.
+        await until(lambda: "success" in pair.results(pair.other(led)))
         for _ in range(2):
             before = view.live.position
             await misfortune(pair.bus)
