@@ -197,7 +197,7 @@ def from_json(data: bytes | str) -> Any:
     """Return untrusted JSON as plain containers. Raises Malformed."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise Malformed(f"not JSON: {error}") from error
 
 

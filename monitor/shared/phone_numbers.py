@@ -71,6 +71,7 @@ def plain(text: str) -> str:
     ``+49 (0)30 1234567`` and ``tel:+49-30-1234567`` are ``+49301234567``. ``*62`` and ``#9`` stay.
     An extension after the number is left out. Of a SIP address the user part counts.
     """
+    text = text[:LONGEST]
     if text.isdigit() and text.isascii():
         return text
     cleaned = _cleaned(text)
@@ -93,10 +94,14 @@ def several(text: str) -> tuple[str, ...]:
     return tuple(whole) if len(whole) > 1 else (text,)
 
 
-@lru_cache(maxsize=4_096)
 def parse(text: str) -> PhoneNumber | None:
     """Take a number apart; return None for a text that holds no number."""
-    number = plain(text[:LONGEST])
+    return _parse(text[:LONGEST])  # cut before the cache: it would keep the whole text
+
+
+@lru_cache(maxsize=4_096)
+def _parse(text: str) -> PhoneNumber | None:
+    number = plain(text)
     digits = number.lstrip("+")
     if not digits.isascii() or not digits.isdigit():
         return None

@@ -70,7 +70,7 @@ def plain_participant(participant: Participant) -> Participant:
     """Return the participant with its outside number in plain form, empty if it is withheld."""
     number = participant.party_caller_id
     outside = dn_type(participant.party_dn_type) == "externalline"
-    if number.isdigit() or not (number or outside):
+    if (number.isdigit() and len(number) <= phone_numbers.LONGEST) or not (number or outside):
         return participant
     if phone_numbers.is_withheld(number):
         return replace(participant, party_caller_id="", withheld=True)

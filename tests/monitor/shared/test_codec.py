@@ -191,3 +191,9 @@ def test_what_is_json_is_read_as_ever(value: object, ascii_only: bool) -> None:
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     with contextlib.suppress(Malformed):
         from_lenient_json(data)
+
+
+def test_a_text_with_a_lone_surrogate_is_refused_or_mended() -> None:
+    with pytest.raises(Malformed):
+        from_json('["\ud83d"]')
+    assert from_lenient_json('["\ud83d", 1]') == ["?", 1]

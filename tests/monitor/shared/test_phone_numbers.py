@@ -114,6 +114,14 @@ def test_numbers_of_one_subscriber_share_a_key(one: str, other: str) -> None:
         assert keys(left) & keys(right)
 
 
+def test_a_number_of_a_megabyte_is_cut_before_it_is_kept() -> None:
+    for text in ("1" * 1_000_000, "+49 30 " + "1" * 1_000_000):
+        number = parse(text)
+        assert number is not None
+        assert len(number.national) <= 200
+        assert len(plain(text)) <= 200
+
+
 @given(st.text(max_size=40))
 def test_any_text_is_read(text: str) -> None:
     plain(text)
