@@ -132,9 +132,9 @@ def check(
     by_name = {parameter.name: parameter for parameter in parameters}
     values: dict[str, str] = {}
     for name, value in given:
-        if name not in by_name and name in IGNORED:
-            continue
         if name not in by_name:
+            if name in IGNORED:
+                continue
             raise UnknownParameter(_unknown(name, tuple(by_name), command))
         if name in values:
             raise DuplicateParameter(f"{command}: the parameter {name!r} was given twice.")

@@ -311,11 +311,8 @@ def _first_sign(call: CallRecord, directory_index: DirectoryIndex) -> tuple[str,
     for p in call.participants.values():
         kind = party_kind(p, directory_index)
         if p.originated_by_dn == p.dn and directory_index.kind(p.dn) == "extension":
-            return (
-                p.dn,
-                False,
-                p.dn,
-            )  # a call that this extension ordered: its own phone rings first
+            # A call that this extension ordered: its own phone rings first.
+            return p.dn, False, p.dn
         if p.status == "Dialing":
             if directory_index.kind(p.dn) == "externalline":
                 return p.dn, True, p.party_caller_id

@@ -39,7 +39,7 @@ gateway's four subscriptions. In a bad moment, lease, keys, statistics, director
 budgets are read or written at the same time."""
 
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
-"""What a client raises if Redis did not do what it was asked."""
+"""The errors that a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
 """The value that stands for a key that holds no text: never equal to anything of ours."""
 _WRONG_TYPE: Final = "WRONGTYPE"
