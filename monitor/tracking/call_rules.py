@@ -356,10 +356,9 @@ def _stage(
 ) -> None:
     """Find out whether the caller waits in a queue or listens to a machine."""
     held = call.queue
-    if call.row is not None and not call.fresh and call.row.status == "Talking":
+    if call.row is not None and not call.fresh and call.row.status in _PAST_RINGING:
         # An event came after this row was asked for. A caller whom a queue or a machine had
-        # accepted
-        # by then stays accepted all the same.
+        # accepted by then stays accepted all the same.
         call.hosted = call.hosted or any(
             directory_index.kind(party.dn) in _ACCEPTING for party in callees
         )

@@ -262,7 +262,13 @@ class Exchange:
             "SubjectNotFound", f"there is no participant {participant_id} of {number}"
         )
 
-    def _note_shown(self, call_id: int, numbers: Iterable[str], *, talking: bool) -> None:
+    def _note_shown(
+        self, call_id: int, numbers: Iterable[str], *, talking: bool, accepted: bool
+    ) -> None:
+        """Record what an answer has shown of a call.
+
+        ``talking``: it showed that people talk. ``accepted``: it showed that the call was accepted.
+        """
         call = self.calls.get(call_id) or self._over.get(call_id)
         if call is not None:
             call.shown.update(number for number in numbers if number)
@@ -272,7 +278,7 @@ class Exchange:
                 call.answer_shown_at = now
             originator = call.legs.get(call.originator)
             call.accepted_shown = call.accepted_shown or (
-                originator is not None and originator.status == "Connected"
+                accepted and originator is not None and originator.status == "Connected"
             )
 
     def _leg(self, call: SimulatedCall, number: str, *statuses: Status) -> SimulatedLeg:

@@ -72,7 +72,7 @@ class TruthCall:
     parted_at: float | None
     """Time after the answer at which nobody talked to anybody for the first time; None if never."""
     accepted_shown: bool
-    """True if an answer was sent while the originator was connected, even to a queue or menu."""
+    """True if an answer has shown that the originator was connected, even to a queue or menu."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ class SimulatedCall:
     answer_shown_at: float | None = None
     """Time at which a sent answer first showed that it was answered; None if none did."""
     accepted_shown: bool = False
-    """True if an answer was sent while the originator was connected, even to a queue or menu."""
+    """True if an answer has shown that the originator was connected, even to a queue or menu."""
     served_row: ActiveCallRow | None = None
     served_row_at: float | None = None
     """Time at which ``served_row``, the last row of ActiveCalls that was sent, was first sent."""

@@ -105,14 +105,25 @@ class Switchboard(Operations):
 
     def served_participant(self, view: ParticipantView) -> None:
         """Record that an answer or event has shown a participant."""
-        talking = view.status == "Connected" and view.party_dn_type.removeprefix("W") in PEOPLE
-        self._note_shown(view.callid, (view.dn, view.party_dn), talking=talking)
+        connected = view.status == "Connected"
+        self._note_shown(
+            view.callid,
+            (view.dn, view.party_dn),
+            talking=connected and view.party_dn_type.removeprefix("W") in PEOPLE,
+            accepted=connected or (view.on_behalf_of_dn != "" and self.switches.on_behalf_of),
+        )
 
     def served_rows(self, rows: Iterable[ActiveCallRow]) -> None:
         """Record that an answer has shown rows of ActiveCalls."""
         for row in rows:
-            self._note_shown(row.id, row.dns, talking=row.status == "Talking")
             call = self.calls.get(row.id) or self._over.get(row.id)
+            hosted = call is not None and call.host is not None and call.host.dn.number in row.dns
+            self._note_shown(
+                row.id,
+                row.dns,
+                talking=row.status == "Talking",
+                accepted=hosted or row.status in ("Talking", "Transferring"),
+            )
             if call is not None and call.served_row is not row:
                 call.served_row, call.served_row_at = row, self.clock()
 

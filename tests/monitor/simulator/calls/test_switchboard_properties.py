@@ -174,6 +174,15 @@ class Exchange(RuleBasedStateMachine):
             ringing = self.switchboard.participants(phone)
         self._act(ringing, pick + which, action, destination)
 
+    @rule(phone=phones, destination=destinations)
+    def divert_at_once(self, phone: str, destination: str) -> None:
+        """Somebody outside rings a free phone, which sends the call elsewhere."""
+        if self.switchboard.busy(phone) or not self.pbx.directory.devices(phone):
+            return
+        self.pbx.inbound(phone)
+        self.made += 1
+        self._act(self.switchboard.participants(phone), 0, "divert", destination)
+
     @rule(pick=picks, destination=destinations, action=st.sampled_from(ACTIONS))
     def act_on_connected(self, pick: int, action: str, destination: str) -> None:
         found = self._talking(pick)
