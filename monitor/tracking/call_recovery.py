@@ -8,71 +8,113 @@ the same id. A stored call of which nothing is left has ended while no monitor w
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Final
+
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking.leg_rules import CallRecord
+from monitor.tracking.call_inference import CallInference
+from monitor.tracking.originator_rules import Originator
+from monitor.tracking.path_rules import CallAnswer
+from monitor.tracking.place_rules import Place
+
+_FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
 
 
-def is_same(record: CallRecord, call: topics.Call) -> bool:
-    """Return whether the record and the stored call are the same call.
+def is_same(
+    inference: CallInference, call: topics.Call, participants: Collection[tuple[str, int]] = ()
+) -> bool:
+    """Return whether the inferred call and the stored one are the same call.
 
-    The id alone does not prove it: a PBX that restarted numbers its calls from the beginning again.
-    A common participant proves it. So does the same caller under the same id, if one of these is
-    true:
+    ``participants``: DN and id of those that are in the call now. The call's id alone does not
+    prove it: a PBX that restarted numbers its calls from the beginning again. A common participant
+    proves it. So does the same caller under the same id, if one of these is true:
 
     - The caller has a number outside.
-    - The record did not start later than the last moment known of the stored call, plus one second.
+    - The call did not start later than the last moment known of the stored call, plus one second.
       (For the start, the PBX may tell only when the call changed last.)
     """
-    known = {
-        (leg.dn_num, leg.participant_id) for leg in call.legs if leg.participant_id is not None
-    }
-    if known & record.participants.keys():
+    if any(
+        (leg.dn_num, leg.participant_id) in participants
+        for leg in call.legs
+        if leg.participant_id is not None
+    ):
         return True
     callers = {
         leg.external_party if leg.dn_type == "externalline" else leg.dn_num for leg in call.legs
     }
-    if record.caller_number not in callers:
+    originator = inference.originator
+    if originator.number not in callers:
         return False
     times = (call.started_at, call.answered_at, call.queued_at, *(leg.since for leg in call.legs))
-    latest = max(moment(time).timestamp() for time in times if time is not None)
-    return bool(record.external and record.caller_number) or record.started_at <= latest + 1.0
+    latest = max(_seconds(time) for time in times if time is not None)
+    return bool(originator.external and originator.number) or inference.started_at <= latest + 1.0
 
 
-def take_over(record: CallRecord, call: topics.Call) -> None:
-    """Add to the record what the stored call knows and the PBX does not say."""
-    record.started_at = min(record.started_at, moment(call.started_at).timestamp())
-    record.answer_unseen = False
-    if call.answered_at is not None:
-        record.answered_at, record.answer_time_uncertain = (
-            moment(call.answered_at).timestamp(),
-            False,
-        )
-        record.caller_connected = True
-    record.queues.update(call.queues)
-    record.groups.update(call.groups)
-    record.extensions.update(call.extensions)
-    record.lines.update(call.lines)
-    record.queue = record.queue or call.queue
-    if call.queue and call.queued_at is not None:
-        record.first_queued_at = moment(call.queued_at).timestamp()
-        # Otherwise it went on to another queue meanwhile; there it waits since it was found.
-        if record.queue == call.queue:
-            record.queued_at, record.last_queue = record.first_queued_at, call.queue
+def recalled(inference: CallInference, call: topics.Call) -> CallInference:
+    """Return the inference with what the stored call knows and the PBX does not say."""
     owner = call.owner
-    if owner is not None:
-        record.originator = owner.dn_num
-        record.external = call.direction in ("FromExternal", "Inbound", "External")
-        record.caller_number = (
-            owner.external_party if owner.dn_type == "externalline" else owner.dn_num
-        )
-        record.withheld = owner.hidden
-        record.caller_connected = record.caller_connected or owner.status == "Connected"
-        record.hosted = record.hosted or (owner.status == "Connected" and call.answered_at is None)
+    connected = owner is not None and owner.status == "Connected"
+    answer = CallAnswer(inference.answer.at, inference.answer.time_uncertain)
+    if call.answered_at is not None:
+        answer = CallAnswer(_seconds(call.answered_at))
+    path = inference.path
     # Reversed: of two legs on a trunk, the first one has the DN as its key.
-    for leg in reversed(call.legs):
-        if leg.since is not None:
-            record.since[leg.dn_num] = (leg.status, moment(leg.since).timestamp())
+    since = {
+        leg.dn_num: (leg.status, _seconds(leg.since))
+        for leg in reversed(call.legs)
+        if leg.since is not None
+    }
+    return replace(
+        inference,
+        started_at=min(inference.started_at, _seconds(call.started_at)),
+        originator=inference.originator if owner is None else _originator(inference, call, owner),
+        place=replace(
+            _place(inference.place, call),
+            caller_connected=inference.place.caller_connected
+            or connected
+            or call.answered_at is not None,
+        ),
+        answer=answer,
+        path=replace(
+            path,
+            since={**path.since, **since},
+            lines=path.lines.union(call.lines),
+            extensions=path.extensions.union(call.extensions),
+            hosted=path.hosted or (connected and call.answered_at is None),
+        ),
+    )
+
+
+def _originator(inference: CallInference, call: topics.Call, owner: topics.Leg) -> Originator:
+    return replace(
+        inference.originator,
+        dn=owner.dn_num,
+        external=call.direction in _FROM_OUTSIDE,
+        number=owner.external_party if owner.dn_type == "externalline" else owner.dn_num,
+        withheld=owner.hidden,
+    )
+
+
+def _place(place: Place, call: topics.Call) -> Place:
+    place = replace(
+        place,
+        queue=place.queue or call.queue,
+        queues=place.queues.union(call.queues),
+        groups=place.groups.union(call.groups),
+    )
+    if not call.queue or call.queued_at is None:
+        return place
+    queued_at = _seconds(call.queued_at)
+    if place.queue != call.queue:
+        # It went on to another queue meanwhile; there it waits since it was found.
+        return replace(place, first_queued_at=queued_at)
+    return replace(place, first_queued_at=queued_at, queued_at=queued_at, last_queue=call.queue)
+
+
+def _seconds(instant: str) -> float:
+    return moment(instant).timestamp()
 
 
 def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:

@@ -1,7 +1,8 @@
 """Keep the participants and the ActiveCalls row of each call, fact by fact. Pure.
 
-The registry decides what belongs together and which calls are over. What follows from that for a
-call is concluded by :mod:`monitor.tracking.call_rules`.
+The registry alone writes :class:`~monitor.tracking.call_evidence.CallEvidence`. It decides what
+belongs together and which calls are over. What follows from that for a call is concluded by
+:mod:`monitor.tracking.call_inference`.
 
 *Ends.* A call is over when two things hold: it has no participants left, and an ActiveCalls answer
 that was asked for after its last event does not list it. Where there are no ActiveCalls answers, a
@@ -13,23 +14,22 @@ a known id may then belong to another call.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
     Participant,
     ParticipantGone,
-    ParticipantSeen,
     ParticipantsRead,
 )
-from monitor.tracking.leg_rules import CallRecord
+from monitor.tracking.call_evidence import CallEvidence
 
 _GRACE = 2.0
 
 
 class CallRegistry:
-    """Hold the records of all calls.
+    """Hold the evidence of all calls.
 
     Methods that take a fact return the ids of the calls that it touches.
 
@@ -39,7 +39,7 @@ class CallRegistry:
     """
 
     def __init__(self) -> None:
-        self.records: dict[int, CallRecord] = {}
+        self.calls: dict[int, CallEvidence] = {}
         self.visible: frozenset[str] = frozenset()
         self.inconsistent_calls: set[int] = set()
         self._doubted: set[int] = set()
@@ -54,38 +54,41 @@ class CallRegistry:
         Until it is reached again, a call may end unseen.
         """
         self._lost_at = at
-        self._unconfirmed = {
-            record.id: frozenset(record.participants) for record in self.records.values()
-        }
-        for record in self.records.values():
-            record.watched = False
+        self._unconfirmed = {call.id: frozenset(call.participants) for call in self.calls.values()}
+        for call in self.calls.values():
+            call.watched = False
 
     def active_calls_lost(self) -> None:
         """Note that there are no ActiveCalls answers from now on.
 
         The end of a call without participants is then not seen.
         """
-        for record in self.records.values():
-            record.watched = record.watched and bool(record.participants)
+        for call in self.calls.values():
+            call.watched = call.watched and bool(call.participants)
 
-    def seen(self, fact: ParticipantSeen) -> set[int]:
-        """Put in a participant that was read after an event.
+    def seen(self, participant: Participant, heard: float, at: float) -> set[int]:
+        """Put in a participant that was read after an event, heard and dated then.
 
         It may have moved here from another call.
         """
-        return self._move(fact.participant, fact.heard, fact.at)
+        return self._move(participant, heard, at)
+
+    def note_missed_answers(self, call_ids: Iterable[int]) -> None:
+        """Note that these calls may have been answered by a leg that was never read."""
+        for call_id in call_ids:
+            self.calls[call_id].answer_missed = True
 
     def gone(self, fact: ParticipantGone) -> set[int]:
         """Remove a participant; ignore one that is not known."""
         held = self.participant(fact.dn, fact.participant_id)
         if held is not None and fact.unread and self._may_have_answered(held):
-            self.records[held.call_id].answer_unseen = True
+            self.calls[held.call_id].answer_missed = True
         return self._take_out((fact.dn, fact.participant_id), fact.heard, fact.at)
 
     def participant(self, dn: str, participant_id: int) -> Participant | None:
         """Return a participant as it was last read, or None if it is not known."""
         call_id = self._home.get((dn, participant_id))
-        return None if call_id is None else self.records[call_id].participants[dn, participant_id]
+        return None if call_id is None else self.calls[call_id].participants[dn, participant_id]
 
     def _may_have_answered(self, held: Participant) -> bool:
         """Return whether the unread last change of a participant may have been an answer.
@@ -111,16 +114,16 @@ class CallRegistry:
         touched: set[int] = set()
         for key in [key for key in self._home if key not in listed and key[1] not in fact.kept]:
             # No event told that it went, so its last change may have been missed as well.
-            held = self.records[self._home[key]].participants[key]
+            held = self.calls[self._home[key]].participants[key]
             if self._may_have_answered(held):
-                self.records[held.call_id].answer_unseen = True
+                self.calls[held.call_id].answer_missed = True
             touched |= self._take_out(key, fact.asked, fact.at)
         for key, participant in listed.items():
-            record = self.records.get(participant.call_id)
-            if record is None or record.participants.get(key) != participant:
+            call = self.calls.get(participant.call_id)
+            if call is None or call.participants.get(key) != participant:
                 touched |= self._move(participant, fact.asked, fact.at)
             else:
-                record.watched = True
+                call.watched = True
         return touched
 
     def rows(self, fact: ActiveCallsRead) -> set[int]:
@@ -133,26 +136,28 @@ class CallRegistry:
             self._unconfirmed.pop(row.id, None)
         touched: set[int] = set()
         for row in fact.rows:
-            record = self.record(row.id, fact.at)
-            was_fresh, changed = record.fresh, record.row != row
-            record.row, record.row_asked, record.watched = row, fact.asked, True
-            if changed or record.fresh != was_fresh:
+            call = self._call(row.id, fact.at)
+            was_fresh, changed = call.fresh, call.row != row
+            call.row_asked, call.watched = fact.asked, True
+            if changed:
+                _take_row(call, row)
+            if changed or call.fresh != was_fresh:
                 touched.add(row.id)
         listed = {row.id for row in fact.rows}
-        for record in self.records.values():
-            if record.id in listed or fact.asked <= record.heard:
+        for call in self.calls.values():
+            if call.id in listed or fact.asked <= call.heard:
                 continue
-            if record.row is not None or not record.participants:
-                if record.fresh:
-                    record.left = fact.at
-                record.row = None
-                touched.add(record.id)
-            if record.participants and record.id not in self._doubted:
-                self.inconsistent_calls.add(record.id)
-                self._doubted.add(record.id)
+            if call.row is not None or not call.participants:
+                if call.fresh:
+                    call.left = fact.at
+                call.row = None
+                touched.add(call.id)
+            if call.participants and call.id not in self._doubted:
+                self.inconsistent_calls.add(call.id)
+                self._doubted.add(call.id)
         return touched
 
-    def reused_call_ids(self, fact: ActiveCallsRead) -> Iterator[CallRecord]:
+    def reused_call_ids(self, fact: ActiveCallsRead) -> Iterator[CallEvidence]:
         """Yield calls whose id the PBX has reused for another call after a restart.
 
         The row shows it: it began after the connection was lost, it names another caller, and none
@@ -160,16 +165,17 @@ class CallRegistry:
         answer is taken in.
         """
         for row in fact.rows:
-            record, before = self.records.get(row.id), self._unconfirmed.get(row.id)
-            if record is None or before is None or self._lost_at is None:
+            call, before = self.calls.get(row.id), self._unconfirmed.get(row.id)
+            if call is None or before is None or self._lost_at is None:
                 continue
             if (
-                not record.started_at < self._lost_at < _began(row)
-                or before & record.participants.keys()
+                not call.started_at < self._lost_at < _began(row)
+                or before & call.participants.keys()
             ):
                 continue
-            if record.row is None or record.row.caller != row.caller:
-                yield record
+            if call.row is None or call.row.caller != row.caller:
+                call.watched = False  # nobody saw its end
+                yield call
 
     def over(self, at: float, *, rows_told: bool) -> Collection[int]:
         """Return the ids of calls that end only because time has passed.
@@ -179,64 +185,70 @@ class CallRegistry:
         """
         if rows_told:
             return ()
-        idle = (r for r in self.records.values() if not r.participants and r.row is None)
-        return [record.id for record in idle if record.left < at - _GRACE]
+        idle = (r for r in self.calls.values() if not r.participants and r.row is None)
+        return [call.id for call in idle if call.left < at - _GRACE]
 
-    def is_over(self, record: CallRecord) -> bool:
+    def is_over(self, call: CallEvidence) -> bool:
         """Return whether nothing is left of the call.
 
         An ActiveCalls answer that was asked for after its last event must confirm it.
         """
-        return not record.participants and record.row is None and self._rows_asked > record.heard
+        return not call.participants and call.row is None and self._rows_asked > call.heard
 
-    def record(self, call_id: int, at: float) -> CallRecord:
-        """Return the call's record; open one if there is none."""
-        record = self.records.get(call_id)
-        if record is None:
-            record = self.records[call_id] = CallRecord(call_id, at)
-        return record
+    def _call(self, call_id: int, at: float) -> CallEvidence:
+        """Return the call's evidence; open it if there is none."""
+        call = self.calls.get(call_id)
+        if call is None:
+            call = self.calls[call_id] = CallEvidence(call_id, at)
+        return call
 
-    def forget(self, record: CallRecord) -> None:
-        """Close the record of a call.
+    def forget(self, call: CallEvidence) -> None:
+        """Close the evidence of a call.
 
         Participants that are still in it become the first ones of a new call with the same id.
         """
-        del self.records[record.id]
-        self._unconfirmed.pop(record.id, None)
-        self._doubted.discard(record.id)
-        self.inconsistent_calls.discard(record.id)
-        if record.participants:
-            heir = CallRecord(
-                record.id, record.left, heard=record.heard, participants=record.participants
+        del self.calls[call.id]
+        self._unconfirmed.pop(call.id, None)
+        self._doubted.discard(call.id)
+        self.inconsistent_calls.discard(call.id)
+        if call.participants:
+            self.calls[call.id] = CallEvidence(
+                call.id, call.left, heard=call.heard, participants=call.participants
             )
-            self.records[record.id] = heir
 
     def _move(self, participant: Participant, heard: float, at: float) -> set[int]:
         key = (participant.dn, participant.id)
         touched = {participant.call_id}
         if self._home.get(key, participant.call_id) != participant.call_id:
             touched |= self._take_out(key, heard, at)
-        record = self.record(participant.call_id, at)
-        record.heard = max(record.heard, heard)
-        record.watched = True
-        record.participants[key] = participant
-        self._home[key] = record.id
+        call = self._call(participant.call_id, at)
+        call.heard = max(call.heard, heard)
+        call.watched = True
+        call.participants[key] = participant
+        self._home[key] = call.id
         return touched
 
     def _take_out(self, key: tuple[str, int], heard: float, at: float) -> set[int]:
         call_id = self._home.pop(key, None)
         if call_id is None:
             return set()
-        record = self.records[call_id]
-        del record.participants[key]
-        record.heard = max(record.heard, heard)
-        record.left = at
+        call = self.calls[call_id]
+        del call.participants[key]
+        call.heard = max(call.heard, heard)
+        call.left = at
         return {call_id}
 
 
-def _began(row: ActiveCall) -> float:
-    """Return the earliest time that a row tells of its call, or minus infinity if it tells none."""
+def _take_row(call: CallEvidence, row: ActiveCall) -> None:
+    call.row = row
+    call.started_at = min(call.started_at, _began(row, call.started_at))
+    if call.changed is None or call.changed[0] != row.last_change_status:
+        call.changed = row.last_change_status, row.callee
+
+
+def _began(row: ActiveCall, unknown: float = float("-inf")) -> float:
+    """Return the earliest time that a row tells of its call, or ``unknown`` if it tells none."""
     return min(
         (time for time in (row.established_at, row.last_change_status) if time is not None),
-        default=float("-inf"),
+        default=unknown,
     )

@@ -70,6 +70,8 @@ class DirectoryIndex:
         logins: Mapping[str, Mapping[str, bool]] | None = None,
     ) -> None:
         self._read = read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
+        self.revision = 0
+        """Changes with every DN, kind or name that the index learns."""
         self.system = read.system
         self.logins = logins
         self._did_map = dict(did_map or {})
@@ -135,6 +137,7 @@ class DirectoryIndex:
             return None
         changed = {row.number: row for old, row in pairs if row != old}
         self._read = read
+        self.revision += bool(changed)
         self.users.update(changed)
         for number, row in changed.items():
             self._names[number] = _full_name(row)
@@ -168,11 +171,13 @@ class DirectoryIndex:
         ``w_type``: Call Control's type word.
         """
         kind = dn_type(w_type)
-        if dn and kind != "unknown":
-            self._kinds.setdefault(dn, kind)
+        if dn and kind != "unknown" and dn not in self._kinds:
+            self._kinds[dn] = kind
+            self.revision += 1
 
     def inherit_kinds(self, other: DirectoryIndex) -> None:
         """Take over the kinds that ``other`` has learnt for DNs that no directory lists."""
+        self.revision = other.revision + 1
         for dn, kind in other._kinds.items():
             if dn not in other.users and kind in (
                 "conference",

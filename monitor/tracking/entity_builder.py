@@ -1,4 +1,4 @@
-"""Build entities from what the tracker knows: calls from records, DNs from their calls. Pure."""
+"""Build entities: calls from what was inferred of them, DNs from their calls. Pure."""
 
 from __future__ import annotations
 
@@ -9,83 +9,87 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
-from monitor.tracking import call_rules
+from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.leg_rules import CallRecord, DerivedLeg
+from monitor.tracking.leg_rules import DerivedLeg
+from monitor.tracking.path_rules import call_outcome, call_owner
 
 _ACTIVITIES: tuple[topics.Activity, ...] = ("Talking", "Ringing", "Dialing")
 _ACTIVITY: dict[str, topics.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
-def call(record: CallRecord, directory_index: DirectoryIndex, phones: PhoneIndex) -> topics.Call:
-    """Build a call as of its last observation."""
-    legs = {side.key: _leg(record, side, directory_index, phones) for side in record.sides}
-    owner = call_rules.owner(record)
+def build_call(
+    call: CallInference, directory_index: DirectoryIndex, phones: PhoneIndex
+) -> topics.Call:
+    """Build a call as it was inferred last."""
+    legs = {leg.key: _leg(call, leg, directory_index, phones) for leg in call.legs}
+    owner = call_owner(call.legs, call.originator, call.path)
     own = legs[owner.key] if owner is not None else None
     others = [leg for leg in legs.values() if leg is not own]
     talking = own is not None and own.status == "Connected"
-    extensions = tuple(sorted(side.dn for side in record.sides if side.kind == "extension"))
+    extensions = tuple(sorted(leg.dn for leg in call.legs if leg.kind == "extension"))
     return topics.Call(
-        call_id=record.id,
-        direction=call_rules.direction(record),
-        state=call_rules.state(record),
-        started_at=from_unix(record.started_at),
-        answered_at=_instant(record.answered_at),
-        did=record.did,
+        call_id=call.id,
+        direction=call.direction,
+        state=call.state,
+        started_at=from_unix(call.started_at),
+        answered_at=_instant(call.answer.at),
+        did=call.originator.did,
         owner=own,
         talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
         routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
         legs=tuple(legs.values()),
-        queue=record.queue,
-        queued_at=_instant(record.queued_at),
+        queue=call.place.queue,
+        queued_at=_instant(call.place.queued_at),
         extensions=extensions,
-        queues=tuple(sorted(record.queues)),
-        groups=tuple(sorted(record.groups)),
-        lines=tuple(sorted({side.dn for side in record.sides if side.kind == "externalline"})),
+        queues=tuple(sorted(call.place.queues)),
+        groups=tuple(sorted(call.place.groups)),
+        lines=tuple(sorted({leg.dn for leg in call.legs if leg.kind == "externalline"})),
         extgroups=_extgroups(extensions, directory_index),
     )
 
 
-def ended(
-    record: CallRecord,
+def build_ended(
+    call: CallInference,
     directory_index: DirectoryIndex,
     phones: PhoneIndex,
     at: float,
     *,
     looking: bool,
 ) -> topics.EndedCall:
-    """Build a call that is over.
+    """Build a call that is over from what was inferred of it last.
 
-    ``at``: when it ended, POSIX seconds. ``looking``: whether the PBX was being watched then.
+    ``at``: when it ended, POSIX seconds. ``looking``: whether an answer would have been seen.
     """
-    outside = record.reached in record.lines
-    outcome = call_rules.outcome(record, looking=looking)
-    callee = record.reached_number or record.last_queue
+    originator, place, answer, path = call.originator, call.place, call.answer, call.path
+    outside = path.reached in path.lines
+    outcome = call_outcome(originator, place, answer, path, looking=looking)
+    callee = path.reached_number or place.last_queue
     if outcome == "handled":
-        callee, outside = record.handled_by, False
-    caller = record.caller_number
-    extensions = tuple(sorted(record.extensions))
+        callee, outside = path.handled_by, False
+    caller = originator.number
+    extensions = tuple(sorted(path.extensions))
     return topics.EndedCall(
-        call_id=record.id,
-        direction=call_rules.lasting_direction(record),
-        did=record.did,
-        queue=record.last_queue,
-        started_at=from_unix(record.started_at),
-        answered_at=_instant(record.answered_at),
-        ended_at=from_unix(max(at, record.started_at)),
+        call_id=call.id,
+        direction=path.lasting or call.direction,
+        did=originator.did,
+        queue=place.last_queue,
+        started_at=from_unix(call.started_at),
+        answered_at=_instant(answer.at),
+        ended_at=from_unix(max(at, call.started_at)),
         outcome=outcome,
         caller=caller,
-        caller_name=phones.name(caller) if record.external else directory_index.name(caller),
+        caller_name=phones.name(caller) if originator.external else directory_index.name(caller),
         callee=callee,
         callee_name=phones.name(callee) if outside else directory_index.name(callee),
         extensions=extensions,
-        queues=tuple(sorted(record.queues)),
-        groups=tuple(sorted(record.groups)),
-        lines=tuple(sorted(record.lines)),
+        queues=tuple(sorted(place.queues)),
+        groups=tuple(sorted(place.groups)),
+        lines=tuple(sorted(path.lines)),
         extgroups=_extgroups(extensions, directory_index),
-        queued_at=_instant(record.first_queued_at),
-        hidden=record.withheld and not caller,
-        mailbox=record.mailbox,
+        queued_at=_instant(place.first_queued_at),
+        hidden=originator.withheld and not caller,
+        mailbox=place.mailbox,
     )
 
 
@@ -148,23 +152,21 @@ def _waiting(call: topics.Call, owner: topics.Leg) -> topics.WaitingCaller:
 
 
 def _leg(
-    record: CallRecord, side: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex
+    call: CallInference, leg: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
-    p = side.participant
-    outside = side.kind == "externalline" or (
+    p = leg.participant
+    outside = leg.kind == "externalline" or (
         p is not None and directory_index.kind(p.party_dn) == "externalline"
     )
-    name = (
-        phones.name(side.external_party) if outside else directory_index.name(side.external_party)
-    )
-    if not name and p is not None and p.party_caller_name != side.external_party:
+    name = phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
+    if not name and p is not None and p.party_caller_name != leg.external_party:
         name = p.party_caller_name
     return topics.Leg(
-        dn_num=side.dn,
-        dn_type=side.kind,
-        external_party=side.external_party,
-        status=side.status,
-        name=directory_index.name(side.dn),
+        dn_num=leg.dn,
+        dn_type=leg.kind,
+        external_party=leg.external_party,
+        status=leg.status,
+        name=directory_index.name(leg.dn),
         party_name=name,
         party_dn=p.party_dn if p else "",
         on_behalf_of=p.on_behalf_of_dn if p else "",
@@ -172,8 +174,8 @@ def _leg(
         leg_id=p.leg_id if p else None,
         participant_id=p.id if p else None,
         device_id=p.device_id if p else "",
-        since=_instant(record.since[side.key][1]),
-        hidden=side.external_party == "" and (side.withheld or record.withheld),
+        since=_instant(call.path.since[leg.key][1]),
+        hidden=leg.withheld,
     )
 
 

@@ -1,30 +1,44 @@
-"""Find the legs of a call: those that Call Control lists, and those that can be inferred. Pure.
+"""Find the legs of a call, those that are listed and those that follow: stage 4. Pure.
 
-The rules stand at the head of :mod:`monitor.tracking.call_rules`.
+*Legs.* A participant that Call Control lists is a leg. The other side of a listed leg
+(``party_dn``) is a leg too. Its state matches the state of the listed leg: Connected for Connected,
+Dialing for Ringing, Ringing for Dialing. There is one exception: a caller who was accepted by a
+queue, an IVR or a person stays Connected while the next phone rings; and that phone rings, even if
+the caller's own leg already names it as connected.
+
+*Legs of the row.* Legs that are in no participant come from the ActiveCalls row: the caller's
+trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
+Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
+
+*Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
+only the row tells.
+
+*Withheld.* A leg without a number is withheld if that leg says so, or if the caller is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Final
 
-from monitor.pbx.facts import ActiveCall, Participant
+from monitor.pbx.facts import Participant
 from monitor.shared.entities import topics
-from monitor.tracking.directory_index import DirectoryIndex, dn_type
-from monitor.tracking.party_text import PartyText
+from monitor.tracking.call_evidence import (
+    PAST_RINGING,
+    PEOPLE,
+    RANK,
+    ROUTER,
+    CallReading,
+    ListedLeg,
+)
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.originator_rules import Originator
+from monitor.tracking.place_rules import Place
 
-RANK = {"Connected": 3, "Ringing": 2, "Dialing": 1}
-PEOPLE = frozenset({"extension", "externalline", "conference"})
-"""Kinds of DN behind which a person talks: a call with two of them connected is answered."""
-ROUTER = "ROUTER"
-"""The PBX's own route point, through which it brings a call to the phone that rings next."""
-_UNDER_WAY = frozenset({"Routing", "Transferring", "Rerouting"})
+_UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
-
-_AGAIN = "/2"
-
-Stage: TypeAlias = Literal["", "queue", "ivr"]
+_AGAIN: Final = "/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,343 +66,178 @@ class DerivedLeg:
         return f"{self.dn}{_AGAIN}" if self.again else self.dn
 
 
-@dataclass(slots=True)
-class CallRecord:
-    """Hold everything that is known of one call.
-
-    Times are POSIX seconds on the PBX's clock; ``heard`` and ``row_asked`` are monotonic.
-    """
-
-    id: int
-    started_at: float
-    heard: float = 0.0
-    participants: dict[tuple[str, int], Participant] = field(default_factory=dict)
-    row: ActiveCall | None = None
-    row_asked: float = 0.0
-    changed: tuple[float | None, str] | None = None
-    """The row's LastChangeStatus, and the callee with which that time was first told."""
-    originator: str = ""
-    """DN that began the call: an extension or a trunk."""
-    external: bool | None = None
-    """True if the call came from outside; None while nothing tells."""
-    caller_number: str = ""
-    withheld: bool = False
-    """True if the caller's number is withheld; ``caller_number`` is empty then."""
-    caller_connected: bool = False
-    """True once the caller is connected to a person or a machine; a phone that rings now does not
-    undo it."""
-    hosted: bool = False
-    """True if a queue or a machine has accepted the caller at any time."""
-    recorded: bool = False
-    """True if voicemail has taken the call at any time."""
-    handled_by: str = ""
-    """DN of the machine that had the caller when the call had its last leg, and rang nobody else;
-    empty if there was none."""
-    mailbox: str = ""
-    """Extension whose voicemail took the call, where the PBX tells it."""
-    new: bool = True
-    """True until the first observation."""
-    answered_at: float | None = None
-    answer_time_uncertain: bool = False
-    """True if nobody saw the answer: the call was already answered when it was first observed, or
-    when it was first read in a row."""
-    answer_unseen: bool = False
-    """True if the call may have been answered unseen. Either it was Talking or Transferring when
-    first observed, with no queue, no machine and no known answer. Or a ringing leg changed and was
-    gone before that was read."""
-    queue: str = ""
-    queued_at: float | None = None
-    machine_dn: str = ""
-    """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
-    queues: set[str] = field(default_factory=set)
-    groups: set[str] = field(default_factory=set)
-    lines: set[str] = field(default_factory=set)
-    extensions: set[str] = field(default_factory=set)
-    reached: str = ""
-    """DN that answered; before the answer, the DN that rang last."""
-    reached_number: str = ""
-    """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
-    watched: bool = True
-    """True while the PBX has been watched without a break since the call was last seen alive."""
-    left: float = 0.0
-    """Time at which the last participant went."""
-    last_queue: str = ""
-    """The queue in which the call waited last."""
-    first_queued_at: float | None = None
-    """Time at which the call first came into a queue."""
-    stage: Stage = ""
-    """The place where the caller was last (a queue, an IVR), while the call had any leg."""
-    lasting: topics.Direction | None = None
-    """The final direction: the last one in which somebody had been reached, else the last one."""
-    dialled: str = ""
-    """The number that the caller dialled from outside, where the PBX tells it."""
-    did: str = ""
-    sides: tuple[DerivedLeg, ...] = ()
-    since: dict[str, tuple[str, float]] = field(default_factory=dict)
-    """Key of a leg → its state, and the time since which it is in that state."""
-    presence: dict[str, tuple[float, float | None]] = field(default_factory=dict)
-    """Key of a leg → the time since which it exists, and the time since which it no longer does (or
-    None)."""
-
-    @property
-    def fresh(self) -> bool:
-        """Return whether the row was asked for after the last event of this call.
-
-        If so, everything that the row says may be believed.
-        """
-        return self.row is not None and self.row_asked > self.heard
-
-    @property
-    def talking_since(self) -> float | None:
-        """Return since when the caller is connected to the row's callee.
-
-        None if the row does not tell it or is not fresh.
-        """
-        row = self.row
-        if row is None or not self.fresh or row.status != "Talking":
-            return None
-        return (
-            row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
-        )
-
-
-def sides(
-    call: CallRecord,
+def find_legs(
+    said: CallReading,
+    originator: Originator,
+    place: Place,
     directory_index: DirectoryIndex,
     visible: frozenset[str],
-    caller: PartyText,
-    callees: tuple[PartyText, ...],
 ) -> tuple[DerivedLeg, ...]:
-    """Return all legs that the call has now and update ``call.caller_connected``.
+    """Return all legs that the call has now.
 
     The originator's leg comes first, then the legs in the order of their numbers, then the inferred
-    ones. ``visible``: DNs whose legs Call Control shows; a leg of theirs that it does not show does
-    not exist.
+    ones. ``visible``: DNs whose legs Call Control shows.
     """
-    told = people_connected(call, directory_index)
-    routed_on = call.caller_connected and call.answered_at is None and not told
-    seen = _visible_sides(call, directory_index)
-    people = sum(1 for s in seen.values() if s.status == "Connected" and s.kind in PEOPLE)
-    call.caller_connected = (
-        call.caller_connected
-        or people > 1
-        or told
-        or _originator_connected(call)
-        or _referred(call)
-    )
-    found = dict(seen)
-    rung = _rung_by_row(call, callees)
-    for side in seen.values():
-        other = _counterpart(call, directory_index, side, rung, routed_on=routed_on)
-        if other is not None and other.dn not in seen:
-            held = found.get(other.dn)
-            if held is None or RANK.get(other.status, 0) > RANK.get(held.status, 0):
-                found[other.dn] = other
-    for side in _sides_of_row(call, directory_index, visible, caller, callees):
-        found.setdefault(side.key, side)
-    for dn in (call.queue, call.machine_dn):
-        if dn and dn not in found:
-            kept, withheld = _kept(call, found)
-            found[dn] = DerivedLeg(
-                dn, directory_index.kind(dn), kept, "Connected", withheld=withheld
-            )
+    legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
+    rung = _rung_by_row(said)
+    others = [_other_side(one, said, originator, place, rung) for one, _ in said.legs]
+    listed = frozenset(legs)
+    for other in others:
+        if other is not None and other.dn not in listed and _is_further(other, legs.get(other.dn)):
+            legs[other.dn] = other
+    for leg in _of_row(said, originator, place, visible):
+        legs.setdefault(leg.key, leg)
+    for dn in (place.queue, place.machine_dn):
+        if dn and dn not in legs:
+            legs[dn] = _at_place(dn, directory_index.kind(dn), legs, originator)
     return tuple(
-        sorted(
-            found.values(),
-            key=lambda side: (side.key != call.originator, _leg_number(side), side.key),
-        )
+        sorted(legs.values(), key=lambda leg: (leg.key != originator.dn, _leg_number(leg), leg.key))
     )
 
 
-def _kept(call: CallRecord, found: Mapping[str, DerivedLeg]) -> tuple[str, bool]:
-    """Return the number of the party that a queue or a machine keeps, and whether it is withheld.
-
-    It is the caller. If the caller has left, it is the person who is still connected.
-    """
-    if call.originator not in found:
-        for side in found.values():
-            if side.kind in PEOPLE and side.status == "Connected":
-                outside = side.kind == "externalline"
-                return (side.external_party if outside else side.dn), side.withheld and outside
-    return call.caller_number, call.withheld
-
-
-def people_connected(call: CallRecord, directory_index: DirectoryIndex) -> bool:
-    """Return whether a participant is connected to a person, not to a queue or a machine.
-
-    The callee's own leg tells it. The originator's leg tells it too, with two exceptions. The
-    first: the phone that it names is seen to ring. The second: a queue or a machine has accepted
-    the caller, as such a caller is connected while the next phone rings.
-    """
-    ringing = {p.dn for p in call.participants.values() if p.status == "Ringing"}
-    for p in call.participants.values():
-        if p.status != "Connected" or directory_index.kind(p.dn) not in PEOPLE:
-            continue
-        if p.dn != call.originator:
-            if not p.party_dn or party_kind(p, directory_index) in PEOPLE:
-                return True
-        elif party_kind(p, directory_index) in PEOPLE and (
-            _talks(call, p.party_dn, p)
-            or (
-                p.party_dn not in ringing
-                and (not call.caller_connected or call.answered_at is not None)
-            )
-        ):
-            return True
-    return False
+def _leg(
+    originator: Originator,
+    dn: str,
+    kind: topics.DnType,
+    number: str,
+    status: str,
+    participant: Participant | None = None,
+    *,
+    again: bool = False,
+    withheld: bool = False,
+) -> DerivedLeg:
+    """Return a leg. ``withheld``: whether a number that is missing is said to be withheld."""
+    hidden = not number and (withheld or originator.withheld)
+    return DerivedLeg(dn, kind, number, status, participant, again, hidden)
 
 
-def _talks(call: CallRecord, dn: str, asking: Participant) -> bool:
-    """Return whether another leg than the asking one shows that this DN is connected."""
-    return any(
-        p.dn == dn and p.status == "Connected" and p is not asking
-        for p in call.participants.values()
+def _listed(listed: ListedLeg, again: bool, originator: Originator) -> DerivedLeg:
+    p = listed.participant
+    mailbox = listed.kind == "extension" and listed.party_kind == "specialmenu"
+    # There the number is that of the mailbox's owner.
+    number = p.party_dn if mailbox else p.party_caller_id
+    return _leg(
+        originator, p.dn, listed.kind, number, p.status, p, again=again, withheld=p.withheld
     )
 
 
-def party_kind(p: Participant, directory_index: DirectoryIndex) -> topics.DnType:
-    """Return the kind of the participant's other side.
-
-    It is Call Control's word, else the directory's.
-    """
-    kind = dn_type(p.party_dn_type)
-    return kind if kind != "unknown" else directory_index.kind(p.party_dn)
-
-
-def _visible_sides(call: CallRecord, directory_index: DirectoryIndex) -> dict[str, DerivedLeg]:
-    """Return one leg for each DN, by its key.
-
-    Of several devices the one furthest on counts, then the oldest. On a trunk, each leg counts by
-    itself.
-    """
-    sides: dict[str, DerivedLeg] = {}
-    for p in sorted(call.participants.values(), key=lambda p: (-RANK.get(p.status, 0), p.id)):
-        kind = directory_index.kind(p.dn)
-        first = kind != "externalline" or p.id == min(
-            q.id for q in call.participants.values() if q.dn == p.dn
-        )
-        mailbox = kind == "extension" and party_kind(p, directory_index) == "specialmenu"
-        # There the number is that of the mailbox's owner.
-        number = p.party_dn if mailbox else p.party_caller_id
-        side = DerivedLeg(p.dn, kind, number, p.status, p, again=not first, withheld=p.withheld)
-        sides.setdefault(side.key, side)
-    return sides
-
-
-def _originator_connected(call: CallRecord) -> bool:
-    return any(
-        p.dn == call.originator and p.status == "Connected" for p in call.participants.values()
-    )
-
-
-def _referred(call: CallRecord) -> bool:
-    """Return whether a phone rings because of a transfer.
-
-    If so, somebody has already talked to the party that is transferred.
-    """
-    return any(p.referred_by_dn and p.status == "Ringing" for p in call.participants.values())
-
-
-def _rung_by_row(call: CallRecord, callees: tuple[PartyText, ...]) -> frozenset[str]:
+def _rung_by_row(said: CallReading) -> frozenset[str]:
     """Return the DNs to which the call is being brought according to the row.
 
     They ring, even if the leg that waits for them shows something else.
     """
-    brought = call.fresh and call.row is not None and call.row.status in _UNDER_WAY
-    return frozenset(party.dn for party in callees) if brought else frozenset()
+    if said.fresh_word not in _UNDER_WAY:
+        return frozenset()
+    return frozenset(party.dn for party, _ in said.parties.callees)
 
 
-def _counterpart(
-    call: CallRecord,
-    directory_index: DirectoryIndex,
-    side: DerivedLeg,
+def _other_side(
+    listed: ListedLeg,
+    said: CallReading,
+    originator: Originator,
+    place: Place,
     rung: frozenset[str],
-    *,
-    routed_on: bool,
 ) -> DerivedLeg | None:
-    """Return the other side of a visible leg, as that leg implies it; None if it implies none.
+    """Return the other side of a listed leg, as that leg implies it; None if it implies none.
 
-    ``rung``: DNs that ring according to the row. ``routed_on``: a queue or a machine has accepted
-    the caller and nobody has answered. Then the person whom the originator's connected leg names is
-    still being rung, unless the row says that they talk.
+    ``rung``: DNs that ring according to the row.
     """
-    p = side.participant
-    if p is None or not p.party_dn or p.party_dn in (p.dn, ROUTER):
+    p, kind = listed.participant, listed.party_kind
+    if not p.party_dn or p.party_dn in (p.dn, ROUTER):
         return None
-    kind = party_kind(p, directory_index)
     if kind == "ringgroup":
         return None  # it has no leg of its own: its members ring
-    talking = call.fresh and call.row is not None and call.row.status == "Talking"
-    routed = (
-        routed_on
-        and p.dn == call.originator
-        and p.status == "Connected"
-        and kind in PEOPLE
-        and not talking
-    )
-    if routed or p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
-        status = "Ringing"
-    else:  # Hold and the like are further on than Connected
-        status = "Dialing" if p.status == "Ringing" and not call.caller_connected else "Connected"
     if kind == "externalline":
-        external = p.party_caller_id
+        number = p.party_caller_id
     elif kind in ("extension", "unknown"):
-        waits = call.queue and p.status == "Ringing" and p.party_dn == call.originator
-        external = call.queue if waits else p.dn
+        waits = place.queue and p.status == "Ringing" and p.party_dn == originator.dn
+        number = place.queue if waits else p.dn
     else:
-        external = call.caller_number
-    withheld = p.withheld if kind == "externalline" else call.withheld
-    return DerivedLeg(p.party_dn, kind, external, status, withheld=withheld and not external)
+        number = originator.number
+    return _leg(
+        originator,
+        p.party_dn,
+        kind,
+        number,
+        _other_status(listed, said, originator, place, rung),
+        withheld=kind == "externalline" and p.withheld,
+    )
 
 
-def _sides_of_row(
-    call: CallRecord,
-    directory_index: DirectoryIndex,
-    visible: frozenset[str],
-    caller: PartyText,
-    callees: tuple[PartyText, ...],
+def _other_status(
+    listed: ListedLeg,
+    said: CallReading,
+    originator: Originator,
+    place: Place,
+    rung: frozenset[str],
+) -> str:
+    p, kind = listed.participant, listed.party_kind
+    if p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
+        return "Ringing"
+    if p.status == "Ringing":
+        return "Connected" if place.caller_connected else "Dialing"
+    # The person whom the caller's own leg names is still being rung, unless the row says otherwise.
+    named = place.routed_on and p.dn == originator.dn and p.status == "Connected"
+    if named and kind in PEOPLE and said.fresh_word != "Talking":
+        return "Ringing"
+    return "Connected"  # Hold and the like are further on than Connected
+
+
+def _is_further(leg: DerivedLeg, held: DerivedLeg | None) -> bool:
+    return held is None or RANK.get(leg.status, 0) > RANK.get(held.status, 0)
+
+
+def _of_row(
+    said: CallReading, originator: Originator, place: Place, visible: frozenset[str]
 ) -> Iterable[DerivedLeg]:
-    row = call.row
-    if row is None:
-        return
-    settled = (
-        "Connected"
-        if row.status in ("Talking", "Transferring") or call.caller_connected
-        else "Dialing"
-    )
-    recalled = call.caller_connected and any(
-        p.dn == caller.dn and p.status == "Ringing" for p in call.participants.values()
-    )
-    kind = directory_index.kind(caller.dn)
-    if kind == "externalline" or (caller.dn and caller.dn not in visible and call.fresh):
-        other = call.queue or (callees[0].number if callees else "")
-        outside = kind == "externalline"
-        yield DerivedLeg(
+    """Yield the legs that the row names."""
+    parties = said.parties
+    caller, kind = parties.caller, parties.caller_kind
+    outside = kind == "externalline"
+    if outside or (caller.dn and caller.dn not in visible and said.fresh):
+        first = parties.callees[0][0].number if parties.callees else ""
+        number = caller.number if outside else place.queue or first
+        settled = said.word in PAST_RINGING or place.caller_connected
+        yield _leg(
+            originator,
             caller.dn,
             kind,
-            caller.number if outside else other,
-            settled,
+            number,
+            "Connected" if settled else "Dialing",
             withheld=outside and caller.withheld,
         )
-    if not call.fresh:
+    if not said.fresh:
         return
-    for party in callees:
-        kind = directory_index.kind(party.dn)
-        if kind in ("externalline", "conference") or (
-            kind == "extension" and party.dn not in visible
-        ):
-            status = "Connected" if row.status == "Talking" or recalled else "Ringing"
-            other = caller.number or call.caller_number  # the originator may have left the call
-            again = kind == "externalline" and party.dn == caller.dn
-            if not again or party.number != caller.number:
-                yield DerivedLeg(
-                    party.dn,
-                    kind,
-                    party.number if kind == "externalline" else other,
-                    status,
-                    again=again,
+    recalled = place.caller_connected and caller.dn in said.ringing
+    status = "Connected" if said.word == "Talking" or recalled else "Ringing"
+    for party, kind in parties.callees:
+        if kind not in PEOPLE or (kind == "extension" and party.dn in visible):
+            continue
+        again = kind == "externalline" and party.dn == caller.dn
+        if again and party.number == caller.number:
+            continue
+        other = caller.number or originator.number  # the originator may have left the call
+        number = party.number if kind == "externalline" else other
+        yield _leg(originator, party.dn, kind, number, status, again=again)
+
+
+def _at_place(
+    dn: str, kind: topics.DnType, legs: Mapping[str, DerivedLeg], originator: Originator
+) -> DerivedLeg:
+    """Return the leg of the queue or the machine that has the caller.
+
+    If the caller has left, it has the person who is still connected.
+    """
+    if originator.dn not in legs:
+        for leg in legs.values():
+            if leg.kind in PEOPLE and leg.status == "Connected":
+                outside = leg.kind == "externalline"
+                number = leg.external_party if outside else leg.dn
+                return _leg(
+                    originator, dn, kind, number, "Connected", withheld=leg.withheld and outside
                 )
+    return _leg(originator, dn, kind, originator.number, "Connected")
 
 
-def _leg_number(side: DerivedLeg) -> int:
-    return side.participant.leg_id or 0 if side.participant else 1_000_000
+def _leg_number(leg: DerivedLeg) -> int:
+    return leg.participant.leg_id or 0 if leg.participant else 1_000_000

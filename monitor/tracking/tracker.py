@@ -1,7 +1,7 @@
 """Turn facts from a PBX into edits of entities. Pure: no clock, no I/O; facts bring the time.
 
 The tracker holds the whole state of one PBX. Each fact touches some calls. Each touched call is
-drawn again by the rules of :mod:`monitor.tracking.call_rules`. With it, the
+inferred again (:mod:`monitor.tracking.call_inference`) and drawn. With it, the
 :class:`~monitor.tracking.pbx_state.PbxState` draws the extensions, queues and lines that it
 touches. An entity that came out equal is no edit. All edits of one fact belong together: they are
 one change and are never split.
@@ -20,19 +20,19 @@ from monitor.pbx.facts import (
     ContactsRead,
     DirectoryRead,
     Fact,
-    Participant,
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
     QueueLoginsRead,
 )
 from monitor.shared.changes import Edit
-from monitor.tracking import call_recovery, entity_builder
-from monitor.tracking import call_rules as calls
+from monitor.tracking import call_recovery
 from monitor.tracking.base import BaseTracker
+from monitor.tracking.call_evidence import CallEvidence
+from monitor.tracking.call_inference import CallInference, infer
 from monitor.tracking.call_registry import CallRegistry
-from monitor.tracking.leg_rules import CallRecord
-from monitor.tracking.party_text import parse_several, plain_participant
+from monitor.tracking.entity_builder import build_call, build_ended
+from monitor.tracking.party_text import plain_participant
 
 
 class Tracker(BaseTracker):
@@ -47,6 +47,7 @@ class Tracker(BaseTracker):
     def __init__(self, monitor: str, did_map: Mapping[str, str] | None = None) -> None:
         super().__init__(monitor, did_map)
         self._call_registry = CallRegistry()
+        self._inferences: dict[int, CallInference] = {}
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -75,9 +76,9 @@ class Tracker(BaseTracker):
         pbx_state.advance_clock(fact)
         match fact:
             case ParticipantSeen():
-                fact = replace(fact, participant=plain_participant(fact.participant))
-                self._learn((fact.participant,))
-                return self._update(self._call_registry.seen(fact), fact.at)
+                seen = plain_participant(fact.participant)
+                pbx_state.directory_index.set_kind(seen.party_dn, seen.party_dn_type)
+                return self._update(self._call_registry.seen(seen, fact.heard, fact.at), fact.at)
             case ParticipantGone():
                 self._note_unseen(fact)
                 return self._update(self._call_registry.gone(fact), fact.at)
@@ -120,27 +121,23 @@ class Tracker(BaseTracker):
 
         That is possible only if more than its beginning was told (at least two unread events).
         """
-        if (
-            fact.unread < 2
-            or self._call_registry.participant(fact.dn, fact.participant_id) is not None
-        ):
-            return
-        for record in self._call_registry.records.values():
-            callees = (
-                parse_several(record.row.callee, self._pbx_state.directory_index)
-                if record.row
-                else ()
+        known = self._call_registry.participant(fact.dn, fact.participant_id)
+        if fact.unread >= 2 and known is None:
+            self._call_registry.note_missed_answers(
+                id_ for id_, call in self._inferences.items() if call.may_have_rung(fact.dn)
             )
-            if record.reached == fact.dn or any(party.dn == fact.dn for party in callees):
-                record.answer_unseen = True
 
     def _participants_read(self, fact: ParticipantsRead) -> tuple[Edit, ...]:
         self._read.add("callcontrol")
-        fact = replace(fact, participants=tuple(map(plain_participant, fact.participants)))
+        # The order in which they are listed means nothing: the oldest counts first.
+        participants = sorted(map(plain_participant, fact.participants), key=lambda p: (p.id, p.dn))
+        fact = replace(fact, participants=tuple(participants))
         touched = self._call_registry.full_read(fact)
+        directory_index = self._pbx_state.directory_index
         for dn, w_type in fact.dns.items():
-            self._pbx_state.directory_index.set_kind(dn, w_type)
-        self._learn(fact.participants)
+            directory_index.set_kind(dn, w_type)
+        for participant in fact.participants:
+            directory_index.set_kind(participant.party_dn, participant.party_dn_type)
         moved, self._pbx_state.monitored = (
             self._call_registry.visible != self._pbx_state.monitored,
             self._call_registry.visible,
@@ -156,17 +153,10 @@ class Tracker(BaseTracker):
         self._read.add("activecalls")
         edits: list[Edit] = []
         replaced: set[int] = set()
-        for record in list(self._call_registry.reused_call_ids(fact)):
-            record.watched = False
-            edits += self._end(record, fact.at)
-            replaced.add(record.id)
+        for evidence in list(self._call_registry.reused_call_ids(fact)):
+            edits += self._end(evidence, fact.at)
+            replaced.add(evidence.id)
         return (*edits, *self._update(self._call_registry.rows(fact) | replaced, fact.at))
-
-    def _learn(self, participants: Iterable[Participant]) -> None:
-        for participant in participants:
-            self._pbx_state.directory_index.set_kind(
-                participant.party_dn, participant.party_dn_type
-            )
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
@@ -180,7 +170,7 @@ class Tracker(BaseTracker):
 
     def _show(self, calls: Collection[int] | None) -> tuple[Edit, ...]:
         return self._update(
-            set(self._call_registry.records) if calls is None else calls, self._pbx_state.at
+            set(self._call_registry.calls) if calls is None else calls, self._pbx_state.at
         )
 
     def _update(
@@ -188,41 +178,45 @@ class Tracker(BaseTracker):
     ) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # the kind of a number is not known yet; all is drawn once it is read
+        pbx_state = self._pbx_state
         edits: list[Edit] = []
         over = set(over)
         for call_id in sorted(touched):
-            record = self._call_registry.records.get(call_id)
-            if record is None:
+            evidence = self._call_registry.calls.get(call_id)
+            if evidence is None:
                 continue
-            if call_id in over or self._call_registry.is_over(record):
-                edits += self._end(record, at)
+            if call_id in over or self._call_registry.is_over(evidence):
+                edits += self._end(evidence, at)
             else:
-                self._recall(record, at)
-                calls.observe(
-                    record, self._pbx_state.directory_index, self._call_registry.visible, at
+                call = self._infer(evidence, at)
+                edits += pbx_state.show(
+                    build_call(call, pbx_state.directory_index, pbx_state.phones)
                 )
-                edits += self._pbx_state.show(
-                    entity_builder.call(
-                        record, self._pbx_state.directory_index, self._pbx_state.phones
-                    )
-                )
-        edits += self._pbx_state.settle()
+        edits += pbx_state.settle()
         return tuple(edits)
 
-    def _recall(self, record: CallRecord, at: float) -> None:
-        """Restore what an earlier monitor knew of a call whose beginning was not seen."""
-        known = self._memories.get(record.id)
-        if known is None:
-            return
-        calls.observe(record, self._pbx_state.directory_index, self._call_registry.visible, at)
-        if call_recovery.is_same(record, known):
-            call_recovery.take_over(record, known)
-            del self._memories[record.id]
+    def _infer(self, evidence: CallEvidence, at: float) -> CallInference:
+        """Infer a call; begin with what an earlier monitor knew if it is the same call."""
+        previous = self._inferences.get(evidence.id)
+        surroundings = self._pbx_state.directory_index, self._call_registry.visible, at
+        call = infer(evidence, previous, *surroundings)
+        known = self._memories.get(evidence.id)
+        if known is not None and call_recovery.is_same(call, known, evidence.participants.keys()):
+            call = infer(evidence, call_recovery.recalled(call, known), *surroundings)
+            del self._memories[evidence.id]
+        self._inferences[evidence.id] = call
+        return call
 
-    def _end(self, record: CallRecord, at: float) -> tuple[Edit, ...]:
-        self._call_registry.forget(record)
-        directory_index, phones = self._pbx_state.directory_index, self._pbx_state.phones
-        ended = entity_builder.ended(
-            record, directory_index, phones, record.left or at, looking=record.watched
+    def _end(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
+        self._call_registry.forget(evidence)
+        call = self._inferences.pop(evidence.id, None)
+        if call is None:
+            return ()  # it was never shown
+        ended = build_ended(
+            call,
+            self._pbx_state.directory_index,
+            self._pbx_state.phones,
+            evidence.left or at,
+            looking=evidence.watched and not evidence.answer_missed,
         )
-        return self._pbx_state.over(record.id, ended, at)
+        return self._pbx_state.over(evidence.id, ended, at)

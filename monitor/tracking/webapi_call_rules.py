@@ -1,5 +1,7 @@
-"""Turn a call that the documented interface tells into a record and an entity. Pure.
+"""Infer and build a call that the documented interface tells. Pure.
 
+This is the pipeline of :mod:`monitor.tracking.call_inference` for a PBX that is reached so. It
+yields the same value, with the same path; the other stages have little to find out.
 What is told is shown as it is told. What is not told stays null or empty, except for what follows
 surely from the legs: a caller waits in the queue that has a leg; a call with two people connected
 was answered; a call from outside was begun by its only trunk. Of several devices of an extension,
@@ -9,16 +11,27 @@ the one furthest on is its leg.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from monitor.pbx.webapi.facts import ToldCall
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking import call_rules
+from monitor.tracking.call_evidence import PEOPLE, RANK
+from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.leg_rules import PEOPLE, RANK, CallRecord, DerivedLeg
+from monitor.tracking.leg_rules import DerivedLeg
+from monitor.tracking.originator_rules import Originator
+from monitor.tracking.path_rules import (
+    CallAnswer,
+    call_direction,
+    follow_path,
+    lasting_direction,
+    state_of_legs,
+)
+from monitor.tracking.place_rules import Place
 
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _OTHER_RANK = 4
@@ -41,31 +54,50 @@ def is_another(before: ToldCall, now: ToldCall) -> bool:
     return now.info.started_at > before.info.started_at + _ANOTHER_AFTER
 
 
-def observe(record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, at: float) -> None:
-    """Draw all conclusions from what is told now. ``at``: now, POSIX seconds."""
-    legs = _legs(told)
-    info = told.info
-    if info is not None and info.started_at is not None:
-        record.started_at = info.started_at
-    _originator(record, told)
-    record.sides = tuple(_sides(record, legs))
-    _queue(record, legs, directory_index, at)
-    record.did = told.did or (directory_index.did("", record.originator) if record.external else "")
+def infer_told(
+    told: ToldCall, previous: CallInference | None, directory_index: DirectoryIndex, now: float
+) -> CallInference:
+    """Return what follows from what is told now.
+
+    ``previous``: the inference before, or None. ``now``: POSIX seconds.
+    """
+    before = previous or CallInference(told.id, now)
+    legs, info = _legs(told), told.info
+    originator = _originator(before.originator, told, directory_index)
+    derived = tuple(_derived(originator, legs))
+    place = _place(before.place, legs, directory_index, now)
     if info is not None:
-        record.answered_at = info.answered_at
-    elif record.answered_at is None and _people(legs) > 1:
-        record.answered_at = at
-    before = record.lasting
-    call_rules.remember(record, at)
-    now = told.direction or call_rules.direction(record)
-    record.lasting = now if before is None or not now.startswith("From") else before
+        answer = CallAnswer(info.answered_at)
+    else:
+        seen = before.answer.at is None and _people(legs) > 1
+        answer = CallAnswer(now) if seen else before.answer
+    direction = told.direction or call_direction(originator, derived)
+    return CallInference(
+        id=told.id,
+        started_at=_started_at(before, told),
+        originator=originator,
+        place=place,
+        legs=derived,
+        answer=answer,
+        path=follow_path(
+            derived,
+            originator,
+            place,
+            answer,
+            before.path,
+            now,
+            lasting=lasting_direction(before.path.lasting, direction),
+        ),
+        state=info.state if info is not None else state_of_legs(derived),
+        direction=direction,
+    )
 
 
-def draw(
-    record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex
+def build_told(
+    call: CallInference, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Call:
-    """Return the call as of its last observation."""
-    legs = tuple(_named(record, leg, directory_index, phones) for leg in _legs(told))
+    """Build a call as it is told, with what was inferred of it."""
+    legs = tuple(_named(call, leg, directory_index, phones) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
@@ -73,14 +105,14 @@ def draw(
         found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(
             leg.dn_num
         )  # a trunk may have two
-        return _named(record, leg, directory_index, phones) if found is None else found
+        return _named(call, leg, directory_index, phones) if found is None else found
 
     info = told.info
     if info is not None:
         owner = shown(info.owner) if info.owner is not None else None
         talk_to, routing_to = tuple(map(shown, info.talk_to)), tuple(map(shown, info.routing_to))
     else:
-        owner = by_dn.get(record.originator)
+        owner = by_dn.get(call.originator.dn)
         talking = owner is not None and owner.status == "Connected"
         talk_to = tuple(
             leg for leg in legs if talking and leg is not owner and leg.status == "Connected"
@@ -89,20 +121,20 @@ def draw(
     extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
     return topics.Call(
         call_id=told.id,
-        direction=told.direction or call_rules.direction(record),
-        state=info.state if info is not None else call_rules.state(record),
-        started_at=from_unix(record.started_at),
-        answered_at=None if record.answered_at is None else from_unix(record.answered_at),
-        did=record.did,
+        direction=call.direction,
+        state=call.state,
+        started_at=from_unix(call.started_at),
+        answered_at=None if call.answer.at is None else from_unix(call.answer.at),
+        did=call.originator.did,
         owner=owner,
         talk_to=talk_to,
         routing_to=routing_to,
         legs=legs,
-        queue=record.queue,
-        queued_at=None if record.queued_at is None else from_unix(record.queued_at),
+        queue=call.place.queue,
+        queued_at=None if call.place.queued_at is None else from_unix(call.place.queued_at),
         extensions=extensions,
-        queues=tuple(sorted(record.queues)),
-        groups=tuple(sorted(record.groups)),
+        queues=tuple(sorted(call.place.queues)),
+        groups=tuple(sorted(call.place.groups)),
         lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
         extgroups=tuple(
             sorted(
@@ -122,13 +154,19 @@ def _legs(told: ToldCall) -> tuple[topics.Leg, ...]:
     return tuple(leg for leg in told.legs if leg.dn_type != "extension" or best[leg.dn_num] is leg)
 
 
-def _sides(record: CallRecord, legs: Sequence[topics.Leg]) -> Iterator[DerivedLeg]:
+def _started_at(before: CallInference, told: ToldCall) -> float:
+    if told.info is None or told.info.started_at is None:
+        return before.started_at
+    return told.info.started_at
+
+
+def _derived(originator: Originator, legs: Sequence[topics.Leg]) -> Iterator[DerivedLeg]:
     """Yield the legs as derived legs.
 
     Of two legs on the caller's trunk, the caller's own is the first.
     """
     first: dict[str, topics.Leg] = {}
-    for leg in sorted(legs, key=lambda leg: leg.external_party != record.caller_number):
+    for leg in sorted(legs, key=lambda leg: leg.external_party != originator.number):
         first.setdefault(leg.dn_num, leg)
     for leg in legs:
         again = leg.dn_type == "externalline" and leg is not first[leg.dn_num]
@@ -143,10 +181,14 @@ def _people(legs: Sequence[topics.Leg]) -> int:
     return sum(leg.dn_type in PEOPLE and leg.status == "Connected" for leg in legs)
 
 
-def _originator(record: CallRecord, told: ToldCall) -> None:
+def _originator(before: Originator, told: ToldCall, directory_index: DirectoryIndex) -> Originator:
     """Keep the originator: the owner that was told first, as a transfer does not change it."""
-    if record.originator:
-        return
+    found = before if before.dn else _first_owner(before, told)
+    did = directory_index.did("", found.dn) if found.external else ""
+    return replace(found, did=told.did or did)
+
+
+def _first_owner(before: Originator, told: ToldCall) -> Originator:
     external = told.direction in _FROM_OUTSIDE if told.direction is not None else None
     owner = told.info.owner if told.info is not None else None
     if owner is None and told.info is None:
@@ -155,53 +197,56 @@ def _originator(record: CallRecord, told: ToldCall) -> None:
         candidates = trunks if external else dialling
         owner = candidates[0] if len(candidates) == 1 else None
     if owner is None:
-        record.external = external
-        return
-    record.originator = owner.dn_num
-    record.external = owner.dn_type == "externalline" if external is None else external
-    record.caller_number = owner.external_party if owner.dn_type == "externalline" else owner.dn_num
-    record.withheld = owner.hidden
+        return replace(before, external=external)
+    outside = owner.dn_type == "externalline"
+    return Originator(
+        dn=owner.dn_num,
+        external=outside if external is None else external,
+        number=owner.external_party if outside else owner.dn_num,
+        withheld=owner.hidden,
+    )
 
 
-def _queue(
-    record: CallRecord, legs: Sequence[topics.Leg], directory_index: DirectoryIndex, at: float
-) -> None:
+def _place(
+    before: Place, legs: Sequence[topics.Leg], directory_index: DirectoryIndex, now: float
+) -> Place:
     """Find the queue in which the caller waits, or which rings agents for the caller.
 
     Such a queue has a leg, or a leg rings on its behalf.
     """
     own = next((leg for leg in legs if leg.dn_type == "queue"), None)
     behalf = {leg.on_behalf_of for leg in legs if leg.on_behalf_of}
-    ringing = next(
-        (
-            leg.on_behalf_of
-            for leg in legs
-            if leg.status == "Ringing" and leg.on_behalf_of in directory_index.queues
-        ),
-        "",
+    ringing = (leg.on_behalf_of for leg in legs if leg.status == "Ringing")
+    behind = next((dn for dn in ringing if dn in directory_index.queues), "")
+    queue = own.dn_num if own is not None else behind
+    queued_at = _queued_at(before, queue, own, now)
+    return Place(
+        queue=queue,
+        queued_at=queued_at,
+        last_queue=queue or before.last_queue,
+        first_queued_at=queued_at if before.first_queued_at is None else before.first_queued_at,
+        queues=before.queues | (behalf & directory_index.queues.keys()) | ({queue} - {""}),
+        groups=before.groups | (behalf & directory_index.groups.keys()),
     )
-    held, record.queue = record.queue, own.dn_num if own is not None else ringing
-    record.queues.update(behalf & directory_index.queues.keys())
-    record.groups.update(behalf & directory_index.groups.keys())
-    if not record.queue:
-        record.queued_at = None
-        return
-    record.queues.add(record.queue)
-    record.last_queue = record.queue
-    if record.queue != held or record.queued_at is None:
-        told = own.since if own is not None else None
-        record.queued_at = at if told is None else moment(told).timestamp()
-    if record.first_queued_at is None:
-        record.first_queued_at = record.queued_at
+
+
+def _queued_at(before: Place, queue: str, own: topics.Leg | None, now: float) -> float | None:
+    """Return since when the caller waits. ``own``: the queue's leg."""
+    if not queue:
+        return None
+    if queue == before.queue and before.queued_at is not None:
+        return before.queued_at
+    told = own.since if own is not None else None
+    return now if told is None else moment(told).timestamp()
 
 
 def _named(
-    record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex
+    call: CallInference, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
     """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
-    since = record.since.get(_key(record, leg))
-    return replace(
+    since = call.path.since.get(_key(call, leg))
+    return structs.replace(
         leg,
         name=leg.name or directory_index.name(leg.dn_num),
         party_name=leg.party_name
@@ -212,8 +257,8 @@ def _named(
     )
 
 
-def _key(record: CallRecord, leg: topics.Leg) -> str:
+def _key(call: CallInference, leg: topics.Leg) -> str:
     who = leg.dn_num, leg.external_party
     return next(
-        (side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num
+        (side.key for side in call.legs if (side.dn, side.external_party) == who), leg.dn_num
     )

@@ -24,9 +24,11 @@ from monitor.pbx.webapi.facts import BusyTold, CallsTold, EndedTold, ToldCall, T
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import moment
-from monitor.tracking import call_recovery, entity_builder, webapi_call_rules
+from monitor.tracking import call_recovery
 from monitor.tracking.base import BaseTracker
-from monitor.tracking.leg_rules import CallRecord
+from monitor.tracking.call_inference import CallInference
+from monitor.tracking.entity_builder import build_ended
+from monitor.tracking.webapi_call_rules import build_told, infer_told, is_another
 
 _SAME_START = 10.0
 """Seconds by which the start of a call may be told differently before and after its end."""
@@ -40,7 +42,9 @@ class WebApiTracker(BaseTracker):
         super().__init__(monitor, did_map)
         self._pbx_state.monitored = None
         self._told: dict[int, ToldCall] = {}
-        self._records: dict[int, CallRecord] = {}
+        self._inferences: dict[int, CallInference] = {}
+        self._watched = True
+        """True while the service has been heard without a break since it told the calls last."""
         self._concluded: dict[int, topics.EndedCall] = {}
         self._busy: frozenset[str] | None = None
 
@@ -92,16 +96,15 @@ class WebApiTracker(BaseTracker):
         told = {call.id: call for call in fact.calls}
         edits: list[Edit] = []
         for id_, before in self._told.items():
-            if id_ not in told or webapi_call_rules.is_another(before, told[id_]):
+            if id_ not in told or is_another(before, told[id_]):
                 edits += self._end(id_, fact.at)
         changed = [
             call
             for call in fact.calls
-            if call != self._told.get(call.id) or call.id not in self._records
+            if call != self._told.get(call.id) or call.id not in self._inferences
         ]
         self._told = told
-        for record in self._records.values():
-            record.watched = True
+        self._watched = True
         return (*edits, *self._tell(changed, fact.at))
 
     def _ended_told(self, fact: EndedTold) -> tuple[Edit, ...]:
@@ -128,8 +131,7 @@ class WebApiTracker(BaseTracker):
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         if fact.connection != "connected":
-            for record in self._records.values():
-                record.watched = False
+            self._watched = False
         return self._pbx_state.connect(fact)
 
     # entities
@@ -143,35 +145,30 @@ class WebApiTracker(BaseTracker):
             return ()  # names and groups come from it; all is shown once it is there
         pbx_state = self._pbx_state
         edits: list[Edit] = []
-        for call in calls:
-            record = self._records.get(call.id)
-            if record is None:
-                record = self._records[call.id] = self._opened(call, at)
-            webapi_call_rules.observe(record, call, pbx_state.directory_index, at)
+        for told in calls:
+            call = self._inferences[told.id] = self._infer(told, at)
             edits += pbx_state.show(
-                webapi_call_rules.draw(record, call, pbx_state.directory_index, pbx_state.phones)
+                build_told(call, told, pbx_state.directory_index, pbx_state.phones)
             )
         return (*edits, *self._mark_busy(pbx_state.settle()))
 
-    def _opened(self, call: ToldCall, at: float) -> CallRecord:
-        """Return a new record; restore what an earlier monitor knew if it is the same call."""
-        record = CallRecord(call.id, at)
-        known = self._memories.get(call.id)
-        if known is None:
-            return record
-        webapi_call_rules.observe(record, call, self._pbx_state.directory_index, at)
-        if call_recovery.is_same(record, known) and not _later(record, known):
-            call_recovery.take_over(record, known)
-            del self._memories[call.id]
-        return record
+    def _infer(self, told: ToldCall, at: float) -> CallInference:
+        """Infer a call; begin with what an earlier monitor knew if it is the same call."""
+        previous, directory_index = self._inferences.get(told.id), self._pbx_state.directory_index
+        call = infer_told(told, previous, directory_index, at)
+        known = self._memories.get(told.id) if previous is None else None
+        if known is None or _later(call, known) or not call_recovery.is_same(call, known):
+            return call
+        del self._memories[told.id]
+        return infer_told(told, call_recovery.recalled(call, known), directory_index, at)
 
     def _end(self, id_: int, at: float) -> tuple[Edit, ...]:
-        record = self._records.pop(id_, None)
-        if record is None:
+        call = self._inferences.pop(id_, None)
+        if call is None:
             return ()
         pbx_state = self._pbx_state
-        ended = entity_builder.ended(
-            record, pbx_state.directory_index, pbx_state.phones, at, looking=record.watched
+        ended = build_ended(
+            call, pbx_state.directory_index, pbx_state.phones, at, looking=self._watched
         )
         self._concluded[id_] = ended
         return (*pbx_state.over(id_, ended, at), *self._mark_busy(pbx_state.settle()))
@@ -191,8 +188,8 @@ class WebApiTracker(BaseTracker):
         return (*edits, *self._pbx_state.commit("extensions", marked))
 
 
-def _later(record: CallRecord, known: topics.Call) -> bool:
-    return record.started_at > moment(known.started_at).timestamp() + _SAME_START
+def _later(call: CallInference, known: topics.Call) -> bool:
+    return call.started_at > moment(known.started_at).timestamp() + _SAME_START
 
 
 def _apart(one: topics.EndedCall, other: topics.EndedCall) -> float:

@@ -1,0 +1,117 @@
+"""Infer one call from what the PBX said of it: the pipeline, and the value that it yields. Pure.
+
+Each stage is a function from values to a value. It takes what the stages before it found, and what
+it found itself the last time. The stages in their order, each with its rules at the head of its
+module:
+
+1. :mod:`~monitor.tracking.call_evidence`: read participants and row in the directory's terms.
+2. :mod:`~monitor.tracking.originator_rules`: who began the call, and the number that was dialled.
+3. :mod:`~monitor.tracking.place_rules`: the queue or the machine that has the caller.
+4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow.
+5. :mod:`~monitor.tracking.path_rules`: the answer, then the path: whom the call reached.
+
+:mod:`~monitor.tracking.entity_builder` makes entities of the result. A call that the documented
+interface tells has a shorter pipeline (:mod:`~monitor.tracking.webapi_call_rules`) to the same
+value. What an earlier monitor stored becomes a value too, the ``previous`` of the first inference
+(:mod:`~monitor.tracking.call_recovery`).
+
+*Times.* startedAt is the earliest time that anything says of the call: the first event, or the
+row's. ``now`` is the time of the fact that the inference follows from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitor.shared.entities import topics
+from monitor.tracking.call_evidence import CallEvidence, RowParties, read_evidence
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.leg_rules import DerivedLeg, find_legs
+from monitor.tracking.originator_rules import Originator, find_originator
+from monitor.tracking.path_rules import (
+    CallAnswer,
+    CallPath,
+    call_direction,
+    call_state,
+    find_answer,
+    follow_path,
+    lasting_direction,
+)
+from monitor.tracking.place_rules import Place, find_place
+
+
+@dataclass(frozen=True, slots=True)
+class CallInference:
+    """Hold everything that was concluded of one call at one moment."""
+
+    id: int
+    started_at: float
+    """POSIX seconds on the PBX's clock."""
+    originator: Originator = field(default_factory=Originator)
+    place: Place = field(default_factory=Place)
+    legs: tuple[DerivedLeg, ...] = ()
+    answer: CallAnswer = field(default_factory=CallAnswer)
+    path: CallPath = field(default_factory=CallPath)
+    state: topics.CallState = "Unknown"
+    direction: topics.Direction = "FromInternal"
+    parties: RowParties | None = None
+    """The row's parties, kept for the next inference."""
+
+    def may_have_rung(self, dn: str) -> bool:
+        """Return whether the call reached this DN, or whether the row names it as callee."""
+        callees = self.parties.callees if self.parties is not None else ()
+        return self.path.reached == dn or any(party.dn == dn for party, _ in callees)
+
+
+def infer(
+    evidence: CallEvidence,
+    previous: CallInference | None,
+    directory_index: DirectoryIndex,
+    visible: frozenset[str],
+    now: float,
+) -> CallInference:
+    """Return what follows from the evidence.
+
+    ``previous``: the inference before, or None. ``visible``: the DNs whose legs Call Control shows.
+    ``now``: POSIX seconds on the PBX's clock.
+    """
+    new = previous is None
+    before = previous or CallInference(evidence.id, evidence.started_at)
+    answered = before.answer.at is not None
+    said = read_evidence(evidence, before.parties, directory_index)
+    originator = find_originator(said, before.originator, directory_index)
+    place = find_place(
+        said,
+        originator,
+        before.place,
+        directory_index,
+        now,
+        hosted=before.path.hosted,
+        answered=answered,
+    )
+    legs = find_legs(said, originator, place, directory_index, visible)
+    answer = find_answer(said, place, legs, None if new else before.answer, now)
+    direction = call_direction(originator, legs)
+    lasting = before.path.lasting
+    path = follow_path(
+        legs,
+        originator,
+        place,
+        answer,
+        before.path,
+        now,
+        answered_now=not answered and answer.at is not None,
+        lasting=lasting_direction(lasting, direction) if legs else lasting,
+    )
+    return CallInference(
+        id=evidence.id,
+        started_at=min(evidence.started_at, before.started_at),
+        originator=originator,
+        place=place,
+        legs=legs,
+        answer=answer,
+        path=path,
+        state=call_state(said, legs),
+        direction=direction,
+        parties=said.parties,
+    )

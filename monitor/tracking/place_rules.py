@@ -1,0 +1,239 @@
+"""Find out where the caller is, in a queue or at a machine: stage 3 of a call's inference. Pure.
+
+*Waiting.* A caller waits in a queue from the first sign of it. (A queue that calls back is no
+caller.) The wait ends when somebody answers, or when the row names somebody who is not an agent of
+the queue. These are signs: a row whose callee is a queue, even if the row is older than the first
+agent's ringing; a participant connected to a queue; a leg that rings on behalf of one.
+
+*Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
+connected to it until an extension rings or talks.
+
+*Accepted.* A caller who was accepted by a queue, a machine or a person stays connected while the
+next phone rings. A fresh row that says Talking or Transferring shows it, and an older one does so
+if its callee is a queue or a machine: an event since then does not undo that.
+
+*People connected.* A participant is connected to a person, not to a queue or a machine. The
+callee's own leg tells it. The originator's leg tells it too, with two exceptions. The first: the
+phone that it names is seen to ring. The second: the caller was accepted before and nobody has
+answered, as such a caller is connected while the next phone rings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from monitor.shared.entities import topics
+from monitor.tracking.call_evidence import (
+    ACCEPTING,
+    MACHINES,
+    PAST_RINGING,
+    PEOPLE,
+    CallReading,
+)
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.originator_rules import Originator
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Hold where the caller is and was. Times are POSIX seconds."""
+
+    queue: str = ""
+    """The queue in which the caller waits."""
+    queued_at: float | None = None
+    last_queue: str = ""
+    """The queue in which the call waited last."""
+    first_queued_at: float | None = None
+    """Time at which the call first came into a queue."""
+    queues: frozenset[str] = frozenset()
+    groups: frozenset[str] = frozenset()
+    machine_dn: str = ""
+    """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
+    mailbox: str = ""
+    """Extension whose voicemail took the call, where the PBX tells it."""
+    hosted: bool = False
+    """True if the row named a queue or a machine that had accepted the caller, at any time."""
+    routed_on: bool = False
+    """True if the caller was accepted before and the next person is being rung."""
+    caller_connected: bool = False
+    """True once the caller is connected to a person or a machine; a phone that rings now does not
+    undo it."""
+
+
+def find_place(
+    said: CallReading,
+    originator: Originator,
+    before: Place,
+    directory_index: DirectoryIndex,
+    now: float,
+    *,
+    hosted: bool,
+    answered: bool,
+) -> Place:
+    """Return where the caller is now.
+
+    ``hosted``: a queue or a machine has had the caller before. ``answered``: a person has.
+    """
+    kinds = {party.dn: kind for party, kind in said.parties.callees if party.dn}
+    past_ringing = said.word in PAST_RINGING
+    if said.fresh or past_ringing:
+        hosted = hosted or not ACCEPTING.isdisjoint(kinds.values())
+    accepted = before.caller_connected or (past_ringing and (said.fresh or hosted))
+    queue, machine_dn = _at_row(said, kinds, originator, before, directory_index, answered=answered)
+    queue, machine_dn = _at_legs(said, originator, queue, machine_dn)
+    told = _people_connected(said, originator, accepted=accepted, answered=answered)
+    calls_back = queue == originator.dn  # it was in the call, but nobody waits in it
+    left = told or _left_queue(said, originator)
+    queues = before.queues
+    if queue and (calls_back or not left):
+        queues |= {queue}
+    if calls_back or left:
+        queue = ""
+    accepted = accepted or queue != ""
+    queued_at = _queued_at(said, queue, before, now)
+    return Place(
+        queue=queue,
+        queued_at=queued_at,
+        last_queue=queue or before.last_queue,
+        first_queued_at=(queued_at if before.first_queued_at is None else before.first_queued_at),
+        queues=queues,
+        groups=before.groups | _groups(said, kinds),
+        machine_dn=machine_dn,
+        mailbox=_mailbox(said, directory_index) or before.mailbox,
+        hosted=hosted,
+        routed_on=accepted and not answered and not told,
+        caller_connected=accepted or told or _talks(said, originator),
+    )
+
+
+def _at_row(
+    said: CallReading,
+    kinds: Mapping[str, topics.DnType],
+    originator: Originator,
+    before: Place,
+    directory_index: DirectoryIndex,
+    *,
+    answered: bool,
+) -> tuple[str, str]:
+    """Return the queue and the machine that have the caller according to the row.
+
+    ``kinds``: the row's callees and what they are.
+    """
+    named = next((dn for dn, kind in kinds.items() if kind == "queue"), "")
+    if not said.fresh:
+        behind = (
+            not answered
+            and not before.queue
+            and _rings_agents(said, originator, named, directory_index)
+        )
+        return named if behind else before.queue, before.machine_dn
+    queue = named or before.queue
+    if kinds and not named:
+        agents = directory_index.agents.get(before.queue, frozenset())
+        if said.word in ("Talking", "Rerouting") or not kinds.keys() <= agents:
+            queue = ""
+    return queue, next((dn for dn, kind in kinds.items() if kind in MACHINES), "")
+
+
+def _at_legs(
+    said: CallReading, originator: Originator, queue: str, machine_dn: str
+) -> tuple[str, str]:
+    """Return the queue and the machine that have the caller, corrected by the participants."""
+    for leg in said.listed:
+        p = leg.participant
+        if p.status == "Connected" and "queue" in (leg.kind, leg.party_kind):
+            queue = p.dn if leg.kind == "queue" else p.party_dn
+        elif p.status == "Ringing" and leg.behalf_kind == "queue":
+            queue = p.on_behalf_of_dn
+        if leg.kind == "extension" and p.dn != originator.dn and p.status != "Dialing":
+            machine_dn = ""
+    return queue, machine_dn
+
+
+def _rings_agents(
+    said: CallReading, originator: Originator, queue: str, directory_index: DirectoryIndex
+) -> bool:
+    """Return whether nobody but agents of this queue rings.
+
+    A row named the queue just before an event. Its agents ring now, and the next row may name one
+    of them instead of the queue.
+    """
+    return said.ringing - {originator.dn} <= directory_index.agents.get(queue, frozenset())
+
+
+def _left_queue(said: CallReading, originator: Originator) -> bool:
+    """Return whether the waiting caller's own leg is connected to something other than a queue."""
+    return originator.dn in said.connected and any(
+        leg.participant.dn == originator.dn
+        and leg.participant.status == "Connected"
+        and leg.party_kind not in ("queue", "unknown")
+        for leg in said.listed
+    )
+
+
+def _people_connected(
+    said: CallReading, originator: Originator, *, accepted: bool, answered: bool
+) -> bool:
+    """Return whether a participant is connected to a person, not to a queue or a machine."""
+    for leg in said.listed:
+        p = leg.participant
+        if p.status != "Connected" or leg.kind not in PEOPLE:
+            continue
+        if p.dn != originator.dn:
+            if not p.party_dn or leg.party_kind in PEOPLE:
+                return True
+        elif leg.party_kind in PEOPLE:
+            others = said.connected.get(p.party_dn, 0) - (p.party_dn == p.dn)
+            if others or (p.party_dn not in said.ringing and (answered or not accepted)):
+                return True
+    return False
+
+
+def _talks(said: CallReading, originator: Originator) -> bool:
+    """Return whether the legs show the caller connected, or brought on after a talk.
+
+    A phone that rings because of a transfer shows it too: somebody has already talked to the party
+    that is transferred.
+    """
+    people = sum(
+        leg.participant.status == "Connected" and leg.kind in PEOPLE for leg, _ in said.legs
+    )
+    return (
+        people > 1
+        or originator.dn in said.connected
+        or any(
+            leg.participant.referred_by_dn and leg.participant.status == "Ringing"
+            for leg in said.listed
+        )
+    )
+
+
+def _queued_at(said: CallReading, queue: str, before: Place, now: float) -> float | None:
+    if not queue:
+        return None
+    if queue == before.queue:
+        return before.queued_at
+    return now if said.talking_since is None else said.talking_since
+
+
+def _groups(said: CallReading, kinds: Mapping[str, topics.DnType]) -> set[str]:
+    """Return the ring groups that are named now."""
+    groups = {dn for dn, kind in kinds.items() if kind == "ringgroup"} if said.fresh else set()
+    for leg in said.listed:
+        if leg.behalf_kind == "ringgroup":
+            groups.add(leg.participant.on_behalf_of_dn)
+        if leg.party_kind == "ringgroup":
+            groups.add(leg.participant.party_dn)
+    return groups
+
+
+def _mailbox(said: CallReading, directory_index: DirectoryIndex) -> str:
+    """Return the extension whose voicemail the call is at: the number behind that leg."""
+    owners = [
+        leg.participant.party_caller_id
+        for leg in said.listed
+        if leg.party_kind == "specialmenu"
+        and directory_index.kind(leg.participant.party_caller_id) == "extension"
+    ]
+    return owners[-1] if owners else ""
