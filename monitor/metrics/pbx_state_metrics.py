@@ -35,7 +35,16 @@ _QUEUE_OUTCOMES = (
     "unknown",
     "offered",
 )
-_OUTCOMES = ("answered", "missed", "abandoned", "unanswered", "unknown", "handled", "pending")
+_OUTCOMES = (
+    "answered",
+    "missed",
+    "abandoned",
+    "unanswered",
+    "unknown",
+    "handled",
+    "transferred",
+    "pending",
+)
 
 
 def samples(pbx: str, state: State, now: float | None) -> Iterator[Sample]:

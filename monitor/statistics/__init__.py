@@ -9,7 +9,8 @@ answered after it does not count for the new day. So parts always make the whole
 - of a queue: offered = answered + abandoned + short abandons + diverted + unknown + waiting
 - of an extension: offered = answered + abandoned + short abandons + missed + elsewhere + unknown +
   ringing
-- of the PBX: calls = answered + missed + abandoned + unanswered + unknown + handled + pending
+- of the PBX: calls = answered + missed + abandoned + unanswered + unknown + handled + transferred +
+  pending
 
 *Service level* follows ICMI and Genesys, with flow-outs included and short abandons not. It is the
 part answered within the target, of those offered without short abandons. Two more groups are left

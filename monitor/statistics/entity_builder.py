@@ -112,7 +112,7 @@ def durations(times: DurationTally) -> Durations:
 
 def _traffic(tally: TrafficTotals) -> Traffic:
     over = tally.answered + tally.missed + tally.abandoned + tally.unanswered + tally.unknown
-    over += tally.handled
+    over += tally.handled + tally.transferred
     return Traffic(
         calls=tally.calls,
         answered=tally.answered,
@@ -123,6 +123,7 @@ def _traffic(tally: TrafficTotals) -> Traffic:
         pending=tally.calls - over,
         talks=durations(tally.talks),
         handled=tally.handled,
+        transferred=tally.transferred,
     )
 
 

@@ -121,6 +121,8 @@ def concluded(
             else turn
             for turn in turns
         )
+    if word.outcome == "transferred":  # its phones ring on in the call for which it was made
+        turns = tuple(turn for turn in turns if turn.placed)
     return tuple(_closed(turn, ended, seen=seen) for turn in turns)
 
 
@@ -143,7 +145,11 @@ def of_end_alone(word: topics.EndedCall, started: int) -> Turns:
         turns.append(
             ExtensionVisit(word.caller, started, True, "", False, None, answered, None, talked)
         )
-    if word.callee in word.extensions and word.callee != word.caller:
+    if (
+        word.callee in word.extensions
+        and word.callee != word.caller
+        and word.outcome != "transferred"
+    ):
         ceased = ended if answered is None else answered
         turns.append(
             ExtensionVisit(

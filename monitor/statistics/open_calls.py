@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
@@ -79,11 +80,14 @@ class OpenCalls:
         ``at``: now. ``watched_since``: time since when the PBX is watched; None while it is not.
         """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
+        going_on = [edit.after for edit in edits if isinstance(edit.after, topics.Call)]
         for edit in edits:
             if edit.topic == "ended" and isinstance(edit.after, topics.EndedCall):
                 if isinstance(edit.before, topics.EndedCall):
                     taken_back.add(edit.before.id)
                 self._ended(edit.after, taken_back, at, watched_since)
+        for call in going_on:
+            self._carry_on(call)
         for edit in edits:
             if edit.topic == "calls":
                 self._edited(
@@ -102,6 +106,7 @@ class OpenCalls:
         present: set[int] = set()
         for call in calls:
             present.add(call.call_id)
+            self._carry_on(call)
             if self._last.get(call.call_id) != call:
                 self._shown(call, at, unwatched=call.call_id not in self._last)
         for call_id in [call_id for call_id in self.held.open if call_id not in present]:
@@ -190,6 +195,18 @@ class OpenCalls:
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)
 
+    def _carry_on(self, call: topics.Call | topics.EndedCall) -> None:
+        """Give the account of a call that goes on under another id this id."""
+        for before in call.continues:
+            if call.call_id in self.held.open or before not in self.held.open:
+                continue
+            account = replace(self.held.open.pop(before), call_id=call.call_id)
+            self._last.pop(before, None)
+            self._taken.pop(before, None)
+            self.places.show(str(before), None)
+            self.held.open[call.call_id] = account
+            self.places.show(str(call.call_id), account)
+
     def _found_again(self, call: topics.Call) -> CallAccount | None:
         """Return the account of a call that was only thought to be gone, or None."""
         for key, closed in self.held.closed.items():
@@ -212,6 +229,7 @@ class OpenCalls:
         self, word: topics.EndedCall, taken_back: set[str], at: int, watched_since: int | None
     ) -> None:
         started, ended = unix_ms(word.started_at), unix_ms(word.ended_at)
+        self._carry_on(word)
         account = self.held.open.get(word.call_id)
         if account is not None and of_call.is_same_life(account.started, None, started, ended):
             seen = watched_since is not None and (

@@ -89,6 +89,7 @@ class TrafficTotals(Struct):
     unknown: int = 0
     talks: DurationTally = field(default_factory=DurationTally)
     handled: int = 0
+    transferred: int = 0
 
     def copy(self) -> TrafficTotals:
         """Return an independent copy."""
@@ -101,6 +102,7 @@ class TrafficTotals(Struct):
             self.unknown,
             self.talks.copy(),
             self.handled,
+            self.transferred,
         )
 
 
@@ -161,6 +163,8 @@ def add_call(tally: TrafficTotals, account: CallAccount, day: Day) -> None:
             tally.unanswered += 1
         case "handled":
             tally.handled += 1
+        case "transferred":
+            tally.transferred += 1
         case "unknown" | "answered":
             tally.unknown += 1
         case None:

@@ -13,7 +13,8 @@ module:
 :mod:`~monitor.tracking.entity_builder` makes entities of the result. A call that the documented
 interface tells has a shorter pipeline (:mod:`~monitor.tracking.webapi_call_rules`) to the same
 value. What an earlier monitor stored becomes a value too, the ``previous`` of the first inference
-(:mod:`~monitor.tracking.call_recovery`).
+(:mod:`~monitor.tracking.call_recovery`); so does the story of a call that goes on under another id
+(:mod:`~monitor.tracking.call_transfers`).
 
 *Times.* startedAt is the earliest time that anything says of the call: the first event, or the
 row's. ``now`` is the time of the fact that the inference follows from.
@@ -56,6 +57,8 @@ class CallInference:
     direction: topics.Direction = "FromInternal"
     parties: RowParties | None = None
     """The row's parties, kept for the next inference."""
+    continues: tuple[int, ...] = ()
+    """Ids of the calls whose story goes on in this one, the oldest first."""
 
     def may_have_rung(self, dn: str) -> bool:
         """Return whether the call reached this DN, or whether the row names it as callee."""
@@ -114,4 +117,5 @@ def infer(
         state=call_state(said, legs),
         direction=direction,
         parties=said.parties,
+        continues=before.continues,
     )

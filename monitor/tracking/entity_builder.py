@@ -46,6 +46,7 @@ def build_call(
         groups=tuple(sorted(call.place.groups)),
         lines=tuple(sorted({leg.dn for leg in call.legs if leg.kind == "externalline"})),
         extgroups=_extgroups(extensions, directory_index),
+        continues=call.continues,
     )
 
 
@@ -56,14 +57,18 @@ def build_ended(
     at: float,
     *,
     looking: bool,
+    transferred: bool = False,
 ) -> topics.EndedCall:
     """Build a call that is over from what was inferred of it last.
 
     ``at``: when it ended, POSIX seconds. ``looking``: whether an answer would have been seen.
+    ``transferred``: whether it went on in another call.
     """
     originator, place, answer, path = call.originator, call.place, call.answer, call.path
     outside = path.reached in path.lines
-    outcome = call_outcome(originator, place, answer, path, looking=looking)
+    outcome = call_outcome(
+        originator, place, answer, path, looking=looking, transferred=transferred
+    )
     callee = path.reached_number or place.last_queue
     if outcome == "handled":
         callee, outside = path.handled_by, False
@@ -90,6 +95,7 @@ def build_ended(
         queued_at=_instant(place.first_queued_at),
         hidden=originator.withheld and not caller,
         mailbox=place.mailbox,
+        continues=call.continues,
     )
 
 

@@ -306,15 +306,23 @@ def call_owner(
 
 
 def call_outcome(
-    originator: Originator, place: Place, answer: CallAnswer, path: CallPath, *, looking: bool
+    originator: Originator,
+    place: Place,
+    answer: CallAnswer,
+    path: CallPath,
+    *,
+    looking: bool,
+    transferred: bool = False,
 ) -> topics.Outcome:
     """Return how the call ended.
 
     ``looking``: whether an answer would have been seen until the end. If not, and if none was seen,
-    the outcome is ``unknown``.
+    the outcome is ``unknown``. ``transferred``: whether it went on in another call.
     """
     if answer.at is not None:
         return "answered"
+    if transferred:
+        return "transferred"
     if not looking or answer.unseen:
         return "unknown"
     meant = originator.external or place.mailbox in ("", originator.dn)  # else for a person

@@ -87,11 +87,10 @@ class PbxState:
 
         Return no edits if the call was not shown.
         """
-        self._index(call_id, set())
-        before = self.state["calls"].pop(str(call_id), None)
-        if before is None:
+        gone = self.remove(call_id)
+        if not gone:
             return ()
-        gone = Edit("calls", str(call_id), before, None)
+        before = gone[0].before
         returned: tuple[Edit, ...] = ()
         if ended.answered_at is not None and not _is_answered(before):
             inbound = ended.direction in _FROM_OUTSIDE
@@ -99,7 +98,13 @@ class PbxState:
             returned = self._return_calls(
                 (number,), ended.answered_at, by if by in ended.extensions else ""
             )
-        return (gone, *returned, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+        return (*gone, *returned, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+
+    def remove(self, call_id: int) -> tuple[Edit, ...]:
+        """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`."""
+        self._index(call_id, set())
+        before = self.state["calls"].pop(str(call_id), None)
+        return () if before is None else (Edit("calls", str(call_id), before, None),)
 
     def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
         """Note at the calls that nobody took that their caller is talked with now."""

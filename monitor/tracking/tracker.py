@@ -31,6 +31,7 @@ from monitor.tracking.base import BaseTracker
 from monitor.tracking.call_evidence import CallEvidence
 from monitor.tracking.call_inference import CallInference, infer
 from monitor.tracking.call_registry import CallRegistry
+from monitor.tracking.call_transfers import CallTransfers, Handover, continued
 from monitor.tracking.entity_builder import build_call, build_ended
 from monitor.tracking.party_text import plain_participant
 
@@ -48,6 +49,7 @@ class Tracker(BaseTracker):
         super().__init__(monitor, did_map)
         self._call_registry = CallRegistry()
         self._inferences: dict[int, CallInference] = {}
+        self._transfers = CallTransfers()
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -109,7 +111,7 @@ class Tracker(BaseTracker):
             at, rows_told="activecalls" in connection.source or not connected
         )
         return (
-            *self._update(over, at, over),
+            *self._update((*over, *self._transfers.revived(at)), at, over),
             *self._end_missing_calls(at),
             *self._pbx_state.forget(at),
         )
@@ -178,22 +180,60 @@ class Tracker(BaseTracker):
     ) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # the kind of a number is not known yet; all is drawn once it is read
-        pbx_state = self._pbx_state
         edits: list[Edit] = []
         over = set(over)
+        ended: list[CallEvidence] = []
         for call_id in sorted(touched):
             evidence = self._call_registry.calls.get(call_id)
             if evidence is None:
                 continue
             if call_id in over or self._call_registry.is_over(evidence):
-                edits += self._end(evidence, at)
-            else:
-                call = self._infer(evidence, at)
-                edits += pbx_state.show(
-                    build_call(call, pbx_state.directory_index, pbx_state.phones)
-                )
-        edits += pbx_state.settle()
+                ended.append(evidence)
+            elif not self._transfers.is_continued(call_id):
+                edits += self._draw(evidence, at)
+        # Last: the parties of a call that is over may have gone on in one that was drawn now.
+        for evidence in ended:
+            edits += self._end(evidence, at)
+        edits += self._pbx_state.settle()
         return tuple(edits)
+
+    def _draw(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
+        """Show a call as it is inferred now."""
+        before = self._inferences.get(evidence.id)
+        call = self._infer(evidence, at)
+        handover = self._transfers.find(call, before, self._inferences, at)
+        edits: tuple[Edit, ...] = ()
+        if handover is not None and handover.main.id == evidence.id:
+            self._transfers.unanswered.add(handover.consultation.id)
+        elif handover is not None:
+            edits = self._hand_over(handover, evidence, at)
+            call = self._inferences[evidence.id]
+        pbx_state = self._pbx_state
+        shown = build_call(call, pbx_state.directory_index, pbx_state.phones)
+        return (*edits, *pbx_state.show(shown))
+
+    def _hand_over(self, handover: Handover, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
+        """End the consultation, and let the first call go on under the consultation's id."""
+        main, pbx_state = handover.main, self._pbx_state
+        consultation = build_ended(
+            handover.consultation,
+            pbx_state.directory_index,
+            pbx_state.phones,
+            at,
+            looking=True,
+            transferred=True,
+        )
+        del self._inferences[main.id]
+        self._transfers.forget(main.id, main)
+        self._transfers.note_continued(main.id, at)
+        story = continued(main, self._inferences[evidence.id])
+        self._inferences[evidence.id] = infer(
+            evidence, story, pbx_state.directory_index, self._call_registry.visible, at
+        )
+        return (
+            *pbx_state.commit("ended", {consultation.id: consultation}),
+            *pbx_state.remove(main.id),
+        )
 
     def _infer(self, evidence: CallEvidence, at: float) -> CallInference:
         """Infer a call; begin with what an earlier monitor knew if it is the same call."""
@@ -210,13 +250,16 @@ class Tracker(BaseTracker):
     def _end(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
         self._call_registry.forget(evidence)
         call = self._inferences.pop(evidence.id, None)
+        transferred = evidence.id in self._transfers.unanswered
+        self._transfers.forget(evidence.id, call)
         if call is None:
-            return ()  # it was never shown
+            return ()  # it was never shown, or it goes on under another id
         ended = build_ended(
             call,
             self._pbx_state.directory_index,
             self._pbx_state.phones,
             evidence.left or at,
             looking=evidence.watched and not evidence.answer_missed,
+            transferred=transferred,
         )
         return self._pbx_state.over(evidence.id, ended, at)

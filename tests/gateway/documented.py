@@ -25,7 +25,7 @@ def ended(call_id: int, ended_at: str, extensions: str, queues: str) -> str:
         f'"answeredAt":null,"endedAt":"{ended_at}","outcome":"missed","caller":"0301234567","callerName":"",'
         f'"callee":"","calleeName":"","extensions":{extensions},"queues":{queues},"groups":[],"lines":[],'
         f'"extgroups":[],"queuedAt":null,"hidden":false,"returnedAt":null,"returnedBy":"",'
-        f'"mailbox":""}}'
+        f'"mailbox":"","continues":[]}}'
     )
 
 
@@ -76,11 +76,11 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '{"date":"2026-03-04","zone":"Europe/Berlin","since":"2026-03-03T23:00:00.000Z",'
             '"countedSince":"2026-03-03T23:00:00.000Z","calls":68,"answered":55,'
             '"inbound":{"calls":47,"answered":38,"missed":4,"abandoned":4,"unanswered":0,"unknown":0,"pending":1,'
-            '"talks":{"count":37,"total":6641.5,"average":179.5,"longest":913.8},"handled":0},'
+            '"talks":{"count":37,"total":6641.5,"average":179.5,"longest":913.8},"handled":0,"transferred":0},'
             '"outbound":{"calls":14,"answered":11,"missed":0,"abandoned":0,"unanswered":3,"unknown":0,"pending":0,'
-            '"talks":{"count":11,"total":1298.0,"average":118.0,"longest":402.9},"handled":0},'
+            '"talks":{"count":11,"total":1298.0,"average":118.0,"longest":402.9},"handled":0,"transferred":0},'
             '"internal":{"calls":7,"answered":6,"missed":0,"abandoned":0,"unanswered":1,"unknown":0,"pending":0,'
-            '"talks":{"count":6,"total":291.0,"average":48.5,"longest":121.7},"handled":0},'
+            '"talks":{"count":6,"total":291.0,"average":48.5,"longest":121.7},"handled":0,"transferred":0},'
             '"peak":7,"peakAt":"2026-03-04T07:41:12.300Z","active":3}'
         ),
     ),

@@ -14,12 +14,16 @@ Direction: TypeAlias = Literal[
 CallState: TypeAlias = Literal[
     "Unknown", "Initiating", "Routing", "Talking", "Transferring", "Rerouting"
 ]
-Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "handled", "unknown"]
+Outcome: TypeAlias = Literal[
+    "answered", "missed", "abandoned", "unanswered", "handled", "transferred", "unknown"
+]
 """The outcome of an ended call. ``answered``: two people (or a person and an outside number)
 talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at
 a phone here and nobody took it. ``unanswered``: a call from here that the other side did not take.
 ``handled``: a machine took it and it rang at nobody after that: a fax, an app or AI agent (a route
 point); for a call from an extension also voicemail, an IVR or a parking place.
+``transferred``: a consultation that was handed over before an answer; its phone rang on in the call
+for which it was made.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
 monitor without history first saw it."""
 
@@ -94,6 +98,9 @@ class Call(Struct, frozen=True, rename="camel"):
     """Trunks with a leg in the call."""
     extgroups: tuple[str, ...] = ()
     """Names of the extension groups to which one of ``extensions`` belongs."""
+    continues: tuple[int, ...] = ()
+    """Ids of calls that go on as this one: an attended transfer gave them this call's id. They have
+    no end of their own."""
 
 
 class EndedCall(Struct, frozen=True, rename="camel"):
@@ -134,6 +141,8 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     """Extension that talked then; empty if it is not known."""
     mailbox: str = ""
     """Extension whose voicemail took the call; empty if none did or the PBX does not tell."""
+    continues: tuple[int, ...] = ()
+    """Ids that this call had before attended transfers gave it its last one."""
 
     @property
     def id(self) -> str:

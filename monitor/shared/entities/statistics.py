@@ -124,7 +124,7 @@ class Traffic(Struct, frozen=True, rename="camel"):
     """Calls of one direction, by how they ended. The words are those of ``ended`` calls.
 
     ``calls`` = ``answered`` + ``missed`` + ``abandoned`` + ``unanswered`` + ``unknown`` +
-    ``handled`` + ``pending``.
+    ``handled`` + ``transferred`` + ``pending``.
     """
 
     calls: int
@@ -139,6 +139,8 @@ class Traffic(Struct, frozen=True, rename="camel"):
     """From the answer to the end, for calls that are over."""
     handled: int = 0
     """Calls that a machine took: a fax, an app, voicemail that an extension called …"""
+    transferred: int = 0
+    """Consultations that were handed over before an answer."""
 
 
 class PbxStats(Struct, frozen=True, rename="camel"):

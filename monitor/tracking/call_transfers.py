@@ -1,0 +1,187 @@
+"""Find the two calls that an attended transfer makes one, and carry the story on. Pure.
+
+Somebody who talks calls a third party in a second call, the consultation, and hands over: before
+the answer (semi-attended) or after it. One of the two calls then goes on with the two others, and
+the second call ends. The PBX does not say which call id goes on. The rules are:
+
+*Sign.* In one call, the person who hands over is gone, and a party of that person's other call has
+come, both within :data:`_SHUFFLE` seconds. The consultation is the later call; this person began
+it; in the earlier one the person talked.
+
+*Story.* The first call's story goes on, whatever its id: who called, when, through which queue,
+since when it was answered. If the consultation's id goes on, it takes over that story, and the
+first call's id is gone without an end of its own. The consultation is over at that moment. If
+nobody had answered it by then, its outcome is ``transferred``: it was not missed, as the third
+party's phone rings on in the first call's story.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from monitor.tracking.call_evidence import PEOPLE
+from monitor.tracking.call_inference import CallInference
+
+_SHUFFLE: Final = 2.0
+"""Seconds within which the parties of a call change in one transfer."""
+_LEFTOVER: Final = 10.0
+"""Seconds for which the PBX may still list a call whose story goes on under another id."""
+
+Party: TypeAlias = tuple[str, str]
+"""A DN, and the outside number behind it; the number is empty for an extension."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """Name the two calls of a transfer: ``main`` with the first story, and the consultation."""
+
+    main: CallInference
+    consultation: CallInference
+    """As it was before the transfer."""
+
+
+class CallTransfers:
+    """Watch the parties of all calls for transfers.
+
+    ``unanswered``: ids of consultations that were handed over before an answer.
+    """
+
+    def __init__(self) -> None:
+        self.unanswered: set[int] = set()
+        self._continued: dict[int, float] = {}
+        self._before: dict[int, tuple[CallInference, float]] = {}
+        self._calls_of: dict[str, set[int]] = defaultdict(set)
+
+    def find(
+        self,
+        call: CallInference,
+        before: CallInference | None,
+        calls: Mapping[int, CallInference],
+        now: float,
+    ) -> Handover | None:
+        """Return the transfer that shows in how this call has changed, or None.
+
+        ``before``: the call's inference before. ``calls``: all calls, by id. ``now``: POSIX
+        seconds on the PBX's clock.
+        """
+        known = frozenset() if before is None else before.path.extensions
+        for number in call.path.extensions - known:
+            self._calls_of[number].add(call.id)
+        if before is None or _parties(call) == _parties(before):
+            return None
+        settled, changed_at = self._before.get(call.id, (before, now))
+        if now - changed_at > _SHUFFLE:
+            settled = before
+        self._before[call.id] = settled, now
+        come = _parties(call) - _parties(settled)
+        if not come:
+            return None
+        for person in _left(call, settled):
+            for other_id in sorted(self._calls_of.get(person, ())):
+                other = calls.get(other_id)
+                if other is None or other_id == call.id:
+                    continue
+                handover = _handover(settled, other, person, come)
+                if handover is not None:
+                    return handover
+        return None
+
+    def note_continued(self, call_id: int, now: float) -> None:
+        """Note that a call's story goes on under another id."""
+        self._continued[call_id] = now
+
+    def is_continued(self, call_id: int) -> bool:
+        """Return whether what the PBX still says of a call is a leftover of a transfer."""
+        return call_id in self._continued
+
+    def revived(self, now: float) -> Iterator[int]:
+        """Yield the calls that are listed too long for a leftover: each is a call of its own."""
+        for call_id in [id_ for id_, at in self._continued.items() if now - at > _LEFTOVER]:
+            del self._continued[call_id]
+            yield call_id
+
+    def forget(self, call_id: int, call: CallInference | None) -> None:
+        """Forget a call that is over. ``call``: as it was inferred last, if it was."""
+        self._continued.pop(call_id, None)
+        self._before.pop(call_id, None)
+        self.unanswered.discard(call_id)
+        for number in () if call is None else call.path.extensions:
+            self._calls_of[number].discard(call_id)
+            if not self._calls_of[number]:
+                del self._calls_of[number]
+
+
+def continued(main: CallInference, call: CallInference) -> CallInference:
+    """Return the first story under the id of ``call``, with the legs that ``call`` has now."""
+    legs = {leg.key for leg in call.legs}
+    path, own = main.path, call.path
+    return replace(
+        main,
+        id=call.id,
+        legs=call.legs,
+        parties=call.parties,
+        continues=(*main.continues, main.id),
+        path=replace(
+            path,
+            since={**{key: own.since[key] for key in legs}, **_kept(path.since, own.since)},
+            presence={key: own.presence[key] for key in legs},
+            lines=path.lines.union(leg.dn for leg in call.legs if leg.kind == "externalline"),
+            extensions=path.extensions.union(
+                leg.dn for leg in call.legs if leg.kind == "extension"
+            ),
+        ),
+    )
+
+
+def _kept(
+    held: Mapping[str, tuple[str, float]], now: Mapping[str, tuple[str, float]]
+) -> Mapping[str, tuple[str, float]]:
+    """Return since when legs are in a state that they had in the first call already."""
+    return {key: said for key, said in held.items() if key in now and now[key][0] == said[0]}
+
+
+def _parties(call: CallInference) -> frozenset[Party]:
+    return frozenset(
+        (leg.dn, leg.external_party if leg.kind == "externalline" else "")
+        for leg in call.legs
+        if leg.kind in PEOPLE
+    )
+
+
+def _left(call: CallInference, settled: CallInference) -> list[str]:
+    """Return the extensions that were in the call, not only rung, and are there no more."""
+    present = {leg.dn for leg in call.legs}
+    return [
+        leg.dn
+        for leg in settled.legs
+        if leg.kind == "extension" and leg.status != "Ringing" and leg.dn not in present
+    ]
+
+
+def _handover(
+    call: CallInference, other: CallInference, person: str, come: frozenset[Party]
+) -> Handover | None:
+    """Return the transfer by this person that brought parties of the other call to this one."""
+    main, consultation = sorted((call, other), key=lambda each: (each.started_at, each.id))
+    if main.answer.at is None or consultation.originator.dn != person:
+        return None
+    shown = _is_main(other, person, come) if main is other else _is_consultation(other, come)
+    return Handover(main, consultation) if shown else None
+
+
+def _is_main(call: CallInference, person: str, come: frozenset[Party]) -> bool:
+    """Return whether one whom this person talked with in the call has come to another one."""
+    number = call.originator.number if call.originator.external else ""
+    known = {(call.originator.dn, number), *_parties(call)}
+    if call.path.reached in call.path.lines:
+        known.add((call.path.reached, call.path.reached_number))
+    return any(party in known and party[0] != person for party in come)
+
+
+def _is_consultation(call: CallInference, come: frozenset[Party]) -> bool:
+    """Return whether the party whom the call reached has come to another one."""
+    outside = call.path.reached in call.path.lines
+    return (call.path.reached, call.path.reached_number if outside else "") in come

@@ -1,0 +1,177 @@
+"""Test that an attended transfer leaves one story, whichever of the two call ids goes on.
+
+A caller from outside talks with 101, who calls 102 and hands over: before 102 answers or after it.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import pytest
+
+from monitor.shared.changes import Edit
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.settings import StatisticsSettings
+from tests.monitor.tracking.pbx_facts import Told
+
+NUMBER = "+4930555"
+OUTSIDE = f"10000:{NUMBER}"
+CALLER = f"10000 skyetel ({NUMBER})"
+MAIN, CONSULTATION = 1, 2
+SOURCES = ("callcontrol+activecalls", "activecalls")
+
+
+class Handing(Told):
+    """A PBX on which 101 hands a caller over; the figures follow."""
+
+    def __init__(self, source: str) -> None:
+        self.statistics: Statistics | None = None
+        super().__init__(source=source)
+        self._seen = "callcontrol" in source
+        self.statistics = Statistics(StatisticsSettings())
+        self.statistics.reconcile(self.tracker.state, self.now)
+
+    def tell(self, fact: Any) -> tuple[Edit, ...]:
+        """Apply one fact to the tracker, and its edits to the figures."""
+        edits = super().tell(fact)
+        if self.statistics is not None:
+            self.statistics.take(edits, self.now)
+            self.statistics.tick(self.now)
+        return edits
+
+    def see(
+        self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
+    ) -> tuple[Edit, ...]:
+        """Tell of a participant, if this PBX shows any."""
+        return super().see(dn, pid, call, status, party, leg, **more) if self._seen else ()
+
+    def gone(self, dn: str, pid: int) -> tuple[Edit, ...]:
+        """Tell of a participant's removal, if this PBX shows any."""
+        return super().gone(dn, pid) if self._seen else ()
+
+    def figures(self, topic: str, num: str) -> Any:
+        """A statistics entity as it stands."""
+        assert self.statistics is not None
+        return self.statistics.figures[topic][num]
+
+
+def begun(source: str, *, answered: bool) -> Handing:
+    """The caller talks with 101, whose call to 102 rings or is answered."""
+    pbx = Handing(source)
+    pbx.see("101", 1, MAIN, "Ringing", OUTSIDE, originated_by_dn="ROUTER")
+    pbx.rows((MAIN, CALLER, "101 Ext 101", "Routing"))
+    pbx.see("101", 1, MAIN, "Connected", OUTSIDE)
+    pbx.rows((MAIN, CALLER, "101 Ext 101", "Talking"))
+    pbx.now += 60
+    pbx.see("101", 2, CONSULTATION, "Dialing", "102")
+    pbx.see("102", 3, CONSULTATION, "Ringing", "101", 2)
+    main = (MAIN, CALLER, "101 Ext 101", "Talking")
+    pbx.rows(main, (CONSULTATION, "101 Ext 101", "102 Ext 102", "Routing"))
+    pbx.now += 5
+    if answered:
+        pbx.see("101", 2, CONSULTATION, "Connected", "102")
+        pbx.see("102", 3, CONSULTATION, "Connected", "101", 2)
+        pbx.rows(main, (CONSULTATION, "101 Ext 101", "102 Ext 102", "Talking"))
+        pbx.now += 10
+    return pbx
+
+
+def hand_over(pbx: Handing, into: int, *, answered: bool, leaves_first: bool) -> None:
+    """101 leaves both calls; the caller and 102 are together in the call with this id."""
+    word, more = ("Connected", {}) if answered else ("Ringing", {"referred_by_dn": "101"})
+    if leaves_first:
+        pbx.gone("101", 1)
+        pbx.gone("101", 2)
+    pbx.see("102", 3, into, word, OUTSIDE, 3, **more)
+    if not leaves_first:
+        pbx.gone("101", 2)
+        pbx.gone("101", 1)
+    pbx.rows((into, CALLER, "102 Ext 102", "Talking" if answered else "Transferring"))
+
+
+def finish(pbx: Handing, into: int) -> None:
+    """102 talks with the caller for half a minute."""
+    pbx.see("102", 3, into, "Connected", OUTSIDE, 3)
+    pbx.rows((into, CALLER, "102 Ext 102", "Talking"))
+    pbx.now += 30
+    pbx.gone("102", 3)
+    pbx.rows()
+    pbx.now += 60
+    pbx.rows()
+
+
+WAYS = list(product(SOURCES, (True, False), (MAIN, CONSULTATION), (True, False)))
+
+
+@pytest.mark.parametrize(("source", "answered", "into", "leaves_first"), WAYS)
+def test_the_outside_caller_stays_the_caller_in_whichever_call_goes_on(
+    source: str, answered: bool, into: int, leaves_first: bool
+) -> None:
+    pbx = begun(source, answered=answered)
+    before = pbx.call(MAIN)
+    hand_over(pbx, into, answered=answered, leaves_first=leaves_first)
+    assert pbx.calls == {str(into)}
+    call = pbx.call(into)
+    assert call.direction == "Inbound"
+    assert call.owner is not None
+    assert (call.owner.dn_num, call.owner.external_party) == ("10000", NUMBER)
+    assert (call.started_at, call.answered_at) == (before.started_at, before.answered_at)
+    assert call.continues == (() if into == MAIN else (MAIN,))
+    assert set(pbx.legs(into)) == {"10000", "102"}
+    assert (pbx.extension("101").status, pbx.extension("102").status) == ("Free", "Busy")
+
+
+@pytest.mark.parametrize(("source", "answered", "into", "leaves_first"), WAYS)
+def test_it_is_one_call_in_the_list_and_in_the_figures(
+    source: str, answered: bool, into: int, leaves_first: bool
+) -> None:
+    pbx = begun(source, answered=answered)
+    hand_over(pbx, into, answered=answered, leaves_first=leaves_first)
+    finish(pbx, into)
+    assert pbx.calls == set()
+    told = {(end.direction, end.caller, end.callee): end.outcome for end in pbx.ended}
+    assert told == {
+        ("Inbound", NUMBER, "101"): "answered",
+        ("Internal", "101", "102"): "answered" if answered else "transferred",
+    }
+    day = pbx.figures("pbxstats", "pbx")
+    assert (day.inbound.calls, day.inbound.answered) == (1, 1)
+    assert (day.outbound.calls, day.internal.calls) == (0, 1)
+    assert (day.internal.answered, day.internal.transferred) == (answered, not answered)
+    assert day.inbound.pending == day.internal.pending == 0
+    first, second = pbx.figures("extstats", "101"), pbx.figures("extstats", "102")
+    assert (first.offered, first.answered, first.placed) == (1, 1, 1)
+    assert (second.offered, second.answered) == (1 + answered, 1 + answered)
+    assert second.missed == second.unknown == second.abandoned == 0
+
+
+@pytest.mark.parametrize("into", [MAIN, CONSULTATION])
+def test_who_calls_the_same_number_a_second_time_hands_nothing_over(into: int) -> None:
+    """101 talks with the caller, calls that number in a second call, and one of them ends."""
+    pbx = begun(SOURCES[0], answered=True)
+    pbx.see("101", 5, 3, "Dialing", OUTSIDE)
+    pbx.see("101", 5, 3, "Connected", OUTSIDE)
+    pbx.gone("101", 1)
+    pbx.rows(
+        (CONSULTATION, "101 Ext 101", "102 Ext 102", "Talking"),
+        (3, "101 Ext 101", f"10000 skyetel ({NUMBER})", "Talking"),
+    )
+    assert pbx.call(3).continues == ()
+    assert {(end.direction, end.outcome) for end in pbx.ended} == {("Inbound", "answered")}
+
+
+def test_a_first_call_that_is_listed_on_for_long_is_shown_again() -> None:
+    pbx = begun(SOURCES[0], answered=True)
+    hand_over(pbx, CONSULTATION, answered=True, leaves_first=True)
+    both = (
+        (MAIN, CALLER, "103 Ext 103", "Talking"),
+        (CONSULTATION, CALLER, "102 Ext 102", "Talking"),
+    )
+    pbx.rows(both[1])
+    pbx.see("103", 9, MAIN, "Connected", OUTSIDE, 5)
+    pbx.rows(*both)
+    for _ in range(12):
+        pbx.now += 1
+        pbx.tracker.tick(pbx.now)
+    assert pbx.tracker.state["calls"].keys() == {"1", "2"}
