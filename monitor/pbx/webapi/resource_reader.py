@@ -149,7 +149,9 @@ class WebApiReader:
         """Read the states of all extensions."""
         if "all.registered.get" not in self.lacking:
             await self._ask("all.registered.get", parser.numbers)
-        await self._each("ext.state.get", parser.plain, "num", self._numbers("all.ext.get"))
+        await self._each(
+            "ext.state.get", parser.extension_fields, "num", self._numbers("all.ext.get")
+        )
 
     async def extensions(self) -> None:
         """Read which extensions there are, and the list of registered ones."""
@@ -157,11 +159,11 @@ class WebApiReader:
 
     async def infos(self, numbers: Iterable[str]) -> None:
         """Read the information fields of these extensions."""
-        await self._each("ext.info.get", parser.plain, "num", numbers)
+        await self._each("ext.info.get", parser.extension_fields, "num", numbers)
 
     async def state(self, number: str) -> None:
         """Read the state of one extension."""
-        await self._each("ext.state.get", parser.plain, "num", (number,))
+        await self._each("ext.state.get", parser.extension_fields, "num", (number,))
 
     async def members(self, command: str, of: Iterable[str]) -> None:
         """Read the members of these queues, ring groups or extension groups.
