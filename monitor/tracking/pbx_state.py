@@ -16,17 +16,20 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
-from monitor.shared import phone_numbers
 from monitor.shared.changes import Edit, apply, difference
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import entity_builder
 from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.ended_index import EndedIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+LISTED = 500
+"""DNs in each list of a call that ended: the calls that go on have all of theirs."""
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
+_LISTS = ("extensions", "queues", "groups", "lines", "extgroups")
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -57,6 +60,7 @@ class PbxState:
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
         self._touched: set[str] = set()
+        self._ended = EndedIndex()
         self._seen_before: dict[str, topics.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
@@ -99,22 +103,21 @@ class PbxState:
             returned = self._return_calls(
                 (number,), ended.answered_at, by if by in ended.extensions else ""
             )
-        return (gone, *returned, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+        kept = self.commit("ended", {ended.id: _bounded(ended)})
+        return (gone, *returned, *kept, *self.forget(at))
 
     def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
         """Note at the calls that nobody took that their caller is talked with now."""
-        callers = [number for number in map(phone_numbers.parse, numbers) if number is not None]
-        if not callers:
-            return ()
-        returned = {
-            id_: replace(ended, returned_at=answered_at, returned_by=by)
-            for id_, ended in self.state["ended"].items()
-            if isinstance(ended, topics.EndedCall)
-            and _is_open_loss(ended, answered_at)
-            and (lost := phone_numbers.parse(ended.caller)) is not None
-            and any(phone_numbers.same_subscriber(lost, caller) for caller in callers)
-        }
-        return self.commit("ended", returned)
+        ended = topics.table(self.state, "ended", topics.EndedCall)
+        lost = [ended[id_] for id_ in self._ended.open_losses(numbers)]
+        return self.commit(
+            "ended",
+            {
+                call.id: replace(call, returned_at=answered_at, returned_by=by)
+                for call in lost
+                if call.ended_at <= answered_at
+            },
+        )
 
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
@@ -137,6 +140,9 @@ class PbxState:
         Call it before the first directory is read.
         """
         self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
+        self._ended = EndedIndex()
+        kept = self.state["ended"].items()
+        self._ended.follow(Edit("ended", id_, None, call) for id_, call in kept)
         self._seen_before = {
             number: replace(
                 held, activity="Idle", since=held.since if held.activity == "Idle" else None
@@ -153,12 +159,20 @@ class PbxState:
         ended = self.state["ended"]
         horizon = from_unix(at - ENDED_SECONDS)
         old = list(takewhile(lambda id_: _ended_at(ended[id_]) < horizon, ended))
-        edits = [Edit("ended", id_, ended.pop(id_), None) for id_ in old]
-        for which in (_is_no_loss, _is_any):
-            over = max(0, len(ended) - ENDED_KEPT)
-            least = list(islice((id_ for id_, entity in ended.items() if which(entity)), over))
-            edits += [Edit("ended", id_, ended.pop(id_), None) for id_ in least]
-        return tuple(edits)
+        edits = self._drop(old)
+        over = max(0, len(ended) - ENDED_KEPT)
+        edits += self._drop(list(islice(self._ended.least, over)))
+        over = max(0, len(ended) - ENDED_KEPT)
+        return (*edits, *self._drop(list(islice(ended, over))))
+
+    def take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
+        """Remove a call that ended, if it is there."""
+        return self._drop([ended.id] if ended.id in self.state["ended"] else [])
+
+    def _drop(self, ids: Iterable[str]) -> tuple[Edit, ...]:
+        edits = tuple(Edit("ended", id_, self.state["ended"].pop(id_), None) for id_ in ids)
+        self._ended.follow(edits)
+        return edits
 
     # DNs
 
@@ -268,6 +282,8 @@ class PbxState:
             if held.get(id_) != entity
         )
         apply(self.state, edits)
+        if topic == "ended":
+            self._ended.follow(edits)
         return edits
 
     # entities
@@ -348,26 +364,9 @@ def _talker(call: topics.Call) -> str:
     return next(talking, "")
 
 
-def _is_open_loss(ended: topics.EndedCall, at: str) -> bool:
-    """Return whether nobody took this call from outside, and nobody had talked since with it."""
-    return (
-        ended.outcome in ("missed", "abandoned")
-        and ended.direction in _FROM_OUTSIDE
-        and ended.returned_at is None
-        and ended.ended_at <= at
-    )
-
-
-def _is_no_loss(entity: topics.Entity) -> bool:
-    """Return whether no caller from outside was lost with it."""
-    lost = isinstance(entity, topics.EndedCall) and entity.outcome in ("missed", "abandoned")
-    return not lost or (
-        isinstance(entity, topics.EndedCall) and entity.direction in ("Internal", "FromInternal")
-    )
-
-
-def _is_any(_: topics.Entity) -> bool:
-    return True
+def _bounded(ended: topics.EndedCall) -> topics.EndedCall:
+    lists = {name: getattr(ended, name)[:LISTED] for name in _LISTS}
+    return replace(ended, **lists) if any(len(dns) == LISTED for dns in lists.values()) else ended
 
 
 def _ended_at(entity: topics.Entity) -> str:

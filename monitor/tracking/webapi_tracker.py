@@ -109,7 +109,7 @@ class WebApiTracker(BaseTracker):
         for ended in fact.ended:
             own = self._concluded.pop(ended.call_id, None)
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
-                edits += self._take_back(own)
+                edits += self._pbx_state.take_back(own)
             edits += self._pbx_state.commit("ended", {ended.id: ended})
         return (*edits, *self._forget(fact.at))
 
@@ -121,10 +121,6 @@ class WebApiTracker(BaseTracker):
                 id_: ended for id_, ended in self._concluded.items() if ended.id in kept
             }
         return edits
-
-    def _take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
-        before = self.state["ended"].pop(ended.id, None)
-        return () if before is None else (Edit("ended", ended.id, before, None),)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         if fact.connection != "connected":
