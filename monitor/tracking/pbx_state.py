@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import islice, takewhile
+from itertools import accumulate, islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -27,7 +27,9 @@ from monitor.tracking.ended_index import EndedIndex
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
 LISTED = 500
-"""DNs in each list of a call that ended: the calls that go on have all of theirs."""
+LISTED_CHARACTERS = 5_000
+"""DNs in each list of a call that ended, and their characters. The calls that go on have all of
+theirs."""
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _LISTS = ("extensions", "queues", "groups", "lines", "extgroups")
 _LATE = 60.0
@@ -365,8 +367,13 @@ def _talker(call: topics.Call) -> str:
 
 
 def _bounded(ended: topics.EndedCall) -> topics.EndedCall:
-    lists = {name: getattr(ended, name)[:LISTED] for name in _LISTS}
-    return replace(ended, **lists) if any(len(dns) == LISTED for dns in lists.values()) else ended
+    return replace(ended, **{name: _beginning(getattr(ended, name)) for name in _LISTS})
+
+
+def _beginning(dns: tuple[str, ...]) -> tuple[str, ...]:
+    some = dns[:LISTED]
+    sizes = accumulate(map(len, some))
+    return some[: sum(size <= LISTED_CHARACTERS for size in sizes)]
 
 
 def _ended_at(entity: topics.Entity) -> str:

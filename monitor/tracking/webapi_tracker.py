@@ -162,6 +162,7 @@ class WebApiTracker(BaseTracker):
         return record
 
     def _end(self, id_: int, at: float) -> tuple[Edit, ...]:
+        """End a call; its DNs are drawn by the :meth:`_tell` that follows."""
         record = self._records.pop(id_, None)
         if record is None:
             return ()
@@ -170,7 +171,7 @@ class WebApiTracker(BaseTracker):
             record, pbx_state.directory_index, pbx_state.phones, at, looking=record.watched
         )
         self._concluded[id_] = ended
-        return (*pbx_state.over(id_, ended, at), *self._mark_busy(pbx_state.settle()))
+        return pbx_state.over(id_, ended, at)
 
     def _mark_busy(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """Mark extensions busy by their own state, for a service that tells no calls."""

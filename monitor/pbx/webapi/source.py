@@ -155,10 +155,8 @@ class WebApiSource:
             now = (await self._client.get(members, parser.numbers, {"num": given["num"]})).value
         except PbxRefused as refused:
             raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
-        visible, wanted = (
-            arguments[VISIBLE].split(","),
-            [number.strip() for number in given[name].split(",")],
-        )
+        visible = frozenset(arguments[VISIBLE].split(","))
+        wanted = dict.fromkeys(number.strip() for number in given[name].split(","))
         stay = [number for number in now if number in wanted or number not in visible]
         given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
         return given

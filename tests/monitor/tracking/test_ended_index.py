@@ -136,8 +136,10 @@ def test_a_call_that_rang_everywhere_lists_a_bounded_number_of_dns() -> None:
     held = holding()
     held.show(talk(1, "+49301", None))
     everywhere = tuple(f"{n:05}" for n in range(LISTED + 1))
-    word = replace(ended(1, "+49301"), extensions=everywhere)
+    long = ("x" * 1_500, "y" * 1_500, "z" * 2_500)
+    word = replace(ended(1, "+49301"), extensions=everywhere, extgroups=long)
     held.over(1, word, NOON)
     (kept,) = topics.table(held.state, "ended", topics.EndedCall).values()
     assert kept.extensions == everywhere[:LISTED]
-    assert replace(kept, extensions=everywhere) == word
+    assert kept.extgroups == long[:2]
+    assert replace(kept, extensions=everywhere, extgroups=long) == word
