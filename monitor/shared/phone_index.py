@@ -41,9 +41,8 @@ class SubscriberIndex(Generic[T]):
 
     def add(self, number: PhoneNumber, value: T) -> None:
         """Add a value to a number; it may be added more than once."""
-        values = self._values.get(number)
-        if values is None:
-            values = self._values[number] = {}
+        values = self._values.setdefault(number, {})
+        if not values:
             for key in phone_numbers.keys(number):
                 self._notations[key] = (*self._notations.get(key, ()), number)
         values[value] = values.get(value, 0) + 1
