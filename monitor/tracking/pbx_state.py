@@ -26,6 +26,8 @@ from monitor.tracking.ended_index import EndedIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+SHOWN_ON_DN = 1_000
+"""Calls that an extension or a queue shows."""
 LISTED = 500
 LISTED_CHARACTERS = 5_000
 """DNs in each list of a call that ended, and their characters. The calls that go on have all of
@@ -314,11 +316,8 @@ class PbxState:
 
     def _calls_on(self, dn: str) -> list[topics.Call]:
         table = topics.table(self.state, "calls", topics.Call)
-        return [
-            table[str(call_id)]
-            for call_id in sorted(self._on_dn.get(dn, ()))
-            if str(call_id) in table
-        ]
+        ids = map(str, sorted(self._on_dn.get(dn, ()))[:SHOWN_ON_DN])
+        return [table[call_id] for call_id in ids if call_id in table]
 
     def _extension(self, number: str) -> topics.Extension:
         monitored = self.monitored is None or number in self.monitored

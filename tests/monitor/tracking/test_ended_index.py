@@ -13,7 +13,7 @@ from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import pbx_state
 from monitor.tracking.ended_index import EndedIndex
-from monitor.tracking.pbx_state import LISTED, PbxState
+from monitor.tracking.pbx_state import LISTED, SHOWN_ON_DN, PbxState
 from tests.monitor.tracking.pbx_facts import NOON, directory
 from tests.steps import steps
 
@@ -143,3 +143,19 @@ def test_a_call_that_rang_everywhere_lists_a_bounded_number_of_dns() -> None:
     assert kept.extensions == everywhere[:LISTED]
     assert kept.extgroups == long[:2]
     assert replace(kept, extensions=everywhere, extgroups=long) == word
+
+
+def test_an_extension_in_very_many_calls_shows_the_first_and_costs_no_more() -> None:
+    def cost(size: int) -> int:
+        held = holding()
+        held.draw_all()
+        for id_ in range(size):
+            held.show(talk(id_, "+49301", LATER))
+        held.settle()
+        held.show(talk(0, "+49302", LATER))
+        work = steps(held.settle)
+        extension = topics.table(held.state, "extensions", topics.Extension)["101"]
+        assert [shown.call_id for shown in extension.talks] == [*range(SHOWN_ON_DN)]
+        return work
+
+    assert cost(4 * SHOWN_ON_DN) < 1.1 * cost(SHOWN_ON_DN)
