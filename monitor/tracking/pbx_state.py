@@ -110,8 +110,11 @@ class PbxState:
             returned = self._return_calls(
                 (number,), ended.answered_at, by if by in ended.extensions else ""
             )
-        kept = self.commit("ended", {ended.id: _bounded(ended)})
-        return (gone, *returned, *kept, *self.forget(at))
+        return (gone, *returned, *self.keep_ended((ended,)), *self.forget(at))
+
+    def keep_ended(self, calls: Iterable[topics.EndedCall]) -> tuple[Edit, ...]:
+        """Put in calls that ended, with bounded lists."""
+        return self.commit("ended", {call.id: _bounded(call) for call in calls})
 
     def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
         """Note at the calls that nobody took that their caller is talked with now."""

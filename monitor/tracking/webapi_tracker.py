@@ -110,7 +110,7 @@ class WebApiTracker(BaseTracker):
             own = self._concluded.pop(ended.call_id, None)
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
                 edits += self._pbx_state.take_back(own)
-            edits += self._pbx_state.commit("ended", {ended.id: ended})
+            edits += self._pbx_state.keep_ended((ended,))
         return (*edits, *self._forget(fact.at))
 
     def _forget(self, at: float) -> tuple[Edit, ...]:

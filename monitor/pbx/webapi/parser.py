@@ -9,7 +9,7 @@ PbxGarbled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Literal, TypeVar, get_args
+from typing import Any, Final, Literal, get_args
 
 from msgspec import ValidationError, convert
 
@@ -32,7 +32,8 @@ from monitor.shared.entities.topics import CallState, Contact, Direction, DnType
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
 
-W = TypeVar("W", bound=str)
+MOST_ENDED: Final = 1_000
+"""Calls that ended which are taken from an answer: a callmon tells no more, the oldest first."""
 
 _DN_TYPES: Final[Mapping[str, DnType]] = {word: word for word in get_args(DnType)} | {
     "line": "externalline",
@@ -129,9 +130,12 @@ def joined(
 
 
 def ended(answer: Any) -> tuple[EndedCall, ...]:
-    """Return the calls that ended; leave out those that cannot be read. Raises PbxGarbled."""
+    """Return the calls that ended, of more than :data:`MOST_ENDED` the last.
+
+    Those that cannot be read are left out. Raises PbxGarbled.
+    """
     calls: list[EndedCall] = []
-    for row in objects(_list(answer, "ended")):
+    for row in objects(_list(answer, "ended")[-MOST_ENDED:]):
         times = {
             name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, UserRow
 from monitor.pbx.webapi import parser
@@ -14,7 +15,7 @@ from monitor.shared.entities import topics
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import webapi_call_rules
-from monitor.tracking.pbx_state import ENDED_KEPT
+from monitor.tracking.pbx_state import ENDED_KEPT, LISTED
 from monitor.tracking.webapi_tracker import WebApiTracker
 from tests.monitor.tracking.pbx_facts import NOON, directory
 from tests.steps import steps
@@ -237,6 +238,15 @@ def test_answers_of_another_shape_are_refused_and_odd_fields_left_out() -> None:
     for wrong in shapes:
         with pytest.raises(PbxGarbled):
             parser.numbers(wrong)
+
+
+def test_a_call_that_ended_as_the_service_tells_it_has_bounded_lists(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    held.calls()
+    (own,) = held.ended
+    everywhere = tuple(f"{n:05}" for n in range(2_000))
+    held.tell(EndedTold((replace(own, extensions=everywhere),), held.now))
+    assert [call.extensions for call in held.ended] == [everywhere[:LISTED]]
 
 
 def test_the_legs_of_one_call_cost_each_the_same() -> None:

@@ -118,3 +118,9 @@ def test_no_text_of_an_answer_is_taken_over_without_bound() -> None:
     for value in (told, over, fields, parser.names({"extGroups": [long]})):
         assert len(to_json(value)) < 7_000
     assert parser.numbers({"nums": ["1", long]}) == ("1",)
+
+
+def test_of_too_many_calls_that_ended_the_last_are_read() -> None:
+    rows = [call(callID=id_) for id_ in range(parser.MOST_ENDED + 5)]
+    read = [found.call_id for found in parser.ended({"ended": rows})]
+    assert read == [*range(5, parser.MOST_ENDED + 5)]
