@@ -65,7 +65,14 @@ def draw(
     record: CallRecord, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Call:
     """Return the call as of its last observation."""
-    legs = tuple(_named(record, leg, directory_index, phones) for leg in _legs(told))
+    since: dict[tuple[str, str], float] = {}
+    for side in record.sides:
+        since.setdefault((side.dn, side.external_party), record.since[side.key][1])
+
+    def named(leg: topics.Leg) -> topics.Leg:
+        return _named(leg, since.get((leg.dn_num, leg.external_party)), directory_index, phones)
+
+    legs = tuple(named(leg) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
@@ -73,7 +80,7 @@ def draw(
         found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(
             leg.dn_num
         )  # a trunk may have two
-        return _named(record, leg, directory_index, phones) if found is None else found
+        return named(leg) if found is None else found
 
     info = told.info
     if info is not None:
@@ -196,11 +203,10 @@ def _queue(
 
 
 def _named(
-    record: CallRecord, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex
+    leg: topics.Leg, since: float | None, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
     """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
-    since = record.since.get(_key(record, leg))
     return replace(
         leg,
         name=leg.name or directory_index.name(leg.dn_num),
@@ -208,12 +214,5 @@ def _named(
         or (
             phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
         ),
-        since=leg.since or (None if since is None else from_unix(since[1])),
-    )
-
-
-def _key(record: CallRecord, leg: topics.Leg) -> str:
-    who = leg.dn_num, leg.external_party
-    return next(
-        (side.key for side in record.sides if (side.dn, side.external_party) == who), leg.dn_num
+        since=leg.since or (None if since is None else from_unix(since)),
     )
