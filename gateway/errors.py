@@ -248,7 +248,7 @@ class NoMonitor(NotReady):
 
 
 class MonitorBusy(NotReady):
-    """The monitor has too much to do to accept the command; nothing was done."""
+    """The monitor, or the PBX's database, has too much to do; nothing was done."""
 
 
 class NotRecorded(NotReady):

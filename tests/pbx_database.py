@@ -85,7 +85,10 @@ INSERT INTO cl_participants (call_id, info_id, billing_rate, billing_cost, billi
 
 async def make(server: Postgres) -> None:
     """The database with its tables and rows, and the role, made in the way of deploy/sql.md."""
-    await server.run(f"CREATE DATABASE {NAME}", f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
+    await server.run(
+        f"CREATE DATABASE {NAME}",
+        f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 8",
+    )
     await server.run(
         _TABLES,
         _ROWS,

@@ -159,3 +159,17 @@ async def test_a_role_that_comes_to_write_is_not_used_any_more(
             f"REVOKE INSERT ON recordings FROM {pbx_database.READER}", database=pbx_database.NAME
         )
     assert (await ask(http, "select 1")).status_code == 200
+
+
+async def test_a_database_without_a_free_connection_is_busy(
+    http: httpx.AsyncClient, server: Postgres
+) -> None:
+    await server.run(f"ALTER ROLE {pbx_database.READER} CONNECTION LIMIT 0")
+    try:
+        answer = await ask(http, "select 1")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+        assert "takes no more connections" in answer.json()["error"]["message"]
+        assert int(answer.headers["Retry-After"]) > 0
+    finally:
+        await server.run(f"ALTER ROLE {pbx_database.READER} CONNECTION LIMIT 8")
+    assert (await ask(http, "select 1")).status_code == 200

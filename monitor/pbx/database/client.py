@@ -7,6 +7,8 @@
   connection is given up if the role can. READ ONLY alone would let a superuser's
   ``COPY … TO PROGRAM`` pass.
 * The role must not be able to read passwords. This is asked in the same way.
+* The role must have few connections, so that queries that the server cannot stop stay few; see
+  :mod:`monitor.pbx.database.backend_slots`.
 * A statement may call only a few volatile functions; see
   :mod:`monitor.pbx.database.allowed_functions`.
 * Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
@@ -18,7 +20,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +31,15 @@ import msgspec
 import structlog
 
 from monitor.pbx.database.allowed_functions import forbidden
+from monitor.pbx.database.backend_slots import (
+    Backend,
+    BackendSlots,
+    backend_of,
+    listed_backends,
+)
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
-from monitor.pbx.database.privileges import can_write, reads_secrets
+from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
 from monitor.pbx.database.values import CODECS, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
@@ -76,6 +84,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
         self._ssl = _ssl(settings)
+        self._slots = BackendSlots(self._listed)
 
     @property
     def where(self) -> str:
@@ -86,33 +95,42 @@ class Database:
         """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
 
         There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if
-        the database refuses, or if the answer takes too long or is too large. Raises
-        PbxUnreachable if the database cannot be reached.
+        the database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
+        earlier queries still take up the database. Raises PbxUnreachable if the database cannot
+        be reached.
         """
-        settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER_S)
         sql = sql.strip().removesuffix(
             ";"
         )  # before the check: the text that is checked must be the text that is sent
-        async with self._connected() as connection:
-            try:
-                async with bounds:
+        await self._slots.wait_for_free()
+        with self._slots.running():
+            async with self._connected() as (connection, backend):
+                rows = await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
+        return {"count": len(rows), "rows": rows}
+
+    async def _answered(
+        self, connection: BoundedConnection, backend: Backend, sql: str, count: int
+    ) -> list[dict[str, Any]]:
+        settings = self._settings
+        try:
+            with self._slots.until_gone(backend):
+                async with asyncio.timeout(settings.timeout + _LATER_S):
                     await _check_functions(connection, sql)
                     connection.bound(2 * settings.max_answer_bytes + 65_536)
-                    rows = await self._rows(connection, sql, count or DEFAULT_COUNT)
-            except TooMuch as error:
+                    return await self._rows(connection, sql, count)
+        except TooMuch as error:
+            raise self._too_large() from error
+        except (*_FAILURES, asyncpg.InternalClientError, ValueError) as error:
+            if connection.overrun:
                 raise self._too_large() from error
-            except (*_FAILURES, asyncpg.InternalClientError, ValueError) as error:
-                if connection.overrun:
-                    raise self._too_large() from error
-                raise refusal(error, sql, settings.timeout) from error
-        return {"count": len(rows), "rows": rows}
+            raise refusal(error, sql, settings.timeout) from error
 
     async def check(self) -> str:
         """Try the connection; return the server's version, the database and the role, in words.
 
         Raises CommandRefused, PbxUnreachable.
         """
-        async with self._connected() as connection:
+        async with self._connected() as (connection, _):
             settings = self._settings
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
@@ -154,13 +172,18 @@ class Database:
         await connection.execute(f"SET statement_timeout = {left}")
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[BoundedConnection]:
-        """Open a connection whose role can only read. Raises CommandRefused, PbxUnreachable."""
+    async def _connected(self) -> AsyncIterator[tuple[BoundedConnection, Backend]]:
+        """Open a connection whose role can only read; say which of the server's processes has it.
+
+        Raises CommandRefused, PbxUnreachable.
+        """
         connection = await self._connection()
         try:
             try:
                 async with asyncio.timeout(_CONNECT_WITHIN_S):
                     rights, secrets = await can_write(connection), await reads_secrets(connection)
+                    remedy = await unlimited(connection)
+                    backend = await backend_of(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
                     f"The database does not tell what {self._settings.user} may do: {error}"
@@ -181,7 +204,24 @@ class Database:
                     "their hashes are. Take pg_read_all_data from it, and grant it SELECT on "
                     "tables alone.",
                 )
-            yield connection
+            if remedy:
+                raise CommandRefused(
+                    "sql_role_unlimited",
+                    f"SQL is not offered: the database's role {self._settings.user} may have more "
+                    f"than {MOST_CONNECTIONS} connections. Run {remedy}; in the database.",
+                )
+            yield connection, backend
+        finally:
+            connection.terminate()
+
+    async def _listed(self, backends: Set[Backend]) -> Set[Backend]:
+        """Return which of these processes the server still lists. Raises PbxUnreachable."""
+        connection = await self._connection()
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                return await listed_backends(connection, backends)
+        except _FAILURES as error:
+            raise PbxUnreachable(f"The database does not list its processes: {error}") from error
         finally:
             connection.terminate()
 

@@ -1,4 +1,4 @@
-"""Find out if a PostgreSQL role may do more than read, or may read secrets.
+"""Find out if a PostgreSQL role may do more than read, read secrets, or take many connections.
 
 The role itself is checked, and every role that it is a member of, as a query may take on any of
 these. The right to make temporary tables is accepted: they are gone with the session, and no
@@ -71,6 +71,13 @@ FROM mine WHERE pg_catalog.has_column_privilege(
 ORDER BY 1
 """
 
+MOST_CONNECTIONS: Final = 8
+"""Connections that the role may have at once: so many processes it can keep busy at most."""
+_REMEDY: Final = """
+SELECT pg_catalog.format('ALTER ROLE %I CONNECTION LIMIT %s', rolname, $1::integer)
+FROM pg_catalog.pg_roles WHERE rolname = session_user AND rolconnlimit NOT BETWEEN 0 AND $1
+"""
+
 
 async def can_write(connection: asyncpg.Connection) -> str:
     """Return what the session's role may do besides reading, in words; empty if nothing.
@@ -90,3 +97,11 @@ async def reads_secrets(connection: asyncpg.Connection) -> str:
     Raises asyncpg's errors.
     """
     return ", ".join([str(row[0]) for row in await connection.fetch(_SECRETS)])
+
+
+async def unlimited(connection: asyncpg.Connection) -> str:
+    """Return the SQL that limits the role's connections; empty if they are limited well.
+
+    Raises asyncpg's errors.
+    """
+    return str(await connection.fetchval(_REMEDY, MOST_CONNECTIONS) or "")

@@ -64,7 +64,7 @@ async def test_a_role_that_can_write_is_not_used(
     for statement in (
         "CREATE ROLE clerks",
         "GRANT INSERT ON recordings TO clerks",
-        f"CREATE ROLE {role} LOGIN PASSWORD 'x'",
+        f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 8",
         grant.format(role),
     ):
         await admin.execute(statement)
@@ -103,7 +103,7 @@ async def test_a_role_that_can_read_passwords_is_not_used(
     settings: DatabaseSettings, admin: asyncpg.Connection, right: str
 ) -> None:
     grant, says = SECRETS[right]
-    await admin.execute("CREATE ROLE curious LOGIN PASSWORD 'x'")
+    await admin.execute("CREATE ROLE curious LOGIN PASSWORD 'x' CONNECTION LIMIT 8")
     await admin.execute(grant.format("curious"))
     curious = Database(replace(settings, user="curious", password="x"))
     try:
@@ -123,8 +123,28 @@ async def test_the_role_as_documented_may_only_read(database: Database) -> None:
 async def test_a_role_with_one_table_may_read_that(
     settings: DatabaseSettings, admin: asyncpg.Connection
 ) -> None:
-    await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x'")
+    await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x' CONNECTION LIMIT 8")
     await admin.execute("GRANT SELECT ON recordings TO narrow")
     narrow = Database(replace(settings, user="narrow", password="x"))
     assert (await narrow.answer("select count(*) from recordings", 0))["rows"] == [{"count": 3}]
     assert await code_of(narrow, "select * from cl_calls") == "sql_error"
+
+
+@pytest.mark.parametrize("limit", ["", "CONNECTION LIMIT 9"])
+async def test_a_role_that_may_have_many_connections_is_not_used(
+    settings: DatabaseSettings, admin: asyncpg.Connection, limit: str
+) -> None:
+    await admin.execute(f"CREATE ROLE \"Many\" LOGIN PASSWORD 'x' {limit}")
+    many = Database(replace(settings, user="Many", password="x"))
+    try:
+        for attempt in (many.check(), many.answer("select 1", 0)):
+            with pytest.raises(CommandRefused, match="more than 8 connections") as caught:
+                await attempt
+            assert (caught.value.code, caught.value.kind) == ("sql_role_unlimited", "conflict")
+        remedy = str(caught.value).partition("Run ")[2].partition(";")[0]
+        assert remedy == 'ALTER ROLE "Many" CONNECTION LIMIT 8'
+        await admin.execute(remedy)
+        assert "may only read" in await many.check()
+    finally:
+        await admin.execute('DROP OWNED BY "Many"')
+        await admin.execute('DROP ROLE "Many"')
