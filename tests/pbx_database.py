@@ -5,6 +5,12 @@ And the role that callmon is to have there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from monitor.pbx.database.client import Database
 from tests.postgres import Postgres
 
 NAME = "database_single"
@@ -81,6 +87,15 @@ INSERT INTO callcent_queuecalls (q_num, time_start, time_end, ts_waiting, count_
 INSERT INTO cl_participants (call_id, info_id, billing_rate, billing_cost, billing_duration)
     SELECT n, n, 0.35, n * 0.35, make_interval(secs => n) FROM generate_series(1, 500) n;
 """
+
+
+class ReadDatabase(Database):
+    """A database whose answers are read, as a gateway reads them."""
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, Any]:
+        sent = msgspec.msgpack.encode(await super().answer(sql, count))
+        answer: dict[str, Any] = msgspec.msgpack.decode(sent)
+        return answer
 
 
 async def make(server: Postgres) -> None:

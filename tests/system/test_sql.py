@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -128,6 +129,16 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
             "most": 9223372036854775807,
         }
     ]
+
+
+@pytest.mark.parametrize("depth", [400, 401])
+async def test_nested_json_is_read_or_told_as_text_by_every_program(
+    http: httpx.AsyncClient, depth: int
+) -> None:
+    tree = "[" * depth + "]" * depth
+    answer = await ask(http, f"select '{tree}'::jsonb as x")
+    assert answer.status_code == 200
+    assert answer.json()["rows"] == [{"x": json.loads(tree) if depth == 400 else tree}]
 
 
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:

@@ -13,7 +13,8 @@
   :mod:`monitor.pbx.database.allowed_functions`.
 * Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
 
-Each statement has a connection of its own. A thread turns the rows into JSON.
+Each statement has a connection of its own. One thread reads and encodes the rows of all answers,
+one after the other, so that only one answer at a time is in memory as objects.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import asyncpg
 import msgspec
@@ -40,7 +42,7 @@ from monitor.pbx.database.backend_slots import (
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
 from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
-from monitor.pbx.database.values import CODECS, jsonable, labels
+from monitor.pbx.database.values import CODECS, json_length, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
@@ -54,6 +56,9 @@ _WORK_MEM: Final = "4MB"
 _LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
+_ENCODER: Final = ThreadPoolExecutor(1, "sql-answers")
+"""The thread that encodes answers, of all PBXs."""
+
 Tls: TypeAlias = Literal["verify", "require", "off"]
 
 _log = structlog.get_logger(__name__)
@@ -64,7 +69,8 @@ class DatabaseSettings:
     """Hold the database's address, the role and the limits.
 
     A ``host`` that begins with ``/`` is a directory with a Unix socket. ``timeout``: seconds for a
-    statement with all its rows. ``max_answer_bytes``: bytes of the answer in JSON.
+    statement with all its rows. ``max_answer_bytes``: bytes of the answer in JSON. Values of the
+    types json and jsonb count as the database writes them.
     """
 
     host: str
@@ -94,8 +100,9 @@ class Database:
     async def answer(self, sql: str, count: int) -> Mapping[str, object]:
         """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
 
-        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if
-        the database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
+        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. They are encoded in
+        msgpack (msgspec's Raw), as objects take far more memory. Raises CommandRefused if the
+        database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
         earlier queries still take up the database. Raises PbxUnreachable if the database cannot
         be reached.
         """
@@ -105,12 +112,11 @@ class Database:
         await self._slots.wait_for_free()
         with self._slots.running():
             async with self._connected() as (connection, backend):
-                rows = await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
-        return {"count": len(rows), "rows": rows}
+                return await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
 
     async def _answered(
         self, connection: BoundedConnection, backend: Backend, sql: str, count: int
-    ) -> list[dict[str, Any]]:
+    ) -> Mapping[str, object]:
         settings = self._settings
         try:
             with self._slots.until_gone(backend):
@@ -137,7 +143,7 @@ class Database:
 
     async def _rows(
         self, connection: BoundedConnection, sql: str, count: int
-    ) -> list[dict[str, Any]]:
+    ) -> Mapping[str, object]:
         for name, (form, decoder) in CODECS.items():
             await connection.set_type_codec(
                 name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form
@@ -146,21 +152,26 @@ class Database:
         await self._limit(connection, until)
         await connection.execute("BEGIN READ ONLY")
         await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
-        rows: list[dict[str, Any]] = []
-        size = 0
-        while len(rows) < count:
-            wanted = min(_BATCH, count - len(rows))
+        rows: list[bytes] = []
+        got = size = 0
+        loop = asyncio.get_running_loop()
+        while got < count:
+            wanted = min(_BATCH, count - got)
             await self._limit(connection, until)
             fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
             names = labels(attribute.name for attribute in fetch.get_attributes())
-            batch, bytes_ = await asyncio.to_thread(_as_json, names, await fetch.fetch())
+            batch = await fetch.fetch()
+            encoded, bytes_ = await loop.run_in_executor(
+                _ENCODER, _encoded, names, batch, self._settings.max_answer_bytes - size
+            )
             size += bytes_
             if size > self._settings.max_answer_bytes:
                 raise TooMuch
-            rows.extend(batch)
+            rows.append(encoded)
+            got += len(batch)
             if len(batch) < wanted:
                 break
-        return rows
+        return {"count": got, "rows": _array(got, rows)}
 
     @staticmethod
     async def _limit(connection: BoundedConnection, until: float) -> None:
@@ -283,10 +294,24 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
         raise CommandRefused("sql_function_refused", text, "bad")
 
 
-def _as_json(names: list[str], records: list[asyncpg.Record]) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows as JSON has them, and their size in bytes."""
-    rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
-    return rows, len(msgspec.json.encode(rows))
+def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tuple[bytes, int]:
+    """Return the rows in msgpack, one behind the other, and their size in JSON in bytes.
+
+    Raises TooMuch if this is more than ``most``, and ValueError if a value cannot be read.
+    """
+    try:
+        if sum(map(json_length, records)) > most:  # before it is read, which takes far more memory
+            raise TooMuch
+        rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
+        size = len(msgspec.json.encode(rows))
+        return b"".join(map(msgspec.msgpack.encode, rows)), size
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _array(count: int, rows: list[bytes]) -> msgspec.Raw:
+    """Return encoded rows as an array in msgpack; see its specification, "array 32"."""
+    return msgspec.Raw(b"".join((b"\xdd", count.to_bytes(4, "big"), *rows)))
 
 
 def _never(value: object) -> object:

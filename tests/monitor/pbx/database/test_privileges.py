@@ -10,6 +10,7 @@ import pytest
 from monitor.pbx.database.client import Database, DatabaseSettings
 from monitor.shared.errors import CommandRefused
 from tests.monitor.pbx.database.test_client import code_of
+from tests.pbx_database import ReadDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -125,7 +126,7 @@ async def test_a_role_with_one_table_may_read_that(
 ) -> None:
     await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x' CONNECTION LIMIT 8")
     await admin.execute("GRANT SELECT ON recordings TO narrow")
-    narrow = Database(replace(settings, user="narrow", password="x"))
+    narrow = ReadDatabase(replace(settings, user="narrow", password="x"))
     assert (await narrow.answer("select count(*) from recordings", 0))["rows"] == [{"count": 3}]
     assert await code_of(narrow, "select * from cl_calls") == "sql_error"
 
