@@ -96,6 +96,8 @@ async def test_the_count_may_be_left_out_or_be_text_and_the_body_a_form(
         ("select 1; select 2", {}, "sql_not_a_query"),
         ("copy recordings to program 'id'", {}, "sql_not_a_query"),
         ("select nothing", {}, "sql_error"),
+        ("select 1 \0", {}, "bad_parameter"),
+        ("select txid_current()", {}, "sql_function_refused"),
         ("select pg_sleep(60)", {}, "sql_timeout"),
         ("select repeat('x', 20000000)", {}, "sql_too_large"),
         ("select 1", {"count": -1}, "bad_parameter"),

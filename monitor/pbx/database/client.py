@@ -20,6 +20,7 @@ one after the other, so that only one answer at a time is in memory as objects.
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,8 @@ _WORK_MEM: Final = "4MB"
 _LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
+_NO_CHARACTER: Final = re.compile(r"[\0\ud800-\udfff]")
+"""NUL and half of a surrogate pair."""
 _ENCODER: Final = ThreadPoolExecutor(1, "sql-answers")
 """The thread that encodes answers, of all PBXs."""
 
@@ -106,6 +109,7 @@ class Database:
         earlier queries still take up the database. Raises PbxUnreachable if the database cannot
         be reached.
         """
+        _check_characters(sql)
         sql = sql.strip().removesuffix(
             ";"
         )  # before the check: the text that is checked must be the text that is sent
@@ -281,6 +285,17 @@ async def greet(database: Database, pbx: str) -> None:
         _log.info("sql_available", pbx=pbx, database=await database.check())
     except (CommandRefused, PbxUnreachable) as error:
         _log.error("sql_unavailable", pbx=pbx, reason=str(error))
+
+
+def _check_characters(sql: str) -> None:
+    """Raise CommandRefused if the statement has characters that PostgreSQL takes in no text."""
+    wrong = _NO_CHARACTER.search(sql)
+    if wrong is not None:
+        text = (
+            f"The SQL holds U+{ord(wrong[0]):04X} as character {wrong.start() + 1}, which no text "
+            "in the database can have; leave it out."
+        )
+        raise CommandRefused("sql_error", text, "bad")
 
 
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:

@@ -335,6 +335,129 @@ async def test_what_only_looks_like_a_call_or_computes_is_answered(
     assert (await database.answer(sql, 0))["count"] == 1
 
 
+_TELLS = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('x', 'y'); RETURN $1; END $$"
+UNWRITTEN = {
+    "an operator": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE OPERATOR @@# (LEFTARG = int, RIGHTARG = int, FUNCTION = tells)"
+        ),
+        ["select 1 @@# 2", "select 1 operator(public.@@#) 2", "select 1 @@# -2"],
+        "the operator @@#",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an operator on a function of PostgreSQL": (
+        "CREATE OPERATOR @@# (RIGHTARG = bigint, FUNCTION = pg_try_advisory_lock)",
+        ["select @@# 4711"],
+        "the operator @@#",
+        "DROP OPERATOR @@# (NONE, bigint)",
+    ),
+    "an operator that LIKE stands for": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE OPERATOR ~~ (LEFTARG = int, RIGHTARG = int, FUNCTION = tells)"
+        ),
+        ["select 1 like 2"],
+        "the operator ~~",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an aggregate": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE AGGREGATE all_of(int) (SFUNC = tells, STYPE = int, INITCOND = '0')"
+        ),
+        ["select all_of(1)"],
+        "all_of",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an aggregate's last step": (
+        (
+            f"CREATE FUNCTION tells(int) RETURNS int {_TELLS}; "
+            "CREATE AGGREGATE all_of(int) (SFUNC = int4pl, STYPE = int, FINALFUNC = tells)"
+        ),
+        ["select all_of(1)"],
+        "all_of",
+        "DROP FUNCTION tells(int) CASCADE",
+    ),
+    "a default argument": (
+        (
+            f"CREATE FUNCTION tells(int) RETURNS int {_TELLS}; "
+            "CREATE FUNCTION twice(int DEFAULT tells(1)) RETURNS int STABLE LANGUAGE sql "
+            "AS 'SELECT $1'"
+        ),
+        ["select twice()"],
+        "twice",
+        "DROP FUNCTION twice; DROP FUNCTION tells",
+    ),
+    "the name of an allowed function": (
+        f"CREATE FUNCTION random(int) RETURNS int {_TELLS}",
+        ["select random(1)", "select public.random(1)"],
+        "random",
+        "DROP FUNCTION public.random(int)",
+    ),
+    "an allowed function with its owner's rights": (
+        (
+            "CREATE FUNCTION uuidv7(int) RETURNS int STABLE SECURITY DEFINER LANGUAGE sql "
+            "AS 'SELECT 1'"
+        ),
+        ["select uuidv7(1)"],
+        "uuidv7",
+        "DROP FUNCTION public.uuidv7(int)",
+    ),
+    "SQL in an argument": (
+        (
+            "CREATE EXTENSION tablefunc; CREATE FUNCTION turned(text) RETURNS SETOF record "
+            "STABLE STRICT LANGUAGE c AS '$libdir/tablefunc', 'crosstab'"
+        ),
+        [
+            f"select * from {name}($$select 'a'::text, 'b'::text, pg_notify('x', 'y')::text$$) "
+            "as t (a text, b text)"
+            for name in ("crosstab", "public . crosstab", "turned")
+        ],
+        "t",
+        "DROP FUNCTION turned; DROP EXTENSION tablefunc",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", UNWRITTEN)
+async def test_what_is_called_in_another_way_than_by_its_name_is_found(
+    database: ReadDatabase, admin: asyncpg.Connection, way: str
+) -> None:
+    made, statements, says, gone = UNWRITTEN[way]
+    await admin.execute(made)
+    try:
+        for sql in statements:
+            await admin.execute(sql)  # it is valid, and would be carried out
+            with pytest.raises(CommandRefused, match=f"may not call .*{re.escape(says)}") as caught:
+                await database.answer(sql, 0)
+            assert caught.value.code == "sql_function_refused"
+    finally:
+        await admin.execute(gone)
+    assert (await database.answer("select random() + 1 - -1 where 'a' like 'a'", 0))["count"] == 1
+
+
+async def test_no_query_takes_a_transactions_number(
+    database: ReadDatabase, admin: asyncpg.Connection
+) -> None:
+    sql = "select pg_snapshot_xmax(pg_current_snapshot())::text"
+    before = await admin.fetchval(sql)
+    for name in ("txid_current", "pg_current_xact_id"):
+        assert await code_of(database, f"select {name}()") == "sql_function_refused"
+    assert await admin.fetchval(sql) == before
+
+
+@pytest.mark.parametrize("wrong", ["\0", "\ud800"])
+async def test_characters_that_no_text_has_are_an_error_of_the_sql(
+    database: ReadDatabase, wrong: str
+) -> None:
+    with pytest.raises(
+        CommandRefused, match=rf"U\+{ord(wrong):04X} as character 9, .*leave it out"
+    ):
+        await database.answer(f"select '{wrong}'", 0)
+    assert await code_of(database, f"select pg_notify{wrong}('a', 'b')") == "sql_error"
+
+
 PIECES = (
     *(
         "'",

@@ -84,6 +84,61 @@ async def test_a_role_that_can_write_is_not_used(
             await admin.execute(f"DROP ROLE {each}")
 
 
+_TELLS = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('x', 'y'); RETURN true; END $$"
+UNWRITTEN = {
+    "a cast": (
+        "CREATE TYPE pair AS (a int, b int)",
+        f"CREATE FUNCTION tells(pair) RETURNS boolean {_TELLS}",
+        "CREATE CAST (pair AS boolean) WITH FUNCTION tells(pair)",
+    ),
+    "a domain": (
+        f"CREATE FUNCTION tells(text) RETURNS boolean {_TELLS}",
+        "CREATE DOMAIN told AS text CHECK (value <> '' AND (value = 'x' OR tells(value)))",
+    ),
+    "a domain's operator": (
+        f"CREATE FUNCTION tells(text, text) RETURNS boolean {_TELLS}",
+        "CREATE OPERATOR @@# (LEFTARG = text, RIGHTARG = text, FUNCTION = tells)",
+        "CREATE DOMAIN told AS text CHECK (value @@# 'x')",
+    ),
+    "a domain with its owner's rights": (
+        (
+            "CREATE FUNCTION tells(text) RETURNS boolean STABLE SECURITY DEFINER LANGUAGE sql "
+            "AS 'SELECT true'"
+        ),
+        "CREATE DOMAIN told AS text CHECK (tells(value))",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", UNWRITTEN)
+async def test_a_role_that_may_change_something_by_a_cast_or_domain_is_not_used(
+    database: Database, admin: asyncpg.Connection, way: str
+) -> None:
+    for statement in UNWRITTEN[way]:
+        await admin.execute(statement)
+    try:
+        for attempt in (database.check(), database.answer("select 1", 0)):
+            with pytest.raises(CommandRefused, match=r"may run tells\(.*REVOKE EXECUTE") as caught:
+                await attempt
+            assert caught.value.code == "sql_role_can_write"
+        await admin.execute("REVOKE EXECUTE ON FUNCTION tells FROM PUBLIC")
+        assert "may only read" in await database.check()
+    finally:
+        await admin.execute("DROP FUNCTION tells CASCADE")
+        await admin.execute("DROP TYPE IF EXISTS pair")
+        await admin.execute("DROP DOMAIN IF EXISTS told")
+
+
+async def test_a_domain_that_only_computes_is_no_reason_to_refuse_the_role(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    await admin.execute("CREATE DOMAIN dn AS text CHECK (value ~ '^[0-9]+$' AND random() < 2)")
+    try:
+        assert "may only read" in await database.check()
+    finally:
+        await admin.execute("DROP DOMAIN dn")
+
+
 SECRETS = {
     "reader of all": ("GRANT pg_read_all_data TO {}", "may read pg_authid, may read pg_shadow"),
     "member without inheriting": (
