@@ -63,7 +63,7 @@ MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
 
 
-_HOST: Final = re.compile(rb"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -417,8 +417,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
 def host_of(value: bytes) -> str:
     """Return the host of a header ``Host`` without its port, in small letters; empty if wrong."""
-    match = _HOST.fullmatch(value.strip().lower())
-    return "" if match is None else match[1].decode("latin-1")
+    match = _HOST.fullmatch(value.decode("latin-1").strip().lower())
+    return "" if match is None else match[1]
 
 
 def _too_large() -> tuple[int, Refused]:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Set
+from contextlib import ExitStack
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
 from monitor.commands.executor import QUERIES_AT_ONCE
-from monitor.pbx.database.backend_slots import SLOTS, Backend, backend_of, listed_backends
+from monitor.pbx.database.backend_slots import (
+    SLOTS,
+    Backend,
+    BackendSlots,
+    backend_of,
+    listed_backends,
+)
+from monitor.pbx.database.bounded_connection import TooMuch
 from monitor.pbx.database.client import Database, DatabaseSettings
 from monitor.shared.errors import CommandRefused, PbxBusy, PbxUnreachable
 from tests import pbx_database
@@ -25,6 +35,53 @@ _STUCK = f"{_OURS} AND state = 'active' AND query LIKE 'DECLARE%'"
 
 def test_as_many_queries_are_begun_as_there_are_slots() -> None:
     assert QUERIES_AT_ONCE == SLOTS
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (TimeoutError(), True),
+        (asyncio.CancelledError(), True),
+        (asyncpg.ConnectionDoesNotExistError("lost"), True),
+        (asyncpg.InterfaceError("the underlying connection is closed"), True),
+        (ConnectionResetError(), True),
+        (asyncpg.QueryCanceledError("canceled"), False),
+        (asyncpg.PostgresSyntaxError("syntax error"), False),
+        (CommandRefused("sql_function_refused", "No."), False),
+        (TooMuch(), False),
+    ],
+)
+async def test_a_slot_is_kept_if_the_server_did_not_end_the_statement(
+    error: BaseException, kept: bool
+) -> None:
+    async def all_of(backends: Set[Backend]) -> Set[Backend]:
+        return backends
+
+    slots = BackendSlots(all_of)
+    for pid in range(SLOTS):
+        await slots.wait_for_free()
+        backend = Backend(pid, datetime.now(UTC))
+        with pytest.raises(type(error)), slots.running(), slots.until_gone(backend):
+            raise error
+    if kept:
+        with pytest.raises(PbxBusy):
+            await slots.wait_for_free()
+    else:
+        await slots.wait_for_free()
+
+
+async def test_slots_in_use_are_taken_and_ask_no_server() -> None:
+    async def nobody(backends: Set[Backend]) -> Set[Backend]:
+        raise AssertionError(backends)
+
+    slots = BackendSlots(nobody)
+    with ExitStack() as held:
+        for _ in range(SLOTS):
+            await slots.wait_for_free()
+            held.enter_context(slots.running())
+        with pytest.raises(PbxBusy):
+            await slots.wait_for_free()
+    await slots.wait_for_free()
 
 
 async def test_what_cannot_be_stopped_keeps_its_slot_until_it_is_gone() -> None:
