@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -46,6 +48,24 @@ _Numbers = frozenset[Annotated[str, AfterValidator(_number)]]
 _Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _PROXY = re.compile(r"\*?|[\w.-]+|[0-9a-fA-F.:]+(%\w+)?(/\d{1,3})?")
 """Proxy's address, network or name."""
+
+
+def _host(value: str) -> str:
+    """Return a host as browsers name it in the header ``Host``."""
+    host = value.lower().removesuffix(".")
+    with suppress(ValueError):
+        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        return str(address) if address.version == 4 else f"[{address}]"
+    if not _HOST_NAME.fullmatch(host):
+        raise ValueError(
+            f"{quoted(value)} is no name or address of a host; write it without scheme and port, "
+            f"such as wall.example.com or 127.0.0.1"
+        )
+    return host
+
+
+_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_Host = Annotated[str, Field(max_length=255), AfterValidator(_host)]
 _Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValidator(str.lower)]
 
 
@@ -162,6 +182,9 @@ class GatewaySection(Section):
     budgets: BudgetsSection = BudgetsSection()
     """Budgets of each key that has none of its own."""
     stream: StreamSection = StreamSection()
+    allowed_hosts: tuple[_Host, ...] = ()
+    """Hosts that requests may name in the header ``Host``, with any port: names and addresses, such
+    as ``wall.example.com``. None given: all."""
     cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
     for all."""

@@ -7,6 +7,7 @@
     │   ├── BadParameter       ├── UnknownParameter   ├── MissingParameter   ├── DuplicateParameter
     │   ├── BadBody            ├── TooLarge           ├── UnsupportedBody
     │   └── WrongMethod        └── UpgradeNeeded
+    ├── HostRefused              the request names a host for which this gateway does not answer
     ├── KeyRefused               the key: another one is needed
     │   ├── KeyMissing           ├── KeyUnknown         ├── KeyExpired         ├── KeyAmbiguous
     │   └── ScopeMissing         the key may not do this          └── KeyLimited, AddressRefused
@@ -89,6 +90,10 @@ class WrongMethod(BadRequest):
 
 class UpgradeNeeded(BadRequest):
     """The address is for WebSocket only; ``Upgrade`` says so."""
+
+
+class HostRefused(Refused):
+    """The gateway does not answer requests for this host; the setting ``allowed_hosts`` says so."""
 
 
 class KeyRefused(Refused):
@@ -248,7 +253,7 @@ class NoMonitor(NotReady):
 
 
 class MonitorBusy(NotReady):
-    """The monitor has too much to do to accept the command; nothing was done."""
+    """The monitor, or the PBX's database, has too much to do; nothing was done."""
 
 
 class NotRecorded(NotReady):
@@ -279,6 +284,7 @@ _TABLE: dict[type[Refused], Shown] = {
     WrongMethod: Shown(405, "wrong_method", 4000),
     UpgradeNeeded: Shown(426, "upgrade_required", 4000),
     BadRequest: Shown(400, "bad_request", 4000),
+    HostRefused: Shown(403, "host_not_allowed", 4003),
     KeyMissing: Shown(401, "key_missing", 4001),
     KeyUnknown: Shown(401, "key_unknown", 4001),
     KeyExpired: Shown(401, "key_expired", 4001),

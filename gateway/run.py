@@ -124,6 +124,7 @@ async def serving(
             fast_path,
             stall_timeout=settings.stream.stall_timeout,
             connection_counter=connection_counter,
+            allowed_hosts=frozenset(settings.allowed_hosts),
         ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,

@@ -28,7 +28,7 @@ class DatabaseSection(Section):
     port: Annotated[int, Field(ge=1, le=65_535)] = 5432
     name: str = "database_single"
     user: str = Field(min_length=1)
-    """A role that can only read. A role that can write is not used."""
+    """A role that can only read, with at most 8 connections. Another role is not used."""
     password: SecretStr | None = None
     password_file: Path | None = None
     """A file that holds the password, in place of ``password``."""

@@ -5,6 +5,12 @@ And the role that callmon is to have there.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from monitor.pbx.database.client import Database
 from tests.postgres import Postgres
 
 NAME = "database_single"
@@ -83,9 +89,21 @@ INSERT INTO cl_participants (call_id, info_id, billing_rate, billing_cost, billi
 """
 
 
+class ReadDatabase(Database):
+    """A database whose answers are read, as a gateway reads them."""
+
+    async def answer(self, sql: str, count: int) -> Mapping[str, Any]:
+        sent = msgspec.msgpack.encode(await super().answer(sql, count))
+        answer: dict[str, Any] = msgspec.msgpack.decode(sent)
+        return answer
+
+
 async def make(server: Postgres) -> None:
     """The database with its tables and rows, and the role, made in the way of deploy/sql.md."""
-    await server.run(f"CREATE DATABASE {NAME}", f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}'")
+    await server.run(
+        f"CREATE DATABASE {NAME}",
+        f"CREATE ROLE {READER} LOGIN PASSWORD '{PASSWORD}' CONNECTION LIMIT 8",
+    )
     await server.run(
         _TABLES,
         _ROWS,

@@ -103,17 +103,24 @@ def demo(
             help="Open the wallboard in a browser; the default is yes if there is a screen."
         ),
     ] = None,
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Answer under this host too, as a tunnel needs; repeatable.",
+        ),
+    ] = None,
 ) -> None:
     """Show live calls of a simulated PBX: everything in one process on loopback."""
     with _extra("demo"):
         from gateway.cli.demo import has_screen, run
         from gateway.cli.demo import replay as play
 
-    opens = has_screen() if browser is None else browser
+    opens, hosts = has_screen() if browser is None else browser, allowed_host or []
     if replay is not None:
-        _run(play(port, replay, speed, opens=opens))
+        _run(play(port, replay, speed, opens=opens, hosts=hosts))
         return
-    _run(run(port, extensions, queues, rate, seed, control=control, opens=opens))
+    _run(run(port, extensions, queues, rate, seed, control=control, opens=opens, hosts=hosts))
 
 
 @app.command()

@@ -13,11 +13,11 @@ import secrets
 import socket
 import sys
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import fakeredis
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, new_key, sha256_hex
@@ -30,10 +30,16 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSettings, PbxSection
 from monitor.recording import file_format
 from monitor.recording.player import Player
+from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface. It can only read."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts for which the demo answers.
+
+Its key is known, so a page from elsewhere must not reach it under a name of its own that leads here
+(DNS rebinding)."""
 _PBX = "demo"
 """Name in a recording → name of the setting, where the two differ."""
 _DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
@@ -59,10 +65,12 @@ async def run(
     *,
     control: bool = False,
     opens: bool = False,
+    hosts: Sequence[str] = (),
 ) -> None:
     """Run the demo until cancelled; print what to try next.
 
     ``control``: make a second key that may change things. ``opens``: show the wall in a browser.
+    ``hosts``: further hosts for which it answers.
     Raises ConfigError if the port is taken.
     """
     logging_setup.configure("warning", "human")
@@ -91,13 +99,17 @@ async def run(
             keys,
             lambda address: _welcome(address, what, _control(address, control_key)),
             opens,
+            hosts,
         )
 
 
-async def replay(port: int, file: Path, speed: float, *, opens: bool = False) -> None:
+async def replay(
+    port: int, file: Path, speed: float, *, opens: bool = False, hosts: Sequence[str] = ()
+) -> None:
     """Show a recording until cancelled, ``speed`` times as fast as it happened.
 
-    ``opens``: show the wall in a browser. Raises ConfigError.
+    ``opens``: show the wall in a browser. ``hosts``: further hosts for which it answers. Raises
+    ConfigError.
     """
     logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
@@ -117,7 +129,9 @@ async def replay(port: int, file: Path, speed: float, *, opens: bool = False) ->
         what = f"{file.name} ({recording.seconds:.0f} seconds, {speed:g} times as fast as life)"
         ending = tasks.create_task(_say_the_end(pbx))
         try:
-            await _show(port, section, [_DISPLAY], lambda address: _welcome(address, what), opens)
+            await _show(
+                port, section, [_DISPLAY], lambda address: _welcome(address, what), opens, hosts
+            )
         finally:
             ending.cancel()
 
@@ -128,15 +142,17 @@ async def _say_the_end(pbx: Player) -> None:
 
 
 async def _show(
-    port: int, section: PbxSection, keys: list[ApiKey], welcome: Callable[[str], str], opens: bool
+    port: int,
+    section: PbxSection,
+    keys: list[ApiKey],
+    welcome: Callable[[str], str],
+    opens: bool,
+    hosts: Sequence[str],
 ) -> None:
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
     port = port or _free_port()
-    own = tuple(f"http://{host}:{port}" for host in ("127.0.0.1", "localhost"))
-    settings = GatewaySection(
-        port=port, stream=StreamSection(origins=own)
-    )  # everybody knows its key
+    settings = _settings(port, hosts)
     with logging_setup.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
@@ -156,6 +172,25 @@ async def _show(
                     await gateway.ended()
             finally:
                 watching.cancel()
+
+
+def _settings(port: int, hosts: Sequence[str]) -> GatewaySection:
+    """Return settings that let in only the demo's own pages, as everybody knows its key.
+
+    Raises ConfigError if one of the hosts is none.
+    """
+    try:
+        allowed = GatewaySection(allowed_hosts=(*LOOPBACK, *hosts)).allowed_hosts
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise ConfigError(f"--allowed-host: {reason}.") from error
+    own = [f"http://{host}:{port}" for host in allowed]
+    own += [
+        f"{scheme}://{host}" for host in allowed[len(LOOPBACK) :] for scheme in ("http", "https")
+    ]
+    return GatewaySection(
+        port=port, allowed_hosts=allowed, stream=StreamSection(origins=tuple(own))
+    )
 
 
 def _free_port() -> int:

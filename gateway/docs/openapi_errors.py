@@ -76,6 +76,7 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "sql_not_configured": "No database of this PBX is configured.",
         "sql_role_can_write": "The database's role could do more than read; it is not used.",
         "sql_role_reads_secrets": "The database's role could read passwords; it is not used.",
+        "sql_role_unlimited": "The database's role may have too many connections; it is not used.",
         "sql_unavailable": "The database refuses callmon's login.",
         "no_device": "The extension has no telephone that can place the call.",
         "unknown_destination": "The PBX has no route to the called number.",

@@ -24,6 +24,7 @@ from gateway.auth.command_authorization import check_limits, sent_arguments
 from gateway.errors import (
     BadParameter,
     CommandFailed,
+    MonitorBusy,
     NoState,
     NotAvailable,
     NotRecorded,
@@ -40,7 +41,13 @@ from gateway.responses import json_response
 from gateway.rest import request_id
 from monitor.shared.changes import Position, is_ahead
 from monitor.shared.codec import to_json
-from monitor.shared.command_messages import NOT_RECORDED, CommandFailure, IdempotencyKey, Outcome
+from monitor.shared.command_messages import (
+    BUSY,
+    NOT_RECORDED,
+    CommandFailure,
+    IdempotencyKey,
+    Outcome,
+)
 from monitor.shared.redis.key_names import Space
 
 if TYPE_CHECKING:
@@ -210,11 +217,8 @@ def _refusal(failure: CommandFailure) -> Refused:
         case "bad":
             return CommandFailed(400, failure.code, failure.message)
         case "unavailable":
-            return (
-                NotRecorded(failure.message)
-                if failure.code == NOT_RECORDED
-                else PbxAway(failure.message)
-            )
+            kind = {NOT_RECORDED: NotRecorded, BUSY: MonitorBusy}.get(failure.code, PbxAway)
+            return kind(failure.message)
         case "too late":
             return TooLate(failure.message)
         case "unknown":

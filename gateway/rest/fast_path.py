@@ -272,6 +272,7 @@ class FastPathProtocol(TimeoutHttpProtocol):
         if (
             (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
+            and self.host_allowed
             and parser.get_method() == b"GET"
             and not parser.should_upgrade()
             and parser.should_keep_alive()

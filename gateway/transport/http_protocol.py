@@ -11,16 +11,19 @@ front has the same limits, but not every gateway has a proxy.
 - A request with more parameters or headers than any command needs is refused too. That happens
   before anything looks at them: the time for looking at them may grow with the square of their
   number.
+- A request for a host that is not among the allowed ones is refused here, before the fast path, the
+  pages and the stream could answer it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any, Final, cast
 
@@ -30,7 +33,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from gateway.errors import BadParameter, BadRequest, Refused, TooLarge
+from gateway.errors import BadParameter, BadRequest, HostRefused, Refused, TooLarge
 from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN
 from gateway.responses import guarded, refuse
 from gateway.token_bucket import LogBudget
@@ -58,6 +61,13 @@ MOST_BODY_BYTES: Final = 16 * LARGEST_BODY_BYTES
 """Bytes of a body that are taken, whether they are kept or not; with more the connection ends."""
 MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
+
+
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
+_HOST_REFUSED: Final = (
+    "This gateway does not answer for the host that the header Host names. Its setting "
+    "allowed_hosts says for which it does; the demo has the option --allowed-host."
+)
 
 
 class RationedWarnings(logging.Filter):
@@ -130,7 +140,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
     ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
-    the connections; None: any number may be open.
+    the connections; None: any number may be open. ``allowed_hosts``: hosts, in small letters, that
+    the header ``Host`` may name, with any port; empty: all.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -143,10 +154,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         *args: Any,
         stall_timeout: float = STALL_S,
         connection_counter: ConnectionCounter | None = None,
+        allowed_hosts: Collection[str] = (),
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
         self.logger = _logger
+        self._allowed_hosts = allowed_hosts
         self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
@@ -315,12 +328,22 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self.transport.close()
         self._watch_taking()
 
+    @property
+    def host_allowed(self) -> bool:
+        """Return whether the request names one host, and this gateway answers for it."""
+        if not self._allowed_hosts:
+            return True
+        hosts = [value for name, value in self.headers if name == b"host"]
+        return len(hosts) == 1 and host_of(hosts[0]) in self._allowed_hosts
+
     def _refused(self) -> tuple[int, Refused] | None:
         """Return status and refusal if the request has more of anything than any command needs."""
         if len(self.headers) > MOST_HEADERS:
             return 431, BadRequest(f"There are more than {MOST_HEADERS} headers.")
         if self.url.count(b"&") >= MOST_GIVEN:
             return 400, BadParameter(f"The query string has more than {MOST_GIVEN} parameters.")
+        if not self.host_allowed:
+            return 403, HostRefused(_HOST_REFUSED)
         return _too_large() if self._add_up and self._size() > LARGEST_HEAD_BYTES else None
 
     def _too_far_ahead(self) -> bool:
@@ -390,6 +413,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+def host_of(value: bytes) -> str:
+    """Return the host of a header ``Host`` without its port, in small letters; empty if wrong."""
+    match = _HOST.fullmatch(value.decode("latin-1").strip().lower())
+    return "" if match is None else match[1]
 
 
 def _too_large() -> tuple[int, Refused]:

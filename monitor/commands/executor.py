@@ -16,11 +16,12 @@ import structlog
 
 from monitor.commands.outcome_rules import failed
 from monitor.shared.changes import Position
-from monitor.shared.command_messages import CommandFailure, Outcome, Request
-from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError
+from monitor.shared.command_messages import BUSY, CommandFailure, Outcome, Request
+from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxBusy, PbxError
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
+"""As many as :mod:`monitor.pbx.database.backend_slots` has slots."""
 WRITTEN_WITHIN_S = 5.0
 """Seconds to wait until a change is in the store. After that the answer is sent without its
 position."""
@@ -68,6 +69,8 @@ class CommandExecutor:
             return failed(request, CommandFailure(error.kind, error.code, str(error)))
         except CommandOutcomeUnknown as error:
             return failed(request, CommandFailure("unknown", "outcome_unknown", str(error)))
+        except PbxBusy as error:
+            return failed(request, CommandFailure("unavailable", BUSY, str(error)))
         except PbxError as error:
             return failed(request, CommandFailure("unavailable", "pbx_unreachable", str(error)))
         except Exception:  # a bug in one command must not stop watching the calls

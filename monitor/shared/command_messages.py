@@ -27,6 +27,10 @@ NOT_RECORDED = "not_recorded"
 """Code of a failure of the kind ``unavailable``: the monitor could not keep a record of the
 command, and nothing was done."""
 
+BUSY = "busy"
+"""Code of a failure of the kind ``unavailable``: what the command needs has too much to do, and
+nothing was done."""
+
 FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "too late", "unknown"]
 """``missing``, ``conflict``, ``bad``: the PBX or the command's own rules refused it.
 ``unavailable``: the PBX cannot be reached and nothing was done. ``too late``: nothing was done.

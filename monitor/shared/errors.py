@@ -7,7 +7,8 @@
     │   └── StartFailed          start again later: a setting cannot be used now (address in use)
     ├── PbxError                 the PBX, not us
     │   ├── PbxUnreachable       retry with back-off: network, TLS, 5xx, 429, no answer in time
-    │   │   └── PbxGarbled       the same: it answered something that cannot be understood
+    │   │   ├── PbxGarbled       the same: it answered something that cannot be understood
+    │   │   └── PbxBusy          the same: it has too much to do, and nothing was done
     │   ├── PbxRefused           give up: wrong or not allowed (400, 403, 404 …); ``code`` says how
     │   └── TokenRefused         get a new token with back-off: credentials or token refused (401)
     ├── CommandRefused           tell the caller: nothing was changed, and why
@@ -61,6 +62,10 @@ class PbxUnreachable(PbxError):
 
 class PbxGarbled(PbxUnreachable):
     """Signal that the PBX's answer is not what its documentation says."""
+
+
+class PbxBusy(PbxUnreachable):
+    """Signal that the PBX, or its database, has too much to do; nothing was done."""
 
 
 class PbxRefused(PbxError):

@@ -26,6 +26,7 @@ _DISK = "16m"
 _LATENCY = "100ms"
 """So slow is the PBX, so that faults find commands in hand."""
 _SECRET = "outside-observer"
+_OPERATOR = re.compile(r"extension (\d+), password (\S+)")
 
 
 def can_fill_disks() -> bool:
@@ -230,7 +231,7 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         await _listening(gateway, gateway_port)
         addresses = f"http://127.0.0.1:{pbx_port}", f"http://127.0.0.1:{gateway_port}"
         made = Site(directory, pbx, addresses[0], redis, monitors, gateway, addresses[1], settings)
-        made.operator, made.full_disks = _operator(pbx.log), full_disks
+        made.operator, made.full_disks = await _operator(pbx), full_disks
         yield made
 
 
@@ -351,7 +352,9 @@ async def _listening(process: Process, port: int) -> None:
             return
 
 
-def _operator(log: Path) -> tuple[str, str]:
-    found = re.search(r"extension (\d+), password (\S+)", log.read_text(encoding="utf-8"))
-    assert found is not None, "the simulated PBX has not said who may log in"
+async def _operator(pbx: Process) -> tuple[str, str]:
+    """Return who may log in, once the simulated PBX has said it; it listens before."""
+    while (found := _OPERATOR.search(pbx.log.read_text(encoding="utf-8"))) is None:
+        assert pbx.ended_of_itself is None, "the simulated PBX has ended"
+        await asyncio.sleep(0.05)
     return found[1], found[2]

@@ -365,6 +365,8 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
             PBX + KEY.replace(DIGEST, sha256_hex("stream")),
             "the digest of 'stream', which is an address",
         ),
+        ("[gateway]\nallowed_hosts = ['http://a.example']", "write it without scheme and port"),
+        ("[gateway]\nallowed_hosts = ['a.example:80']", "'a.example:80' is no name or address"),
         (PBX.replace("main", "Main Office"), "pbx[0].name is 'Main Office'"),
         ("[[pbx]]\nurl = 'x'", "pbx[0].name is missing"),
         ("[gateway", "not TOML"),
@@ -374,6 +376,18 @@ def test_a_mistake_is_named_with_what_would_be_right(
     tmp_path: Path, text: str, sentence: str
 ) -> None:
     assert sentence in refusal(tmp_path, text)
+
+
+def test_hosts_are_kept_as_browsers_name_them(tmp_path: Path) -> None:
+    hosts = "['Wall.Example.com.', '10.0.0.1', '::1', '[2001:DB8:0::1]', 'localhost']"
+    settings = GatewaySettings.load(write(tmp_path, f"[gateway]\nallowed_hosts = {hosts}"))
+    assert settings.gateway.allowed_hosts == (
+        "wall.example.com",
+        "10.0.0.1",
+        "[::1]",
+        "[2001:db8::1]",
+        "localhost",
+    )
 
 
 def test_a_key_that_stands_where_its_digest_belongs_is_not_shown(tmp_path: Path) -> None:

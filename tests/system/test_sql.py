@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
@@ -95,6 +96,8 @@ async def test_the_count_may_be_left_out_or_be_text_and_the_body_a_form(
         ("select 1; select 2", {}, "sql_not_a_query"),
         ("copy recordings to program 'id'", {}, "sql_not_a_query"),
         ("select nothing", {}, "sql_error"),
+        ("select 1 \0", {}, "bad_parameter"),
+        ("select txid_current()", {}, "sql_function_refused"),
         ("select pg_sleep(60)", {}, "sql_timeout"),
         ("select repeat('x', 20000000)", {}, "sql_too_large"),
         ("select 1", {"count": -1}, "bad_parameter"),
@@ -130,6 +133,16 @@ async def test_values_pass_unchanged_through_redis(http: httpx.AsyncClient) -> N
     ]
 
 
+@pytest.mark.parametrize("depth", [400, 401])
+async def test_nested_json_is_read_or_told_as_text_by_every_program(
+    http: httpx.AsyncClient, depth: int
+) -> None:
+    tree = "[" * depth + "]" * depth
+    answer = await ask(http, f"select '{tree}'::jsonb as x")
+    assert answer.status_code == 200
+    assert answer.json()["rows"] == [{"x": json.loads(tree) if depth == 400 else tree}]
+
+
 async def test_many_at_once_are_all_answered(http: httpx.AsyncClient) -> None:
     async def answered(number: int) -> object:
         while (answer := await ask(http, f"select {number} as n, pg_sleep(0.05)")).status_code in (
@@ -158,4 +171,18 @@ async def test_a_role_that_comes_to_write_is_not_used_any_more(
         await server.run(
             f"REVOKE INSERT ON recordings FROM {pbx_database.READER}", database=pbx_database.NAME
         )
+    assert (await ask(http, "select 1")).status_code == 200
+
+
+async def test_a_database_without_a_free_connection_is_busy(
+    http: httpx.AsyncClient, server: Postgres
+) -> None:
+    await server.run(f"ALTER ROLE {pbx_database.READER} CONNECTION LIMIT 0")
+    try:
+        answer = await ask(http, "select 1")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "busy")
+        assert "takes no more connections" in answer.json()["error"]["message"]
+        assert int(answer.headers["Retry-After"]) > 0
+    finally:
+        await server.run(f"ALTER ROLE {pbx_database.READER} CONNECTION LIMIT 8")
     assert (await ask(http, "select 1")).status_code == 200

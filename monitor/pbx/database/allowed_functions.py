@@ -5,12 +5,16 @@ read or send any data, or run other statements. All of these are VOLATILE in its
 function that only computes need not be VOLATILE. So the rules are:
 
 - A statement may call functions that are not volatile.
-- It may call the few volatile functions in :data:`ALLOWED`.
+- It may call the few volatile functions in :data:`ALLOWED`, if only PostgreSQL's own have the name.
 - It must not call a function that runs with its owner's rights (SECURITY DEFINER).
-- It must not call a function that makes a document of whole tables.
+- It must not call a function that runs SQL from its arguments, makes a document of whole tables, or
+  takes a transaction's number.
+- It must not use an aggregate, an operator or a default argument that calls such a function.
+  Casts and domains call functions too: see :mod:`monitor.pbx.database.privileges`.
 
 The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in
-one pass. ``(0.1).pg_sleep`` is a call too. A text goes on in the quotes of the next line, with the
+one pass. ``(0.1).pg_sleep`` is a call too. A schema before a name is not looked at: it counts
+whatever schema the function is in. A text goes on in the quotes of the next line, with the
 rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 """
 
@@ -33,11 +37,50 @@ ALLOWED: Final = frozenset(
 """Volatile functions that leave nothing behind.
 
 ``pg_sleep`` ends with the statement's time at the latest."""
-_WHOLE_TABLES: Final = re.compile(r"(?:table|schema|database)_to_xml\w*")
-_CALLED: Final = """
-SELECT DISTINCT proname::text FROM pg_catalog.pg_proc
-WHERE proname = ANY ($1::text[]) AND (provolatile = 'v' OR prosecdef)
+_RUNS_SQL: Final = re.compile(
+    r"(?:table|schema|database|query|cursor)_to_xml\w*|crosstab\w*|connectby|xpath_table|dblink\w*"
+    r"|txid_current|pg_current_xact_id"
+)
+"""Functions that are refused however they are declared.
+
+``crosstab``, ``connectby`` and ``xpath_table`` are declared STABLE by their extensions, but run any
+SQL. The last two take a number for the transaction, as if it wrote."""
+_UNWRITTEN: Final = frozenset(
+    ("=", "<>", "<", ">", "<=", ">=", "~", "!~", "~~", "!~~", "~~*", "!~~*")
+)
+"""Operators that a statement may use without writing them: IN, BETWEEN, LIKE, USING, ORDER BY."""
+_CALLED: Final = r"""
+WITH refused AS (
+    SELECT oid, proname FROM pg_catalog.pg_proc
+    WHERE (
+        provolatile = 'v' OR prosecdef OR (
+            probin ~ 'tablefunc|pgxml' AND prosrc ~ '^(crosstab|connectby|xpath_table)'
+        )
+    ) AND NOT (
+        pronamespace = 'pg_catalog'::regnamespace AND proname = ANY ($2::text[])
+    )
+)
+SELECT proname::text, false FROM refused WHERE proname = ANY ($1::text[])
+UNION
+SELECT p.proname::text, false
+FROM pg_catalog.pg_aggregate a JOIN pg_catalog.pg_proc p ON p.oid = a.aggfnoid
+WHERE p.proname = ANY ($1::text[]) AND EXISTS (
+    SELECT FROM refused WHERE oid IN (
+        a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
+        a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn
+    )
+)
+UNION
+SELECT p.proname::text, false
+FROM pg_catalog.pg_proc p,
+    LATERAL pg_catalog.regexp_matches(p.proargdefaults::text, ':(?:op)?funcid (\d+)', 'g') f
+WHERE p.proname = ANY ($1::text[]) AND f[1]::oid IN (SELECT oid FROM refused)
+UNION
+SELECT oprname::text, true FROM pg_catalog.pg_operator
+WHERE oprcode::oid IN (SELECT oid FROM refused) OR oprrest::oid IN (SELECT oid FROM refused)
+    OR oprjoin::oid IN (SELECT oid FROM refused)
 """
+_SYMBOLS: Final = frozenset("+-*/<>=~!@#%^&|`?")
 _SPACE: Final = " \t\n\r\f\v"
 _LONGEST_NAME_BYTES: Final = 63
 """Bytes of a name that PostgreSQL keeps; it ignores the rest."""
@@ -54,16 +97,27 @@ _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U00
 
 
 async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
-    """Return the functions that a statement calls and must not call, sorted.
+    """Return the functions and operators that a statement uses and must not use, sorted.
 
     Raises asyncpg's errors.
     """
-    called = called_in(sql)
-    found = {str(row[0]) for row in await connection.fetch(_CALLED, sorted(called))}
-    always = {
-        name for name in called if name.startswith(_ESCAPED[1:]) or _WHOLE_TABLES.fullmatch(name)
-    }
-    return sorted((found - ALLOWED) | always)
+    called, symbols = called_in(sql), symbols_in(sql)
+    always = {name for name in called if name.startswith(_ESCAPED[1:]) or _RUNS_SQL.fullmatch(name)}
+    found: set[str] = set()
+    for name, is_operator in await connection.fetch(_CALLED, sorted(called), sorted(ALLOWED)):
+        if not is_operator:
+            found.add(name)
+        elif name in _UNWRITTEN or name in symbols:
+            found.add(f"the operator {name}")
+    return sorted(found | always)
+
+
+def symbols_in(sql: str) -> str:
+    """Return the characters of operators in a statement, with a space for all that parts them.
+
+    Each operator that the statement writes is a part of this text.
+    """
+    return "".join(piece if piece in _SYMBOLS else " " for piece in tokens(sql))
 
 
 def called_in(sql: str) -> set[str]:

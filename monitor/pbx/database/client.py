@@ -7,32 +7,43 @@
   connection is given up if the role can. READ ONLY alone would let a superuser's
   ``COPY … TO PROGRAM`` pass.
 * The role must not be able to read passwords. This is asked in the same way.
+* The role must have few connections, so that queries that the server cannot stop stay few; see
+  :mod:`monitor.pbx.database.backend_slots`.
 * A statement may call only a few volatile functions; see
   :mod:`monitor.pbx.database.allowed_functions`.
 * Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
 
-Each statement has a connection of its own. A thread turns the rows into JSON.
+Each statement has a connection of its own. One thread reads and encodes the rows of all answers,
+one after the other, so that only one answer at a time is in memory as objects.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import asyncpg
 import msgspec
 import structlog
 
 from monitor.pbx.database.allowed_functions import forbidden
+from monitor.pbx.database.backend_slots import (
+    Backend,
+    BackendSlots,
+    backend_of,
+    listed_backends,
+)
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
-from monitor.pbx.database.privileges import can_write, reads_secrets
-from monitor.pbx.database.values import CODECS, jsonable, labels
+from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
+from monitor.pbx.database.values import CODECS, json_length, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
@@ -46,6 +57,11 @@ _WORK_MEM: Final = "4MB"
 _LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
+_NO_CHARACTER: Final = re.compile(r"[\0\ud800-\udfff]")
+"""NUL and half of a surrogate pair."""
+_ENCODER: Final = ThreadPoolExecutor(1, "sql-answers")
+"""The thread that encodes answers, of all PBXs."""
+
 Tls: TypeAlias = Literal["verify", "require", "off"]
 
 _log = structlog.get_logger(__name__)
@@ -56,7 +72,8 @@ class DatabaseSettings:
     """Hold the database's address, the role and the limits.
 
     A ``host`` that begins with ``/`` is a directory with a Unix socket. ``timeout``: seconds for a
-    statement with all its rows. ``max_answer_bytes``: bytes of the answer in JSON.
+    statement with all its rows. ``max_answer_bytes``: bytes of the answer in JSON. Values of the
+    types json and jsonb count as the database writes them.
     """
 
     host: str
@@ -76,6 +93,7 @@ class Database:
     def __init__(self, settings: DatabaseSettings) -> None:
         self._settings = settings
         self._ssl = _ssl(settings)
+        self._slots = BackendSlots(self._listed)
 
     @property
     def where(self) -> str:
@@ -85,41 +103,51 @@ class Database:
     async def answer(self, sql: str, count: int) -> Mapping[str, object]:
         """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
 
-        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if
-        the database refuses, or if the answer takes too long or is too large. Raises
-        PbxUnreachable if the database cannot be reached.
+        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. They are encoded in
+        msgpack (msgspec's Raw), as objects take far more memory. Raises CommandRefused if the
+        database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
+        earlier queries still take up the database. Raises PbxUnreachable if the database cannot
+        be reached.
         """
-        settings, bounds = self._settings, asyncio.timeout(self._settings.timeout + _LATER_S)
+        _check_characters(sql)
         sql = sql.strip().removesuffix(
             ";"
         )  # before the check: the text that is checked must be the text that is sent
-        async with self._connected() as connection:
-            try:
-                async with bounds:
+        await self._slots.wait_for_free()
+        with self._slots.running():
+            async with self._connected() as (connection, backend):
+                return await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
+
+    async def _answered(
+        self, connection: BoundedConnection, backend: Backend, sql: str, count: int
+    ) -> Mapping[str, object]:
+        settings = self._settings
+        try:
+            with self._slots.until_gone(backend):
+                async with asyncio.timeout(settings.timeout + _LATER_S):
                     await _check_functions(connection, sql)
                     connection.bound(2 * settings.max_answer_bytes + 65_536)
-                    rows = await self._rows(connection, sql, count or DEFAULT_COUNT)
-            except TooMuch as error:
+                    return await self._rows(connection, sql, count)
+        except TooMuch as error:
+            raise self._too_large() from error
+        except (*_FAILURES, asyncpg.InternalClientError, ValueError) as error:
+            if connection.overrun:
                 raise self._too_large() from error
-            except (*_FAILURES, asyncpg.InternalClientError, ValueError) as error:
-                if connection.overrun:
-                    raise self._too_large() from error
-                raise refusal(error, sql, settings.timeout) from error
-        return {"count": len(rows), "rows": rows}
+            raise refusal(error, sql, settings.timeout) from error
 
     async def check(self) -> str:
         """Try the connection; return the server's version, the database and the role, in words.
 
         Raises CommandRefused, PbxUnreachable.
         """
-        async with self._connected() as connection:
+        async with self._connected() as (connection, _):
             settings = self._settings
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
 
     async def _rows(
         self, connection: BoundedConnection, sql: str, count: int
-    ) -> list[dict[str, Any]]:
+    ) -> Mapping[str, object]:
         for name, (form, decoder) in CODECS.items():
             await connection.set_type_codec(
                 name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form
@@ -128,21 +156,26 @@ class Database:
         await self._limit(connection, until)
         await connection.execute("BEGIN READ ONLY")
         await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
-        rows: list[dict[str, Any]] = []
-        size = 0
-        while len(rows) < count:
-            wanted = min(_BATCH, count - len(rows))
+        rows: list[bytes] = []
+        got = size = 0
+        loop = asyncio.get_running_loop()
+        while got < count:
+            wanted = min(_BATCH, count - got)
             await self._limit(connection, until)
             fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
             names = labels(attribute.name for attribute in fetch.get_attributes())
-            batch, bytes_ = await asyncio.to_thread(_as_json, names, await fetch.fetch())
+            batch = await fetch.fetch()
+            encoded, bytes_ = await loop.run_in_executor(
+                _ENCODER, _encoded, names, batch, self._settings.max_answer_bytes - size
+            )
             size += bytes_
             if size > self._settings.max_answer_bytes:
                 raise TooMuch
-            rows.extend(batch)
+            rows.append(encoded)
+            got += len(batch)
             if len(batch) < wanted:
                 break
-        return rows
+        return {"count": got, "rows": _array(got, rows)}
 
     @staticmethod
     async def _limit(connection: BoundedConnection, until: float) -> None:
@@ -154,13 +187,18 @@ class Database:
         await connection.execute(f"SET statement_timeout = {left}")
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[BoundedConnection]:
-        """Open a connection whose role can only read. Raises CommandRefused, PbxUnreachable."""
+    async def _connected(self) -> AsyncIterator[tuple[BoundedConnection, Backend]]:
+        """Open a connection whose role can only read; say which of the server's processes has it.
+
+        Raises CommandRefused, PbxUnreachable.
+        """
         connection = await self._connection()
         try:
             try:
                 async with asyncio.timeout(_CONNECT_WITHIN_S):
                     rights, secrets = await can_write(connection), await reads_secrets(connection)
+                    remedy = await unlimited(connection)
+                    backend = await backend_of(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
                     f"The database does not tell what {self._settings.user} may do: {error}"
@@ -181,7 +219,24 @@ class Database:
                     "their hashes are. Take pg_read_all_data from it, and grant it SELECT on "
                     "tables alone.",
                 )
-            yield connection
+            if remedy:
+                raise CommandRefused(
+                    "sql_role_unlimited",
+                    f"SQL is not offered: the database's role {self._settings.user} may have more "
+                    f"than {MOST_CONNECTIONS} connections. Run {remedy}; in the database.",
+                )
+            yield connection, backend
+        finally:
+            connection.terminate()
+
+    async def _listed(self, backends: Set[Backend]) -> Set[Backend]:
+        """Return which of these processes the server still lists. Raises PbxUnreachable."""
+        connection = await self._connection()
+        try:
+            async with asyncio.timeout(_CONNECT_WITHIN_S):
+                return await listed_backends(connection, backends)
+        except _FAILURES as error:
+            raise PbxUnreachable(f"The database does not list its processes: {error}") from error
         finally:
             connection.terminate()
 
@@ -232,6 +287,17 @@ async def greet(database: Database, pbx: str) -> None:
         _log.error("sql_unavailable", pbx=pbx, reason=str(error))
 
 
+def _check_characters(sql: str) -> None:
+    """Raise CommandRefused if the statement has characters that PostgreSQL takes in no text."""
+    wrong = _NO_CHARACTER.search(sql)
+    if wrong is not None:
+        text = (
+            f"The SQL holds U+{ord(wrong[0]):04X} as character {wrong.start() + 1}, which no text "
+            "in the database can have; leave it out."
+        )
+        raise CommandRefused("sql_error", text, "bad")
+
+
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:
     """Raise CommandRefused if the statement calls a function that it must not call."""
     names = await forbidden(connection, sql)
@@ -243,10 +309,24 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
         raise CommandRefused("sql_function_refused", text, "bad")
 
 
-def _as_json(names: list[str], records: list[asyncpg.Record]) -> tuple[list[dict[str, Any]], int]:
-    """Return the rows as JSON has them, and their size in bytes."""
-    rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
-    return rows, len(msgspec.json.encode(rows))
+def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tuple[bytes, int]:
+    """Return the rows in msgpack, one behind the other, and their size in JSON in bytes.
+
+    Raises TooMuch if this is more than ``most``, and ValueError if a value cannot be read.
+    """
+    try:
+        if sum(map(json_length, records)) > most:  # before it is read, which takes far more memory
+            raise TooMuch
+        rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
+        size = len(msgspec.json.encode(rows))
+        return b"".join(map(msgspec.msgpack.encode, rows)), size
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def _array(count: int, rows: list[bytes]) -> msgspec.Raw:
+    """Return encoded rows as an array in msgpack; see its specification, "array 32"."""
+    return msgspec.Raw(b"".join((b"\xdd", count.to_bytes(4, "big"), *rows)))
 
 
 def _never(value: object) -> object:

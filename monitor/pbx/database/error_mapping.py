@@ -8,7 +8,7 @@ from typing import Final
 import asyncpg
 
 from monitor.pbx.database.allowed_functions import first_word
-from monitor.shared.errors import CommandRefused, PbxUnreachable
+from monitor.shared.errors import CommandRefused, PbxBusy, PbxUnreachable
 
 _QUERIES: Final = frozenset({"select", "values", "with", "table"})
 
@@ -51,6 +51,11 @@ def refusal(error: Exception, sql: str, timeout: float) -> CommandRefused | PbxU
 def unusable(error: Exception, where: str) -> CommandRefused | PbxUnreachable:
     """Return what to tell the caller when no connection can be made."""
     match error:
+        case asyncpg.TooManyConnectionsError():
+            return PbxBusy(
+                f"The database at {where} takes no more connections now ({error}). "
+                "Nothing was done; try again later."
+            )
         case asyncpg.InvalidAuthorizationSpecificationError():
             return CommandRefused(
                 "sql_unavailable", f"The database at {where} refuses callmon: {error}"

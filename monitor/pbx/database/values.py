@@ -5,7 +5,8 @@
   infinity, or months as a length of time. All of them may come. asyncpg's format ``tuple`` hands
   the numbers on as they are, in arrays and ranges too. Their meaning is in PostgreSQL's
   documentation, "Date/Time Types", and in its source ``timestamp.h``.
-- Arrays become arrays, composite values objects.
+- Arrays become arrays, composite values objects. JSON is taken as it is, unless it is nested too
+  deeply: then it becomes its text.
 - All other values become text as psql shows it.
 """
 
@@ -22,7 +23,13 @@ from asyncpg import BitString, Path, Polygon, Range, Record
 
 Ticks: TypeAlias = tuple[int, ...]
 
+DEEPEST: Final = 400
+"""Arrays and objects in each other that a JSON value may have; a deeper one becomes its text.
+
+Gateways read it again, and Python's readers go no deeper than a thousand."""
 _WHOLE: Final = range(-(2**63), 2**64)
+_LONGEST_WHOLE: Final = 20
+"""Characters of the longest number in ``_WHOLE``."""
 _DAY_US: Final = 86_400_000_000
 _TO_MARCH_OF_YEAR_0: Final = 730_425
 """Days from 1 March of the year 0 to PostgreSQL's zero, 2000-01-01."""
@@ -60,34 +67,67 @@ class JsonText(str):
     __slots__ = ()
 
     def read(self) -> object:
-        """Return the value, or its text if it cannot be read."""
+        """Return the value, or its text if it cannot be read or is nested too deeply."""
         try:
-            return json.loads(self)
-        except (
-            ValueError,
-            RecursionError,
-        ):  # a number has too many digits, or the nesting is too deep
+            value = json.loads(self, parse_int=_json_int, parse_float=_json_float)
+        except (ValueError, RecursionError):
             return str(self)
+        if self.count("[") + self.count("{") <= DEEPEST or isinstance(value, str) or _flat(value):
+            return value
+        return str(self)
+
+
+def json_length(value: object) -> int:
+    """Return the characters of all JSON texts in a value that are not read yet."""
+    match value:
+        case JsonText():
+            return len(value)
+        case list() | tuple() | Record():
+            return sum(map(json_length, value))
+    return 0
 
 
 def jsonable(value: object) -> Any:
-    """Return the value as JSON has it."""
+    """Return the value as JSON has it.
+
+    Raises RecursionError if composite values are nested too deeply.
+    """
     match value:
         case JsonText():
-            return jsonable(value.read())
+            return value.read()
         case None | bool() | str():
             return value
         case int() | float() | Decimal():
             return _number(value)
         case Record():
             return dict(zip(labels(value.keys()), map(jsonable, value.values()), strict=True))
-        case dict():
-            return {key: jsonable(each) for key, each in value.items()}
         case Path() | Polygon():
             return [jsonable(point) for point in value.points]
         case list() | tuple():
             return [jsonable(each) for each in value]
     return _text(value)
+
+
+def _json_int(digits: str) -> int | str:
+    if len(digits) > _LONGEST_WHOLE:
+        return digits
+    value = int(digits)
+    return value if value in _WHOLE else digits
+
+
+def _json_float(digits: str) -> float | str:
+    return _number(float(digits))
+
+
+def _flat(value: Any) -> bool:
+    """Return whether an array or object has no more than :data:`DEEPEST` levels."""
+    level = [value]
+    for _ in range(DEEPEST):
+        parts = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [part for some in parts for part in some if isinstance(part, list | dict)]
+        if not level:
+            return True
+    return False
 
 
 def _number(value: float | Decimal) -> float | str:

@@ -15,10 +15,8 @@ from tests.gateway.cli.console import LONGEST_LINE, WITHIN, found_in, free_port,
 
 
 async def test_the_demos_lines_work_when_they_are_pasted() -> None:
-    async with running("demo", "--port", str(free_port()), "--rate", "600", until="Ctrl-C") as (
-        _,
-        printed,
-    ):
+    options = ("--port", str(free_port()), "--rate", "600", "--allowed-host", "demo.example")
+    async with running("demo", *options, until="Ctrl-C") as (_, printed):
         curl = (
             next(line for line in printed.splitlines() if "callsinfo" in line)
             .split("curl ", 1)[1]
@@ -36,6 +34,15 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
                 events = curl.replace("pbx.callsinfo.get", "events?topics=calls")
                 async with http.stream("GET", events, headers={"Origin": origin}) as answer:
                     assert answer.status_code == status
+            port = own.rpartition(":")[2]
+            for host, status in (  # a name of another's that leads here must not read it
+                (f"localhost:{port}", 200),
+                (f"demo.example:{port}", 200),
+                (f"elsewhere.example:{port}", 403),
+            ):
+                for address in (curl, f"{own}/wall"):
+                    answer = await http.get(address, headers={"Host": host})
+                    assert answer.status_code == status, (host, address)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "websockets", frames),
             stdin=asyncio.subprocess.PIPE,
@@ -49,6 +56,18 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
                 assert line, "it ended before a snapshot came"
         process.kill()
         await process.wait()
+
+
+async def test_a_host_that_is_none_is_told_in_words() -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", "demo", "--port", "0", "--allowed-host", "http://a"),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(WITHIN):
+        _, said = await process.communicate()
+    assert process.returncode != 0
+    assert "--allowed-host: 'http://a' is no name or address" in " ".join(said.decode().split())
 
 
 async def test_the_demo_opens_on_the_wall(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ from gateway.transport.http_protocol import (
     MOST_PIECES,
     MOST_PIPELINED,
     TimeoutHttpProtocol,
+    host_of,
 )
 from monitor.lease import Lease
 from monitor.publishing.state_publisher import StatePublisher
@@ -461,3 +462,87 @@ async def test_who_sends_a_body_without_end_is_cut_off_and_gets_one_answer(
                 rest += piece
     assert b"HTTP/1.1" not in rest
     writer.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        (b"localhost", "localhost"),
+        (b"LOCALHOST.:8765", "localhost"),
+        (b"127.0.0.1:8765", "127.0.0.1"),
+        (b"[::1]:80", "[::1]"),
+        (b"[::1]", "[::1]"),
+        (b"localhost.evil.example", "localhost.evil.example"),
+        (b"localhost:evil.example", ""),
+        (b"[::1].evil.example", ""),
+        (b"[::1", ""),
+        (b"a@localhost", "a@localhost"),
+        (b":8765", ""),
+        (b"", ""),
+    ],
+)
+def test_a_host_is_read_without_its_port(value: bytes, host: str) -> None:
+    assert host_of(value) == host
+
+
+ASKED = [
+    ("GET /wall", "text/html"),
+    ("GET /webapi/pbx.calls.get", "application/json"),  # at first, and then from the fast path
+    ("GET /webapi/pbx.calls.get", "application/json"),
+    ("GET /healthz", "application/json"),
+    ("POST /webapi/ticket", "application/json"),
+    ("GET /webapi/events?topics=calls", "text/event-stream"),
+]
+HANDSHAKE = (
+    "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
+
+async def test_other_hosts_than_the_allowed_are_answered_nothing() -> None:
+    """Whatever is asked: a page, a query, the stream. The fast path knows the query already."""
+    keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
+    hosts = ("localhost", "127.0.0.1")
+    async with (
+        fake_bus() as bus,
+        closing(StatePublisher(bus.client(), SpaceKeys("pbx", "live"), "test")) as publisher,
+        run.serving(
+            ["pbx"], keys, GatewaySection(port=0, allowed_hosts=hosts), only(bus.client())
+        ) as server,
+    ):
+        assert await Lease(bus.client(), SpaceKeys("pbx", "live"), "test", ttl=600).acquire()
+        await publisher.start_epoch(entities.state_of(system=[entities.system()]))
+        async with httpx.AsyncClient(base_url=server.address) as http:
+            await until_async(lambda: _known(http))
+        own = server.address.removeprefix("http://")
+        port = own.rpartition(":")[2]
+
+        async def head(request: str, host_lines: str, more: str = "") -> str:
+            reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+            said = f"{request} HTTP/1.1\r\n{host_lines}X-API-Key: {KEY}\r\n{more}\r\n"
+            writer.write(said.encode())
+            answer = await reader.readuntil(b"\r\n\r\n")
+            writer.close()
+            return answer.decode()
+
+        for request, kind in ASKED:
+            for good in (own, f"localhost:{port}", "LOCALHOST"):
+                answer = await head(request, f"Host: {good}\r\n")
+                assert " 200 " in answer.splitlines()[0], (request, good, answer)
+                assert kind in answer
+        stream = "GET /webapi/stream?topics=calls"
+        assert " 101 " in await head(stream, f"Host: {own}\r\n", HANDSHAKE)
+        for bad in (
+            f"Host: evil.example:{port}\r\n",
+            f"Host: {own}\r\nHost: evil.example\r\n",
+            "Host: localhost.evil.example\r\n",
+            "",
+        ):
+            for request, _ in ASKED:
+                answer = await head(request, bad)
+                assert answer.startswith("HTTP/1.1 403 "), (request, bad, answer)
+            answer = await head(stream, bad, HANDSHAKE + f"Origin: http://{own}\r\n")
+            assert answer.startswith("HTTP/1.1 403 "), (bad, answer)
+        async with httpx.AsyncClient(base_url=server.address) as http:
+            refused = await http.get("/wall", headers={"Host": "evil.example"})
+        assert refused.json()["error"]["code"] == "host_not_allowed"

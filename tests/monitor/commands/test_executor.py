@@ -11,10 +11,11 @@ from structlog.testing import capture_logs
 from monitor.commands import executor as module
 from monitor.commands.executor import CALLS_AT_ONCE, QUERIES_AT_ONCE, CommandExecutor
 from monitor.shared.changes import Position
-from monitor.shared.command_messages import Outcome, Request
+from monitor.shared.command_messages import CommandFailure, Outcome, Request
 from monitor.shared.errors import (
     CommandOutcomeUnknown,
     CommandRefused,
+    PbxBusy,
     PbxUnreachable,
     RefusalKind,
     TokenRefused,
@@ -133,6 +134,14 @@ async def test_nothing_was_done_is_said_only_where_it_is_certain(
     hands.go_on.set()
     hands.trouble = trouble
     assert kind(await hands.start("ext.del")) == expected
+
+
+async def test_a_busy_database_is_told_apart_from_one_that_is_away() -> None:
+    hands = Hands()
+    hands.go_on.set()
+    hands.trouble = PbxBusy("At work.")
+    failure = (await hands.start("query")).failure
+    assert failure == CommandFailure("unavailable", "busy", "At work.")
 
 
 async def test_a_fault_of_ours_is_logged_whole_and_told_without_its_words() -> None:

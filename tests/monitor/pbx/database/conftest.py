@@ -8,8 +8,9 @@ import asyncpg
 import pytest
 import pytest_asyncio
 
-from monitor.pbx.database.client import Database, DatabaseSettings
+from monitor.pbx.database.client import DatabaseSettings
 from tests import pbx_database
+from tests.pbx_database import ReadDatabase
 from tests.postgres import Postgres, postgres
 
 
@@ -34,8 +35,8 @@ async def settings(server: Postgres) -> DatabaseSettings:
 
 
 @pytest.fixture(scope="module")
-def database(settings: DatabaseSettings) -> Database:
-    return Database(settings)
+def database(settings: DatabaseSettings) -> ReadDatabase:
+    return ReadDatabase(settings)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -60,15 +60,21 @@ def test_the_first_word_is_found_behind_comments_and_parentheses(sql: str, word:
 
 
 class Catalogue:
-    """A server that knows these functions as volatile, or as run with their owner's rights."""
+    """A server that knows these functions and operators as volatile.
 
-    def __init__(self, *volatile: str) -> None:
+    Or as run with their owner's rights.
+    """
+
+    def __init__(self, volatile: Sequence[str], operators: Sequence[str]) -> None:
         self.volatile = volatile
+        self.operators = operators
 
-    async def fetch(self, query: str, *args: object) -> Sequence[tuple[str]]:
-        (asked,) = args
+    async def fetch(self, query: str, *args: object) -> Sequence[tuple[str, bool]]:
+        asked, allowed = args
         assert isinstance(asked, list)
-        return [(name,) for name in self.volatile if name in asked]
+        assert isinstance(allowed, list)
+        found = [(name, False) for name in self.volatile if name in asked and name not in allowed]
+        return found + [(name, True) for name in self.operators]
 
 
 @pytest.mark.parametrize(
@@ -78,14 +84,29 @@ class Catalogue:
         ("select pg_notify('a', 'b'), nextval('x')", ["nextval", "pg_notify"]),
         ("select random(), clock_timestamp()", []),
         ("select table_to_xml('t', true, true, '')", ["table_to_xml"]),
+        ("select query_to_xmlschema('select 1', true, true, '')", ["query_to_xmlschema"]),
+        ("select * from crosstab_two('select 1'), connectby('t')", ["connectby", "crosstab_two"]),
+        ("select * from xpath_table('a', 'b', 'c', 'd', 'e')", ["xpath_table"]),
+        ("select txid_current(), pg_current_xact_id()", ["pg_current_xact_id", "txid_current"]),
+        ("select txid_current_if_assigned()", []),
+        ("select 1 @@# 2", ["the operator @@#"]),
+        ("select 1 operator(public.@@#) 2", ["the operator @@#"]),
+        ("select 1 -@@#- 2", ["the operator @@#"]),
+        ("select '@@#', \"@@#\" -- @@#", []),
         ('select U&"\\0061"(1)', ['U&"\\0061"']),
     ],
 )
 async def test_what_is_volatile_and_not_known_as_harmless_is_forbidden(
     sql: str, names: list[str]
 ) -> None:
-    server = Catalogue("pg_notify", "nextval", "random", "clock_timestamp")
+    server = Catalogue(["pg_notify", "nextval", "random", "clock_timestamp"], ["@@#"])
     assert await forbidden(cast("asyncpg.Connection", server), sql) == names
+
+
+async def test_an_operator_that_needs_no_writing_is_forbidden_to_all() -> None:
+    server = Catalogue([], ["=", "~~*"])
+    found = await forbidden(cast("asyncpg.Connection", server), "select 1 in (2)")
+    assert found == ["the operator =", "the operator ~~*"]
 
 
 @given(st.text(st.sampled_from("'\"$aE e\\/*-(.)&U\n1é"), max_size=30))

@@ -7,7 +7,10 @@ import json
 import re
 import resource
 import signal
+import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -15,11 +18,13 @@ from typing import Any
 import asyncpg
 import pytest
 
+from monitor.pbx.database import client
 from monitor.pbx.database.allowed_functions import called_in
-from monitor.pbx.database.client import Database, DatabaseSettings
+from monitor.pbx.database.client import DatabaseSettings
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, PbxUnreachable
 from tests import pbx_database
+from tests.pbx_database import ReadDatabase
 from tests.postgres import postgres
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,14 +61,14 @@ async def test_the_next_connection_takes_a_password_that_was_exchanged(
     settings: DatabaseSettings,
 ) -> None:
     password = Secret("the old one")
-    database = Database(replace(settings, password=password))
+    database = ReadDatabase(replace(settings, password=password))
     with pytest.raises(CommandRefused):
         await database.check()
     password.exchange(text_of(settings.password))
     assert "may only read" in await database.check()
 
 
-async def code_of(database: Database, sql: str, count: int = 0) -> str:
+async def code_of(database: ReadDatabase, sql: str, count: int = 0) -> str:
     with pytest.raises(CommandRefused) as caught:
         await database.answer(sql, count)
     assert caught.value.kind == "bad"
@@ -71,7 +76,7 @@ async def code_of(database: Database, sql: str, count: int = 0) -> str:
     return caught.value.code
 
 
-async def test_the_documented_example_is_answered(database: Database) -> None:
+async def test_the_documented_example_is_answered(database: ReadDatabase) -> None:
     sql = (
         "select recording_url, cl_participants_id from recordings where recording_url like '101%';"
     )
@@ -90,7 +95,7 @@ async def test_the_documented_example_is_answered(database: Database) -> None:
     }
 
 
-async def test_the_tables_values_are_readable(database: Database) -> None:
+async def test_the_tables_values_are_readable(database: ReadDatabase) -> None:
     answer = await database.answer(
         "select start_time, archived, transcription, cdr_id from recordings where id_recording = 2",
         0,
@@ -125,7 +130,7 @@ async def test_the_tables_values_are_readable(database: Database) -> None:
     ("count", "rows"), [(0, 100), (1, 1), (3, 3), (200, 200), (201, 201), (10**12, 500)]
 )
 async def test_count_is_the_most_rows_and_none_means_a_hundred(
-    database: Database, count: int, rows: int
+    database: ReadDatabase, count: int, rows: int
 ) -> None:
     answer = await database.answer("select id from cl_participants order by id", count)
     assert answer == {"count": rows, "rows": [{"id": n} for n in range(1, rows + 1)]}
@@ -145,14 +150,14 @@ async def test_count_is_the_most_rows_and_none_means_a_hundred(
     ],
 )
 async def test_every_form_of_a_query_passes(
-    database: Database, admin: asyncpg.Connection, sql: str
+    database: ReadDatabase, admin: asyncpg.Connection, sql: str
 ) -> None:
     await admin.execute("CREATE TABLE IF NOT EXISTS one_row AS SELECT 1 AS n")
     await admin.execute(f"GRANT SELECT ON one_row TO {pbx_database.READER}")
-    assert [list(row.values()) for row in (await database.answer(sql, 0))["rows"]] == [[1]]  # type: ignore[attr-defined]
+    assert [list(row.values()) for row in (await database.answer(sql, 0))["rows"]] == [[1]]
 
 
-async def test_no_rows_are_no_failure(database: Database) -> None:
+async def test_no_rows_are_no_failure(database: ReadDatabase) -> None:
     assert await database.answer("select 1 where false", 0) == {"count": 0, "rows": []}
 
 
@@ -204,7 +209,7 @@ NO_QUERY = [
 
 @pytest.mark.parametrize("sql", NO_QUERY)
 async def test_what_is_not_one_query_is_refused_and_changes_nothing(
-    database: Database, admin: asyncpg.Connection, sql: str
+    database: ReadDatabase, admin: asyncpg.Connection, sql: str
 ) -> None:
     before = await inventory(admin)
     assert await code_of(database, sql) == "sql_not_a_query"
@@ -213,7 +218,7 @@ async def test_what_is_not_one_query_is_refused_and_changes_nothing(
 
 @pytest.mark.parametrize("nothing", ["/**/", "--\n", "(", "/*", " "])
 async def test_a_refusal_reads_comments_and_parentheses_once(
-    database: Database, nothing: str
+    database: ReadDatabase, nothing: str
 ) -> None:
     assert await code_of(database, nothing * 40 + "!") in {"sql_not_a_query", "sql_error"}
 
@@ -227,7 +232,7 @@ async def test_a_refusal_reads_comments_and_parentheses_once(
         "with x as (",
     ],
 )
-async def test_a_query_with_a_mistake_is_told_as_one(database: Database, sql: str) -> None:
+async def test_a_query_with_a_mistake_is_told_as_one(database: ReadDatabase, sql: str) -> None:
     assert await code_of(database, sql) == "sql_error"
 
 
@@ -291,7 +296,7 @@ SIDE_EFFECTS = [
 
 @pytest.mark.parametrize(("sql", "says"), SIDE_EFFECTS)
 async def test_functions_with_side_effects_have_none(
-    database: Database, admin: asyncpg.Connection, sql: str, says: str
+    database: ReadDatabase, admin: asyncpg.Connection, sql: str, says: str
 ) -> None:
     body = "returns int language plpgsql as $$ begin delete from recordings; return 1; end $$"
     await admin.execute(f"CREATE OR REPLACE FUNCTION writes() {body}")
@@ -325,9 +330,132 @@ async def test_functions_with_side_effects_have_none(
     ],
 )
 async def test_what_only_looks_like_a_call_or_computes_is_answered(
-    database: Database, sql: str
+    database: ReadDatabase, sql: str
 ) -> None:
     assert (await database.answer(sql, 0))["count"] == 1
+
+
+_TELLS = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('x', 'y'); RETURN $1; END $$"
+UNWRITTEN = {
+    "an operator": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE OPERATOR @@# (LEFTARG = int, RIGHTARG = int, FUNCTION = tells)"
+        ),
+        ["select 1 @@# 2", "select 1 operator(public.@@#) 2", "select 1 @@# -2"],
+        "the operator @@#",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an operator on a function of PostgreSQL": (
+        "CREATE OPERATOR @@# (RIGHTARG = bigint, FUNCTION = pg_try_advisory_lock)",
+        ["select @@# 4711"],
+        "the operator @@#",
+        "DROP OPERATOR @@# (NONE, bigint)",
+    ),
+    "an operator that LIKE stands for": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE OPERATOR ~~ (LEFTARG = int, RIGHTARG = int, FUNCTION = tells)"
+        ),
+        ["select 1 like 2"],
+        "the operator ~~",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an aggregate": (
+        (
+            f"CREATE FUNCTION tells(int, int) RETURNS int {_TELLS}; "
+            "CREATE AGGREGATE all_of(int) (SFUNC = tells, STYPE = int, INITCOND = '0')"
+        ),
+        ["select all_of(1)"],
+        "all_of",
+        "DROP FUNCTION tells(int, int) CASCADE",
+    ),
+    "an aggregate's last step": (
+        (
+            f"CREATE FUNCTION tells(int) RETURNS int {_TELLS}; "
+            "CREATE AGGREGATE all_of(int) (SFUNC = int4pl, STYPE = int, FINALFUNC = tells)"
+        ),
+        ["select all_of(1)"],
+        "all_of",
+        "DROP FUNCTION tells(int) CASCADE",
+    ),
+    "a default argument": (
+        (
+            f"CREATE FUNCTION tells(int) RETURNS int {_TELLS}; "
+            "CREATE FUNCTION twice(int DEFAULT tells(1)) RETURNS int STABLE LANGUAGE sql "
+            "AS 'SELECT $1'"
+        ),
+        ["select twice()"],
+        "twice",
+        "DROP FUNCTION twice; DROP FUNCTION tells",
+    ),
+    "the name of an allowed function": (
+        f"CREATE FUNCTION random(int) RETURNS int {_TELLS}",
+        ["select random(1)", "select public.random(1)"],
+        "random",
+        "DROP FUNCTION public.random(int)",
+    ),
+    "an allowed function with its owner's rights": (
+        (
+            "CREATE FUNCTION uuidv7(int) RETURNS int STABLE SECURITY DEFINER LANGUAGE sql "
+            "AS 'SELECT 1'"
+        ),
+        ["select uuidv7(1)"],
+        "uuidv7",
+        "DROP FUNCTION public.uuidv7(int)",
+    ),
+    "SQL in an argument": (
+        (
+            "CREATE EXTENSION tablefunc; CREATE FUNCTION turned(text) RETURNS SETOF record "
+            "STABLE STRICT LANGUAGE c AS '$libdir/tablefunc', 'crosstab'"
+        ),
+        [
+            f"select * from {name}($$select 'a'::text, 'b'::text, pg_notify('x', 'y')::text$$) "
+            "as t (a text, b text)"
+            for name in ("crosstab", "public . crosstab", "turned")
+        ],
+        "t",
+        "DROP FUNCTION turned; DROP EXTENSION tablefunc",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", UNWRITTEN)
+async def test_what_is_called_in_another_way_than_by_its_name_is_found(
+    database: ReadDatabase, admin: asyncpg.Connection, way: str
+) -> None:
+    made, statements, says, gone = UNWRITTEN[way]
+    await admin.execute(made)
+    try:
+        for sql in statements:
+            await admin.execute(sql)  # it is valid, and would be carried out
+            with pytest.raises(CommandRefused, match=f"may not call .*{re.escape(says)}") as caught:
+                await database.answer(sql, 0)
+            assert caught.value.code == "sql_function_refused"
+    finally:
+        await admin.execute(gone)
+    assert (await database.answer("select random() + 1 - -1 where 'a' like 'a'", 0))["count"] == 1
+
+
+async def test_no_query_takes_a_transactions_number(
+    database: ReadDatabase, admin: asyncpg.Connection
+) -> None:
+    sql = "select pg_snapshot_xmax(pg_current_snapshot())::text"
+    before = await admin.fetchval(sql)
+    for name in ("txid_current", "pg_current_xact_id"):
+        assert await code_of(database, f"select {name}()") == "sql_function_refused"
+    assert await admin.fetchval(sql) == before
+
+
+@pytest.mark.parametrize("wrong", ["\0", "\ud800"])
+async def test_characters_that_no_text_has_are_an_error_of_the_sql(
+    database: ReadDatabase, wrong: str
+) -> None:
+    with pytest.raises(
+        CommandRefused, match=rf"U\+{ord(wrong):04X} as character 9, .*leave it out"
+    ):
+        await database.answer(f"select '{wrong}'", 0)
+    assert await code_of(database, f"select pg_notify{wrong}('a', 'b')") == "sql_error"
 
 
 PIECES = (
@@ -393,7 +521,7 @@ async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connecti
             continue
 
 
-async def test_a_sort_is_given_little_memory(database: Database) -> None:
+async def test_a_sort_is_given_little_memory(database: ReadDatabase) -> None:
     sql = (
         "select current_setting('work_mem') as m, "
         "current_setting('max_parallel_workers_per_gather') as w"
@@ -411,12 +539,14 @@ class CountingExecutor(ThreadPoolExecutor):
         return super().submit(*args, **kwargs)
 
 
-async def test_what_is_answered_is_read_off_the_event_loop(settings: DatabaseSettings) -> None:
-    executor = CountingExecutor()
-    asyncio.get_running_loop().set_default_executor(executor)
+async def test_what_is_answered_is_read_off_the_event_loop(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    executor = CountingExecutor(1)
+    monkeypatch.setattr(client, "_ENCODER", executor)
     tree = "[" * 300 + "]" * 300
-    answer = await Database(settings).answer(f"select '{tree}'::jsonb as x", 0)
-    assert json.dumps(answer["rows"][0]["x"]) == tree  # type: ignore[index]
+    answer = await ReadDatabase(settings).answer(f"select '{tree}'::jsonb as x", 0)
+    assert json.dumps(answer["rows"][0]["x"]) == tree
     assert executor.given == 1
 
 
@@ -450,13 +580,13 @@ async def found(admin: asyncpg.Connection, sql: str) -> None:
     ],
 )
 async def test_an_endless_query_is_stopped_at_the_server(
-    database: Database, admin: asyncpg.Connection, sql: str
+    database: ReadDatabase, admin: asyncpg.Connection, sql: str
 ) -> None:
     assert await code_of(database, sql, 10**6) == "sql_timeout"
     await gone(admin)
 
 
-async def test_of_an_endless_answer_only_the_wanted_rows_are_made(database: Database) -> None:
+async def test_of_an_endless_answer_only_the_wanted_rows_are_made(database: ReadDatabase) -> None:
     answer = await database.answer(
         "with recursive t as (select 1 as n union all select n + 1 from t) table t", 5
     )
@@ -464,7 +594,7 @@ async def test_of_an_endless_answer_only_the_wanted_rows_are_made(database: Data
 
 
 async def test_who_gives_up_leaves_nothing_behind(
-    database: Database, admin: asyncpg.Connection
+    database: ReadDatabase, admin: asyncpg.Connection
 ) -> None:
     asked = asyncio.create_task(database.answer("select pg_sleep(0.9)", 0))
     await asleep(admin)
@@ -487,21 +617,21 @@ async def test_a_wrong_setting_is_said_in_words(
     settings: DatabaseSettings, change: dict[str, str], says: str
 ) -> None:
     with pytest.raises(CommandRefused, match=says) as caught:
-        await Database(replace(settings, **change)).answer("select 1", 0)  # type: ignore[arg-type]
+        await ReadDatabase(replace(settings, **change)).answer("select 1", 0)  # type: ignore[arg-type]
     assert caught.value.code == "sql_unavailable"
     assert pbx_database.PASSWORD not in str(caught.value)
 
 
 async def test_a_database_that_is_away_is_unreachable(settings: DatabaseSettings) -> None:
     with pytest.raises(PbxUnreachable, match="cannot be reached"):
-        await Database(replace(settings, port=1)).answer("select 1", 0)
+        await ReadDatabase(replace(settings, port=1)).answer("select 1", 0)
 
 
 async def test_a_session_that_is_ended_is_unreachable(
     settings: DatabaseSettings, admin: asyncpg.Connection
 ) -> None:
     asked = asyncio.create_task(
-        Database(replace(settings, timeout=30.0)).answer("select pg_sleep(20)", 0)
+        ReadDatabase(replace(settings, timeout=30.0)).answer("select pg_sleep(20)", 0)
     )
     await asleep(admin)
     await admin.execute(
@@ -516,7 +646,7 @@ async def test_a_server_that_is_killed_in_the_middle_is_unreachable(
 ) -> None:
     with postgres() as other:
         await pbx_database.make(other)
-        doomed = Database(replace(settings, port=other.port, timeout=30.0))
+        doomed = ReadDatabase(replace(settings, port=other.port, timeout=30.0))
         asked = asyncio.create_task(doomed.answer("select pg_sleep(20)", 0))
         admin = await other.admin()
         await asleep(admin)
@@ -537,7 +667,7 @@ async def test_a_server_that_is_killed_in_the_middle_is_unreachable(
     ids=["a huge row", "many rows", "a huge array", "large in JSON alone"],
 )
 async def test_a_huge_answer_is_cut_before_it_is_held(settings: DatabaseSettings, sql: str) -> None:
-    patient = Database(replace(settings, timeout=30.0))
+    patient = ReadDatabase(replace(settings, timeout=30.0))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert await code_of(patient, sql, 30_000) == "sql_too_large"
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -545,6 +675,52 @@ async def test_a_huge_answer_is_cut_before_it_is_held(settings: DatabaseSettings
 
 
 async def test_the_answer_may_be_as_large_as_is_allowed(settings: DatabaseSettings) -> None:
-    small = Database(replace(settings, max_answer_bytes=4096))
+    small = ReadDatabase(replace(settings, max_answer_bytes=4096))
     assert (await small.answer("select repeat('x', 4000) as x", 0))["count"] == 1
     assert await code_of(small, "select repeat('x', 4096) as x") == "sql_too_large"
+
+
+@pytest.mark.parametrize("kind", ["json", "jsonb"])
+@pytest.mark.parametrize("depth", [400, 401, 480, 600, 900, 990, 1200, 5000])
+async def test_json_nested_too_deeply_is_told_as_text(
+    database: ReadDatabase, kind: str, depth: int
+) -> None:
+    tree = "[" * depth + "]" * depth
+    answer = await database.answer(f"select '{tree}'::{kind} as x", 0)
+    told = answer["rows"][0]["x"]
+    assert (told == json.loads(tree)) if depth <= 400 else (told == tree)
+
+
+async def test_rows_nested_too_deeply_are_an_error_of_the_sql(database: ReadDatabase) -> None:
+    depth = 600
+    sql = f"select {'row(' * depth}1{')' * depth} as x"
+    with pytest.raises(CommandRefused, match="nested too deeply"):
+        await database.answer(sql, 0)
+
+
+@contextmanager
+def peak_of_objects(most_mib: int) -> Iterator[None]:
+    """See that Python's objects take no more than that while the context is entered."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+    assert peak < most_mib, f"{peak:.0f} MiB"
+
+
+async def test_json_is_counted_before_it_is_read(settings: DatabaseSettings) -> None:
+    patient = ReadDatabase(replace(settings, timeout=30.0))
+    with peak_of_objects(20):
+        assert await code_of(patient, "select ('[' || repeat('[],', 600000) || '[]]')::json") == (
+            "sql_too_large"
+        )
+
+
+async def test_large_answers_are_read_one_after_the_other(settings: DatabaseSettings) -> None:
+    patient = client.Database(replace(settings, timeout=30.0))
+    sql = "select ('[' || repeat('{\"a\":0},', 120000) || '{}]')::json as x"
+    with peak_of_objects(70):  # one as objects is 30
+        answers = await asyncio.gather(*(patient.answer(sql, 0) for _ in range(4)))
+    assert [answer["count"] for answer in answers] == [1] * 4

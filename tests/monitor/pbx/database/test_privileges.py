@@ -10,6 +10,7 @@ import pytest
 from monitor.pbx.database.client import Database, DatabaseSettings
 from monitor.shared.errors import CommandRefused
 from tests.monitor.pbx.database.test_client import code_of
+from tests.pbx_database import ReadDatabase
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -64,7 +65,7 @@ async def test_a_role_that_can_write_is_not_used(
     for statement in (
         "CREATE ROLE clerks",
         "GRANT INSERT ON recordings TO clerks",
-        f"CREATE ROLE {role} LOGIN PASSWORD 'x'",
+        f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 8",
         grant.format(role),
     ):
         await admin.execute(statement)
@@ -81,6 +82,61 @@ async def test_a_role_that_can_write_is_not_used(
         for each in (role, "clerks"):
             await admin.execute(f"DROP OWNED BY {each}")
             await admin.execute(f"DROP ROLE {each}")
+
+
+_TELLS = "LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_notify('x', 'y'); RETURN true; END $$"
+UNWRITTEN = {
+    "a cast": (
+        "CREATE TYPE pair AS (a int, b int)",
+        f"CREATE FUNCTION tells(pair) RETURNS boolean {_TELLS}",
+        "CREATE CAST (pair AS boolean) WITH FUNCTION tells(pair)",
+    ),
+    "a domain": (
+        f"CREATE FUNCTION tells(text) RETURNS boolean {_TELLS}",
+        "CREATE DOMAIN told AS text CHECK (value <> '' AND (value = 'x' OR tells(value)))",
+    ),
+    "a domain's operator": (
+        f"CREATE FUNCTION tells(text, text) RETURNS boolean {_TELLS}",
+        "CREATE OPERATOR @@# (LEFTARG = text, RIGHTARG = text, FUNCTION = tells)",
+        "CREATE DOMAIN told AS text CHECK (value @@# 'x')",
+    ),
+    "a domain with its owner's rights": (
+        (
+            "CREATE FUNCTION tells(text) RETURNS boolean STABLE SECURITY DEFINER LANGUAGE sql "
+            "AS 'SELECT true'"
+        ),
+        "CREATE DOMAIN told AS text CHECK (tells(value))",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", UNWRITTEN)
+async def test_a_role_that_may_change_something_by_a_cast_or_domain_is_not_used(
+    database: Database, admin: asyncpg.Connection, way: str
+) -> None:
+    for statement in UNWRITTEN[way]:
+        await admin.execute(statement)
+    try:
+        for attempt in (database.check(), database.answer("select 1", 0)):
+            with pytest.raises(CommandRefused, match=r"may run tells\(.*REVOKE EXECUTE") as caught:
+                await attempt
+            assert caught.value.code == "sql_role_can_write"
+        await admin.execute("REVOKE EXECUTE ON FUNCTION tells FROM PUBLIC")
+        assert "may only read" in await database.check()
+    finally:
+        await admin.execute("DROP FUNCTION tells CASCADE")
+        await admin.execute("DROP TYPE IF EXISTS pair")
+        await admin.execute("DROP DOMAIN IF EXISTS told")
+
+
+async def test_a_domain_that_only_computes_is_no_reason_to_refuse_the_role(
+    database: Database, admin: asyncpg.Connection
+) -> None:
+    await admin.execute("CREATE DOMAIN dn AS text CHECK (value ~ '^[0-9]+$' AND random() < 2)")
+    try:
+        assert "may only read" in await database.check()
+    finally:
+        await admin.execute("DROP DOMAIN dn")
 
 
 SECRETS = {
@@ -103,7 +159,7 @@ async def test_a_role_that_can_read_passwords_is_not_used(
     settings: DatabaseSettings, admin: asyncpg.Connection, right: str
 ) -> None:
     grant, says = SECRETS[right]
-    await admin.execute("CREATE ROLE curious LOGIN PASSWORD 'x'")
+    await admin.execute("CREATE ROLE curious LOGIN PASSWORD 'x' CONNECTION LIMIT 8")
     await admin.execute(grant.format("curious"))
     curious = Database(replace(settings, user="curious", password="x"))
     try:
@@ -123,8 +179,28 @@ async def test_the_role_as_documented_may_only_read(database: Database) -> None:
 async def test_a_role_with_one_table_may_read_that(
     settings: DatabaseSettings, admin: asyncpg.Connection
 ) -> None:
-    await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x'")
+    await admin.execute("CREATE ROLE narrow LOGIN PASSWORD 'x' CONNECTION LIMIT 8")
     await admin.execute("GRANT SELECT ON recordings TO narrow")
-    narrow = Database(replace(settings, user="narrow", password="x"))
+    narrow = ReadDatabase(replace(settings, user="narrow", password="x"))
     assert (await narrow.answer("select count(*) from recordings", 0))["rows"] == [{"count": 3}]
     assert await code_of(narrow, "select * from cl_calls") == "sql_error"
+
+
+@pytest.mark.parametrize("limit", ["", "CONNECTION LIMIT 9"])
+async def test_a_role_that_may_have_many_connections_is_not_used(
+    settings: DatabaseSettings, admin: asyncpg.Connection, limit: str
+) -> None:
+    await admin.execute(f"CREATE ROLE \"Many\" LOGIN PASSWORD 'x' {limit}")
+    many = Database(replace(settings, user="Many", password="x"))
+    try:
+        for attempt in (many.check(), many.answer("select 1", 0)):
+            with pytest.raises(CommandRefused, match="more than 8 connections") as caught:
+                await attempt
+            assert (caught.value.code, caught.value.kind) == ("sql_role_unlimited", "conflict")
+        remedy = str(caught.value).partition("Run ")[2].partition(";")[0]
+        assert remedy == 'ALTER ROLE "Many" CONNECTION LIMIT 8'
+        await admin.execute(remedy)
+        assert "may only read" in await many.check()
+    finally:
+        await admin.execute('DROP OWNED BY "Many"')
+        await admin.execute('DROP ROLE "Many"')

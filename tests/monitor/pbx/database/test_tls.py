@@ -17,9 +17,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from monitor.pbx.database.client import Database, DatabaseSettings
+from monitor.pbx.database.client import DatabaseSettings
 from monitor.shared.errors import CommandRefused, ConfigError
 from tests import pbx_database
+from tests.pbx_database import ReadDatabase
 from tests.postgres import Postgres, postgres
 
 ASK = "select 1"
@@ -103,17 +104,17 @@ async def settings(tmp_path: Path) -> AsyncIterator[DatabaseSettings]:
 
 
 async def test_a_certificate_is_checked(settings: DatabaseSettings, tmp_path: Path) -> None:
-    assert (await Database(settings).answer(ASK, 0))["count"] == 1
+    assert (await ReadDatabase(settings).answer(ASK, 0))["count"] == 1
     with pytest.raises(CommandRefused, match="is not trusted") as caught:
-        await Database(replace(settings, ca_file=None)).check()
+        await ReadDatabase(replace(settings, ca_file=None)).check()
     assert caught.value.code == "sql_unavailable"
     assert 'tls = "require"' in str(caught.value)
     with pytest.raises(CommandRefused, match="is not trusted"):
-        await Database(replace(settings, host="localhost")).check()
-    assert (await Database(replace(settings, tls="require", ca_file=None)).answer(ASK, 0))[
+        await ReadDatabase(replace(settings, host="localhost")).check()
+    assert (await ReadDatabase(replace(settings, tls="require", ca_file=None)).answer(ASK, 0))[
         "count"
     ] == 1
     with pytest.raises(CommandRefused, match="larger than"):
-        await Database(settings).answer("select repeat('x', 100000000)", 0)
+        await ReadDatabase(settings).answer("select repeat('x', 100000000)", 0)
     with pytest.raises(ConfigError, match="ca_file"):
-        Database(replace(settings, ca_file=tmp_path / "none.pem"))
+        ReadDatabase(replace(settings, ca_file=tmp_path / "none.pem"))

@@ -1,0 +1,165 @@
+"""Queries that PostgreSQL cannot stop: they take up some slots, and no more than these."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Set
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import asyncpg
+import pytest
+
+from monitor.commands.executor import QUERIES_AT_ONCE
+from monitor.pbx.database.backend_slots import (
+    SLOTS,
+    Backend,
+    BackendSlots,
+    backend_of,
+    listed_backends,
+)
+from monitor.pbx.database.bounded_connection import TooMuch
+from monitor.pbx.database.client import Database, DatabaseSettings
+from monitor.shared.errors import CommandRefused, PbxBusy, PbxUnreachable
+from tests import pbx_database
+from tests.postgres import Postgres, postgres
+
+ENDLESS = "select strpos(repeat('a', 20000000), 'b' || repeat('a', 10000000))"
+"""Hours of one function, in which the server does not look at its clock."""
+_OURS = "SELECT pid FROM pg_stat_activity WHERE usename = $1"
+_STUCK = f"{_OURS} AND state = 'active' AND query LIKE 'DECLARE%'"
+
+
+def test_as_many_queries_are_begun_as_there_are_slots() -> None:
+    assert QUERIES_AT_ONCE == SLOTS
+
+
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        (TimeoutError(), True),
+        (asyncio.CancelledError(), True),
+        (asyncpg.ConnectionDoesNotExistError("lost"), True),
+        (asyncpg.InterfaceError("the underlying connection is closed"), True),
+        (ConnectionResetError(), True),
+        (asyncpg.QueryCanceledError("canceled"), False),
+        (asyncpg.PostgresSyntaxError("syntax error"), False),
+        (CommandRefused("sql_function_refused", "No."), False),
+        (TooMuch(), False),
+    ],
+)
+async def test_a_slot_is_kept_if_the_server_did_not_end_the_statement(
+    error: BaseException, kept: bool
+) -> None:
+    async def all_of(backends: Set[Backend]) -> Set[Backend]:
+        return backends
+
+    slots = BackendSlots(all_of)
+    for pid in range(SLOTS):
+        await slots.wait_for_free()
+        backend = Backend(pid, datetime.now(UTC))
+        with pytest.raises(type(error)), slots.running(), slots.until_gone(backend):
+            raise error
+    if kept:
+        with pytest.raises(PbxBusy):
+            await slots.wait_for_free()
+    else:
+        await slots.wait_for_free()
+
+
+async def test_slots_in_use_are_taken_and_ask_no_server() -> None:
+    async def nobody(backends: Set[Backend]) -> Set[Backend]:
+        raise AssertionError(backends)
+
+    slots = BackendSlots(nobody)
+    with ExitStack() as held:
+        for _ in range(SLOTS):
+            await slots.wait_for_free()
+            held.enter_context(slots.running())
+        with pytest.raises(PbxBusy):
+            await slots.wait_for_free()
+    await slots.wait_for_free()
+
+
+async def test_what_cannot_be_stopped_keeps_its_slot_until_it_is_gone() -> None:
+    with postgres() as server:
+        try:
+            await _fill_and_empty(server)
+        finally:
+            server.process.send_signal(signal.SIGQUIT)  # it would wait for the endless ones
+
+
+async def _fill_and_empty(server: Postgres) -> None:
+    await pbx_database.make(server)
+    database = Database(
+        DatabaseSettings(
+            "127.0.0.1",
+            pbx_database.READER,
+            pbx_database.PASSWORD,
+            port=server.port,
+            tls="off",
+            timeout=2.0,
+        )
+    )
+    admin = await server.admin()
+    await _stick(database, admin, SLOTS - 1)
+    assert (await database.answer("select 1", 0))["count"] == 1
+    await _stick(database, admin, SLOTS)
+    for _ in range(3):
+        with pytest.raises(PbxBusy, match="are still at work"):
+            await database.answer("select 1", 0)
+    while len(await admin.fetch(_OURS, pbx_database.READER)) > SLOTS:  # noqa: ASYNC110
+        await asyncio.sleep(0.02)
+    (victim, *_) = await admin.fetch(_OURS, pbx_database.READER)
+    os.kill(victim[0], signal.SIGKILL)  # the server ends all its processes and starts anew
+    while True:
+        try:
+            assert (await database.answer("select 1", 0))["count"] == 1
+        except PbxUnreachable:
+            await asyncio.sleep(0.05)
+        else:
+            break
+    admin.terminate()
+
+
+async def _stick(database: Database, admin: asyncpg.Connection, wanted: int) -> None:
+    """Ask endless queries until so many of the server's processes are stuck in them."""
+    while (missing := wanted - len(await admin.fetch(_STUCK, pbx_database.READER))) > 0:
+        asked = [database.answer(ENDLESS, 0) for _ in range(missing)]
+        for outcome in await asyncio.gather(*asked, return_exceptions=True):
+            assert isinstance(outcome, CommandRefused), outcome
+            assert outcome.code == "sql_timeout"
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_statement_that_the_server_stops_keeps_no_slot(
+    settings: DatabaseSettings,
+) -> None:
+    database = Database(replace(settings, timeout=0.2))
+    for _ in range(SLOTS + 1):
+        with pytest.raises(CommandRefused, match="took longer"):
+            await database.answer("select pg_sleep(60)", 0)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_another_process_with_the_same_pid_is_not_the_one(
+    admin: asyncpg.Connection,
+) -> None:
+    own = await backend_of(admin)
+    earlier = Backend(own.pid, own.started.replace(year=2000))
+    assert await listed_backends(admin, {own, earlier}) == {own}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_role_without_a_free_connection_is_busy(
+    settings: DatabaseSettings, admin: asyncpg.Connection
+) -> None:
+    await admin.execute("CREATE ROLE narrow_door LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+    try:
+        with pytest.raises(PbxBusy, match="takes no more connections"):
+            await Database(replace(settings, user="narrow_door", password="x")).check()
+    finally:
+        await admin.execute("DROP ROLE narrow_door")
