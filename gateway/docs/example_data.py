@@ -100,6 +100,10 @@ def queue_stats() -> QueueStats:
         waits=Durations(36, 511.2, 14.2, 71.0),
         abandons=Durations(3, 143.1, 47.7, 80.3),
         talks=Durations(35, 6_402.5, 182.9, 913.8),
+        unanswered=5,
+        callbacks=2,
+        callbacks_failed=1,
+        sla_breaches=7,
     )
 
 
@@ -128,6 +132,7 @@ def extension_stats() -> ExtensionStats:
         placed=4,
         placed_answered=3,
         placed_talks=Durations(3, 301.5, 100.5, 180.0),
+        unanswered=4,
     )
 
 

@@ -63,6 +63,7 @@ class OpenCalls:
         self.places = Subjects()
         self._last: dict[int, topics.Call] = {}
         self._taken: dict[int, set[int]] = {}
+        self._forgotten_before = 0
         for call_id, account in held.open.items():
             self.places.show(str(call_id), account)
         for key, closed in held.closed.items():
@@ -122,7 +123,11 @@ class OpenCalls:
         return settled
 
     def forget(self, before: int) -> None:
-        """Forget the ids of calls that ended before this time."""
+        """Forget the ids of calls that ended before this time.
+
+        What is told of such a call counts only if the call is known as going on until then.
+        """
+        self._forgotten_before = before
         for call_id, lives in list(self.held.counted.items()):
             kept = [life for life in lives if life[1] >= before]
             if kept:
@@ -220,6 +225,8 @@ class OpenCalls:
             self._close(
                 ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen)
             )
+            return
+        if ended < self._forgotten_before:
             return
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:
