@@ -164,7 +164,7 @@ def _system() -> System:
         licence_limit=32,
         source="callcontrol+activecalls",
         monitor="monitor-1",
-        queue_rule="enabled, registered, logged in, profile Available, not in a call",
+        queue_rule="enabled, registered, logged in globally and to this queue, not in a call",
         unmonitored=0,
         time_zone="Europe/Berlin",
     )

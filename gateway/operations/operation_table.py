@@ -330,7 +330,7 @@ _ALL = (
     _control(
         "makecall",
         "call one number and connect it to another",
-        _dn("first", "number of the first leg", "extensions"),
+        _dn("first", "number of the first leg: an extension, queue or route point", "extensions"),
         Parameter("second", "phone", "number of the second leg", required=True),
     ),
     _book(
