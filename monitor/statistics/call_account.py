@@ -112,7 +112,9 @@ def concluded(account: CallAccount, word: topics.EndedCall, *, seen: bool) -> Ca
         caller=word.caller or account.caller,
         kind=_KINDS[word.direction],
         answered=answered,
-        visits=visits.concluded(account.visits, word, answered, ended, seen=seen),
+        visits=visits.concluded(
+            account.visits, word, answered, ended, seen=seen, news=account.answered is None
+        ),
         turns=turns.concluded(account.turns, word, answered, ended, seen=seen),
         ended=ended,
         outcome=word.outcome,

@@ -279,6 +279,19 @@ def test_breaches_are_the_waits_beyond_the_pbxs_sla_time_however_they_end() -> N
     assert pbx.queue().sla_breaches == 8, "without an SLA time the target counts"
 
 
+def test_an_answer_that_a_clock_set_back_puts_before_the_wait_ended_it(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.pass_time(-600)
+    call = pbx.scene.lines[1]
+    call.answered, call.rang = pbx.scene.at, "101"
+    call.seen.add("101")
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(1))  # nobody read the call between the answer and its end
+    it = pbx.queue()
+    assert (it.answered, it.abandoned, it.short_abandoned, it.waits.longest) == (1, 0, 0, 0.0)
+
+
 @pytest.mark.parametrize("back", [1.0, 30.0, 600.0, 3000.0])
 def test_a_clock_that_is_set_back_during_a_call_makes_nothing_negative(back: float) -> None:
     def figures(it: Any) -> Iterator[float]:
