@@ -25,7 +25,7 @@ from gateway.parameters import quoted
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH
 from gateway.scopes import Scope
 from gateway.visibility import NO_LIMITS, Limits, is_number
-from monitor.shared.api_keys import Budgets
+from monitor.shared.api_keys import Budgets, InstantForm
 from monitor.shared.settings.loader import FileSettings, Section
 from monitor.shared.timestamps import instant
 
@@ -224,6 +224,9 @@ class KeySection(Section):
     limits: LimitsSection | None = None
     networks: tuple[IPvAnyNetwork, ...] = ()
     """Networks from which the key may be used, such as ``192.0.2.0/24``; none for all."""
+    time: InstantForm = "milliseconds"
+    """Form of the instants in answers to queries that name none: ``milliseconds`` or
+    ``seconds``."""
     budgets: KeyBudgetsSection = KeyBudgetsSection()
 
     @field_validator("digest")
@@ -249,6 +252,7 @@ class KeySection(Section):
             limits,
             networks,
             budgets,
+            self.time,
         )
 
 

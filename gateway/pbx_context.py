@@ -13,6 +13,7 @@ from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import NoState
 from gateway.fanout.hub import Hub
 from gateway.fanout.watched_queries import Question, WatchedQueries
+from gateway.operations.operation_table import TIME
 from gateway.parameters import NONE, Arguments
 from gateway.queries.answer_cache import Answer, AnswerCache
 from gateway.queries.context import QueryContext
@@ -89,12 +90,21 @@ class PbxContext:
         if query is None:
             raise TypeError(f"{question.command.name} is no query")
         asked = self.asked(question.visibility, question.arguments)
-        return self.answer(question.command.space, question, lambda: query(asked))
+        seconds = question.arguments.optional(TIME.name) == "seconds"
+        return self.answer(question.command.space, question, lambda: query(asked), seconds=seconds)
 
-    def answer(self, space: Space, question: Hashable, make: Callable[[], object]) -> Answer:
+    def answer(
+        self,
+        space: Space,
+        question: Hashable,
+        make: Callable[[], object],
+        *,
+        seconds: bool = False,
+    ) -> Answer:
         """Return the current answer to a question: a cached one, or what ``make`` makes.
 
-        Raises NoState if no state is loaded yet.
+        ``seconds``: whether its instants are in whole seconds, as the question asks. Raises NoState
+        if no state is loaded yet.
         """
         position = self.replica_of(space).position
         if position is None:
@@ -102,7 +112,7 @@ class PbxContext:
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
         if system is not None and system.connection == "connecting" and self._nothing_read:
             raise NoState(f"Nothing could be read from the PBX yet. {system.reason}".rstrip())
-        return self._answers[space].answer(question, position, make)
+        return self._answers[space].answer(question, position, make, seconds=seconds)
 
     @property
     def _nothing_read(self) -> bool:

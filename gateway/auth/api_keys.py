@@ -28,7 +28,7 @@ from gateway.errors import (
     ScopeMissing,
 )
 from gateway.visibility import NO_LIMITS, Limits, Visibility
-from monitor.shared.api_keys import USUAL, Budgets, StoredKey
+from monitor.shared.api_keys import USUAL, Budgets, InstantForm, StoredKey
 
 _KEY_BYTES = 24
 _LONGEST_KEY = 256
@@ -48,6 +48,8 @@ class ApiKey:
     networks: tuple[str, ...] = ()
     """Networks from which the key may be used, such as ``192.0.2.0/24``; empty: all."""
     budgets: Budgets = USUAL
+    time: InstantForm = "milliseconds"
+    """Form of the instants in answers to queries that name none."""
 
     def admit(self, address: str) -> None:
         """Raise AddressRefused if the key may not be used from this address."""
@@ -167,6 +169,7 @@ def from_stored(key: StoredKey, pbx: str) -> ApiKey:
         limits,
         key.networks,
         key.budgets,
+        key.time,
     )
 
 
@@ -189,6 +192,7 @@ def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> Store
             key.networks,
             revoked,
             key.budgets,
+            key.time,
         )
     )
 
@@ -251,6 +255,8 @@ def toml_block(key: ApiKey) -> str:
     lines.append(f"scopes = {_toml_list(key.scopes)}")
     if key.expires is not None:
         lines.append(f"expires = {key.expires}")
+    if key.time != "milliseconds":
+        lines.append(f"time = {_toml(key.time)}")
     if key.networks:
         lines.append(f"networks = {_toml_list(key.networks)}")
     budgets = {kind: budget for kind, budget in asdict(key.budgets).items() if budget is not None}

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -67,6 +67,10 @@ def commands(run: Run) -> typer.Typer:
         networks: Annotated[
             str, typer.Option(help="Accept the key only from these networks, such as 192.0.2.0/24.")
         ] = "",
+        time: Annotated[
+            Literal["milliseconds", "seconds"],
+            typer.Option(help="Form of the instants in answers to queries that name none."),
+        ] = "milliseconds",
         reads: Budget = None,
         commands: Budget = None,
         makecall: Budget = None,
@@ -104,6 +108,7 @@ def commands(run: Run) -> typer.Typer:
             limits,
             _networks(networks),
             budgets,
+            time,
         )
         if print_block:
             if not pbx:
@@ -164,8 +169,9 @@ async def _list(config: Path | None, pbx: str) -> None:
             f"{of} {kind}" for kind, of in asdict(key.budgets).items() if of is not None
         )
         scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
-        rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets))
-    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute")
+        form = "" if key.time == "milliseconds" else key.time
+        rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets, form))
+    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute", "time")
     show(titles, rows, "No key was made with callmon key new yet.", whole="expires")
 
 

@@ -100,6 +100,10 @@ def queue_stats() -> QueueStats:
         waits=Durations(36, 511.2, 14.2, 71.0),
         abandons=Durations(3, 143.1, 47.7, 80.3),
         talks=Durations(35, 6_402.5, 182.9, 913.8),
+        unanswered=5,
+        callbacks=2,
+        callbacks_failed=1,
+        sla_breaches=7,
     )
 
 
@@ -128,6 +132,7 @@ def extension_stats() -> ExtensionStats:
         placed=4,
         placed_answered=3,
         placed_talks=Durations(3, 301.5, 100.5, 180.0),
+        unanswered=4,
     )
 
 
@@ -159,7 +164,7 @@ def _system() -> System:
         licence_limit=32,
         source="callcontrol+activecalls",
         monitor="monitor-1",
-        queue_rule="enabled, registered, logged in, profile Available, not in a call",
+        queue_rule="enabled, registered, logged in globally and to this queue, not in a call",
         unmonitored=0,
         time_zone="Europe/Berlin",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.docs.example_data import book_state, contacts, live_state
-from gateway.operations.operation_table import Command
+from gateway.operations.operation_table import TIME, Command
 from gateway.parameters import Arguments, Parameter
 from gateway.queries.context import QueryContext
 from monitor.shared.codec import from_json, to_json
@@ -59,7 +59,7 @@ def value_of(command: str, parameter: Parameter) -> str:
     """Return a value that the parameter accepts."""
     match parameter.kind:
         case "choice":
-            return parameter.allowed[0]
+            return parameter.allowed[-1 if parameter is TIME else 0]
         case "dn":
             usual = _NUMBERS.get(parameter.topic, "101")
         case "dns":

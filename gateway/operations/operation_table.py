@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
@@ -36,6 +36,14 @@ class Run(Protocol):
 Composition: TypeAlias = Callable[[Run, Arguments], Awaitable[object]]
 """A command made of commands; it returns the reply."""
 
+TIME = Parameter(
+    "time",
+    "choice",
+    "form of the answer's instants: with milliseconds, or in whole seconds without them; not "
+    "given: as the key says",
+    allowed=("milliseconds", "seconds"),
+)
+"""The parameter that every query takes beside its own."""
 STREAM_ADDRESS = "stream"
 RESERVED_ADDRESSES = (STREAM_ADDRESS, "events", "ticket")
 """Last parts of addresses that are not commands."""
@@ -112,13 +120,14 @@ def commands_for(scopes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _query(name: str, query: Query, summary: str, *parameters: Parameter) -> Command:
-    return Command(name, "read", summary, parameters, query, methods=("GET", "HEAD", "POST"))
+    methods = ("GET", "HEAD", "POST")
+    return Command(name, "read", summary, (*parameters, TIME), query, methods=methods)
 
 
 def _book(name: str, query: Query, summary: str, *parameters: Parameter) -> Command:
-    return Command(
-        name, "contacts", summary, parameters, query, space="book", methods=("GET", "HEAD", "POST")
-    )
+    methods = ("GET", "HEAD", "POST")
+    taken = (*parameters, TIME)
+    return Command(name, "contacts", summary, taken, query, space="book", methods=methods)
 
 
 def _control(name: str, summary: str, *parameters: Parameter) -> Command:
@@ -321,7 +330,7 @@ _ALL = (
     _control(
         "makecall",
         "call one number and connect it to another",
-        _dn("first", "number of the first leg", "extensions"),
+        _dn("first", "number of the first leg: an extension, queue or route point", "extensions"),
         Parameter("second", "phone", "number of the second leg", required=True),
     ),
     _book(
@@ -384,5 +393,7 @@ def register(command: Command) -> None:
             f"{command.name} has the scope {command.scope!r}; scopes are "
             f"{', '.join(get_args(Scope))}."
         )
+    if command.query is not None and all(own.name != TIME.name for own in command.parameters):
+        command = replace(command, parameters=(*command.parameters, TIME))
     COMMANDS[command.name] = command
     RESERVED.add(command.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ from monitor.shared.changes import Position
 from monitor.shared.codec import to_json
 
 _CACHED_ANSWERS = 256
+_MILLISECONDS = re.compile(
+    rb'("(?:[A-Za-z]*[Ss]ince|[A-Za-z]+At)":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)\.\d{3}(?=Z")'
+)
+"""An instant in a JSON answer, by its field's name. In a text its quotation marks have a backslash
+before them, so that nothing in a text is found."""
 
 
 _CACHED_BYTES = 8 * 1024 * 1024
@@ -45,8 +51,18 @@ class AnswerCache:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def answer(self, question: Hashable, position: Position, make: Callable[[], object]) -> Answer:
-        """Return the answer to ``question`` at ``position``: a kept one, or what ``make`` makes."""
+    def answer(
+        self,
+        question: Hashable,
+        position: Position,
+        make: Callable[[], object],
+        *,
+        seconds: bool = False,
+    ) -> Answer:
+        """Return the answer to ``question`` at ``position``: a kept one, or what ``make`` makes.
+
+        ``seconds``: as in :func:`encode`. It must be a part of the question.
+        """
         if position != self._position:
             self._answers.clear()
             self._position, self._bytes = position, 0
@@ -54,7 +70,7 @@ class AnswerCache:
         if kept is not None:
             self._answers.move_to_end(question)
             return kept
-        answer = encode(make(), position)
+        answer = encode(make(), position, seconds=seconds)
         self._keep(question, answer)
         return answer
 
@@ -68,7 +84,12 @@ class AnswerCache:
             self._bytes -= len(oldest.body)
 
 
-def encode(value: object, position: Position) -> Answer:
-    """Return the answer as JSON, with its entity tag."""
+def encode(value: object, position: Position, *, seconds: bool = False) -> Answer:
+    """Return the answer as JSON, with its entity tag.
+
+    ``seconds``: whether instants are written in whole seconds, as ``2026-03-04T03:15:00Z``.
+    """
     body = to_json(value)
+    if seconds:
+        body = _MILLISECONDS.sub(rb"\1", body)
     return Answer(body, f'"{blake2b(body, digest_size=16).hexdigest()}"', position)

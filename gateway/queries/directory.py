@@ -1,9 +1,10 @@
 """Answer the queries about lists, extensions, queues and groups.
 
 An agent counts as free if it is ready to take a queue's call. All of these must hold: the
-extension is enabled, registered, in a profile that allows it, and in no call. It is logged in
-globally. Where the PBX tells the login for each queue, it is not logged out of this one. Members
-of a ring group need no login. For a key, things that it may not see do not exist.
+extension is enabled, registered, in no call, and logged in globally. Where the PBX tells the login
+for each queue, it is not logged out of this one. Only where the PBX does not tell the global login,
+the name of the profile decides. Members of a ring group need no login, but a profile that does not
+take them out of ring groups. For a key, things that it may not see do not exist.
 """
 
 from __future__ import annotations
@@ -210,7 +211,10 @@ def group_free(asked: QueryContext) -> Numbers:
     return _numbers(
         member.num
         for member in members
-        if member.registered and member.status == "Free" and member.enabled != 0
+        if member.registered
+        and member.status == "Free"
+        and member.enabled != 0
+        and member.in_ring_groups
     )
 
 

@@ -48,6 +48,7 @@ from gateway.fanout.watched_queries import Question
 from gateway.operations.operation_table import (
     COMMANDS,
     RESERVED,
+    TIME,
     Command,
     command_named,
     commands_for,
@@ -191,7 +192,7 @@ class WebApiEndpoint:
         _check_method(request.method, command.methods)
         key.require(command.scope)
         await self._spend(request, key, command)
-        arguments = command.check(came.pairs)
+        arguments = command.check(_with_form(came.pairs, command, key))
         if command.composition is not None:
             made = await command.composition(
                 command_requests.composition_runner(request, view, key, self._rate_limiter),
@@ -287,6 +288,20 @@ class WebApiEndpoint:
         return respond(
             answer, view.stale_since("live"), request.method, request.headers.get("if-none-match")
         )
+
+
+def _with_form(
+    pairs: tuple[tuple[str, str], ...], command: Command, key: ApiKey
+) -> tuple[tuple[str, str], ...]:
+    """Return a request's names and values, with the key's form of instants if it gives none."""
+    if key.time == TIME.allowed[0] or TIME not in command.parameters:
+        return pairs
+    given = any(name == TIME.name and value for name, value in pairs)
+    return (
+        pairs
+        if given
+        else (*(pair for pair in pairs if pair[0] != TIME.name), (TIME.name, key.time))
+    )
 
 
 def _tail(request: Request) -> str:

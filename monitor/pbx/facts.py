@@ -94,6 +94,8 @@ class UserRow:
     no_answer_timeout: int | None = None
     """Seconds, from the profile in force."""
     queue_status: Literal["LoggedIn", "LoggedOut"] | None = None
+    in_ring_groups: bool = True
+    """False if the profile in force takes the extension out of ring groups."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,10 @@ Kind: TypeAlias = Literal["reads", "commands", "makecall", "query"]
 something, without ``makecall``. ``query``: SQL."""
 
 
+InstantForm: TypeAlias = Literal["milliseconds", "seconds"]
+"""The form of the instants in the answers of queries: with milliseconds, or whole seconds."""
+
+
 class Budgets(Struct, frozen=True):
     """Hold the requests of each kind that a key may make in a minute.
 
@@ -49,7 +53,8 @@ class StoredKey(Struct, frozen=True):
 
     ``changed_at``: POSIX seconds. ``expires``: an instant. ``extensions``, ``queues``, ``groups``:
     what the key is limited to; None if it is not limited in that kind. ``networks``: those from
-    which the key may be used, as ``192.0.2.0/24``; empty for all.
+    which the key may be used, as ``192.0.2.0/24``; empty for all. ``time``: the form of instants
+    for requests that name none.
     """
 
     name: str
@@ -63,6 +68,7 @@ class StoredKey(Struct, frozen=True):
     networks: tuple[str, ...] = ()
     revoked: bool = False
     budgets: Budgets = USUAL
+    time: InstantForm = "milliseconds"
 
 
 _encoder = msgspec.msgpack.Encoder()

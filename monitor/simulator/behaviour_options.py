@@ -64,6 +64,8 @@ class Switches:
     """Effect of a call that reaches a route point.
 
     The PBX connects it at once, or it rings until the program answers it."""
+    host_devices: bool = True
+    """True if a queue or IVR has a device to dial from, as an official sample suggests."""
     failed_makecall: Literal["status", "ok"] = "status"
     """Answer to a makecall that fails: an HTTP error status, or 200 without a ``result``."""
     partial_profiles: Literal["replace", "merge"] = "replace"
@@ -76,6 +78,10 @@ class Switches:
     """Presentation of passwords and PINs in XAPI's answers: hidden or shown."""
     governed_login: Literal["obeyed", "ignored"] = "obeyed"
     """Effect of a change of QueueStatus while a profile other than Available is in force."""
+    queue_log_out: Literal["no_effect", "logs_out"] = "no_effect"
+    """Effect of a profile's OfficeHoursAutoQueueLogOut while it is in force.
+
+    None during office hours, or QueueStatus is LoggedOut and stays so."""
     time_zone: Literal["id", "iana", "windows"] = "id"
     """Form of OfficeHours' TimeZoneId: a row's Id, IanaName or WindowsName in Defs/TimeZones."""
     latency: float = 0.0

@@ -52,6 +52,8 @@ class CallAccount(Struct, frozen=True):
     outcome: topics.Outcome | None = None
     seen: bool = True
     """True if its end was watched, so that its duration is known."""
+    callback_of: str = ""
+    """Queue that placed the call, to call somebody back; empty if none did."""
 
 
 def opened(call: topics.Call, at: int) -> CallAccount:
@@ -93,6 +95,7 @@ def observed(
         answered=answered,
         visits=waited,
         turns=taken,
+        callback_of=_placing_queue(call) or account.callback_of,
     )
 
 
@@ -109,11 +112,14 @@ def concluded(account: CallAccount, word: topics.EndedCall, *, seen: bool) -> Ca
         caller=word.caller or account.caller,
         kind=_KINDS[word.direction],
         answered=answered,
-        visits=visits.concluded(account.visits, word, answered, ended, seen=seen),
+        visits=visits.concluded(
+            account.visits, word, answered, ended, seen=seen, news=account.answered is None
+        ),
         turns=turns.concluded(account.turns, word, answered, ended, seen=seen),
         ended=ended,
         outcome=word.outcome,
         seen=seen and word.outcome != "unknown",
+        callback_of=account.callback_of or _calling_queue(word),
     )
 
 
@@ -150,6 +156,7 @@ def of_end_alone(word: topics.EndedCall) -> CallAccount:
         unix_ms(word.ended_at),
         word.outcome,
         word.outcome != "unknown",
+        _calling_queue(word),
     )
 
 
@@ -185,6 +192,15 @@ def _caller(call: topics.Call) -> str:
     if owner is None:
         return ""
     return owner.external_party if owner.dn_type == "externalline" else owner.dn_num
+
+
+def _placing_queue(call: topics.Call) -> str:
+    owner = call.owner
+    return owner.dn_num if owner is not None and owner.dn_type == "queue" else ""
+
+
+def _calling_queue(word: topics.EndedCall) -> str:
+    return word.caller if word.caller in word.queues else ""
 
 
 def _answer_moved(account: CallAccount, before: int, now: int) -> CallAccount:

@@ -21,6 +21,19 @@ _LATEST_MS: Final = 250_000_000_000_000
 """POSIX milliseconds. Python's calendar ends soon after."""
 
 
+class CountedDay(Struct):
+    """Hold the day before, as far as it was counted.
+
+    The calls that began in it and go on are counted here when they are over.
+    """
+
+    day: Day
+    counted_since: int
+    peak: int
+    peak_at: int | None
+    tallies: Totals
+
+
 class SavedStatistics(Struct):
     """Hold everything that is counted. Times are POSIX milliseconds.
 
@@ -37,6 +50,8 @@ class SavedStatistics(Struct):
     peak_at: int | None = None
     tallies: Totals = field(default_factory=Totals)
     held: OpenCallsState = field(default_factory=OpenCallsState)
+    previous: CountedDay | None = None
+    """The day before; None if it was not counted."""
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -73,17 +88,26 @@ def check_time(saved: SavedStatistics, now: float) -> None:
 
 
 def _check(saved: SavedStatistics) -> None:
-    """Raise Malformed if a number is too large to be counted, or if the day is not valid."""
+    """Raise Malformed if a number is too large to be counted, or if a day is not valid."""
     _check_numbers(saved.tallies, 0)
     _check_numbers(saved, -_LARGEST)
-    day = saved.day
-    if day is None:
-        return
+    if saved.day is not None:
+        _check_day(saved.day)
+        if not 0 <= saved.at <= _LATEST_MS:
+            raise Malformed(f"statistics of an impossible day: counted until {saved.at}")
+    if saved.previous is not None:
+        _check_numbers(saved.previous.tallies, 0)
+        _check_day(saved.previous.day)
+        if saved.day is None or saved.previous.day.end != saved.day.start:
+            raise Malformed("statistics of two days that do not follow each other")
+
+
+def _check_day(day: Day) -> None:
     try:
         zone_info(day.zone)
     except UnknownZone as error:
         raise Malformed(f"statistics of an impossible day: {error}") from error
-    if not 0 < day.start < day.end < day.start + _LONGEST_DAY_MS or not 0 <= saved.at <= _LATEST_MS:
+    if not 0 < day.start < day.end < day.start + _LONGEST_DAY_MS or day.end > _LATEST_MS:
         raise Malformed(f"statistics of an impossible day: from {day.start} to {day.end}")
 
 

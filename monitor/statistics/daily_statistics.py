@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+from msgspec.structs import replace
+
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import (
@@ -12,14 +14,15 @@ from monitor.shared.entities.statistics import (
     PBX_ID,
     PBX_STATS,
     QUEUE_STATS,
+    ExtensionStats,
     PbxStats,
+    QueueStats,
     StatisticsEntity,
 )
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics import entity_builder
-from monitor.statistics.checkpoint_format import SavedStatistics
+from monitor.statistics.checkpoint_format import CountedDay, SavedStatistics
 from monitor.statistics.day import Day, day_of
-from monitor.statistics.durations import unix_ms
 from monitor.statistics.open_calls import OpenCalls
 from monitor.statistics.settings import StatisticsSettings
 from monitor.statistics.subjects import PBX
@@ -81,12 +84,8 @@ class Statistics:
         }
         self._extensions = set(state["extensions"])
         self._watched_since = 0
-        day = self._day
-        ended = (
-            word
-            for word in topics.table(state, "ended", topics.EndedCall).values()
-            if unix_ms(word.ended_at) >= day.start
-        )
+        self._accounts.forget(self._day.start - _BACK_MS)
+        ended = topics.table(state, "ended", topics.EndedCall).values()
         self._accounts.reread(topics.table(state, "calls", topics.Call).values(), ended, now)
         self._note_peak(now)
         return self._drawn(now, whole=True)
@@ -112,6 +111,8 @@ class Statistics:
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE_MS):
             self.saved.tallies.count(account, self._day)
+            if self.saved.previous is not None:
+                self.saved.previous.tallies.count(account, self.saved.previous.day)
         self._places.touched |= set(self._accounts.unsettled())
         return self._drawn(now)
 
@@ -132,6 +133,7 @@ class Statistics:
             self._begin(day_of(now, self._zone), now)
         elif day.zone != self._zone:
             saved.day = day_of(now, self._zone)  # what was counted stays counted
+            saved.previous = None  # days of two zones overlap: a call could count in both
             self._touch_all()
         saved.at = now
         return now
@@ -139,12 +141,20 @@ class Statistics:
     def _begin(self, day: Day, now: int) -> None:
         saved = self.saved
         passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED_MS
+        saved.previous = self._ended_day(day)
         saved.day, saved.tallies = day, Totals()
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
         saved.peak_at = saved.counted_since if saved.peak else None
         self._accounts.forget(day.start - _BACK_MS)
         self._touch_all()
+
+    def _ended_day(self, day: Day) -> CountedDay | None:
+        """Return what was counted of the day before this one; None if that was not counted."""
+        saved = self.saved
+        if saved.day is None or saved.day.end != day.start:
+            return None
+        return CountedDay(saved.day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
 
     # entities
 
@@ -220,23 +230,47 @@ class Statistics:
         return self._extension(num, now) if num in self._extensions else None
 
     def _queue(self, num: str, now: int) -> StatisticsEntity:
-        tally = self.saved.tallies.queues.get(num, QueueTotals()).copy()
+        previous = self.saved.previous
+        yesterday = None
+        if previous is not None:
+            yesterday = self._queue_day(num, previous.tallies, previous.day, now)
+        return replace(
+            self._queue_day(num, self.saved.tallies, self._day, now), yesterday=yesterday
+        )
+
+    def _queue_day(self, num: str, tallies: Totals, day: Day, now: int) -> QueueStats:
+        tally = tallies.queues.get(num, QueueTotals()).copy()
         for account in self._places.of(("queues", num)):
-            add_visits(tally, num, account, self._day, now)
-        target = self.terms.queue_target(num, self._sla_times.get(num))
-        return entity_builder.queue(num, tally, self._day, target, self.terms.short)
+            add_visits(tally, num, account, day, now)
+        sla_time = self._sla_times.get(num)
+        target = self.terms.queue_target(num, sla_time)
+        return entity_builder.queue(num, tally, day, target, self.terms.short, sla_time)
 
     def _extension(self, num: str, now: int) -> StatisticsEntity:
-        tally = self.saved.tallies.extensions.get(num, ExtensionTotals()).copy()
+        previous = self.saved.previous
+        yesterday = None
+        if previous is not None:
+            yesterday = self._extension_day(num, previous.tallies, previous.day, now)
+        return replace(
+            self._extension_day(num, self.saved.tallies, self._day, now), yesterday=yesterday
+        )
+
+    def _extension_day(self, num: str, tallies: Totals, day: Day, now: int) -> ExtensionStats:
+        tally = tallies.extensions.get(num, ExtensionTotals()).copy()
         for account in self._places.of(("extensions", num)):
-            add_turn(tally, num, account, self._day, now)
-        return entity_builder.extension(num, tally, self._day, self.terms.target, self.terms.short)
+            add_turn(tally, num, account, day, now)
+        return entity_builder.extension(num, tally, day, self.terms.target, self.terms.short)
 
     def _pbx(self) -> StatisticsEntity:
-        saved, day = self.saved, self._day
-        traffic = {kind: tally.copy() for kind, tally in saved.tallies.traffic.items()}
+        saved, previous = self.saved, self.saved.previous
+        today = CountedDay(self._day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
+        yesterday = None if previous is None else self._pbx_day(previous, 0)
+        return replace(self._pbx_day(today, self._accounts.going_on), yesterday=yesterday)
+
+    def _pbx_day(self, counted: CountedDay, active: int) -> PbxStats:
+        traffic = {kind: tally.copy() for kind, tally in counted.tallies.traffic.items()}
         for account in self._places.of(PBX):
-            add_call(traffic.setdefault(account.kind, TrafficTotals()), account, day)
+            add_call(traffic.setdefault(account.kind, TrafficTotals()), account, counted.day)
         return entity_builder.pbx(
-            traffic, day, saved.counted_since, saved.peak, saved.peak_at, self._accounts.going_on
+            traffic, counted.day, counted.counted_since, counted.peak, counted.peak_at, active
         )

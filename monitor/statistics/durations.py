@@ -74,6 +74,10 @@ class Spread(Struct):
         """Return the number of durations that were not longer than this."""
         return sum(count for bucket, (count, _) in self.buckets.items() if bucket <= 2 * seconds)
 
+    def beyond(self, seconds: int) -> int:
+        """Return the number of durations that were longer than this."""
+        return sum(count for bucket, (count, _) in self.buckets.items() if bucket > 2 * seconds)
+
     def below(self, seconds: int) -> int:
         """Return the number of durations that were shorter than this."""
         return sum(count for bucket, (count, _) in self.buckets.items() if bucket < 2 * seconds)

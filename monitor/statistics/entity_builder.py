@@ -18,8 +18,13 @@ from monitor.statistics.durations import DurationTally
 from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotals
 
 
-def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> QueueStats:
-    """Build a queue's day. ``target``, ``short``: seconds."""
+def queue(
+    num: str, tally: QueueTotals, day: Day, target: int, short: int, sla_time: int | None = None
+) -> QueueStats:
+    """Build a queue's day.
+
+    ``target``, ``short``, ``sla_time``: seconds. ``sla_time``: the PBX's; None or 0 if it has none.
+    """
     abandons = tally.abandons.lasting(short)
     return QueueStats(
         num=num,
@@ -38,6 +43,10 @@ def queue(num: str, tally: QueueTotals, day: Day, target: int, short: int) -> Qu
         waits=durations(tally.waits.lasting(0)),
         abandons=durations(abandons),
         talks=durations(tally.talks),
+        unanswered=tally.offered - tally.waits.count - len(tally.waiting),
+        callbacks=tally.callbacks,
+        callbacks_failed=tally.callbacks_failed,
+        sla_breaches=_breaches(tally, sla_time or target),
     )
 
 
@@ -69,6 +78,7 @@ def extension(
         placed=tally.placed,
         placed_answered=tally.placed_answered,
         placed_talks=durations(tally.placed_talks),
+        unanswered=tally.offered - tally.waits.count - len(tally.ringing),
     )
 
 
@@ -143,6 +153,13 @@ def _level(
     unseen = tally.abandons.untimed + tally.waits.untimed + tally.unknown
     left_out = tally.abandons.below(short) + unseen + _in_time(lasting, target) + apart
     return _percent(tally.waits.within(target), tally.offered - left_out)
+
+
+def _breaches(tally: QueueTotals, sla_time: int) -> int:
+    """Return how many callers waited longer than the SLA time, however their wait ended."""
+    over = (tally.waits, tally.abandons, tally.diverted_waits)
+    waiting = sum(milliseconds > sla_time * 1000 for milliseconds in tally.waiting)
+    return sum(spread.beyond(sla_time) for spread in over) + waiting
 
 
 def _in_time(lasting: list[int], target: int) -> int:

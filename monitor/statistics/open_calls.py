@@ -73,6 +73,7 @@ class OpenCalls:
         self._taken: dict[int, dict[int, None]] = {}
         self._closed: dict[int, dict[str, None]] = {}
         """Call id → keys of its calls that are over."""
+        self._forgotten_before = 0
         for call_id, account in held.open.items():
             self.places.show(str(call_id), account)
         for key, closed in held.closed.items():
@@ -140,7 +141,11 @@ class OpenCalls:
         return settled
 
     def forget(self, before: int) -> None:
-        """Forget the ids of calls that ended before this time."""
+        """Forget the ids of calls that ended before this time.
+
+        What is told of such a call counts only if the call is known as going on until then.
+        """
+        self._forgotten_before = before
         for call_id, lives in list(self.held.counted.items()):
             kept = [life for life in lives if life[1] >= before]
             if kept:
@@ -252,6 +257,8 @@ class OpenCalls:
             self._close(
                 ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen)
             )
+            return
+        if ended < self._forgotten_before:
             return
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:

@@ -70,18 +70,25 @@ def observed(
 
 
 def concluded(
-    visits: Visits, word: topics.EndedCall, answered: int | None, ended: int, *, seen: bool
+    visits: Visits,
+    word: topics.EndedCall,
+    answered: int | None,
+    ended: int,
+    *,
+    seen: bool,
+    news: bool = False,
 ) -> Visits:
     """Return the visits of a call that ended as ``word`` tells.
 
-    ``seen``: whether it was watched to its end.
+    ``seen``: whether it was watched to its end. ``news``: whether ``word`` is the first to tell of
+    an answer. Then it ended the wait, also if a clock that was set back puts it before the wait.
     """
     if not visits:
         return of_end_alone(word, unix_ms(word.started_at))
     last = visits[-1]
     if last.end == "waiting":
-        if answered is not None and answered >= last.since:
-            return _with_last(visits, until=answered, end="answered")
+        if answered is not None and (news or answered >= last.since):
+            return _with_last(visits, until=max(answered, last.since), end="answered")
         known = seen and word.outcome != "unknown"
         return _with_last(
             visits, until=max(ended, last.since), end="abandoned" if known else "unknown"

@@ -57,5 +57,8 @@ def _parts(account: CallAccount) -> dict[Place, object]:
     )
     parts: dict[Place, object] = {PBX: (account.started, account.kind, account.answered, end)}
     parts.update((("queues", visit.queue), (account.visits, end)) for visit in account.visits)
+    if account.callback_of:
+        visits = parts.get(("queues", account.callback_of))
+        parts[("queues", account.callback_of)] = (visits, account.started, account.answered, end)
     parts.update((("extensions", turn.num), (turn, answers, end)) for turn in account.turns)
     return parts

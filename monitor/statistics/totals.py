@@ -31,6 +31,10 @@ class QueueTotals(Struct):
     waiting: list[int] = field(default_factory=list)
     """Milliseconds that each present caller has waited so far; empty in what is counted for
     good."""
+    diverted_waits: Spread = field(default_factory=Spread)
+    """Waits of the ``diverted``; older checkpoints have their number alone."""
+    callbacks: int = 0
+    callbacks_failed: int = 0
 
     def copy(self) -> QueueTotals:
         """Return an independent copy."""
@@ -42,6 +46,9 @@ class QueueTotals(Struct):
             self.abandons.copy(),
             self.talks.copy(),
             list(self.waiting),
+            self.diverted_waits.copy(),
+            self.callbacks,
+            self.callbacks_failed,
         )
 
 
@@ -119,7 +126,7 @@ class Totals(Struct):
 
     def count(self, account: CallAccount, day: Day) -> None:
         """Count for good a call that is over."""
-        for num in {visit.queue for visit in account.visits}:
+        for num in queues_of(account):
             if num in self.queues or len(self.queues) < MOST_NUMBERS:
                 add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
         for turn in account.turns:
@@ -129,10 +136,22 @@ class Totals(Struct):
         add_call(self.traffic.setdefault(account.kind, TrafficTotals()), account, day)
 
 
+def queues_of(account: CallAccount) -> set[str]:
+    """Return the queues for which a call counts."""
+    return {visit.queue for visit in account.visits} | ({account.callback_of} - {""})
+
+
 def add_visits(tally: QueueTotals, num: str, account: CallAccount, day: Day, now: int) -> None:
-    """Add a call's visits to one queue. ``now``: POSIX milliseconds."""
+    """Add a call's visits to one queue, or the queue's call to somebody.
+
+    ``now``: POSIX milliseconds.
+    """
+    if num == account.callback_of and day.has(account.started):
+        tally.callbacks += 1
+        over = account.ended is not None and account.outcome != "unknown"
+        tally.callbacks_failed += over and account.answered is None
     following: list[QueueVisit | None] = [*account.visits[1:], None]
-    for visit, after in zip(account.visits, following, strict=True):
+    for visit, after in zip(account.visits, following, strict=False):
         if visit.queue == num and day.has(visit.since):
             tally.offered += 1
             _add_visit(tally, visit, now)
@@ -186,6 +205,7 @@ def _add_visit(tally: QueueTotals, visit: QueueVisit, now: int) -> None:
             tally.abandons.add(visit.wait)
         case "diverted":
             tally.diverted += 1
+            tally.diverted_waits.add(visit.wait)
         case "unknown":
             tally.unknown += 1
 

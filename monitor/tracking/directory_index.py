@@ -38,16 +38,16 @@ _TYPES: Mapping[str, topics.DnType] = MappingProxyType(
 """3CX's type words in lower case, without the W that some versions put before them."""
 
 _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
-"""Profiles of 3CX's kinds Away and OutOfOffice: calls to such an agent go elsewhere, so it takes
-none."""
+"""Profiles of 3CX's kinds Away and OutOfOffice. Their names count only where the PBX does not tell
+whether an extension is logged in: calls to such an agent go elsewhere, so it takes none."""
 
 LEARNT_KEPT = 10_000
 """DNs whose kind is known from calls alone."""
 _LONGEST_REASON = 500
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues "
-    "globally{}, not in the "
-    "profile Away, Out of office or Custom 2, and in no call.{}"
+    "globally{}, and in no call. Where the PBX does not tell the global login, the profile must "
+    "not be Away, Out of office or Custom 2.{}"
 )
 QUEUE_RULE = _QUEUE_RULE.format("", " The PBX does not tell logins to single queues.")
 QUEUE_RULE_WITH_LOGINS = _QUEUE_RULE.format(" and to this queue", "")
@@ -196,6 +196,7 @@ class DirectoryIndex:
             return
         self._learnt[dn] = kind
         self.revision += 1
+        self.revision += 1
         if len(self._learnt) > LEARNT_KEPT:
             self._learnt.popitem(last=False)
 
@@ -224,8 +225,11 @@ class DirectoryIndex:
         return (
             row.enabled is not False
             and row.registered
-            and row.queue_status == "LoggedIn"
-            and row.profile not in _PROFILES_OUT_OF_QUEUES
+            and (
+                row.profile not in _PROFILES_OUT_OF_QUEUES
+                if row.queue_status is None
+                else row.queue_status == "LoggedIn"
+            )
         )
 
     def _index(self, read: DirectoryRead) -> None:
@@ -306,6 +310,7 @@ class DirectoryIndex:
             queues=queues,
             groups=self.groups_of.get(row.number, ()),
             extgroups=self.extgroups_of.get(row.number, ()),
+            in_ring_groups=row.in_ring_groups,
         )
 
 

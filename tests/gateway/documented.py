@@ -81,7 +81,7 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '"talks":{"count":11,"total":1298.0,"average":118.0,"longest":402.9},"handled":0,"transferred":0},'
             '"internal":{"calls":7,"answered":6,"missed":0,"abandoned":0,"unanswered":1,"unknown":0,"pending":0,'
             '"talks":{"count":6,"total":291.0,"average":48.5,"longest":121.7},"handled":0,"transferred":0},'
-            '"peak":7,"peakAt":"2026-03-04T07:41:12.300Z","active":3}'
+            '"peak":7,"peakAt":"2026-03-04T07:41:12.300Z","active":3,"yesterday":null}'
         ),
     ),
     ("all.ext.get", {}, '{"nums":["99","101","102","103","1000"]}'),
@@ -127,7 +127,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '"abandons":{"count":1,"total":12.4,"average":12.4,"longest":12.4},'
             '"talks":{"count":16,"total":2912.0,"average":182.0,"longest":640.2},'
             '"queueOffered":18,"queueAnswered":15,"placed":4,"placedAnswered":3,'
-            '"placedTalks":{"count":3,"total":301.5,"average":100.5,"longest":180.0}}'
+            '"placedTalks":{"count":3,"total":301.5,"average":100.5,"longest":180.0},'
+            '"unanswered":4,"yesterday":null}'
         ),
     ),
     (
@@ -138,7 +139,8 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '"answeredInTarget":31,"abandoned":3,"shortAbandoned":1,"diverted":1,"unknown":0,"waiting":1,'
             '"serviceLevel":77.5,"waits":{"count":36,"total":511.2,"average":14.2,"longest":71.0},'
             '"abandons":{"count":3,"total":143.1,"average":47.7,"longest":80.3},'
-            '"talks":{"count":35,"total":6402.5,"average":182.9,"longest":913.8}}'
+            '"talks":{"count":35,"total":6402.5,"average":182.9,"longest":913.8},'
+            '"unanswered":5,"callbacks":2,"callbacksFailed":1,"slaBreaches":7,"yesterday":null}'
         ),
     ),
     ("queue.members.get", {"num": "800"}, '{"nums":["99","101","102","555","1000"]}'),

@@ -405,7 +405,7 @@ FORMS = [
     for how in ("GET", "POST query", "POST form", "POST json")
 ]
 EXAMPLES: dict[str, dict[str, str]] = {
-    "makecall": {"first": "999", "second": "101"},
+    "makecall": {"first": "998", "second": "101"},
     "ext.fwd.set": {"num": "102", "status": "Away"},
     "ext.queueglobal.set": {"num": "102", "log": "on"},
     "ext.queue.set": {"num": "102", "queue": "999", "log": "on"},

@@ -19,7 +19,7 @@ from monitor.pbx.commands.error_mapping import (
     refused,
     unsupported,
 )
-from monitor.pbx.parsing.json_fields import flag, integer, objects, text
+from monitor.pbx.parsing.json_fields import integer, objects, text
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
 
@@ -122,17 +122,11 @@ async def forwarding(client: PbxClient, arguments: Arguments) -> CommandResult:
 async def queue_login(client: PbxClient, arguments: Arguments) -> CommandResult:
     """Carry out ``ext.queueglobal.set``.
 
-    If the profile in force governs queue login, nothing changes and the result is false. XAPI
-    tells only one rule by which a profile does that. Any other such rule shows itself only
-    afterwards: the login stayed as it was.
+    If the profile in force governs queue login, the result is false. XAPI does not tell whether it
+    does: ``OfficeHoursAutoQueueLogOut`` may mean something else. So the PBX is asked, and the login
+    is read back: if it stayed as it was, the profile governs it.
     """
     user = await find(client, arguments["num"])
-    in_force = next(
-        (row for row in _profiles(user) if text(row, "Name") == text(user, "CurrentProfileName")),
-        {},
-    )
-    if flag(in_force, "OfficeHoursAutoQueueLogOut"):
-        return CommandResult(ReadBack(), {"result": False})
     wanted = "LoggedIn" if arguments["log"] == "on" else "LoggedOut"
     await patch(client, user, {"QueueStatus": wanted})
     try:

@@ -1,8 +1,10 @@
-"""Carry out ``makecall``: call any number from an extension's phone.
+"""Carry out ``makecall``: call any number from an extension's phone, a route point or a queue.
 
-- An extension with one phone: Call Control dials on that phone.
+- A number with one device: Call Control dials on that device. An extension's devices are its
+  phones. Route points have one, and so do queues and IVRs that Call Control shows.
 - An extension with several phones: the PBX's own service rings the extension first.
-- An extension that Call Control does not show: the call is asked for through XAPI.
+- A queue or the like without a device: the PBX is asked to call from it as it can.
+- A number that Call Control does not show: the call is asked for through XAPI.
 
 Failures come with another HTTP status and the same JSON, or with 200. Both are understood.
 ``finalstatus`` may be a word or a number.
@@ -16,18 +18,29 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.command_result import CommandResult, ReadBack
-from monitor.pbx.commands.error_mapping import no_extension, refused
+from monitor.pbx.commands.error_mapping import refused
 from monitor.pbx.commands.extensions import find
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import integer, objects, record, text
 from monitor.pbx.v20_client import CALL_CONTROL, XAPI, PbxClient
 from monitor.shared import phone_numbers
 from monitor.shared.codec import to_json
-from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled, PbxRefused
+from monitor.shared.errors import (
+    CommandOutcomeUnknown,
+    CommandRefused,
+    PbxError,
+    PbxGarbled,
+    PbxRefused,
+)
 
 RINGS_S: Final = 30
 """Seconds for which the extension rings."""
 _PATIENCE_S: Final = RINGS_S + 15.0
+_TEL: Final = re.compile(r"\s*tel:", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"(?:\d[\s().\-/]{0,3}){6,}")
+"""A part of a text with enough digits to be a number of its own."""
+_MOST_DIGITS: Final = 20
+"""Digits that are dialled for one number, at most: 15 of E.164, and prefixes before them."""
 _LONGEST: Final = 200
 """Characters of the PBX's own reason that are passed on."""
 _NOT_SHOWN: Final = frozenset((401, 403, 404))
@@ -57,11 +70,13 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
         )
     first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
+    if not devices:
+        is_extension = await _is_extension(client, first)
+        if is_extension and devices is not None:
+            raise CommandRefused("no_device", f"No phone is registered at extension {first}.")
     body: dict[str, object]
     if devices is None:
         path, body = f"{XAPI}/Users/Pbx.MakeCall", {"dn": first, "destination": second}
-    elif not devices:
-        raise CommandRefused("no_device", f"No phone is registered at extension {first}.")
     else:
         at = f"/devices/{quote(devices[0], safe='')}" if len(devices) == 1 else ""
         path = f"{CALL_CONTROL}/{quote(first, safe='')}{at}/makecall"
@@ -75,21 +90,30 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
                 f"whether it rings."
             )
         error = answer.refusal()
-        raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
+        raise refused(error, _nobody(first)) if isinstance(error, PbxRefused) else error
     return _done(first, said, shown=devices is not None)
 
 
 def dialled(number: str) -> str:
     """Return what is to be dialled for a number in any notation.
 
-    Text that is more than a number stays as it is, without spaces around it. Raises CommandRefused
-    for two numbers in one text.
+    Text that is more than a number stays as it is, without spaces around it. The parameters of a
+    ``tel:`` address are left out (RFC 3966). Raises CommandRefused for two numbers in one text.
     """
-    if len(phone_numbers.several(number)) > 1:
+    if "@" in number:
+        return number.strip()
+    if _TEL.match(number):
+        number = number.partition(";")[0]
+    plain = phone_numbers.plain(number)
+    if (
+        len(phone_numbers.several(number)) > 1
+        or len(_WHOLE.findall(plain)) > 1
+        or sum(map(str.isdigit, plain)) > _MOST_DIGITS
+    ):
         raise CommandRefused(
             "bad_value", "second holds more than one number: give the one to be called.", "bad"
         )
-    return number.strip() if "@" in number else phone_numbers.plain(number)
+    return plain
 
 
 def _said(answer: HttpResponse) -> dict[str, Any] | None:
@@ -106,18 +130,47 @@ def _said(answer: HttpResponse) -> dict[str, Any] | None:
 
 
 async def _devices(client: PbxClient, number: str) -> list[str] | None:
-    """Return the extension's phones, or None if Call Control does not show them.
+    """Return the number's devices, or None if Call Control does not show them.
 
-    Raises CommandRefused if there is no such extension, or if the PBX refuses.
+    Raises CommandRefused if the PBX refuses.
     """
     try:
         rows = await client.get_json(f"{CALL_CONTROL}/{quote(number, safe='')}/devices")
     except PbxRefused as error:
         if error.status in _NOT_SHOWN:
-            await find(client, number)
             return None
-        raise refused(error, no_extension(number)) from error
+        raise refused(error, _nobody(number)) from error
     return [device for row in objects(rows) if (device := text(row, "device_id"))]
+
+
+async def _is_extension(client: PbxClient, number: str) -> bool:
+    """Return whether the number is a user's; False for a queue, a route point and the like.
+
+    Where the PBX does not let its other numbers be looked up, its answer to the call will tell.
+    Raises CommandRefused if the PBX has no such number.
+    """
+    try:
+        await find(client, number)
+    except CommandRefused as error:
+        if error.kind != "missing":
+            raise
+    else:
+        return True
+    key = quote(number.replace("'", "''"), safe="")
+    try:
+        await client.get_json(f"{XAPI}/Peers(Number='{key}')")
+    except PbxRefused as refusal:
+        none = refused(refusal, _nobody(number))
+        if none.kind == "missing":
+            raise none from refusal
+    except PbxError:  # such a collection may fail for good; if it is more, the call fails too
+        pass
+    return False
+
+
+def _nobody(number: str) -> CommandRefused:
+    sentence = f"The PBX has no extension, queue or route point {number} to call from."
+    return CommandRefused("unknown_extension", sentence, "missing")
 
 
 def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
@@ -127,7 +180,7 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     reason = text(said, "reason")
     if status != "Success":
         if reason == "SubjectNotFound":
-            raise no_extension(first)
+            raise _nobody(first)
         said_why = (
             text(said, "reasontext").strip().rstrip(".")[:_LONGEST] or reason or status or "nothing"
         )

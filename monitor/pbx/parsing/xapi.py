@@ -93,6 +93,7 @@ def user(row: Mapping[str, Any]) -> UserRow | None:
         profile=profile,
         no_answer_timeout=integer(in_force, "NoAnswerTimeout"),
         queue_status=_login(text(row, "QueueStatus")),
+        in_ring_groups=flag(in_force, "DisableRingGroupCalls") is not True,
     )
 
 

@@ -81,7 +81,7 @@ _USERS = _Part(
     "Id,Number,FirstName,LastName,EmailAddress,Mobile,AuthID,OutboundCallerID,Enabled,PbxDeliversAudio,RecordCalls,"
     "RecordExternalCallsOnly,SIPID,VMEmailOptions,VMEnabled,VMPlayCallerID,VMPlayMsgDateTime,Internal,IsRegistered,"
     "CurrentProfileName,QueueStatus",
-    {"ForwardingProfiles": "Name,NoAnswerTimeout"},
+    {"ForwardingProfiles": "Name,NoAnswerTimeout,DisableRingGroupCalls"},
 )
 _QUEUES = _Part(
     "Queues",

@@ -84,8 +84,8 @@ class Extension(Struct, frozen=True, rename="camel"):
     talks: tuple[Talk, ...]
     """Its calls, at most 1,000."""
     available: bool
-    """Ready to take a queue's call: enabled, registered, logged in, in a profile that allows it,
-    not in a call."""
+    """Ready to take a queue's call: enabled, registered, logged in, not in a call. Where the PBX
+    does not tell whether it is logged in, the profile must be one that takes calls."""
     queues: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     extgroups: tuple[str, ...] = ()
@@ -95,6 +95,8 @@ class Extension(Struct, frozen=True, rename="camel"):
     """Time since which these are unchanged: enabled, registered, logins to queues, profile. Null if
     none of them has changed since the monitor started. An agent who is free has been free since the
     later of this time and ``since``."""
+    in_ring_groups: bool = True
+    """True if ring groups ring it; false if the profile in force takes it out of them."""
 
 
 class Agent(Struct, frozen=True, rename="camel"):

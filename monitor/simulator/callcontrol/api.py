@@ -143,9 +143,7 @@ class CallControl:
             case ["participants"]:
                 return ApiResponse(200, self._participants(dn))
             case ["devices"]:
-                return ApiResponse(
-                    200, [_device_json(device) for device in self._directory.devices(dn.number)]
-                )
+                return ApiResponse(200, [_device_json(device) for device in self._devices(dn)])
             case ["devices", device_id]:
                 return ApiResponse(200, _device_json(self._device(dn, device_id)))
             case _:
@@ -154,7 +152,7 @@ class CallControl:
     def _do(self, dn: Dn, rest: list[str], body: bytes) -> ApiResponse:
         match rest:
             case ["makecall"]:
-                devices = self._directory.devices(dn.number)
+                devices = self._devices(dn)
                 return self._makecall(dn, devices[0].device_id if len(devices) == 1 else None, body)
             case ["devices", device_id, "makecall"]:
                 return self._makecall(dn, self._device(dn, device_id).device_id, body)
@@ -223,7 +221,7 @@ class CallControl:
         return {
             "dn": dn.number,
             "type": f"W{dn.kind}",
-            "devices": [_device_json(device) for device in self._directory.devices(dn.number)],
+            "devices": [_device_json(device) for device in self._devices(dn)],
             "participants": self._participants(dn),
         }
 
@@ -240,13 +238,14 @@ class CallControl:
         self._switchboard.served_participant(view)
         return view.to_json(self._switches)
 
+    def _devices(self, dn: Dn) -> list[Device]:
+        if dn.kind in ("queue", "ivr") and self._switches.host_devices:
+            return [Device(dn.number, f"sip:{dn.number}@127.0.0.1:5060", "3CX")]
+        return self._directory.devices(dn.number)
+
     def _device(self, dn: Dn, device_id: str) -> Device:
         found = next(
-            (
-                device
-                for device in self._directory.devices(dn.number)
-                if device.device_id == device_id
-            ),
+            (device for device in self._devices(dn) if device.device_id == device_id),
             None,
         )
         if found is None:

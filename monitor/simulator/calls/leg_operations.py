@@ -111,8 +111,9 @@ class Connections(Exchange):
         if call.ringing():
             return
         call.group = ""
-        settled = (
-            call.of_kind("queue") is not None or sum(leg.connected for leg in call.talkers()) > 1
+        queue = call.of_kind("queue")
+        settled = (queue is not None and queue.connected) or (
+            sum(leg.connected for leg in call.talkers()) > 1
         )
         if settled:
             self._say(call, "Talking")
@@ -166,16 +167,18 @@ class Connections(Exchange):
                 self._take(call, leg)
 
     def _clear_hosts(self, call: SimulatedCall) -> None:
+        """Remove the hosts, except one that calls somebody itself: it will take that party."""
         for leg in [leg for leg in call.legs.values() if leg.dn.kind in HOSTS]:
-            self._take(call, leg)
+            if leg.status != "Dialing":
+                self._take(call, leg)
 
     def _caller(self, number: str) -> Dn:
-        """Return the DN if it may call: an extension with a phone, or a route point.
+        """Return the DN if it may call: an extension with a phone, a route point, a queue, an IVR.
 
         Raises OperationRefused otherwise.
         """
         dn = self.directory.dn(number)
-        if dn is not None and dn.kind == "routepoint":
+        if dn is not None and dn.kind in ("routepoint", "queue", "ivr"):
             return dn
         return self.router.phone(number)
 

@@ -108,7 +108,7 @@ class Router:
     def _group(self, dn: Dn, there: Collection[str]) -> Route:
         members = (
             self._directory.dn(number)
-            for number in self._directory.members(dn.number)
+            for number in self._directory.rung_members(dn.number)
             if number not in there
         )
         free = tuple(

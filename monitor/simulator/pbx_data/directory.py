@@ -19,7 +19,7 @@ from typing import Final, Literal
 
 from monitor.simulator.pbx_data.address_book import Book
 from monitor.simulator.pbx_data.dn import Device, Dn, DnKind
-from monitor.simulator.pbx_data.queue_logins import QueueLogins, takes_calls
+from monitor.simulator.pbx_data.queue_logins import QueueLogins, in_ring_groups, takes_calls
 from monitor.simulator.pbx_data.templates import Entity
 
 __all__ = ["Device", "Directory", "Dn", "DnKind"]
@@ -131,11 +131,15 @@ class Directory:
         """Return a ring group's members in order; empty if it is no ring group."""
         return self._row_numbers("ringgroup", ring_group, "Members")
 
+    def rung_members(self, ring_group: str) -> list[str]:
+        """Return the members that the ring group rings, in use or not: with phones or without."""
+        members = self.members(ring_group)
+        return [number for number in members if in_ring_groups(self.entity(number))]
+
     def available_agents(self, queue: str) -> list[str]:
         """Return the agents that take the queue's calls, in use or not.
 
-        Such an agent is registered, enabled, logged in globally and to this queue, with the profile
-        Available.
+        Such an agent is registered, enabled, and logged in globally and to this queue.
         """
         return [
             number

@@ -1,4 +1,4 @@
-"""Hold the logins of agents to single queues.
+"""Hold the logins of agents to single queues, and tell whom queues and ring groups ring.
 
 There are two kinds of login. The global one is a property of the user. Only the web client knows
 the login to a single queue.
@@ -30,12 +30,24 @@ class QueueLogins:
 def takes_calls(user: Entity | None) -> bool:
     """Return whether a user takes calls of queues.
 
-    The user must be registered and enabled, be logged in globally and have the profile Available.
+    The user must be registered, enabled and logged in globally. A profile counts only by what it
+    does to the login.
     """
     return (
         user is not None
         and bool(user["IsRegistered"])
         and bool(user["Enabled"])
         and user["QueueStatus"] == "LoggedIn"
-        and user["CurrentProfileName"] == "Available"
     )
+
+
+def in_force(user: Entity) -> Entity | None:
+    """Return the user's profile in force; None if the user has no profile of that name."""
+    name = user["CurrentProfileName"]
+    return next((row for row in user["ForwardingProfiles"] if row["Name"] == name), None)
+
+
+def in_ring_groups(user: Entity | None) -> bool:
+    """Return whether ring groups ring a user: the profile in force does not take it out of them."""
+    profile = None if user is None else in_force(user)
+    return profile is None or not profile["DisableRingGroupCalls"]

@@ -78,7 +78,7 @@ class Cast:
         self._phones()
         return [
             n
-            for n in self.directory.members(group)
+            for n in self.directory.rung_members(group)
             if n in self._places and not self.switchboard.busy(n)
         ]
 

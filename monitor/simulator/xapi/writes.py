@@ -14,6 +14,7 @@ from typing import Any, Final
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import Directory, DnKind
+from monitor.simulator.pbx_data.queue_logins import in_force
 from monitor.simulator.pbx_data.templates import CONTACT_PHONES, Entity
 from monitor.simulator.xapi import errors
 from monitor.simulator.xapi.navigation_validation import LinkTarget, incoming
@@ -76,9 +77,16 @@ def change_dn(
         values.pop("QueueStatus", None)
     changed = dict(entity)
     _settle(directory, kind, changed, values)
+    if kind == "extension" and switches.queue_log_out == "logs_out" and _logs_out(changed):
+        changed["QueueStatus"] = "LoggedOut"
     directory.update(entity, changed)
     if kind == "externalline" and "DidNumbers" in values:
         directory.set_dids(entity, values["DidNumbers"])
+
+
+def _logs_out(user: Entity) -> bool:
+    profile = in_force(user)
+    return profile is not None and bool(profile["OfficeHoursAutoQueueLogOut"])
 
 
 def delete_dn(directory: Directory, entity: Entity) -> None:

@@ -14,8 +14,10 @@ from gateway.auth.api_keys import (
     KeyTable,
     authenticate,
     bearer,
+    from_stored,
     new_key,
     sha256_hex,
+    to_stored,
     toml_block,
 )
 from gateway.config import GatewaySettings
@@ -140,7 +142,9 @@ def test_a_key_as_text_does_not_show_the_key() -> None:
 )
 def test_the_written_entry_is_read_back_as_the_same_key(name: str) -> None:
     limits = Limits(frozenset({"101", "99"}), None, frozenset())
-    key = ApiKey(name, sha256_hex(RAW), "main", frozenset({"read", "admin"}), NOW, limits)
+    scopes = frozenset({"read", "admin"})
+    key = ApiKey(name, sha256_hex(RAW), "main", scopes, NOW, limits, time="seconds")
+    assert from_stored(to_stored(key, 1.0), "main") == key
     block = toml_block(key)
     assert RAW not in block
     settings = GatewaySettings(**tomllib.loads('[[pbx]]\nname = "main"\n' + block))

@@ -25,6 +25,7 @@ from tests.faults.clients import UNKEPT
 from tests.test_keys import checkpoint
 
 LIMITED = ["--queues", "800,801", "--networks", "192.0.2.0/24", "--reads", "600", "--makecall", "0"]
+LIMITED += ["--time", "seconds"]
 
 
 def run(work: Coroutine[Any, Any, int | None]) -> None:
@@ -53,7 +54,8 @@ def made(name: str, out: str) -> tuple[str, ApiKey]:
     budgets = Budgets(reads=600, makecall=0)
     scopes = frozenset({"read", "control"})
     return found[1], ApiKey(
-        name, sha256_hex(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets
+        *(name, sha256_hex(found[1]), "pbx", scopes, None, limits, ("192.0.2.0/24",), budgets),
+        time="seconds",
     )
 
 
@@ -76,6 +78,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
             "queues 800, 801",
             "192.0.2.0/24",
             "600 reads, 0 makecall",
+            "seconds",
         ):
             assert shown in listed.output
         assert raw not in listed.output
@@ -127,6 +130,7 @@ def test_a_block_for_the_settings_file_holds_all_that_was_asked_for() -> None:
         (["--name", ""], "1 to 100 printable characters"),
         (["--name", "x" * 101], "1 to 100 printable characters"),
         (["--name", "a\nb"], "1 to 100 printable characters"),
+        (["--time", "minutes"], "Invalid value for '--time'"),
         (["--days", "0"], "Invalid value for '--days'"),
         (["--reads", "-1"], "Invalid value for '--reads'"),
     ],

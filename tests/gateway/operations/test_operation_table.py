@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.errors import BadRequest, MissingParameter, UnknownCommand, UpgradeNeeded
-from gateway.operations.operation_table import COMMANDS, RESERVED, command_named, commands_for
+from gateway.operations.operation_table import COMMANDS, RESERVED, TIME, command_named, commands_for
 
 EXT_FIELDS = (
     "firstname lastname email mobile authid authpass callerid enabled deliveraudio recordcalls "
@@ -86,15 +86,13 @@ def test_the_table_holds_the_documented_commands_and_no_others() -> None:
 @pytest.mark.parametrize("name", DOCUMENTED)
 def test_each_command_has_its_documented_scope_and_parameters(name: str) -> None:
     command = COMMANDS[name]
-    required = " ".join(parameter.name for parameter in command.parameters if parameter.required)
-    optional = " ".join(
-        parameter.name for parameter in command.parameters if not parameter.required
-    )
+    own = [parameter for parameter in command.parameters if parameter is not TIME]
+    required = " ".join(parameter.name for parameter in own if parameter.required)
+    optional = " ".join(parameter.name for parameter in own if not parameter.required)
+    assert (command.query is not None) == (command.parameters[-1:] == (TIME,))
     assert (command.scope, required, optional) == DOCUMENTED[name]
     allowed = {
-        parameter.name: " ".join(parameter.allowed)
-        for parameter in command.parameters
-        if parameter.allowed
+        parameter.name: " ".join(parameter.allowed) for parameter in own if parameter.allowed
     }
     assert allowed == ALLOWED.get("ext.update" if name == "ext.new" else name, {})
     assert command.summary

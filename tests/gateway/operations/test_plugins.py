@@ -59,6 +59,8 @@ async def test_a_registered_command_is_served_and_checked_like_all_others() -> N
     register(MINE)
     async with client() as http:
         assert (await http.get(f"/webapi/{FULL}/site.count.get?times=2")).json()["times"] == 2
+        same = await http.get(f"/webapi/{FULL}/site.count.get?times=2&time=seconds")
+        assert same.json()["times"] == 2
         bad = await http.get(f"/webapi/{FULL}/site.count.get?times=often")
         assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_parameter")
         listed = (await http.get(f"/webapi/{FULL}/")).json()

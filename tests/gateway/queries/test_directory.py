@@ -61,6 +61,8 @@ def test_a_queue_without_agents_has_none_free() -> None:
         ({"registered": False}, False),
         ({"enabled": 0}, False),
         ({"enabled": None}, True),
+        ({"in_ring_groups": False}, False),
+        ({"in_ring_groups": False, "q_global_status": "LoggedIn"}, False),
     ],
 )
 def test_a_ring_groups_member_is_free_without_any_login(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,8 +12,11 @@ import pytest
 
 from gateway.auth.api_keys import KeyTable
 from gateway.operations.operation_table import COMMANDS
+from monitor.shared.changes import Change, Edit, Position
+from monitor.shared.entities.topics import Contact
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import (
+    ALL_SCOPES,
     BARE,
     EXPIRED,
     FULL,
@@ -21,6 +25,7 @@ from tests.gateway.world import (
     READ,
     client,
     error,
+    key,
     message,
     view,
 )
@@ -81,6 +86,59 @@ async def test_every_query_answers_in_its_documented_shape_by_every_form_of_addr
         assert (posted.status_code, posted.text) == (200, answer)
 
 
+_INSTANT = re.compile(r"(\d\d:\d\d:\d\d)\.\d{3}Z")
+
+
+@pytest.mark.parametrize(("command", "params", "answer"), CASES)
+async def test_every_query_answers_in_whole_seconds_if_it_or_its_key_says_so(
+    http: httpx.AsyncClient, command: str, params: dict[str, str], answer: str
+) -> None:
+    cut = _INSTANT.sub(r"\1Z", answer)
+    path = f"/webapi/{FULL}/{command}"
+    assert (await http.get(path, params=params | {"time": "seconds"})).text == cut
+    assert (await http.post(path, json=params | {"time": "seconds"})).text == cut
+    assert (await http.get(path, params=params | {"time": "milliseconds"})).text == answer
+    assert (await http.get(path, params=params | {"time": ""})).text == answer
+    short = KeyTable([key(FULL, ALL_SCOPES, time="seconds")])
+    async with client(table=short) as its:
+        assert (await its.get(path, params=params)).text == cut
+        assert (await its.get(path, params=params | {"time": ""})).text == cut
+        assert (await its.get(path, params=params | {"time": "milliseconds"})).text == answer
+
+
+async def test_instants_in_the_originals_form_are_the_documents_own() -> None:
+    async with client() as http:
+        said = (await http.get(f"/webapi/{FULL}/pbx.callsinfo.get?time=seconds")).json()
+    times = [(call["startedAt"], call["answeredAt"]) for call in said["callsInfo"]]
+    assert ("2022-12-29T08:37:16Z", "2022-12-29T08:37:23Z") in times
+
+
+async def test_a_text_that_looks_like_an_instant_stays_as_it_is() -> None:
+    pbx = view()
+    name = '","startedAt":"2026-03-04T03:15:00.123Z'
+    contact = Contact(77, firstname=name, lastname="2026-03-04T03:15:00.123Z")
+    assert pbx.book.position is not None
+    at = Position(pbx.book.position.epoch, pbx.book.position.seq + 1)
+    edit = Edit("contacts", "77", None, contact)
+    pbx.book.apply(Change(at, "2026-03-04T03:15:00.000Z", (edit,)))
+    async with client(pbx) as http:
+        said = (await http.get(f"/webapi/{FULL}/contact.get?id=77&time=seconds")).json()
+    assert (said["firstname"], said["lastname"]) == (name, "2026-03-04T03:15:00.123Z")
+
+
+async def test_the_form_of_instants_is_for_queries_and_one_of_two_words(
+    http: httpx.AsyncClient,
+) -> None:
+    for path, code, words in (
+        ("pbx.calls.get?time=second", "bad_parameter", "one of milliseconds, seconds"),
+        ("pbx.calls.get?time=seconds&time=seconds", "duplicate_parameter", "'time'"),
+        ("ext.del?num=101&time=seconds", "unknown_parameter", "it takes num"),
+    ):
+        refused = await http.get(f"/webapi/{FULL}/{path}")
+        assert (refused.status_code, error(refused)) == (400, code)
+        assert words in message(refused)
+
+
 @pytest.mark.parametrize(
     ("path", "headers"),
     [
@@ -131,7 +189,7 @@ async def test_a_key_without_scopes_may_ask_what_this_is_and_nothing_else(
         (f"/webapi/{FULL}/ticket", 404, "unknown_command", "for POST requests"),
         ("/nowhere", 404, "unknown_command", "/webapi/"),
         ("/no/where", 404, "unknown_command", ""),
-        (f"/webapi/{FULL}/pbx.calls.get?nmu=1", 400, "unknown_parameter", "takes no parameters"),
+        (f"/webapi/{FULL}/pbx.calls.get?nmu=1", 400, "unknown_parameter", "it takes time"),
         (f"/webapi/{FULL}/ext.info.get?nmu=1", 400, "unknown_parameter", "Did you mean 'num'?"),
         (f"/webapi/{FULL}/ext.info.get?NUM=99", 400, "unknown_parameter", "Did you mean 'num'?"),
         (f"/webapi/{FULL}/ext.info.get", 400, "missing_parameter", "'num' is missing"),

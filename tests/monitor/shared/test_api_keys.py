@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import reduce
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,8 +42,17 @@ def test_a_key_is_read_as_it_was_written() -> None:
         queues=(),
         networks=("192.0.2.0/24", "2001:db8::/32"),
         budgets=Budgets(reads=0, query=3),
+        time="seconds",
     )
     assert decode_key(encode_key(key)) == key
+
+
+def test_a_key_that_was_written_before_it_had_a_form_of_instants_is_read() -> None:
+    old = msgspec.msgpack.decode(encode_key(GRANT))
+    del old["time"]
+    assert decode_key(to_msgpack(old)) == GRANT
+    with pytest.raises(Malformed, match="time"):
+        decode_key(to_msgpack(old | {"time": "minutes"}))
 
 
 def test_a_budget_not_given_is_not_zero() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from monitor.shared.codec import Malformed
-from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
+from monitor.statistics.checkpoint_format import (
+    CountedDay,
+    SavedStatistics,
+    check_time,
+    decode,
+    encode,
+)
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.settings import StatisticsSettings
@@ -73,6 +80,34 @@ def test_a_day_that_is_none_is_refused(wrong: Day) -> None:
     decode(encode(SavedStatistics(at=DAY.start, day=DAY)))
     with pytest.raises(Malformed, match="an impossible day"):
         decode(encode(SavedStatistics(at=DAY.start, day=wrong)))
+
+
+def test_what_was_kept_before_yesterday_was_counted_is_read(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 10, 20)
+    pbx.tell(*pbx.scene.arrive(2))
+    pbx.tell(*pbx.scene.wait(2, "800"))
+    pbx.pass_time(61)
+    kept = msgspec.msgpack.decode(encode(pbx.statistics.saved))
+    del kept["previous"]
+    for tally in kept["tallies"]["queues"].values():
+        del tally["diverted_waits"], tally["callbacks"], tally["callbacks_failed"]
+    for account in kept["held"]["open"].values():
+        del account["callback_of"]
+    assert decode(msgspec.msgpack.encode(kept)) == pbx.statistics.saved
+
+
+def test_a_day_before_that_is_not_the_day_before_is_refused() -> None:
+    before = day_of(DAY.start - 1, "Europe/Berlin")
+    saved = SavedStatistics(at=DAY.start, day=DAY)
+    saved.previous = CountedDay(before, 0, 0, None, Totals())
+    assert decode(encode(saved)) == saved
+    for wrong in (DAY, day_of(before.start - 1, "Europe/Berlin"), replace(before, zone="Mars")):
+        saved.previous = CountedDay(wrong, 0, 0, None, Totals())
+        with pytest.raises(Malformed, match=r"do not follow|an impossible day"):
+            decode(encode(saved))
+    saved.previous = CountedDay(before, 0, 0, None, Totals(queues={"800": QueueTotals(-1)}))
+    with pytest.raises(Malformed, match="the number -1"):
+        decode(encode(saved))
 
 
 @pytest.mark.parametrize("number", [-1, 2**53 + 1])

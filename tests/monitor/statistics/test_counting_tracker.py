@@ -182,7 +182,23 @@ def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
         queue = topics.table(world.counting.state, "queuestats", QueueStats)["800"]
         extension = topics.table(world.counting.state, "extstats", ExtensionStats)["101"]
         assert (queue.offered, extension.answered, world.pbx().outbound.calls) == (0, 1, 1)
+        assert (queue.callbacks, queue.callbacks_failed) == (1, 0)
         world.tell(ActiveCallsRead((), NOON + 11, NOON + 11))
+
+
+def test_a_call_back_that_nobody_answers_has_failed_once_it_is_over() -> None:
+    world = World()
+    world.tell(*world.first)
+    row = ActiveCall(7, "800 Sales", "10000 skyetel (+4930123)", "Routing", NOON + 1, NOON + 1)
+    world.tell(ActiveCallsRead((row,), NOON + 1, NOON + 1))
+    for failed in (0, 1):
+        world.tick(NOON + 2 + failed)
+        queue = topics.table(world.counting.state, "queuestats", QueueStats)["800"]
+        assert (queue.offered, queue.callbacks, queue.callbacks_failed) == (0, 1, failed)
+        world.tell(ActiveCallsRead((), NOON + 3, NOON + 3))
+    world.tick(NOON + 90)
+    queue = topics.table(world.counting.state, "queuestats", QueueStats)["800"]
+    assert (queue.callbacks, queue.callbacks_failed) == (1, 1), "and when it is counted for good"
 
 
 def test_which_calls_were_counted_is_remembered_for_the_day_and_no_longer() -> None:

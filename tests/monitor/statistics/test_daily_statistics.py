@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+from collections.abc import Iterator
+from typing import Any
 
+import pytest
+from msgspec import Struct
+
+from monitor.shared.changes import Edit
 from monitor.shared.entities.statistics import Durations
 from monitor.shared.timestamps import from_unix
+from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
+from tests.monitor.statistics.play import all_stats
+from tests.monitor.statistics.scene import queue
 
 
 @pytest.fixture
@@ -243,3 +251,74 @@ def test_the_peak_is_when_most_calls_went_on_first(pbx: Counting) -> None:
     pbx.pass_time(10)
     pbx.tell(*pbx.scene.arrive(4))
     assert (pbx.pbx.peak, pbx.pbx.peak_at, pbx.pbx.inbound.pending) == (3, peak_at, 3)
+
+
+def test_breaches_are_the_waits_beyond_the_pbxs_sla_time_however_they_end() -> None:
+    pbx = Counting(StatisticsSettings(target=10, targets={"800": 5}))
+    pbx.tell(Edit("queues", "800", queue("800"), queue("800", 30)))
+    for id_, wait in enumerate((6, 30, 31), 1):
+        pbx.wait_and_answer(id_, wait, 1)
+    for id_, wait in enumerate((30, 31), 10):
+        pbx.wait_in_vain(id_, wait)
+    for id_, wait in enumerate((30, 31), 20):
+        pbx.tell(*pbx.scene.arrive(id_))
+        pbx.tell(*pbx.scene.wait(id_, "800"))
+        pbx.pass_time(wait)
+        pbx.tell(*pbx.scene.menu(id_))
+    pbx.pass_time(120)
+    it = pbx.queue()
+    assert (it.target, it.answered_in_target, it.sla_breaches) == (5, 0, 3)
+    assert (it.unanswered, it.abandoned, it.diverted) == (4, 2, 2)
+    pbx.tell(*pbx.scene.arrive(30))
+    pbx.tell(*pbx.scene.wait(30, "800"))
+    pbx.pass_time(30)
+    assert pbx.queue().sla_breaches == 3
+    pbx.pass_time(0.001)
+    assert pbx.queue().sla_breaches == 4, "somebody waits now"
+    pbx.tell(Edit("queues", "800", queue("800", 30), queue("800")))
+    assert pbx.queue().sla_breaches == 8, "without an SLA time the target counts"
+
+
+def test_an_answer_that_a_clock_set_back_puts_before_the_wait_ended_it(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.pass_time(-600)
+    call = pbx.scene.lines[1]
+    call.answered, call.rang = pbx.scene.at, "101"
+    call.seen.add("101")
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(1))  # nobody read the call between the answer and its end
+    it = pbx.queue()
+    assert (it.answered, it.abandoned, it.short_abandoned, it.waits.longest) == (1, 0, 0, 0.0)
+
+
+@pytest.mark.parametrize("back", [1.0, 30.0, 600.0, 3000.0])
+def test_a_clock_that_is_set_back_during_a_call_makes_nothing_negative(back: float) -> None:
+    def figures(it: Any) -> Iterator[float]:
+        for name in it.__struct_fields__:
+            value = getattr(it, name)
+            if isinstance(value, Struct):
+                yield from figures(value)
+            elif isinstance(value, int | float):
+                yield value
+
+    def lowest() -> float:
+        stats = all_stats(counting.statistics).values()
+        return min(figure for it in stats for figure in figures(it))
+
+    counting = pbx = Counting()
+    for id_, step in enumerate(("wait", "ring", "answer", "answered"), 1):
+        pbx.tell(*pbx.scene.arrive(id_))
+        pbx.pass_time(-back if step == "wait" else 5)
+        pbx.tell(*pbx.scene.wait(id_, "800"))
+        pbx.pass_time(-back if step == "ring" else 5)
+        pbx.tell(*pbx.scene.ring(id_, "101"))
+        pbx.pass_time(-back if step == "answer" else 5)
+        assert lowest() == 0
+        pbx.tell(*pbx.scene.answer(id_, "101"))
+        pbx.pass_time(-back if step == "answered" else 5)
+        pbx.tell(*pbx.scene.end(id_))
+        assert lowest() == 0
+    pbx.pass_time(3600 + 61)
+    assert lowest() == 0
+    assert (pbx.queue().answered, pbx.queue().unanswered, pbx.ext().answered) == (4, 0, 4)

@@ -53,6 +53,84 @@ def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
     assert (pbx.ext().offered, pbx.ext().answered, pbx.queue().offered) == (1, 1, 0)
 
 
+def over_midnight(pbx: Counting) -> None:
+    """A caller comes in at 23:59 and is answered at 00:01; another gives up at 00:02."""
+    for id_ in (1, 2):
+        pbx.tell(*pbx.scene.arrive(id_))
+        pbx.tell(*pbx.scene.wait(id_, "800"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.scene.at = _MIDNIGHT + 60
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(60)
+    pbx.tell(*pbx.scene.end(2))
+    pbx.pass_time(30)
+    pbx.tell(*pbx.scene.end(1))
+
+
+@pytest.mark.parametrize("restarted_at", [None, _MIDNIGHT + 10, _MIDNIGHT + 100])
+def test_a_caller_of_2359_who_is_answered_at_0001_is_in_the_answers_of_yesterday_alone(
+    restarted_at: float | None,
+) -> None:
+    pbx = Counting(at=_MIDNIGHT - 60)
+    over_midnight(pbx)
+    if restarted_at is not None:
+        pbx = Counting(at=_MIDNIGHT - 60)
+        pbx.tell(*pbx.scene.arrive(1))
+        pbx.tell(*pbx.scene.wait(1, "800"))
+        pbx.tell(*pbx.scene.arrive(2))
+        pbx.tell(*pbx.scene.wait(2, "800"))
+        pbx.tell(*pbx.scene.ring(1, "101"))
+        pbx.scene.at = min(restarted_at, _MIDNIGHT + 60)
+        pbx.restart()
+        pbx.scene.at = _MIDNIGHT + 60
+        pbx.tell(*pbx.scene.answer(1, "101"))
+        pbx.scene.at = max(restarted_at, _MIDNIGHT + 60)
+        pbx.restart()
+        pbx.scene.at = _MIDNIGHT + 120
+        pbx.tell(*pbx.scene.end(2))
+        pbx.pass_time(30)
+        pbx.tell(*pbx.scene.end(1))
+    for _ in range(2):
+        today, yesterday = pbx.queue(), pbx.queue().yesterday
+        assert (today.date, today.offered, today.answered) == ("2026-03-05", 0, 0)
+        assert (yesterday.date, yesterday.offered, yesterday.answered) == ("2026-03-04", 2, 1)
+        assert (yesterday.abandoned, yesterday.waiting, yesterday.unanswered) == (1, 0, 1)
+        assert (yesterday.waits.longest, yesterday.talks.longest) == (120.0, 90.0)
+        assert pbx.ext().yesterday.answered == 1
+        assert pbx.ext().offered == 0
+        assert (pbx.pbx.calls, pbx.pbx.yesterday.calls, pbx.pbx.yesterday.answered) == (0, 2, 1)
+        assert yesterday.yesterday is None
+        pbx.pass_time(120)  # it is counted for good
+    pbx.pass_time(86_400)
+    assert pbx.queue().yesterday.offered == 0
+    pbx.pass_time(2 * 86_400)
+    assert pbx.queue().yesterday is None, "nobody counted the day between"
+
+
+def test_a_call_of_yesterday_that_is_told_again_counts_no_second_time() -> None:
+    pbx = Counting(at=_MIDNIGHT - 4 * 3600)
+    pbx.wait_in_vain(1, 30)
+    told = Edit("ended", "x", None, next(iter(pbx.scene.state["ended"].values())))
+    pbx.scene.at = _MIDNIGHT - 30
+    pbx.wait_in_vain(2, 10)
+    later = list(pbx.scene.state["ended"].values())[-1]
+    pbx.scene.at = _MIDNIGHT + 300
+    for _ in range(2):
+        pbx.tell(told, Edit("ended", "y", None, later))
+        pbx.pass_time(61)
+        assert pbx.queue().yesterday.offered == 2
+        pbx.restart()
+    assert pbx.queue().yesterday.offered == 2
+
+
+def test_another_zone_forgets_yesterday_so_that_no_call_is_in_two_days() -> None:
+    pbx = Counting(at=_MIDNIGHT - 60)
+    over_midnight(pbx)
+    heir = Statistics(StatisticsSettings(zone="Europe/London"), pbx.statistics.saved)
+    heir.reconcile(pbx.scene.state, pbx.scene.at)
+    assert stats_of(heir, "queuestats", "800").yesterday is None
+
+
 @pytest.mark.parametrize(
     ("noon", "hours"),
     [("2026-03-29T10:00:00Z", 23), ("2026-10-25T11:00:00Z", 25), ("2026-03-04T11:00:00Z", 24)],

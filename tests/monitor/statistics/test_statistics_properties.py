@@ -209,3 +209,31 @@ def test_other_terms_after_a_restart_are_as_if_they_had_always_been(
     heir = Statistics(terms, statistics.saved)
     heir.reconcile(scene.state, scene.at)
     assert all_stats(heir) == all_stats(always)
+
+
+@settings(max_examples=60)
+@given(histories(shortest=3.0, longest=200.0))
+def test_over_midnight_every_wait_is_in_one_day_with_its_end(steps: list[Step]) -> None:
+    scene, statistics = Scene(_EVENING), Statistics(StatisticsSettings())
+    midnight = NOON + 12 * 3600
+    for edits in played(scene, steps):
+        statistics.take(edits, scene.at)
+        for it in all_stats(statistics).values():
+            assert it.yesterday is None or _whole(it.yesterday)
+        statistics.tick(scene.at)
+    scene.at = max(scene.at, midnight) + 61
+    statistics.tick(scene.at)
+    for num in QUEUES:
+        today = stats_of(statistics, "queuestats", num)
+        for it, waits in (
+            (today, [wait for wait in scene.all_waits() if wait.since >= midnight]),
+            (today.yesterday, [wait for wait in scene.all_waits() if wait.since < midnight]),
+        ):
+            ends = Counter(wait.end for wait in waits if wait.queue == num)
+            assert it.offered == sum(ends.values())
+            assert it.answered == ends["answered"]
+            assert it.unanswered == it.offered - ends["answered"] - ends["waiting"]
+    pbx = stats_of(statistics, "pbxstats", "pbx")
+    begun = [at for at, _ in scene.started]
+    assert pbx.calls == sum(at >= midnight for at in begun)
+    assert pbx.yesterday.calls == sum(at < midnight for at in begun)

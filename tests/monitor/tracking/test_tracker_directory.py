@@ -44,6 +44,31 @@ def shown(pbx: Told) -> topics.State:
 
 
 @pytest.mark.parametrize(
+    ("fields", "available"),
+    [
+        ({"profile": "Away", "queue_status": "LoggedIn"}, True),
+        ({"profile": "Custom 2", "queue_status": "LoggedIn"}, True),
+        ({"profile": "Available", "queue_status": "LoggedOut"}, False),
+        ({"profile": "Available", "queue_status": None}, True),
+        ({"profile": "Custom 1", "queue_status": None}, True),
+        ({"profile": "Away", "queue_status": None}, False),
+        ({"profile": "Out of office", "queue_status": None}, False),
+        ({"registered": False}, False),
+        ({"enabled": False}, False),
+        ({"in_ring_groups": False}, True),
+    ],
+)
+def test_the_login_that_the_pbx_tells_goes_before_the_name_of_the_profile(
+    fields: dict[str, Any], available: bool
+) -> None:
+    pbx = busy()
+    pbx.tell(replace(changed(x104=fields), at=pbx.now))
+    shown = topics.table(pbx.tracker.state, "extensions", topics.Extension)["104"]
+    assert shown.available is available
+    assert shown.in_ring_groups is fields.get("in_ring_groups", True)
+
+
+@pytest.mark.parametrize(
     "told",
     [
         changed(),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -67,6 +68,43 @@ async def test_an_extension_that_call_control_does_not_show_is_asked_for_through
         assert hidden[0] in legs(desk, 1)
 
 
+@pytest.mark.parametrize("monitored", ["extensions", "all"])
+@pytest.mark.parametrize("host_devices", [True, False])
+@pytest.mark.parametrize("first", ["800", "700", "route point"])
+async def test_a_queue_an_ivr_and_a_route_point_may_call(
+    first: str, monitored: Any, host_devices: bool
+) -> None:
+    async with commanding(Switches(monitored=monitored, host_devices=host_devices)) as desk:
+        dn = desk.pbx.client_id if first == "route point" else first
+        for second, leg in ((OTHER, OTHER), (OUTSIDE, "10000")):
+            reply = await desk.do("makecall", first=dn, second=second)
+            assert reply["finalStatus"] == "Success"
+            id_ = str(reply["callid"])
+            call = desk.pbx.switchboard.calls[int(id_)]
+            assert call.legs[dn].status == "Dialing"
+            assert call.legs[leg].status == "Ringing"
+            await desk.until(partial(desk.tracker.state["calls"].__contains__, id_))
+            desk.pbx.switchboard.answer(call, leg)
+            assert {num: leg.status for num, leg in call.legs.items()} == {
+                dn: "Connected",
+                leg: "Connected",
+            }
+            desk.pbx.switchboard.drop_call(call.id)
+
+
+async def test_where_the_numbers_cannot_be_looked_up_the_pbx_says_whether_it_can_call(
+    desk: Desk,
+) -> None:
+    desk.pbx.faults.answer_with(500, 1, "/xapi/v1/Peers")
+    assert (await desk.do("makecall", first="800", second=OTHER))["finalStatus"] == "Success"
+
+
+async def test_a_trunk_and_a_ring_group_cannot_call_and_nothing_rings(desk: Desk) -> None:
+    for first in ("10000", "600"):
+        assert (await desk.refused("makecall", first=first, second=OTHER)).kind == "conflict"
+    assert desk.pbx.switchboard.active_calls() == []
+
+
 async def test_without_call_control_xapi_makes_the_call() -> None:
     async with commanding() as desk:
         client = desk.pbx.directory.entity(desk.pbx.client_id)
@@ -99,6 +137,15 @@ async def test_a_number_outside_is_dialled_as_a_number(desk: Desk) -> None:
         ("+49 (0)30 1234567", "+49301234567"),
         ("030\u20131234567", "0301234567"),
         ("tel:+49301234567", "+49301234567"),
+        ("TEL:+49-30-1234567;phone-context=example.com", "+49301234567"),
+        ("tel:+49301234567;ext=12", "+49301234567"),
+        *((f"+49{dash}30{dash}1234567", "+49301234567") for dash in "-\u2010\u2011\u2012\u2013"),
+        *((f"030 {dash} 1234567", "0301234567") for dash in "\u2014\u2015\u2212\ufe63\uff0d"),
+        ("\u202a+49 30 1234567\u202c", "+49301234567"),
+        ("\u2066\u200e+49\u00a030\u20091234567\u200f\u2069", "+49301234567"),
+        ("\ufeff030\u200b1234567", "0301234567"),
+        ("\u0663\u0660 123", "30123"),
+        ("0049 (0)30 1234567", "0049301234567"),
         ("Reception", "Reception"),
     ],
 )
@@ -106,9 +153,26 @@ def test_what_is_dialled(given: str, number: str) -> None:
     assert dialled(given) == number
 
 
-async def test_two_numbers_in_one_text_are_refused_and_nothing_is_dialled(desk: Desk) -> None:
-    refused = await desk.refused("makecall", first=SINGLE, second="030 1234567 / 0171 2345678")
-    assert refused.code == "bad_value"
+@pytest.mark.parametrize(
+    "two",
+    [
+        "030 1234567 / 0171 2345678",
+        "030 1234567, 0171 2345678",
+        "030 1234567; 0171 2345678",
+        "030 1234567 or 0171 2345678",
+        "030 1234567 & 0171 2345678",
+        "030 1234567 und 0171 2345678",
+        "+49 30 1234567 +49 171 2345678",
+        "Office 030 1234567 mobile 0171 2345678",
+        "+49301234567 00491712345678",
+    ],
+)
+async def test_two_numbers_in_one_text_are_refused_and_nothing_is_dialled(
+    desk: Desk, two: str
+) -> None:
+    refused = await desk.refused("makecall", first=SINGLE, second=two)
+    assert (refused.code, refused.kind) == ("bad_value", "bad")
+    assert "more than one number" in str(refused)
     assert desk.pbx.switchboard.active_calls() == []
 
 
@@ -141,8 +205,9 @@ async def test_an_extension_without_a_phone_cannot_call(desk: Desk) -> None:
 
 
 async def test_nobody_cannot_call(desk: Desk) -> None:
-    refused = await desk.refused("makecall", first="999", second=OTHER)
+    refused = await desk.refused("makecall", first="998", second=OTHER)
     assert (refused.code, refused.kind) == ("unknown_extension", "missing")
+    assert "998" in str(refused)
 
 
 RESULT = {"id": 5, "dn": SINGLE, "callid": 77}

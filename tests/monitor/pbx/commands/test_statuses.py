@@ -84,11 +84,32 @@ async def test_an_extension_is_logged_in_and_out_of_all_queues(desk: Desk) -> No
     ).code == "unknown_extension"
 
 
-async def test_where_the_profile_governs_queue_login_nothing_changes(desk: Desk) -> None:
-    desk.user("105")["ForwardingProfiles"][0]["OfficeHoursAutoQueueLogOut"] = True
-    before = desk.configuration()
-    assert await desk.do("ext.queueglobal.set", num="105", log="off") == {"result": False}
-    assert desk.configuration() == before
+@pytest.mark.parametrize("effect", ["no_effect", "logs_out"])
+async def test_the_pbx_is_asked_whether_the_profile_governs_queue_login(effect: Any) -> None:
+    async with commanding(Switches(queue_log_out=effect)) as desk:
+        for row in desk.user("105")["ForwardingProfiles"]:
+            row["OfficeHoursAutoQueueLogOut"] = row["Name"] == "Away"
+        await desk.do("ext.fwd.set", num="105", status="Away")
+        obeyed = {} if effect == "no_effect" else {"result": False}
+        assert await desk.do("ext.queueglobal.set", num="105", log="on") == obeyed
+        said = "LoggedIn" if effect == "no_effect" else "LoggedOut"
+        assert word((await read(desk, "105")).queue_status) == said
+        assert desk.extension("105").q_global_status == said
+        free = desk.extension("105").available
+        assert free == ("105" in desk.pbx.directory.available_agents("800"))
+        assert free == (effect == "no_effect")
+        assert await desk.do("ext.queueglobal.set", num="105", log="off") == {}
+        assert desk.extension("105").q_global_status == "LoggedOut"
+
+
+async def test_a_profile_may_take_an_extension_out_of_ring_groups(desk: Desk) -> None:
+    for row in desk.user("103")["ForwardingProfiles"]:
+        row["DisableRingGroupCalls"] = row["Name"] == "Away"
+    assert desk.extension("103").in_ring_groups
+    await desk.do("ext.fwd.set", num="103", status="Away")
+    assert not desk.extension("103").in_ring_groups
+    await desk.do("ext.fwd.set", num="103", status="Available")
+    assert desk.extension("103").in_ring_groups
 
 
 async def test_a_pbx_that_ignores_the_login_is_not_called_obedient() -> None:

@@ -130,6 +130,18 @@ def test_a_users_no_answer_timeout_is_that_of_the_profile_in_force() -> None:
     assert (user.enabled, user.internal) == (False, None)
 
 
+@pytest.mark.parametrize(("value", "rung"), [(True, False), (False, True), (None, True), (2, True)])
+def test_the_profile_in_force_takes_a_user_out_of_ring_groups(value: Any, rung: bool) -> None:
+    profiles = [
+        {"Name": "Available", "DisableRingGroupCalls": value},
+        {"Name": "Away", "DisableRingGroupCalls": True},
+    ]
+    row = {"Number": "101", "CurrentProfileName": "Available", "ForwardingProfiles": profiles}
+    user = xapi.user(row)
+    assert user is not None
+    assert user.in_ring_groups is rung
+
+
 def test_a_queue_keeps_the_order_of_its_agents() -> None:
     row = {
         "Id": 40,

@@ -72,7 +72,7 @@ def test_a_caller_who_does_not_pick_up_ends_the_call_that_was_made_for_him(pbx: 
         ("100", "100", "RoutingLoopDetected"),
         ("100", "10000", "UnknownDestination"),
         (NO_DEVICE, "100", "DestinationIsNotRegistered"),
-        ("800", "100", "UnknownDestination"),
+        ("600", "100", "UnknownDestination"),
     ],
 )
 def test_a_makecall_that_cannot_be_says_why(
@@ -185,3 +185,24 @@ def test_whoever_plays_the_people_is_told_of_calls_that_programs_change(pbx: Ben
     assert (told, call.timeout) == ([call], 5)
     pbx.act("101", "drop")
     assert (told, call.over) == ([call], True)
+
+
+def test_a_queue_that_calls_somebody_takes_the_party_that_answers(pbx: Bench) -> None:
+    assert pbx.switchboard.makecall("800", "sip:x", "101", None, {}).finalstatus == "Success"
+    (call,) = pbx.switchboard.calls.values()
+    assert {num: leg.status for num, leg in call.legs.items()} == {
+        "800": "Dialing",
+        "101": "Ringing",
+    }
+    pbx.switchboard.answer(call, "101")
+    assert {leg.status for leg in call.legs.values()} == {"Connected"}
+    pbx.switchboard.poll(call, ["102"])
+    pbx.switchboard.answer(call, "102")
+    assert set(call.legs) == {"101", "102"}, "the queue has handed the party over"
+
+
+def test_a_queue_that_calls_somebody_who_does_not_answer_ends_the_call(pbx: Bench) -> None:
+    pbx.switchboard.makecall("800", "sip:x", "101", None, {})
+    (call,) = pbx.switchboard.calls.values()
+    pbx.switchboard.no_answer(call)
+    assert call.over

@@ -102,6 +102,20 @@ async def test_a_profile_may_govern_the_login_to_queues(governed: Any, after: st
     assert (await client.get(f"/Users({key})")).body["QueueStatus"] == after
 
 
+@pytest.mark.parametrize(
+    ("effect", "after"), [("no_effect", "LoggedIn"), ("logs_out", "LoggedOut")]
+)
+async def test_a_profile_may_log_out_of_all_queues(effect: Any, after: str) -> None:
+    client = Client(switches=Switches(queue_log_out=effect))
+    key = await user_id(client, "101")
+    found = (await client.get(f"/Users({key})", expand="ForwardingProfiles")).body
+    profiles = [row | {"OfficeHoursAutoQueueLogOut": True} for row in found["ForwardingProfiles"]]
+    await client.ask("PATCH", f"/Users({key})", {"ForwardingProfiles": profiles})
+    await client.ask("PATCH", f"/Users({key})", {"CurrentProfileName": "Away"})
+    assert (await client.ask("PATCH", f"/Users({key})", {"QueueStatus": "LoggedIn"})).status == 204
+    assert (await client.get(f"/Users({key})")).body["QueueStatus"] == after
+
+
 async def test_a_number_may_be_sent_but_not_changed(client: Client) -> None:
     for path, number in (("/Users", "101"), ("/Queues", "800"), ("/Trunks", "10000")):
         key = (await client.get(f"{path}(Number='{number}')")).body["Id"]
