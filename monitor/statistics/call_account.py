@@ -6,7 +6,7 @@ milliseconds.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,6 +28,9 @@ _KINDS: dict[topics.Direction, Kind] = {
     "FromInternal": "internal",
     "Internal": "internal",
 }
+_APART: Final = frozenset({"Dialing", "Ringing"})
+_PEOPLE: Final = frozenset({"extension", "externalline", "conference"})
+_MOST_SILENCES: Final = 50
 _SAME_START_MS = 10_000
 """Milliseconds by which a call's start may be told differently later."""
 
@@ -54,6 +57,9 @@ class CallAccount(Struct, frozen=True):
     """True if its end was watched, so that its duration is known."""
     callback_of: str = ""
     """Queue that placed the call, to call somebody back; empty if none did."""
+    silences: tuple[tuple[int, int | None], ...] = ()
+    """Begin and end of each time after the answer in which nobody talked to anybody: the caller
+    waited, was parked, or listened to a menu. The last one has no end while it lasts."""
 
 
 def opened(call: topics.Call, at: int) -> CallAccount:
@@ -96,7 +102,47 @@ def observed(
         visits=waited,
         turns=taken,
         callback_of=_placing_queue(call) or account.callback_of,
+        silences=account.silences
+        if answered is None
+        else _silences(account.silences, at, talking=_is_talk(call)),
     )
+
+
+def talk_time(account: CallAccount, since: int, until: int | None) -> int | None:
+    """Return the milliseconds of talk in a part of a call: talk alone, without the silences.
+
+    ``until``: None stands for the call's end. Returns None if the talk goes on, or if nobody saw
+    its end.
+    """
+    if until is None:
+        until = account.ended if account.seen else None
+    if until is None:
+        return None
+    silent = sum(
+        max(0, min(until, until if end is None else end) - max(since, began))
+        for began, end in account.silences
+    )
+    return max(0, until - since - silent)
+
+
+def _is_talk(call: topics.Call) -> bool:
+    """Return whether two people talk, as far as the legs or the PBX's word tell."""
+    people = [leg for leg in call.legs if leg.dn_type in _PEOPLE]
+    if sum(leg.status not in _APART for leg in people) > 1:
+        return True
+    ringing = any(leg.status == "Ringing" for leg in call.legs)
+    return call.state == "Talking" and not ringing and len(people) == len(call.legs)
+
+
+def _silences(
+    before: tuple[tuple[int, int | None], ...], at: int, *, talking: bool
+) -> tuple[tuple[int, int | None], ...]:
+    silent = bool(before) and before[-1][1] is None
+    if silent and talking:
+        return (*before[:-1], (before[-1][0], at))
+    if silent or talking or len(before) >= _MOST_SILENCES:
+        return before
+    return (*before, (at, None))
 
 
 def concluded(account: CallAccount, word: topics.EndedCall, *, seen: bool) -> CallAccount:

@@ -6,6 +6,9 @@ extension first talks: when two people of the call are connected and the extensi
 For a visit without talk, its last ring tells how it went: ``elsewhere`` if somebody else took the
 call while it rang, ``abandoned`` if the call ended with the ring, ``missed`` if the call went on
 without it.
+
+An extension talks in one call at a time. If it is connected in several, 3CX does not tell which of
+them is on hold; the talk counts for the one that it took last.
 """
 
 from __future__ import annotations
@@ -51,6 +54,8 @@ class ExtensionVisit(Struct, frozen=True):
     """Milliseconds of talk, without the talk that goes on; None if nobody knows."""
     rang: int | None = None
     """Time at which its last ring began; None if it rang once: then it is ``since``."""
+    on_hold: bool = False
+    """True while the extension is connected here and talks in a call that it took later."""
 
     @property
     def wait(self) -> int | None:
@@ -167,6 +172,29 @@ def of_end_alone(word: topics.EndedCall, started: int) -> Turns:
     return tuple(turns)
 
 
+def talking(turns: Turns) -> frozenset[str]:
+    """Return the extensions that talk now."""
+    return frozenset(turn.num for turn in turns if turn.talking is not None)
+
+
+def put_on_hold(turns: Turns, num: str, at: int) -> Turns:
+    """Return the visits after this extension has turned to another call, if it talks here."""
+    return tuple(
+        replace(_stopped(turn, at), on_hold=True)
+        if turn.num == num and turn.talking is not None
+        else turn
+        for turn in turns
+    )
+
+
+def resumed(turns: Turns, num: str, at: int) -> Turns:
+    """Return the visits after this extension has come back, if its talk here was on hold."""
+    return tuple(
+        replace(turn, on_hold=False, talking=at) if turn.num == num and turn.on_hold else turn
+        for turn in turns
+    )
+
+
 def moved(turns: Turns, before: int, now: int) -> Turns:
     """Move the answer from ``before`` to ``now`` in the visits that have it."""
     return tuple(
@@ -224,7 +252,7 @@ def _talk_since(
 
 
 def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:
-    if turn.talking is not None:
+    if turn.talking is not None or turn.on_hold:
         return turn
     since = max(since, turn.since)
     rang = not turn.placed and turn.answered is None
@@ -241,15 +269,21 @@ def _silent(turn: ExtensionVisit, call: topics.Call, rings: bool, at: int) -> Ex
 
     It rings if it is to be answered and has not stopped.
     """
-    if turn.talking is not None:
-        talked = None if turn.talked is None else turn.talked + max(0, at - turn.talking)
-        turn = replace(turn, talking=None, talked=talked)
+    turn = replace(_stopped(turn, at), on_hold=False)
     if turn.placed or turn.answered is not None:
         return turn
     if rings:
         rang = turn.rang if turn.ceased is None else at
         return replace(turn, ceased=None, rang=rang, queue=turn.queue or call.queue)
     return turn if turn.ceased is not None else replace(turn, ceased=max(at, turn.since))
+
+
+def _stopped(turn: ExtensionVisit, at: int) -> ExtensionVisit:
+    """Return the visit with its talk, if there is one, ended."""
+    if turn.talking is None:
+        return turn
+    talked = None if turn.talked is None else turn.talked + max(0, at - turn.talking)
+    return replace(turn, talking=None, talked=talked)
 
 
 def _closed(turn: ExtensionVisit, ended: int, *, seen: bool) -> ExtensionVisit:

@@ -22,6 +22,7 @@ from msgspec.structs import replace
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.statistics import call_account as of_call
+from monitor.statistics import extension_visits as turns
 from monitor.statistics.call_account import CallAccount
 from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON_MS
@@ -215,6 +216,36 @@ class OpenCalls:
         self.held.open[call.call_id] = now
         self._last[call.call_id] = call
         self.places.show(str(call.call_id), now)
+        self._share_talks(account, now, at)
+
+    def _share_talks(self, before: CallAccount | None, now: CallAccount, at: int) -> None:
+        """Let an extension's other talks rest while it talks in this call, and go on after that."""
+        were = turns.talking(before.turns) if before is not None else frozenset[str]()
+        are = turns.talking(now.turns)
+        for num in are - were:
+            for other in self._open_at(num, now.call_id):
+                self._replace(replace(other, turns=turns.put_on_hold(other.turns, num, at)))
+        for num in were - are:
+            resting = [
+                (turn.answered or 0, other.call_id, other)
+                for other in self._open_at(num, now.call_id)
+                for turn in other.turns
+                if turn.num == num and turn.on_hold
+            ]
+            if resting and not any(
+                num in turns.talking(other.turns) for other in self._open_at(num, now.call_id)
+            ):
+                other = max(resting, key=lambda rest: rest[:2])[2]
+                self._replace(replace(other, turns=turns.resumed(other.turns, num, at)))
+
+    def _open_at(self, num: str, but: int) -> list[CallAccount]:
+        """Return the accounts of calls that go on at an extension, without one of them."""
+        accounts = self.places.of(("extensions", num))
+        return [each for each in accounts if each.ended is None and each.call_id != but]
+
+    def _replace(self, account: CallAccount) -> None:
+        self.held.open[account.call_id] = account
+        self.places.show(str(account.call_id), account)
 
     def _carry_on(self, call: topics.Call | topics.EndedCall) -> None:
         """Give the account of a call that goes on under another id this id."""
@@ -283,6 +314,7 @@ class OpenCalls:
             self._last.pop(account.call_id, None)
             self._taken.pop(account.call_id, None)
             self.places.show(str(account.call_id), None)
+            self._share_talks(closed.before, account, account.ended or closed.at)
         key = f"{account.call_id}@{account.started}"
         self.held.closed[key] = closed
         self._closed.setdefault(account.call_id, {})[key] = None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from monitor.statistics.call_account import CallAccount, Kind
+from monitor.statistics.call_account import CallAccount, Kind, talk_time
 from monitor.statistics.day import Day
 from monitor.statistics.durations import DurationTally, Spread
 from monitor.statistics.extension_visits import ExtensionVisit, how
@@ -249,7 +249,6 @@ def _add_talk(times: DurationTally, since: int, account: CallAccount, until: int
 
     Adds nothing if the talk goes on or nobody saw its end.
     """
-    if until is not None:
-        times.add(until - since)
-    elif account.ended is not None and account.seen:
-        times.add(account.ended - since)
+    talked = talk_time(account, since, until)
+    if talked is not None:
+        times.add(talked)

@@ -18,7 +18,8 @@ that even if an event came after the row was asked for.
 within a few seconds was never gone. The call has reached who answered; before the answer, who rang
 last.
 
-*Outcome.* A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
+*Outcome.* A caller who talked, was sent to a queue and gave up there has abandoned; the answer
+stays. A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
 it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
 in two cases: a ringing leg changed and was gone before it could be read, or the call was past its
 ringing when it was first seen. It may have been answered then.
@@ -320,7 +321,7 @@ def call_outcome(
     the outcome is ``unknown``. ``transferred``: whether it went on in another call.
     """
     if answer.at is not None:
-        return "answered"
+        return "abandoned" if path.stage == "queue" else "answered"
     if transferred:
         return "transferred"
     if not looking or answer.unseen:

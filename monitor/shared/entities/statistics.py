@@ -189,7 +189,8 @@ class Traffic(Struct, frozen=True, rename="camel"):
     pending: int
     """Calls that go on and are not answered yet. 3CX: none."""
     talks: Durations
-    """From the answer to the end, for calls that are over. 3CX: ``TalkingDuration``."""
+    """Time in which two people talked, for calls that are over: without waiting after a transfer,
+    parking and menus. 3CX: ``TalkingDuration``."""
     handled: int = 0
     """Calls that a machine took: a fax, an app, voicemail that an extension called … 3CX: none;
     they count as answered."""

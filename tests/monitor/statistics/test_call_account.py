@@ -168,3 +168,34 @@ def test_a_call_that_was_outbound_stays_so_until_it_is_told_otherwise() -> None:
     assert observed(account, call(line), MS + 1).kind == "outbound"
     line.seen = {"101", "102"}
     assert observed(account, call(line), MS + 1).kind == "internal"
+
+
+@pytest.mark.parametrize("place", ["queue", "menu"])
+def test_talk_is_talk_alone_not_waiting_nor_menus_after_it(pbx: Counting, place: str) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.tell(*(pbx.scene.wait(1, "800") if place == "queue" else pbx.scene.menu(1)))
+    pbx.pass_time(40)
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.end(1))
+    pbx.pass_time(120)
+    assert (pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.total) == (1, 30.0)
+    assert (pbx.ext("101").talks.total, pbx.ext("102").talks.total) == (20.0, 10.0)
+
+
+def test_a_queues_talk_leaves_out_what_came_between(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.tell(*pbx.scene.menu(1))
+    pbx.pass_time(40)
+    pbx.tell(*pbx.scene.end(1))
+    pbx.pass_time(120)
+    assert pbx.queue("800").talks.total == pbx.pbx.inbound.talks.total == 20.0

@@ -216,7 +216,7 @@ def test_who_hands_a_call_on_has_talked_as_long_as_he_was_in_it(pbx: Counting) -
     pbx.tell(*pbx.scene.end(1))
     assert (pbx.ext("101").talks.total, pbx.ext("102").talks.total) == (20.0, 40.0)
     assert (pbx.ext("102").waits.total, pbx.ext("102").elsewhere) == (5.0, 0)
-    assert pbx.pbx.inbound.talks.total == 65.0
+    assert pbx.pbx.inbound.talks.total == 60.0
 
 
 def test_calls_to_the_outside(pbx: Counting) -> None:

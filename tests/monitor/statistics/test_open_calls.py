@@ -272,3 +272,37 @@ def test_a_call_that_changes_for_ever_is_kept_in_bounds(pbx: Counting) -> None:
         pbx.scene.at += 1
         pbx.tell(*pbx.scene.ring(1, "101"), *pbx.scene.silence(1, "101"))
     assert len(pbx.statistics._accounts._taken[1]) <= 1_000
+
+
+@pytest.mark.parametrize("first_to_end", [1, 2])
+def test_an_agent_with_two_calls_talks_in_one_of_them_at_a_time(
+    pbx: Counting, first_to_end: int
+) -> None:
+    for call in (1, 2):
+        pbx.tell(*pbx.scene.arrive(call))
+        pbx.tell(*pbx.scene.ring(call, "101"))
+        pbx.tell(*pbx.scene.answer(call, "101"))
+        pbx.pass_time(20)
+    pbx.tell(*pbx.scene.silence(1, "102"))  # nothing new of the call on hold
+    pbx.restart()
+    pbx.tell(*pbx.scene.end(first_to_end))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(3 - first_to_end))
+    pbx.pass_time(120)
+    talks = pbx.ext("101").talks
+    assert (talks.count, talks.total) == (2, 45.0)
+    assert talks.longest == 25.0
+
+
+def test_a_talk_on_hold_goes_on_when_the_later_call_ends(pbx: Counting) -> None:
+    for call in (1, 2, 3):
+        pbx.tell(*pbx.scene.arrive(call))
+        pbx.tell(*pbx.scene.ring(call, "101"))
+        pbx.tell(*pbx.scene.answer(call, "101"))
+        pbx.pass_time(10)
+    for call in (3, 2, 1):
+        pbx.tell(*pbx.scene.end(call))
+        pbx.pass_time(7)
+    pbx.pass_time(120)
+    talks = pbx.ext("101").talks
+    assert (talks.count, talks.total, talks.longest) == (3, 44.0, 17.0)
