@@ -69,8 +69,16 @@ class CallRegistry:
     def seen(self, participant: Participant, heard: float, at: float) -> set[int]:
         """Put in a participant that was read after an event, heard and dated then.
 
-        It may have moved here from another call.
+        It may have moved here from another call. What is known word for word touches no call.
         """
+        call = self.calls.get(participant.call_id)
+        if (
+            call is not None
+            and heard <= call.heard
+            and call.participants.get((participant.dn, participant.id)) == participant
+        ):
+            call.watched = True
+            return set()
         return self._move(participant, heard, at)
 
     def note_missed_answers(self, call_ids: Iterable[int]) -> None:

@@ -142,7 +142,9 @@ def lasting_direction(
     before: topics.Direction | None, direction: topics.Direction
 ) -> topics.Direction:
     """Return the lasting direction, now that the call has this direction."""
-    return direction if before is None or not direction.startswith("From") else before
+    if before is None or before.startswith("From") or not direction.startswith("From"):
+        return direction
+    return before
 
 
 def find_answer(

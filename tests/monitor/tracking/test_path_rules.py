@@ -1,0 +1,125 @@
+"""Test what became of a call: answer, direction, path and outcome."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.shared.entities import topics
+from monitor.tracking.leg_rules import DerivedLeg
+from monitor.tracking.originator_rules import Originator
+from monitor.tracking.path_rules import (
+    CallAnswer,
+    CallPath,
+    call_direction,
+    call_outcome,
+    find_answer,
+    follow_path,
+    lasting_direction,
+    state_of_legs,
+)
+from monitor.tracking.place_rules import Place
+from tests.monitor.tracking.pbx_facts import NOON, participant
+from tests.monitor.tracking.test_call_evidence import reading, row
+
+OUTSIDE = Originator("10000", external=True, number="+49")
+INSIDE = Originator("100", external=False, number="100")
+TRUNK = DerivedLeg("10000", "externalline", "+49", "Connected")
+RINGS = DerivedLeg("101", "extension", "+49", "Ringing")
+TALKS = DerivedLeg("101", "extension", "+49", "Connected")
+QUEUE = DerivedLeg("800", "queue", "+49", "Connected")
+IVR = DerivedLeg("700", "ivr", "100", "Connected")
+
+
+@pytest.mark.parametrize(
+    ("originator", "legs", "direction"),
+    [
+        (OUTSIDE, (TRUNK, QUEUE), "FromExternal"),
+        (OUTSIDE, (TRUNK, IVR), "FromExternal"),
+        (OUTSIDE, (TRUNK, RINGS), "Inbound"),
+        (OUTSIDE, (TRUNK, DerivedLeg("10001", "externalline", "+48", "Ringing")), "External"),
+        (INSIDE, (QUEUE,), "FromInternal"),
+        (INSIDE, (IVR,), "Internal"),
+        (INSIDE, (TRUNK,), "Outbound"),
+    ],
+)
+def test_direction_follows_from_originator_and_legs(
+    originator: Originator, legs: tuple[DerivedLeg, ...], direction: topics.Direction
+) -> None:
+    assert call_direction(originator, legs) == direction
+
+
+def test_the_lasting_direction_is_the_last_that_reached_somebody_else_the_last() -> None:
+    assert lasting_direction(None, "FromInternal") == "FromInternal"
+    assert lasting_direction("FromInternal", "FromExternal") == "FromExternal"
+    assert lasting_direction("Inbound", "FromExternal") == "Inbound"
+    assert lasting_direction("Inbound", "External") == "External"
+
+
+def test_the_event_that_connects_two_people_is_the_answer() -> None:
+    said = reading(participant("101", 1, 1, "Connected", "10000:+49"))
+    found = find_answer(said, Place(), (TRUNK, TALKS), CallAnswer(), NOON)
+    assert found == CallAnswer(NOON)
+    first = find_answer(said, Place(), (TRUNK, TALKS), None, NOON)
+    assert (first.at, first.time_uncertain) == (NOON, True)
+    assert find_answer(said, Place(), (TRUNK, TALKS), CallAnswer(1.0), NOON).at == 1.0
+
+
+def test_a_row_proves_the_answer_of_a_caller_whom_nothing_had_accepted() -> None:
+    said = reading(row=row("10000 skyetel (+49)", "101 Ext 101"))
+    assert find_answer(said, Place(), (TRUNK,), CallAnswer(), NOON + 5).at == NOON
+    assert find_answer(said, Place(hosted=True), (TRUNK,), CallAnswer(), NOON + 5).at is None
+
+
+def test_state_of_legs() -> None:
+    assert state_of_legs((TRUNK, TALKS)) == "Talking"
+    assert state_of_legs((TRUNK, RINGS)) == "Routing"
+    assert state_of_legs((DerivedLeg("100", "extension", "", "Dialing"),)) == "Initiating"
+    assert state_of_legs(()) == "Unknown"
+
+
+def follow(
+    *legs: DerivedLeg,
+    before: CallPath,
+    now: float,
+    answer: CallAnswer = CallAnswer(),  # noqa: B008
+) -> CallPath:
+    return follow_path(legs, OUTSIDE, Place(), answer, before, now, lasting=None)
+
+
+def test_a_leg_that_comes_back_within_seconds_was_never_gone() -> None:
+    path = follow(TRUNK, RINGS, before=CallPath(), now=NOON)
+    gone = follow(TRUNK, before=path, now=NOON + 1)
+    assert gone.presence["101"] == (NOON, NOON + 1)
+    assert follow(TRUNK, RINGS, before=gone, now=NOON + 4).presence["101"] == (NOON, None)
+    assert follow(TRUNK, RINGS, before=gone, now=NOON + 9).presence["101"] == (NOON + 9, None)
+    assert gone.extensions == {"101"}
+
+
+def test_the_call_has_reached_who_answered_and_before_that_who_rang_last() -> None:
+    path = follow(TRUNK, RINGS, before=CallPath(), now=NOON)
+    assert path.reached == "101"
+    other = DerivedLeg("102", "extension", "+49", "Connected")
+    answered = follow(TRUNK, other, before=path, now=NOON + 1, answer=CallAnswer(NOON + 1))
+    assert answered.reached == "102"
+    later = follow(TRUNK, TALKS, before=answered, now=NOON + 2, answer=CallAnswer(NOON + 1))
+    assert later.reached == "102"
+
+
+@pytest.mark.parametrize(
+    ("originator", "path", "expected"),
+    [
+        (OUTSIDE, CallPath(stage="queue", reached="101"), "abandoned"),
+        (OUTSIDE, CallPath(reached="101"), "missed"),
+        (OUTSIDE, CallPath(handled_by="HOL"), "handled"),
+        (INSIDE, CallPath(), "unknown"),
+        (INSIDE, CallPath(extensions=frozenset({"100"})), "unanswered"),
+        (INSIDE, CallPath(extensions=frozenset({"100"}), reached="101"), "missed"),
+        (INSIDE, CallPath(lines=frozenset({"10000"}), reached="10000"), "unanswered"),
+    ],
+)
+def test_outcome_of_a_call_without_an_answer(
+    originator: Originator, path: CallPath, expected: str
+) -> None:
+    assert call_outcome(originator, Place(), CallAnswer(), path, looking=True) == expected
+    assert call_outcome(originator, Place(), CallAnswer(), path, looking=False) == "unknown"
+    assert call_outcome(originator, Place(), CallAnswer(1.0), path, looking=False) == "answered"

@@ -1,0 +1,75 @@
+"""Test where the caller is: in a queue, at a machine, with a person."""
+
+from __future__ import annotations
+
+from monitor.tracking.call_evidence import CallReading
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.originator_rules import Originator
+from monitor.tracking.place_rules import Place, find_place
+from tests.monitor.tracking.pbx_facts import NOON, directory, participant
+from tests.monitor.tracking.test_call_evidence import reading, row
+
+INDEX = DirectoryIndex(directory())
+OUTSIDE = Originator("10000", external=True, number="+49")
+WAITING = Place(
+    queue="800",
+    queued_at=NOON,
+    last_queue="800",
+    first_queued_at=NOON,
+    queues=frozenset({"800"}),
+    hosted=True,
+    caller_connected=True,
+)
+
+
+def place(said: CallReading, before: Place, *, answered: bool = False) -> Place:
+    return find_place(
+        said, OUTSIDE, before, INDEX, NOON + 9, hosted=before.hosted, answered=answered
+    )
+
+
+def test_a_row_whose_callee_is_a_queue_shows_that_the_caller_waits_there() -> None:
+    found = place(reading(row=row("10000 skyetel (+49)", "800 Sales")), Place())
+    assert (found.queue, found.queued_at, found.first_queued_at) == ("800", NOON + 9, NOON + 9)
+    assert (found.caller_connected, found.hosted, found.routed_on) == (True, True, True)
+
+
+def test_the_wait_goes_on_while_an_agent_rings_and_ends_with_the_answer() -> None:
+    ringing = participant("101", 1, 1, "Ringing", "10000:+49")
+    assert place(reading(ringing), WAITING).queue == "800"
+    told = place(reading(participant("101", 1, 1, "Connected", "10000:+49")), WAITING)
+    assert (told.queue, told.queued_at, told.last_queue) == ("", None, "800")
+    assert (told.caller_connected, told.routed_on) == (True, False)
+
+
+def test_the_wait_ends_when_the_row_names_somebody_who_is_no_agent() -> None:
+    agent = reading(row=row("10000 skyetel (+49)", "101 Ext 101", "Routing"))
+    assert place(agent, WAITING).queue == "800"
+    other = reading(row=row("10000 skyetel (+49)", "105 Ext 105", "Routing"))
+    assert place(other, WAITING).queue == ""
+
+
+def test_the_callers_own_leg_does_not_show_an_answer_while_the_next_phone_rings() -> None:
+    own = participant("10000", 1, 1, "Connected", "101:+49")
+    assert not place(reading(own), Place()).routed_on
+    assert place(reading(own), WAITING).routed_on
+    assert not place(reading(own), WAITING, answered=True).routed_on
+    both = reading(own, participant("101", 2, 1, "Connected", "10000:+49"))
+    assert not place(both, WAITING).routed_on
+
+
+def test_a_queue_that_calls_back_was_in_the_call_but_nobody_waits_in_it() -> None:
+    said = reading(participant("101", 1, 1, "Ringing", "100", on_behalf_of_dn="800"))
+    found = find_place(
+        said, Originator("800", external=False), Place(), INDEX, NOON, hosted=False, answered=False
+    )
+    assert found.queue == ""
+    assert found.queues == {"800"}
+
+
+def test_only_a_row_tells_of_a_machine_and_an_extension_that_rings_ends_it() -> None:
+    ivr = reading(row=row("10000 skyetel (+49)", "700 Main"))
+    held = place(ivr, Place())
+    assert held.machine_dn == "700"
+    rings = reading(participant("101", 1, 1, "Ringing", "10000:+49"))
+    assert place(rings, held).machine_dn == ""
