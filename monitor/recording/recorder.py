@@ -22,7 +22,7 @@ from monitor.shared.codec import Malformed, from_json, to_json
 
 _FLUSH_EVERY_S: Final = 1.0
 """Seconds between two writes to the disk."""
-_WORDS: Final = (b"NOT AUTH", b"Login is required", b"successfully processed")
+_WORDS: Final = (b"NOT AUTH", b"Login is required")
 """Answers of the web client's interface in words, as far as they matter."""
 
 _log = structlog.get_logger(__name__)
@@ -177,7 +177,11 @@ def _told(body: bytes) -> dict[str, Any]:
     try:
         message = myphone_messages.decode(body)
     except myphone_messages.NotAMessage:
-        return {"bytes": len(body)}
+        done = masking_rules.DONE
+        return {"said": done} if done.encode() in body else {"bytes": len(body)}
+    said = myphone_messages.acknowledged(message)
+    if said is not None and said.success:
+        return {"said": masking_rules.DONE}
     if not message.HasField("queues_info"):
         return {"bytes": len(body)}
     return {
