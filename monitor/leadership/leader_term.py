@@ -24,6 +24,7 @@ from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
 from monitor.statistics.counting_tracker import CountingTracker
+from monitor.statistics.figures_comparison import FiguresComparison
 
 TICK_S = 1.0
 
@@ -104,6 +105,11 @@ class LeaderTerm(Generic[FactT]):
     def state(self) -> State:
         """Return the live topics as they are known."""
         return self._tracker.state
+
+    @property
+    def comparison(self) -> FiguresComparison:
+        """Return the comparison of what is counted with the PBX's own figures."""
+        return self._tracker.comparison
 
     @property
     def pbx_time(self) -> float | None:
@@ -189,6 +195,11 @@ class LeaderTerm(Generic[FactT]):
         for trace in (live, book):
             if trace:
                 self._log.debug("fact_received", trace=trace, fact=fact, edits=len(edits))
+        for news in self._tracker.comparison.news():
+            if news.difference:
+                self._log.warning("queue_figures_difference", reason=news.sentence)
+            else:
+                self._log.info("queue_figures_agreement", queue=news.queue, figure=news.figure)
         if self._tracker.inconsistent_calls:
             self._tracker.inconsistent_calls.clear()
             self._source.request_full_read()
