@@ -93,6 +93,12 @@ class Recorder:
         """Write that the socket ended."""
         self._line("closed", code=code, reason=self._mask.text(reason))
 
+    def pushed(self, message: bytes) -> None:
+        """Write a message of the web client's socket that has all queues; no other."""
+        told = _told(message)
+        if "logins" in told:
+            self._line("push", **told)
+
     def end(self) -> None:
         """Write the last line and close the file."""
         self._line("end")
@@ -182,13 +188,14 @@ def _told(body: bytes) -> dict[str, Any]:
     said = myphone_messages.acknowledged(message)
     if said is not None and said.success:
         return {"said": masking_rules.DONE}
-    if not message.HasField("queues_info"):
-        return {"bytes": len(body)}
-    return {
-        "logins": {
-            queue.number: {
-                agent.extension: [agent.id, bool(agent.logged_in)] for agent in queue.agents.items
-            }
-            for queue in message.queues_info.queues
+    logins = {
+        queue.number: {
+            agent.extension: [agent.id, agent.logged_in]
+            for agent in queue.agents.items
+            if agent.extension
         }
+        for queue in message.queues_info.queues
+        if queue.number and queue.HasField("agents")
     }
+    empty = message.HasField("queues_info") and not message.queues_info.queues
+    return {"logins": logins} if logins or empty else {"bytes": len(body)}

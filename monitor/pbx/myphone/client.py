@@ -180,6 +180,8 @@ class MyPhoneClient:
 
     def _take(self, session: _Session, body: bytes, *, pushed: bool) -> None:
         """Take in a push, or the answer to a command, which may be no message."""
+        if pushed:
+            self._client.traffic_tap.pushed(body)
         try:
             update = myphone_messages.queues_update(myphone_messages.decode(body))
             if update is None:

@@ -143,3 +143,24 @@ def test_answers_and_events_are_counted_and_silences_are_not() -> None:
         "opened",
         "event",
     ]
+
+
+def test_of_what_is_pushed_only_whole_lists_of_queues_are_kept() -> None:
+    recorder, tape = recording()
+    agent = AgentEntry(41, "101", logged_in=True)
+    whole = QueueEntry(7, "800", "Anna's", agents=(agent,))
+    for entries in (
+        (whole,),
+        (QueueEntry(7, agents=(AgentEntry(41, logged_in=False),)),),
+        (QueueEntry(7, figures={"waiting": 1.0}),),
+        (),
+    ):
+        recorder.pushed(myphone_messages.queues_info(QueuesUpdate(entries)))
+    recorder.pushed(b"\xff\xff")
+    recorder.pushed(myphone_messages.my_info(7, "101", queue_status=True))
+    told = lines(recorder, tape)
+    assert [(line["kind"], line["logins"]) for line in told] == [
+        ("push", {"800": {"101": [41, True]}}),
+        ("push", {}),
+    ]
+    assert b"Anna" not in tape.kept
