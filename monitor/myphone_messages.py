@@ -36,8 +36,8 @@ QUEUES_INFO: Final = 211
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a message. Small parts of a protobuf message take some thirty times that in memory."""
 MAX_QUEUES: Final = 10_000
-MAX_AGENTS: Final = 200_000
-"""Agents of all queues in one message."""
+MAX_AGENTS: Final = 50_000
+"""Agents of all queues in one message, and calls of one extension."""
 _MAX_TEXT_CHARS: Final = 200
 """Characters that are kept of a name or number."""
 
@@ -205,22 +205,20 @@ def decode(data: bytes) -> Any:
         message.ParseFromString(data)
     except (DecodeError, UnicodeDecodeError, ValueError) as error:
         raise NotAMessage("not a message of the web client's protocol") from error
+    queues = message.queues_info.queues
+    too_many = len(queues) > MAX_QUEUES or len(message.my_info.connections.items) > MAX_AGENTS
+    if too_many or sum(len(queue.agents.items) for queue in queues) > MAX_AGENTS:
+        raise NotAMessage(f"more than {MAX_QUEUES} queues or {MAX_AGENTS} agents")
     if not _whole(message):
         raise NotAMessage("not UTF-8")
     return message
 
 
 def queues_update(message: Any) -> QueuesUpdate | None:
-    """Return the queues in a decoded message, or None if it is not about queues.
-
-    Raises NotAMessage if there are too many of them.
-    """
+    """Return the queues in a decoded message, or None if it is not about queues."""
     if not message.HasField("queues_info"):
         return None
     told = message.queues_info
-    agents = sum(len(queue.agents.items) for queue in told.queues)
-    if len(told.queues) > MAX_QUEUES or agents > MAX_AGENTS:
-        raise NotAMessage(f"more than {MAX_QUEUES} queues or {MAX_AGENTS} agents")
     return QueuesUpdate(tuple(_queue_entry(queue) for queue in told.queues), told.action)
 
 

@@ -139,14 +139,19 @@ def test_a_pbx_without_queues_says_so() -> None:
 
 def test_too_many_queues_or_agents_are_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     agents = tuple(AgentEntry(number) for number in range(1, 4))
-    message = decode(queues_info(QueuesUpdate((QueueEntry(7, agents=agents), QueueEntry(8)))))
+    message = queues_info(QueuesUpdate((QueueEntry(7, agents=agents), QueueEntry(8))))
     for limit, most in (("MAX_QUEUES", 2), ("MAX_AGENTS", 3)):
         monkeypatch.setattr(myphone_messages, limit, most)
-        assert queues_update(message) is not None
+        assert queues_update(decode(message)) is not None
         monkeypatch.setattr(myphone_messages, limit, most - 1)
         with pytest.raises(NotAMessage, match="more than"):
-            queues_update(message)
+            decode(message)
         monkeypatch.undo()
+    calls = [ConnectionEntry(number, 3, "102", False) for number in range(3)]
+    own = my_info(41, "101", queue_status=True, connections=calls)
+    monkeypatch.setattr(myphone_messages, "MAX_AGENTS", 2)
+    with pytest.raises(NotAMessage, match="more than"):
+        decode(own)
 
 
 def test_a_message_beyond_all_measure_is_none() -> None:

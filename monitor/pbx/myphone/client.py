@@ -42,7 +42,7 @@ _COMMANDS: Final = "/MyPhone/MPWebService.asmx"
 _FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
 _DONE: Final = b"successfully processed"
 _OCTETS: Final = "application/octet-stream"
-_PUSHED_WITHIN_S: Final = 5.0
+PUSHED_WITHIN_S: Final = 5.0
 """Seconds to wait for the queues after they were asked for."""
 _READS_BY_LOGIN: Final = 20
 """Readings by a new login before the PBX is asked again in the usual way."""
@@ -151,7 +151,7 @@ class MyPhoneClient:
 
         Return False if it does not, or cannot as there is no socket.
         """
-        within = min(self._client.settings.request_timeout, _PUSHED_WITHIN_S)
+        within = min(self._client.settings.request_timeout, PUSHED_WITHIN_S)
         try:
             async with asyncio.timeout(within):
                 while session.told <= before and session.socket.lost is None:

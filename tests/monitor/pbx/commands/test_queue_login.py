@@ -8,6 +8,7 @@ import pytest
 
 from monitor.pbx.commands.queue_login import queue_login
 from monitor.pbx.facts import QueueLoginsRead
+from monitor.pbx.myphone import client
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused
 from monitor.simulator.behaviour_options import Switches
@@ -79,9 +80,13 @@ async def test_what_the_pbx_refuses_is_refused_in_its_own_words(desk: Desk) -> N
 
 
 @pytest.mark.parametrize("queues_info", ["pushed", "answered", "login"])
-async def test_a_change_that_is_acknowledged_and_not_made_is_refused(queues_info: Any) -> None:
+async def test_a_change_that_is_acknowledged_and_not_made_is_refused(
+    queues_info: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if queues_info == "login":
+        monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
     switches = Switches(queue_status="ignored", queues_info=queues_info)
-    async with commanding(switches, web_client=True, request_timeout=1.0) as desk:
+    async with commanding(switches, web_client=True) as desk:
         refused = await desk.refused("ext.queue.set", num="105", queue="800", log="off")
         assert refused.code == "pbx_refused"
         assert "still logged in to queue 800" in str(refused)
@@ -100,7 +105,7 @@ async def test_a_change_that_is_acknowledged_and_not_made_is_refused(queues_info
 )
 async def test_a_change_that_cannot_be_read_back_is_not_known(readings: Said, why: str) -> None:
     async with odd_pbx() as (pbx, web):
-        client = PbxClient(settings_for(pbx.url, **PATIENT))
+        own = PbxClient(settings_for(pbx.url, **PATIENT))
         pbx.always["/xapi/v1/Users(Number='105')"] = said({"Id": 7, "Number": "105"})
         pbx.always["/xapi/v1/Queues(Number='800')"] = said(
             {"Id": 300, "Number": "800", "Agents": [{"Number": "105"}]}
@@ -108,10 +113,10 @@ async def test_a_change_that_cannot_be_read_back_is_not_known(readings: Said, wh
         pbx.commands.extend([Said(200, PROCESSED), *[readings] * 8])
         arguments = {"num": "105", "queue": "800", "log": "off"}
         with pytest.raises(CommandOutcomeUnknown, match="could not be read back") as unknown:
-            await queue_login(client, web, arguments)
+            await queue_login(own, web, arguments)
         assert why in str(unknown.value)
         assert pbx.kinds().count("set") == 1
-        await client.close()
+        await own.close()
 
 
 async def test_without_the_right_it_is_named() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from monitor import myphone_messages
 from monitor.myphone_messages import Action, AgentEntry, QueueEntry, QueuesUpdate
+from monitor.pbx.myphone import client
 from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.myphone.queue_table import QueueTable
 from monitor.pbx.v20_client import PbxClient
@@ -185,7 +186,7 @@ def said(body: object) -> Said:
 
 
 @asynccontextmanager
-async def odd_pbx(**changes: Any) -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
+async def odd_pbx() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
     """It listens until the block ends."""
     pbx = OddPbx()
     app = http.Application()
@@ -194,7 +195,7 @@ async def odd_pbx(**changes: Any) -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]
     await runner.setup()
     await http.TCPSite(runner, "127.0.0.1", 0).start()
     pbx.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    client = PbxClient(settings_for(pbx.url, **PATIENT | changes))
+    client = PbxClient(settings_for(pbx.url, **PATIENT))
     web = MyPhoneClient(client)
     try:
         yield pbx, web
@@ -1014,19 +1015,19 @@ def changed(queue_id: int, agent_id: int, *, on: bool) -> bytes:
 @pytest.mark.parametrize("queues_info", ["pushed", "answered", "login"])
 @pytest.mark.parametrize("my_info", ["answered", "pushed"])
 async def test_queues_are_read_in_whatever_way_the_pbx_tells_them(
-    queues_info: Any, my_info: Any
+    queues_info: Any, my_info: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if queues_info == "login":
+        monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
     switches = Switches(queues_info=queues_info, my_info=my_info)
-    async with SimulatedPbx(replace(QUIET, switches=switches)) as pbx:
-        hurry = {"request_timeout": 1.0} if queues_info == "login" else {}
-        async with web_client(pbx, **hurry) as web:
-            agent = an_agent(pbx)
-            for on in (False, True):
-                await web.set_queue_status(*ids(pbx, "800", agent), logged_in=on)
-                assert await web.queues_info() == truth(pbx)
-                pbx.directory.logins.set("801", an_agent(pbx, "801"), logged_in=on)
-                assert await web.queues_info() == truth(pbx)
-            assert web.reads_by_login is (queues_info == "login")
+    async with SimulatedPbx(replace(QUIET, switches=switches)) as pbx, web_client(pbx) as web:
+        agent = an_agent(pbx)
+        for on in (False, True):
+            await web.set_queue_status(*ids(pbx, "800", agent), logged_in=on)
+            assert await web.queues_info() == truth(pbx)
+            pbx.directory.logins.set("801", an_agent(pbx, "801"), logged_in=on)
+            assert await web.queues_info() == truth(pbx)
+        assert web.reads_by_login is (queues_info == "login")
 
 
 async def test_a_session_is_opened_then_its_socket_then_it_logs_in(
@@ -1135,8 +1136,11 @@ async def test_a_socket_that_closes_while_it_is_waited_for_is_not_waited_for_any
             assert await reading == {"803": {}}
 
 
-async def test_a_pbx_that_tells_no_queues_at_all_says_so_with_the_reason() -> None:
-    async with odd_pbx(request_timeout=0.5) as (pbx, web):
+async def test_a_pbx_that_tells_no_queues_at_all_says_so_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
+    async with odd_pbx() as (pbx, web):
         pbx.pushes = []
         pbx.logins.append(Said(200, refusal("No permission.")))
         with pytest.raises(
