@@ -195,14 +195,25 @@ class LeaderTerm(Generic[FactT]):
         for trace in (live, book):
             if trace:
                 self._log.debug("fact_received", trace=trace, fact=fact, edits=len(edits))
-        for news in self._tracker.comparison.news():
-            if news.difference:
-                self._log.warning("queue_figures_difference", reason=news.sentence)
-            else:
-                self._log.info("queue_figures_agreement", queue=news.queue, figure=news.figure)
+        self._log_figures()
         if self._tracker.inconsistent_calls:
             self._tracker.inconsistent_calls.clear()
             self._source.request_full_read()
+
+    def _log_figures(self) -> None:
+        """Log which of the PBX's own figures have begun to differ, a line a queue, or agree again.
+
+        One caller whom only one side counts makes several figures differ.
+        """
+        reasons: dict[str, str] = {}
+        for news in self._tracker.comparison.news():
+            if news.difference:
+                known = reasons.get(news.queue)
+                reasons[news.queue] = f"{known} {news.sentence}" if known else news.sentence
+            else:
+                self._log.info("queue_figures_agreement", queue=news.queue, figure=news.figure)
+        for queue, reason in reasons.items():
+            self._log.warning("queue_figures_difference", queue=queue, reason=reason)
 
 
 def _heard(fact: Fact | ToldFact) -> float:

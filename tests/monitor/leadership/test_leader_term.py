@@ -83,23 +83,32 @@ async def test_figures_of_the_pbx_that_differ_are_told_in_the_log_and_in_the_sta
     emit(ConnectionChanged("connected", "", NOON, "activecalls"))
     emit(directory())
     emit(ActiveCallsRead((), NOON, NOON))
-    figures = {"waiting": 0.0, "ringing": 0.0, "offered": 7.0}
+    figures = {"waiting": 0.0, "ringing": 0.0, "offered": 7.0, "answered": 7.0}
     with capture_logs() as logged:
         for second in range(80):
-            figures["offered"] = 7.0 if second < 15 else 9.0
+            figures["offered"] = figures["answered"] = 7.0 if second < 15 else 9.0
             emit(QueueFiguresRead({"800": dict(figures)}, NOON + second))
-        [note] = _watching(WatchedPbx(process.service, Secret("x"), None)).notes
+        [note, other] = _watching(WatchedPbx(process.service, Secret("x"), None)).notes
         figures["offered"] = 0.0
         emit(QueueFiguresRead({"800": dict(figures)}, NOON + 80))
-    sentence = "Queue 800: the PBX's count of callers who came in is 2 higher than callmon's."
-    assert note.startswith(f"{sentence} Since 2026-")
+    came, answered = (
+        f"Queue 800: the PBX's count of {what} is 2 higher than callmon's."
+        for what in ("callers who came in", "answered callers")
+    )
+    assert note.startswith(f"{came} Since 2026-")
+    assert other.startswith(f"{answered} Since 2026-")
     told = [line for line in logged if line["event"].startswith("queue_figures")]
     assert [(line["event"], line["log_level"]) for line in told] == [
         ("queue_figures_difference", "warning"),
         ("queue_figures_agreement", "info"),
+        ("queue_figures_agreement", "info"),
     ]
-    assert told[0]["reason"] == sentence
-    assert (told[1]["queue"], told[1]["figure"]) == ("800", "offered")
+    assert told[0]["queue"] == "800"
+    assert told[0]["reason"] == f"{came} {answered}"
+    assert [(line["queue"], line["figure"]) for line in told[1:]] == [
+        ("800", "offered"),
+        ("800", "answered"),
+    ]
     task.cancel()
     await asyncio.wait([task])
     assert process.service.comparison is None, "it leads no more"
