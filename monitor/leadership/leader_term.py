@@ -24,6 +24,7 @@ from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
 from monitor.statistics.counting_tracker import CountingTracker
+from monitor.statistics.figures_comparison import FiguresComparison
 
 TICK_S = 1.0
 
@@ -104,6 +105,11 @@ class LeaderTerm(Generic[FactT]):
     def state(self) -> State:
         """Return the live topics as they are known."""
         return self._tracker.state
+
+    @property
+    def comparison(self) -> FiguresComparison:
+        """Return the comparison of what is counted with the PBX's own figures."""
+        return self._tracker.comparison
 
     @property
     def pbx_time(self) -> float | None:
@@ -189,9 +195,25 @@ class LeaderTerm(Generic[FactT]):
         for trace in (live, book):
             if trace:
                 self._log.debug("fact_received", trace=trace, fact=fact, edits=len(edits))
+        self._log_figures()
         if self._tracker.inconsistent_calls:
             self._tracker.inconsistent_calls.clear()
             self._source.request_full_read()
+
+    def _log_figures(self) -> None:
+        """Log which of the PBX's own figures have begun to differ, a line a queue, or agree again.
+
+        One caller whom only one side counts makes several figures differ.
+        """
+        reasons: dict[str, str] = {}
+        for news in self._tracker.comparison.news():
+            if news.difference:
+                known = reasons.get(news.queue)
+                reasons[news.queue] = f"{known} {news.sentence}" if known else news.sentence
+            else:
+                self._log.info("queue_figures_agreement", queue=news.queue, figure=news.figure)
+        for queue, reason in reasons.items():
+            self._log.warning("queue_figures_difference", queue=queue, reason=reason)
 
 
 def _heard(fact: Fact | ToldFact) -> float:

@@ -52,6 +52,7 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.figures_comparison import FiguresComparison
 from monitor.statistics.settings import StatisticsSettings
 
 CONTEST_EVERY_S = 0.25
@@ -155,6 +156,11 @@ class PbxService(Generic[FactT]):
     def state(self) -> State | None:
         """Return the live topics as they are known, or None while another monitor leads."""
         return None if self._leader is None else self._leader.state
+
+    @property
+    def comparison(self) -> FiguresComparison | None:
+        """Return the comparison with the PBX's own figures, or None while another one leads."""
+        return None if self._leader is None else self._leader.comparison
 
     @property
     def pbx_time(self) -> float | None:

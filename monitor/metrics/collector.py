@@ -40,6 +40,9 @@ def _samples(one: PbxService[Any]) -> Iterator[Sample]:
     yield from pbx_client.samples(one.pbx, one.counters.pbx)
     if one.state is not None:
         yield from pbx_state_metrics.samples(one.pbx, one.state, one.pbx_time)
+        if one.comparison is not None:
+            differences = one.comparison.differences
+            yield from pbx_state_metrics.differences(one.pbx, one.state, differences)
 
 
 def _leadership(one: PbxService[Any]) -> Iterator[Sample]:

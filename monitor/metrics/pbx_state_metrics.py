@@ -7,7 +7,7 @@ person works is private, and there are many extensions.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import get_args
 
 from monitor.shared.entities.statistics import PBX_ID, PBX_STATS, QUEUE_STATS, PbxStats, QueueStats
@@ -25,6 +25,7 @@ from monitor.shared.entities.topics import (
 )
 from monitor.shared.metrics.metric_table import Sample
 from monitor.shared.timestamps import moment
+from monitor.statistics.figures_comparison import Figure
 
 _QUEUE_OUTCOMES = (
     "answered",
@@ -56,6 +57,14 @@ def samples(pbx: str, state: State, now: float | None) -> Iterator[Sample]:
     yield from _queues(pbx, state, now)
     yield from _queues_today(pbx, state)
     yield from _calls_today(pbx, state)
+
+
+def differences(pbx: str, state: State, told: Mapping[tuple[str, Figure], int]) -> Iterator[Sample]:
+    """Yield by how much the PBX's own figures of its queues differ from ours."""
+    queues = table(state, "queues", Queue)
+    for (num, figure), difference in told.items():
+        name = queues[num].name if num in queues else ""
+        yield "callmon_queue_figures_difference", [pbx, num, name, figure], difference
 
 
 def _system(pbx: str, state: State) -> Iterator[Sample]:

@@ -10,15 +10,13 @@ from dataclasses import dataclass, field
 class ReadBack:
     """Name what a command changed at the PBX.
 
-    ``users``, ``queues``, ``ring_groups``: their numbers. ``logins``: True if logins to single
-    queues changed. ``contacts``: ids. ``call``: the DN of a call's first leg, and the id of its
-    participant if Call Control shows it.
+    ``users``, ``queues``, ``ring_groups``: their numbers. ``contacts``: ids. ``call``: the DN of a
+    call's first leg, and the id of its participant if Call Control shows it.
     """
 
     users: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
     ring_groups: frozenset[str] = frozenset()
-    logins: bool = False
     contacts: frozenset[int] = frozenset()
     call: tuple[str, int | None] | None = None
 

@@ -247,6 +247,18 @@ class QueueLoginsRead:
 
 
 @dataclass(frozen=True, slots=True)
+class QueueFiguresRead:
+    """Hold the PBX's own figures of its queues: queue → name → figure.
+
+    Names: ``waiting`` and ``ringing`` (callers now), ``offered``, ``answered`` and ``abandoned``
+    (callers since the PBX began to count), ``average_wait`` and ``longest_wait`` (seconds).
+    """
+
+    figures: Mapping[str, Mapping[str, float]]
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantSeen:
     """Hold a participant that came with its event or was read after it.
 
@@ -317,6 +329,7 @@ Fact: TypeAlias = (
     | ContactsRead
     | ContactChanged
     | QueueLoginsRead
+    | QueueFiguresRead
     | ParticipantSeen
     | ParticipantGone
     | ParticipantsRead

@@ -52,6 +52,9 @@ class TrafficTap(Protocol):
         ``code``: the close frame's code; None if no frame came.
         """
 
+    def pushed(self, message: bytes) -> None:
+        """Take in a message of the web client's socket."""
+
 
 class NoTrafficTap:
     """Discard all traffic."""
@@ -70,3 +73,5 @@ class NoTrafficTap:
     def heard(self, message: str | bytes) -> None: ...  # noqa: D102
 
     def closed(self, code: int | None, reason: str) -> None: ...  # noqa: D102
+
+    def pushed(self, message: bytes) -> None: ...  # noqa: D102

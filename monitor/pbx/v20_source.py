@@ -134,6 +134,7 @@ class PbxSource:
 
     async def close(self) -> None:
         """Close all connections. May be called again."""
+        await self._logins.web.close()
         await self._client.close()
 
     # Call Control

@@ -17,6 +17,7 @@ Each of the others has ``t``, the time at which it came, and ``kind``:
 ``away``    ``status``: the socket was not opened; null: there was no answer
 ``event``   ``body`` (JSON) or ``bytes``: a message on the socket
 ``closed``  ``code``, ``reason``: the socket ended; code null: without a close frame
+``push``    ``logins``: all queues, as the web client's socket told them
 ``end``     the recording ended normally; a file without this line was cut off
 =========== ========================================================================================
 """

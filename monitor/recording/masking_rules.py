@@ -16,6 +16,8 @@ TOKEN: Final = "/connect/token"  # noqa: S105 - an address
 SESSION: Final = "/webclient/api/MyPhone/session"
 _DEFINITIONS: Final = "/xapi/v1/Defs/"
 WEB_CLIENT: Final = "/MyPhone/MPWebService.asmx"
+DONE: Final = "successfully processed"
+"""Words that are kept of the web client's answer to a command that was done."""
 
 HEADERS: Final = frozenset(
     ("content-type", "date", "odata-version", "retry-after", "server", "x-3cx-version")

@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn, Self
 from starlette.types import Receive, Scope, Send
 
 from monitor import myphone_messages
+from monitor.myphone_messages import AgentEntry, QueueEntry, QueuesUpdate
 from monitor.recording import masking_rules
 from monitor.recording.file_format import Recording
 from monitor.recording.response_matcher import (
@@ -151,15 +152,14 @@ class Player:
         kept = reply.body
         if "logins" in kept:
             logins: Mapping[str, Mapping[str, tuple[int, bool]]] = kept["logins"]
-            return myphone_messages.queues_info(logins), b"application/octet-stream"
+            return _queues_info(logins), b"application/octet-stream"
         if "said" in kept:
-            plain = kept["said"] == "NOT AUTH"
             said = str(kept["said"])
-            return (
-                (said.encode(), b"text/plain")
-                if plain
-                else (myphone_messages.done(said), b"application/octet-stream")
-            )
+            if said == "NOT AUTH":
+                return said.encode(), b"text/plain"
+            done = said == masking_rules.DONE
+            answer = myphone_messages.acknowledgement(success=done, text=said)
+            return answer, b"application/octet-stream"
         if "body" not in kept:
             return _filler(kept).encode(), b"text/plain"
         body = kept["body"]
@@ -197,11 +197,14 @@ class Player:
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()  # websocket.connect
+        if scope["path"] != _SOCKET:  # nothing that was pushed there is in a recording
+            await _deny(receive, send, 404)
+            return
         fate = self._timeline.socket(self._now())
         while isinstance(fate, Wait):
             await self._until(fate.until)
             fate = self._timeline.socket(self._now())
-        if scope["path"] != _SOCKET or fate is None:
+        if fate is None:
             await _deny(receive, send, 503)
             return
         if isinstance(fate, SocketRefused):
@@ -264,6 +267,24 @@ async def _deny(receive: Receive, send: Send, status: int) -> None:
         async with asyncio.timeout(_LINGER_S):
             while ends < 2:
                 ends += (await receive())["type"] == "websocket.disconnect"
+
+
+def _queues_info(logins: Mapping[str, Mapping[str, tuple[int, bool]]]) -> bytes:
+    return myphone_messages.queues_info(
+        QueuesUpdate(
+            tuple(
+                QueueEntry(
+                    0,
+                    number,
+                    agents=tuple(
+                        AgentEntry(id_, extension, logged_in)
+                        for extension, (id_, logged_in) in agents.items()
+                    ),
+                )
+                for number, agents in logins.items()
+            )
+        )
+    )
 
 
 def _filler(said: Mapping[str, Any]) -> str:

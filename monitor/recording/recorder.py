@@ -22,7 +22,7 @@ from monitor.shared.codec import Malformed, from_json, to_json
 
 _FLUSH_EVERY_S: Final = 1.0
 """Seconds between two writes to the disk."""
-_WORDS: Final = (b"NOT AUTH", b"Login is required", b"successfully processed")
+_WORDS: Final = (b"NOT AUTH", b"Login is required")
 """Answers of the web client's interface in words, as far as they matter."""
 
 _log = structlog.get_logger(__name__)
@@ -92,6 +92,12 @@ class Recorder:
     def closed(self, code: int | None, reason: str) -> None:
         """Write that the socket ended."""
         self._line("closed", code=code, reason=self._mask.text(reason))
+
+    def pushed(self, message: bytes) -> None:
+        """Write a message of the web client's socket that has all queues; no other."""
+        told = _told(message)
+        if "logins" in told:
+            self._line("push", **told)
 
     def end(self) -> None:
         """Write the last line and close the file."""
@@ -177,14 +183,19 @@ def _told(body: bytes) -> dict[str, Any]:
     try:
         message = myphone_messages.decode(body)
     except myphone_messages.NotAMessage:
-        return {"bytes": len(body)}
-    if not message.HasField("queues_info"):
-        return {"bytes": len(body)}
-    return {
-        "logins": {
-            queue.number: {
-                agent.extension: [agent.id, bool(agent.logged_in)] for agent in queue.agents.items
-            }
-            for queue in message.queues_info.queues
+        done = masking_rules.DONE
+        return {"said": done} if done.encode() in body else {"bytes": len(body)}
+    said = myphone_messages.acknowledged(message)
+    if said is not None and said.success:
+        return {"said": masking_rules.DONE}
+    logins = {
+        queue.number: {
+            agent.extension: [agent.id, agent.logged_in]
+            for agent in queue.agents.items
+            if agent.extension
         }
+        for queue in message.queues_info.queues
+        if queue.number and queue.HasField("agents")
     }
+    empty = message.HasField("queues_info") and not message.queues_info.queues
+    return {"logins": logins} if logins or empty else {"bytes": len(body)}

@@ -9,6 +9,7 @@ Rules:
 - A participant is answered as it was after the same event as now; after its Remove it is gone. So a
   read gets the same answer as in the recording, whether it is a little faster or slower.
 - The full state is the recorded one, brought up to date by what was read and removed since.
+- What the web client's socket told of the queues is the answer to the question for them.
 - Query options that only say how to write an answer (``$select``, ``$expand``, ``$top`` …) do not
   distinguish two kinds of requests, as they change with the version of callmon.
 """
@@ -22,7 +23,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote
 
+from monitor.myphone_messages import GET_MY_INFO
 from monitor.recording.file_format import RecordedLine, Recording
+from monitor.recording.masking_rules import WEB_CLIENT
 
 PATIENCE_S: Final = 3.0
 """Seconds by which a client may ask early and wait for the answer."""
@@ -222,9 +225,15 @@ def key_of(method: str, address: str, ask: int = 0) -> str:
     return f"{method} {unquote(path)}{f'?{what}' if what else ''}"
 
 
+_QUEUES: Final = key_of("POST", WEB_CLIENT, GET_MY_INFO)
+
+
 def _replies(lines: tuple[RecordedLine, ...]) -> Iterator[tuple[str, RecordedResponse]]:
     last: dict[str, Mapping[str, Any]] = {}
+    pushes = any(line.kind == "push" for line in lines)
     for line in lines:
+        if line.kind == "push" and "logins" in line.said:
+            yield _QUEUES, RecordedResponse(line.t, line.t, 200, {"logins": line.said["logins"]})
         if line.kind not in ("answer", "silence"):
             continue
         said = line.said
@@ -235,6 +244,8 @@ def _replies(lines: tuple[RecordedLine, ...]) -> Iterator[tuple[str, RecordedRes
         body = dict(last.get(request, {})) if said.get("same") else body
         last[request] = body
         key = key_of(str(said.get("method")), str(said.get("path")), int(said.get("ask") or 0))
+        if pushes and key == _QUEUES and status == 200 and "said" not in body:
+            continue  # the answer was none of the queues: they were pushed
         yield key, RecordedResponse(asked, line.t, status if line.kind == "answer" else None, body)
 
 

@@ -32,6 +32,8 @@ class PbxRole(Struct, frozen=True, rename="camel"):
     stale_since: str | None = None
     """Instant since which a gateway has heard nothing from the monitor."""
     subscribers: int = 0
+    notes: tuple[str, ...] = ()
+    """Sentences of a leading monitor about what should be looked at."""
 
 
 class ProcessStatus(Struct, frozen=True, rename="camel"):

@@ -82,6 +82,16 @@ class Switches:
     """Effect of a profile's OfficeHoursAutoQueueLogOut while it is in force.
 
     None during office hours, or QueueStatus is LoggedOut and stays so."""
+    queues_info: Literal["pushed", "answered", "login"] = "pushed"
+    """Way in which the web client is told the queues (``QueuesInfo``).
+
+    Pushed to its socket after a login, when it asks (``GetMyInfo``) and when they change; in the
+    answer when it asks, and never pushed; or pushed after a login and when they change, but not
+    when it asks."""
+    my_info: Literal["answered", "pushed"] = "answered"
+    """Way in which ``MyInfo`` comes when the web client asks for it: by HTTP or on the socket."""
+    queue_status: Literal["obeyed", "ignored"] = "obeyed"
+    """Effect of the web client's ``SetQueueStatus``, which is acknowledged in either case."""
     time_zone: Literal["id", "iana", "windows"] = "id"
     """Form of OfficeHours' TimeZoneId: a row's Id, IanaName or WindowsName in Defs/TimeZones."""
     latency: float = 0.0

@@ -117,7 +117,10 @@ class SimulatedPbx:
         )
         self._streams = Streams(self.switchboard)
         routes = router.routes(self.directory, self.switchboard, self.switches, time.time)
-        self.web_client = WebClientService(self.directory)
+        self.web_client = WebClientService(
+            self.directory, self.switchboard, self.switches, self._cut
+        )
+        self.faults.on_drop(self.web_client.drop)
         routes += self.web_client.routes()
         self._app = make_app(
             self.directory,
@@ -189,7 +192,7 @@ class SimulatedPbx:
         self.switchboard.restart()
         self.sockets.clear()
         self._streams.clear()
-        self.web_client.forget()
+        self.web_client.restart()
         await asyncio.sleep(down)
         left = (
             None

@@ -10,6 +10,8 @@ API clients use OAuth2 client credentials, as 3CX v20 does. Rules:
 - A person (an extension with the password of the web client) may have several tokens. Each comes
   with a refresh token, which can be exchanged for another token. Refresh tokens live sixty days and
   survive a restart.
+- An administrator's refresh token can be exchanged for the token of another person
+  (``impersonate``). Such a token has the role ``Impersonate``.
 - A token is an ES256 JWT with ``role`` and ``MaxRole`` claims. Its key is made when the PBX starts,
   so no access token survives a restart.
 """
@@ -42,6 +44,7 @@ _ROLES: Final = (
     "Trunks",
     "Reports",
 )
+_ADMINISTRATORS: Final = ("system_admins", "system_owners")
 _FULL_LICENCE: Final = ("Paid", "Enterprise")
 _SIXTY_DAYS: Final = 60 * 86400.0
 _MOST: Final = 1_000
@@ -110,7 +113,9 @@ class Tokens:
             case "client_credentials":
                 return self._mint(self._authenticated(form))
             case "refresh_token":
-                return self._refreshed(form.get("refresh_token") or cookie)
+                return self._refreshed(
+                    form.get("refresh_token") or cookie, form.get("impersonate") or ""
+                )
             case None | "":
                 raise GrantRefused(
                     400, "invalid_request", "The mandatory 'grant_type' parameter is missing."
@@ -192,29 +197,38 @@ class Tokens:
             )
         return client_id
 
-    def _refreshed(self, token: str) -> dict[str, object]:
+    def _refreshed(self, token: str, impersonated: str) -> dict[str, object]:
         number, expires = self._refresh.get(token, ("", 0.0))
         user = self._directory.entity(number)
         if expires <= self._clock() or user is None or not user["Enabled"]:
             raise GrantRefused(400, "invalid_grant", "The specified refresh token is invalid.")
-        return self._for_person(number, token)
+        if not impersonated:
+            return self._for_person(number, token)
+        if impersonated not in self._directory.extensions():
+            raise GrantRefused(400, "invalid_request", "There is no such extension.")
+        if self._rank(number) not in _ADMINISTRATORS:
+            raise GrantRefused(403, "access_denied", "Only an administrator may impersonate.")
+        return self._for_person(impersonated, token, "Impersonate")
 
-    def _for_person(self, number: str, refresh_token: str) -> dict[str, object]:
+    def _for_person(self, number: str, refresh_token: str, *more: str) -> dict[str, object]:
         for old in [old for old, who in self._principals.items() if who.person][: 1 - _MOST]:
             del self._principals[old]
-        return {**self._token(number, person=True)[1], "refresh_token": refresh_token}
+        granted = self._token(number, *more, person=True)[1]
+        return {**granted, "refresh_token": refresh_token}
 
     def _mint(self, client_id: str) -> dict[str, object]:
         self._principals.pop(self._token_of.get(client_id, ""), None)
         self._token_of[client_id], answer = self._token(client_id)
         return answer
 
-    def _token(self, client_id: str, *, person: bool = False) -> tuple[str, dict[str, object]]:
+    def _token(
+        self, client_id: str, *more: str, person: bool = False
+    ) -> tuple[str, dict[str, object]]:
         now = self._clock()
         expires = math.ceil(now + self.lifetime)
         rank = self._rank(client_id)
-        own = _ROLES if not person or rank in ("system_admins", "system_owners") else _ROLES[:1]
-        roles = (*own, *(_FULL_LICENCE if self.licence == "enterprise" else ("Paid",)))
+        own = _ROLES if not person or rank in _ADMINISTRATORS else _ROLES[:1]
+        roles = (*own, *more, *(_FULL_LICENCE if self.licence == "enterprise" else ("Paid",)))
         claims = {
             "iss": f"https://{self._directory.fqdn}",
             "aud": "XAPI",

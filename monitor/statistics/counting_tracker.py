@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, Protocol, TypeVar
 
-from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
+from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, QueueFiguresRead
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.shared.changes import Edit
-from monitor.shared.entities.topics import State
+from monitor.shared.entities.statistics import QUEUE_STATS, QueueStats
+from monitor.shared.entities.topics import SYSTEM_ID, Queue, State, System, table
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.figures_comparison import FiguresComparison
 from monitor.statistics.jump_tolerant_clock import JumpTolerantClock
 
 FactT_contra = TypeVar("FactT_contra", bound=Fact | ToldFact, contravariant=True)
@@ -69,6 +71,8 @@ class CountingTracker(Generic[FactT_contra]):
         self._statistics = statistics
         self._counts = False
         self._clock = JumpTolerantClock()
+        self.comparison = FiguresComparison()
+        """Comparison of what is counted with the PBX's own figures of its queues."""
 
     @property
     def state(self) -> State:
@@ -107,6 +111,9 @@ class CountingTracker(Generic[FactT_contra]):
         edits = self._tracker.apply(fact)
         if not isinstance(fact, ContactsRead):
             self._clock.told(fact.at)
+        if isinstance(fact, QueueFiguresRead):
+            self.comparison.told(fact.figures, self._clock.at)
+            self._compare()
         if self._counts:
             self._statistics.take(edits, self._clock.at)
         elif self._tracker.ready:
@@ -124,4 +131,16 @@ class CountingTracker(Generic[FactT_contra]):
         if not self._counts:
             return edits
         self._statistics.take(edits, now)
-        return edits + self._statistics.tick(now)
+        edits += self._statistics.tick(now)
+        self._compare()
+        return edits
+
+    def _compare(self) -> None:
+        state = self._tracker.state
+        system = table(state, "system", System).get(SYSTEM_ID)
+        self.comparison.look(
+            table(state, "queues", Queue),
+            table(self._statistics.figures, QUEUE_STATS, QueueStats),
+            self._clock.at,
+            connected=system is not None and system.connection == "connected",
+        )

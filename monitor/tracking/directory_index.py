@@ -156,6 +156,7 @@ class DirectoryIndex:
         ``logins``: queue → extension → whether it is logged in; None if the PBX does not tell.
         """
         self.logins = logins
+        self.queues = {row.number: self._queue(row) for row in self._read.queues}
         for number in self.queues_of:
             if number in self.users:
                 self.extensions[number] = self._extension(self.users[number])
@@ -264,7 +265,9 @@ class DirectoryIndex:
             logged_in=tuple(
                 a.number
                 for a in row.agents
-                if a.number in self.users and self.users[a.number].queue_status == "LoggedIn"
+                if a.number in self.users
+                and self.users[a.number].queue_status == "LoggedIn"
+                and self._login(row.number, a.number) != "LoggedOut"
             ),
             waiting=(),
             sla_time=row.sla_time,

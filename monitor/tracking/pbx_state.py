@@ -234,7 +234,12 @@ class PbxState:
     def set_queue_logins(self, logins: Mapping[str, Mapping[str, bool]] | None) -> tuple[Edit, ...]:
         """Set who is logged in to which queue; see :meth:`DirectoryIndex.set_queue_logins`."""
         self.directory_index.set_queue_logins(logins)
-        return (*self.draw_extensions(self.directory_index.queues_of), *self.draw_system())
+        queues = {number: self._queue(number) for number in self.directory_index.queues}
+        return (
+            *self.draw_extensions(self.directory_index.queues_of),
+            *self.commit("queues", queues),
+            *self.draw_system(),
+        )
 
     def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:
         """Draw these extensions, or all for None; numbers that are no extensions are left out."""

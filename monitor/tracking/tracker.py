@@ -23,6 +23,7 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueFiguresRead,
     QueueLoginsRead,
 )
 from monitor.shared.changes import Edit
@@ -69,7 +70,7 @@ class Tracker(BaseTracker):
         needed = {"directory"} | set(source.split("+")) - {""}
         return source != "" and needed <= self._read
 
-    def apply(self, fact: Fact) -> tuple[Edit, ...]:
+    def apply(self, fact: Fact) -> tuple[Edit, ...]:  # noqa: C901 - one case for each fact
         """Apply a fact and return the edits that follow from it.
 
         They are already made in ``state``, or in ``book`` if they are about contacts.
@@ -96,6 +97,8 @@ class Tracker(BaseTracker):
                 return self._refresh_names(pbx_state.change_contact(fact))
             case QueueLoginsRead():
                 return pbx_state.set_queue_logins(fact.logins)
+            case QueueFiguresRead():
+                return ()
             case ConnectionChanged():
                 return self._connection_changed(fact)
         assert_never(fact)

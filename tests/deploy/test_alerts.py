@@ -88,6 +88,10 @@ TROUBLE: dict[str, dict[str, str]] = {
     "CallmonClockOff": {
         'callmon_pbx_clock_offset_seconds{pbx="main", instance="a:9765"}': "-40x240"
     },
+    "CallmonQueueFiguresDiffer": {
+        'callmon_queue_figures_difference{pbx="main", queue="800", name="Sales", '
+        'figure="answered", instance="a:9765"}': "2x240"
+    },
 }
 
 

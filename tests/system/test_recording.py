@@ -87,6 +87,10 @@ class Tee:
         for traffic_tap in self.tapes:
             traffic_tap.closed(code, reason)
 
+    def pushed(self, message: bytes) -> None:
+        for traffic_tap in self.tapes:
+            traffic_tap.pushed(message)
+
 
 @dataclass(slots=True)
 class Recorded:

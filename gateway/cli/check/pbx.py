@@ -212,14 +212,17 @@ async def _logins(site: _Site) -> Finding:
     Only through it logins to single queues can be read and changed.
     """
     what = f"{site.name}, web client"
+    web = MyPhoneClient(site.client)
     try:
-        queues = await MyPhoneClient(site.client).queues_info()
+        queues = await web.queues_info()
     except CommandRefused as refused:
         note = (
             f"{refused} Without it qStatus is not known and ext.queue.set does not work; "
             f"everything else works."
         )
         return Finding(what, note)
+    finally:
+        await web.close()
     return Finding(what, f"logins to {len(queues)} queues can be read")
 
 

@@ -42,6 +42,8 @@ EVERY_S: Final = 5.0
 """Seconds between two reports."""
 EXPIRY_MS: Final = 60_000
 """Milliseconds for which a dead process is still listed."""
+_NOTES: Final = 10
+"""Sentences about one PBX, at most."""
 _FAREWELL_S: Final = 1.0
 """Seconds that the removal at the end may take."""
 
@@ -164,7 +166,9 @@ def _watching(watched: WatchedPbx) -> PbxRole:
     service = watched.service
     if service.leading_since is None:
         return PbxRole("standby", writer=service.lease.name)
-    return PbxRole("leading", from_unix(service.leading_since), service.lease.name)
+    lasting = [] if service.comparison is None else service.comparison.lasting
+    notes = tuple(f"{told.sentence} Since {from_unix(told.since)}." for told in lasting[:_NOTES])
+    return PbxRole("leading", from_unix(service.leading_since), service.lease.name, notes=notes)
 
 
 def _serving(gateway: Gateway) -> dict[str, PbxRole]:

@@ -294,6 +294,12 @@ def _pbx(look: _StatusReader, told: Sequence[_Told]) -> PbxStatus:
         calls=None if look.calls is _NOT_ALLOWED else look.calls,
         extensions=None if look.extensions is _NOT_ALLOWED else look.extensions,
         not_allowed=tuple(name for name, answer in names.items() if answer is _NOT_ALLOWED),
+        notes=tuple(
+            note
+            for one in monitors
+            if not one.seen.silent and _part(one, look.name).role == "leading"
+            for note in _part(one, look.name).notes
+        ),
     )
     if system is None:
         return found

@@ -79,6 +79,9 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
     calls: int | None = None
     extensions: int | None = None
     not_allowed: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What the leading monitor found that should be looked at. It makes nothing stale or missing,
+    so it does not change the exit code."""
 
     @property
     def troubles(self) -> Iterator[str]:

@@ -71,6 +71,7 @@ def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
     counts = (("calls", pbx.calls), ("extensions", pbx.extensions))
     told = ", ".join(f"{count} {what}" for what, count in counts if count is not None)
     yield _row("  now", told or "not allowed for this user")
+    yield from (_row("  note", note) for note in pbx.notes)
 
 
 def _leader(pbx: PbxStatus, now: float) -> str:

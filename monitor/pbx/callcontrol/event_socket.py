@@ -1,4 +1,4 @@
-"""Follow Call Control's event socket. This is the only module that knows the websockets library.
+"""Follow Call Control's event socket.
 
 The library's own endless loop is not used. It would keep the first token, and every reconnect
 after that token's end would be answered 401. One :meth:`EventSocket.session` is one life of the
@@ -12,17 +12,17 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final, NoReturn, assert_never
 
 import structlog
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 
 from monitor.pbx.callcontrol.participant_reader import ParticipantFact, ParticipantReader
 from monitor.pbx.clock import PbxClock
+from monitor.pbx.http_client import websocket
 from monitor.pbx.parsing.callcontrol import (
     DnChanged,
     Event,
@@ -35,13 +35,11 @@ from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.v20_client import CALL_CONTROL, PbxClient, refusal
 from monitor.shared.errors import PbxError, PbxGarbled, PbxUnreachable, TokenRefused
 from monitor.shared.tasks import together
-from monitor.shared.version import USER_AGENT
 
 _PATH: Final = f"{CALL_CONTROL}/ws"
 _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
-_CLOSE_WITHIN_S: Final = 1.0
 _LOOK_EVERY_S: Final = 0.01
 _FRAMES_READ_AHEAD: Final = 1024
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
@@ -139,25 +137,20 @@ class EventSocket:
         finally:
             self._participants = None
             counters.sockets["ended"] += 1
-            await _close(socket)
+            await websocket.close(socket)
         raise AssertionError("the parts of a session end with an error")
 
     async def _connect(self, token: str) -> ClientConnection:
         settings, tls = self._client.settings, self._client.tls
         try:
-            return await _SocketConnect(
-                settings.url.replace("http", "ws", 1) + _PATH,
-                additional_headers={"Authorization": f"Bearer {token}"},
-                user_agent_header=USER_AGENT,
-                ssl=tls,
-                proxy=None,
-                compression=None,
-                open_timeout=settings.request_timeout,
-                # We ping ourselves: after a failed ping the library would wait for the close.
-                ping_interval=None,
-                close_timeout=_CLOSE_WITHIN_S,
-                max_size=_MAX_MESSAGE_BYTES,
-                max_queue=_FRAMES_READ_AHEAD,
+            return await websocket.connect(
+                settings.url,
+                _PATH,
+                tls,
+                settings.request_timeout,
+                _MAX_MESSAGE_BYTES,
+                _FRAMES_READ_AHEAD,
+                {"Authorization": f"Bearer {token}"},
             )
         except InvalidStatus as error:
             raise self._turned_away(error, token) from error
@@ -248,21 +241,6 @@ class EventSocket:
             case _:
                 assert_never(event)
         self._on_event()
-
-
-class _SocketConnect(connect):
-    """Connect without following redirects.
-
-    A PBX makes none, and a program in front of it must not see the token.
-    """
-
-    def process_redirect(self, exc: Exception) -> Exception | str:
-        return exc
-
-
-async def _close(socket: ClientConnection) -> None:
-    with suppress(OSError, WebSocketException):
-        await socket.close()
 
 
 def _why(closed: ConnectionClosed) -> str:

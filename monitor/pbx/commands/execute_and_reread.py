@@ -84,8 +84,6 @@ class CommandRunner:
             self.known.amended(await self.reader.again(self.known.directory, touched))
         for id_ in touched.contacts:
             self.known.contact_read(await self.reader.contact(id_))
-        if touched.logins:
-            await self.logins.read()
         if touched.call is not None:
             self.poller.request_read()
             with suppress(TimeoutError):

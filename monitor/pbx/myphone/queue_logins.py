@@ -1,7 +1,8 @@
 """Read again and again which agent is logged in to which queue, if that is allowed.
 
-The reading uses the web client's interface. The PBX sends no notice of changes that were made
-elsewhere, so these are shown only after the next reading.
+The reading uses the web client's interface. The PBX pushes some changes at once. It sends no notice
+of those that were made through another interface: these are shown only after the next reading.
+The PBX's own figures of the queues come with the logins.
 """
 
 from __future__ import annotations
@@ -9,36 +10,43 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from typing import Final
 
 import structlog
 
 from monitor.pbx.clock import PbxClock
-from monitor.pbx.facts import QueueLoginsRead
+from monitor.pbx.facts import QueueFiguresRead, QueueLoginsRead
 from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.myphone.queue_table import QueueTable
 from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.backoff import Backoff
 from monitor.shared.errors import CommandRefused, PbxError
+
+_BY_LOGIN_EVERY_S: Final = 30.0
+"""Seconds between two readings of a PBX that tells the queues only at a login."""
 
 _log = structlog.get_logger(__name__)
 
 
 class QueueLoginReader:
-    """Read the logins to single queues and emit them when they have changed."""
+    """Read the logins to single queues and emit them when they have changed.
+
+    The figures are emitted whenever the PBX tells them.
+    """
 
     def __init__(
         self,
         client: PbxClient,
-        emit: Callable[[QueueLoginsRead], None],
+        emit: Callable[[QueueLoginsRead | QueueFiguresRead], None],
         clock: PbxClock,
         settings: PbxSettings,
     ) -> None:
-        self.web = MyPhoneClient(client)
+        self.web = MyPhoneClient(client, self._take)
         self._emit = emit
         self._clock = clock
         self._settings = settings
         self._known: Mapping[str, Mapping[str, bool]] | None = None
         self._refused = False
-        self._reading = asyncio.Lock()
         self._wanted = asyncio.Event()
 
     async def run(self, connected: asyncio.Event) -> None:
@@ -62,6 +70,8 @@ class QueueLoginReader:
                 self._refused = False
                 backoff.reset()
                 pause = self._settings.logins_interval
+                if self.web.reads_by_login:
+                    pause = max(pause, _BY_LOGIN_EVERY_S)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wanted.wait()
@@ -75,8 +85,12 @@ class QueueLoginReader:
 
         Raises CommandRefused if the API client has no right to it, PbxError.
         """
-        async with self._reading:  # else an older answer could come after a newer one
-            self._tell(await self.web.queues_info())
+        await self.web.queues_info()
+
+    def _take(self, table: QueueTable) -> None:
+        self._tell(table.logins)
+        if figures := table.figures:
+            self._emit(QueueFiguresRead(figures, self._clock.at(self._clock.now())))
 
     def _tell(self, logins: Mapping[str, Mapping[str, bool]] | None) -> None:
         if logins != self._known:

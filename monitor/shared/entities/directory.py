@@ -126,7 +126,7 @@ class Queue(Struct, frozen=True, rename="camel"):
     agents: tuple[Agent, ...]
     managers: tuple[str, ...]
     logged_in: tuple[str, ...]
-    """Agents logged in to queues, as far as the PBX tells."""
+    """Agents logged in to queues in general and to this queue, as far as the PBX tells."""
     waiting: tuple[WaitingCaller, ...]
     """Oldest first, at most 1,000."""
     sla_time: int | None = None

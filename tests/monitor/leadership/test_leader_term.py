@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
+from structlog.testing import capture_logs
+
+from gateway.cli.runtime.status_reporter import _watching
 from gateway.replication.redis_reader import read_state
-from monitor.pbx.facts import ContactsRead
+from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, QueueFiguresRead
+from monitor.pbx.http_client.secret import Secret
+from monitor.run import WatchedPbx
 from monitor.shared.entities.topics import Contact
-from tests.bus import Bus, RealBus, until_async
+from monitor.tracking.tracker import Tracker
+from tests.bus import Bus, RealBus, until, until_async
 from tests.monitor.leadership.test_pbx_service import BOOK, stands
-from tests.monitor.terms import running
+from tests.monitor.terms import Process, running
+from tests.monitor.tracking.pbx_facts import NOON, directory
 
 
 async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
@@ -54,6 +64,55 @@ async def test_a_book_of_100_000_does_not_hold_up_the_calls(valkey: RealBus) -> 
             one.source.call()
             await stands(valkey, str(number))
         assert number > 3, "calls were told again and again while the book was being written"
+
+
+class _Following(Process):
+    """A monitor process with the real tracker."""
+
+    def _tracker(self) -> Any:
+        return Tracker("one")
+
+
+async def test_figures_of_the_pbx_that_differ_are_told_in_the_log_and_in_the_status(
+    bus: Bus,
+) -> None:
+    process = _Following(bus, "one")
+    task = asyncio.create_task(process.service.run())
+    await until(lambda: bool(process.sources) and process.source.running)
+    emit = process.source.emit
+    emit(ConnectionChanged("connected", "", NOON, "activecalls"))
+    emit(directory())
+    emit(ActiveCallsRead((), NOON, NOON))
+    figures = {"waiting": 0.0, "ringing": 0.0, "offered": 7.0, "answered": 7.0}
+    with capture_logs() as logged:
+        for second in range(80):
+            figures["offered"] = figures["answered"] = 7.0 if second < 15 else 9.0
+            emit(QueueFiguresRead({"800": dict(figures)}, NOON + second))
+        [note, other] = _watching(WatchedPbx(process.service, Secret("x"), None)).notes
+        figures["offered"] = 0.0
+        emit(QueueFiguresRead({"800": dict(figures)}, NOON + 80))
+    came, answered = (
+        f"Queue 800: the PBX's count of {what} is 2 higher than callmon's."
+        for what in ("callers who came in", "answered callers")
+    )
+    assert note.startswith(f"{came} Since 2026-")
+    assert other.startswith(f"{answered} Since 2026-")
+    told = [line for line in logged if line["event"].startswith("queue_figures")]
+    assert [(line["event"], line["log_level"]) for line in told] == [
+        ("queue_figures_difference", "warning"),
+        ("queue_figures_agreement", "info"),
+        ("queue_figures_agreement", "info"),
+    ]
+    assert told[0]["queue"] == "800"
+    assert told[0]["reason"] == f"{came} {answered}"
+    assert [(line["queue"], line["figure"]) for line in told[1:]] == [
+        ("800", "offered"),
+        ("800", "answered"),
+    ]
+    task.cancel()
+    await asyncio.wait([task])
+    assert process.service.comparison is None, "it leads no more"
+    await process.records.close()
 
 
 async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:

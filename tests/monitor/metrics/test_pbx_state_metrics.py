@@ -24,3 +24,16 @@ def test_the_longest_wait_is_counted_by_the_pbxs_clock() -> None:
     }
     assert waits == {"800": 30.0, "801": 0.0}
     assert [sample.value for sample in found["callmon_queue_waiting"].samples] == [2, 0]
+
+
+def test_differences_of_the_pbxs_own_figures_are_told_by_queue_and_figure() -> None:
+    state = empty_state(TOPICS)
+    state["queues"]["800"] = Queue("800", "Sales", (), (), (), ())
+    told = pbx_state_metrics.differences(
+        "main", state, {("800", "answered"): 2, ("801", "offered"): 0}
+    )
+    found = {family.name: family for family in TABLE.families(told)}
+    assert [
+        (*sample.labels.values(), sample.value)
+        for sample in found["callmon_queue_figures_difference"].samples
+    ] == [("main", "800", "Sales", "answered", 2), ("main", "801", "", "offered", 0)]

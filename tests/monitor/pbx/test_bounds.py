@@ -265,6 +265,24 @@ def test_a_message_of_the_web_client_of_the_largest_size_stays_small() -> None:
     assert memory() - before < GROWTH
 
 
+@pytest.mark.parametrize("path", [(5, 2, 211), (18, 201)], ids=["agents", "calls"])
+def test_millions_of_small_parts_of_a_web_clients_message_are_not_taken(
+    path: tuple[int, ...],
+) -> None:
+    message = b"\x12\x00" * (2 * MIB - 64)  # each an agent, or a call, of which nothing is told
+    for number in path:
+        message = _varint(number << 3 | 2) + _varint(len(message)) + message
+    before = memory()
+    with pytest.raises(myphone_messages.NotAMessage, match="more than"):
+        myphone_messages.decode(b"\x08\x01" + message)
+    assert memory() - before < GROWTH
+
+
+def _varint(number: int) -> bytes:
+    head, rest = number & 0x7F, number >> 7
+    return bytes([head | 0x80]) + _varint(rest) if rest else bytes([head])
+
+
 async def test_an_answer_not_taken_is_the_reason_that_the_system_tells() -> None:
     async with scripted_pbx() as pbx:
         pbx.dns = {str(number): "Wextension" for number in range(100_000)}

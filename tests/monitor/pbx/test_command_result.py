@@ -14,7 +14,6 @@ from monitor.pbx.command_result import ReadBack, replied
         (ReadBack(queues=frozenset({"800"})), True),
         (ReadBack(ring_groups=frozenset({"600"})), True),
         (ReadBack(), False),
-        (ReadBack(logins=True), False),
         (ReadBack(contacts=frozenset({7})), False),
         (ReadBack(call=("101", None)), False),
     ],

@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from monitor import myphone_messages
+from monitor.myphone_messages import AgentEntry, QueueEntry, QueuesUpdate
 from monitor.pbx.traffic_tap import SentRequest
 from monitor.recording.file_format import Header
 from monitor.recording.masking import Mask
@@ -112,8 +113,10 @@ def test_numbers_and_names_are_masked_and_open_ones_are_as_they_came() -> None:
 def test_of_the_web_clients_answers_logins_and_words_are_kept() -> None:
     recorder, tape = recording()
     ask = myphone_messages.get_my_info()
-    queues = myphone_messages.queues_info({"800": {"101": (41, True)}})
-    for body in (queues, myphone_messages.done("successfully processed"), b"NOT AUTH", b"\xff\xff"):
+    agent = AgentEntry(41, "101", logged_in=True)
+    queues = myphone_messages.queues_info(QueuesUpdate((QueueEntry(7, "800", agents=(agent,)),)))
+    acknowledged = myphone_messages.acknowledgement(success=True, text="done")
+    for body in (queues, acknowledged, b"NOT AUTH", b"\xff\xff"):
         recorder.answered(sent(WEB, "POST", ask), 200, {}, body)
     logins, done, refused, other = lines(recorder, tape)
     assert logins["ask"] == myphone_messages.GET_MY_INFO
@@ -140,3 +143,24 @@ def test_answers_and_events_are_counted_and_silences_are_not() -> None:
         "opened",
         "event",
     ]
+
+
+def test_of_what_is_pushed_only_whole_lists_of_queues_are_kept() -> None:
+    recorder, tape = recording()
+    agent = AgentEntry(41, "101", logged_in=True)
+    whole = QueueEntry(7, "800", "Anna's", agents=(agent,))
+    for entries in (
+        (whole,),
+        (QueueEntry(7, agents=(AgentEntry(41, logged_in=False),)),),
+        (QueueEntry(7, figures={"waiting": 1.0}),),
+        (),
+    ):
+        recorder.pushed(myphone_messages.queues_info(QueuesUpdate(entries)))
+    recorder.pushed(b"\xff\xff")
+    recorder.pushed(myphone_messages.my_info(7, "101", queue_status=True))
+    told = lines(recorder, tape)
+    assert [(line["kind"], line["logins"]) for line in told] == [
+        ("push", {"800": {"101": [41, True]}}),
+        ("push", {}),
+    ]
+    assert b"Anna" not in tape.kept

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from monitor.myphone_messages import GET_MY_INFO
 from monitor.recording.file_format import Header, RecordedLine, Recording
+from monitor.recording.masking_rules import WEB_CLIENT
 from monitor.recording.response_matcher import (
     RecordedResponse,
     SocketLife,
@@ -142,3 +144,28 @@ def test_how_an_answer_is_to_be_written_makes_no_other_kind(
     first: str, second: str, *, same: bool
 ) -> None:
     assert (key_of("GET", first) == key_of("GET", second)) is same
+
+
+def test_queues_that_were_pushed_are_the_answer_to_the_question_for_them() -> None:
+    def asked(at: float, **told: Any) -> RecordedLine:
+        request = {"asked": at, "method": "POST", "path": WEB_CLIENT, "ask": GET_MY_INFO}
+        return RecordedLine(at, "answer", {**request, "status": 200, **told})
+
+    first, second = {"800": {"101": [41, True]}}, {"800": {"101": [41, False]}}
+    played = timeline(
+        asked(1.0, bytes=40),
+        RecordedLine(1.1, "push", {"logins": first}),
+        asked(4.0, bytes=40),
+        RecordedLine(4.1, "push", {"logins": second}),
+        asked(6.0, said="NOT AUTH"),
+    )
+
+    def told(now: float) -> Any:
+        reply = played.reply("POST", WEB_CLIENT, GET_MY_INFO, now)
+        assert isinstance(reply, RecordedResponse), reply
+        return reply.body
+
+    assert played.reply("POST", WEB_CLIENT, GET_MY_INFO, 1.0) == Wait(1.1)
+    assert told(1.2) == {"logins": first}
+    assert told(4.2) == {"logins": second}
+    assert told(6.1) == {"said": "NOT AUTH"}

@@ -15,7 +15,7 @@ from monitor import myphone_messages
 from monitor.simulator import tokens as token_rules
 from monitor.simulator.tokens import GrantRefused
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, ApiClient, Reply, running
-from tests.monitor.simulator.test_myphone import SESSION, command, words
+from tests.monitor.simulator.test_myphone import DONE, SESSION, command, words
 from tests.monitor.simulator.test_tokens import make, mint
 
 LOGIN = "/webclient/api/Login/GetAccessToken"
@@ -46,11 +46,13 @@ async def log_in(client: ApiClient, number: str = "100") -> dict[str, Any]:
     return tokens
 
 
-async def refreshed(client: ApiClient, cookie: str) -> Reply:
+async def refreshed(client: ApiClient, cookie: str, **more: str) -> Reply:
     headers = {"Cookie": f"RefreshTokenCookie={cookie}"}
     async with aiohttp.ClientSession() as other:
         url = client.pbx.url + "/connect/token"
-        async with other.post(url, params=REFRESH, data=REFRESH, headers=headers) as response:
+        async with other.post(
+            url, params=REFRESH, data=REFRESH | more, headers=headers
+        ) as response:
             return Reply(response.status, await response.json(), response.headers)
 
 
@@ -241,22 +243,23 @@ async def test_the_web_clients_socket_tells_of_logins_asked_for_and_changed(
         assert await heard(socket) == "START"
         await socket.send_str("ADDP")
         key = opened["sessionKey"]
-        assert (
-            words(await command(client, key, myphone_messages.login()))
-            == "Login was successfully processed"
-        )
+        assert words(await command(client, key, myphone_messages.login())) == DONE
+        whole = await heard(socket)
         answer = await command(client, key, myphone_messages.get_my_info())
-        assert await heard(socket) == myphone_messages.decode(answer.json)
+        assert myphone_messages.decode(answer.json).my_info.number == "100"
+        assert await heard(socket) == whole
         await command(
             client,
             key,
             myphone_messages.set_queue_status(queue["Id"], agent["Id"], logged_in=False),
         )
-        told = (await heard(socket)).queues_info.queues
-        (changed,) = [one for one in told if one.number == queue["Number"]]
-        rows = {row.extension: row.logged_in for row in changed.agents.items}
-        assert rows[agent["Number"]] == 0
-        assert sum(rows.values()) == len(rows) - 1
+        [changed] = (await heard(socket)).queues_info.queues
+        [row] = changed.agents.items
+        assert (changed.id, row.id, row.logged_in) == (queue["Id"], agent["Id"], False)
+        before = {one.number: one for one in whole.queues_info.queues}[queue["Number"]]
+        assert {one.extension: one.logged_in for one in before.agents.items} == dict.fromkeys(
+            directory.agents(queue["Number"]), True
+        )
 
 
 async def test_the_web_clients_socket_wants_key_and_pass(client: ApiClient) -> None:
@@ -277,3 +280,30 @@ async def test_an_api_client_may_take_the_place_of_an_extension_that_there_is() 
         body = {"name": "AI", "version": "0.1", "isHuman": False, "impersonate": "101"}
         assert (await client.post(SESSION, body)).status == 200
         assert (await client.post(SESSION, {**body, "impersonate": "4711"})).status == 404
+
+
+async def test_an_administrators_cookie_gives_a_token_for_another_person(
+    client: ApiClient,
+) -> None:
+    cookie = (await log_in(client))["refresh_token"]
+    reply = await refreshed(client, cookie, impersonate="110")
+    claims = jwt.decode(reply.json["access_token"], options={"verify_signature": False})
+    assert claims["unique_name"] == "110"
+    assert "Impersonate" in claims["role"]
+    assert "PhoneSystemAdmin" not in claims["role"], "the rights are the other person's"
+    client.token = reply.json["access_token"]
+    key = (await session(client))["sessionKey"]
+    await command(client, key, myphone_messages.login())
+    told = await command(client, key, myphone_messages.get_my_info())
+    assert myphone_messages.decode(told.json).my_info.number == "110"
+
+
+async def test_nobody_else_is_impersonated_and_nobody_else_impersonates(client: ApiClient) -> None:
+    cookie = (await log_in(client))["refresh_token"]
+    for number in ("4711", client.pbx.client_id, "800"):
+        reply = await refreshed(client, cookie, impersonate=number)
+        assert (reply.status, reply.json["error"]) == (400, "invalid_request")
+    cookie = (await log_in(client, "101"))["refresh_token"]
+    reply = await refreshed(client, cookie, impersonate="110")
+    assert (reply.status, reply.json["error"]) == (403, "access_denied")
+    assert (await refreshed(client, "none", impersonate="110")).status == 400

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import replace
 from random import Random
 from typing import Any
 
+import aiohttp
 import msgspec
 import pytest
 from hypothesis import given, settings
@@ -17,21 +19,28 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from monitor import myphone_messages
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.model import SimulatedCall
+from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import Principal
 from monitor.simulator.traffic.call_parties import Cast
 from tests.monitor.simulator.api_client import QUIET, ApiClient, Reply, running
-from tests.monitor.simulator.exchange_bench import AGENTS, Bench, small_directory
+from tests.monitor.simulator.exchange_bench import AGENTS, NOON, Bench, small_directory
 
 SESSION = "/webclient/api/MyPhone/session"
 COMMANDS = "/MyPhone/MPWebService.asmx"
+PUSH = "/ws/webclient"
+ANSWERING = replace(QUIET, switches=Switches(queues_info="answered"))
+DONE = "Request has been successfully processed"
 OCTETS = {"Content-Type": "application/octet-stream", "Accept": "application/octet-stream"}
 
 
 @pytest.fixture
 async def client() -> AsyncIterator[ApiClient]:
-    async with running() as client:
+    """The PBX answers with the queues; the section about the socket has the other positions."""
+    async with running(settings=ANSWERING) as client:
         yield client
 
 
@@ -47,10 +56,7 @@ async def opened(client: ApiClient) -> str:
 async def logged_in(client: ApiClient) -> str:
     """The key of a new session that has logged in."""
     key = await opened(client)
-    assert (
-        words(await command(client, key, myphone_messages.login()))
-        == "Login was successfully processed"
-    )
+    assert words(await command(client, key, myphone_messages.login())) == DONE
     return key
 
 
@@ -68,8 +74,11 @@ def words(reply: Reply) -> str:
     """The text of an answer that has nothing else."""
     assert (reply.status, reply.headers["Content-Type"]) == (200, "application/octet-stream")
     message = myphone_messages.decode(reply.json)
-    assert message.message_id == myphone_messages.DONE
-    return str(message.done.text)
+    assert message.message_id == myphone_messages.ACKNOWLEDGEMENT
+    said = myphone_messages.acknowledged(message)
+    assert said is not None
+    assert said.success is (said.code == 0) is (said.text == DONE)
+    return said.text
 
 
 def rows(reply: Reply) -> dict[str, list[tuple[int, str, int]]]:
@@ -193,11 +202,18 @@ async def test_a_session_has_to_log_in_before_anything_else(client: ApiClient) -
     before = logins(client.pbx.directory)
     agent = client.pbx.directory.agents("800")[0]
     change = logging(client.pbx.directory, "800", agent, on=False)
-    for content in (myphone_messages.get_my_info(), change, numbered(7)):
+    for content in (
+        myphone_messages.get_my_info(),
+        myphone_messages.make_call("101"),
+        myphone_messages.drop_call(1),
+        numbered(7),
+    ):
         assert words(await command(client, key, content)) == "Login is required"
     assert logins(client.pbx.directory) == before
-    assert "successfully processed" in words(await command(client, key, myphone_messages.login()))
-    assert "successfully processed" in words(await command(client, key, change))
+    assert words(await command(client, key, change)) == DONE, "this needs no login"
+    assert logins(client.pbx.directory) != before
+    assert words(await command(client, key, myphone_messages.login())) == DONE
+    assert rows(await command(client, key, myphone_messages.get_my_info()))
 
 
 async def test_one_sessions_login_is_not_anothers(client: ApiClient) -> None:
@@ -260,7 +276,7 @@ async def test_a_command_that_is_not_known_is_told_so_and_changes_nothing(
     key = await logged_in(client)
     before = logins(client.pbx.directory)
     reply = await command(client, key, b"" if message_id is None else numbered(message_id))
-    assert words(reply) == "The command is not known"
+    assert words(reply) == "The request is not known"
     assert logins(client.pbx.directory) == before
 
 
@@ -274,7 +290,7 @@ async def test_it_is_the_number_that_says_what_a_message_is(client: ApiClient) -
     message.message_id = myphone_messages.GET_MY_INFO
     assert rows(await command(client, key, bytes(message.SerializeToString())))
     message.message_id = myphone_messages.LOGIN
-    assert "Login" in words(await command(client, key, bytes(message.SerializeToString())))
+    assert words(await command(client, key, bytes(message.SerializeToString()))) == DONE
     assert logins(directory) == before
 
 
@@ -290,7 +306,7 @@ async def test_a_logout_is_of_one_agent_at_one_queue_and_a_login_takes_it_back(
     agent = directory.agents("800")[0]
     for on in (False, False, True, True):
         reply = await command(client, key, logging(directory, "800", agent, on=on))
-        assert words(reply) == "The command was successfully processed"
+        assert words(reply) == DONE
         assert logins(directory) == {**before, "800": {**before["800"], agent: on}}
     assert logins(directory) == before
 
@@ -372,6 +388,206 @@ async def test_call_controls_socket_hears_nothing_of_it(client: ApiClient) -> No
     assert (first.sequence, first.what[1].split("/")[2]) == (0, number), (
         "the first that is heard is of the call"
     )
+
+
+# What is told, and in which way
+
+
+class Pushed:
+    """A session with its socket."""
+
+    def __init__(self, client: ApiClient, key: str, socket: aiohttp.ClientWebSocketResponse):
+        self.client, self.key, self.socket = client, key, socket
+
+    async def ask(self, content: bytes) -> Any:
+        """What a command is answered, decoded."""
+        return myphone_messages.decode((await command(self.client, self.key, content)).json)
+
+    async def next(self) -> Any:
+        """What is pushed next, decoded; text as it is."""
+        async with asyncio.timeout(60):
+            message = await self.socket.receive()
+        if message.type is aiohttp.WSMsgType.TEXT:
+            return message.data
+        assert message.type is aiohttp.WSMsgType.BINARY, message
+        return myphone_messages.decode(message.data)
+
+    async def figures(self) -> dict[str, float]:
+        """The figures of the only queue in the next push, without those of waits."""
+        update = myphone_messages.queues_update(await self.next())
+        assert update is not None
+        [entry] = update.queues
+        assert entry.agents is None, "what stayed as it was is left out"
+        assert entry.figures is not None
+        return {name: told for name, told in entry.figures.items() if "wait" not in name[-4:]}
+
+
+@asynccontextmanager
+async def pushed(client: ApiClient, **opening: object) -> AsyncIterator[Pushed]:
+    """A session that has a socket and has logged in."""
+    opened = (await client.post(SESSION, {"isHuman": False, **opening})).json
+    url = f"{client.pbx.url}{PUSH}?sessionId={opened['sessionKey']}&pass={opened['pass']}"
+    async with client.session.ws_connect(url) as socket:
+        one = Pushed(client, opened["sessionKey"], socket)
+        assert await one.next() == "START"
+        answer = await one.ask(myphone_messages.login())
+        assert answer.acknowledgement.success
+        yield one
+
+
+@asynccontextmanager
+async def telling(**positions: Any) -> AsyncIterator[ApiClient]:
+    async with running(settings=replace(QUIET, switches=Switches(**positions))) as client:
+        yield client
+
+
+def kinds(message: Any) -> int:
+    return int(message.message_id)
+
+
+async def test_queues_are_pushed_after_a_login_and_when_they_are_asked_for() -> None:
+    async with telling() as client, pushed(client) as one:
+        first = await one.next()
+        assert {queue.number for queue in first.queues_info.queues} == {"800", "801"}
+        answer = await one.ask(myphone_messages.get_my_info())
+        assert answer.my_info.number == client.pbx.client_id
+        assert await one.next() == first
+
+
+async def test_queues_in_the_answer_are_not_pushed() -> None:
+    async with telling(queues_info="answered") as client, pushed(client) as one:
+        told = await one.ask(myphone_messages.get_my_info())
+        assert {queue.number for queue in told.queues_info.queues} == {"800", "801"}
+        assert (await one.next()).HasField("my_info"), "it is pushed, as there is one answer only"
+        directory = client.pbx.directory
+        await one.ask(logging(directory, "800", directory.agents("800")[0], on=False))
+        client.pbx.web_client.push(myphone_messages.login())
+        assert kinds(await one.next()) == myphone_messages.LOGIN, "nothing came before it"
+
+
+async def test_queues_told_at_a_login_alone_are_not_told_when_they_are_asked_for() -> None:
+    async with telling(queues_info="login") as client, pushed(client) as one:
+        assert (await one.next()).HasField("queues_info")
+        assert (await one.ask(myphone_messages.get_my_info())).HasField("my_info")
+        client.pbx.web_client.push(myphone_messages.login())
+        assert kinds(await one.next()) == myphone_messages.LOGIN, "nothing came before it"
+
+
+async def test_my_info_comes_in_the_answer_or_on_the_socket() -> None:
+    async with telling(my_info="pushed") as client, pushed(client, impersonate="101") as one:
+        await one.next()
+        answer = await one.ask(myphone_messages.get_my_info())
+        assert answer.acknowledgement.success
+        pushes = [await one.next(), await one.next()]
+        [own] = [push.my_info for push in pushes if push.HasField("my_info")]
+        assert (own.number, own.queue_status) == ("101", True)
+
+
+async def test_ones_own_extension_is_pushed_when_it_changes() -> None:
+    async with telling() as client, pushed(client, impersonate="101") as one:
+        await one.next()
+        directory = client.pbx.directory
+        for number, status in (("102", "LoggedOut"), ("101", "LoggedOut")):
+            user = directory.entity(number)
+            assert user is not None
+            directory.update(user, {"QueueStatus": status})
+        own = (await one.next()).my_info
+        assert (own.number, own.queue_status) == ("101", False)
+
+
+async def test_a_session_without_a_login_is_told_nothing() -> None:
+    async with telling() as client:
+        opened = (await client.post(SESSION, {})).json
+        url = f"{client.pbx.url}{PUSH}?sessionId={opened['sessionKey']}&pass={opened['pass']}"
+        async with client.session.ws_connect(url) as socket:
+            one = Pushed(client, opened["sessionKey"], socket)
+            assert await one.next() == "START"
+            directory = client.pbx.directory
+            await one.ask(logging(directory, "800", directory.agents("800")[0], on=False))
+            await one.ask(myphone_messages.login())
+            assert len((await one.next()).queues_info.queues) == 2, "all, not the change before"
+
+
+async def test_a_change_may_be_acknowledged_and_not_be_made() -> None:
+    async with telling(queue_status="ignored", queues_info="answered") as client:
+        directory = client.pbx.directory
+        before = logins(directory)
+        key = await logged_in(client)
+        change = logging(directory, "800", directory.agents("800")[0], on=False)
+        assert words(await command(client, key, change)) == DONE
+        assert logins(directory) == before
+
+
+async def test_sockets_are_closed_or_cut_by_the_faults() -> None:
+    async with telling() as client:
+        for code, seen in ((1012, 1012), (None, 1006)):
+            async with pushed(client) as one:
+                await one.next()
+                client.pbx.faults.drop_sockets(code)
+                async with asyncio.timeout(60):
+                    while not one.socket.closed:
+                        await one.socket.receive()
+                assert one.socket.close_code == seen
+
+
+async def test_a_queues_callers_are_counted_from_what_happens_to_them() -> None:
+    async with telling() as client, pushed(client) as one:
+        await one.next()
+        switchboard = client.pbx.switchboard
+        agent = client.pbx.directory.available_agents("800")[0]
+        none = {"waiting": 0, "ringing": 0, "offered": 0, "answered": 0, "abandoned": 0}
+
+        def arrived() -> SimulatedCall:
+            call = switchboard.arrive("10002", "+491701234567")
+            switchboard.route(call, "800")
+            return call
+
+        first = arrived()
+        assert await one.figures() == {**none, "waiting": 1, "offered": 1}
+        switchboard.poll(first, [agent])
+        assert await one.figures() == {**none, "ringing": 1, "offered": 1}
+        switchboard.no_answer(first)
+        assert await one.figures() == {**none, "waiting": 1, "offered": 1}
+        switchboard.poll(first, [agent])
+        assert await one.figures() == {**none, "ringing": 1, "offered": 1}
+        switchboard.answer(first, agent)
+        assert await one.figures() == {**none, "offered": 1, "answered": 1}
+        second = arrived()
+        assert (await one.figures())["waiting"] == 1
+        switchboard.end(second)
+        last = {**none, "offered": 2, "answered": 1, "abandoned": 1}
+        assert await one.figures() == last
+        third = arrived()
+        assert (await one.figures())["offered"] == 3
+        switchboard.route(third, client.pbx.directory.extensions()[0])
+        assert await one.figures() == {**last, "offered": 3}, "led elsewhere: neither of both"
+        client.pbx.web_client.restart()
+        assert client.pbx.web_client.figures.of("800")["offered"] == 0
+
+
+async def test_a_call_is_made_and_dropped_by_ones_own_session() -> None:
+    async with telling() as client, pushed(client, impersonate="101") as one:
+        await one.next()
+        assert (await one.ask(myphone_messages.make_call("102"))).acknowledgement.success
+        [call] = client.pbx.switchboard.truth()
+        assert (call.owner, call.routing_to) == ("101", ("102",))
+        told = (await one.ask(myphone_messages.get_my_info())).my_info
+        [own] = told.connections.items
+        assert (own.state, own.party, own.incoming) == (2, "102", False)
+        for wrong in (own.id + 1000, -1):
+            said = (await one.ask(myphone_messages.drop_call(wrong))).acknowledgement
+            assert not said.success
+        assert (await one.ask(myphone_messages.drop_call(own.id))).acknowledgement.success
+        assert client.pbx.switchboard.truth() == []
+
+
+async def test_a_call_that_cannot_be_made_is_acknowledged_as_failed() -> None:
+    async with telling() as client, pushed(client, impersonate="101") as one:
+        for destination, device in (("4711", ""), ("101", ""), ("102", "sip:nobody@127.0.0.1")):
+            said = (await one.ask(myphone_messages.make_call(destination, device))).acknowledgement
+            assert (said.success, said.code) == (False, 43)
+            assert said.text
+        assert client.pbx.switchboard.truth() == []
 
 
 # What it means for the queue's calls
@@ -492,7 +708,9 @@ class Asgi:
 
     def __init__(self, client_id: str = "") -> None:
         self.directory = small_directory()
-        self.service = WebClientService(self.directory)
+        switches = Switches(queues_info="answered")
+        switchboard = Switchboard(self.directory, switches, lambda: NOON)
+        self.service = WebClientService(self.directory, switchboard, switches, lambda _: None)
         self._app = Starlette(routes=self.service.routes())
         principal = next(iter(self.directory.service_principals.values()))
         self.directory.update(principal, {"MyPhoneEnabled": True})
@@ -583,7 +801,7 @@ def test_bytes_of_any_kind_are_answered_and_harm_nothing(contents: list[bytes]) 
             assert (
                 body == b""
                 if status == 400
-                else myphone_messages.decode(body).message_id in (211, 300)
+                else myphone_messages.decode(body).message_id in (201, 207, 211)
             )
         assert logins(asgi.directory) == before
         assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200

@@ -11,6 +11,7 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueFiguresRead,
     SystemRow,
 )
 from monitor.shared.changes import Edit, apply
@@ -230,3 +231,29 @@ def test_a_clock_set_back_by_minutes_is_followed_at_once() -> None:
     world.tick(NOON + 10)
     extension = topics.table(world.counting.state, "extstats", ExtensionStats)["101"]
     assert (extension.abandoned + extension.missed, extension.abandons.longest) == (1, 7.0)
+
+
+def test_the_pbxs_own_figures_are_compared_and_change_nothing_of_ours() -> None:
+    world = World()
+    figures = {"800": {"waiting": 0.0, "ringing": 0.0, "offered": 7.0, "answered": 7.0}}
+    assert world.tell(QueueFiguresRead(figures, NOON)) == set()
+    assert dict(world.counting.comparison.differences) == {}, "nothing is counted yet"
+    world.tell(*world.first)
+    at = NOON
+
+    def pass_by(seconds: int) -> None:
+        nonlocal at
+        for _ in range(seconds):
+            at += 1.0
+            assert world.tell(QueueFiguresRead(figures, at)) == set()
+            world.tick(at)
+
+    pass_by(15)
+    figures["800"] = {**figures["800"], "answered": 8.0}
+    pass_by(40)
+    [news] = world.counting.comparison.news()
+    assert (news.queue, news.figure, news.difference) == ("800", "answered", 1)
+    world.tell(ConnectionChanged("lost", "", at))
+    world.tick(at + 1.0)
+    [news] = world.counting.comparison.news()
+    assert (news.figure, news.difference) == ("answered", 0)

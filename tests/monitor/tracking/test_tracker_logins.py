@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from hypothesis import given, settings
@@ -72,6 +73,7 @@ def test_they_are_shown_at_each_agent_and_the_rule_says_that_they_count() -> Non
         ("extensions", "101"),
         ("extensions", "102"),
         ("extensions", "103"),
+        ("queues", "800"),
         ("system", topics.SYSTEM_ID),
     }
     assert [status(told, number)["800"] for number in ("101", "102", "103")] == [
@@ -82,13 +84,36 @@ def test_they_are_shown_at_each_agent_and_the_rule_says_that_they_count() -> Non
     assert rule(told) == QUEUE_RULE_WITH_LOGINS
 
 
-def test_one_who_logs_out_is_one_edit_and_the_same_again_is_none() -> None:
+def test_one_who_logs_out_changes_one_agent_and_the_queue_and_the_same_again_is_none() -> None:
     told = Told()
     read(told, ALL_IN)
-    assert read(told, ONE_OUT) == {("extensions", "102")}
+    assert read(told, ONE_OUT) == {("extensions", "102"), ("queues", "800")}
     assert read(told, {"800": dict(ONE_OUT["800"])}) == set()
-    assert read(told, ALL_IN) == {("extensions", "102")}
+    assert read(told, ALL_IN) == {("extensions", "102"), ("queues", "800")}
     assert status(told, "102") == {"800": "LoggedIn"}
+
+
+def test_a_queues_logged_in_agents_are_those_whom_neither_login_keeps_out() -> None:
+    told = Told()
+
+    def logged_in() -> tuple[str, ...]:
+        return topics.table(told.tracker.state, "queues", topics.Queue)["800"].logged_in
+
+    assert logged_in() == ("101", "102", "103"), "the PBX tells the global login alone"
+    read(told, ONE_OUT)
+    assert logged_in() == ("101", "103")
+    read(told, {"800": {"101": False}})
+    assert logged_in() == ("102", "103"), "whose login is not told counts by the global one"
+    users = directory().users
+    out = tuple(
+        replace(row, queue_status="LoggedOut") if row.number == "102" else row for row in users
+    )
+    told.tell(directory(users=out))
+    assert logged_in() == ("103",)
+    read(told, ALL_IN)
+    assert logged_in() == ("101", "103"), "one who is logged out globally takes no calls"
+    read(told, None)
+    assert logged_in() == ("101", "103")
 
 
 def test_what_is_not_told_any_more_is_not_known_any_more() -> None:
@@ -106,13 +131,14 @@ def test_an_agent_or_a_queue_that_is_left_out_is_not_known() -> None:
     assert read(told, {"800": {"101": True, "103": False}}) == {
         ("extensions", "102"),
         ("extensions", "103"),
+        ("queues", "800"),
     }
     assert [status(told, number)["800"] for number in ("101", "102", "103")] == [
         "LoggedIn",
         None,
         "LoggedOut",
     ]
-    assert read(told, {}) == {("extensions", "101"), ("extensions", "103")}
+    assert read(told, {}) == {("extensions", "101"), ("extensions", "103"), ("queues", "800")}
     assert status(told, "101") == {"800": None}
     assert rule(told) == QUEUE_RULE_WITH_LOGINS, "the PBX tells them, though it knows of none"
 
@@ -127,7 +153,8 @@ def test_one_who_serves_two_queues_has_a_login_to_each() -> None:
     )
     assert told.extension("104").q_status == (topics.QueueLogin("801", "LoggedOut"),)
     assert read(told, {"800": {"102": False}, "801": {"102": False, "104": False}}) == {
-        ("extensions", "102")
+        ("extensions", "102"),
+        ("queues", "801"),
     }
     assert status(told, "102") == {"800": "LoggedOut", "801": "LoggedOut"}
 
@@ -191,7 +218,7 @@ def test_an_agent_who_talks_goes_on_talking_when_he_is_logged_out() -> None:
     told.rows((7, "10000 skyetel (+491701)", "102 Ext 102", "Talking"))
     before, call = told.extension("102"), told.call(7)
     assert before.activity == "Talking"
-    assert read(told, ONE_OUT) == {("extensions", "102")}
+    assert read(told, ONE_OUT) == {("extensions", "102"), ("queues", "800")}
     after = told.extension("102")
     assert after.q_status == (topics.QueueLogin("800", "LoggedOut"),)
     assert (after.activity, after.since, after.talks) == (

@@ -354,3 +354,18 @@ async def test_who_has_just_taken_the_lease_leads_and_does_not_stand_by(valkey: 
     (pbx,) = (await looked(valkey)).pbxs
     assert pbx.leader is not None
     assert (pbx.leader.name, [one.name for one in pbx.standbys]) == ("a", ["b"])
+
+
+async def test_only_what_the_leading_monitor_notes_now_is_told(valkey: RealBus) -> None:
+    redis = valkey.client()
+    parts = (
+        PbxRole("leading", writer="a/1", notes=("a notes.",)),
+        PbxRole("standby", writer="b/1", notes=("b notes.",)),
+    )
+    for name, part in zip("ab", parts, strict=True):
+        told = ProcessStatus("monitor", name, 1, VERSION, from_unix(0), {PBX: part})
+        await redis.set(process_key(name), encode_process(told), px=60_000)
+        await redis.sadd(PROCESSES, name)
+    await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
+    (pbx,) = (await looked(valkey)).pbxs
+    assert pbx.notes == ("a notes.",)

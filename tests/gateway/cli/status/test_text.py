@@ -148,3 +148,12 @@ def test_a_pbxs_text_holds_nothing_that_a_terminal_obeys() -> None:
     assert "since no instant?," in line_of("  3CX", hostile)
     assert all(line.isprintable() for line in said(hostile))
     assert len(said(hostile)) == len(said(SITE))
+
+
+def test_what_the_leader_notes_is_shown_at_the_pbx_and_nothing_is_wrong_for_it() -> None:
+    lines = said(with_pbx(notes=("Queue 800: odd.", "Queue 801: odd too.")))
+    assert [line.split(maxsplit=1) for line in lines if line.startswith("  note")] == [
+        ["note", "Queue 800: odd."],
+        ["note", "Queue 801: odd too."],
+    ]
+    assert lines[-1] == "All is live."

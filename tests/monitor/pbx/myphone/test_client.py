@@ -7,7 +7,8 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from aiohttp import web as http
@@ -15,7 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor import myphone_messages
+from monitor.myphone_messages import Action, AgentEntry, QueueEntry, QueuesUpdate
+from monitor.pbx.myphone import client
 from monitor.pbx.myphone.client import MyPhoneClient
+from monitor.pbx.myphone.queue_table import QueueTable
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import (
     CommandOutcomeUnknown,
@@ -26,6 +30,7 @@ from monitor.shared.errors import (
     PbxUnreachable,
     TokenRefused,
 )
+from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx
 from tests.monitor.pbx.myphone.web_clients import (
     COMMANDS,
@@ -43,7 +48,13 @@ from tests.monitor.simulator.api_client import QUIET
 
 READ = {"800": {"101": True, "102": False}, "801": {}}
 """Logins as they are read where a test has no others in mind."""
-PROCESSED = myphone_messages.done("The command was successfully processed")
+PROCESSED = myphone_messages.acknowledgement(
+    success=True, text="Request has been successfully processed"
+)
+OWN = myphone_messages.my_info(7, "callmon", queue_status=False)
+
+
+PUSH = "/ws/webclient"
 
 
 # A PBX that answers what a test says
@@ -70,11 +81,19 @@ class Asked:
 class OddPbx:
     """Answer sessions and commands (not Login) from queues, and well when they are empty.
 
-    ``always``: in place of every answer of such a path.
+    ``always``: in place of every answer of such a path. ``pushes``: what is pushed after each
+    reading; None: there is no socket, and readings are answered with the queues. ``at_login``:
+    what is pushed after a login.
     """
 
     def __init__(self) -> None:
         self.url = ""
+        self.pushes: list[bytes] | None = None
+        self.at_login: list[bytes] = []
+        self.sockets: list[http.WebSocketResponse] = []
+        self.echoed: asyncio.Queue[str] = asyncio.Queue()
+        self.queries: list[dict[str, str]] = []
+        self.read_twice = asyncio.Event()
         self.asked: list[Asked] = []
         self.sessions: deque[Said] = deque()
         self.logins: deque[Said] = deque()
@@ -83,11 +102,46 @@ class OddPbx:
         self.opened = 0
         self.minted = 0
 
-    async def handle(self, request: http.Request) -> http.Response:
+    async def handle(self, request: http.Request) -> http.StreamResponse:
         body = await request.read()
         self.asked.append(Asked(request.path, request.headers, body))
+        if request.path == PUSH and self.pushes is not None:
+            return await self._socket(request)
+        if request.path == PUSH:
+            return http.Response(status=404)
         said = self.always.get(request.path) or self._answer(request.path, body)
+        if request.path == COMMANDS and said.status == 200:
+            await self._push(myphone_messages.decode(body).message_id)
         return http.Response(status=said.status, body=said.body, headers=dict(said.headers))
+
+    async def push(self, *messages: bytes | str) -> None:
+        for socket in self.sockets:
+            for message in messages:
+                if isinstance(message, bytes):
+                    await socket.send_bytes(message)
+                else:
+                    await socket.send_str(message)
+
+    async def _push(self, message_id: int) -> None:
+        if message_id == myphone_messages.LOGIN:
+            await self.push(*self.at_login)
+        elif message_id == myphone_messages.GET_MY_INFO:
+            await self.push(*(self.pushes or ()))
+            if self.kinds().count("read") == 2:
+                self.read_twice.set()
+
+    async def _socket(self, request: http.Request) -> http.WebSocketResponse:
+        self.queries.append(dict(request.query))
+        socket = http.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.send_str("START")
+        self.sockets.append(socket)
+        try:
+            async for message in socket:
+                self.echoed.put_nowait(message.data)
+        finally:
+            self.sockets.remove(socket)
+        return socket
 
     def kinds(self) -> list[str]:
         """What was asked of the web client's interface, in order."""
@@ -104,17 +158,17 @@ class OddPbx:
         match path:
             case "/connect/token":
                 self.minted += 1
-                return _json({"access_token": f"token-{self.minted}", "expires_in": 3600})
+                return said({"access_token": f"token-{self.minted}", "expires_in": 3600})
             case "/webclient/api/MyPhone/session":
                 return self.sessions.popleft() if self.sessions else self._session()
             case "/MyPhone/MPWebService.asmx":
                 return self._command(body)
             case _:
-                return _json({"value": []})
+                return said({"value": []})
 
     def _session(self) -> Said:
         self.opened += 1
-        return _json({"sessionKey": f"key-{self.opened}", "pass": "x"})
+        return said({"sessionKey": f"key-{self.opened}", "pass": "x"})
 
     def _command(self, body: bytes) -> Said:
         message_id = myphone_messages.decode(body).message_id
@@ -122,10 +176,12 @@ class OddPbx:
             return self.logins.popleft() if self.logins else Said(200, PROCESSED)
         if self.commands:
             return self.commands.popleft()
-        return Said(200, told(READ) if message_id == myphone_messages.GET_MY_INFO else PROCESSED)
+        if message_id != myphone_messages.GET_MY_INFO:
+            return Said(200, PROCESSED)
+        return Said(200, told(READ) if self.pushes is None else OWN)
 
 
-def _json(body: object) -> Said:
+def said(body: object) -> Said:
     return Said(200, json.dumps(body).encode())
 
 
@@ -140,9 +196,11 @@ async def odd_pbx() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
     await http.TCPSite(runner, "127.0.0.1", 0).start()
     pbx.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
     client = PbxClient(settings_for(pbx.url, **PATIENT))
+    web = MyPhoneClient(client)
     try:
-        yield pbx, MyPhoneClient(client)
+        yield pbx, web
     finally:
+        await web.close()
         await client.close()
         await runner.cleanup()
 
@@ -156,11 +214,25 @@ async def odd() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
 def told(logins: Mapping[str, Mapping[str, bool]]) -> bytes:
     """Logins as a PBX tells them."""
     return myphone_messages.queues_info(
-        {
-            queue: {agent: (7, on) for agent, on in agents.items()}
-            for queue, agents in logins.items()
-        }
+        QueuesUpdate(
+            tuple(
+                QueueEntry(
+                    id_,
+                    queue,
+                    agents=tuple(
+                        AgentEntry(number, agent, on)
+                        for number, (agent, on) in enumerate(agents.items(), 31)
+                    ),
+                )
+                for id_, (queue, agents) in enumerate(logins.items(), 300)
+            )
+        )
     )
+
+
+def refusal(text: str, code: int = 9) -> bytes:
+    """An acknowledgement that a command was not done."""
+    return myphone_messages.acknowledgement(success=False, text=text, code=code)
 
 
 def varint(number: int) -> bytes:
@@ -437,7 +509,7 @@ async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, MyPhoneC
     "said",
     [
         Said(200, b"NOT AUTH"),
-        Said(200, myphone_messages.done("Login is required")),
+        Said(200, refusal("Login is required")),
         Said(200, b"Error: Login is required."),
         Said(403),
         Said(403, b"NOT AUTH"),
@@ -718,7 +790,7 @@ async def test_what_tells_no_queues_is_garbled(
     with pytest.raises(PbxGarbled, match="web client"):
         await web.queues_info()
     assert await web.queues_info() == READ
-    assert pbx.opened == 1, "the session is not to blame"
+    assert pbx.opened == 2, "a new session is tried"
 
 
 async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, MyPhoneClient]) -> None:
@@ -731,7 +803,7 @@ async def test_a_message_is_read_as_seen_in_use(odd: tuple[OddPbx, MyPhoneClient
         put(1, "more"),
     )
     queues = (
-        put(2, put(1, 9) + put(4, "800") + put(5, b"".join(agents)) + put(6, b"more")),
+        put(2, put(1, 9) + put(4, "800") + put(5, b"".join(agents)) + put(6, put(4, "more"))),
         put(2, put(4, "801") + put(5, b"")),
         put(2, put(4, "802")),
         put(2, put(5, agents[0])),
@@ -769,7 +841,7 @@ async def test_an_answer_that_says_nothing_of_a_change_leaves_it_open(
 
 async def test_a_change_is_refused_in_the_pbxs_own_words(odd: tuple[OddPbx, MyPhoneClient]) -> None:
     pbx, web = odd
-    pbx.commands.append(Said(200, myphone_messages.done("The agent was not found")))
+    pbx.commands.append(Said(200, refusal("The agent was not found", 8)))
     with pytest.raises(CommandRefused, match="The agent was not found") as refused:
         await web.set_queue_status(1, 2, logged_in=True)
     assert refused.value.code == "pbx_refused"
@@ -904,7 +976,7 @@ def test_whatever_names_a_session_is_used_as_it_is_or_garbled(
         for key in keys:
             async with odd_pbx() as (pbx, web):
                 pbx.sessions.append(
-                    Said(200, key) if isinstance(key, bytes) else _json({"sessionKey": key})
+                    Said(200, key) if isinstance(key, bytes) else said({"sessionKey": key})
                 )
                 try:
                     assert await web.queues_info() == READ
@@ -919,3 +991,225 @@ def test_whatever_names_a_session_is_used_as_it_is_or_garbled(
                     assert used == {str(key).strip()}
 
     asyncio.run(play())
+
+
+# The socket
+
+
+@pytest.fixture
+async def pushing() -> AsyncIterator[tuple[OddPbx, MyPhoneClient]]:
+    """A PBX that pushes the queues when it is asked for them."""
+    async with odd_pbx() as (pbx, web):
+        pbx.pushes = [told(READ)]
+        yield pbx, web
+
+
+def changed(queue_id: int, agent_id: int, *, on: bool) -> bytes:
+    """A push about one agent, without what stayed as it was."""
+    agent = AgentEntry(agent_id, logged_in=on)
+    return myphone_messages.queues_info(
+        QueuesUpdate((QueueEntry(queue_id, agents=(agent,)),), Action.UPDATED)
+    )
+
+
+@pytest.mark.parametrize("queues_info", ["pushed", "answered", "login"])
+@pytest.mark.parametrize("my_info", ["answered", "pushed"])
+async def test_queues_are_read_in_whatever_way_the_pbx_tells_them(
+    queues_info: Any, my_info: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if queues_info == "login":
+        monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
+    switches = Switches(queues_info=queues_info, my_info=my_info)
+    async with SimulatedPbx(replace(QUIET, switches=switches)) as pbx, web_client(pbx) as web:
+        agent = an_agent(pbx)
+        for on in (False, True):
+            await web.set_queue_status(*ids(pbx, "800", agent), logged_in=on)
+            assert await web.queues_info() == truth(pbx)
+            pbx.directory.logins.set("801", an_agent(pbx, "801"), logged_in=on)
+            assert await web.queues_info() == truth(pbx)
+        assert web.reads_by_login is (queues_info == "login")
+
+
+async def test_a_session_is_opened_then_its_socket_then_it_logs_in(
+    pushing: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = pushing
+    assert await web.queues_info() == READ
+    paths = [asked.path for asked in pbx.asked]
+    assert paths == ["/connect/token", SESSION, PUSH, COMMANDS, COMMANDS]
+    assert pbx.kinds() == ["session", "login", "read"]
+    assert pbx.queries == [{"sessionId": "key-1", "pass": "x"}]
+    assert "Authorization" not in pbx.asked[2].headers, "the session's pass is enough"
+
+
+async def test_a_sign_of_life_is_sent_back_and_other_words_are_not(
+    pushing: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = pushing
+    await web.queues_info()
+    await pbx.push("ADDP", "hello", "ADDP")
+    async with asyncio.timeout(60):
+        assert [await pbx.echoed.get(), await pbx.echoed.get()] == ["ADDP", "ADDP"]
+
+
+async def test_a_push_that_nobody_asked_for_is_told_and_changes_what_it_names_alone() -> None:
+    async with odd_pbx() as (pbx, _):
+        pbx.pushes = [told(READ)]
+        heard: list[dict[str, dict[str, bool]]] = []
+        client = PbxClient(settings_for(pbx.url, **PATIENT))
+        news = asyncio.Event()
+
+        def hear(table: QueueTable) -> None:
+            heard.append(table.logins)
+            news.set()
+
+        web = MyPhoneClient(client, hear)
+        assert await web.queues_info() == READ
+        news.clear()
+        await pbx.push(changed(300, 32, on=True))
+        async with asyncio.timeout(60):
+            await news.wait()
+        assert heard[-1] == {"800": {"101": True, "102": True}, "801": {}}
+        await web.close()
+        await client.close()
+
+
+async def test_a_push_about_one_agent_is_no_answer_to_a_question(
+    pushing: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = pushing
+    await web.queues_info()
+    pbx.pushes = [changed(300, 32, on=True), told({**READ, "802": {}})]
+    assert await web.queues_info() == {**READ, "802": {}}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [b"\xff" * 20, told(READ)[:-1], message(211, put(2, put(4, b"\xff"))), b"\xfb\x7d" * 500],
+    ids=["bytes", "cut", "no text", "nested"],
+)
+async def test_a_push_that_is_broken_costs_itself_alone(
+    pushing: tuple[OddPbx, MyPhoneClient], broken: bytes
+) -> None:
+    pbx, web = pushing
+    await web.queues_info()
+    pbx.pushes = [broken, told({**READ, "803": {}})]
+    assert (await web.queues_info())["803"] == {}
+    assert pbx.kinds() == ["session", "login", "read", "read"], "the session goes on"
+
+
+async def test_a_socket_that_closes_is_opened_anew_with_another_session(
+    pushing: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = pushing
+    for times in (1, 2, 3):
+        assert await web.queues_info() == READ
+        assert pbx.opened == times
+        [socket] = pbx.sockets
+        await socket.close(code=1001)
+
+
+@pytest.mark.parametrize("word", ["STOP", "NOT AUTH"])
+async def test_a_session_that_the_pbx_ends_in_words_is_opened_anew(
+    pushing: tuple[OddPbx, MyPhoneClient], word: str
+) -> None:
+    pbx, web = pushing
+    await web.queues_info()
+    pbx.pushes = [word.encode(), told(READ)]
+    await pbx.push(word)
+    assert await web.queues_info() == READ
+    assert pbx.opened == 2
+
+
+async def test_a_socket_that_closes_while_it_is_waited_for_is_not_waited_for_any_longer() -> None:
+    async with odd_pbx() as (pbx, web):
+        pbx.pushes = [told(READ)]
+        await web.queues_info()
+        pbx.pushes = []
+        reading = asyncio.create_task(web.queues_info())
+        async with asyncio.timeout(60):
+            await pbx.read_twice.wait()
+        pbx.pushes = [told({"803": {}})]
+        [socket] = pbx.sockets
+        await socket.close()
+        async with asyncio.timeout(60):
+            assert await reading == {"803": {}}
+
+
+async def test_a_pbx_that_tells_no_queues_at_all_says_so_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
+    async with odd_pbx() as (pbx, web):
+        pbx.pushes = []
+        pbx.logins.append(Said(200, refusal("No permission.")))
+        with pytest.raises(
+            PbxGarbled, match=r"does not list the queues\. It refused the login: No "
+        ):
+            await web.queues_info()
+        assert pbx.kinds() == ["session", "login", "read"]
+
+
+async def test_a_socket_that_cannot_be_opened_is_the_reason_if_the_answer_has_no_queues(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, OWN))
+    with pytest.raises(PbxGarbled, match="socket is refused with status 404"):
+        await web.queues_info()
+
+
+async def test_key_and_password_are_in_no_log_and_no_error(
+    pushing: tuple[OddPbx, MyPhoneClient], caplog: pytest.LogCaptureFixture
+) -> None:
+    pbx, web = pushing
+    with caplog.at_level("INFO"):
+        await web.queues_info()
+        pbx.sessions.append(said({"sessionKey": "geheim", "pass": "x\r\ny z"}))
+        await web.close()
+        await web.queues_info()
+    assert pbx.queries[-1] == {"sessionId": "geheim", "pass": "x\r\ny z"}
+    assert "key-1" not in caplog.text
+    assert "geheim" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", "error 9"),
+        ("No permission.", "No permission."),
+        ("\x1b[2Jgone", "u001b"),
+        ("x" * 5000, "x" * 200 + "."),
+    ],
+    ids=["none", "words", "control", "long"],
+)
+async def test_an_acknowledgement_of_failure_is_a_refusal_in_safe_words(
+    odd: tuple[OddPbx, MyPhoneClient], text: str, shown: str
+) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, refusal(text)))
+    with pytest.raises(CommandRefused) as refused:
+        await web.set_queue_status(1, 2, logged_in=True)
+    assert refused.value.code == "pbx_refused"
+    assert shown in str(refused.value)
+    assert str(refused.value).isprintable()
+
+
+async def test_a_failure_that_quotes_the_words_of_success_is_a_failure(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = odd
+    pbx.commands.append(Said(200, refusal("It was not successfully processed")))
+    with pytest.raises(CommandRefused, match="not successfully processed"):
+        await web.set_queue_status(1, 2, logged_in=True)
+
+
+async def test_a_queue_with_the_name_of_an_error_is_no_error(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    pbx, web = odd
+    agents = tuple(AgentEntry(number, f"{number}", logged_in=True) for number in range(1000, 1200))
+    entry = QueueEntry(7, "800", "NOT AUTH", agents=agents)
+    pbx.commands.append(Said(200, myphone_messages.queues_info(QueuesUpdate((entry,)))))
+    assert len((await web.queues_info())["800"]) == 200
+    assert pbx.opened == 1

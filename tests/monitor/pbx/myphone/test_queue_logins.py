@@ -68,6 +68,8 @@ async def telling(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[Telling]:
         assert not running.done(), running
         running.cancel()
         await asyncio.wait([running])
+        await telling.other.close()
+        await logins.web.close()
         await client.close()
 
 
@@ -153,7 +155,8 @@ async def test_a_pbx_that_fails_for_a_while_does_not_make_what_is_known_unknown(
     async with telling(pbx) as desk:
         desk.connected.set()
         await desk.until(lambda logins: logins == known)
-        await desk.log(on=False)
+        await desk.logins.read()
+        pbx.directory.logins.set("800", an_agent(pbx), logged_in=False)  # nobody is told of it
         pbx.faults.answer_with(500, 3, COMMANDS)
         desk.logins.want()
         await desk.until(lambda logins: logins == truth(pbx))

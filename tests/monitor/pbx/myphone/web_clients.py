@@ -15,12 +15,14 @@ PATIENT = {"request_timeout": 60.0, "connect_timeout": 60.0}
 
 
 @asynccontextmanager
-async def web_client(pbx: SimulatedPbx) -> AsyncIterator[MyPhoneClient]:
+async def web_client(pbx: SimulatedPbx, **changes: Any) -> AsyncIterator[MyPhoneClient]:
     """A client of its API client."""
-    client = client_of(pbx)
+    client = client_of(pbx, **changes)
+    web = MyPhoneClient(client)
     try:
-        yield MyPhoneClient(client)
+        yield web
     finally:
+        await web.close()
         await client.close()
 
 
@@ -28,7 +30,7 @@ def client_of(
     pbx: SimulatedPbx, may_mint: Callable[[], bool] = lambda: True, **changes: Any
 ) -> PbxClient:
     who = {"client_id": pbx.client_id, "client_secret": pbx.client_secret}
-    return PbxClient(settings_for(pbx.url, **PATIENT, **who, **changes), may_mint)
+    return PbxClient(settings_for(pbx.url, **PATIENT | who | changes), may_mint)
 
 
 def truth(pbx: SimulatedPbx) -> dict[str, dict[str, bool]]:

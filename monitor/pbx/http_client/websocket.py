@@ -1,0 +1,66 @@
+"""Open and close WebSockets to a PBX, in the one way that suits all of them.
+
+The library's own endless loop is not used, as it would keep the first token or session for ever.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Final
+
+from websockets.asyncio import client
+from websockets.exceptions import WebSocketException
+
+from monitor.shared.version import USER_AGENT
+
+_CLOSE_WITHIN_S: Final = 1.0
+
+
+async def connect(
+    url: str,
+    path: str,
+    tls: ssl.SSLContext | None,
+    timeout: float,  # noqa: ASYNC109 - of the opening handshake, as the library takes it
+    largest: int,
+    frames: int,
+    headers: Mapping[str, str] | None = None,
+) -> client.ClientConnection:
+    """Return an open socket.
+
+    ``url``: the PBX's address, without a path. ``largest``: bytes of one message. ``frames``: read
+    ahead; beyond these the socket is not read for a while. Raises InvalidStatus, TimeoutError,
+    OSError, WebSocketException and ValueError, as the library does.
+    """
+    return await _SocketConnect(
+        url.replace("http", "ws", 1) + path,
+        additional_headers=headers,
+        user_agent_header=USER_AGENT,
+        ssl=tls,
+        proxy=None,
+        compression=None,
+        open_timeout=timeout,
+        # Callers watch for silence themselves: after a failed ping the library would wait for the
+        # close.
+        ping_interval=None,
+        close_timeout=_CLOSE_WITHIN_S,
+        max_size=largest,
+        max_queue=frames,
+    )
+
+
+async def close(socket: client.ClientConnection) -> None:
+    """Close a socket."""
+    with suppress(OSError, WebSocketException):
+        await socket.close()
+
+
+class _SocketConnect(client.connect):
+    """Connect without following redirects.
+
+    A PBX makes none, and a program in front of it must not see what is secret.
+    """
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc

@@ -1,0 +1,63 @@
+"""Test how WebSockets to a PBX are opened and closed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import web
+from websockets.exceptions import InvalidStatus
+
+from monitor.pbx.http_client import websocket
+
+
+class _Far:
+    """A far end that notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.asked: list[tuple[str, str | None]] = []
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append((request.path_qs, request.headers.get("Authorization")))
+        if request.path == "/elsewhere":
+            raise web.HTTPFound("/ws")
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+
+@asynccontextmanager
+async def far() -> AsyncIterator[_Far]:
+    end = _Far()
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", end.serve)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    end.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    try:
+        yield end
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_socket_is_opened_with_its_headers_and_closed_again() -> None:
+    async with far() as end:
+        headers = {"Authorization": "Bearer x"}
+        socket = await websocket.connect(end.url, "/ws?a=1", None, 60.0, 1024, 8, headers)
+        await socket.send("ADDP")
+        assert await socket.recv() == "ADDP"
+        await websocket.close(socket)
+        await websocket.close(socket)
+        assert end.asked == [("/ws?a=1", "Bearer x")]
+
+
+async def test_a_redirect_is_not_followed_as_the_address_may_be_secret() -> None:
+    async with far() as end:
+        with pytest.raises(InvalidStatus):
+            await websocket.connect(end.url, "/elsewhere?pass=x", None, 60.0, 1024, 8)
+        assert end.asked == [("/elsewhere?pass=x", None)]
