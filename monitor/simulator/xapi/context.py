@@ -12,6 +12,7 @@ from monitor.simulator.calls.api_rows import ActiveCallRow
 from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity
+from monitor.simulator.xapi.plain_entities import PlainStore
 
 _KEPT_LISTS = 8
 
@@ -50,6 +51,7 @@ class Site:
     calls: Calls
     switches: Switches
     clock: Callable[[], float]
+    plain: PlainStore = field(default_factory=PlainStore)
     _lists: dict[tuple[object, ...], list[Any]] = field(default_factory=dict)
 
     def served(self, shown: Iterable[Entity]) -> None:

@@ -12,9 +12,11 @@ from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
 from monitor.simulator.xapi.context import Site
+from monitor.simulator.xapi.description.operations import Described, invoked
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
+from monitor.simulator.xapi.reports.table import REPORTS, nothing
 from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 
 _MAKECALL_TIMEOUT: Final = 30
@@ -48,8 +50,6 @@ def _init_fax(asked: XapiRequest) -> XapiResponse:
 
 
 def _init_trunk(asked: XapiRequest) -> XapiResponse:
-    if not isinstance(asked.arguments.get("template"), str):
-        raise ODataError("The parameter 'template' must be a string.")
     return _blank(asked, "Trunk", templates.trunk(_free(asked, "externalline")))
 
 
@@ -99,9 +99,7 @@ def _batch_delete(asked: XapiRequest) -> XapiResponse:
 
 
 def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
-    number = asked.arguments.get("number")
-    if not isinstance(number, str):
-        raise ODataError("The parameter 'number' must be a string.")
+    number = str(asked.arguments["number"])
     found = asked.site.directory.book.find(number, asked.site.switches.contacts_match)
     return asked.many("Contact", found, "Contacts")
 
@@ -167,7 +165,18 @@ def _reset_statistics(_: XapiRequest) -> XapiResponse:
     return XapiResponse(204)
 
 
+def _report(described: Described) -> Operation:
+    make = REPORTS.get((described.owner, described.name), nothing)
+    shape = described.answer.name.removeprefix("Pbx.")
+
+    def run(asked: XapiRequest) -> XapiResponse:
+        return asked.many(shape, make(asked.site, asked.arguments), f"Collection(Pbx.{shape})")
+
+    return Operation("GET", run)
+
+
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    **{key: _report(found) for key, found in invoked().items() if key[0].startswith("Report")},
     **{owner: _first_free(owner) for owner in FREE_NUMBERS},
     ("Users", "Pbx.MakeCall"): Operation("POST", _make_call),
     ("Users", "Pbx.BatchDelete"): Operation("POST", _batch_delete),

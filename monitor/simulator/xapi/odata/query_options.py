@@ -19,6 +19,8 @@ _OPTIONS: Final = frozenset(
     ("select", "expand", "filter", "orderby", "search", "top", "skip", "count")
 )
 _IGNORED: Final = frozenset(("format",))
+MOST_ROWS: Final = 100
+"""Greatest ``$top`` that the PBX accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Page:
 def parse_options(items: Iterable[tuple[str, str]]) -> Options:
     """Return the options of a request's query, given as pairs.
 
-    Raises ODataError for an option that is wrong, unknown or given twice.
+    An option that is given twice counts as both its values with a comma between them, as ASP.NET
+    reads it. Raises ODataError for an option that is wrong or unknown.
     """
     given: dict[str, str] = {}
     for name, value in items:
@@ -68,9 +71,7 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
             continue
         if word not in _OPTIONS:
             raise ODataError(f"The query parameter '{name}' is not supported.")
-        if word in given:
-            raise ODataError(f"Query option '{name}' was specified more than once.")
-        given[word] = value.strip()
+        given[word] = f"{given[word]},{value.strip()}" if word in given else value.strip()
     return Options(
         select=tuple(split(given["select"])) if given.get("select") else None,
         expand=tuple(_expand(item) for item in split(given["expand"]))
@@ -79,7 +80,7 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
         filter=given.get("filter", ""),
         orderby=given.get("orderby", ""),
         search=given.get("search", ""),
-        top=_number(given, "top"),
+        top=_top(given),
         skip=_number(given, "skip") or 0,
         count=_flag(given),
     )
@@ -144,6 +145,16 @@ def _expand(item: str) -> Expand:
             raise ODataError(f"The option '{option}' of the $expand item '{item}' is not valid.")
         pairs.append((word.strip(), value))
     return Expand(name.strip(), parse_options(pairs))
+
+
+def _top(given: Mapping[str, str]) -> int | None:
+    top = _number(given, "top")
+    if top is not None and top > MOST_ROWS:
+        raise ODataError(
+            f"The limit of '{MOST_ROWS}' for Top query has been exceeded. "
+            f"The value from the incoming request is '{top}'."
+        )
+    return top
 
 
 def _number(given: Mapping[str, str], name: str) -> int | None:
