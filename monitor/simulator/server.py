@@ -101,7 +101,7 @@ class SimulatedPbx:
         self._listener: Listener | None = None
         self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
         visibility = MonitoredDns(self.directory)
-        control = CallControl(
+        self._control = control = CallControl(
             self.directory, self.switchboard, self.switches, self.faults, visibility
         )
         self.sockets = Sockets(
@@ -173,6 +173,7 @@ class SimulatedPbx:
             self.faults.calm()
             self.sockets.clear()
             self._streams.clear()
+            self._control.clear()
             await self._refuse()
             await self._stack.aclose()
 
@@ -183,6 +184,7 @@ class SimulatedPbx:
         stay. Call ids begin anew. ``traffic`` is a new object afterwards, and it is not paused.
         """
         await self._stop_traffic()
+        self._control.clear()
         await self._refuse()
         self._restarts += 1
         self.tokens.restart()

@@ -142,7 +142,7 @@ class Exchange:
     ) -> SimulatedLeg:
         """Add a leg to a call, at one device or at all devices of its DN (None).
 
-        A leg has no device if its DN is neither an extension nor a route point.
+        A leg has no device if its DN cannot call. Neither has a queue or a menu that is called.
         """
         number = leg.dn.number
         for device in self._devices(leg.dn, device_id):
@@ -298,7 +298,10 @@ class Exchange:
     # internal
 
     def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
-        if dn.kind not in ("extension", "routepoint"):
+        if dn.kind in ("queue", "ivr"):
+            if device_id is None:  # it is called, so it has no telephone
+                return [None]
+        elif dn.kind not in ("extension", "routepoint"):
             return [None]
         known = self.directory.devices(dn.number)
         if device_id is None:
