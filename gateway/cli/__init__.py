@@ -133,6 +133,10 @@ def simulate(
     ] = False,
     latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
     traffic: Annotated[bool, typer.Option(help="Make calls automatically.")] = True,
+    people: Annotated[
+        bool,
+        typer.Option(help="Pick up and hang up in calls that programs make, even without traffic."),
+    ] = True,
     apps: Annotated[
         float,
         typer.Option(
@@ -181,6 +185,7 @@ def simulate(
             tls=tls,
             latency=latency,
             traffic=traffic,
+            people=people,
             apps=apps,
             token_lifetime=token_lifetime,
             switches=switch or [],

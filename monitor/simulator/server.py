@@ -50,6 +50,11 @@ class SimulatorSettings:
     calls: int | None = None
     """Number of calls to make in total; None: no limit."""
     traffic: bool = True
+    """True if calls are made automatically."""
+    people: bool = False
+    """True if people play the other side of calls that programs make; with traffic they always do.
+
+    They pick up or do not, and hang up."""
     apps: float = 0.0
     """Percentage of calls that come to the API client's own route point."""
     tls: bool = False
@@ -221,14 +226,14 @@ class SimulatedPbx:
             self.switchboard,
             self.directory,
             seed,
-            settings.rate,
+            0.0 if settings.people and not settings.traffic else settings.rate,
             settings.speed,
             limit=limit,
             mix=mix,
         )
 
     def _start_traffic(self) -> None:
-        if self.settings.traffic:
+        if self.settings.traffic or self.settings.people:
             self._running = asyncio.create_task(
                 self.traffic.run(), name="traffic of the simulated PBX"
             )
