@@ -28,6 +28,7 @@ from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import mix_with
 from monitor.simulator.xapi import router
+from monitor.simulator.xapi.context import Site
 
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
 """Build of 3CX that still gives ``expires_in`` in minutes."""
@@ -121,7 +122,8 @@ class SimulatedPbx:
             settings.backlog,
         )
         self._streams = Streams(self.switchboard)
-        routes = router.routes(self.directory, self.switchboard, self.switches, time.time)
+        self._site = Site(self.directory, self.switchboard, self.switches, time.time)
+        routes = router.routes(self._site)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()
         self._app = make_app(
@@ -194,6 +196,7 @@ class SimulatedPbx:
         self._restarts += 1
         self.tokens.restart()
         self.switchboard.restart()
+        self._site.restarted()
         self.sockets.clear()
         self._streams.clear()
         self.web_client.forget()

@@ -74,6 +74,8 @@ class Exchange:
         self.directory = directory
         self.switches = switches
         self.clock = clock
+        self.committed_at = 0.0
+        """POSIX seconds of the latest commit."""
         self.calls: dict[int, SimulatedCall] = {}
         self._by_dn: dict[str, dict[int, SimulatedLeg]] = {}
         self._parts: dict[int, SimulatedCall] = {}
@@ -193,7 +195,7 @@ class Exchange:
 
     def _commit(self, *calls: SimulatedCall) -> None:
         """Show the present state of these calls and send the events of what changed."""
-        now = self.clock()
+        now = self.committed_at = self.clock()
         upserts: list[Event] = []
         removes: list[Event] = []
         for call in calls:

@@ -13,6 +13,7 @@ from monitor.simulator.xapi import writes
 from monitor.simulator.xapi.context import Site, active_call
 from monitor.simulator.xapi.description.schema import schema
 from monitor.simulator.xapi.plain_entities import Key, key_of, kind_of
+from monitor.simulator.xapi.reports.call_log import call_history
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +161,8 @@ _OWN: Final = (
         numbered=lambda site, number: rows.peer_of(site.directory, number),
     ),
     EntitySet("ActiveCalls", "ActiveCall", rows=_active_calls),
+    EntitySet("CallHistoryView", "CallHistoryView", rows=call_history, key="SegmentId"),
+    EntitySet("EventLogs", "EventLog", rows=lambda site: site.events.rows()),
 )
 """Collections with rows and rules of their own."""
 

@@ -166,7 +166,7 @@ def _reset_statistics(_: XapiRequest) -> XapiResponse:
 
 
 def _report(described: Described) -> Operation:
-    make = REPORTS.get((described.owner, described.name), nothing)
+    make = REPORTS.get(described.owner, nothing)
     shape = described.answer.name.removeprefix("Pbx.")
 
     def run(asked: XapiRequest) -> XapiResponse:

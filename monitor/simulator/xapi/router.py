@@ -7,6 +7,7 @@ included, is made here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -17,11 +18,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import errors
-from monitor.simulator.xapi.context import Calls, Site
+from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.description.csdl import metadata
 from monitor.simulator.xapi.description.openapi import openapi
 from monitor.simulator.xapi.description.operations import invoked
@@ -29,7 +28,7 @@ from monitor.simulator.xapi.description.schema import schema
 from monitor.simulator.xapi.entity_sets import OWNERS_ONLY, SETS, EntitySet
 from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
-from monitor.simulator.xapi.odata.query_options import parse_options
+from monitor.simulator.xapi.odata.query_options import MOST_ROWS, parse_options
 from monitor.simulator.xapi.odata_actions import OPERATIONS
 from monitor.simulator.xapi.paths import Segment, parse_path
 from monitor.simulator.xapi.plain_entities import Key
@@ -38,15 +37,14 @@ from monitor.simulator.xapi.singletons import SINGLETONS, Singleton
 from monitor.simulator.xapi.validation import check_arguments
 
 PREFIX: Final = "/xapi/v1"
+_LONG_REPORT: Final = re.compile(r"Report(?!InboundRules)\w+/")
+"""Reports on past calls. Public programs ask live ones for 500 and 1000 rows at once."""
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT")
 _MEDIA_TYPE: Final = "application/json; odata.metadata=minimal; odata.streaming=true"
 
 
-def routes(
-    directory: Directory, calls: Calls, switches: Switches, clock: Callable[[], float]
-) -> list[BaseRoute]:
-    """Return the routes of the XAPI. ``clock`` is the PBX's, in POSIX seconds."""
-    site = Site(directory, calls, switches, clock)
+def routes(site: Site) -> list[BaseRoute]:
+    """Return the routes of the XAPI."""
 
     async def endpoint(request: Request) -> Response:
         role = getattr(request.state, "role", "")
@@ -84,9 +82,8 @@ def _asked(site: Site, request: Request, body: bytes) -> XapiRequest:
     path: str = request.path_params.get("path", "")
     pairs = tuple(request.query_params.multi_items())
     root = f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
-    return XapiRequest(
-        site, request.method, root, path, pairs, parse_options(pairs), _decoded(body)
-    )
+    options = parse_options(pairs, None if _LONG_REPORT.match(path) else MOST_ROWS)
+    return XapiRequest(site, request.method, root, path, pairs, options, _decoded(body))
 
 
 def _decoded(body: bytes) -> Any:

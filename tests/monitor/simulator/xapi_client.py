@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Final
@@ -14,10 +14,12 @@ from starlette.applications import Starlette
 from starlette.types import Message
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
+from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.xapi import router
+from monitor.simulator.xapi.context import Site
+from tests.monitor.simulator.exchange_bench import Bench
 from tests.monitor.simulator.extract_schema import SCHEMA_FILE
 
 NOW: Final = 1_772_594_130.125
@@ -43,6 +45,13 @@ class Calls:
     rows: list[Row] = field(default_factory=list)
     served: list[int] = field(default_factory=list)
     served_participants: list[ParticipantView] = field(default_factory=list)
+    committed_at: float = NOW
+
+    def listen(self, callback: Callable[[Event], None]) -> None:
+        """Nothing ever happens."""
+
+    def participant(self, number: str, participant_id: int) -> ParticipantView | None:
+        return None
 
     def active_calls(self) -> Sequence[Row]:
         return self.rows
@@ -118,7 +127,8 @@ class Answer:
 class Client:
     """Asks the XAPI of a made-up PBX.
 
-    Every successful answer to an operation of the API is checked against it.
+    Every successful answer to an operation of the API is checked against it. ``bench``: the PBX,
+    with calls that happen.
     """
 
     def __init__(
@@ -127,13 +137,18 @@ class Client:
         switches: Switches | None = None,
         role: str = "system_owners",
         calls: Calls | None = None,
+        bench: Bench | None = None,
     ) -> None:
-        self.directory = directory or make_directory(7, 30, 3, 60)
+        self.directory = bench.directory if bench else directory or make_directory(7, 30, 3, 60)
         self.calls = calls or Calls()
         self.role = role
-        self._app = Starlette(
-            routes=router.routes(self.directory, self.calls, switches or Switches(), lambda: NOW)
+        self.site = Site(
+            self.directory,
+            bench.switchboard if bench else self.calls,
+            switches or Switches(),
+            (lambda: bench.now) if bench else lambda: NOW,
         )
+        self._app = Starlette(routes=router.routes(self.site))
 
     async def ask(
         self, method: str, path: str, body: Any = None, *, query: str | None = None, **options: Any

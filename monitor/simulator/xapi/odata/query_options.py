@@ -58,9 +58,10 @@ class Page:
     more: int = 0
 
 
-def parse_options(items: Iterable[tuple[str, str]]) -> Options:
+def parse_options(items: Iterable[tuple[str, str]], most: int | None = MOST_ROWS) -> Options:
     """Return the options of a request's query, given as pairs.
 
+    ``most``: the greatest ``$top``; None: there is no limit.
     An option that is given twice counts as both its values with a comma between them, as ASP.NET
     reads it. Raises ODataError for an option that is wrong or unknown.
     """
@@ -80,7 +81,7 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
         filter=given.get("filter", ""),
         orderby=given.get("orderby", ""),
         search=given.get("search", ""),
-        top=_top(given),
+        top=_top(given, most),
         skip=_number(given, "skip") or 0,
         count=_flag(given),
     )
@@ -147,11 +148,11 @@ def _expand(item: str) -> Expand:
     return Expand(name.strip(), parse_options(pairs))
 
 
-def _top(given: Mapping[str, str]) -> int | None:
+def _top(given: Mapping[str, str], most: int | None) -> int | None:
     top = _number(given, "top")
-    if top is not None and top > MOST_ROWS:
+    if top is not None and most is not None and top > most:
         raise ODataError(
-            f"The limit of '{MOST_ROWS}' for Top query has been exceeded. "
+            f"The limit of '{most}' for Top query has been exceeded. "
             f"The value from the incoming request is '{top}'."
         )
     return top

@@ -135,7 +135,7 @@ def _arguments(owner: str, name: str) -> str:
 
 
 _VALUES = {
-    "string": "'1'",
+    "string": "''",
     "string:date-time": "2026-03-04T00:00:00Z",
     "integer:int32": "0",
     "boolean": "false",
