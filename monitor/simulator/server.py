@@ -122,7 +122,7 @@ class SimulatedPbx:
             settings.backlog,
         )
         self._streams = Streams(self.switchboard)
-        self._site = Site(self.directory, self.switchboard, self.switches, time.time)
+        self._site = Site(self.directory, self.switchboard, self.switches, time.time, self.tokens)
         routes = router.routes(self._site)
         self.web_client = WebClientService(self.directory)
         routes += self.web_client.routes()

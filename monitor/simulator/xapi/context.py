@@ -11,6 +11,7 @@ from monitor.simulator.calls.api_rows import ActiveCallRow
 from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity
+from monitor.simulator.tokens import Tokens
 from monitor.simulator.xapi.odata.operators import written
 from monitor.simulator.xapi.plain_entities import PlainStore
 from monitor.simulator.xapi.reports.call_history import CallHistory
@@ -61,14 +62,19 @@ class Calls(Protocol):
 class Site:
     """Hold everything that a request may need. ``clock`` returns POSIX seconds.
 
-    The histories begin with the site.
+    The histories begin with the site. ``dn_properties``: by DN and by name. ``activity_since``: the
+    activity log was purged then.
     """
 
     directory: Directory
     calls: Calls
     switches: Switches
     clock: Callable[[], float]
+    tokens: Tokens | None = None
     plain: PlainStore = field(default_factory=PlainStore)
+    dn_properties: dict[str, dict[str, Entity]] = field(default_factory=dict)
+    last_property: int = 0
+    activity_since: float = 0.0
     history: CallHistory = field(init=False)
     logins: LoginHistory = field(init=False)
     events: EventHistory = field(init=False)

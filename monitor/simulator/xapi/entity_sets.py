@@ -12,8 +12,9 @@ from monitor.simulator.xapi import derived_entities as rows
 from monitor.simulator.xapi import writes
 from monitor.simulator.xapi.context import Site, active_call
 from monitor.simulator.xapi.description.schema import schema
+from monitor.simulator.xapi.own_account import logins
 from monitor.simulator.xapi.plain_entities import Key, key_of, kind_of
-from monitor.simulator.xapi.reports.call_log import call_history
+from monitor.simulator.xapi.reports.call_log import call_history, last_call
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +163,8 @@ _OWN: Final = (
     ),
     EntitySet("ActiveCalls", "ActiveCall", rows=_active_calls),
     EntitySet("CallHistoryView", "CallHistoryView", rows=call_history, key="SegmentId"),
+    EntitySet("LastCdrAndChatMessageTimestamp", "LastCdrAndChatMessageTimestamp", rows=last_call),
+    EntitySet("SecurityTokens", "RefreshToken", rows=logins),
     EntitySet("EventLogs", "EventLog", rows=lambda site: site.events.rows()),
 )
 """Collections with rows and rules of their own."""

@@ -29,11 +29,13 @@ class PlainRules(msgspec.Struct, frozen=True):
     """Hold the rules of one collection.
 
     ``required``: properties that a new entity must have. ``unique``: a property of which no two
-    entities have the same value. ``rows``: the entities of a fresh PBX.
+    entities have the same value. ``defaults``: values of a new entity that are not empty. ``rows``:
+    the entities of a fresh PBX.
     """
 
     required: tuple[str, ...] = ()
     unique: str = ""
+    defaults: Entity = {}
     rows: tuple[Entity, ...] = ()
 
 
@@ -51,7 +53,7 @@ class PlainStore:
         if found is None:
             found = self._collections[name] = {}
             for row in _rules(name).rows:
-                self._add(name, new_entity(kind_of(name), **row))
+                self._add(name, _new(name, row))
         return found
 
     def settings(self, name: str, make: Callable[[], Entity] | None = None) -> Entity:
@@ -72,7 +74,7 @@ class PlainStore:
         if isinstance(values.get(key), str) and values[key] in rows:
             raise errors.bad(errors.DUPLICATE, key)
         _check_unique(rules, rows, values, None)
-        return self._add(name, new_entity(kind_of(name), **values))
+        return self._add(name, _new(name, values))
 
     def change(self, directory: Directory, name: str, entity: Entity, body: Any) -> None:
         """Set properties of an entity; its key stays. Raises ODataError or XapiError."""
@@ -118,6 +120,10 @@ def _table() -> dict[str, PlainRules]:
 
 def _rules(name: str) -> PlainRules:
     return _table().get(name, PlainRules())
+
+
+def _new(name: str, values: Entity) -> Entity:
+    return new_entity(kind_of(name), **{**_rules(name).defaults, **values})
 
 
 def _check_unique(

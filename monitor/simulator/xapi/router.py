@@ -1,8 +1,8 @@
 """Serve the XAPI: 3CX's Configuration API, OData v4 under ``/xapi/v1``.
 
-The client is identified before: ``request.state.role`` is the API client's role. Only
-``system_admins`` and ``system_owners`` are let in. Every answer to such a request, refusals
-included, is made here.
+The client is identified before: ``request.state.role`` is the greatest of its roles. Only
+``system_admins`` and ``system_owners`` are let in, others to their own account alone. Every answer
+to such a request, refusals included, is made here.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from monitor.simulator.xapi.entity_types import SHAPES
 from monitor.simulator.xapi.odata.filter import ODataError
 from monitor.simulator.xapi.odata.query_options import MOST_ROWS, parse_options
 from monitor.simulator.xapi.odata_actions import OPERATIONS
+from monitor.simulator.xapi.own_account import logins
 from monitor.simulator.xapi.paths import Segment, parse_path
 from monitor.simulator.xapi.plain_entities import Key
 from monitor.simulator.xapi.request import XapiRequest, XapiResponse
@@ -37,6 +38,8 @@ from monitor.simulator.xapi.singletons import SINGLETONS, Singleton
 from monitor.simulator.xapi.validation import check_arguments
 
 PREFIX: Final = "/xapi/v1"
+_FOR_ALL: Final = frozenset(("MyUser", "MyGroup", "MyTokens"))
+"""Addresses at which every client finds its own entities, with any role."""
 _LONG_REPORT: Final = re.compile(r"Report(?!InboundRules)\w+/")
 """Reports on past calls. Public programs ask live ones for 500 and 1000 rows at once."""
 _METHODS: Final = ("GET", "POST", "PATCH", "DELETE", "PUT")
@@ -47,8 +50,7 @@ def routes(site: Site) -> list[BaseRoute]:
     """Return the routes of the XAPI."""
 
     async def endpoint(request: Request) -> Response:
-        role = getattr(request.state, "role", "")
-        reply = answer(site, role, request, await request.body())
+        reply = answer(site, request, await request.body())
         content = (
             reply.body
             if reply.body is None or isinstance(reply.body, bytes)
@@ -63,10 +65,10 @@ def routes(site: Site) -> list[BaseRoute]:
     return [Route(path, endpoint, methods=_METHODS) for path in paths]
 
 
-def answer(site: Site, role: str, request: Request, body: bytes) -> XapiResponse:
+def answer(site: Site, request: Request, body: bytes) -> XapiResponse:
     """Return the answer to a request, or the refusal."""
     try:
-        return _dispatch(_asked(site, request, body), role)
+        return _dispatch(_asked(site, request, body))
     except errors.XapiError as error:
         return XapiResponse(error.status, error.body(), error.headers)
     except ODataError as error:
@@ -83,7 +85,18 @@ def _asked(site: Site, request: Request, body: bytes) -> XapiRequest:
     pairs = tuple(request.query_params.multi_items())
     root = f"{request.url.scheme}://{request.url.netloc}{PREFIX}"
     options = parse_options(pairs, None if _LONG_REPORT.match(path) else MOST_ROWS)
-    return XapiRequest(site, request.method, root, path, pairs, options, _decoded(body))
+    principal = getattr(request.state, "principal", None)
+    return XapiRequest(
+        site,
+        request.method,
+        root,
+        path,
+        pairs,
+        options,
+        _decoded(body),
+        principal.client_id if principal is not None else "",
+        getattr(request.state, "role", ""),
+    )
 
 
 def _decoded(body: bytes) -> Any:
@@ -93,11 +106,9 @@ def _decoded(body: bytes) -> Any:
         raise ODataError("The request body is not valid JSON.") from error
 
 
-def _dispatch(asked: XapiRequest, role: str) -> XapiResponse:
+def _dispatch(asked: XapiRequest) -> XapiResponse:
     first, *rest = parse_path(asked.path) or (Segment(""),)
-    if role not in ("system_admins", "system_owners") or (
-        role != "system_owners" and first.name in OWNERS_ONLY
-    ):
+    if not _may(asked.role, first.name):
         raise errors.forbidden()
     if first.name in _DOCUMENTS:
         return _document(asked, first.name)
@@ -114,6 +125,13 @@ def _dispatch(asked: XapiRequest, role: str) -> XapiResponse:
     if first.arguments is None:
         return _collection(asked, served, below)
     return _entity(asked, served, first, below)
+
+
+def _may(role: str, name: str) -> bool:
+    """Return whether a role may use an address that begins with this name."""
+    if name in _FOR_ALL:
+        return bool(role)
+    return role == "system_owners" or (role == "system_admins" and name not in OWNERS_ONLY)
 
 
 def _document(asked: XapiRequest, name: str) -> XapiResponse:
@@ -152,7 +170,7 @@ def _invoke(asked: XapiRequest, owner: Segment, operation: Segment) -> XapiRespo
 
 
 def _bound(asked: XapiRequest, owner: Segment) -> Entity:
-    if owner.name != "ActiveCalls":
+    if owner.name not in ("ActiveCalls", "MyTokens", "SecurityTokens"):
         return _find(asked, SETS[owner.name], owner)
     key = (owner.arguments or {}).get("", (owner.arguments or {}).get("Id"))
     if type(key) is not int:
@@ -162,11 +180,11 @@ def _bound(asked: XapiRequest, owner: Segment) -> Entity:
 
 def _singleton(asked: XapiRequest, single: Singleton, below: Segment | None) -> XapiResponse:
     if below is None and asked.method == "PATCH" and single.changeable:
-        single.change(asked.site, asked.body)
+        single.change(asked)
         return XapiResponse(204)
     if asked.method != "GET":
         raise errors.not_allowed("GET, PATCH" if below is None and single.changeable else "GET")
-    entity = single.read(asked.site)
+    entity = single.read(asked)
     if below is None:
         return asked.one(single.shape, entity, single.name)
     navigation = SHAPES[single.shape].navigation.get(below.name)
@@ -197,6 +215,8 @@ def _collection(asked: XapiRequest, served: EntitySet, below: Segment | None) ->
 
 
 def _list(asked: XapiRequest, served: EntitySet) -> XapiResponse:
+    if served.name == "MyTokens":
+        return asked.many(served.shape, logins(asked.site, asked.client_id), served.name)
     rows = served.rows(asked.site)
     pinned = asked.view.matcher(SHAPES[served.shape], asked.options).pinned
     if served.numbered and isinstance(number := pinned.get("Number"), str):

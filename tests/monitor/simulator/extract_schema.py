@@ -35,6 +35,7 @@ ChatHistoryView ChatMessagesHistoryView Countries CustomPrompts DeviceInfos Emai
 EmergencyGeoLocations EventLogs Firmwares Fxs FxsTemplates Holidays NetworkInterfaces
 OAuthClients Parameters PhoneLogos PhoneTemplates Playlists PromptSets Recordings
 ScheduledReports Sbcs Services TenantProperties TrunkTemplates WebsiteLinks
+LastCdrAndChatMessageTimestamp MyUser MyGroup MyTokens SecurityTokens
 
 AISettings AmazonIntegrationSettings AntiHackingSettings CallParkingSettings CallTypesSettings
 CDRSettings ChatLogSettings CodecsSettings ConferenceSettings ConsoleRestrictions CountryCodes
@@ -54,6 +55,21 @@ ActiveCalls/Pbx.DropCall SystemStatus/Pbx.SystemExtensions InboundRules/Pbx.Bulk
 Fax/Pbx.InitFax Trunks/Pbx.InitTrunk Defs/Pbx.GetSystemParameters Defs/Pbx.GetLicenseParameters
 SystemStatus/Pbx.SystemHealthStatus Peers/Pbx.GetReportPeers Peers/Pbx.RetreivePeersByNumbers
 ServicePrincipals/Pbx.GenerateAppToken
+
+Users/Pbx.HasDuplicatedEmail Users/Pbx.GetDuplicatedEmails Users/Pbx.GetPhoneSecret
+Users/Pbx.Regenerate Users/Pbx.RegeneratePasswords Users/Pbx.BulkUpdate Users/Pbx.MultiUserUpdate
+Users/Pbx.ExportExtensions Groups/Pbx.DeleteCompanyByNumber Groups/Pbx.DeleteCompanyById
+Groups/Pbx.GetRestrictions MyGroup/Pbx.GetRestrictions MyTokens/Pbx.RevokeToken
+SecurityTokens/Pbx.RevokeToken Services/Pbx.Start Services/Pbx.Stop Services/Pbx.Restart
+Services/Pbx.Enable Services/Pbx.Disable Services/Pbx.GarbageCollect
+Recordings/Pbx.BulkRecordingsDelete ActivityLog/Pbx.GetLogs ActivityLog/Pbx.GetFilter
+ActivityLog/Pbx.PurgeLogs EventLogs/Pbx.DownloadEventLogs EventLogs/Pbx.PurgeEventLog
+CallHistoryView/Pbx.DownloadCallHistory Parameters/Pbx.GetParameterByName
+WebsiteLinks/Pbx.ValidateLink WebsiteLinks/Pbx.BulkLinksDelete Blocklist/Pbx.BulkIpsDelete
+BlackListNumbers/Pbx.BulkNumbersDelete Fax/Pbx.BulkFaxDelete Defs/Pbx.HasSystemOwner
+DNProperties/Pbx.GetPropertiesByDn DNProperties/Pbx.GetDNPropertyByName
+DNProperties/Pbx.CreateDNProperty DNProperties/Pbx.UpdateDNProperty
+DNProperties/Pbx.DeleteDNProperty
 
 ReportAbandonedChatsStatistics/Pbx.GetAbandonedChatsStatisticsData
 ReportAbandonedQueueCalls/Pbx.GetAbandonedQueueCallsData

@@ -17,6 +17,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
+from monitor.simulator.tokens import Principal, Tokens
 from monitor.simulator.xapi import router
 from monitor.simulator.xapi.context import Site
 from tests.monitor.simulator.exchange_bench import Bench
@@ -128,7 +129,7 @@ class Client:
     """Asks the XAPI of a made-up PBX.
 
     Every successful answer to an operation of the API is checked against it. ``bench``: the PBX,
-    with calls that happen.
+    with calls that happen. ``client_id``: DN of the client.
     """
 
     def __init__(
@@ -138,15 +139,18 @@ class Client:
         role: str = "system_owners",
         calls: Calls | None = None,
         bench: Bench | None = None,
+        client_id: str = "callmon",
     ) -> None:
         self.directory = bench.directory if bench else directory or make_directory(7, 30, 3, 60)
         self.calls = calls or Calls()
         self.role = role
+        self.client_id = client_id
         self.site = Site(
             self.directory,
             bench.switchboard if bench else self.calls,
             switches or Switches(),
             (lambda: bench.now) if bench else lambda: NOW,
+            Tokens(self.directory, switches or Switches(), lambda: NOW),
         )
         self._app = Starlette(routes=router.routes(self.site))
 
@@ -195,7 +199,10 @@ class Client:
             "query_string": query.encode(),
             "headers": [(b"host", b"pbx.example.com:5001"), (b"content-type", b"application/json")],
             "server": ("pbx.example.com", 5001),
-            "state": {"role": self.role},
+            "state": {
+                "role": self.role,
+                "principal": Principal(self.client_id, frozenset(), self.role, NOW + 60),
+            },
         }
         sent: list[Message] = []
 

@@ -67,6 +67,13 @@ def call_history(site: Site) -> list[Entity]:
     return [_segment(site, leg) for call in site.history.between(*_ALWAYS) for leg in call.legs[1:]]
 
 
+def last_call(site: Site) -> list[Entity]:
+    """Return the ``Pbx.LastCdrAndChatMessageTimestamp``; no row before the first call."""
+    last = next(site.history.between(*_ALWAYS), None)
+    shape = "LastCdrAndChatMessageTimestamp"
+    return [new_entity(shape, LastCdrStartedAt=instant(last.began))] if last else []
+
+
 def history_id(call: PastCall) -> str:
     """Return the id under which all tables of 3CX know a call."""
     return _uuid(call.began, call.serial)
