@@ -10,7 +10,7 @@ from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
-from monitor.simulator.xapi.actions import departments, logs, properties, services, users
+from monitor.simulator.xapi.actions import departments, logs, properties, rules, services, users
 from monitor.simulator.xapi.actions.operation import (
     DONE,
     Operation,
@@ -194,6 +194,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     **departments.OPERATIONS,
     **logs.OPERATIONS,
     **properties.OPERATIONS,
+    **rules.OPERATIONS,
     **services.OPERATIONS,
     **users.OPERATIONS,
     ("Users", "Pbx.MakeCall"): Operation("POST", _make_call),

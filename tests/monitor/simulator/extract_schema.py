@@ -67,6 +67,9 @@ ActivityLog/Pbx.PurgeLogs EventLogs/Pbx.DownloadEventLogs EventLogs/Pbx.PurgeEve
 CallHistoryView/Pbx.DownloadCallHistory Parameters/Pbx.GetParameterByName
 WebsiteLinks/Pbx.ValidateLink WebsiteLinks/Pbx.BulkLinksDelete Blocklist/Pbx.BulkIpsDelete
 BlackListNumbers/Pbx.BulkNumbersDelete Fax/Pbx.BulkFaxDelete Defs/Pbx.HasSystemOwner
+OutboundRules/Pbx.GetEmergencyOutboundRules OutboundRules/Pbx.MoveUpDown OutboundRules/Pbx.Purge
+InboundRules/Pbx.ExportCallerIdRules Trunks/Pbx.RefreshRegistration
+Contacts/Pbx.DeleteContactsByType
 DNProperties/Pbx.GetPropertiesByDn DNProperties/Pbx.GetDNPropertyByName
 DNProperties/Pbx.CreateDNProperty DNProperties/Pbx.UpdateDNProperty
 DNProperties/Pbx.DeleteDNProperty

@@ -8,6 +8,7 @@ the first leg. A queue's row says by whom it was replaced. The numbers of DN typ
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Final
 
 from monitor.simulator.pbx_data.directory import DnKind
@@ -47,8 +48,9 @@ _ALWAYS: Final = (0.0, 2.0**40)
 def call_log(site: Site, arguments: Arguments) -> list[Entity]:
     """Return ``Pbx.CallLogData`` rows.
 
-    The filters take texts that are in a number or name. The codes of types and calls select
-    nothing here: what each of them means is not documented.
+    The parameter ``REPORT_ROW_LIMIT`` limits their number. The filters take texts that are in a
+    number or name. The codes of types and calls select nothing here: what each of them means is not
+    documented.
     """
     source = str(arguments["sourceFilter"] or "").lower()
     target = str(arguments["destinationFilter"] or "").lower()
@@ -57,9 +59,10 @@ def call_log(site: Site, arguments: Arguments) -> list[Entity]:
         for call in site.history.between(*period(arguments))
         for place, leg in enumerate(call.legs[1:])
     )
-    return [
-        row for row in rows if _names(row, "Source", source) if _names(row, "Destination", target)
-    ]
+    found = (
+        row for row in rows if _names(row, "Source", source) and _names(row, "Destination", target)
+    )
+    return list(islice(found, _row_limit(site)))
 
 
 def call_history(site: Site) -> list[Entity]:
@@ -77,6 +80,13 @@ def last_call(site: Site) -> list[Entity]:
 def history_id(call: PastCall) -> str:
     """Return the id under which all tables of 3CX know a call."""
     return _uuid(call.began, call.serial)
+
+
+def _row_limit(site: Site) -> int | None:
+    """Return the greatest number of rows of a report; None if the PBX has no limit."""
+    known = site.plain.collection("Parameters").values()
+    text = next((row["Value"] for row in known if row["Name"] == "REPORT_ROW_LIMIT"), None) or ""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
 
 def _row(site: Site, call: PastCall, place: int, leg: PastLeg) -> Entity:

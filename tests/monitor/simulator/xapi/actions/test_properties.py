@@ -14,8 +14,9 @@ def client() -> Client:
 
 
 async def test_a_parameter_is_found_by_name(client: Client) -> None:
-    await client.ask("POST", "/Parameters", {"Name": "REPORT_ROW_LIMIT", "Value": "20000"})
+    await client.ask("POST", "/Parameters", {"Name": "COLOUR", "Value": "red"})
     path = "/Parameters/Pbx.GetParameterByName(name='{}')"
+    assert (await client.get(path.format("COLOUR"))).body["Value"] == "red"
     assert (await client.get(path.format("REPORT_ROW_LIMIT"))).body["Value"] == "20000"
     assert (await client.ask("GET", path.format("NONE"))).status == 404
 

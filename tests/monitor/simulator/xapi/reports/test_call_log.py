@@ -103,6 +103,18 @@ async def test_the_log_is_filtered_and_counted_as_any_collection(
     assert answer.column("DestinationDn") == ["800", "105"]
 
 
+async def test_a_parameter_limits_the_rows(pbx: Bench, client: Client) -> None:
+    for _ in range(3):
+        pbx.switchboard.end(pbx.inbound("100"))
+        pbx.now += 1
+    (parameter,) = (await client.get("/Parameters")).value
+    path = f"/Parameters({parameter['Id']})"
+    await client.ask("PATCH", path, {"Value": "2"})
+    assert (await client.get(log())).column("CallId") == [3, 2]
+    await client.ask("DELETE", path)
+    assert len((await client.get(log())).value) == 3
+
+
 async def test_without_parameters_it_is_a_bad_request_and_admins_may_not_read_it() -> None:
     client = Client()
     for path in ("Pbx.GetCallLogData", "Pbx.GetCallLogData()"):
