@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
-from tests.monitor.simulator.api_client import ApiClient, Reply, phones, running
+from tests.monitor.simulator.api_client import QUIET, ApiClient, Reply, phones, running
 
 CALLER = "+491701234567"
 
@@ -132,3 +133,19 @@ async def test_a_pbx_that_stops_leaves_nobody_waiting() -> None:
         await client.pbx.restart()
         [outcome] = await asyncio.gather(asked, return_exceptions=True)
         assert isinstance(outcome, BaseException) or outcome.json["reason"] == "Cancelled"
+
+
+async def test_people_decide_within_the_time_that_the_program_gives_them() -> None:
+    settings = replace(QUIET, people=True, speed=100)
+    async with running(settings=settings) as client:
+        board, own = client.pbx.switchboard, client.pbx.client_id
+        told = set()
+        for phone in phones(client.pbx)[:6]:
+            board.route(board.arrive("10002", CALLER), own)
+            [at_program] = board.participants(own)
+            path = f"/callcontrol/{own}/participants/{at_program.id}/routeto"
+            answer = await client.post(path, {"destination": phone, "timeout": 4})
+            told.add((answer.status, answer.json["reason"]))
+            for call in list(board.calls.values()):
+                board.end(call)
+        assert told == {(200, "NotSpecified"), (422, "DestinationNoAnswer")}

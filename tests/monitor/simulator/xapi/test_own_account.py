@@ -6,6 +6,7 @@ import pytest
 
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.tokens import GrantRefused
+from tests.monitor.simulator.api_client import phones, running
 from tests.monitor.simulator.xapi_client import Client
 
 
@@ -66,3 +67,19 @@ async def test_logins_are_listed_and_ended_by_their_owner_alone() -> None:
     answer = await client.ask("POST", f"/SecurityTokens({others[0]})/Pbx.RevokeToken")
     assert answer.status == 204
     assert (await client.get("/SecurityTokens")).column("Username") == ["103"]
+
+
+async def test_over_http_a_person_finds_the_own_user_and_login() -> None:
+    async with running() as client:
+        number = phones(client.pbx)[1]
+        entity = client.pbx.directory.entity(number)
+        assert entity is not None
+        body = {"Username": number, "Password": entity["AccessPassword"], "SecurityCode": ""}
+        client.token = ""
+        login = await client.post("/webclient/api/Login/GetAccessToken", body)
+        client.token = login.json["Token"]["access_token"]
+        assert (await client.get("/xapi/v1/MyUser")).json["Number"] == number
+        [own] = (await client.get("/xapi/v1/MyTokens")).json["value"]
+        revoked = await client.post(f"/xapi/v1/MyTokens({own['Id']})/Pbx.RevokeToken")
+        assert revoked.status == 204
+        assert (await client.get("/xapi/v1/MyTokens")).json["value"] == []
