@@ -194,7 +194,5 @@ FREE_NUMBERS: Final[Mapping[tuple[str, str], DnKind]] = {
 }
 """Functions that return the number a new entity would get, with its kind of DN."""
 
-OWNERS_ONLY: Final = frozenset(
-    ("Recordings", "ScheduledReports", "ChatHistoryView", "ReportCallLogData")
-)
-"""Collections that the role ``system_admins`` may not read."""
+OWNERS_ONLY: Final = ("Recordings", "ScheduledReports", "ChatHistoryView", "Report")
+"""Beginnings of the addresses that the role ``system_admins`` may not read: also all reports."""

@@ -131,7 +131,7 @@ def _may(role: str, name: str) -> bool:
     """Return whether a role may use an address that begins with this name."""
     if name in _FOR_ALL:
         return bool(role)
-    return role == "system_owners" or (role == "system_admins" and name not in OWNERS_ONLY)
+    return role == "system_owners" or (role == "system_admins" and not name.startswith(OWNERS_ONLY))
 
 
 def _document(asked: XapiRequest, name: str) -> XapiResponse:

@@ -48,7 +48,8 @@ class PastLeg:
     """Represent a DN's part in a past call. Times are POSIX seconds.
 
     ``number``: the number outside of a trunk's leg, else the DN's. ``behalf``: DN of the queue or
-    ring group for which it rang. ``connected`` None: it never was.
+    ring group for which it rang. ``did``: the number that the caller outside dialled, at an
+    extension's leg. ``connected`` None: it never was.
     """
 
     serial: int
@@ -57,6 +58,7 @@ class PastLeg:
     party: PastParty
     behalf: str
     began: float
+    did: str = ""
     connected: float | None = None
     ended: float | None = None
     parts: set[int] = field(default_factory=set)
@@ -159,7 +161,9 @@ class CallHistory:
             call = self._present[call_id] = PastCall(call_id, next(self._serials), now)
         outside = view.party_caller_id if dn.kind == "externalline" else number
         party = PastParty(view.party_dn, view.party_caller_id, view.party_caller_name)
-        leg = PastLeg(next(self._serials), dn, outside, party, view.on_behalf_of_dn, now)
+        leg = PastLeg(
+            next(self._serials), dn, outside, party, view.on_behalf_of_dn, now, view.party_did
+        )
         call.legs.append(leg)
         self._legs[place] = leg
         return leg

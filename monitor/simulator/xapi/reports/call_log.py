@@ -82,6 +82,11 @@ def history_id(call: PastCall) -> str:
     return _uuid(call.began, call.serial)
 
 
+def cdr_id(leg: PastLeg) -> str:
+    """Return the id of the record of one leg."""
+    return _uuid(leg.began, leg.serial)
+
+
 def _row_limit(site: Site) -> int | None:
     """Return the greatest number of rows of a report; None if the PBX has no limit."""
     known = site.plain.collection("Parameters").values()
@@ -98,7 +103,7 @@ def _row(site: Site, call: PastCall, place: int, leg: PastLeg) -> Entity:
         CallHistoryId=history_id(call),
         CallId=call.call_id,
         CallType=_WORDS.get(leg.dn.kind, "System"),
-        CdrId=_uuid(leg.began, leg.serial),
+        CdrId=cdr_id(leg),
         DestinationCallerId=leg.number,
         DestinationDisplayName=leg.dn.name,
         DestinationDn=leg.dn.number,

@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.context import Site
-from monitor.simulator.xapi.reports import agent_logins, call_log, extensions, queues
+from monitor.simulator.xapi.reports import agent_logins, call_log, extensions, queues, trunks
 from monitor.simulator.xapi.reports.arguments import Arguments
 
 Report: TypeAlias = Callable[[Site, Arguments], list[Entity]]
@@ -28,7 +28,9 @@ REPORTS: Final[Mapping[str, Report]] = {
     "ReportExtensionStatistics": extensions.extensions,
     "ReportExtensionStatisticsByGroup": extensions.extensions_of_group,
     "ReportExtensionsStatisticsByRingGroups": extensions.extensions_of_ring_groups,
+    "ReportInboundCalls": trunks.inbound_calls,
     "ReportInboundRules": extensions.inbound_rules,
+    "ReportOutboundCalls": trunks.outbound_calls,
     "ReportQueueAnsweredCallsByWaitTime": queues.answered_by_wait,
     "ReportQueuePerformanceOverview": queues.overview,
     "ReportQueuePerformanceTotals": queues.totals,
