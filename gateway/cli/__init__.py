@@ -140,6 +140,10 @@ def simulate(
     ] = False,
     latency: Annotated[str, typer.Option(help="Delay of every answer, such as 50ms.")] = "0ms",
     traffic: Annotated[bool, typer.Option(help="Make calls automatically.")] = True,
+    people: Annotated[
+        bool,
+        typer.Option(help="Pick up and hang up in calls that programs make, even without traffic."),
+    ] = True,
     apps: Annotated[
         float,
         typer.Option(
@@ -188,6 +192,7 @@ def simulate(
             tls=tls,
             latency=latency,
             traffic=traffic,
+            people=people,
             apps=apps,
             token_lifetime=token_lifetime,
             switches=switch or [],

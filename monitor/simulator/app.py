@@ -5,8 +5,9 @@ It holds the token endpoint, Call Control, the XAPI and the web client's interfa
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitor.simulator import login as web_login
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ApiResponse, CallControl
+from monitor.simulator.callcontrol.api import ApiResponse, CallControl, LaterResponse
 from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import Sockets
 from monitor.simulator.faults import Faults
@@ -25,6 +26,8 @@ from monitor.simulator.login import COOKIE
 from monitor.simulator.middleware import Gate
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import GrantRefused, Tokens
+
+T = TypeVar("T")
 
 _LARGEST_BODY_BYTES: Final = 64 * 1024
 """Maximum bytes of a Call Control request or a form. A larger one answers 413."""
@@ -84,12 +87,17 @@ class _CallControlEndpoint:
                 await self._streams.play(*found, receive, send)
             return
         body = b"" if method == "GET" else await _body(receive)
-        await self._answer(
+        answer = (
             ApiResponse(413)
             if body is None
-            else self._control.answer(client_id, method, path, body),
-            send,
+            else self._control.answer(client_id, method, path, body)
         )
+        if isinstance(answer, LaterResponse):
+            settled = await _unless_left(answer.settled(), receive)
+            if settled is None:
+                return
+            answer = settled
+        await self._answer(answer, send)
 
     @staticmethod
     async def _answer(answer: ApiResponse, send: Send) -> None:
@@ -126,6 +134,23 @@ def _token_endpoint(tokens: Tokens) -> Callable[[Request], Awaitable[Response]]:
 def _json(payload: object, status: int) -> Response:
     headers = {"cache-control": "no-store", "pragma": "no-cache"}
     return Response(_encode(payload), status, headers, "application/json; charset=utf-8")
+
+
+async def _unless_left(answer: Coroutine[Any, Any, T], receive: Receive) -> T | None:
+    """Return the answer once it is there, or None if the client goes away before."""
+
+    async def left() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    answering, leaving = asyncio.create_task(answer), asyncio.create_task(left())
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        return answering.result() if answering.done() else None
+    finally:
+        answering.cancel()
+        leaving.cancel()
+        await asyncio.gather(answering, leaving, return_exceptions=True)
 
 
 async def _body(receive: Receive) -> bytes | None:

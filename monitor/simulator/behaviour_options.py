@@ -66,6 +66,10 @@ class Switches:
     The PBX connects it at once, or it rings until the program answers it."""
     host_devices: bool = True
     """True if a queue or IVR has a device to dial from, as an official sample suggests."""
+    routeto_answer: Literal["decided", "at_once"] = "decided"
+    """Time of the answer to ``routeto`` and ``transferto`` at a route point.
+
+    Once the target has taken the call or has not; or at once."""
     failed_makecall: Literal["status", "ok"] = "status"
     """Answer to a makecall that fails: an HTTP error status, or 200 without a ``result``."""
     partial_profiles: Literal["replace", "merge"] = "replace"

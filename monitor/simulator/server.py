@@ -28,6 +28,7 @@ from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import mix_with
 from monitor.simulator.xapi import router
+from monitor.simulator.xapi.context import Site
 
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
 """Build of 3CX that still gives ``expires_in`` in minutes."""
@@ -50,6 +51,11 @@ class SimulatorSettings:
     calls: int | None = None
     """Number of calls to make in total; None: no limit."""
     traffic: bool = True
+    """True if calls are made automatically."""
+    people: bool = False
+    """True if people play the other side of calls that programs make; with traffic they always do.
+
+    They pick up or do not, and hang up."""
     apps: float = 0.0
     """Percentage of calls that come to the API client's own route point."""
     tls: bool = False
@@ -101,7 +107,7 @@ class SimulatedPbx:
         self._listener: Listener | None = None
         self.faults = Faults(self.tokens, self._refuse, self._accept, settings.seed)
         visibility = MonitoredDns(self.directory)
-        control = CallControl(
+        self._control = control = CallControl(
             self.directory, self.switchboard, self.switches, self.faults, visibility
         )
         self.sockets = Sockets(
@@ -116,7 +122,8 @@ class SimulatedPbx:
             settings.backlog,
         )
         self._streams = Streams(self.switchboard)
-        routes = router.routes(self.directory, self.switchboard, self.switches, time.time)
+        self._site = Site(self.directory, self.switchboard, self.switches, time.time, self.tokens)
+        routes = router.routes(self._site)
         self.web_client = WebClientService(
             self.directory, self.switchboard, self.switches, self._cut
         )
@@ -176,6 +183,7 @@ class SimulatedPbx:
             self.faults.calm()
             self.sockets.clear()
             self._streams.clear()
+            self._control.clear()
             await self._refuse()
             await self._stack.aclose()
 
@@ -186,10 +194,12 @@ class SimulatedPbx:
         stay. Call ids begin anew. ``traffic`` is a new object afterwards, and it is not paused.
         """
         await self._stop_traffic()
+        self._control.clear()
         await self._refuse()
         self._restarts += 1
         self.tokens.restart()
         self.switchboard.restart()
+        self._site.restarted()
         self.sockets.clear()
         self._streams.clear()
         self.web_client.restart()
@@ -222,14 +232,14 @@ class SimulatedPbx:
             self.switchboard,
             self.directory,
             seed,
-            settings.rate,
+            0.0 if settings.people and not settings.traffic else settings.rate,
             settings.speed,
             limit=limit,
             mix=mix,
         )
 
     def _start_traffic(self) -> None:
-        if self.settings.traffic:
+        if self.settings.traffic or self.settings.people:
             self._running = asyncio.create_task(
                 self.traffic.run(), name="traffic of the simulated PBX"
             )

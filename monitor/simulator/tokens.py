@@ -77,6 +77,16 @@ class Principal:
     person: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class RefreshGrant:
+    """Represent a person's login, which lasts while its refresh token does. POSIX seconds."""
+
+    id: int
+    number: str
+    created: float
+    expires: float
+
+
 class Tokens:
     """Issue and check tokens. ``clock`` returns POSIX seconds.
 
@@ -101,7 +111,8 @@ class Tokens:
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._principals: dict[str, Principal] = {}
         self._token_of: dict[str, str] = {}
-        self._refresh: dict[str, tuple[str, float]] = {}
+        self._refresh: dict[str, RefreshGrant] = {}
+        self._last_login = 0
         self._on_expire: list[Callable[[], None]] = []
 
     def grant(self, form: Mapping[str, str], cookie: str = "") -> dict[str, object]:
@@ -148,13 +159,33 @@ class Tokens:
         )
         while len(self._refresh) >= _MOST:
             del self._refresh[next(iter(self._refresh))]
-        self._refresh[token] = (user["Number"], self._clock() + _SIXTY_DAYS)
+        self._last_login += 1
+        now = self._clock()
+        self._refresh[token] = RefreshGrant(
+            self._last_login, user["Number"], now, now + _SIXTY_DAYS
+        )
         return self._for_person(user["Number"], token)
 
     def log_out(self, token: str, refresh_token: str) -> None:
         """Make a person's tokens invalid."""
         self._principals.pop(token, None)
         self._refresh.pop(refresh_token, None)
+
+    def logins(self) -> list[RefreshGrant]:
+        """Return the logins of all persons, oldest first."""
+        now = self._clock()
+        return [one for one in self._refresh.values() if one.expires > now]
+
+    def end_login(self, login_id: int, number: str | None = None) -> bool:
+        """Make a refresh token invalid, of one person or of anybody (None).
+
+        Return False if there is none.
+        """
+        for token, one in self._refresh.items():
+            if one.id == login_id and number in (None, one.number):
+                del self._refresh[token]
+                return True
+        return False
 
     def expire(self) -> None:
         """Let every token expire now."""
@@ -198,15 +229,15 @@ class Tokens:
         return client_id
 
     def _refreshed(self, token: str, impersonated: str) -> dict[str, object]:
-        number, expires = self._refresh.get(token, ("", 0.0))
-        user = self._directory.entity(number)
-        if expires <= self._clock() or user is None or not user["Enabled"]:
+        grant = self._refresh.get(token)
+        user = self._directory.entity(grant.number) if grant is not None else None
+        if grant is None or grant.expires <= self._clock() or not (user and user["Enabled"]):
             raise GrantRefused(400, "invalid_grant", "The specified refresh token is invalid.")
         if not impersonated:
-            return self._for_person(number, token)
+            return self._for_person(grant.number, token)
         if impersonated not in self._directory.extensions():
             raise GrantRefused(400, "invalid_request", "There is no such extension.")
-        if self._rank(number) not in _ADMINISTRATORS:
+        if self._rank(grant.number) not in _ADMINISTRATORS:
             raise GrantRefused(403, "access_denied", "Only an administrator may impersonate.")
         return self._for_person(impersonated, token, "Impersonate")
 

@@ -22,8 +22,9 @@ import aiohttp
 from redis.asyncio import Redis
 
 from gateway.auth.api_keys import sha256_hex
+from monitor.pbx.http_client.paging import PAGE
 from monitor.pbx.v20_client import XAPI
-from monitor.pbx.xapi.directory_reader import _CONTACTS, CONTACTS_PAGE
+from monitor.pbx.xapi.directory_reader import _CONTACTS
 from monitor.shared.codec import decode_entity, from_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
 from monitor.shared.redis.key_names import SpaceKeys
@@ -157,7 +158,7 @@ async def _page(port: int) -> float:
         async with http.post("/connect/token", data=form) as response:
             token = from_json(await response.read())["access_token"]
         begun = time.perf_counter()
-        query = _CONTACTS.query() | {"$orderby": "Id", "$count": "true", "$top": str(CONTACTS_PAGE)}
+        query = _CONTACTS.query() | {"$orderby": "Id", "$count": "true", "$top": str(PAGE)}
         rows: list[Any] = []
         while len(rows) < CONTACTS:
             page = query | {"$skip": str(len(rows))}

@@ -259,6 +259,7 @@ def _simulated(port: int) -> list[str]:
         "gateway",
         "simulate",
         "--no-traffic",
+        "--no-people",
         "--latency",
         _LATENCY,
         *given,

@@ -21,36 +21,30 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from monitor.pbx.parsing.json_fields import integer, objects
-from monitor.shared.errors import PbxGarbled, PbxRefused
+from monitor.shared.errors import PbxGarbled
 
 Query = Mapping[str, str]
 Fetch = Callable[[Query], Awaitable[Any]]
 """A function that reads one page for these query options.
 
-It raises PbxRefused with status 400 if the server does not accept them."""
+It raises PbxRefused if the server does not accept them."""
 
 PAGE = 100
+"""Greatest number of rows that 3CX v20 gives at once. It refuses a ``$top`` above it with 400."""
 MAX_ROWS = 200_000
 MAX_PAGES = 10_000
-_BAD_REQUEST = 400
 
 
 async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[dict[str, Any]]:
     """Return all rows that match ``query``, by ascending Id; leave out rows without an Id.
 
-    ``top``: rows asked for at once; None: as many as the server gives. If the server refuses that
-    many, :data:`PAGE` rows are asked for. Raises what ``fetch`` raises, and PbxGarbled for an
-    answer that is no collection or has no end.
+    ``top``: rows asked for at once; None: as many as the server gives. Raises what ``fetch``
+    raises, and PbxGarbled for an answer that is no collection or has no end.
     """
     reading = _PageRead(top)
     while not reading.done:
-        try:
-            answer = await fetch({**query, "$orderby": "Id", "$count": "true", **reading.window()})
-        except PbxRefused as refused:
-            if refused.status != _BAD_REQUEST or not reading.shrink():
-                raise
-        else:
-            reading.take(answer)
+        page = {**query, "$orderby": "Id", "$count": "true", **reading.window()}
+        reading.take(await fetch(page))
     return reading.rows
 
 
@@ -69,13 +63,6 @@ class _PageRead:
         """Return the query options of the next page."""
         window = {"$skip": str(self._skip)} if self._skip else {}
         return window if self._top is None else {"$top": str(self._top), **window}
-
-    def shrink(self) -> bool:
-        """Ask for fewer rows at once; return False if that is not possible."""
-        if self._top is None or self._top <= PAGE:
-            return False
-        self._top = PAGE
-        return True
 
     def take(self, answer: Any) -> None:
         """Take in a page.

@@ -31,8 +31,6 @@ from monitor.shared.time_zones import ZoneRow, iana_name
 
 T = TypeVar("T")
 
-CONTACTS_PAGE: Final = 1000
-"""Contacts asked for at once. There may be 100,000."""
 _BAD_REQUEST: Final = 400
 
 _log = structlog.get_logger(__name__)
@@ -203,7 +201,7 @@ class DirectoryReader:
 
     async def contacts(self) -> ContactsRead:
         """Return the whole address book."""
-        contacts: tuple[Contact, ...] = await self._part(_CONTACTS, CONTACTS_PAGE)
+        contacts: tuple[Contact, ...] = await self._part(_CONTACTS)
         return ContactsRead(contacts)
 
     async def _numbered(self, part: _Part[T], numbers: Collection[str]) -> dict[str, T | None]:
@@ -243,24 +241,24 @@ class DirectoryReader:
         self._failures.pop(name, None)
         return found
 
-    async def _part(self, part: _Part[T], top: int = 100) -> tuple[T, ...]:
+    async def _part(self, part: _Part[T]) -> tuple[T, ...]:
         try:
-            listed = await self._collection(part, top)
+            listed = await self._collection(part)
         except PbxRefused as refused:
             self._refused(part.name, refused)
             return ()
         self._told.discard(part.name)
         return tuple(found for row in listed if (found := part.row(row)) is not None)
 
-    async def _collection(self, part: _Part[T], top: int) -> list[dict[str, Any]]:
+    async def _collection(self, part: _Part[T]) -> list[dict[str, Any]]:
         if part.name not in self._plain:
             try:
-                return await self._client.collection(part.name, part.query(), top)
+                return await self._client.collection(part.name, part.query())
             except PbxRefused as refused:
                 if refused.status != _BAD_REQUEST:
                     raise
             self._plain.add(part.name)
-        return await self._client.collection(part.name, part.plain_query(), top)
+        return await self._client.collection(part.name, part.plain_query())
 
     async def _system(self) -> SystemRow:
         try:

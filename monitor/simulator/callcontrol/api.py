@@ -8,6 +8,8 @@ There is no HTTP in this module, because the socket makes requests too. Rules:
   device; else the PBX rings the DN first.
 - A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone).
   If the switch says so, it answers 200 and no ``result`` instead.
+- ``routeto`` and ``transferto`` at a route point are answered once it is decided whether the target
+  takes the call (:mod:`monitor.simulator.callcontrol.decisions`), or at once, by a switch.
 - Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`). A
   participant's stream answers 403 if it belongs to another DN, and 424 before it is connected.
 """
@@ -21,6 +23,7 @@ from urllib.parse import unquote
 import msgspec
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.callcontrol.decisions import Attempt, Decisions
 from monitor.simulator.calls.switchboard import CallOutcome, ControlRequest, Switchboard
 from monitor.simulator.faults import Faults
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
@@ -36,6 +39,7 @@ ACTIONS: Final = frozenset(
         "attach_party_data",
     )
 )
+_DECIDED_BY_THE_TARGET: Final = frozenset(("routeto", "transferto"))
 _NEED_DESTINATION: Final = frozenset(("divert", "routeto", "transferto"))
 
 
@@ -45,6 +49,18 @@ class ApiResponse:
 
     status: int
     payload: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class LaterResponse:
+    """Represent an answer that comes once an attempt is decided."""
+
+    control: CallControl
+    attempt: Attempt
+
+    async def settled(self) -> ApiResponse:
+        """Wait for the answer and return it."""
+        return self.control.result(await self.attempt.outcome)
 
 
 class _Refused(Exception):
@@ -75,7 +91,7 @@ class MonitoredDns:
 
 
 class CallControl:
-    """Answer requests for paths. Single-threaded; nothing here waits."""
+    """Answer requests for paths. Single-threaded."""
 
     def __init__(
         self,
@@ -90,8 +106,15 @@ class CallControl:
         self._switches = switches
         self._faults = faults
         self._visibility = visibility
+        self._decisions = Decisions(switchboard)
 
-    def answer(self, client_id: str, method: str, path: str, body: bytes = b"") -> ApiResponse:
+    def clear(self) -> None:
+        """Answer all requests that wait, because the PBX stops."""
+        self._decisions.clear()
+
+    def answer(
+        self, client_id: str, method: str, path: str, body: bytes = b""
+    ) -> ApiResponse | LaterResponse:
         """Return the response to a client's request.
 
         ``path`` is as sent, still percent-encoded, without a query.
@@ -112,7 +135,7 @@ class CallControl:
         except _Refused as refused:
             return ApiResponse(refused.status)
 
-    def ask(self, client_id: str, path: str, body: bytes) -> ApiResponse:
+    def ask(self, client_id: str, path: str, body: bytes) -> ApiResponse | LaterResponse:
         """Return the response to a request over the socket.
 
         Such a request names no method: actions and makecall count as POST, all others as GET.
@@ -149,7 +172,7 @@ class CallControl:
             case _:
                 return ApiResponse(404)
 
-    def _do(self, dn: Dn, rest: list[str], body: bytes) -> ApiResponse:
+    def _do(self, dn: Dn, rest: list[str], body: bytes) -> ApiResponse | LaterResponse:
         match rest:
             case ["makecall"]:
                 devices = self._devices(dn)
@@ -168,7 +191,7 @@ class CallControl:
         if not request.destination:
             return ApiResponse(400)
         attached = dict(request.attached or {})
-        return self._result(
+        return self.result(
             self._switchboard.makecall(
                 dn.number, device_id, request.destination, request.timeout, attached
             )
@@ -176,15 +199,23 @@ class CallControl:
 
     def _act(
         self, dn: Dn, participant_id: str, action: str, request: ControlRequest
-    ) -> ApiResponse:
+    ) -> ApiResponse | LaterResponse:
         if action in _NEED_DESTINATION and not request.destination:
             return ApiResponse(400)
         view = self._switchboard.participant(dn.number, _number(participant_id))
         if view is None:
             return ApiResponse(404)
-        return self._result(self._switchboard.act(dn.number, view.id, action, request))
+        before = self._decisions.legs_of(view.callid)
+        outcome = self._switchboard.act(dn.number, view.id, action, request)
+        waits = dn.kind == "routepoint" and self._switches.routeto_answer == "decided"
+        if outcome.finalstatus == "Success" and waits and action in _DECIDED_BY_THE_TARGET:
+            attempt = self._decisions.attempt(view.callid, before)
+            if attempt is not None:
+                return LaterResponse(self, attempt)
+        return self.result(outcome)
 
-    def _result(self, outcome: CallOutcome) -> ApiResponse:
+    def result(self, outcome: CallOutcome) -> ApiResponse:
+        """Return the response that tells an outcome."""
         payload: dict[str, object] = {"finalstatus": outcome.finalstatus, "reason": outcome.reason}
         success = outcome.finalstatus == "Success"
         if success and outcome.participant is not None:
@@ -239,8 +270,8 @@ class CallControl:
         return view.to_json(self._switches)
 
     def _devices(self, dn: Dn) -> list[Device]:
-        if dn.kind in ("queue", "ivr") and self._switches.host_devices:
-            return [Device(dn.number, f"sip:{dn.number}@127.0.0.1:5060", "3CX")]
+        if dn.kind in ("queue", "ivr") and not self._switches.host_devices:
+            return []
         return self._directory.devices(dn.number)
 
     def _device(self, dn: Dn, device_id: str) -> Device:

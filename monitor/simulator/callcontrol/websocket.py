@@ -12,7 +12,7 @@ Rules:
 - Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice
   where the switch is on.
 - A request ``{"RequestID", "Path", "RequestData"}``, with names in any case, is answered by a
-  message of type 4 among the events. A message that is no such request is ignored.
+  message of type 4 among the events, some only later. A message that is no such request is ignored.
 - A client that does not read may fall ``backlog`` messages behind. Then its connection is cut
   without a close frame.
 """
@@ -21,16 +21,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
 from starlette.types import Receive, Scope, Send
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.api import ApiResponse, CallControl, MonitoredDns
+from monitor.simulator.callcontrol.api import (
+    ApiResponse,
+    CallControl,
+    LaterResponse,
+    MonitoredDns,
+)
 from monitor.simulator.calls.switchboard import (
     Event,
     KeysPressed,
@@ -109,8 +114,7 @@ class Sockets:
             self._sessions.discard(session)
             if closing is not None:
                 closing.cancel()
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+            await session.end(writing)
 
     def clear(self) -> None:
         """Forget events that are on their way and restart the count, as after a restart."""
@@ -199,6 +203,19 @@ class Sockets:
             if path.startswith("/callcontrol")
             else ApiResponse(404)
         )
+        if isinstance(answer, LaterResponse):
+            session.later(self._respond_later(session, request_id, path, answer))
+        else:
+            self._send_response(session, request_id, path, answer)
+
+    async def _respond_later(
+        self, session: _ListenerSession, request_id: str, path: str, answer: LaterResponse
+    ) -> None:
+        self._send_response(session, request_id, path, await answer.settled())
+
+    def _send_response(
+        self, session: _ListenerSession, request_id: str, path: str, answer: ApiResponse
+    ) -> None:
         data = {
             "RequestID": request_id,
             "Path": path,
@@ -235,6 +252,7 @@ class _ListenerSession:
         self.outbox: deque[str | int] = deque()
         self.sent = 0
         self._closing = False
+        self._answering: set[asyncio.Task[None]] = set()
         self._send = send
         self._filled = asyncio.Event()
 
@@ -243,6 +261,19 @@ class _ListenerSession:
         if not self._closing:
             self.outbox.append(message)
             self._filled.set()
+
+    def later(self, answering: Coroutine[Any, Any, None]) -> None:
+        """Run what answers a request later. It ends with the session."""
+        task = asyncio.create_task(answering, name="answer over a socket of the simulated PBX")
+        self._answering.add(task)
+        task.add_done_callback(self._answering.discard)
+
+    async def end(self, writing: asyncio.Task[None]) -> None:
+        """End all tasks of the session; ``writing`` is the one that sends."""
+        tasks = (writing, *self._answering)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def close(self, code: int) -> None:
         """Close with this code once all queued messages are sent."""

@@ -74,6 +74,8 @@ class Exchange:
         self.directory = directory
         self.switches = switches
         self.clock = clock
+        self.committed_at = 0.0
+        """POSIX seconds of the latest commit."""
         self.calls: dict[int, SimulatedCall] = {}
         self._by_dn: dict[str, dict[int, SimulatedLeg]] = {}
         self._parts: dict[int, SimulatedCall] = {}
@@ -142,7 +144,7 @@ class Exchange:
     ) -> SimulatedLeg:
         """Add a leg to a call, at one device or at all devices of its DN (None).
 
-        A leg has no device if its DN is neither an extension nor a route point.
+        A leg has no device if its DN cannot call. Neither has a queue or a menu that is called.
         """
         number = leg.dn.number
         for device in self._devices(leg.dn, device_id):
@@ -193,7 +195,7 @@ class Exchange:
 
     def _commit(self, *calls: SimulatedCall) -> None:
         """Show the present state of these calls and send the events of what changed."""
-        now = self.clock()
+        now = self.committed_at = self.clock()
         upserts: list[Event] = []
         removes: list[Event] = []
         for call in calls:
@@ -298,7 +300,10 @@ class Exchange:
     # internal
 
     def _devices(self, dn: Dn, device_id: str | None) -> list[Device | None]:
-        if dn.kind not in ("extension", "routepoint"):
+        if dn.kind in ("queue", "ivr"):
+            if device_id is None:  # it is called, so it has no telephone
+                return [None]
+        elif dn.kind not in ("extension", "routepoint"):
             return [None]
         known = self.directory.devices(dn.number)
         if device_id is None:

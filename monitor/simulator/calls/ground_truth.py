@@ -127,7 +127,7 @@ def remember(call: SimulatedCall, now: float) -> None:
         call.rang = call.rang or (kind == "extension" and leg.ringing and not call.forward_to)
         call.went_out = call.went_out or (kind == "externalline" and not began)
         call.recorded = call.recorded or kind == "specialmenu"
-        if kind == "queue":
+        if kind == "queue" and leg.connected:
             call.last_queue = leg.dn.number
     if connected > 1 and call.answered_at is None:
         call.answered_at = now
@@ -156,7 +156,7 @@ def truth_of(call: SimulatedCall) -> TruthCall:
         owner=first.dn.number,
         talk_to=tuple(leg.dn.number for leg in others if leg.connected and first.connected),
         routing_to=tuple(leg.dn.number for leg in call.legs.values() if leg.ringing),
-        queue=waiting.dn.number if waiting else "",
+        queue=waiting.dn.number if waiting and waiting.connected else "",
         shown=frozenset(call.shown),
         answer_shown_at=call.answer_shown_at,
         parted_at=call.parted_at,
@@ -191,7 +191,8 @@ def _outcome(call: SimulatedCall) -> Outcome:
         meant = machine.dn.kind != "specialmenu" or machine.dn.number == call.dialled
         if machine.dn.kind in ("fax", "routepoint") or (meant and not call.external):
             return "handled"
-    if call.of_kind("queue", "ivr") is not None:
+    held = call.of_kind("queue", "ivr")
+    if held is not None and held.connected:  # not one that called
         return "abandoned"
     if call.external or call.recorded:
         return "missed"
@@ -218,9 +219,13 @@ def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
     if conference is not None:
         return conference.dn.number
     others = [other for other in call.legs.values() if other is not leg]
-    if leg.dn.kind in HOSTS or (leg.ringing and not call.forward_to):
+    if (leg.dn.kind in HOSTS and leg.status != "Dialing") or (leg.ringing and not call.forward_to):
         replaced = {other.instead_of for other in call.legs.values()}
-        there = [other for other in others if not other.ringing and other.dn.kind not in HOSTS]
+        there = [
+            other
+            for other in others
+            if not other.ringing and (other.dn.kind not in HOSTS or other.status == "Dialing")
+        ]
         return next((other.number for other in there if other.dn.number not in replaced), "")
     held = [other for other in others if other.dn.kind in HOSTS]
     talking = [other for other in others if other.connected and leg.connected]

@@ -117,18 +117,28 @@ class Connections(Exchange):
         )
         if settled:
             self._say(call, "Talking")
-        elif (
-            last.referred_by
-            and not self.busy(last.referred_by)
-            and self.directory.devices(last.referred_by)
-        ):
-            self._add(
-                call,
-                SimulatedLeg(self.router.phone(last.referred_by), "Ringing", routed=call.external),
-            )
-            self._say(call, "Rerouting")
+        elif last.referred_by and self._comes_back(call, last.referred_by):
+            self._say(call, "Rerouting" if call.ringing() else "Talking")
         else:
             self._finish(call)
+
+    def _comes_back(self, call: SimulatedCall, referrer: str) -> bool:
+        """Ring the DN that transferred the call, or connect it again if it is a route point.
+
+        Return False if that is not possible.
+        """
+        dn = self.directory.dn(referrer)
+        if dn is not None and dn.kind == "routepoint":
+            leg = self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
+            if self.switches.route_point == "connects":
+                self._pick_up(call, leg)
+            return True
+        if dn is None or dn.kind != "extension" or self.busy(referrer):
+            return False
+        if not self.directory.devices(referrer):
+            return False
+        self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
+        return True
 
     def _leave(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         """Remove a party that was there.
@@ -167,18 +177,18 @@ class Connections(Exchange):
                 self._take(call, leg)
 
     def _clear_hosts(self, call: SimulatedCall) -> None:
-        """Remove the hosts, except one that calls somebody itself: it will take that party."""
-        for leg in [leg for leg in call.legs.values() if leg.dn.kind in HOSTS]:
-            if leg.status != "Dialing":
+        """Remove the hosts, but not one that calls."""
+        for leg in list(call.legs.values()):
+            if leg.dn.kind in HOSTS and leg.status != "Dialing":
                 self._take(call, leg)
 
     def _caller(self, number: str) -> Dn:
-        """Return the DN if it may call: an extension with a phone, a route point, a queue, an IVR.
+        """Return the DN if it may call: an extension with a phone, or another DN with a device.
 
         Raises OperationRefused otherwise.
         """
         dn = self.directory.dn(number)
-        if dn is not None and dn.kind in ("routepoint", "queue", "ivr"):
+        if dn is not None and dn.kind != "extension" and self.directory.devices(number):
             return dn
         return self.router.phone(number)
 

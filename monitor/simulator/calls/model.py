@@ -181,7 +181,9 @@ class SimulatedCall:
     @property
     def host(self) -> SimulatedLeg | None:
         """Return the leg of the queue, menu … to which the caller is connected, or None."""
-        return next((leg for leg in self.legs.values() if leg.dn.kind in HOSTS), None)
+        return next(
+            (leg for leg in self.legs.values() if leg.dn.kind in HOSTS and leg.connected), None
+        )
 
     @property
     def conference(self) -> SimulatedLeg | None:
@@ -201,7 +203,10 @@ class SimulatedCall:
     def calling(self) -> SimulatedLeg | None:
         """Return the party for which the phones ring, or None.
 
-        This is the oldest present party that is not about to be replaced.
+        This is the oldest present party that is not about to be replaced, or the queue or menu that
+        calls.
         """
         leaving = {leg.instead_of for leg in self.legs.values() if leg.instead_of}
-        return next((leg for leg in self.talkers() if leg.dn.number not in leaving), None)
+        parties = (leg for leg in self.talkers() if leg.dn.number not in leaving)
+        dialling = (leg for leg in self.legs.values() if leg.status == "Dialing")
+        return next(parties, None) or next(dialling, None)

@@ -68,7 +68,7 @@ class Operations(Connections):
     def ring_first(self, number: str, destination: str) -> SimulatedCall:
         """Ring a DN's own phones and call the destination once one is picked up."""
         dn = self._caller(number)
-        if dn.kind != "extension":  # nobody is there to pick up first
+        if dn.kind != "extension":  # it has no person to pick up first
             return self.dial(number, destination)
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)

@@ -102,7 +102,7 @@ def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
         return _side(call, creator, directory) if creator else _dialled(call.creator)
     if conference is not None:
         return _side(call, conference, directory)
-    if leg.dn.kind in HOSTS or leg.status == "Ringing":
+    if (leg.dn.kind in HOSTS and leg.status != "Dialing") or leg.status == "Ringing":
         calling = call.calling()
         if calling is not None:
             return _side(call, calling, directory)

@@ -30,6 +30,13 @@ _REFERENCES: Final = {
     "routepoint": ("Peers",),
 }
 
+_OWN_DEVICES: Final[Mapping[DnKind, str]] = {
+    "routepoint": "3CX Call Control",
+    "queue": "3CX Queue Manager",
+    "ivr": "3CX IVR",
+}
+"""User agent of the one device that a DN has which is no telephone, but from which it calls."""
+
 
 class Directory:
     """Hold all entities by Id and look them up by number."""
@@ -153,7 +160,10 @@ class Directory:
         return entity is not None and bool(entity.get("IsRegistered", True))
 
     def devices(self, number: str) -> list[Device]:
-        """Return the devices of an extension (none, one or two) or of a route point (one)."""
+        """Return the devices of an extension (none, one or two) or of another DN that calls (one).
+
+        A route point, a queue and a digital receptionist can call.
+        """
         return list(self._devices.get(number, ()))
 
     def rules(self, trunk: str) -> list[Entity]:
@@ -194,10 +204,9 @@ class Directory:
         entity["Id"] = self._take_id()
         self.store(kind)[entity["Id"]] = entity
         self._by_number[number] = (kind, entity)
-        if kind == "routepoint":
-            self._devices[number] = (
-                Device(number, f"sip:{number}@127.0.0.1:5060", "3CX Call Control"),
-            )
+        if kind in _OWN_DEVICES:
+            device = Device(number, f"sip:{number}@127.0.0.1:5060", _OWN_DEVICES[kind])
+            self._devices[number] = (device,)
         self._changed(number)
         return entity
 

@@ -6,6 +6,8 @@ the login to a single queue.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from monitor.simulator.pbx_data.templates import Entity
 
 
@@ -14,6 +16,11 @@ class QueueLogins:
 
     def __init__(self) -> None:
         self._out: set[tuple[str, str]] = set()
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        """Register a callable that is called after each login and logout."""
+        self._listeners.append(callback)
 
     def logged_in(self, queue: str, extension: str) -> bool:
         """Return whether an agent is logged in to a queue. The global login is not considered."""
@@ -25,6 +32,8 @@ class QueueLogins:
             self._out.discard((queue, extension))
         else:
             self._out.add((queue, extension))
+        for listener in self._listeners:
+            listener()
 
 
 def takes_calls(user: Entity | None) -> bool:

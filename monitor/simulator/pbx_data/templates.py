@@ -69,16 +69,9 @@ class EntityType(msgspec.Struct, frozen=True):
 
 
 class Tables(msgspec.Struct, frozen=True):
-    """Hold what ``tables.json`` says.
-
-    ``words``: allowed words of a property, by the property's name. ``empty``: collections without
-    entities. ``reports``: reports of past calls. ``made_up``: names for the generator.
-    """
+    """Hold what ``tables.json`` says. ``made_up``: names for the generator."""
 
     types: dict[str, EntityType]
-    words: dict[str, tuple[str, ...]]
-    empty: tuple[str, ...]
-    reports: tuple[str, ...]
     made_up: dict[str, list[Any]]
 
 

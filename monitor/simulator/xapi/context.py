@@ -4,20 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.api_rows import ActiveCallRow
-from monitor.simulator.calls.switchboard import CallOutcome, ParticipantView
+from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity
+from monitor.simulator.tokens import Tokens
+from monitor.simulator.xapi.odata.operators import written
+from monitor.simulator.xapi.plain_entities import PlainStore
+from monitor.simulator.xapi.reports.call_history import CallHistory
+from monitor.simulator.xapi.reports.event_log import EventHistory
+from monitor.simulator.xapi.reports.login_history import LoginHistory
 
 _KEPT_LISTS = 8
 
 
 class Calls(Protocol):
-    """Describe what the XAPI needs of the switchboard. Tests put a simpler one in its place."""
+    """Describe what the XAPI needs of the switchboard. Tests put a simpler one in its place.
+
+    ``committed_at``: POSIX seconds of the change that the present event tells.
+    """
+
+    committed_at: float
+
+    def listen(self, callback: Callable[[Event], None]) -> None:
+        """Register a callable that receives every event of every DN."""
+
+    def participant(self, number: str, participant_id: int) -> ParticipantView | None:
+        """Return one participant of a DN, or None if it is gone."""
 
     def active_calls(self) -> Sequence[Any]:
         """Return the rows (:class:`ActiveCallRow`) of all calls."""
@@ -44,13 +60,35 @@ class Calls(Protocol):
 
 @dataclass(slots=True)
 class Site:
-    """Hold everything that a request may need. ``clock`` returns POSIX seconds."""
+    """Hold everything that a request may need. ``clock`` returns POSIX seconds.
+
+    The histories begin with the site. ``dn_properties``: by DN and by name. ``activity_since``: the
+    activity log was purged then.
+    """
 
     directory: Directory
     calls: Calls
     switches: Switches
     clock: Callable[[], float]
+    tokens: Tokens | None = None
+    plain: PlainStore = field(default_factory=PlainStore)
+    dn_properties: dict[str, dict[str, Entity]] = field(default_factory=dict)
+    last_property: int = 0
+    activity_since: float = 0.0
+    history: CallHistory = field(init=False)
+    logins: LoginHistory = field(init=False)
+    events: EventHistory = field(init=False)
     _lists: dict[tuple[object, ...], list[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.history = CallHistory(self.calls, self.directory)
+        self.logins = LoginHistory(self.directory, self.clock)
+        self.events = EventHistory(self.directory, self.clock)
+
+    def restarted(self) -> None:
+        """Forget the calls that went on, as the PBX has restarted."""
+        self.history.lose()
+        self.events.started()
 
     def served(self, shown: Iterable[Entity]) -> None:
         """Tell the switchboard which of its calls an answer has shown."""
@@ -90,7 +128,4 @@ def active_call(row: ActiveCallRow, now: float) -> Entity:
 
 def instant(seconds: float | None) -> str | None:
     """Return POSIX seconds as .NET writes them: UTC, with seven digits after the second."""
-    if seconds is None:
-        return None
-    ticks = round(seconds * 10**7)
-    return f"{datetime.fromtimestamp(ticks // 10**7, UTC):%Y-%m-%dT%H:%M:%S}.{ticks % 10**7:07}Z"
+    return None if seconds is None else written(seconds)

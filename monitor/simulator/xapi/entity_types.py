@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import Entity, EntityType, tables
 from monitor.simulator.xapi import derived_entities
+from monitor.simulator.xapi.description.schema import new_entity, schema, value_type
 
 Related: TypeAlias = Callable[[Directory, Entity], Any]
 
@@ -75,20 +76,44 @@ def _shape(name: str, kind: EntityType) -> Shape:
     navigation = {
         key: Navigation(
             target.strip("[]"),
-            _RELATED.get(f"{name}/{key}") or _RELATED.get(key) or _stored(key),
+            _RELATED.get(f"{name}/{key}") or _RELATED.get(key) or _stored(key, target),
             target.startswith("["),
         )
-        for key, target in kind.navigation.items()
+        for key, target in {**_links(name), **kind.navigation}.items()
     }
     fields = tuple(key for key in kind.properties if key not in navigation)
     return Shape(name, fields, navigation, kind.searched, kind.secrets, _COMPUTED.get(name, {}))
 
 
-def _stored(name: str) -> Related:
-    return lambda _, entity: entity[name]
+def _stored(name: str, target: str) -> Related:
+    if target == "Peer":
+        return lambda d, entity: (
+            derived_entities.peer_of(d, entity[name]["Number"]) if entity[name] else None
+        )
+    empty: Any = [] if target.startswith("[") else None
+    return lambda _, entity: entity.get(name, empty)
+
+
+def _described(name: str) -> EntityType:
+    """Return a type that has no template: its properties are empty, and its texts are searched."""
+    kinds = {key: value_type(text) for key, text in schema().entities[f"Pbx.{name}"].items()}
+    texts = (key for key, kind in kinds.items() if kind.name == "string" and not kind.form)
+    return EntityType(new_entity(name), _links(name), tuple(texts))
+
+
+def _links(name: str) -> dict[str, str]:
+    """Return the navigation properties of a type that the official file has, with their targets."""
+    kinds = {key: value_type(text) for key, text in schema().entities[f"Pbx.{name}"].items()}
+    return {
+        key: f"[{target}]" if kind.many else target
+        for key, kind in kinds.items()
+        for target in (kind.name.removeprefix("Pbx."),)
+        if kind.navigation
+    }
 
 
 SHAPES: Final[Mapping[str, Shape]] = {
-    name: _shape(name, kind) for name, kind in tables().types.items()
+    name: _shape(name, tables().types.get(name) or _described(name))
+    for name in (key.removeprefix("Pbx.") for key in schema().entities)
 }
 """Entity types by name."""

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from monitor.simulator.pbx_data import templates
 from monitor.simulator.pbx_data.directory import DnKind
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import derived_entities, errors, system, writes
+from monitor.simulator.xapi.actions import departments, logs, properties, rules, services, users
+from monitor.simulator.xapi.actions.operation import (
+    DONE,
+    Operation,
+    body_ids,
+    body_object,
+    body_text,
+    deletes,
+)
 from monitor.simulator.xapi.context import Site
+from monitor.simulator.xapi.description.operations import Described, invoked
 from monitor.simulator.xapi.entity_sets import FREE_NUMBERS
 from monitor.simulator.xapi.entity_types import SHAPES
-from monitor.simulator.xapi.odata.filter import ODataError
+from monitor.simulator.xapi.reports.table import REPORTS, nothing
 from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 
 _MAKECALL_TIMEOUT: Final = 30
 """Seconds for which a call made by the API rings. The request has no field for it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """Represent an operation at ``set/name`` or, if ``bound``, at ``set(id)/name``."""
-
-    method: Literal["GET", "POST"]
-    run: Callable[[XapiRequest], XapiResponse]
-    bound: bool = False
 
 
 def _first_free(owner: tuple[str, str]) -> Operation:
@@ -48,8 +48,6 @@ def _init_fax(asked: XapiRequest) -> XapiResponse:
 
 
 def _init_trunk(asked: XapiRequest) -> XapiResponse:
-    if not isinstance(asked.arguments.get("template"), str):
-        raise ODataError("The parameter 'template' must be a string.")
     return _blank(asked, "Trunk", templates.trunk(_free(asked, "externalline")))
 
 
@@ -66,7 +64,7 @@ def _blank(asked: XapiRequest, shape: str, entity: Entity) -> XapiResponse:
 
 
 def _make_call(asked: XapiRequest) -> XapiResponse:
-    dn, destination = _text(asked, "dn"), _text(asked, "destination")
+    dn, destination = body_text(asked, "dn"), body_text(asked, "destination")
     outcome = asked.site.calls.makecall(dn, None, destination, _MAKECALL_TIMEOUT, {})
     body: dict[str, Any] = {
         "FinalStatus": outcome.finalstatus,
@@ -85,7 +83,7 @@ def _make_call(asked: XapiRequest) -> XapiResponse:
 def _batch_delete(asked: XapiRequest) -> XapiResponse:
     directory = asked.site.directory
     refused = []
-    for user_id in _ids(asked):
+    for user_id in body_ids(asked):
         user = directory.users.get(user_id)
         try:
             if user is None:
@@ -99,15 +97,13 @@ def _batch_delete(asked: XapiRequest) -> XapiResponse:
 
 
 def _contacts_by_number(asked: XapiRequest) -> XapiResponse:
-    number = asked.arguments.get("number")
-    if not isinstance(number, str):
-        raise ODataError("The parameter 'number' must be a string.")
+    number = str(asked.arguments["number"])
     found = asked.site.directory.book.find(number, asked.site.switches.contacts_match)
     return asked.many("Contact", found, "Contacts")
 
 
 def _contact_by_number(asked: XapiRequest) -> XapiResponse:
-    number, contact = _text(asked, "number"), asked.body.get("contact") or {}
+    number, contact = body_text(asked, "number"), asked.body.get("contact") or {}
     if isinstance(contact, dict) and not any(
         contact.get(name) for name in templates.CONTACT_PHONES
     ):
@@ -117,16 +113,10 @@ def _contact_by_number(asked: XapiRequest) -> XapiResponse:
 
 
 def _delete_contacts(asked: XapiRequest) -> XapiResponse:
-    for contact_id in _ids(asked):
+    for contact_id in body_ids(asked):
         if contact_id in asked.site.directory.contacts:
             asked.site.directory.book.remove(contact_id)
-    return XapiResponse(204)
-
-
-def _delete_rules(asked: XapiRequest) -> XapiResponse:
-    for rule_id in _ids(asked):
-        asked.site.directory.inbound_rules.pop(rule_id, None)
-    return XapiResponse(204)
+    return DONE
 
 
 def _drop_call(asked: XapiRequest) -> XapiResponse:
@@ -147,7 +137,7 @@ def _report_peers(asked: XapiRequest) -> XapiResponse:
 
 
 def _peers_by_numbers(asked: XapiRequest) -> XapiResponse:
-    wanted = _object(asked).get("peersRequest")
+    wanted = body_object(asked).get("peersRequest")
     numbers = wanted.get("DnNumbers") if isinstance(wanted, dict) else None
     if not isinstance(numbers, list):
         raise errors.bad(errors.REQUIRED, "peersRequest")
@@ -163,18 +153,63 @@ def _generate_secret(asked: XapiRequest) -> XapiResponse:
     return asked.reply("Edm.String", {"value": secret})
 
 
+def _has_owner(asked: XapiRequest) -> XapiResponse:
+    users = asked.site.directory.users.values()
+    roles = {row["Rights"]["RoleName"] for user in users for row in user["Groups"]}
+    return asked.reply("Edm.Boolean", {"value": "system_owners" in roles})
+
+
+def _end_login(asked: XapiRequest) -> XapiResponse:
+    return _ended(asked, None)
+
+
+def _end_own_login(asked: XapiRequest) -> XapiResponse:
+    return _ended(asked, asked.client_id)
+
+
+def _ended(asked: XapiRequest, client_id: str | None) -> XapiResponse:
+    tokens = asked.site.tokens
+    if tokens is None or not tokens.end_login(asked.entity["Id"], client_id):
+        raise errors.not_found()
+    return DONE
+
+
 def _reset_statistics(_: XapiRequest) -> XapiResponse:
-    return XapiResponse(204)
+    return DONE
+
+
+def _report(described: Described) -> Operation:
+    make = REPORTS.get(described.owner, nothing)
+    shape = described.answer.name.removeprefix("Pbx.")
+
+    def run(asked: XapiRequest) -> XapiResponse:
+        return asked.many(shape, make(asked.site, asked.arguments), f"Collection(Pbx.{shape})")
+
+    return Operation("GET", run)
 
 
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
+    **{key: _report(found) for key, found in invoked().items() if key[0].startswith("Report")},
     **{owner: _first_free(owner) for owner in FREE_NUMBERS},
+    **departments.OPERATIONS,
+    **logs.OPERATIONS,
+    **properties.OPERATIONS,
+    **rules.OPERATIONS,
+    **services.OPERATIONS,
+    **users.OPERATIONS,
     ("Users", "Pbx.MakeCall"): Operation("POST", _make_call),
     ("Users", "Pbx.BatchDelete"): Operation("POST", _batch_delete),
     ("Contacts", "Pbx.GetContactsByNumber"): Operation("GET", _contacts_by_number),
     ("Contacts", "Pbx.CreateContactByNumber"): Operation("POST", _contact_by_number),
     ("Contacts", "Pbx.DeleteContactsById"): Operation("POST", _delete_contacts),
-    ("InboundRules", "Pbx.BulkInboundRulesDelete"): Operation("POST", _delete_rules),
+    ("InboundRules", "Pbx.BulkInboundRulesDelete"): deletes("InboundRules"),
+    ("BlackListNumbers", "Pbx.BulkNumbersDelete"): deletes("BlackListNumbers", str),
+    ("Blocklist", "Pbx.BulkIpsDelete"): deletes("Blocklist"),
+    ("Fax", "Pbx.BulkFaxDelete"): deletes("Fax"),
+    ("WebsiteLinks", "Pbx.BulkLinksDelete"): deletes("WebsiteLinks", str),
+    ("MyTokens", "Pbx.RevokeToken"): Operation("POST", _end_own_login, bound=True),
+    ("SecurityTokens", "Pbx.RevokeToken"): Operation("POST", _end_login, bound=True),
+    ("Defs", "Pbx.HasSystemOwner"): Operation("GET", _has_owner),
     ("ActiveCalls", "Pbx.DropCall"): Operation("POST", _drop_call, bound=True),
     ("Queues", "Pbx.ResetQueueStatistics"): Operation("POST", _reset_statistics, bound=True),
     ("Fax", "Pbx.InitFax"): Operation("GET", _init_fax),
@@ -202,23 +237,3 @@ _PARTICIPANT: Final = {
     "callid": "CallId",
     "legid": "LegId",
 }
-
-
-def _object(asked: XapiRequest) -> dict[str, Any]:
-    if not isinstance(asked.body, dict):
-        raise ODataError("The request body must be a JSON object.")
-    return asked.body
-
-
-def _text(asked: XapiRequest, name: str) -> str:
-    value = _object(asked).get(name)
-    if not isinstance(value, str) or not value:
-        raise errors.bad(errors.REQUIRED, name)
-    return value
-
-
-def _ids(asked: XapiRequest) -> list[int]:
-    ids = _object(asked).get("ids")
-    if not isinstance(ids, list) or not all(type(value) is int for value in ids):
-        raise errors.bad(errors.REQUIRED, "ids")
-    return ids

@@ -37,7 +37,8 @@ def parse_path(path: str) -> tuple[Segment, ...]:
 
     Slashes within quotes belong to the value.
     """
-    return tuple(_segment(text) for text in _outside_quotes(path.strip("/"), "/"))
+    plain = path.strip("/")
+    return tuple(_segment(text) for text in _outside_quotes(plain, "/")) if plain else ()
 
 
 def _segment(text: str) -> Segment:

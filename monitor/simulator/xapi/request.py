@@ -31,7 +31,7 @@ class XapiRequest:
     """Represent a request.
 
     ``root``: the service's absolute address. ``path``: the requested path below it. ``body``:
-    decoded.
+    decoded. ``client_id``: the client's DN. ``role``: the greatest of its roles.
     """
 
     site: Site
@@ -41,6 +41,8 @@ class XapiRequest:
     pairs: tuple[tuple[str, str], ...]
     options: Options
     body: Any = None
+    client_id: str = ""
+    role: str = ""
     arguments: Mapping[str, Argument] = field(default_factory=dict)
     entity: Entity = field(default_factory=dict)
 

@@ -39,6 +39,24 @@ async def test_what_call_control_and_the_xapi_say_are_the_same_calls() -> None:
         assert (await client.get(f"/callcontrol/{caller}/participants")).json == []
 
 
+async def test_without_traffic_people_play_the_calls_of_programs_and_no_others() -> None:
+    settings = replace(QUIET, people=True, speed=50)
+    async with running(settings=settings) as client:
+        board = client.pbx.switchboard
+        caller = phones(client.pbx)[0]
+        over = asyncio.Event()
+        board.on_idle(lambda number: over.set() if number == caller else None)
+        for place in range(6):
+            over.clear()
+            await client.makecall(caller, f"+4930123456{place}")
+            async with asyncio.timeout(PATIENCE):
+                await over.wait()
+        ended = board.ended()
+        assert len(ended) == 6
+        assert {"answered"} <= {call.outcome for call in ended}
+        assert client.pbx.traffic.stats.started == 0
+
+
 async def test_a_call_made_through_the_xapi_is_seen_in_call_control() -> None:
     async with running() as client:
         caller, callee = phones(client.pbx)[:2]

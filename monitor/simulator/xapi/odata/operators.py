@@ -76,6 +76,12 @@ def instant(text: str) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
+def written(seconds: float) -> str:
+    """Return POSIX seconds as .NET writes them: UTC, with seven digits after the second."""
+    ticks = round(seconds * 10**7)
+    return f"{datetime.fromtimestamp(ticks // 10**7, UTC):%Y-%m-%dT%H:%M:%S}.{ticks % 10**7:07}Z"
+
+
 def _substring(text: str, start: int, length: int | None = None) -> str:
     return str.__getitem__(
         text, slice(max(start, 0), None if length is None else max(start, 0) + max(length, 0))

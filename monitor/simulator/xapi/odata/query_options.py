@@ -19,6 +19,8 @@ _OPTIONS: Final = frozenset(
     ("select", "expand", "filter", "orderby", "search", "top", "skip", "count")
 )
 _IGNORED: Final = frozenset(("format",))
+MOST_ROWS: Final = 100
+"""Greatest ``$top`` that the PBX accepts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,12 @@ class Page:
     more: int = 0
 
 
-def parse_options(items: Iterable[tuple[str, str]]) -> Options:
+def parse_options(items: Iterable[tuple[str, str]], most: int | None = MOST_ROWS) -> Options:
     """Return the options of a request's query, given as pairs.
 
-    Raises ODataError for an option that is wrong, unknown or given twice.
+    ``most``: the greatest ``$top``; None: there is no limit.
+    An option that is given twice counts as both its values with a comma between them, as ASP.NET
+    reads it. Raises ODataError for an option that is wrong or unknown.
     """
     given: dict[str, str] = {}
     for name, value in items:
@@ -68,9 +72,7 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
             continue
         if word not in _OPTIONS:
             raise ODataError(f"The query parameter '{name}' is not supported.")
-        if word in given:
-            raise ODataError(f"Query option '{name}' was specified more than once.")
-        given[word] = value.strip()
+        given[word] = f"{given[word]},{value.strip()}" if word in given else value.strip()
     return Options(
         select=tuple(split(given["select"])) if given.get("select") else None,
         expand=tuple(_expand(item) for item in split(given["expand"]))
@@ -79,7 +81,7 @@ def parse_options(items: Iterable[tuple[str, str]]) -> Options:
         filter=given.get("filter", ""),
         orderby=given.get("orderby", ""),
         search=given.get("search", ""),
-        top=_number(given, "top"),
+        top=_top(given, most),
         skip=_number(given, "skip") or 0,
         count=_flag(given),
     )
@@ -144,6 +146,16 @@ def _expand(item: str) -> Expand:
             raise ODataError(f"The option '{option}' of the $expand item '{item}' is not valid.")
         pairs.append((word.strip(), value))
     return Expand(name.strip(), parse_options(pairs))
+
+
+def _top(given: Mapping[str, str], most: int | None) -> int | None:
+    top = _number(given, "top")
+    if top is not None and most is not None and top > most:
+        raise ODataError(
+            f"The limit of '{most}' for Top query has been exceeded. "
+            f"The value from the incoming request is '{top}'."
+        )
+    return top
 
 
 def _number(given: Mapping[str, str], name: str) -> int | None:

@@ -52,6 +52,15 @@ async def pbx() -> AsyncIterator[ScriptedPbx]:
         yield pbx
 
 
+async def test_no_more_than_a_hundred_rows_are_asked_for_at_once(pbx: ScriptedPbx) -> None:
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.until(DirectoryRead)
+        await facts.until(ContactsRead)
+    tops = {path: int(query["$top"]) for path, query in pbx.queries if "$top" in query}
+    assert tops.keys() >= {"/xapi/v1/Users", "/xapi/v1/Contacts"}
+    assert max(tops.values()) <= 100
+
+
 async def test_contacts_that_did_not_change_are_told_once(pbx: ScriptedPbx) -> None:
     pbx.entities["Contacts"] = [{"Id": 1, "FirstName": "Ada"}]
     async with following(settings_for(pbx.url, contacts_interval=0.02)) as (_, facts):

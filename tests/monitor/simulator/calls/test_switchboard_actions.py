@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.simulator.behaviour_options import RoutePoint, Switches
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import ControlRequest, KeysPressed, Signal
 from tests.monitor.simulator.exchange_bench import (
@@ -206,3 +207,30 @@ def test_a_queue_that_calls_somebody_who_does_not_answer_ends_the_call(pbx: Benc
     (call,) = pbx.switchboard.calls.values()
     pbx.switchboard.no_answer(call)
     assert call.over
+
+
+@pytest.mark.parametrize("switch", ["connects", "rings"])
+def test_a_call_that_nobody_takes_comes_back_to_the_route_point(switch: RoutePoint) -> None:
+    pbx = Bench(Switches(route_point=switch))
+    call = pbx.switchboard.arrive("10002", CALLER)
+    pbx.switchboard.route(call, "callmon")
+    if switch == "rings":
+        pbx.switchboard.answer(call, "callmon")
+    assert pbx.act("callmon", "transferto", "101").finalstatus == "Success"
+    pbx.switchboard.no_answer(call)
+    status = "Connected" if switch == "connects" else "Ringing"
+    assert pbx.legs(call) == {"10002": ("Connected", CALLER), "callmon": (status, CALLER)}
+
+
+def test_a_queue_that_calls_is_a_party_until_it_holds_the_callee(pbx: Bench) -> None:
+    pbx.switchboard.makecall("800", None, MOBILE, None, {})
+    call = only_call(pbx)
+    assert pbx.legs(call) == {"800": ("Dialing", MOBILE), "10000": ("Ringing", MOBILE)}
+    assert pbx.truth(call).queue == ""
+    pbx.switchboard.answer(call, "10000")
+    assert pbx.legs(call) == {"800": ("Connected", MOBILE), "10000": ("Connected", MOBILE)}
+    assert pbx.truth(call).queue == "800"
+    pbx.switchboard.poll(call, ["104"])
+    pbx.switchboard.answer(call, "104")
+    assert set(pbx.legs(call)) == {"10000", "104"}
+    assert pbx.truth(call).answered_at is not None

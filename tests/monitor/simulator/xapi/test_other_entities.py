@@ -63,7 +63,7 @@ async def test_the_dids_of_a_trunk_are_its_did_numbers(client: Client) -> None:
     assert listed.column("Number") == ["+1", "+2"]
     await client.ask("PATCH", f"/Trunks({made.body['Id']})", {"DidNumbers": ["+3"]})
     assert client.directory.dids(made.body["Number"]) == ["+3"]
-    wrong = await client.ask("PATCH", f"/Trunks({made.body['Id']})", {"DidNumbers": [3]})
+    wrong = await client.ask("PATCH", f"/Trunks({made.body['Id']})", {"DidNumbers": [""]})
     assert refusal(wrong) == (400, "WARNINGS.INVALID", "DidNumbers")
 
 

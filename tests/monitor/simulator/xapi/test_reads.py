@@ -91,9 +91,11 @@ async def test_other_addresses_are_not_found(client: Client, path: str) -> None:
 @pytest.mark.parametrize(
     ("role", "status"), [("system_owners", 200), ("system_admins", 403), ("users", 403), ("", 403)]
 )
-async def test_recordings_are_for_owners(role: str, status: int) -> None:
+async def test_recordings_and_reports_are_for_owners(role: str, status: int) -> None:
     client = Client(role=role)
     assert (await client.ask("GET", "/Recordings")).status == status
+    report = "/ReportInboundRules/Pbx.GetInboundRulesData()"
+    assert (await client.ask("GET", report)).status == status
     assert (await client.ask("GET", "/Users")).status == (
         200 if role.startswith("system_") else 403
     )

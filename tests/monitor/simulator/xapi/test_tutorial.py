@@ -88,19 +88,20 @@ async def test_the_pbx_tells_of_licence_health_and_parameters() -> None:
     assert (await client.get("/SystemStatus/Pbx.SystemHealthStatus()")).body["Trunks"] is False
 
 
-LOGINS = (
-    "/ReportAgentLoginHistory/Pbx.GetAgentLoginHistoryData(clientTimeZone='Europe/Berlin',"
-    "startDt=2026-02-01T00:00:00Z,endDt=2026-03-04T00:00:00.000+01:00,queueDnStr='800',agentDnStr='')"
-)
 STATISTICS = (
     "/ReportDetailedQueueStatistics/Pbx.GetDetailedQueueStatisticsData(queueDnStr='',startDt=2026-03-04T06:00Z,"
     "endDt=2026-03-05,waitInterval='0:00:0')"
 )
 
 
-@pytest.mark.parametrize("path", [LOGINS, STATISTICS, "/BlackListNumbers"])
-async def test_what_a_fresh_pbx_has_nothing_of_is_empty(path: str) -> None:
-    assert (await Client().get(path)).value == []
+async def test_a_dashboard_reads_every_queue_of_a_fresh_pbx() -> None:
+    rows = (await Client().get(STATISTICS)).value
+    assert [(row["QueueDnNumber"], row["CallsCount"]) for row in rows] == [
+        ("800", 0),
+        ("801", 0),
+        ("802", 0),
+    ]
+    assert (await Client().get("/BlackListNumbers")).value == []
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.monitor.simulator.xapi_client import Client
@@ -57,8 +59,32 @@ async def test_a_wrong_option_is_refused(client: Client, options: dict[str, str]
     )
 
 
-async def test_an_option_given_twice_is_refused(client: Client) -> None:
-    assert (await client.ask("GET", "/Users", query="$top=1&$top=2")).status == 400
+async def test_options_given_twice_are_joined(client: Client) -> None:
+    query = "$select=Id&$select=Number&$orderby=QueueStatus&$orderby=Number%20desc"
+    rows = (await client.ask("GET", "/Users", query=query)).value
+    assert set(rows[0]) == {"Id", "Number"}
+    users = client.directory.users.values()
+    ordered = sorted(users, key=lambda user: user["Number"], reverse=True)
+    ordered.sort(key=lambda user: user["QueueStatus"])
+    assert [row["Number"] for row in rows] == [user["Number"] for user in ordered]
+    for query in ("$top=1&$top=2", "$count=true&$count=true"):
+        assert (await client.ask("GET", "/Users", query=query)).status == 400, query
+
+
+@pytest.mark.parametrize(
+    "options", [{"top": 101}, {"top": 500}, {"expand": "Groups($top=101)", "top": 1}]
+)
+async def test_more_than_a_hundred_rows_cannot_be_asked_for(
+    client: Client, options: dict[str, Any]
+) -> None:
+    assert (await client.get("/Contacts", top=100)).status == 200
+    answer = await client.ask("GET", "/Users", **options)
+    assert answer.status == 400
+    asked = 500 if options["top"] == 500 else 101
+    assert answer.body["error"]["message"] == (
+        "The query specified in the URI is not valid. The limit of '100' for Top query has been "
+        f"exceeded. The value from the incoming request is '{asked}'."
+    )
 
 
 async def test_options_need_no_dollar_and_others_are_left_alone(client: Client) -> None:

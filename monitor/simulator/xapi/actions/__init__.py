@@ -1,0 +1,1 @@
+"""Carry out functions and actions by topic."""

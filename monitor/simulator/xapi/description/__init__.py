@@ -1,0 +1,1 @@
+"""Describe what the XAPI serves: types, metadata, OpenAPI."""

@@ -1,0 +1,1 @@
+"""Report on past calls, from what the simulated PBX really did."""
