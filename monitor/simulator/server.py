@@ -20,13 +20,13 @@ from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
 from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.faults import Faults
+from monitor.simulator.kinds import mix_with
 from monitor.simulator.listener import Listener
 from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import mix_with
 from monitor.simulator.xapi import router
 
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
@@ -52,6 +52,12 @@ class SimulatorSettings:
     traffic: bool = True
     apps: float = 0.0
     """Percentage of calls that come to the API client's own route point."""
+    kinds: frozenset[str] = frozenset()
+    """The only kinds of calls to make; empty: all of the ordinary mix."""
+    without: frozenset[str] = frozenset()
+    """Kinds of calls and habits of the data that are left out; :mod:`monitor.simulator.kinds`."""
+    odd_names: bool = False
+    """True: people and queues have names that are hard to show."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
@@ -86,6 +92,8 @@ class SimulatedPbx:
             settings.contacts,
             settings.client_id,
             self.switches.monitored,
+            without=settings.without,
+            odd_names=settings.odd_names,
         )
         self.directory.secrets[self.client_id] = self.client_secret
         if self.switches.expires_in == "minutes":
@@ -214,7 +222,6 @@ class SimulatedPbx:
 
     def _make_traffic(self, seed: int, limit: int | None) -> TrafficGenerator:
         settings = self.settings
-        mix = mix_with(settings.apps)
         return TrafficGenerator(
             self.switchboard,
             self.directory,
@@ -222,7 +229,8 @@ class SimulatedPbx:
             settings.rate,
             settings.speed,
             limit=limit,
-            mix=mix,
+            mix=mix_with(settings.apps, settings.kinds, settings.without),
+            without=settings.without,
         )
 
     def _start_traffic(self) -> None:

@@ -28,6 +28,12 @@ _CONFERRED = re.compile(
     r": leg \S+ is \('conference', '\S*', '\w+'\), should be \('conference', '\S*', '\w+'\)$"
 )
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
+HIDDEN = ("anonymous", "Restricted", "unavailable")
+"""Words in place of the number of a caller who hides it; it may also be empty."""
+NOT_YET_TOLD: frozenset[str] = frozenset()
+"""Kinds of calls and habits that the tracker does not tell rightly yet.
+
+Tests that compare with the truth leave them out."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 
@@ -150,9 +156,10 @@ def _call(
             yield f"leg {dn} is {mine[dn]}, should be {legs[dn]}"
     if held["state"] != truth.state:
         yield f"state {held['state']}, should be {truth.state}"
-    anonymous = {leg.dn for leg in truth.legs if leg.external_party == "anonymous"}
+    anonymous = {leg.dn for leg in truth.legs if leg.external_party in HIDDEN}
     told = {leg["dnNum"] for leg in held["AConnList"] if leg["hidden"]}
-    if told - anonymous or (anonymous & mine.keys()) - told:
+    nameless = {leg.dn for leg in truth.legs if not leg.external_party}
+    if told - anonymous - nameless or (anonymous & mine.keys()) - told:
         yield f"hidden is told at {told}, should be at {anonymous}"
     if not hidden:
         yield from _shape(truth, held)
@@ -162,8 +169,11 @@ def _call(
 
 
 def shown_number(number: str) -> str:
-    """The number as it is shown: that of a caller who hides it is empty."""
-    return "" if number == "anonymous" else number
+    """The number as it is shown: without notation, and empty if the caller hides it."""
+    text = re.sub(r"^<?sips?:", "", number)
+    text = re.split(r"[@;]", text)[0].replace("(0)", "")
+    digits = re.sub(r"[ ()/-]", "", text)
+    return "" if number in HIDDEN else digits if re.fullmatch(r"[+]?[0-9]+", digits) else number
 
 
 def _shape(truth: TruthCall, held: Mapping[str, Any]) -> Iterator[str]:

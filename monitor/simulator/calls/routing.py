@@ -114,7 +114,10 @@ class Router:
         free = tuple(
             m
             for m in members
-            if m and self._directory.devices(m.number) and not self._busy(m.number)
+            if m
+            and self._directory.devices(m.number)
+            and not self._busy(m.number)
+            and not self._directory.opted_out(m.number)
         )
         if not free:
             raise OperationRefused(

@@ -107,6 +107,10 @@ class Directory:
         """Return the numbers of the users."""
         return _numbers(self.users.values())
 
+    def people(self) -> list[str]:
+        """Return the numbers of the users who are people, not AI agents."""
+        return _numbers(user for user in self.users.values() if not user["AIAgent"])
+
     def trunk_numbers(self) -> list[str]:
         """Return the numbers of the trunks' DNs."""
         return _numbers(self.trunks.values())
@@ -142,6 +146,14 @@ class Directory:
             for number in self.agents(queue)
             if takes_calls(self.entity(number)) and self.logins.logged_in(queue, number)
         ]
+
+    def opted_out(self, number: str) -> bool:
+        """Return whether an extension's profile in force keeps it out of ring groups."""
+        user = self.entity(number) or {}
+        return any(
+            profile["DisableRingGroupCalls"] and profile["Name"] == user["CurrentProfileName"]
+            for profile in user.get("ForwardingProfiles", ())
+        )
 
     def registered(self, number: str) -> bool:
         """Return whether an extension has a device. Other DNs are always registered."""

@@ -145,7 +145,8 @@ def pick_up(scene: Scene, call: SimulatedCall) -> None:
     if not ringing:
         raise OperationRefused("NotSpecified", "nothing rings any more")
     leg = scene.rng.choice(ringing)
-    scene.switchboard.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
+    phones = [part for part in leg.parts if part.device_id] or leg.parts
+    scene.switchboard.answer(call, leg.dn.number, scene.rng.choice(phones).device_id)
 
 
 def talk(scene: Scene, call: SimulatedCall) -> Play:
