@@ -29,6 +29,8 @@ from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.xapi import router
 
+_STEP_S: Final = 1.0
+"""Seconds of the past that are lived through at once."""
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
 """Build of 3CX that still gives ``expires_in`` in minutes."""
 
@@ -101,7 +103,8 @@ class SimulatedPbx:
         client = self.directory.entity(self.client_id)
         if client is not None:
             self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
-        self.switchboard = Switchboard(self.directory, self.switches, time.time)
+        self._lived_from: float | None = None
+        self.switchboard = Switchboard(self.directory, self.switches, self._clock)
         self.tokens = Tokens(
             self.directory, self.switches, time.time, settings.token_lifetime, settings.licence
         )
@@ -207,6 +210,41 @@ class SimulatedPbx:
         self.traffic = self._make_traffic(self.settings.seed + self._restarts, left)
         await self._accept()
         self._start_traffic()
+
+    async def live_through(
+        self, since: float, seen: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Make the calls from a time in the past (POSIX seconds) until now, as fast as possible.
+
+        The traffic must be paused and must not have begun. Calls that are under way then go on. It
+        ends less than a second after now.
+        ``seen``: is called once for each second in which something changed, with its end.
+        """
+        changed = False
+
+        def note(_: object) -> None:
+            nonlocal changed
+            changed = True
+
+        self.switchboard.listen(note)
+        at, self._lived_from = since, since
+        try:
+            while at < time.time():
+                self.traffic.advance(_STEP_S * self.settings.speed)
+                at += _STEP_S
+                if changed:
+                    changed = False
+                    seen(at)
+                await asyncio.sleep(0)
+        finally:
+            self._lived_from = None
+            self.switchboard.unlisten(note)
+
+    def _clock(self) -> float:
+        """Return the PBX's time: now, or a time in the past while it is lived through."""
+        if self._lived_from is None:
+            return time.time()
+        return self._lived_from + self.traffic.now / self.settings.speed
 
     def certify(self, valid: timedelta) -> None:
         """Serve new connections with a new certificate that is valid for ``valid``.

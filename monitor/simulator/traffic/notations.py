@@ -17,7 +17,7 @@ def presented(number: str, rng: random.Random) -> str:
     return rng.choice(
         (
             f"sip:{number}@sip.example",
-            f"<sip:{number}@10.0.0.1;user=phone>",
+            f"sip:{number}@10.0.0.1;user=phone",
             f"{number};ext={rng.randrange(10, 100)}",
             *_spaced(number),
         )

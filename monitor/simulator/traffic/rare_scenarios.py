@@ -73,17 +73,17 @@ def ai_agent(scene: Scene) -> Play:
 
 def crm_app(scene: Scene) -> Play:
     """Play a call from outside to a program, which sends some callers on to a queue."""
-    switchboard = scene.switchboard
-    call = yield from arrive(scene, line(scene, scene.plan.target))
-    switchboard.route(call, scene.plan.target)
-    yield scene.plan.menu
+    plan, switchboard = scene.plan, scene.switchboard
+    call = yield from arrive(scene, line(scene, plan.target))
+    switchboard.route(call, plan.target)
+    yield plan.menu
     if call.ringing():
         pick_up(scene, call)
-        yield scene.plan.menu
+        yield plan.menu
     queues = scene.cast.directory.queue_numbers()
     if queues and scene.rng.random() < 0.5:
         queue = scene.rng.choice(queues)
-        switchboard.route(call, queue, greeting=scene.cast.greets(queue))
+        switchboard.transfer(call, plan.target, queue, greeting=scene.cast.greets(queue))
         yield from in_queue(scene, call)
         return
     yield from at_app(scene, call)
