@@ -1,8 +1,9 @@
 """Follow the simulated PBX's last hours, before the demo begins, and leave what a monitor leaves.
 
-The PBX lives through these hours in virtual time. Everything that it shows goes through the parsers,
-the tracker and the statistics of the monitor. What they hold at the end is written to Redis as the
-state of a monitor that has just been stopped, so the demo's monitor takes it over as any other does.
+The PBX lives through these hours in virtual time. Everything that it shows goes through the
+parsers, the tracker and the statistics of the monitor. What they hold at the end is written to
+Redis as by a monitor that has just been stopped. So the demo's monitor takes it over as it would
+from any other.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from monitor.config import PbxSection
 from monitor.lease import Lease
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import (
+    ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
     Fact,
@@ -37,7 +39,7 @@ from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.redis.connection import commit_while
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.time_zones import zone_info
-from monitor.simulator.calls.switchboard import Event, ParticipantRemove
+from monitor.simulator.calls.switchboard import ActiveCallRow, Event, ParticipantRemove
 from monitor.simulator.server import SimulatedPbx
 from monitor.simulator.xapi.context import active_call
 from monitor.statistics.checkpoint_format import encode
@@ -47,8 +49,12 @@ from monitor.tracking.tracker import Tracker
 
 HOURS: Final = 4.0
 """Hours of calls behind a demo at its start: half a working day."""
+MOST_CALLS: Final = 1_800
+"""Calls that are played before a demo at most, so that it begins within seconds."""
 _ZONES: Final = ("Europe/Berlin", "Asia/Tokyo", "America/Los_Angeles")
 """Places for the simulated company. At any time, one of them has had some hours of its day."""
+_TICK_S: Final = 20.0
+"""Seconds between two drawings of the statistics, which nobody sees meanwhile."""
 _NAME: Final = "demo, earlier"
 
 
@@ -60,13 +66,15 @@ def place(now: float) -> str:
     )
 
 
-async def leave_morning(pbx: SimulatedPbx, section: PbxSection, redis: Redis) -> None:
+async def leave_morning(
+    pbx: SimulatedPbx, section: PbxSection, redis: Redis, hours: float = HOURS
+) -> None:
     """Let the PBX live through the last hours and leave their state and statistics on Redis.
 
     The PBX's traffic must be paused.
     """
     follower = _Follower(pbx, section)
-    since = time.time() - HOURS * 3600
+    since = time.time() - hours * 3600
     await follower.begin(since)
     with _without_garbage_collection():
         await pbx.live_through(since, follower.read_calls)
@@ -85,7 +93,8 @@ class _Follower:
         )
         self._visible = frozenset(pbx.directory.peers(pbx.client_id))
         self._moments = count(1.0)
-        self._at = 0.0
+        self._at = self._ticked = 0.0
+        self._rows: dict[ActiveCallRow, ActiveCall | None] = {}
 
     async def begin(self, at: float) -> None:
         """Read the directory and follow the calls from ``at`` on, POSIX seconds."""
@@ -127,10 +136,16 @@ class _Follower:
     def read_calls(self, at: float) -> None:
         """Read ActiveCalls at ``at``, POSIX seconds."""
         self._at = at
-        told = (active_call(row, at) for row in self._pbx.switchboard.active_calls())
-        rows = tuple(row for one in told if (row := xapi.active_call(one)) is not None)
-        self._tracker.apply(ActiveCallsRead(rows, next(self._moments), at))
-        self._tracker.tick(at)
+        shown = self._pbx.switchboard.active_calls()
+        known = self._rows
+        self._rows = {
+            row: known.get(row) or xapi.active_call(active_call(row, at)) for row in shown
+        }
+        told = tuple(call for call in self._rows.values() if call is not None)
+        self._tracker.apply(ActiveCallsRead(told, next(self._moments), at))
+        if at >= self._ticked + _TICK_S:
+            self._ticked = at
+            self._tracker.tick(at)
 
     async def leave(self, redis: Redis) -> None:
         """Write state and statistics as a monitor that leads, and give the lease back."""

@@ -27,6 +27,7 @@ from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
+from monitor.simulator.traffic.planner import TALK_S
 from monitor.simulator.xapi import router
 
 _STEP_S: Final = 1.0
@@ -49,9 +50,13 @@ class SimulatorSettings:
     seed: int = 42
     speed: float = 1.0
     """Factor by which calls ring and talk faster than in life."""
+    talk: float = TALK_S
+    """Average seconds of a talk."""
     calls: int | None = None
     """Number of calls to make in total; None: no limit."""
     traffic: bool = True
+    earlier: float = 0.0
+    """Seconds of calls that it has lived through when it begins to listen."""
     apps: float = 0.0
     """Percentage of calls that come to the API client's own route point."""
     kinds: frozenset[str] = frozenset()
@@ -174,6 +179,8 @@ class SimulatedPbx:
         except BaseException:
             await self._stack.aclose()
             raise
+        if self.settings.traffic and self.settings.earlier:
+            await self.live_through(time.time() - self.settings.earlier)
         self._start_traffic()
         return self
 
@@ -269,6 +276,7 @@ class SimulatedPbx:
             limit=limit,
             mix=mix_with(settings.apps, settings.kinds, settings.without),
             without=settings.without,
+            talk=settings.talk,
         )
 
     def _start_traffic(self) -> None:

@@ -26,7 +26,7 @@ from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
-from monitor.simulator.traffic.planner import Plan, Planner
+from monitor.simulator.traffic.planner import TALK_S, Plan, Planner
 from monitor.simulator.traffic.scenarios import PLAYS, people
 
 _LONGEST_NAP_S = 0.05
@@ -58,6 +58,7 @@ class TrafficGenerator:
 
     ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
     kinds. ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have.
+    ``talk``: average seconds of a talk.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class TrafficGenerator:
         limit: int | None = None,
         mix: Mapping[Kind, float] = MIX,
         without: Collection[str] = (),
+        talk: float = TALK_S,
     ) -> None:
         if rate < 0 or speed <= 0:
             raise ValueError("a rate is not negative, and a speed is more than nothing")
@@ -81,7 +83,7 @@ class TrafficGenerator:
         self.limit = limit
         self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
-        self._planner = Planner(directory, seed, mix, without)
+        self._planner = Planner(directory, seed, mix, without, talk)
         self._arrivals = random.Random(f"{seed}/arrivals")  # noqa: S311 - made-up calls, nothing secret
         self._between = 60.0 * speed / rate if rate > 0 else None
         self._order = count()

@@ -23,6 +23,15 @@ from monitor.simulator.pbx_data.generator import (
 )
 from monitor.simulator.traffic.notations import HIDDEN, presented
 
+TALK_S: Final = 18.0
+"""Average seconds of a talk, unless the settings say otherwise. People are not so brief; tests
+are."""
+_LONGEST_TALK_S: Final = 150.0
+_CALLS_EACH: Final = 0.15
+"""Calls a minute for each extension."""
+_MOST_CALLS: Final = 300.0
+_TALKING: Final = 0.4
+"""Calls that go on at once for each extension."""
 _FROM_BOOK = 0.4
 """Share of outside parties that are in the address book."""
 _BOOK_SAMPLE = 500
@@ -32,6 +41,15 @@ _SHARE_FORMATTED = 0.25
 """Share of the other callers whose trunk presents a number that is not digits alone."""
 _SHARE_GERMAN = 0.3
 _DIGITS = frozenset("+0123456789")
+
+
+def busy_hour(extensions: int, rate: float | None = None) -> tuple[float, float]:
+    """Return calls a minute and average seconds of a talk with which half of the phones are busy.
+
+    ``rate``: calls a minute if they are given; then only the talks are as long as fits.
+    """
+    calls = min(_MOST_CALLS, max(1.0, extensions * _CALLS_EACH)) if rate is None else rate
+    return calls, min(_LONGEST_TALK_S, max(TALK_S, _TALKING * extensions * 60.0 / calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +84,8 @@ class Plan:
 class Planner:
     """Make the plans of one sequence. The directory is read only once, at construction.
 
-    ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have.
+    ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have. ``talk``:
+    average seconds of a talk.
     """
 
     def __init__(
@@ -75,8 +94,10 @@ class Planner:
         seed: int,
         mix: Mapping[Kind, float] = MIX,
         without: Collection[str] = (),
+        talk: float = TALK_S,
     ) -> None:
         self._seed = seed
+        self._talk = talk
         self._without = frozenset(without)
         self._extensions = [
             number
@@ -109,9 +130,11 @@ class Planner:
             caller=self._caller(rng, outside),
             ring=round(rng.uniform(1.5, 7.0), 2),
             ring_out=round(rng.uniform(10.0, 18.0), 2),
-            talk=round(min(90.0, 4.0 + rng.expovariate(1 / 14.0)), 2),
+            talk=round(min(5.0, 0.25 + 0.75 * rng.expovariate(1.0)) * self._talk, 2),
             menu=round(rng.uniform(2.0, 8.0), 2),
-            patience=round(rng.uniform(6.0, 30.0), 2) if kind == "queue_abandoned" else 180.0,
+            patience=round(
+                rng.uniform(6.0, 30.0) if kind == "queue_abandoned" else rng.uniform(90.0, 270.0), 2
+            ),
             rounds=rng.choices((0, 1, 2), (7, 2, 1))[0],
             seed=rng.getrandbits(32),
         )
