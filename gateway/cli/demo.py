@@ -95,7 +95,10 @@ async def run(
         )
 
         async def begin(redis: Redis) -> None:
-            await leave_morning(pbx, section, redis, min(hours, MOST_CALLS / (60.0 * calls)))
+            past = min(hours, MOST_CALLS / (60.0 * calls))
+            if past:
+                say(f"The simulated company makes its calls of the last {_period(past)} ...")
+                await leave_morning(pbx, section, redis, past)
             pbx.traffic.resume()
 
         what = (
@@ -164,7 +167,8 @@ async def _show(
     settings = GatewaySection(
         port=port, stream=StreamSection(origins=own)
     )  # everybody knows its key
-    await begin(monitor_bus)
+    if _is_free(port):  # else serving refuses the port at once, and nobody waits for it
+        await begin(monitor_bus)
     with logging_setup.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
@@ -186,9 +190,21 @@ async def _show(
                 watching.cancel()
 
 
+def _period(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _wall(address: str) -> str:

@@ -15,7 +15,6 @@ from monitor.simulator.behaviour_options import positions
 from monitor.simulator.kinds import mix_with
 from monitor.simulator.traffic.planner import busy_hour
 
-
 _EARLIER_S: Final = 600.0
 """Seconds of calls behind the PBX at its start, so that some are under way."""
 _MOST_EARLIER: Final = 600

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monitor.simulator.kinds import KINDS
+from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.notations import HIDDEN
+from monitor.simulator.traffic.planner import Planner, busy_hour
 from tests.monitor.simulator.traffic.test_generator import day
 
 
@@ -29,6 +33,28 @@ def test_a_few_callers_hide_their_number_and_some_have_it_formatted() -> None:
         rows |= {row.caller for row in today.switchboard.active_calls()}
     assert any(text.endswith(f"({word})") for text in rows for word in HIDDEN)
     assert set(HIDDEN) & {ended.caller for ended in today.switchboard.ended()}
+
+
+@pytest.mark.parametrize(
+    ("extensions", "given", "calls", "talk"),
+    [
+        (40, None, 6.0, 150.0),
+        (2, None, 1.0, 48.0),
+        (9000, None, 300.0, 150.0),
+        (40, 60.0, 60.0, 18.0),
+    ],
+)
+def test_a_busy_hour_fits_the_company(
+    extensions: int, given: float | None, calls: float, talk: float
+) -> None:
+    assert busy_hour(extensions, given) == pytest.approx((calls, talk))
+
+
+def test_talks_are_as_long_as_wanted() -> None:
+    planner = Planner(make_directory(1, 20, 2, contacts=5), 1, talk=100.0)
+    talks = [plan.talk for i in range(2000) if (plan := planner.plan(i)) is not None]
+    assert 90 < sum(talks) / len(talks) < 110
+    assert max(talks) <= 500
 
 
 def test_callers_without_habits_hide_in_one_way_and_show_digits() -> None:
