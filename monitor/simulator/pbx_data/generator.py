@@ -58,7 +58,7 @@ def make_directory(
     )
     directory.dial_codes = templates.blank("DialCodeSettings")
     departments = [directory.add_group(group) for group in _departments()]
-    names = Names(rng, odd=odd_names, brackets="bracket_names" not in without)
+    names = Names(rng, seed, odd=odd_names, brackets="bracket_names" not in without)
     for position, number in enumerate(numbers):
         department = departments[rng.randrange(len(departments))]
         _add_user(directory, rng, number, position, department["Id"], names)
@@ -103,10 +103,15 @@ def _departments() -> list[Entity]:
 
 
 class Names:
-    """Choose the names of people, queues and companies."""
+    """Choose the names of people, queues and companies.
 
-    def __init__(self, rng: random.Random, *, odd: bool, brackets: bool) -> None:
+    Ordinary names come from a sequence of their own, and odd ones are drawn in any case. So the
+    rest of the company does not depend on the names.
+    """
+
+    def __init__(self, rng: random.Random, seed: int, *, odd: bool, brackets: bool) -> None:
         self._rng = rng
+        self._ordinary = random.Random(f"{seed}/names")  # noqa: S311 - made-up data, nothing secret
         self._odd = odd
         self._brackets = brackets
         self._given: set[tuple[str, str]] = set()
@@ -126,13 +131,14 @@ class Names:
 
         They were not returned before if such a name is found in ``tries`` tries.
         """
-        table = tables().made_up
+        table, rng = tables().made_up, self._ordinary
         cultures = table["people"]
+        odd = self._rng.choice(table["odd_first_names"]), self._rng.choice(table["odd_last_names"])
+        if self._odd:
+            return odd
         for _ in range(tries):
-            firsts, lasts = self._rng.choices(cultures, range(len(cultures) * 2, 1, -2))[0]
-            if self._odd:
-                firsts, lasts = table["odd_first_names"], table["odd_last_names"]
-            name = self._rng.choice(firsts), self._rng.choice(lasts)
+            firsts, lasts = rng.choices(cultures, range(len(cultures) * 2, 1, -2))[0]
+            name = rng.choice(firsts), rng.choice(lasts)
             if name not in self._given:
                 break
         self._given.add(name)

@@ -83,6 +83,16 @@ def test_names_are_those_of_an_ordinary_company_unless_odd_ones_are_wanted() -> 
     assert any(re.search("[а-я]", name) for name in odd)
 
 
+def test_the_rest_of_the_company_does_not_depend_on_the_names() -> None:
+    usual, odd = make_directory(1, 40, 4), make_directory(1, 40, 4, odd_names=True)
+    assert [usual.agents(n) for n in usual.queue_numbers()] == [
+        odd.agents(n) for n in odd.queue_numbers()
+    ]
+    assert [usual.devices(n) for n in usual.extensions()] == [
+        odd.devices(n) for n in odd.extensions()
+    ]
+
+
 def test_one_extension_is_an_ai_agent_and_no_person() -> None:
     directory = make_directory(1, 40, 4)
     robots = set(directory.extensions()) - set(directory.people())
