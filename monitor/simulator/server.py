@@ -175,12 +175,12 @@ class SimulatedPbx:
         self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
         self._listener.serve(self._app)
         try:
+            if self.settings.traffic and self.settings.earlier:
+                await self.live_through(time.time() - self.settings.earlier)
             await self._listener.start()
         except BaseException:
             await self._stack.aclose()
             raise
-        if self.settings.traffic and self.settings.earlier:
-            await self.live_through(time.time() - self.settings.earlier)
         self._start_traffic()
         return self
 
@@ -224,8 +224,8 @@ class SimulatedPbx:
         """Make the calls from a time in the past (POSIX seconds) until now, as fast as possible.
 
         The traffic must be paused and must not have begun. Calls that are under way then go on. It
-        ends less than a second after now.
-        ``seen``: is called once for each second in which something changed, with its end.
+        ends less than a second after now. ``seen``: is called once for each second in which
+        something changed, with its end.
         """
         changed = False
 
