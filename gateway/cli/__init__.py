@@ -55,7 +55,15 @@ Insecure = Annotated[
 ]
 Extensions = Annotated[int, typer.Option(min=2, max=9000, help="Extensions of the simulated PBX.")]
 Queues = Annotated[int, typer.Option(min=0, max=99, help="Queues of the simulated PBX.")]
-Rate = Annotated[float, typer.Option(min=0.1, max=20_000, help="Calls a minute.")]
+Rate = Annotated[
+    float | None,
+    typer.Option(
+        min=0.1,
+        max=20_000,
+        help="Calls a minute; as many as in a busy hour of so many extensions if not given.",
+        show_default=False,
+    ),
+]
 Seed = Annotated[int, typer.Option(help="The same seed makes the same calls.")]
 
 
@@ -82,8 +90,12 @@ def demo(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the gateway.")] = 8765,
     extensions: Extensions = 40,
     queues: Queues = 4,
-    rate: Rate = 60.0,
+    rate: Rate = None,
     seed: Seed = 42,
+    hours: Annotated[
+        float,
+        typer.Option(min=0, max=12, help="Hours of calls that have passed when the demo begins."),
+    ] = 4.0,
     control: Annotated[
         bool, typer.Option("--control", help="Also make a key that may change things.")
     ] = False,
@@ -120,7 +132,19 @@ def demo(
     if replay is not None:
         _run(play(port, replay, speed, opens=opens, hosts=hosts))
         return
-    _run(run(port, extensions, queues, rate, seed, control=control, opens=opens, hosts=hosts))
+    _run(
+        run(
+            port,
+            extensions,
+            queues,
+            rate,
+            seed,
+            hours=hours,
+            control=control,
+            opens=opens,
+            hosts=hosts,
+        )
+    )
 
 
 @app.command()
@@ -132,7 +156,7 @@ def simulate(
     contacts: Annotated[
         int, typer.Option(min=0, max=200_000, help="Contacts in its address book.")
     ] = 200,
-    rate: Rate = 60.0,
+    rate: Rate = None,
     seed: Seed = 42,
     tls: Annotated[
         bool,
@@ -163,6 +187,26 @@ def simulate(
             ),
         ),
     ] = None,
+    kinds: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Make calls of this kind only; repeatable."),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help=(
+                "Leave out a kind of call, such as paging, or a habit, such as "
+                "formatted_numbers; repeatable."
+            ),
+        ),
+    ] = None,
+    odd_names: Annotated[
+        bool,
+        typer.Option(
+            "--odd-names", help="Give people and queues names that are hard to show, for tests."
+        ),
+    ] = False,
     client_id: Annotated[
         str, typer.Option(help="Id of the API client that it accepts.")
     ] = "callmon",
@@ -195,6 +239,9 @@ def simulate(
             people=people,
             apps=apps,
             token_lifetime=token_lifetime,
+            kinds=kinds or [],
+            without=without or [],
+            odd_names=odd_names,
             switches=switch or [],
             client_id=client_id,
             client_secret=client_secret,

@@ -12,26 +12,30 @@ import os
 import secrets
 import socket
 import sys
+import time
 import webbrowser
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import fakeredis
 from pydantic import SecretStr, ValidationError
+from redis.asyncio import Redis
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, new_key, sha256_hex
+from gateway.cli.demo_morning import HOURS, MOST_CALLS, leave_morning, place
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySection, StreamSection
 from gateway.operations import plugins
 from monitor import run as monitor_run
-from monitor.config import MonitorSettings, PbxSection
+from monitor.config import FiguresSection, MonitorSettings, PbxSection
 from monitor.recording import file_format
 from monitor.recording.player import Player
 from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from monitor.simulator.traffic.planner import busy_hour
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface. It can only read."""
@@ -60,15 +64,18 @@ async def run(
     port: int,
     extensions: int,
     queues: int,
-    rate: float,
+    rate: float | None,
     seed: int,
     *,
+    hours: float = HOURS,
     control: bool = False,
     opens: bool = False,
     hosts: Sequence[str] = (),
 ) -> None:
     """Run the demo until cancelled; print what to try next.
 
+    ``rate``: calls a minute; None: as many as suit the extensions. ``hours``: hours of calls that
+    have passed when it begins; fewer if these were too many calls to be played quickly.
     ``control``: make a second key that may change things. ``opens``: show the wall in a browser.
     ``hosts``: further hosts for which it answers.
     Raises ConfigError if the port is taken.
@@ -76,21 +83,34 @@ async def run(
     logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
     plugins.load()
-    simulated = SimulatorSettings(extensions=extensions, queues=queues, rate=rate, seed=seed)
+    calls, talk = busy_hour(extensions, rate)
+    simulated = SimulatorSettings(
+        extensions=extensions, queues=queues, rate=calls, seed=seed, talk=talk
+    )
     keys = [_DISPLAY]
     control_key = new_key() if control else None
     if control_key is not None:
         scopes = frozenset({"read", "contacts", "control", "admin"})
         keys.append(ApiKey("demo control", sha256_hex(control_key), _PBX, scopes))
     async with SimulatedPbx(simulated) as pbx:
+        pbx.traffic.pause()
         section = PbxSection(
             name=_PBX,
             url=pbx.url,
             client_id=pbx.client_id,
             client_secret=SecretStr(pbx.client_secret),
+            figures=FiguresSection(time_zone=place(time.time())),
         )
+
+        async def begin(redis: Redis) -> None:
+            past = min(hours, MOST_CALLS / (60.0 * calls))
+            if past:
+                say(f"The simulated company makes its calls of the last {_period(past)} ...")
+                await leave_morning(pbx, section, redis, past)
+            pbx.traffic.resume()
+
         what = (
-            f"a simulated 3CX ({extensions} extensions, {queues} queues, {rate:g} calls a "
+            f"a simulated 3CX ({extensions} extensions, {queues} queues, {calls:g} calls a "
             f"minute) at {pbx.url}"
         )
         await _show(
@@ -100,6 +120,7 @@ async def run(
             lambda address: _welcome(address, what, _control(address, control_key)),
             opens,
             hosts,
+            begin,
         )
 
 
@@ -141,6 +162,10 @@ async def _say_the_end(pbx: Player) -> None:
     say("The recording has ended; the wallboard keeps its last state.")
 
 
+async def _nothing(_: Redis) -> None:
+    """Begin with nothing."""
+
+
 async def _show(
     port: int,
     section: PbxSection,
@@ -148,11 +173,14 @@ async def _show(
     welcome: Callable[[str], str],
     opens: bool,
     hosts: Sequence[str],
+    begin: Callable[[Redis], Awaitable[None]] = _nothing,
 ) -> None:
     server = fakeredis.FakeServer()
     monitor_bus, gateway_bus = (fakeredis.FakeAsyncRedis(server=server) for _ in range(2))
     port = port or _free_port()
     settings = _settings(port, hosts)
+    if _is_free(port):  # else serving refuses the port at once, and nobody waits for it
+        await begin(monitor_bus)
     with logging_setup.ProgramLog("demo", pbx=section.url) as log:
         async with asyncio.TaskGroup() as tasks:
             watching = tasks.create_task(
@@ -193,9 +221,21 @@ def _settings(port: int, hosts: Sequence[str]) -> GatewaySection:
     )
 
 
+def _period(hours: float) -> str:
+    return f"{hours:.1f} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _wall(address: str) -> str:

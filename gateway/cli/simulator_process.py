@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Final
 
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
@@ -11,18 +12,44 @@ from gateway.cli.terminal_output import say_text
 from monitor.shared.errors import ConfigError
 from monitor.simulator import server
 from monitor.simulator.behaviour_options import positions
+from monitor.simulator.kinds import mix_with
+from monitor.simulator.traffic.planner import busy_hour
+
+_EARLIER_S: Final = 600.0
+"""Seconds of calls behind the PBX at its start, so that some are under way."""
+_MOST_EARLIER: Final = 600
+"""Calls that it makes at most before it starts."""
 
 
-async def run(*, latency: str, switches: list[str], **settings: object) -> None:
+async def run(
+    *,
+    latency: str,
+    switches: list[str],
+    extensions: int,
+    rate: float | None,
+    kinds: list[str],
+    without: list[str],
+    **settings: object,
+) -> None:
     """Run a simulated PBX until cancelled; print what a client needs to know.
 
-    Raises ConfigError.
+    ``rate``: calls a minute; None: as many as suit the extensions. Raises ConfigError.
     """
     logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
-    made = server.SimulatorSettings(**settings)  # type: ignore[arg-type]  # the command's options bear its names
+    calls, talk = busy_hour(extensions, rate)
+    made = server.SimulatorSettings(
+        extensions=extensions,
+        rate=calls,
+        talk=talk,
+        earlier=min(_EARLIER_S, 60.0 * _MOST_EARLIER / calls),
+        kinds=frozenset(kinds),
+        without=frozenset(without),
+        **settings,  # type: ignore[arg-type]  # the command's options bear its names
+    )
     try:
         chosen = positions(switches)
+        mix_with(made.apps, made.kinds, made.without)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     made = replace(made, switches=replace(chosen, latency=_seconds(latency)))

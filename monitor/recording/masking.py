@@ -10,8 +10,8 @@ Rules:
   is a DN, the number is moved on by another rule, and might then meet another such number.)
 - In a text, each word becomes another word of the same kinds of letters, so that capitals, scripts
   and lengths stay. Runs of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have
-  the same words afterwards too. The word ``anonymous`` stays: 3CX writes it for callers who hide
-  their number.
+  the same words afterwards too. The PBX's own words stay: those for callers who hide their number,
+  ``MakeCall`` for its service, and those of SIP addresses.
 - Without the salt, nothing leads back. The salt is made for one recording and not kept.
 """
 
@@ -29,8 +29,14 @@ _NUMBER: Final = re.compile(r"[+*#]{0,2}[0-9(][0-9 ()./*#-]*")
 """A telephone number as people and trunks write it."""
 _RUN: Final = re.compile(r"[+*#]?[0-9][0-9*#]*")
 """A number inside a text, without spaces: a space may stand between two numbers."""
-_NOBODY: Final = "anonymous"
-"""3CX's word for a caller who hides the number. It is no name; masked, it would become one."""
+_OWN_WORDS: Final = frozenset(
+    (
+        *("anonymous", "restricted", "unavailable", "private", "withheld", "unknown", "blocked"),
+        *("makecall", "sip", "sips", "tel", "ext"),
+    )
+)
+"""The PBX's own words in place of a number or around it. They are no names; masked, they would
+become some."""
 _CACHED: Final = 200_000
 _WALK: Final = 1_000
 
@@ -67,8 +73,13 @@ class Mask:
         return "".join(next(others) if "0" <= char <= "9" else char for char in text)
 
     def text(self, text: str) -> str:
-        """Return the substitute for a text, number by number and word by word."""
-        out, at = [], 0
+        """Return the substitute for a text, number by number and word by word.
+
+        A DN at its beginning stays, even if it has letters.
+        """
+        first, space, rest = text.partition(" ")
+        kept, text = (first + space, rest) if first in self._dns else ("", text)
+        out, at = [kept], 0
         for found in _RUN.finditer(text):
             out += [self._plain(text[at : found.start()]), self.number(found[0])]
             at = found.end()
@@ -107,7 +118,7 @@ class Mask:
         return "".join((*out, self._word(word)))
 
     def _word(self, word: str) -> str:
-        if not word or word.casefold() == _NOBODY:
+        if not word or word.casefold() in _OWN_WORDS:
             return word
         known = self._words.get(word)
         if known is None:

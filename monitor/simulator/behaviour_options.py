@@ -60,6 +60,10 @@ class Switches:
     """Effect of a completed attended transfer on the target's participant.
 
     It moves to the first call (same id, other ``callid``), or it goes and a new one comes."""
+    survivor: Literal["first", "second"] = "first"
+    """Call that goes on after an attended transfer: that with the outside caller, or the other.
+
+    ``first``: the call that was to be handed over. ``second``: the one that announced it."""
     route_point: RoutePoint = "connects"
     """Effect of a call that reaches a route point.
 

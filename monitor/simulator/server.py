@@ -20,16 +20,19 @@ from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
 from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.faults import Faults
+from monitor.simulator.kinds import mix_with
 from monitor.simulator.listener import Listener
 from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import mix_with
+from monitor.simulator.traffic.planner import TALK_S
 from monitor.simulator.xapi import router
 from monitor.simulator.xapi.context import Site
 
+_STEP_S: Final = 1.0
+"""Seconds of the past that are lived through at once."""
 _LAST_IN_MINUTES: Final = "20.0.8.1109"
 """Build of 3CX that still gives ``expires_in`` in minutes."""
 
@@ -48,6 +51,8 @@ class SimulatorSettings:
     seed: int = 42
     speed: float = 1.0
     """Factor by which calls ring and talk faster than in life."""
+    talk: float = TALK_S
+    """Average seconds of a talk."""
     calls: int | None = None
     """Number of calls to make in total; None: no limit."""
     traffic: bool = True
@@ -56,8 +61,16 @@ class SimulatorSettings:
     """True if people play the other side of calls that programs make; with traffic they always do.
 
     They pick up or do not, and hang up."""
+    earlier: float = 0.0
+    """Seconds of calls that it has lived through when it begins to listen."""
     apps: float = 0.0
     """Percentage of calls that come to the API client's own route point."""
+    kinds: frozenset[str] = frozenset()
+    """The only kinds of calls to make; empty: all of the ordinary mix."""
+    without: frozenset[str] = frozenset()
+    """Kinds of calls and habits of the data that are left out; :mod:`monitor.simulator.kinds`."""
+    odd_names: bool = False
+    """True: people and queues have names that are hard to show."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
@@ -92,6 +105,8 @@ class SimulatedPbx:
             settings.contacts,
             settings.client_id,
             self.switches.monitored,
+            without=settings.without,
+            odd_names=settings.odd_names,
         )
         self.directory.secrets[self.client_id] = self.client_secret
         if self.switches.expires_in == "minutes":
@@ -99,7 +114,8 @@ class SimulatedPbx:
         client = self.directory.entity(self.client_id)
         if client is not None:
             self.directory.update(client, {"MyPhoneEnabled": settings.web_client})
-        self.switchboard = Switchboard(self.directory, self.switches, time.time)
+        self._lived_from: float | None = None
+        self.switchboard = Switchboard(self.directory, self.switches, self._clock)
         self.tokens = Tokens(
             self.directory, self.switches, time.time, settings.token_lifetime, settings.licence
         )
@@ -169,6 +185,8 @@ class SimulatedPbx:
         self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
         self._listener.serve(self._app)
         try:
+            if self.settings.traffic and self.settings.earlier:
+                await self.live_through(time.time() - self.settings.earlier)
             await self._listener.start()
         except BaseException:
             await self._stack.aclose()
@@ -213,6 +231,41 @@ class SimulatedPbx:
         await self._accept()
         self._start_traffic()
 
+    async def live_through(
+        self, since: float, seen: Callable[[float], None] = lambda _: None
+    ) -> None:
+        """Make the calls from a time in the past (POSIX seconds) until now, as fast as possible.
+
+        The traffic must be paused and must not have begun. Calls that are under way then go on. It
+        ends less than a second after now. ``seen``: is called once for each second in which
+        something changed, with its end.
+        """
+        changed = False
+
+        def note(_: object) -> None:
+            nonlocal changed
+            changed = True
+
+        self.switchboard.listen(note)
+        at, self._lived_from = since, since
+        try:
+            while at < time.time():
+                self.traffic.advance(_STEP_S * self.settings.speed)
+                at += _STEP_S
+                if changed:
+                    changed = False
+                    seen(at)
+                await asyncio.sleep(0)
+        finally:
+            self._lived_from = None
+            self.switchboard.unlisten(note)
+
+    def _clock(self) -> float:
+        """Return the PBX's time: now, or a time in the past while it is lived through."""
+        if self._lived_from is None:
+            return time.time()
+        return self._lived_from + self.traffic.now / self.settings.speed
+
     def certify(self, valid: timedelta) -> None:
         """Serve new connections with a new certificate that is valid for ``valid``.
 
@@ -227,7 +280,6 @@ class SimulatedPbx:
 
     def _make_traffic(self, seed: int, limit: int | None) -> TrafficGenerator:
         settings = self.settings
-        mix = mix_with(settings.apps)
         return TrafficGenerator(
             self.switchboard,
             self.directory,
@@ -235,7 +287,9 @@ class SimulatedPbx:
             0.0 if settings.people and not settings.traffic else settings.rate,
             settings.speed,
             limit=limit,
-            mix=mix,
+            mix=mix_with(settings.apps, settings.kinds, settings.without),
+            without=settings.without,
+            talk=settings.talk,
         )
 
     def _start_traffic(self) -> None:

@@ -24,7 +24,7 @@ from tests.bench.processes import Party, party, resident
 from tests.bus import RealBus, real_bus
 from tests.soak.crowd import FEW
 from tests.soak.faults import FAULTS, LEAVING, Stage
-from tests.system.compare import Known, differences
+from tests.system.compare import NOT_YET_TOLD, Known, differences
 from tests.system.processes import Running, site
 
 WITHIN = 120.0
@@ -97,7 +97,12 @@ async def run(plan: Plan) -> Day:
     """Play it. Raises :class:`Differs` where a subscriber does not come to hold the truth."""
     dice = random.Random(plan.seed)
     settings = SimulatorSettings(
-        extensions=plan.extensions, queues=6, rate=plan.rate, speed=plan.speed, seed=plan.seed
+        extensions=plan.extensions,
+        queues=6,
+        rate=plan.rate,
+        speed=plan.speed,
+        seed=plan.seed,
+        without=NOT_YET_TOLD,
     )
     async with AsyncExitStack() as stack:
         pbx = await stack.enter_async_context(SimulatedPbx(settings))

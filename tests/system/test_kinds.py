@@ -7,7 +7,7 @@ import asyncio
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
-from tests.system.compare import ended_differences
+from tests.system.compare import NOT_TOLD_BY_ROWS, ended_differences
 from tests.system.slowness import slowness
 from tests.system.stack import until, watched
 from tests.system.test_truth import Ended, equal, known
@@ -24,6 +24,7 @@ def simulated(switches: Switches | None = None) -> SimulatedPbx:
             speed=12,
             calls=CALLS,
             switches=switches or Switches(),
+            without=NOT_TOLD_BY_ROWS,
         )
     )
 

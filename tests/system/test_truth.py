@@ -19,7 +19,7 @@ from gateway.stream_client import Update
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, fake_bus, real_bus
-from tests.system.compare import Known, differences, ended_differences
+from tests.system.compare import NOT_YET_TOLD, Known, differences, ended_differences
 from tests.system.slowness import Slowness, slowness
 from tests.system.stack import Subscriber, until, watched
 
@@ -71,7 +71,14 @@ async def test_a_subscriber_holds_the_truth(setting: str) -> None:
 
 async def _follow(switches: Switches, bus: Bus) -> None:
     settings = SimulatorSettings(
-        extensions=120, queues=4, rate=2_400, speed=20, calls=CALLS, switches=switches
+        extensions=120,
+        queues=4,
+        rate=2_400,
+        speed=20,
+        calls=CALLS,
+        switches=switches,
+        without=NOT_YET_TOLD,
+        odd_names=True,
     )
     async with SimulatedPbx(settings) as pbx:
         await until(lambda: len(pbx.switchboard.truth()) >= EARLIER)

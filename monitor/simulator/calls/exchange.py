@@ -96,6 +96,10 @@ class Exchange:
         """
         self._listeners.append(callback)
 
+    def unlisten(self, callback: Callable[[Event], None]) -> None:
+        """Remove a callable that :meth:`listen` registered."""
+        self._listeners.remove(callback)
+
     def on_signal(self, callback: Callable[[Signal], None]) -> None:
         """Register a callable that receives the signals of route points' participants.
 

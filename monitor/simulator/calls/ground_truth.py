@@ -5,7 +5,8 @@ The truth does not depend on what Call Control or the XAPI show. The rules:
 - The external party of a leg is the number at its other side. A trunk has the number outside. A
   conference has the number of the party that opened it; the other legs in it have the conference's.
   A host and a ringing phone have the caller's number. Any other leg has the number of the party to
-  which it is connected, else of the party that it tries to reach.
+  which it is connected, else of the party that it tries to reach. A supervisor who listens has the
+  agent's number. A caller who pages has the paging group's.
 - The owner is the originator's leg while it is there, else the oldest leg.
 - Direction follows from the present legs and from the call's beginning. From outside: Inbound once
   there is an extension, voicemail, a conference, fax, parking or route point; else External with
@@ -154,7 +155,11 @@ def truth_of(call: SimulatedCall) -> TruthCall:
         did=call.rule,
         legs=_legs(call),
         owner=first.dn.number,
-        talk_to=tuple(leg.dn.number for leg in others if leg.connected and first.connected),
+        talk_to=tuple(
+            leg.dn.number
+            for leg in others
+            if leg.connected and first.connected and not leg.listens_to
+        ),
         routing_to=tuple(leg.dn.number for leg in call.legs.values() if leg.ringing),
         queue=waiting.dn.number if waiting and waiting.connected else "",
         shown=frozenset(call.shown),
@@ -218,6 +223,10 @@ def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
     conference = call.of_kind("conference")
     if conference is not None:
         return conference.dn.number
+    if leg.listens_to in call.legs:
+        return call.legs[leg.listens_to].number
+    if call.paging_group and leg.dn.number == call.originator:
+        return call.paging_group
     others = [other for other in call.legs.values() if other is not leg]
     if (leg.dn.kind in HOSTS and leg.status != "Dialing") or (leg.ringing and not call.forward_to):
         replaced = {other.instead_of for other in call.legs.values()}
@@ -228,7 +237,9 @@ def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
         ]
         return next((other.number for other in there if other.dn.number not in replaced), "")
     held = [other for other in others if other.dn.kind in HOSTS]
-    talking = [other for other in others if other.connected and leg.connected]
+    talking = [
+        other for other in others if other.connected and leg.connected and not other.listens_to
+    ]
     if held or talking:
         return (held or talking)[0].number
     if call.group:

@@ -146,8 +146,13 @@ class Connections(Exchange):
         The call goes on only if two other parties remain, or one if the leaving party was being
         replaced.
         """
+        if leg.listens_to:
+            self._take(call, leg)
+            return
         replaced = any(other.instead_of == leg.dn.number for other in call.ringing())
-        others = [other for other in call.talkers() if other is not leg]
+        others = [other for other in call.talkers() if other is not leg and not other.listens_to]
+        if call.paging_group and leg.dn.number == call.originator:
+            others = []
         if len(others) < (1 if replaced else 2) or leg.dn.kind not in TALKERS:
             self._finish(call)
             return

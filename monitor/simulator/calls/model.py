@@ -87,6 +87,8 @@ class SimulatedLeg:
     """DN that transferred the call here blindly; empty once it is answered."""
     instead_of: str = ""
     """DN of the connected leg that this one replaces when it answers."""
+    listens_to: str = ""
+    """DN of the talking leg to which this one only listens; empty for a party of the talk."""
     parts: list[DeviceLeg] = field(default_factory=list)
 
     @property
@@ -132,10 +134,14 @@ class SimulatedCall:
     legs: dict[str, SimulatedLeg] = field(default_factory=dict)
     group: str = ""
     """DN of the ring group whose phones ring."""
+    paging_group: str = ""
+    """DN of the group whose phones all hear the originator; empty if the call is no paging."""
     forward_to: str = ""
     """Destination to call once the originator, which the PBX rings first, has picked up.
 
     No other phone rings until then."""
+    orderer: str = ""
+    """DN that ordered the call; empty if a person dialled it or the MakeCall service ordered it."""
     departed: bool = False
     """True if the originator ever left the call. It may be rung again, as any other DN."""
     creator: str = ""

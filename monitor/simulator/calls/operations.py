@@ -65,14 +65,17 @@ class Operations(Connections):
         self._commit(call)
         return call
 
-    def ring_first(self, number: str, destination: str) -> SimulatedCall:
-        """Ring a DN's own phones and call the destination once one is picked up."""
+    def ring_first(self, number: str, destination: str, *, orderer: str = "") -> SimulatedCall:
+        """Ring a DN's own phones and call the destination once one is picked up.
+
+        ``orderer``: the DN that orders the call; empty: the PBX's MakeCall service.
+        """
         dn = self._caller(number)
         if dn.kind != "extension":  # it has no person to pick up first
             return self.dial(number, destination)
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)
-        call.forward_to = destination
+        call.forward_to, call.orderer = destination, orderer
         self._add(call, SimulatedLeg(dn, "Ringing"))
         self._say(call, "Routing")
         self._commit(call)
@@ -197,9 +200,10 @@ class Operations(Connections):
         self._commit(call)
 
     def merge(self, first: SimulatedCall, second: SimulatedCall, number: str) -> None:
-        """Move the other party of the second call to the first (attended transfer).
+        """Connect the other parties of two calls (attended transfer).
 
-        The party ``number``, which is in both calls, leaves.
+        The party ``number``, which is in both calls, leaves. The switch ``survivor`` says which
+        call goes on. If it is the second, it takes over who called whom from the first.
         """
         ours, theirs = (
             self._leg(first, number, "Connected"),
@@ -220,6 +224,9 @@ class Operations(Connections):
             raise OperationRefused(
                 "RoutingLoopDetected", f"{moved.dn.number} is in the call already"
             )
+        if self.switches.survivor == "second":
+            self._merge_into_second(first, second, partner, theirs)
+            return
         outside = partner.dn.kind == "externalline"
         self._take(first, ours)
         self._close_merged(second, moved, first)
@@ -227,6 +234,31 @@ class Operations(Connections):
         if moved.connected:
             self._connected(first)
         self._say(first, "Talking" if moved.connected else "Transferring")
+        self._commit(first, second)
+
+    def _merge_into_second(
+        self,
+        first: SimulatedCall,
+        second: SimulatedCall,
+        partner: SimulatedLeg,
+        theirs: SimulatedLeg,
+    ) -> None:
+        """Move the first call's other party to the second. A caller outside stays the caller."""
+        if partner.dn.number in second.legs:
+            raise OperationRefused(
+                "RoutingLoopDetected", f"{partner.dn.number} is in the call already"
+            )
+        self._take(first, first.legs[theirs.dn.number])
+        self._take(second, theirs)
+        self._close_merged(first, partner, second)
+        second.legs = {partner.dn.number: partner, **second.legs}
+        second.external, second.originator = first.external, first.originator
+        second.caller, second.dialled, second.rule = first.caller, first.dialled, first.rule
+        for leg in second.ringing():
+            leg.routed = True
+        if not second.ringing():
+            self._connected(second)
+        self._say(second, "Transferring" if second.ringing() else "Talking")
         self._commit(first, second)
 
     def invite(self, call: SimulatedCall, number: str, guest: str) -> None:

@@ -1,6 +1,7 @@
 """Offer all calls of the simulated PBX: the truth, what its APIs show, and what programs may do.
 
-The steps of calls are in :mod:`monitor.simulator.calls.operations`. This module adds what Call
+The steps of calls are in :mod:`monitor.simulator.calls.operations` and ``rare_operations``. This
+module adds what Call
 Control and the XAPI read and order, and the truth that tests compare with. Call Control's
 restrictions:
 
@@ -37,7 +38,7 @@ from monitor.simulator.calls.model import (
     SimulatedCall,
     SimulatedLeg,
 )
-from monitor.simulator.calls.operations import Operations
+from monitor.simulator.calls.rare_operations import RareOperations
 
 __all__ = [
     "ActiveCallRow",
@@ -77,7 +78,7 @@ class ControlRequest:
     attached: Mapping[str, str] | None = None
 
 
-class Switchboard(Operations):
+class Switchboard(RareOperations):
     """Run the calls of one PBX. Single-threaded; nothing here waits.
 
     ``clock`` returns POSIX seconds.

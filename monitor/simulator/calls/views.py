@@ -6,7 +6,8 @@ party to which it talks; the ring group that it dialled; the first phone that ri
 was dialled. The other side of a ringing phone and of a host is the caller. A trunk's leg shows the
 number outside as its party's number, as 3CX's connections of external lines do.
 
-ActiveCalls' texts: ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` · ``800 Sales``.
+ActiveCalls' texts: ``100 Smith, John`` · ``10000 skyetel (+15153182968)`` · ``800 Sales``. While
+the phone of an ordered call rings, its caller is ``MakeCall`` and its callee is that phone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from monitor.simulator.calls.api_rows import _NOBODY, ActiveCallRow, Participant
 from monitor.simulator.calls.model import HOSTS, DeviceLeg, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import Directory, Dn
 
+MAKE_CALL: Final = "MakeCall"
+"""Caller while the service of this name rings the phone of a call that was ordered."""
 _ROUTER: Final = ("ROUTER", "Wroutepoint")
 
 
@@ -35,9 +38,13 @@ def row(call: SimulatedCall, directory: Directory, switches: Switches) -> Active
     """Return the call's row of ActiveCalls."""
     first = _first_party(call)
     callees = _callees(call, first, directory, switches)
+    caller, orderer = _text(first.dn, first.outside), directory.dn(call.orderer)
+    if call.forward_to:
+        caller = _text(orderer, "") if orderer else MAKE_CALL
+        callees = [(first.dn, "")]
     return ActiveCallRow(
         id=call.id,
-        caller=_text(first.dn, first.outside),
+        caller=caller,
         callee=", ".join(_text(dn, outside) for dn, outside in callees),
         status=call.state,
         last_change_status=call.changed_at,
@@ -73,13 +80,17 @@ def _view(
     behalf = directory.dn(leg.behalf) if leg.behalf else None
     referrer = directory.dn(leg.referred_by) if leg.referred_by else None
     origin = _ROUTER if leg.routed else _NOBODY
+    if call.forward_to:
+        origin = (leg.dn.number, f"W{leg.dn.kind}")
     return ParticipantView(
         id=part.id,
         status=leg.status,
         dn=leg.dn.number,
         party_caller_name=other.name,
         party_dn=other.dn,
-        party_caller_id=leg.outside or _mailbox(call, other, directory) or other.number,
+        party_caller_id=leg.outside
+        if leg.dn.kind == "externalline"
+        else _mailbox(call, other, directory) or other.number,
         party_did=call.dialled if call.external and leg.dn.kind == "extension" else "",
         device_id=part.device_id,
         party_dn_type=other.type,
@@ -109,6 +120,10 @@ def _other_side(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) ->
         return _dialled(
             call.dialled if leg.dn.number == call.originator and not call.external else ""
         )
+    if call.paging_group and leg.dn.number == call.originator:
+        paged = directory.dn(call.paging_group)
+        if paged is not None:
+            return _Side(paged.number, f"W{paged.kind}", paged.number, paged.name)
     met = _met(call, leg)
     if met is not None:
         return _side(call, met, directory)
@@ -128,11 +143,13 @@ def _met(call: SimulatedCall, leg: SimulatedLeg) -> SimulatedLeg | None:
     host = call.host
     if host is not None:
         return host
+    if leg.listens_to in call.legs:
+        return call.legs[leg.listens_to]
     return next(
         (
             other
             for other in call.talkers()
-            if other is not leg and other.connected and leg.connected
+            if other is not leg and other.connected and leg.connected and not other.listens_to
         ),
         None,
     )
@@ -188,7 +205,14 @@ def _callees(
             (leg.dn, leg.outside)
             for leg in (ringing if switches.callees == "joined" else ringing[:1])
         ]
-    others = [leg for leg in call.legs.values() if leg is not first and leg.connected]
+    paged = directory.dn(call.paging_group) if call.paging_group else None
+    if paged is not None:
+        return [(paged, "")]
+    others = [
+        leg
+        for leg in call.legs.values()
+        if leg is not first and leg.connected and not leg.listens_to
+    ]
     return [(leg.dn, leg.outside) for leg in others[:1]]
 
 

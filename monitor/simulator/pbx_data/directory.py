@@ -114,6 +114,10 @@ class Directory:
         """Return the numbers of the users."""
         return _numbers(self.users.values())
 
+    def people(self) -> list[str]:
+        """Return the numbers of the users who are people, not AI agents."""
+        return _numbers(user for user in self.users.values() if not user["AIAgent"])
+
     def trunk_numbers(self) -> list[str]:
         """Return the numbers of the trunks' DNs."""
         return _numbers(self.trunks.values())

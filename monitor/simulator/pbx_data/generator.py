@@ -1,15 +1,18 @@
 """Make up a PBX's configuration from a seed. The same seed makes the same company. Pure.
 
 Numbers: extensions from 100 (from 1000 if they do not fit below), queues from 800 (8000), ring
-groups 600 and 601, IVRs 700 and 701, fax 991, trunks 10000 (several DIDs with a rule for each),
-10001 (exactly one rule) and 10002 (no rule), conference 990, special menu 999 (voicemail), parking
-place 7990. The first extension belongs to the operator and owns the system. Names are of many kinds
-on purpose: Cyrillic, umlauts, commas, digits, long ones, single ones.
+groups 600 and 601, paging group 690, IVRs 700, 701 and ``HOL`` (holidays), callback queue ``QCB``,
+fax 991, trunks 10000 (several DIDs with a rule for each), 10001 (exactly one rule) and 10002 (no
+rule), conference 990, special menu 999 (voicemail), parking places 7990, ``SP0`` and ``SP11``,
+route point ``crmintegration`` of a program that takes calls. The first extension belongs to the
+operator and owns the system. A PBX of some size has an AI agent at one extension. Names are those
+of an ordinary company, or odd ones on request: mixed scripts, commas, digits, very long, emoji.
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Collection
 from typing import Final
 
 from monitor.simulator.behaviour_options import Monitored
@@ -20,6 +23,13 @@ from monitor.simulator.pbx_data.templates import Entity, tables
 MAIN_TRUNK: Final = "10000"
 ONE_RULE_TRUNK: Final = "10001"
 NO_RULE_TRUNK: Final = "10002"
+PAGING_GROUP: Final = "690"
+HOLIDAY_MENU: Final = "HOL"
+CALLBACK_QUEUE: Final = "QCB"
+CRM_APP: Final = "crmintegration"
+_PLACES_TO_PARK: Final = ("SP0", "SP11")
+_AI_AGENT_PLACE: Final = 21
+"""Position of the extension that is an AI agent."""
 
 
 def make_directory(
@@ -29,8 +39,13 @@ def make_directory(
     contacts: int = 200,
     client_id: str = "callmon",
     monitored: Monitored = "extensions",
+    *,
+    without: Collection[str] = (),
+    odd_names: bool = False,
 ) -> Directory:
     """Return a whole configuration made from ``seed``.
+
+    ``without``: habits of :mod:`monitor.simulator.kinds` that its data do not have.
 
     ``monitored`` names the DNs that the API client ``client_id`` may monitor. ``extensions``: every
     extension. ``all``: queues, ring groups, IVRs and trunks as well. ``half``: every second
@@ -43,18 +58,23 @@ def make_directory(
     )
     directory.dial_codes = templates.blank("DialCodeSettings")
     departments = [directory.add_group(group) for group in _departments()]
+    names = Names(rng, seed, odd=odd_names, brackets="bracket_names" not in without)
     for position, number in enumerate(numbers):
         department = departments[rng.randrange(len(departments))]
-        _add_user(directory, rng, number, position, department["Id"])
+        _add_user(directory, rng, number, position, department["Id"], names)
+    if "ring_group_opt_out" not in without:
+        _opt_out(directory)
     directory.operator = numbers[0] if numbers else ""
-    _add_routing(directory, rng, first_queue, queues, departments[0]["Id"])
-    _add_trunks(directory, departments[0]["Id"])
+    _add_routing(directory, rng, names, first_queue, queues, departments[0]["Id"])
+    _add_trunks(directory, names, departments[0]["Id"])
     _add_outside(directory, departments[0]["Id"])
     for _ in range(contacts):
-        directory.book.add(_contact(rng))
+        directory.book.add(_contact(rng, names))
     principal = templates.service_principal(client_id, tuple(_peers(directory, monitored)))
     principal["Groups"][0]["GroupId"] = departments[0]["Id"]
     directory.add("routepoint", principal)
+    if "letter_dns" not in without:
+        _add_letters(directory, departments[0]["Id"])
     return directory
 
 
@@ -66,7 +86,7 @@ def membership(group_id: int, role: str = "users") -> Entity:
 def _plan(extensions: int, queues: int) -> tuple[list[str], int]:
     for first, first_queue in ((100, 800), (1000, 8000), (100_000, 800_000)):
         queue_range = range(first_queue, first_queue + queues)
-        taken = {600, 601, 700, 701, 990, 991, 999, 7990, *range(10000, 10003), *queue_range}
+        taken = {600, 601, 690, 700, 701, 990, 991, 999, 7990, *range(10000, 10003), *queue_range}
         free = [str(number) for number in range(first, first * 10) if number not in taken]
         if len(free) >= extensions and first_queue + queues <= first * 9 + first // 2:
             return free[:extensions], first_queue
@@ -82,13 +102,82 @@ def _departments() -> list[Entity]:
     ]
 
 
+class Names:
+    """Choose the names of people, queues and companies.
+
+    Ordinary names come from a sequence of their own, and odd ones are drawn in any case. So the
+    rest of the company does not depend on the names.
+    """
+
+    def __init__(self, rng: random.Random, seed: int, *, odd: bool, brackets: bool) -> None:
+        self._rng = rng
+        self._ordinary = random.Random(f"{seed}/names")  # noqa: S311 - made-up data, nothing secret
+        self._odd = odd
+        self._brackets = brackets
+        self._given: set[tuple[str, str]] = set()
+
+    def at_extension(self, position: int, number: str) -> tuple[str, str]:
+        """Return the first and last name that an extension has. Some belong to a place."""
+        places = tables().made_up["odd_names" if self._odd else "places"]
+        first, last = self.of_person()
+        if position % 17 == 13:
+            first, last = places[position // 17 % len(places)]
+        if self._brackets and position % 37 == 5:
+            return f"Sales ({int(number) + 1})", ""
+        return first, last
+
+    def of_person(self, tries: int = 8) -> tuple[str, str]:
+        """Return a first and a last name that go together.
+
+        They were not returned before if such a name is found in ``tries`` tries.
+        """
+        table, rng = tables().made_up, self._ordinary
+        cultures = table["people"]
+        odd = self._rng.choice(table["odd_first_names"]), self._rng.choice(table["odd_last_names"])
+        if self._odd:
+            return odd
+        for _ in range(tries):
+            firsts, lasts = rng.choices(cultures, range(len(cultures) * 2, 1, -2))[0]
+            name = rng.choice(firsts), rng.choice(lasts)
+            if name not in self._given:
+                break
+        self._given.add(name)
+        return name
+
+    def of_queue(self, position: int) -> str:
+        """Return the name of a queue, by its place among the queues."""
+        names = tables().made_up["odd_queues" if self._odd else "queues"]
+        name: str = names[position % len(names)]
+        if position >= len(names):
+            return f"{name} {position}"
+        return f"{name} (2)" if self._brackets and position == 1 else name
+
+    def of_company(self) -> str:
+        """Return the name of a company, which may be empty."""
+        name: str = self._rng.choice(
+            tables().made_up["odd_companies" if self._odd else "companies"]
+        )
+        return name
+
+    def plain(self, name: str, odd: str = "", bracket: str = "") -> str:
+        """Return a name: the odd one or the one with a bracket where these are wanted."""
+        if self._odd and odd:
+            return odd
+        return f"{name} ({bracket})" if self._brackets and bracket else name
+
+
 def _add_user(
-    directory: Directory, rng: random.Random, number: str, position: int, department: int
+    directory: Directory,
+    rng: random.Random,
+    number: str,
+    position: int,
+    department: int,
+    names: Names,
 ) -> None:
-    names = tables().made_up
-    first, last = rng.choice(names["first_names"]), rng.choice(names["last_names"])
-    if position % 17 == 13:
-        first, last = names["odd_names"][position // 17 % len(names["odd_names"])]
+    first, last = names.at_extension(position, number)
+    is_robot = position == _AI_AGENT_PLACE
+    if is_robot:
+        first, last = "AI Receptionist", ""
     user = templates.user(number, first, last)
     user.update(
         EmailAddress=f"ext{number}@example.com",
@@ -98,16 +187,30 @@ def _add_user(
         AccessPassword=f"{rng.getrandbits(64):016x}",
         DeskphonePassword=f"{rng.getrandbits(32):08x}",
         VMPIN=f"{rng.randrange(10**4):04}",
+        AIAgent=is_robot,
         Enabled=position % 29 != 23,
         QueueStatus="LoggedOut" if position % 13 == 11 else "LoggedIn",
         CurrentProfileName=templates.PROFILES[1 + position // 19 % 4]
-        if position % 19 == 17
+        if position % 19 == 17 and not is_robot
         else "Available",
         PrimaryGroupId=department,
         Groups=[membership(department, "users" if position else "system_owners")],
     )
     directory.add("extension", user)
-    directory.set_devices(number, _devices(rng, number, position))
+    devices = _devices(rng, number, position)
+    if is_robot:
+        devices = [Device(number, f"sip:{number}@127.0.0.1:5062", "3CX AI Agent")]
+    directory.set_devices(number, devices)
+
+
+def _opt_out(directory: Directory) -> None:
+    """Let every seventh user's profile Available keep the phone out of ring groups."""
+    for user in list(directory.users.values())[4::7]:
+        profiles = [
+            {**profile, "DisableRingGroupCalls": profile["Name"] == "Available"}
+            for profile in user["ForwardingProfiles"]
+        ]
+        directory.update(user, {"ForwardingProfiles": profiles})
 
 
 def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
@@ -126,14 +229,17 @@ def _devices(rng: random.Random, number: str, position: int) -> list[Device]:
 
 
 def _add_routing(
-    directory: Directory, rng: random.Random, first_queue: int, queues: int, department: int
+    directory: Directory,
+    rng: random.Random,
+    names: Names,
+    first_queue: int,
+    queues: int,
+    department: int,
 ) -> None:
-    extensions = directory.extensions()
+    extensions = directory.people()
     in_default = [membership(department)]
-    names = tables().made_up["queues"]
     for i in range(queues):
-        name = names[i % len(names)] + (f" {i}" if i >= len(names) else "")
-        queue = templates.blank("Queue", Number=str(first_queue + i), Name=name)
+        queue = templates.blank("Queue", Number=str(first_queue + i), Name=names.of_queue(i))
         agents = rng.sample(extensions, min(len(extensions), rng.randint(4, 9)))
         queue["Agents"] = [
             {"Number": number, "SkillGroup": str(1 + k % 3)} for k, number in enumerate(agents)
@@ -145,19 +251,34 @@ def _add_routing(
             PollingStrategy=("RingAll", "Hunt")[i % 3 == 2],
         )
         directory.add("queue", queue | {"Groups": in_default})
-    for i, name in enumerate(("All phones", "Склад")):
+    for i, name in enumerate(("All phones", names.plain("Warehouse", "Склад"))):
         group = templates.blank("RingGroup", Number=str(600 + i), Name=name)
         group["Members"] = [
             {"Number": number} for number in rng.sample(extensions, min(len(extensions), 3 + i))
         ]
         directory.add("ringgroup", group | {"Groups": in_default})
-    for i, name in enumerate(("Main", "Night, after 18")):
+    paging = templates.blank("RingGroup", Number=PAGING_GROUP, Name="Paging", RingStrategy="Paging")
+    paging["Members"] = [{"Number": number} for number in extensions[::3][:12]]
+    directory.add("ringgroup", paging | {"Groups": in_default})
+    for i, name in enumerate((names.plain("Main"), names.plain("Night", "Night, after 18"))):
         ivr = templates.blank("Receptionist", Number=str(700 + i), Name=name)
         ivr["Forwards"] = _forwards(directory)
         directory.add("ivr", ivr | {"Groups": in_default})
     directory.add_system("990", "conference", "Conference")
     directory.add_system("999", "specialmenu", "Voicemail")
     directory.add("parking", templates.blank("Parking", Number="7990"))
+
+
+def _add_letters(directory: Directory, department: int) -> None:
+    """Add the DNs whose numbers have letters."""
+    groups = {"Groups": [membership(department)]}
+    for number in _PLACES_TO_PARK:
+        directory.add("parking", templates.blank("Parking", Number=number))
+    for number, name in ((HOLIDAY_MENU, "Holidays"), (CALLBACK_QUEUE, "Queue callback")):
+        directory.add("ivr", templates.blank("Receptionist", Number=number, Name=name) | groups)
+    program = templates.service_principal(CRM_APP)
+    program["Groups"][0]["GroupId"] = department
+    directory.add("routepoint", program)
 
 
 def _forwards(directory: Directory) -> list[Entity]:
@@ -176,7 +297,7 @@ def _forwards(directory: Directory) -> list[Entity]:
     ]
 
 
-def _add_trunks(directory: Directory, department: int) -> None:
+def _add_trunks(directory: Directory, names: Names, department: int) -> None:
     targets = [("Queue", number) for number in directory.queue_numbers()[:3]]
     targets += [("RingGroup", number) for number in directory.ring_group_numbers()[:1]]
     targets += [("IVR", number) for number in directory.ivr_numbers()[:1]]
@@ -190,15 +311,26 @@ def _add_trunks(directory: Directory, department: int) -> None:
                 f"{kind} {number} line", MAIN_TRUNK, did, _to(directory, kind, number)
             )
         )
-    _add_trunk(directory, ONE_RULE_TRUNK, "Service A - 11", "+74951234567", department)
+    _add_trunk(
+        directory, ONE_RULE_TRUNK, names.plain("SIP Trunk", bracket="1"), "+74951234567", department
+    )
     kind, number = targets[0]
     directory.add_did("+74951234567", ONE_RULE_TRUNK)
     directory.add_rule(
         templates.inbound_rule(
-            "Москва", ONE_RULE_TRUNK, "+74951234567", _to(directory, kind, number)
+            names.plain("Moscow", "Москва"),
+            ONE_RULE_TRUNK,
+            "+74951234567",
+            _to(directory, kind, number),
         )
     )
-    _add_trunk(directory, NO_RULE_TRUNK, "Backup GSM, 2nd", "+49301234560", department)
+    _add_trunk(
+        directory,
+        NO_RULE_TRUNK,
+        "Backup GSM, 2nd",
+        "+49301234560",
+        department,
+    )
 
 
 def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
@@ -219,10 +351,9 @@ def _to(directory: Directory, kind: str, number: str) -> Entity:
     return templates.destination(kind, number, dn.name if dn else "", kind)
 
 
-def _contact(rng: random.Random) -> Entity:
-    names = tables().made_up
-    first, last = rng.choice(names["first_names"]), rng.choice(names["last_names"])
-    contact = templates.contact(first, last, rng.choice(names["companies"]), _phone(rng))
+def _contact(rng: random.Random, names: Names) -> Entity:
+    first, last = names.of_person(tries=2)
+    contact = templates.contact(first, last, names.of_company(), _phone(rng))
     for name, share in (
         ("Business", 0.4),
         ("Home", 0.2),

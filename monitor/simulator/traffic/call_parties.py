@@ -132,7 +132,7 @@ class Cast:
 
     def _phones(self) -> list[str]:
         if self._usable is None:
-            known = self.directory.extensions()
+            known = self.directory.people()
             self._usable = [
                 n for n in known if self.directory.devices(n) and _enabled(self.directory, n)
             ]
@@ -158,6 +158,8 @@ class Scene:
     rng: random.Random
     calls: list[SimulatedCall] = field(default_factory=list)
     play: Play | None = None
+    began: bool = False
+    """True once it has made a call."""
     version: int = 0
     """Number of steps so far. A wake-up with an older number is too late and is ignored."""
 
@@ -168,9 +170,17 @@ class Scene:
 
     def begin(self, call: SimulatedCall) -> SimulatedCall:
         """Add a call to the scene and return it."""
-        call.driver = self
+        call.driver, self.began = self, True
         self.calls.append(call)
         return call
+
+    def go_on_with(self, call: SimulatedCall) -> None:
+        """Make another of its calls the one with which the scene ends."""
+        self.calls.sort(key=lambda other: other is not call)
+
+    def forget(self) -> None:
+        """Forget the calls that are over, so that the scene goes on until the next one ends."""
+        self.calls = [call for call in self.calls if not call.over]
 
     def lost(self) -> bool:
         """Return whether its first call is over or is played by another scene now."""

@@ -17,15 +17,16 @@ import asyncio
 import heapq
 import random
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import Switchboard
+from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
-from monitor.simulator.traffic.planner import MIX, Kind, Plan, Planner
+from monitor.simulator.traffic.planner import TALK_S, Plan, Planner
 from monitor.simulator.traffic.scenarios import PLAYS, people
 
 _LONGEST_NAP_S = 0.05
@@ -56,7 +57,8 @@ class TrafficGenerator:
     """Make ``rate`` calls a minute of the wall clock, at most ``limit`` of them.
 
     ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
-    kinds.
+    kinds. ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have.
+    ``talk``: average seconds of a talk.
     """
 
     def __init__(
@@ -69,6 +71,8 @@ class TrafficGenerator:
         *,
         limit: int | None = None,
         mix: Mapping[Kind, float] = MIX,
+        without: Collection[str] = (),
+        talk: float = TALK_S,
     ) -> None:
         if rate < 0 or speed <= 0:
             raise ValueError("a rate is not negative, and a speed is more than nothing")
@@ -79,7 +83,7 @@ class TrafficGenerator:
         self.limit = limit
         self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
-        self._planner = Planner(directory, seed, mix)
+        self._planner = Planner(directory, seed, mix, without, talk)
         self._arrivals = random.Random(f"{seed}/arrivals")  # noqa: S311 - made-up calls, nothing secret
         self._between = 60.0 * speed / rate if rate > 0 else None
         self._order = count()
@@ -237,7 +241,7 @@ class TrafficGenerator:
     def _close(self, scene: Scene) -> None:
         scene.close()
         self._scenes.discard(scene)
-        if scene.calls and scene.plan.index < _PEOPLE:
+        if scene.began and scene.plan.index < _PEOPLE:
             self.stats.over += 1
         self._look_for_the_end()
 

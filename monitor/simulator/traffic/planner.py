@@ -8,85 +8,48 @@ sequence of plans does not depend on timing.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final
 
+from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.pbx_data.generator import (
+    CALLBACK_QUEUE,
+    CRM_APP,
+    HOLIDAY_MENU,
+    PAGING_GROUP,
+)
+from monitor.simulator.traffic.notations import HIDDEN, presented
 
-Kind: TypeAlias = Literal[
-    "queue",
-    "queue_abandoned",
-    "ring_group",
-    "ring_group_unanswered",
-    "menu_queue",
-    "menu_extension",
-    "menu_abandoned",
-    "direct",
-    "direct_unanswered",
-    "outbound",
-    "outbound_unanswered",
-    "internal",
-    "internal_unanswered",
-    "internal_busy",
-    "internal_queue",
-    "internal_group",
-    "blind",
-    "blind_unanswered",
-    "attended",
-    "attended_ringing",
-    "conference",
-    "forward",
-    "forward_unanswered",
-    "rerouted",
-    "app",
-]
-KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-
-MIX: Final[Mapping[Kind, float]] = {
-    "queue": 22,
-    "queue_abandoned": 5,
-    "ring_group": 6,
-    "ring_group_unanswered": 2,
-    "menu_queue": 5,
-    "menu_extension": 4,
-    "menu_abandoned": 2,
-    "direct": 9,
-    "direct_unanswered": 3,
-    "outbound": 12,
-    "outbound_unanswered": 4,
-    "internal": 8,
-    "internal_unanswered": 3,
-    "internal_busy": 2,
-    "internal_queue": 2,
-    "internal_group": 1,
-    "blind": 3,
-    "blind_unanswered": 2,
-    "attended": 3,
-    "attended_ringing": 1,
-    "conference": 2,
-    "forward": 2,
-    "forward_unanswered": 1,
-    "rerouted": 2,
-}
-"""Weight of each kind among the others, as on an ordinary working day.
-
-Calls to the route points of programs are made only on request."""
-
-
-def mix_with(apps: float) -> Mapping[Kind, float]:
-    """Return the ordinary mix with ``apps`` percent (less than 100) of calls to route points."""
-    return {**MIX, "app": sum(MIX.values()) * apps / (100 - apps)} if apps else MIX
-
-
+TALK_S: Final = 18.0
+"""Average seconds of a talk, unless the settings say otherwise. People are not so brief; tests
+are."""
+_LONGEST_TALK_S: Final = 150.0
+_CALLS_EACH: Final = 0.15
+"""Calls a minute for each extension."""
+_MOST_CALLS: Final = 300.0
+_TALKING: Final = 0.4
+"""Calls that go on at once for each extension."""
 _FROM_BOOK = 0.4
 """Share of outside parties that are in the address book."""
 _BOOK_SAMPLE = 500
-_SHOWN_TO_HIDDEN = 25
-"""Number of callers from outside among which one hides its number."""
-ANONYMOUS: Final = "anonymous"
+_SHARE_HIDDEN = 0.04
+"""Share of callers from outside who hide their number."""
+_SHARE_FORMATTED = 0.25
+"""Share of the other callers whose trunk presents a number that is not digits alone."""
+_SHARE_GERMAN = 0.3
 _DIGITS = frozenset("+0123456789")
+
+
+def busy_hour(extensions: int, rate: float | None = None) -> tuple[float, float]:
+    """Return calls a minute and average seconds of a talk with which half of the phones are busy.
+
+    ``rate``: calls a minute if they are given; then only the talks are as long as fits.
+    """
+    calls = min(_MOST_CALLS, max(1.0, extensions * _CALLS_EACH)) if rate is None else rate
+    return calls, min(_LONGEST_TALK_S, max(TALK_S, _TALKING * extensions * 60.0 / calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +64,8 @@ class Plan:
     """Number of the queue, ring group, menu or route point that is called; empty if none is."""
     outside: tuple[str, str]
     """Numbers of the parties outside: first the other party, then the target of a forward."""
+    caller: str
+    """Number of a caller from outside as its trunk presents it, or what stands in its place."""
     ring: float
     """Seconds until a phone is picked up."""
     ring_out: float
@@ -115,30 +80,33 @@ class Plan:
     seed: int
     """Seed for choices on the way, such as which of several phones is picked up."""
 
-    @property
-    def caller(self) -> str:
-        """Return the number that a caller from outside presents. A few hide theirs."""
-        return ANONYMOUS if self.seed % _SHOWN_TO_HIDDEN == 0 else self.outside[0]
-
 
 class Planner:
-    """Make the plans of one sequence. The directory is read only once, at construction."""
+    """Make the plans of one sequence. The directory is read only once, at construction.
 
-    def __init__(self, directory: Directory, seed: int, mix: Mapping[Kind, float] = MIX) -> None:
+    ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have. ``talk``:
+    average seconds of a talk.
+    """
+
+    def __init__(
+        self,
+        directory: Directory,
+        seed: int,
+        mix: Mapping[Kind, float] = MIX,
+        without: Collection[str] = (),
+        talk: float = TALK_S,
+    ) -> None:
         self._seed = seed
+        self._talk = talk
+        self._without = frozenset(without)
         self._extensions = [
             number
-            for number in directory.extensions()
+            for number in directory.people()
             if directory.registered(number)
             and (user := directory.entity(number))
             and user["Enabled"]
         ]
-        self._queues = directory.queue_numbers()
-        self._groups = directory.ring_group_numbers()
-        self._menus = directory.ivr_numbers()
-        self._apps: list[str] = [
-            entity["Number"] for entity in directory.service_principals.values()
-        ]
+        self._targets = _targets(directory)
         self._lines = directory.trunk_numbers()
         possible = {
             kind: weight for kind, weight in mix.items() if weight > 0 and self._possible(kind)
@@ -152,56 +120,113 @@ class Planner:
             return None
         rng = random.Random(f"{self._seed}/{index}")  # noqa: S311 - made-up calls, nothing secret
         kind = rng.choices(self._kinds, self._weights)[0]
+        outside = self._outside(rng)
         return Plan(
             index=index,
             kind=kind,
             parties=tuple(rng.sample(self._extensions, min(3, len(self._extensions)))),
-            target=self._target(rng, kind),
-            outside=(self._outside(rng), self._outside(rng)),
+            target=rng.choice(self._targets[_TARGETS[kind]]) if kind in _TARGETS else "",
+            outside=(outside, self._outside(rng)),
+            caller=self._caller(rng, outside),
             ring=round(rng.uniform(1.5, 7.0), 2),
             ring_out=round(rng.uniform(10.0, 18.0), 2),
-            talk=round(min(90.0, 4.0 + rng.expovariate(1 / 14.0)), 2),
+            talk=round(min(5.0, 0.25 + 0.75 * rng.expovariate(1.0)) * self._talk, 2),
             menu=round(rng.uniform(2.0, 8.0), 2),
-            patience=round(rng.uniform(6.0, 30.0), 2) if kind == "queue_abandoned" else 180.0,
+            patience=round(
+                rng.uniform(6.0, 30.0) if kind == "queue_abandoned" else rng.uniform(90.0, 270.0), 2
+            ),
             rounds=rng.choices((0, 1, 2), (7, 2, 1))[0],
             seed=rng.getrandbits(32),
         )
 
     def _possible(self, kind: Kind) -> bool:
-        wanted = {
-            "queue": self._queues,
-            "group": self._groups,
-            "menu": self._menus,
-            "app": self._apps,
-        }
-        there = all(numbers for word, numbers in wanted.items() if word in kind)
-        there = there and (bool(self._lines) or kind.startswith(("internal", "conference")))
+        there = kind not in _TARGETS or bool(self._targets[_TARGETS[kind]])
+        inside = kind in _INSIDE or kind == "conference"
+        there = there and (bool(self._lines) or inside)
         return there and len(self._extensions) >= _EXTENSIONS.get(kind, 1)
 
-    def _target(self, rng: random.Random, kind: Kind) -> str:
-        if kind.startswith("menu"):
-            return rng.choice(self._menus)
-        if kind == "app":
-            return rng.choice(self._apps)
-        if "group" in kind:
-            return rng.choice(self._groups)
-        return rng.choice(self._queues) if "queue" in kind else ""
+    def _caller(self, rng: random.Random, number: str) -> str:
+        """Return how a caller's number is presented. A few hide theirs."""
+        if rng.random() < _SHARE_HIDDEN:
+            return HIDDEN[0] if "hidden_numbers" in self._without else rng.choice(HIDDEN)
+        if "formatted_numbers" in self._without or rng.random() >= _SHARE_FORMATTED:
+            return number
+        return presented(number, rng)
 
     def _outside(self, rng: random.Random) -> str:
         if self._book and rng.random() < _FROM_BOOK:
             return rng.choice(self._book)
+        if rng.random() < _SHARE_GERMAN:  # numbers that Germany keeps free for films
+            return f"+493023125{rng.randrange(1000):03}"
         return f"+1{rng.choice((212, 415, 515, 646, 713))}{rng.randrange(2_000_000, 10_000_000)}"
 
 
-_EXTENSIONS: Final[Mapping[str, int]] = {
+_TARGETS: Final[Mapping[Kind, str]] = {
     **dict.fromkeys(
-        ("queue", "queue_abandoned", "menu_abandoned", "forward", "forward_unanswered", "app"),
+        ("queue", "queue_abandoned", "rung_twice", "internal_queue", "waiting_agent"), "queue"
+    ),
+    **dict.fromkeys(("ring_group", "ring_group_unanswered", "internal_group"), "group"),
+    **dict.fromkeys(("menu_queue", "menu_extension", "menu_abandoned", "own_menu"), "menu"),
+    **dict.fromkeys(("fax", "own_fax"), "fax"),
+    **dict.fromkeys(("parked", "own_parking"), "parking"),
+    "queue_callback": "callback",
+    "paging": "paging",
+    "holiday": "holiday",
+    "own_voicemail": "voicemail",
+    "ai_agent": "ai_agent",
+    "crm_app": "crm_app",
+    "app": "app",
+}
+"""Sort of number that a kind calls, among those of :func:`_targets`."""
+
+_INSIDE: Final = frozenset[Kind](
+    (
+        *("internal", "internal_unanswered", "internal_busy", "internal_queue", "internal_group"),
+        *("own_voicemail", "own_menu", "own_parking", "own_fax", "waiting_agent"),
+        *("paging", "intercom"),
+    )
+)
+"""Kinds that need no trunk."""
+
+_EXTENSIONS: Final[Mapping[Kind, int]] = {
+    **dict.fromkeys(
+        (
+            *("queue", "queue_abandoned", "menu_abandoned", "holiday", "fax", "ai_agent"),
+            *("forward", "forward_unanswered", "crm_app", "app"),
+        ),
         0,
     ),
-    **dict.fromkeys(("internal", "internal_unanswered", "internal_busy", "rerouted"), 2),
-    **dict.fromkeys(("blind", "blind_unanswered", "attended", "attended_ringing", "conference"), 3),
+    **dict.fromkeys(
+        ("internal", "internal_unanswered", "internal_busy", "rerouted", "intercom", "parked"), 2
+    ),
+    **dict.fromkeys(
+        ("blind", "blind_unanswered", "attended", "attended_ringing", "conference", "supervised"), 3
+    ),
 }
 """Number of extensions that a kind needs, if it is not one."""
+
+
+def _targets(directory: Directory) -> dict[str, list[str]]:
+    """Return the numbers that calls go to, by sort."""
+    by_kind: dict[str, list[str]] = {}
+    for dn in directory.dns():
+        by_kind.setdefault(dn.kind, []).append(dn.number)
+    letters = (HOLIDAY_MENU, CALLBACK_QUEUE)
+    clients = by_kind.get("routepoint", [])
+    return {
+        "queue": directory.queue_numbers(),
+        "group": [n for n in directory.ring_group_numbers() if n != PAGING_GROUP],
+        "paging": [n for n in directory.ring_group_numbers() if n == PAGING_GROUP],
+        "menu": [n for n in directory.ivr_numbers() if n not in letters],
+        "holiday": [n for n in directory.ivr_numbers() if n == HOLIDAY_MENU],
+        "callback": [n for n in directory.ivr_numbers() if n == CALLBACK_QUEUE],
+        "fax": by_kind.get("fax", []),
+        "parking": by_kind.get("parking", []),
+        "voicemail": by_kind.get("specialmenu", []),
+        "ai_agent": [u["Number"] for u in directory.users.values() if u["AIAgent"]],
+        "crm_app": [n for n in clients if n == CRM_APP],
+        "app": [n for n in clients if n != CRM_APP],
+    }
 
 
 def _numbers_in_book(directory: Directory) -> Sequence[str]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from monitor.simulator.kinds import Kind
+from monitor.simulator.traffic import rare_scenarios as rare
 from monitor.simulator.traffic.call_parties import NoRoom, Play, Scene
-from monitor.simulator.traffic.planner import Kind
 from monitor.simulator.traffic.steps import (
     answered_or_not,
     arrive,
@@ -155,6 +156,8 @@ def attended(scene: Scene) -> Play:
             pick_up(scene, second)
             yield plan.talk / 3
         switchboard.merge(call, second, taker)
+        call = second if call.over else call
+        scene.go_on_with(call)
         if plan.kind == "attended_ringing":
             yield plan.ring
             pick_up(scene, call)
@@ -266,4 +269,24 @@ PLAYS: Final[Mapping[Kind, Callable[[Scene], Play]]] = {
     "forward_unanswered": forward,
     "rerouted": rerouted,
     "app": app,
+    "queue_callback": rare.queue_callback,
+    "rung_twice": rare.rung_twice,
+    "holiday": rare.incoming_machine,
+    "second_participant": rare.second_participant,
+    "called_back": rare.called_back,
+    "calls_again": rare.calls_again,
+    "ordered": rare.ordered,
+    "own_voicemail": rare.machine,
+    "own_menu": rare.machine,
+    "own_parking": rare.machine,
+    "own_fax": rare.machine,
+    "waiting_agent": rare.waiting_agent,
+    "two_calls": rare.two_calls,
+    "paging": rare.paging,
+    "intercom": rare.intercom,
+    "parked": rare.parked,
+    "supervised": rare.supervised,
+    "fax": rare.incoming_machine,
+    "ai_agent": rare.ai_agent,
+    "crm_app": rare.crm_app,
 }

@@ -9,7 +9,11 @@ from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.traffic.call_parties import FreeTrunk, InQueue, NoRoom, Play, Scene, Step
 
 _MOMENT_S = 0.3
-"""Seconds for which a call is Initiating, or Transferring on its way into a queue."""
+"""Seconds for which a call is Initiating."""
+_ENTERING_S = (0.3, 1.6)
+"""Fewest and most seconds for which a call is Transferring on its way into a queue."""
+_GREETING_S = 2.5
+"""Seconds of a queue's greeting, before the first agent rings."""
 _PAUSE_S = 1.5
 """Seconds between two rounds of ringing."""
 
@@ -86,8 +90,10 @@ def in_queue(scene: Scene, call: SimulatedCall, *, answered: bool = True) -> Pla
     if held is None:
         raise OperationRefused("NotSpecified", "the call has left its queue")
     if call.state == "Transferring":
-        yield _MOMENT_S
+        yield scene.rng.uniform(*_ENTERING_S)
         switchboard.wait(call)
+    else:
+        yield _GREETING_S
     leaves, rounds = scene.clock() + plan.patience, 0
     while True:
         while not (agents := scene.cast.agents(held.dn.number)):
@@ -145,7 +151,8 @@ def pick_up(scene: Scene, call: SimulatedCall) -> None:
     if not ringing:
         raise OperationRefused("NotSpecified", "nothing rings any more")
     leg = scene.rng.choice(ringing)
-    scene.switchboard.answer(call, leg.dn.number, scene.rng.choice(leg.parts).device_id)
+    phones = [part for part in leg.parts if part.device_id] or leg.parts
+    scene.switchboard.answer(call, leg.dn.number, scene.rng.choice(phones).device_id)
 
 
 def talk(scene: Scene, call: SimulatedCall) -> Play:

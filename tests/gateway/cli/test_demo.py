@@ -70,11 +70,16 @@ async def test_a_host_that_is_none_is_told_in_words() -> None:
     assert "--allowed-host: 'http://a' is no name or address" in " ".join(said.decode().split())
 
 
+async def test_the_demo_can_be_ended_while_it_makes_the_calls_of_the_hours_before() -> None:
+    async with running("demo", "--port", "0", "--hours", "12", until="calls of the last 5.0 hours"):
+        pass
+
+
 async def test_the_demo_opens_on_the_wall(tmp_path: Path) -> None:
     browser, told = tmp_path / "browser", tmp_path / "told"
     browser.write_text(f'#!/bin/sh\necho "$1" >{told}\n', encoding="utf-8")
     browser.chmod(0o755)
-    demo = ("demo", "--port", "0", "--browser")
+    demo = ("demo", "--port", "0", "--hours", "0.1", "--browser")
     async with running(*demo, until="Ctrl-C", BROWSER=f"{browser} %s") as (_, printed):
         await until(lambda: told.exists() and told.read_text(encoding="utf-8").endswith("\n"))
         assert told.read_text(encoding="utf-8").strip() == found_in(r"wallboard +(\S+)", printed)

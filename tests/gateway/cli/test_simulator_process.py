@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from gateway.cli.runtime import logging_setup
@@ -10,6 +12,15 @@ from monitor.shared.errors import ConfigError
 from monitor.simulator import server
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatorSettings
+
+NOTHING: dict[str, Any] = {
+    "latency": "0s",
+    "switches": [],
+    "extensions": 12,
+    "rate": None,
+    "kinds": [],
+    "without": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -35,12 +46,21 @@ async def test_options_and_switches_reach_the_simulated_pbx(
 
     monkeypatch.setattr(server, "simulate", simulate)
     monkeypatch.setattr(logging_setup, "configure", lambda *_: None)
-    await run(latency="50ms", switches=["monitored=half"], extensions=12, port=7)
-    assert given == [
-        SimulatorSettings(extensions=12, port=7, switches=Switches(monitored="half", latency=0.05))
-    ]
+    await run(
+        **NOTHING | {"latency": "50ms", "switches": ["monitored=half"], "without": ["fax"]}, port=7
+    )
+    (made,) = given
+    assert (made.extensions, made.port, made.without) == (12, 7, frozenset({"fax"}))
+    assert made.switches == Switches(monitored="half", latency=0.05)
+    assert made.rate == pytest.approx(1.8), "a busy hour of twelve"
+    assert (made.talk, made.earlier) == (150.0, 600.0)
 
 
 async def test_a_switch_that_there_is_not_is_refused_before_anything_is_served() -> None:
     with pytest.raises(ConfigError, match="'colour' is no switch"):
-        await run(latency="0s", switches=["colour=red"])
+        await run(**NOTHING | {"switches": ["colour=red"]})
+
+
+async def test_a_kind_of_call_that_there_is_not_is_refused_before_anything_is_served() -> None:
+    with pytest.raises(ConfigError, match="'faxes' is no kind of call; the kinds are queue, "):
+        await run(**NOTHING | {"kinds": ["faxes"]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import string
 import unicodedata
 
@@ -80,4 +81,15 @@ def test_another_salt_makes_another_substitute() -> None:
 def test_who_hides_his_number_stays_hidden() -> None:
     mask = Mask(b"salt", ["10000"])
     assert mask.value("anonymous") == "anonymous"
-    assert mask.text("10000 skyetel (Anonymous)").endswith("(Anonymous)")
+    for word in ("Anonymous", "Restricted", "unavailable"):
+        assert mask.text(f"10000 skyetel ({word})").endswith(f"({word})")
+
+
+def test_the_words_that_the_pbx_itself_writes_stay() -> None:
+    mask = Mask(b"salt", ["10000", "SP11", "crmintegration"])
+    assert mask.text("SP11 Shared").startswith("SP11 ")
+    assert mask.text("crmintegration") == "crmintegration"
+    assert mask.text("MakeCall") == "MakeCall"
+    masked = mask.text("10000 skyetel (sip:+49301234567@sip.example)")
+    assert re.search(r" [(]sip:[+][0-9]{11}@sip[.]", masked)
+    assert "+49301234567" not in masked

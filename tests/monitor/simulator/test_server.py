@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
 from dataclasses import replace
 from urllib.parse import quote
 
@@ -26,6 +27,27 @@ async def test_calls_go_on_by_themselves() -> None:
         async with asyncio.timeout(PATIENCE):
             while not (await client.get("/xapi/v1/ActiveCalls")).json["value"]:
                 pass
+
+
+async def test_it_can_begin_with_calls_that_are_under_way() -> None:
+    began = time.time()
+    settings = replace(QUIET, traffic=True, rate=30, talk=60.0, earlier=300.0, extensions=40)
+    async with SimulatedPbx(settings) as pbx:
+        pbx.traffic.pause()
+        going_on, ended = pbx.switchboard.truth(), pbx.switchboard.ended()
+        assert len(going_on) > 5
+        assert len(ended) > 50
+        starts = [*(call.started_at for call in ended), *(call.started_at for call in going_on)]
+        assert began - 300 <= min(starts) < began - 250
+        assert began - 60 < max(starts) <= time.time() + 1
+        call = pbx.switchboard.arrive("10000", "+4930123")
+        assert call.started_at >= began, "from then on its clock is the real one"
+
+
+async def test_kinds_of_calls_are_chosen_by_name() -> None:
+    settings = replace(QUIET, traffic=True, rate=60, earlier=60.0, kinds=frozenset({"intercom"}))
+    async with SimulatedPbx(settings) as pbx:
+        assert set(pbx.traffic.stats.kinds) == {"intercom"}
 
 
 async def test_what_call_control_and_the_xapi_say_are_the_same_calls() -> None:

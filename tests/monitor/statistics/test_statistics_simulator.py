@@ -100,12 +100,15 @@ class Counted(Followed):
         self.statistics.take(edits, self.now)
 
     def truth(self) -> dict[str, Counter[str]]:
-        """By queue: how many came in, were answered, and gave up, of the calls that are over."""
+        """By queue: how many came in, were answered, and gave up, of the calls that are over.
+
+        A queue that rang its agents before any read showed it cannot be known.
+        """
         counted: dict[str, Counter[str]] = defaultdict(Counter)
         for call in self.switchboard.ended():
             noted = self.true[call.call_id]
             for (queue, since, _), after in zip(noted, [*noted[1:], None], strict=False):
-                if queue:
+                if queue in call.shown:
                     answered = call.answered_at if after is None else after[2]
                     taken = answered is not None and answered > since - _MOMENT
                     counted[queue]["offered"] += 1

@@ -36,11 +36,18 @@ from monitor.shared import codec
 from monitor.shared.changes import Edit
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
+from monitor.simulator.kinds import mix_with
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.tracking.tracker import Tracker
-from tests.system.compare import Known, differences, ended_differences
+from tests.system.compare import (
+    NOT_TOLD_BY_ROWS,
+    NOT_YET_TOLD,
+    Known,
+    differences,
+    ended_differences,
+)
 
 CLIENT = "callmon"
 CALLS = 250
@@ -90,10 +97,15 @@ class Followed:
         self.now = 1_700_000_000.0
         self.switches = switches
         self.client_id = CLIENT
-        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
+        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored, odd_names=True)
         self.switchboard = Switchboard(self.directory, switches, lambda: self.now)
         self.traffic = TrafficGenerator(
-            self.switchboard, self.directory, seed, rate=600, limit=calls
+            self.switchboard,
+            self.directory,
+            seed,
+            rate=600,
+            limit=calls,
+            mix=mix_with(without=NOT_YET_TOLD if call_control else NOT_TOLD_BY_ROWS),
         )
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")

@@ -153,8 +153,9 @@ async def test_a_call_is_made_seen_and_dropped(pbx: SimulatedPbx) -> None:
         assert made["FinalStatus"] == "Success"
         (call,) = client.active_calls.list(ODataQuery().count())
         assert call.id == made["Result"]["CallId"]
-        assert call.caller is not None
-        assert call.caller.startswith(f"{caller} ")
+        assert call.caller == "MakeCall", "the service that rings the caller's phone first"
+        assert call.callee is not None
+        assert call.callee.startswith(f"{caller} ")
         assert call.server_now is not None
         assert client.system.get_status(ODataQuery().select("CallsActive")).calls_active == 1
         client.active_calls.drop(call.id)

@@ -53,10 +53,13 @@ def test_makecall_without_a_device_rings_the_caller_first(pbx: Bench) -> None:
     assert pbx.legs(call) == {TWO_DEVICES: ("Ringing", "101")}
     assert (pbx.truth(call).direction, pbx.row(call)) == (
         "FromInternal",
-        ("103 No103, Ann", "", "Routing"),
+        ("MakeCall", "103 No103, Ann", "Routing"),
     )
+    view = pbx.switchboard.participants(TWO_DEVICES)[0]
+    assert (view.originated_by_dn, view.originated_by_type) == (TWO_DEVICES, "Wextension")
     pbx.switchboard.answer(call, TWO_DEVICES)
     assert pbx.legs(call) == {TWO_DEVICES: ("Dialing", "101"), "101": ("Ringing", TWO_DEVICES)}
+    assert pbx.row(call)[0] == "103 No103, Ann", "the PBX names the service only while it rings"
 
 
 def test_a_caller_who_does_not_pick_up_ends_the_call_that_was_made_for_him(pbx: Bench) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from monitor.simulator.pbx_data.generator import make_directory
@@ -22,13 +24,18 @@ def test_numbers_are_where_they_are_said_to_be() -> None:
     directory = make_directory(1, 40, 4)
     assert directory.extensions()[0] == "100"
     assert directory.queue_numbers() == ["800", "801", "802", "803"]
-    assert directory.ring_group_numbers() == ["600", "601"]
-    assert directory.ivr_numbers() == ["700", "701"]
+    assert directory.ring_group_numbers() == ["600", "601", "690"]
+    assert directory.ivr_numbers() == ["700", "701", "HOL", "QCB"]
     assert directory.trunk_numbers() == ["10000", "10001", "10002"]
     kinds = {
         "990": "conference",
         "999": "specialmenu",
         "7990": "parking",
+        "SP0": "parking",
+        "SP11": "parking",
+        "HOL": "ivr",
+        "QCB": "ivr",
+        "crmintegration": "routepoint",
         "callmon": "routepoint",
         "10000": "externalline",
     }
@@ -50,6 +57,47 @@ def test_no_number_is_given_twice(extensions: int, first: str, queue: str) -> No
     assert len(directory.extensions()) == extensions
     numbers = [dn.number for dn in directory.dns()]
     assert len(numbers) == len(set(numbers))
+
+
+def test_every_habit_of_the_data_can_be_left_out() -> None:
+    usual = make_directory(1, 40, 4)
+    names = {dn.number: dn.name for dn in usual.dns()}
+    assert (names["10001"], names["801"]) == ("SIP Trunk (1)", "Support (2)")
+    assert names["105"] == "Sales (106)", "the bracket names another extension"
+    assert any(usual.rung_members(group) != usual.members(group) for group in ("600", "601"))
+    plain = make_directory(1, 40, 4, without=("letter_dns", "bracket_names", "ring_group_opt_out"))
+    assert [dn.number for dn in plain.dns() if not dn.number.isdigit()] == ["callmon"]
+    assert not any("(" in dn.name for dn in plain.dns())
+    assert all(plain.rung_members(group) == plain.members(group) for group in ("600", "601"))
+
+
+def test_names_are_those_of_an_ordinary_company_unless_odd_ones_are_wanted() -> None:
+    usual = {dn.name for dn in make_directory(1, 200, 8).dns()}
+    odd = {dn.name for dn in make_directory(1, 200, 8, odd_names=True).dns()}
+    latin = re.compile(r"[\w .,()'&/+-]+")
+    assert all(latin.fullmatch(name) and len(name) < 30 for name in usual)
+    assert not any(re.search(r"[^\x00-\u1eff]", name) for name in usual), "Latin letters only"
+    assert any(len(name) > 40 for name in odd)
+    assert any("\N{ROCKET}" in name for name in odd)
+    assert any(re.search("[а-я]", name) for name in odd)
+
+
+def test_the_rest_of_the_company_does_not_depend_on_the_names() -> None:
+    usual, odd = make_directory(1, 40, 4), make_directory(1, 40, 4, odd_names=True)
+    assert [usual.agents(n) for n in usual.queue_numbers()] == [
+        odd.agents(n) for n in odd.queue_numbers()
+    ]
+    assert [usual.devices(n) for n in usual.extensions()] == [
+        odd.devices(n) for n in odd.extensions()
+    ]
+
+
+def test_one_extension_is_an_ai_agent_and_no_person() -> None:
+    directory = make_directory(1, 40, 4)
+    robots = set(directory.extensions()) - set(directory.people())
+    assert robots == {"121"}
+    assert [device.user_agent for device in directory.devices("121")] == ["3CX AI Agent"]
+    assert not any("121" in directory.agents(queue) for queue in directory.queue_numbers())
 
 
 def test_more_numbers_than_there_are_is_an_error() -> None:

@@ -11,10 +11,10 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.calls.switchboard import Switchboard
+from monitor.simulator.kinds import KINDS, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import KINDS, Kind
 from tests.monitor.simulator.exchange_bench import NOON, Client
 
 _DIRECTORY_SEED = 5
@@ -51,15 +51,20 @@ def day(
     kinds: tuple[Kind, ...] = KINDS,
     extensions: int = 60,
     speed: float = 1.0,
+    without: tuple[str, ...] = (),
+    switches: Switches | None = None,
 ) -> Day:
     directory = make_directory(_DIRECTORY_SEED, extensions, 3, contacts=20)
     holder: list[TrafficGenerator] = []
     switchboard = Switchboard(
-        directory, Switches(), lambda: NOON + (holder[0].now if holder else 0.0)
+        directory, switches or Switches(), lambda: NOON + (holder[0].now if holder else 0.0)
     )
     client = Client(switchboard)
     traffic = TrafficGenerator(
-        switchboard, directory, seed, rate, speed, limit=limit, mix=dict.fromkeys(kinds, 1.0)
+        *(switchboard, directory, seed, rate, speed),
+        limit=limit,
+        mix=dict.fromkeys(kinds, 1.0),
+        without=without,
     )
     holder.append(traffic)
     return Day(directory, switchboard, traffic, client)

@@ -53,7 +53,7 @@ async def test_rules_to_the_outside_and_desk_phones_are_listed() -> None:
     (rule,) = (await client.get("/OutboundRules")).value
     assert [route["TrunkName"] for route in rule["Routes"]] == [
         "skyetel",
-        "Service A - 11",
+        "SIP Trunk (1)",
         "Backup GSM, 2nd",
     ]
     assert (await client.ask("POST", "/OutboundRules", {"Prefix": "0"})).status == 400, (

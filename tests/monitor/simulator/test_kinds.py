@@ -1,0 +1,27 @@
+"""Kinds of calls and habits: each has a name and can be left out."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor.simulator.kinds import KINDS, MIX, mix_with
+
+
+def test_calls_to_the_clients_own_route_point_come_only_where_they_are_asked_for() -> None:
+    assert mix_with() == MIX
+    assert set(KINDS) - set(MIX) == {"app"}
+    assert mix_with(25)["app"] == sum(MIX.values()) / 3
+
+
+def test_kinds_are_chosen_or_left_out_by_name() -> None:
+    assert set(mix_with(kinds=("fax", "paging", "queue"), without=("queue",))) == {"fax", "paging"}
+    assert "fax" not in mix_with(without=("fax", "letter_dns"))
+    assert mix_with(kinds=("app",)) == {"app": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "without"), [(("faxes",), ()), ((), ("faxes",)), (("letter_dns",), ())]
+)
+def test_a_name_that_is_none_is_refused(kinds: tuple[str, ...], without: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="is no kind of call; the kinds are queue, "):
+        mix_with(kinds=kinds, without=without)
