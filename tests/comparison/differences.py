@@ -66,6 +66,30 @@ def live(story: Story, held: topics.Call | None, evidence: Evidence) -> Iterator
     yield from _times(story, held, evidence, "live ")
 
 
+def between(story: Story, held: topics.Call | None, evidence: Evidence) -> Iterator[Difference]:
+    """The differences of a call in progress just after an event.
+
+    The last row may be old. But legs of monitored DNs are known, and nobody has left of whom
+    nothing says so.
+    """
+    if held is None:
+        yield Difference(story.id, "after an event: call missing", "", story.state)
+        return
+    mine = {leg.dn_num: leg.status for leg in held.legs}
+    for dn, party in evidence.told().items():
+        seen = dn in evidence.visible
+        if dn not in mine:
+            kind = f"after an event: party missing: {party.kind} {party.how}"
+            yield Difference(story.id, kind, "", f"{dn} {party.how}")
+        elif seen and mine[dn] != party.how:
+            kind = f"after an event: {party.kind} {mine[dn]} instead of {party.how}"
+            yield Difference(story.id, kind, f"{dn} {mine[dn]}", party.how)
+    for leg in held.legs:
+        if leg.dn_num in evidence.visible and leg.dn_num not in story.parties:
+            kind = f"after an event: party held that is not there: {leg.dn_type} {leg.status}"
+            yield Difference(story.id, kind, f"{leg.dn_num} {leg.status}", "")
+
+
 def ended(
     story: Story, held: list[topics.EndedCall], evidence: Evidence | None
 ) -> Iterator[Difference]:
@@ -148,6 +172,10 @@ def _ended(story: Story, held: topics.EndedCall, evidence: Evidence) -> Iterator
     if held.callee not in story.callees:
         excuse = hidden or _unnamed(story, evidence)
         kind = f"callee {_there(held.callee)} instead of {_there(min(story.callees))}"
+        if story.outcome == "handled":
+            kind = f"app's or machine's {kind}"
+        elif not story.rang:
+            kind = f"{kind} whose phone did not ring"
         yield Difference(story.id, kind, held.callee, " or ".join(story.callees), excuse)
     if held.queue != story.queue:
         excuse = hidden or (

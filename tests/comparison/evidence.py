@@ -61,9 +61,9 @@ class Evidence:
             self._connected.add((seen.dn, seen.id))
         self._conclude()
 
-    def gone(self, dn: str, participant_id: int) -> None:
-        """Note that a participant is gone."""
-        self._others.pop((dn, participant_id), None)
+    def gone(self, dn: str, participant_id: int) -> bool:
+        """Note that a participant is gone; return whether it was one of this call."""
+        return self._others.pop((dn, participant_id), None) is not None
 
     def row(self, row: ActiveCallRow, at: float) -> None:
         """Note a row of ActiveCalls."""

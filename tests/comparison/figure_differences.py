@@ -32,6 +32,8 @@ from tests.truth.figures import Day, Lasted, LineDay, PhoneDay, QueueDay
 
 _TENTH: Final = 0.06
 """Seconds; figures are rounded to the tenth."""
+_SOON: Final = 2.0
+"""Seconds; callmon's statistics may take what is told so soon for one event."""
 _Count: TypeAlias = tuple[str, int, int, Excuse | None]
 """A word, the count that is held, the true one, and why they may differ."""
 
@@ -135,7 +137,7 @@ def _phone(
     answer = None if seen else undecided(story, evidence)
     yield from _counted(
         story,
-        "phone's",
+        f"{_circumstances(story, mine.num)}phone's",
         mine.num,
         (
             ("offered", mine.offered, true.offered, None),
@@ -160,16 +162,28 @@ def _phone(
     yield from _lasted(story, "phone's placed_talks", placed, truly, talks, late)
 
 
+def _circumstances(story: Story, num: str) -> str:
+    """What tells one kind of ring from another, in words."""
+    if any(act.deed == "transferred" for act in story.acts):
+        return "transferred call: "
+    turn = story.turns.get(num)
+    if turn is None or turn.until is None or turn.how == "answered":
+        return ""
+    soon = (act.at - turn.until for act in story.acts if act.deed in ("picked_up", "ended"))
+    return "soon followed ring: " if any(0 < after <= _SOON for after in soon) else ""
+
+
 def _strangers(
     story: Story, day: Day, held: Statistics, evidence: Evidence
 ) -> Iterator[Difference]:
-    """Queues and phones for which the call counts although it was never offered to them."""
+    """Queues and phones for which the call counts although it never came to them."""
     for num, queue in held.figures[QUEUE_STATS].items():
         if num not in day.queues and isinstance(queue, QueueStats):
             yield from _queue(story, QueueDay(), queue, evidence, None)
     for num, phone in held.figures[EXTENSION_STATS].items():
-        if num not in day.phones and isinstance(phone, ExtensionStats):
-            yield from _phone(story, PhoneDay(), phone, evidence)
+        counts = isinstance(phone, ExtensionStats) and phone.offered + phone.placed
+        if num not in day.phones and counts:
+            yield Difference(story.id, "counts for a phone that never rang", num, "")
 
 
 def _phases_told(story: Story, evidence: Evidence, num: str) -> bool:
@@ -187,6 +201,8 @@ def _phases_told(story: Story, evidence: Evidence, num: str) -> bool:
 
 def _talk_slack(story: Story, evidence: Evidence) -> float:
     """Seconds by which a talk may be longer or shorter than it was: what no event told."""
+    if any(act.kind == "extension" and act.dn not in evidence.visible for act in story.acts):
+        return 2 * BETWEEN_READS
     slack = 0.0 if evidence.answer_heard else BETWEEN_READS
     if not any(dn in evidence.visible for dn in story.parties):
         slack += BETWEEN_READS

@@ -86,11 +86,15 @@ class Result:
 class Comparison:
     """Plays calls under a setting and gathers the differences."""
 
-    def __init__(self, name: str, calls: int, seed: int) -> None:
+    def __init__(self, name: str, calls: int, seed: int, mix: Mapping[Kind, float] | None) -> None:
         setting = SETTINGS[name]
         self._latency = setting.switches.latency
         self._pbx = Watched(
-            seed, setting.switches, calls, call_control=setting.call_control, mix=setting.mix
+            seed,
+            setting.switches,
+            calls,
+            call_control=setting.call_control,
+            mix=mix or setting.mix,
         )
         self._result = Result(name, 0, 0, Counter(), {})
         self._over: deque[Story] = deque()
@@ -100,7 +104,7 @@ class Comparison:
     def run(self) -> Result:
         """Play all calls; return what was found."""
         pbx, result = self._pbx, self._result
-        pbx.play(self._look)
+        pbx.play(self._look, None if self._latency else self._look_between)
         self._conclude(pbx.now + 2 * _SETTLED)
         pbx.statistics.tick(pbx.now + 2 * _SETTLED)
         for difference in figure_differences.sums(pbx.statistics, self._counts):
@@ -133,6 +137,13 @@ class Comparison:
                 self._note(difference, story)
         self._conclude(pbx.now)
 
+    def _look_between(self, story: Story) -> None:
+        """Compare a call just after an event."""
+        held = self._pbx.held.state["calls"].get(str(story.id))
+        assert held is None or isinstance(held, topics.Call)
+        for difference in differences.between(story, held, self._pbx.evidence[story.id]):
+            self._note(difference, story)
+
     def _conclude(self, now: float) -> None:
         """Compare the calls of whose end all was told by ``now``, and forget them."""
         pbx = self._pbx
@@ -157,9 +168,14 @@ class Comparison:
         found.calls.add(difference.call)
 
 
-def compared(name: str, calls: int, seed: int = 7) -> Result:
-    """Play so many calls under a setting and compare all that is held of them."""
-    return Comparison(name, calls, seed).run()
+def compared(
+    name: str, calls: int, seed: int = 7, mix: Mapping[Kind, float] | None = None
+) -> Result:
+    """Play so many calls under a setting and compare all that is held of them.
+
+    ``mix``: weights of the kinds of calls, if not the setting's own.
+    """
+    return Comparison(name, calls, seed, mix).run()
 
 
 def table(results: Sequence[Result]) -> str:

@@ -31,7 +31,7 @@ from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 from tests.comparison.evidence import Evidence
 from tests.monitor.tracking.test_tracker_simulator import CLIENT, _directory_read
-from tests.truth.calls import Watcher
+from tests.truth.calls import Story, Watcher
 
 NOON: Final = 1_700_049_600.0
 PAUSES: Final = (0.05, 0.2, 1.0)
@@ -61,6 +61,10 @@ class Watched:
         self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, self._clock)
         self.watcher = Watcher()
+        self._touched: dict[int, float] = {}
+        """Calls of which an event was read since the last look, and when that was."""
+        self._between: Callable[[Story], None] | None = None
+        self.switchboard.on_act(lambda act: self._look_between(act.at))
         self.switchboard.on_act(self.watcher.saw)
         self.evidence: dict[int, Evidence] = {}
         mine = (CLIENT, *self.directory.peers(CLIENT)) if call_control else ()
@@ -90,8 +94,14 @@ class Watched:
         """Whether all calls were played."""
         return self.traffic.stats.over >= self.calls
 
-    def play(self, look: Callable[[], None]) -> None:
-        """Play all calls; call ``look`` after each read of ActiveCalls."""
+    def play(
+        self, look: Callable[[], None], between: Callable[[Story], None] | None = None
+    ) -> None:
+        """Play all calls; call ``look`` after each read of ActiveCalls.
+
+        ``between``: called with each call of which events were read, before anything else happens.
+        """
+        self._between = between
         while not self.over:
             self._advance(self._pauses.choice(PAUSES))
             self.poll()
@@ -102,6 +112,7 @@ class Watched:
 
     def poll(self) -> None:
         """Read ActiveCalls, and let the tracker's time pass."""
+        self._look_between(self.now + 1)
         rows = self.switchboard.active_calls()
         told = tuple(
             ActiveCall(r.id, r.caller, r.callee, r.status, r.last_change_status, r.established_at)
@@ -111,6 +122,15 @@ class Watched:
             self._evidence_of(row.id).row(row, self.now)
         self._apply(ActiveCallsRead(told, self._moment(), self.now))
         self._told(self.held.tick(self.now), self.now)
+
+    def _look_between(self, before: float) -> None:
+        """Have the calls looked at whose events came before this moment, POSIX seconds."""
+        for call, at in list(self._touched.items()):
+            if at < before:
+                del self._touched[call]
+                story = self.watcher.calls.get(call)
+                if story is not None and self._between is not None:
+                    self._between(story)
 
     def _advance(self, seconds: float) -> None:
         """Let the PBX's time pass, and answers come when they are due."""
@@ -154,13 +174,15 @@ class Watched:
         removed = isinstance(event, ParticipantRemove)
         view = None if removed else self.switchboard.participant(number, id_)
         if view is None:
-            for evidence in self.evidence.values():
-                evidence.gone(number, id_)
+            for call, evidence in self.evidence.items():
+                if evidence.gone(number, id_):
+                    self._touched[call] = self.now
             self._apply(ParticipantGone(number, id_, asked, at))
             return
         seen = parse_participant(view.to_json(self.switches))
         if view.callid in self.watcher.calls:
             self._evidence_of(view.callid).participant(seen, at)
+            self._touched[view.callid] = self.now
         self._apply(ParticipantSeen(seen, asked, at))
 
     def _evidence_of(self, call_id: int) -> Evidence:
