@@ -162,7 +162,7 @@ def _ended(story: Story, held: topics.EndedCall, evidence: Evidence) -> Iterator
         yield _other(story, "ended direction", held.direction, story.lasting, excuse)
     late = moment(held.ended_at).timestamp() - (story.ended_at or 0.0)
     if abs(late) > _EXACT:
-        heard = any(dn in evidence.visible for dn in story.parties)
+        heard = any(dn in evidence.visible and evidence.read(dn) for dn in story.parties)
         fits = not heard and 0 <= late <= BETWEEN_READS
         excuse = "end between two reads" if fits else None
         yield Difference(story.id, f"endedAt {off(late)}", f"{late:+.3f} s", "", excuse)

@@ -15,7 +15,9 @@ _KEPT = PLACES | {"externalline", "conference"}
 class Evidence:
     """What was told of a call so far, beside its true story. Times are POSIX seconds."""
 
-    def __init__(self, story: Story, visible: frozenset[str]) -> None:
+    def __init__(self, story: Story, visible: frozenset[str], latency: float) -> None:
+        self.latency = latency
+        """Seconds that an answer takes, at most."""
         self.story = story
         self.visible = visible
         self.first: float | None = None
@@ -99,6 +101,12 @@ class Evidence:
         """Seconds until a party that came at ``since`` was named; None if it never was."""
         first = self._first_named.get((dn, since))
         return None if first is None else first - since
+
+    def read(self, dn: str) -> bool:
+        """Whether all that a DN went through in the call was told while it lasted."""
+        return all(
+            (dn, since) in self._first_named for each, since in self.story.phases if each == dn
+        )
 
     def _name(self, names: Iterable[str], at: float) -> None:
         if self.first is None:

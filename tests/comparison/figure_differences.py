@@ -58,7 +58,8 @@ def figures(
             yield from _queue(story, true, queue, evidence, named)
     for num, whole in day.phones.items():
         phone = held.figures[EXTENSION_STATS].get(num)
-        named = None if evidence.names({num}) else "party not named"
+        told = evidence.names({num}) and (num not in evidence.visible or evidence.read(num))
+        named = None if told else "party not named"
         if not isinstance(phone, ExtensionStats) or not phone.offered + phone.placed:
             word = "placed" if whole.placed else "offered"
             yield Difference(story.id, f"phone's {word} 0", f"{num} 0", "1", named)
@@ -133,6 +134,8 @@ def _phone(
         return
     seen = mine.num in evidence.visible
     hidden: Excuse | None = None if seen else "phone not monitored"
+    if seen and not evidence.read(mine.num):
+        hidden = "party not named"
     queue = hidden or late_queue(story, evidence)
     answer = None if seen else undecided(story, evidence)
     yield from _counted(
@@ -153,7 +156,7 @@ def _phone(
         ),
     )
     late: Excuse | None = None if _phases_told(story, evidence, mine.num) else "party not named"
-    rings = _TENTH if seen else 2 * BETWEEN_READS
+    rings = _TENTH + evidence.latency if seen else 2 * BETWEEN_READS
     talks = _talk_slack(story, evidence) if seen else 2 * BETWEEN_READS
     yield from _lasted(story, "phone's waits", mine.waits, true.waits, rings, late)
     yield from _lasted(story, "phone's abandons", mine.abandons, true.abandons, rings, late)
@@ -192,7 +195,7 @@ def _phases_told(story: Story, evidence: Evidence, num: str) -> bool:
     Of a conference only the conference itself is named.
     """
     if num in evidence.visible:
-        return True
+        return evidence.read(num)
     if any(act.kind == "conference" for act in story.acts):
         return False
     after = [evidence.named_after(dn, since) for dn, since in story.phases if dn == num]
@@ -206,7 +209,7 @@ def _talk_slack(story: Story, evidence: Evidence) -> float:
     slack = 0.0 if evidence.answer_heard else BETWEEN_READS
     if not any(dn in evidence.visible for dn in story.parties):
         slack += BETWEEN_READS
-    return slack + _TENTH
+    return slack + _TENTH + evidence.latency
 
 
 def _directions(

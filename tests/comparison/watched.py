@@ -27,6 +27,7 @@ from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.simulator.traffic.planner import MIX, Kind
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.jump_tolerant_clock import JumpTolerantClock
 from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 from tests.comparison.evidence import Evidence
@@ -76,6 +77,7 @@ class Watched:
         self._asked = 0.0
         self._late: list[tuple[float, float, Event, float]] = []
         """Reads under way: when the answer comes, when it was asked for, of what, event's time."""
+        self._told_at = JumpTolerantClock()
         self._settings = StatisticsSettings(zone="UTC", short=0)
         self.statistics = Statistics(self._settings)
         self.held = CountingTracker(Tracker("monitor"), self.statistics)
@@ -187,7 +189,8 @@ class Watched:
 
     def _evidence_of(self, call_id: int) -> Evidence:
         if call_id not in self.evidence:
-            self.evidence[call_id] = Evidence(self.watcher.calls[call_id], self.visible)
+            story, latency = self.watcher.calls[call_id], self.switches.latency
+            self.evidence[call_id] = Evidence(story, self.visible, latency)
         return self.evidence[call_id]
 
     def _apply(self, fact: Fact) -> None:
@@ -196,6 +199,7 @@ class Watched:
 
     def _told(self, edits: tuple[Edit, ...], at: float) -> None:
         """Gather what ended, and count each call alone. ``at``: POSIX seconds of the edits."""
+        at = self._told_at.told(at)
         of_call: dict[int, list[Edit]] = {}
         for edit in edits:
             match edit.topic, edit.after:
