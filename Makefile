@@ -7,7 +7,7 @@ WORKERS ?= 4
 # CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=
 
-.PHONY: help demo test test-pythons lint typecheck unit fuzz bench bench-quick soak soak-monitors audit sbom lock clean
+.PHONY: help demo test test-pythons lint typecheck unit fuzz compare bench bench-quick soak soak-monitors audit sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ unit: .venv/dev.stamp
 
 fuzz: .venv/dev.stamp ## run the property tests with new examples each time
 	CALLMON_FUZZ=1 $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis --timeout 1800 $(ARGS)
+
+compare: .venv/dev.stamp ## compare what callmon holds of 10,000 simulated calls a setting with what people did
+	@$(BIN)/python -m tests.comparison $(ARGS)
 
 bench: .venv/bench.stamp .venv/node.stamp ## measure CPU, latency and memory against others; writes tests/bench/README.md
 	@$(BIN)/python -m tests.bench $(ARGS)

@@ -19,6 +19,7 @@ from monitor.simulator.calls import ground_truth as truth
 from monitor.simulator.calls import views as projection
 from monitor.simulator.calls.api_rows import ParticipantView, Status, Word
 from monitor.simulator.calls.ground_truth import TruthEnded
+from monitor.simulator.calls.journal import Act, Deed
 from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
@@ -84,6 +85,7 @@ class Exchange:
         self._listeners: list[Callable[[Event], None]] = []
         self._signal_listeners: list[Callable[[Signal], None]] = []
         self._idle_listeners: list[Callable[[str], None]] = []
+        self._act_listeners: list[Callable[[Act], None]] = []
         self._idled: list[str] = []
         self._next_call = self._next_part = 1
 
@@ -114,6 +116,14 @@ class Exchange:
         """
         self._idle_listeners.append(callback)
 
+    def on_act(self, callback: Callable[[Act], None]) -> None:
+        """Register a callable that receives every act, in order, as it is done.
+
+        An act comes before the events of the commit that it belongs to. Nothing is recorded here:
+        without such a callable there is no journal. The callable must not change calls.
+        """
+        self._act_listeners.append(callback)
+
     # look-ups
 
     def busy(self, number: str) -> bool:
@@ -125,6 +135,21 @@ class Exchange:
         return len(self._by_dn.get(number, ()))
 
     # for the operations
+
+    def _note(
+        self,
+        deed: Deed,
+        call: SimulatedCall,
+        dn: Dn | None = None,
+        *,
+        number: str = "",
+        to: str = "",
+        other: int = 0,
+    ) -> None:
+        """Tell the listeners of an act."""
+        if self._act_listeners:
+            name, kind = (dn.number, dn.kind) if dn is not None else ("", None)
+            self._tell_act(Act(self.clock(), deed, call.id, name, kind, number, to, other))
 
     def _open(self, dn: Dn, number: str, dialled: str, *, external: bool) -> SimulatedCall:
         """Make a call. It stays invisible until it is committed."""
@@ -151,6 +176,10 @@ class Exchange:
         A leg has no device if its DN cannot call. Neither has a queue or a menu that is called.
         """
         number = leg.dn.number
+        if leg.ringing:
+            self._note("ringing", call, leg.dn, number=leg.outside, to=leg.behalf)
+        elif leg.connected:
+            self._note("entered", call, leg.dn)
         for device in self._devices(leg.dn, device_id):
             self._attach(call, leg, device)
         call.legs[number] = leg
@@ -159,6 +188,8 @@ class Exchange:
 
     def _take(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
         """Remove a leg from a call."""
+        if not call.over:
+            self._note("silent" if leg.ringing else "left", call, leg.dn, number=leg.outside)
         for part in leg.parts:
             self._parts.pop(part.id, None)
         self._unlink(call, leg)
@@ -227,6 +258,7 @@ class Exchange:
         self._close(call)
 
     def _remember_end(self, call: SimulatedCall) -> None:
+        self._note("ended", call)
         call.last_row = call.row
         self._ended.append((call, truth.truth_of_end(call, self.clock())))
         self._over[call.id] = call
@@ -249,6 +281,8 @@ class Exchange:
         self._parts.clear()
         self._idled.clear()
         self._next_call = self._next_part = 1
+        if self._act_listeners:
+            self._tell_act(Act(self.clock(), "restarted"))
 
     def _view(self, number: str, participant_id: int) -> ParticipantView | None:
         call = self._parts.get(participant_id)
@@ -334,6 +368,10 @@ class Exchange:
     def _new_part(self) -> int:
         self._next_part += 1
         return self._next_part - 1
+
+    def _tell_act(self, act: Act) -> None:
+        for listener in self._act_listeners:
+            listener(act)
 
     def _tell_idle(self) -> None:
         idled, self._idled = self._idled, []

@@ -69,9 +69,10 @@ class Connections(Exchange):
                     call.creator = call.caller
                 self._add(call, SimulatedLeg(host, "Connected", routed=call.external))
                 self._connected(call)
-                self._say(
-                    call, "Transferring" if host.kind == "queue" and not greeting else "Talking"
-                )
+                unheard = host.kind == "queue" and not greeting
+                if unheard:
+                    self._note("unheard", call, host)
+                self._say(call, "Transferring" if unheard else "Talking")
             case _:
                 assert_never(route)
 
@@ -86,6 +87,7 @@ class Connections(Exchange):
 
         All other ringing stops, hosts are removed, and the leg that it was to replace leaves.
         """
+        self._note("picked_up", call, leg.dn, number=leg.outside)
         replaced = call.legs.get(leg.instead_of)
         leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
         self._clear_ringing(call)
@@ -97,6 +99,7 @@ class Connections(Exchange):
 
     def _answer_own(self, call: SimulatedCall, leg: SimulatedLeg, device_id: str) -> None:
         """Call the destination, now that the originator, which rang first, has picked up."""
+        self._note("picked_up", call, leg.dn)
         destination, call.forward_to = call.forward_to, ""
         self._keep_device(leg, device_id)
         leg.status = "Dialing"
@@ -129,6 +132,7 @@ class Connections(Exchange):
         """
         dn = self.directory.dn(referrer)
         if dn is not None and dn.kind == "routepoint":
+            self._note("returned", call, dn)
             leg = self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
             if self.switches.route_point == "connects":
                 self._pick_up(call, leg)
@@ -137,6 +141,7 @@ class Connections(Exchange):
             return False
         if not self.directory.devices(referrer):
             return False
+        self._note("returned", call, dn)
         self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
         return True
 

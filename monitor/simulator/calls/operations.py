@@ -34,6 +34,7 @@ class Operations(Connections):
             raise OperationRefused("UnknownDestination", f"{trunk} is no trunk")
         call = self._open(dn, number, did, external=True)
         call.rule = rule
+        self._note("arrived", call, dn, number=number, to=did)
         self._add(call, SimulatedLeg(dn, "Dialing", outside=number))
         call.next_leg = _FIRST_ROUTED_LEG
         self._commit(call)
@@ -56,6 +57,7 @@ class Operations(Connections):
         route = self.router.resolve(destination, (number,), trunk)
         devices = self.directory.devices(number)
         call = self._open(dn, number, destination, external=False)
+        self._note("dialled", call, dn, to=destination)
         self._add(
             call,
             SimulatedLeg(dn, "Dialing"),
@@ -76,6 +78,7 @@ class Operations(Connections):
         self.router.resolve(destination, (number,))
         call = self._open(dn, number, destination, external=False)
         call.forward_to, call.orderer = destination, orderer
+        self._note("ordered", call, dn, to=destination)
         self._add(call, SimulatedLeg(dn, "Ringing"))
         self._say(call, "Routing")
         self._commit(call)
@@ -93,13 +96,14 @@ class Operations(Connections):
         """
         self._alive(call)
         route = self.router.resolve(destination, call.legs, trunk)
+        self._note("routed", call, to=destination)
         self._clear_ringing(call)
         self._apply(call, route, "Routing", greeting=greeting)
         self._commit(call)
 
     def wait(self, call: SimulatedCall) -> None:
         """Put the caller among those that wait in a queue without a greeting."""
-        self._queue_of(call)
+        self._note("waits", call, self._queue_of(call).dn)
         self._say(call, "Talking")
         self._commit(call)
 
@@ -111,6 +115,7 @@ class Operations(Connections):
             dn.number in call.legs and not call.legs[dn.number].ringing for dn in phones
         ):
             raise OperationRefused("DestinationIsNotReachable", "there is nobody to ring")
+        self._note("polled", call, queue.dn)
         self._clear_ringing(call)
         for dn in phones:
             self._add(call, SimulatedLeg(dn, "Ringing", routed=True, behalf=queue.dn.number))
@@ -140,6 +145,8 @@ class Operations(Connections):
         stopped = [self._leg(call, number, "Ringing") for number in numbers] or call.ringing()
         if not stopped:
             raise OperationRefused("NotSpecified", "nothing rings")
+        for leg in stopped:
+            self._note("timed_out", call, leg.dn, number=leg.outside)
         if call.forward_to:
             self._finish(call)
         else:
@@ -158,12 +165,13 @@ class Operations(Connections):
         greeting: bool = True,
     ) -> None:
         """Send a ringing phone's call elsewhere. All other ringing stops, and the queue is left."""
-        self._leg(call, number, "Ringing")
+        leg = self._leg(call, number, "Ringing")
         if call.forward_to:
             raise OperationRefused(
                 "NotSpecified", f"{number} is being called back and cannot divert itself"
             )
         route = self.router.resolve(destination, call.legs, trunk)
+        self._note("diverted", call, leg.dn, to=destination)
         self._clear_ringing(call)
         self._apply(call, route, "Rerouting", greeting=greeting)
         self._commit(call)
@@ -182,6 +190,7 @@ class Operations(Connections):
         if leg.connected:
             self._partner(call, number)
         route = self.router.resolve(destination, call.legs)
+        self._note("forked", call, leg.dn, to=destination)
         if call.host is not None:
             self._clear_ringing(call, leg)
         instead_of = number if leg.connected else leg.instead_of
@@ -195,6 +204,7 @@ class Operations(Connections):
         leg = self._leg(call, number, "Connected")
         self._partner(call, number)
         route = self.router.resolve(destination, call.legs)
+        self._note("transferred", call, leg.dn, to=destination)
         self._take(call, leg)
         self._apply(call, route, "Transferring", greeting=greeting, referred_by=number)
         self._commit(call)
@@ -228,6 +238,7 @@ class Operations(Connections):
             self._merge_into_second(first, second, partner, theirs)
             return
         outside = partner.dn.kind == "externalline"
+        self._note("merged", first, ours.dn, to=moved.dn.number, other=second.id)
         self._take(first, ours)
         self._close_merged(second, moved, first)
         moved.routed = moved.routed or outside
@@ -263,7 +274,7 @@ class Operations(Connections):
 
     def invite(self, call: SimulatedCall, number: str, guest: str) -> None:
         """Make a connected party's talk a conference and ring a third phone for it."""
-        self._leg(call, number, "Connected")
+        leg = self._leg(call, number, "Connected")
         if call.conference is None:
             self._partner(call, number)
         conference = self.router.special("conference")
@@ -272,8 +283,9 @@ class Operations(Connections):
         route = self.router.resolve(guest, call.legs)
         if not isinstance(route, ToPhones) or route.group:
             raise OperationRefused("DestinationIsNotReachable", f"{guest} cannot be invited")
+        self._note("invited", call, leg.dn, to=guest)
         if call.conference is None:
-            call.creator = call.legs[number].number
+            call.creator = leg.number
             self._add(call, SimulatedLeg(conference, "Connected"))
         for dn in route.phones:
             self._add(call, SimulatedLeg(dn, "Ringing", routed=call.external))
@@ -291,9 +303,11 @@ class Operations(Connections):
         if leg.ringing and part is not None and len(leg.parts) > 1:
             self._lose_part(leg, part)
         elif leg.ringing and not call.forward_to:
+            self._note("rejected", call, leg.dn, number=leg.outside)
             self._take(call, leg)
             self._after_ringing(call, leg)
         else:
+            self._note("hung_up", call, leg.dn, number=leg.outside)
             self._leave(call, leg)
         self._commit(call)
 

@@ -1,0 +1,229 @@
+"""Play traffic at a simulated PBX, and let callmon and somebody in the building watch it."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    ConnectionChanged,
+    ContactsRead,
+    Fact,
+    ParticipantGone,
+    ParticipantSeen,
+    ParticipantsRead,
+)
+from monitor.pbx.parsing.callcontrol import parse_participant
+from monitor.shared.changes import Edit
+from monitor.shared.entities import topics
+from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
+from monitor.simulator.pbx_data.generator import make_directory
+from monitor.simulator.traffic.generator import TrafficGenerator
+from monitor.simulator.traffic.planner import MIX, Kind
+from monitor.statistics.counting_tracker import CountingTracker
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.jump_tolerant_clock import JumpTolerantClock
+from monitor.statistics.settings import StatisticsSettings
+from monitor.tracking.tracker import Tracker
+from tests.comparison.evidence import Evidence
+from tests.monitor.tracking.test_tracker_simulator import CLIENT, _directory_read
+from tests.truth.calls import Story, Watcher
+
+NOON: Final = 1_700_049_600.0
+PAUSES: Final = (0.05, 0.2, 1.0)
+"""Seconds between two reads of ActiveCalls."""
+_RATE: Final = 240
+"""Calls a minute. Now and then all phones are busy: queues fill, and voicemail takes calls."""
+_STEPS: Final = 4
+"""Moments within the latency at which answers come."""
+_TWICE: Final = 0.3
+"""Share of events that come twice, if the PBX sends duplicates."""
+
+
+class Watched:
+    """A simulated PBX with traffic, callmon's tracker and statistics, and the watcher's stories."""
+
+    def __init__(
+        self,
+        seed: int,
+        switches: Switches,
+        calls: int,
+        *,
+        call_control: bool = True,
+        mix: Mapping[Kind, float] = MIX,
+    ) -> None:
+        self.switches = switches
+        self.calls = calls
+        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
+        self.switchboard = Switchboard(self.directory, switches, self._clock)
+        self.watcher = Watcher()
+        self._touched: dict[int, float] = {}
+        """Calls of which an event was read since the last look, and when that was."""
+        self._between: Callable[[Story], None] | None = None
+        self.switchboard.on_act(lambda act: self._look_between(act.at))
+        self.switchboard.on_act(self.watcher.saw)
+        self.evidence: dict[int, Evidence] = {}
+        mine = (CLIENT, *self.directory.peers(CLIENT)) if call_control else ()
+        self.visible = frozenset(mine)
+        self.ended: dict[int, list[topics.EndedCall]] = {}
+        self.single: dict[int, Statistics] = {}
+        """Statistics of each call alone."""
+        self._pauses = random.Random(seed)
+        self._asked = 0.0
+        self._late: list[tuple[float, float, Event, float]] = []
+        """Reads under way: when the answer comes, when it was asked for, of what, event's time."""
+        self._told_at = JumpTolerantClock()
+        self._settings = StatisticsSettings(zone="UTC", short=0)
+        self.statistics = Statistics(self._settings)
+        self.held = CountingTracker(Tracker("monitor"), self.statistics)
+        self.traffic = TrafficGenerator(
+            self.switchboard, self.directory, seed, rate=_RATE, limit=calls, mix=mix
+        )
+        self._begin(call_control=call_control)
+
+    @property
+    def now(self) -> float:
+        """POSIX seconds at the PBX."""
+        return self._clock()
+
+    @property
+    def over(self) -> bool:
+        """Whether all calls were played."""
+        return self.traffic.stats.over >= self.calls
+
+    def play(
+        self, look: Callable[[], None], between: Callable[[Story], None] | None = None
+    ) -> None:
+        """Play all calls; call ``look`` after each read of ActiveCalls.
+
+        ``between``: called with each call of which events were read, before anything else happens.
+        """
+        self._between = between
+        while not self.over:
+            self._advance(self._pauses.choice(PAUSES))
+            self.poll()
+            look()
+        self._advance(max(PAUSES))
+        self.poll()
+        look()
+
+    def poll(self) -> None:
+        """Read ActiveCalls, and let the tracker's time pass."""
+        self._look_between(self.now + 1)
+        rows = self.switchboard.active_calls()
+        told = tuple(
+            ActiveCall(r.id, r.caller, r.callee, r.status, r.last_change_status, r.established_at)
+            for r in rows
+        )
+        for row in rows:
+            self._evidence_of(row.id).row(row, self.now)
+        self._apply(ActiveCallsRead(told, self._moment(), self.now))
+        self._told(self.held.tick(self.now), self.now)
+
+    def _look_between(self, before: float) -> None:
+        """Have the calls looked at whose events came before this moment, POSIX seconds."""
+        for call, at in list(self._touched.items()):
+            if at < before:
+                del self._touched[call]
+                story = self.watcher.calls.get(call)
+                if story is not None and self._between is not None:
+                    self._between(story)
+
+    def _advance(self, seconds: float) -> None:
+        """Let the PBX's time pass, and answers come when they are due."""
+        until = self.traffic.now + seconds
+        step = self.switches.latency / _STEPS or seconds
+        while self.traffic.now < until:
+            self.traffic.advance(min(step, until - self.traffic.now))
+            while self._late and self._late[0][0] <= self.traffic.now:
+                _, asked, event, at = heapq.heappop(self._late)
+                self._read(event, asked, at)
+
+    def _clock(self) -> float:
+        return NOON + self.traffic.now if hasattr(self, "traffic") else NOON
+
+    def _begin(self, *, call_control: bool) -> None:
+        source = "callcontrol+activecalls" if call_control else "activecalls"
+        self._apply(ConnectionChanged("connected", "", self.now, source))
+        self._apply(_directory_read(self.directory, self.now))
+        if call_control:
+            kinds = {
+                dn.number: f"W{dn.kind}" for dn in self.directory.dns() if dn.number in self.visible
+            }
+            self._apply(ParticipantsRead((), kinds, self._moment(), self.now))
+            self.switchboard.listen(self._hear)
+        self.poll()
+
+    def _hear(self, event: Event) -> None:
+        if event.dn not in self.visible:
+            return
+        for _ in range(1 + (self.switches.duplicates and self._pauses.random() < _TWICE)):
+            asked, latency = self._moment(), self.switches.latency
+            if latency:
+                due = self.traffic.now + self._pauses.uniform(0.0, latency)
+                heapq.heappush(self._late, (due, asked, event, self.now))
+            else:
+                self._read(event, asked, self.now)
+
+    def _read(self, event: Event, asked: float, at: float) -> None:
+        """Read what an event at ``at`` was about."""
+        number, id_ = event.dn, event.participant_id
+        removed = isinstance(event, ParticipantRemove)
+        view = None if removed else self.switchboard.participant(number, id_)
+        if view is None:
+            for call, evidence in self.evidence.items():
+                if evidence.gone(number, id_):
+                    self._touched[call] = self.now
+            self._apply(ParticipantGone(number, id_, asked, at))
+            return
+        seen = parse_participant(view.to_json(self.switches))
+        if view.callid in self.watcher.calls:
+            self._evidence_of(view.callid).participant(seen, at)
+            self._touched[view.callid] = self.now
+        self._apply(ParticipantSeen(seen, asked, at))
+
+    def _evidence_of(self, call_id: int) -> Evidence:
+        if call_id not in self.evidence:
+            story, latency = self.watcher.calls[call_id], self.switches.latency
+            self.evidence[call_id] = Evidence(story, self.visible, latency)
+        return self.evidence[call_id]
+
+    def _apply(self, fact: Fact) -> None:
+        edits = self.held.apply(fact)
+        self._told(edits, self.now if isinstance(fact, ContactsRead) else fact.at)
+
+    def _told(self, edits: tuple[Edit, ...], at: float) -> None:
+        """Gather what ended, and count each call alone. ``at``: POSIX seconds of the edits."""
+        at = self._told_at.told(at)
+        of_call: dict[int, list[Edit]] = {}
+        for edit in edits:
+            match edit.topic, edit.after:
+                case "calls", _:
+                    of_call.setdefault(int(edit.id), []).append(edit)
+                case "ended", topics.EndedCall() as ended if edit.before is None:
+                    of_call.setdefault(ended.call_id, []).append(edit)
+                    self.ended.setdefault(ended.call_id, []).append(ended)
+                case _:
+                    pass
+        for call_id, its in of_call.items():
+            alone = self.single.get(call_id)
+            if alone is None:
+                alone = self.single[call_id] = Statistics(self._settings)
+                alone.reconcile(self._empty(), at)
+            alone.take(its, at)
+
+    def _empty(self) -> topics.State:
+        state: dict[str, Any] = {topic: {} for topic in self.held.state}
+        queues, extensions = self.directory.queue_numbers(), self.directory.extensions()
+        for topic, numbers in (("queues", queues), ("extensions", extensions)):
+            state[topic] = {number: self.held.state[topic][number] for number in numbers}
+        return state
+
+    def _moment(self) -> float:
+        self._asked += 1.0
+        return self._asked
