@@ -37,6 +37,8 @@ XAPI: Final = "/xapi/v1"
 CALL_CONTROL: Final = "/callcontrol"
 MAX_LISTED_VALUES: Final = 4_000_000
 """Values in the JSON of all pages of one collection."""
+MAX_LISTED_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of all pages of one collection: 200,000 contacts have about 100 MiB."""
 MAX_TOKEN_BYTES: Final = 65_536
 _MAX_PARTICIPANT_BYTES: Final = 1024 * 1024
 """Bytes of one answer about one DN or participant. Many of these are read at the same time."""
@@ -192,14 +194,21 @@ class PbxClient:
     ) -> list[dict[str, Any]]:
         """Return all rows of an XAPI collection by Id, read in pages of ``top`` rows.
 
-        Raises PbxGarbled if they hold more than :data:`MAX_LISTED_VALUES` values.
+        Raises PbxGarbled if they hold more than :data:`MAX_LISTED_VALUES` values or
+        :data:`MAX_LISTED_BYTES` bytes.
         """
-        values = 0
+        values = size = 0
 
         async def fetch(page: Query) -> Any:
-            nonlocal values
+            nonlocal values, size
             answer = await self._get(f"{XAPI}/{name}", page)
             values += answer.values
+            size += len(answer.body)
+            if size > MAX_LISTED_BYTES:
+                raise PbxGarbled(
+                    f"The PBX's list {name} is larger than {MAX_LISTED_BYTES} bytes; it is not "
+                    f"used."
+                )
             if values > MAX_LISTED_VALUES:
                 text = (
                     f"The PBX's list {name} holds more than {MAX_LISTED_VALUES} values; it is "
@@ -299,7 +308,7 @@ class PbxClient:
         if not granted.good:
             raise granted.refusal()
         answer = granted.json()
-        token = text(answer, "access_token") if isinstance(answer, dict) else ""
+        token = text(answer, "access_token", MAX_TOKEN_BYTES) if isinstance(answer, dict) else ""
         if not token.isascii() or not token or any(char.isspace() for char in token):
             raise PbxGarbled(
                 "The PBX's answer to a token request has no token: is it a 3CX? See url."

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Final
 
 import structlog
@@ -23,6 +24,7 @@ from monitor.pbx.counters import PbxCounters
 from monitor.pbx.facts import ActiveCallsRead, Fact, ParticipantsRead
 from monitor.pbx.http_client import secret
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
+from monitor.pbx.parsing.json_fields import tell_too_long
 from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.traffic_tap import TrafficTap
 from monitor.pbx.v20_client import PbxClient, PbxSettings
@@ -114,6 +116,7 @@ class PbxSource:
 
     async def run(self) -> None:
         """Follow the PBX until cancelled; retry all that fails and tell it as a fact."""
+        tell_too_long(partial(self._log.warning, "pbx_text_too_long"))
         self._tell()
         try:
             await together(

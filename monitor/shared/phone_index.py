@@ -1,4 +1,4 @@
-"""Find contacts by a number, without a full scan. Pure.
+"""Find contacts, or anything else, by a phone number, without a full scan. Pure.
 
 For the documented search, numbers are kept reversed in one sorted list. So "ends with" is a range
 of that list, and the number with the longest common ending stands beside the place where the
@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Collection, Hashable, Iterable, Iterator
+from typing import Final, Generic, TypeVar
 
 from monitor.shared import phone_numbers
 from monitor.shared.entities.topics import Contact
 from monitor.shared.phone_numbers import PhoneNumber
+
+T = TypeVar("T", bound=Hashable)
 
 _NO_DIGITS: Final = re.compile("[^0-9]+")
 
@@ -24,6 +25,54 @@ _NO_DIGITS: Final = re.compile("[^0-9]+")
 def digits(number: str) -> str:
     """Return the number's digits without all other characters."""
     return _NO_DIGITS.sub("", number)
+
+
+class SubscriberIndex(Generic[T]):
+    """Find values by a phone number in any notation.
+
+    A look-up costs as much as the number has notations here, however many values each has: some
+    three for real numbers, and about a thousand at most.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[PhoneNumber, dict[T, int]] = {}
+        """Number → value → how often it was added."""
+        self._notations: dict[str, tuple[PhoneNumber, ...]] = {}
+
+    def add(self, number: PhoneNumber, value: T) -> None:
+        """Add a value to a number; it may be added more than once."""
+        values = self._values.setdefault(number, {})
+        if not values:
+            for key in phone_numbers.keys(number):
+                self._notations[key] = (*self._notations.get(key, ()), number)
+        values[value] = values.get(value, 0) + 1
+
+    def remove(self, number: PhoneNumber, value: T) -> None:
+        """Remove a value from a number as often as it was added. Raises KeyError."""
+        values = self._values[number]
+        values[value] -= 1
+        if values[value]:
+            return
+        del values[value]
+        if values:
+            return
+        del self._values[number]
+        for key in phone_numbers.keys(number):
+            left = tuple(other for other in self._notations.pop(key) if other != number)
+            if left:
+                self._notations[key] = left
+
+    def exact(self, number: PhoneNumber) -> Collection[T]:
+        """Return the values of the number in this very notation."""
+        return self._values.get(number, {}).keys()
+
+    def find(self, number: PhoneNumber) -> Iterator[T]:
+        """Yield the values of the number in all notations; one may come more than once."""
+        keys = phone_numbers.keys(number)
+        others = dict.fromkeys(other for key in keys for other in self._notations.get(key, ()))
+        for other in others:
+            if phone_numbers.same_subscriber(number, other):
+                yield from self._values[other]
 
 
 class PhoneIndex:
@@ -36,7 +85,7 @@ class PhoneIndex:
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         self._contacts: dict[int, Contact] = {}
         self._tails: list[tuple[str, int]] = []
-        self._notations: dict[str, set[int]] | None = None
+        self._names: SubscriberIndex[str] | None = None
         """Filled when a name is asked for: a gateway asks for none."""
         for contact in contacts:
             self._contacts[contact.id] = contact
@@ -53,8 +102,8 @@ class PhoneIndex:
         self._contacts[contact.id] = contact
         for entry in _entries(contact):
             insort(self._tails, entry)
-        if self._notations is not None:
-            _note(self._notations, contact)
+        if self._names is not None:
+            _note(self._names, contact)
 
     def remove(self, contact: Contact) -> None:
         """Remove the contact with this one's id, if there is one."""
@@ -62,11 +111,9 @@ class PhoneIndex:
         if held is not None:
             for entry in _entries(held):
                 del self._tails[bisect_left(self._tails, entry)]
-            if self._notations is not None:
-                for key in _keys(held):
-                    self._notations[key].discard(held.id)
-                    if not self._notations[key]:
-                        del self._notations[key]
+            if self._names is not None:
+                for number in _numbers(held):
+                    self._names.remove(number, held.display_name)
 
     def find(self, num: str, min_len: int | None = None) -> list[int]:
         """Return the ids of the contacts that match ``num``, ascending.
@@ -97,20 +144,13 @@ class PhoneIndex:
         number = phone_numbers.parse(num)
         if number is None:
             return ""
-        if self._notations is None:
-            self._notations = defaultdict(set)
+        if self._names is None:
+            self._names = SubscriberIndex()
             for contact in self._contacts.values():
-                _note(self._notations, contact)
-        notations = self._notations
-        ids = {id_ for key in phone_numbers.keys(number) for id_ in notations.get(key, ())}
-        held = {id_: tuple(_numbers(self._contacts[id_])) for id_ in ids}
-        found = [id_ for id_, numbers in held.items() if number in numbers] or [
-            id_
-            for id_, numbers in held.items()
-            if any(phone_numbers.same_subscriber(number, other) for other in numbers)
-        ]
-        names = {self._contacts[id_].display_name for id_ in found}
-        return names.pop() if len(names) == 1 else ""
+                _note(self._names, contact)
+        names = self._names.exact(number) or self._names.find(number)
+        name = next(iter(names), "")
+        return name if all(other == name for other in names) else ""
 
     def _starting_with(self, tail: str, *, whole: bool = False) -> list[int]:
         found = set()
@@ -142,10 +182,6 @@ def _numbers(contact: Contact) -> Iterator[PhoneNumber]:
                 yield number
 
 
-def _note(notations: dict[str, set[int]], contact: Contact) -> None:
-    for key in _keys(contact):
-        notations[key].add(contact.id)
-
-
-def _keys(contact: Contact) -> set[str]:
-    return {key for number in _numbers(contact) for key in phone_numbers.keys(number)}
+def _note(names: SubscriberIndex[str], contact: Contact) -> None:
+    for number in _numbers(contact):
+        names.add(number, contact.display_name)

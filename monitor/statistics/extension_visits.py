@@ -10,6 +10,9 @@ without it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from heapq import nsmallest
+from operator import itemgetter
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -21,6 +24,8 @@ from monitor.statistics.queue_visits import SOON_MS
 
 End: TypeAlias = Literal["answered", "abandoned", "missed", "elsewhere", "unknown", "ringing"]
 
+MOST_TURNS = 500
+"""Extensions of one call that are counted."""
 _PEOPLE = frozenset({"extension", "externalline", "conference"})
 _APART = frozenset({"Dialing", "Ringing"})
 """Statuses of a leg that does not talk to anybody yet."""
@@ -69,11 +74,14 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
         if leg.dn_type in _PEOPLE and leg.status not in _APART
     }
     talkers = people if len(people) > 1 and answered is not None else {}
+    earliest = nsmallest(2, talkers.items(), key=itemgetter(1))
     first = answered if all(turn.answered is None for turn in turns) else None
     held = {turn.num: turn for turn in turns}
     for num, leg in legs.items():
+        if num not in held and len(held) >= MOST_TURNS:
+            continue
         turn = held.get(num) or _opened(leg, call, at)
-        talk = _talk_since(turn, talkers, first) if num in talkers else None
+        talk = _talk_since(turn, talkers[num], earliest, first) if num in talkers else None
         held[num] = (
             _talks(turn, talk)
             if talk is not None
@@ -202,14 +210,17 @@ def _opened(leg: topics.Leg, call: topics.Call, at: int) -> ExtensionVisit:
     return ExtensionVisit(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
 
 
-def _talk_since(turn: ExtensionVisit, talkers: dict[str, int], first: int | None) -> int:
+def _talk_since(
+    turn: ExtensionVisit, own: int, earliest: Sequence[tuple[str, int]], first: int | None
+) -> int:
     """Return when an extension began to talk.
 
     That is when it and one other were connected; for the first to talk, when the call was answered.
+    ``own``: when it was connected. ``earliest``: the two that were connected first.
     """
     if first is not None and first >= turn.since:
         return first
-    return max(talkers[turn.num], min(since for num, since in talkers.items() if num != turn.num))
+    return max(own, next(since for num, since in earliest if num != turn.num))
 
 
 def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:

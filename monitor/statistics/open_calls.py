@@ -14,6 +14,7 @@ Times are POSIX milliseconds. What may be told again counts once:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -26,6 +27,12 @@ from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON_MS
 from monitor.statistics.subjects import Place, Subjects
 
+COUNTED_KEPT = 200_000
+"""Ids of calls that were counted for good; of more, the oldest are forgotten."""
+LIVES_KEPT = 100
+"""Calls of one id that were counted for good: each restart of the PBX may make one more."""
+_TAKEN_KEPT = 1_000
+"""Edits of one call that are known to be taken."""
 _UNSURE_MS = 10_000
 """Milliseconds after a lost PBX is in sight again within which nobody can say when a call ended."""
 
@@ -63,11 +70,14 @@ class OpenCalls:
         self.held = held
         self.places = Subjects()
         self._last: dict[int, topics.Call] = {}
-        self._taken: dict[int, set[int]] = {}
+        self._taken: dict[int, dict[int, None]] = {}
+        self._closed: dict[int, dict[str, None]] = {}
+        """Call id → keys of its calls that are over."""
         for call_id, account in held.open.items():
             self.places.show(str(call_id), account)
         for key, closed in held.closed.items():
             self.places.show(key, closed.account)
+            self._closed.setdefault(closed.account.call_id, {})[key] = None
 
     @property
     def going_on(self) -> int:
@@ -119,11 +129,14 @@ class OpenCalls:
         """
         settled: list[CallAccount] = []
         for key in [key for key, closed in self.held.closed.items() if closed.at < before]:
-            account = self.held.closed.pop(key).account
-            self.places.show(key, None)
+            account = self._removed(key).account
             settled.append(account)
             times = (account.started, account.started if account.ended is None else account.ended)
-            self.held.counted.setdefault(account.call_id, []).append(times)
+            lives = self.held.counted.pop(account.call_id, [])
+            self.held.counted[account.call_id] = [*lives, times][-LIVES_KEPT:]
+        over = max(0, len(self.held.counted) - COUNTED_KEPT)
+        for call_id in list(islice(self.held.counted, over)):
+            del self.held.counted[call_id]
         return settled
 
     def forget(self, before: int) -> None:
@@ -161,7 +174,10 @@ class OpenCalls:
             return
         self._shown(edit.after, at, unwatched=unwatched)
         if call_id in self._last:
-            self._taken.setdefault(call_id, set()).add(hash(edit))
+            taken = self._taken.setdefault(call_id, {})
+            taken[hash(edit)] = None
+            if len(taken) > _TAKEN_KEPT:
+                taken.clear()
 
     def _is_next(self, edit: Edit, call_id: int) -> bool:
         """Return whether an edit goes on from the call as it was last shown.
@@ -209,13 +225,11 @@ class OpenCalls:
 
     def _found_again(self, call: topics.Call) -> CallAccount | None:
         """Return the account of a call that was only thought to be gone, or None."""
-        for key, closed in self.held.closed.items():
+        for key in self._closed.get(call.call_id, ()):
+            closed = self.held.closed[key]
             account = closed.before
-            if closed.word is not None or account is None or account.call_id != call.call_id:
-                continue
-            if of_call.is_same(account, call):
-                del self.held.closed[key]
-                self.places.show(key, None)
+            if closed.word is None and account is not None and of_call.is_same(account, call):
+                self._removed(key)
                 return account
         return None
 
@@ -264,14 +278,23 @@ class OpenCalls:
             self.places.show(str(account.call_id), None)
         key = f"{account.call_id}@{account.started}"
         self.held.closed[key] = closed
+        self._closed.setdefault(account.call_id, {})[key] = None
         self.places.show(key, account)
 
+    def _removed(self, key: str) -> ClosedCall:
+        """Remove and return a call that is over."""
+        closed = self.held.closed.pop(key)
+        keys = self._closed[closed.account.call_id]
+        del keys[key]
+        if not keys:
+            del self._closed[closed.account.call_id]
+        self.places.show(key, None)
+        return closed
+
     def _closed_as(self, call_id: int, started: int, ended: int) -> str | None:
-        for key, closed in self.held.closed.items():
-            account = closed.account
-            if account.call_id == call_id and of_call.is_same_life(
-                account.started, account.ended, started, ended
-            ):
+        for key in self._closed.get(call_id, ()):
+            account = self.held.closed[key].account
+            if of_call.is_same_life(account.started, account.ended, started, ended):
                 return key
         return None
 
@@ -283,10 +306,11 @@ class OpenCalls:
 
     def _is_over(self, call_id: int, started: int) -> bool:
         """Return whether a call that began at this time is known to be over."""
+        known = (self.held.closed[key] for key in self._closed.get(call_id, ()))
         lives = [
             (closed.account.started, closed.account.ended or 0)
-            for closed in self.held.closed.values()
-            if closed.account.call_id == call_id and closed.word is not None
+            for closed in known
+            if closed.word is not None
         ]
         return any(
             of_call.is_same_life(started, None, *life)

@@ -22,6 +22,8 @@ from monitor.statistics.durations import unix_ms
 
 End: TypeAlias = Literal["waiting", "answered", "abandoned", "diverted", "unknown"]
 
+MOST_VISITS = 100
+"""Visits of one call that are counted: a call that goes round and round counts no more."""
 _LEFT = frozenset({"diverted", "unknown"})
 """Ends of a visit whose caller has left the queue and was not seen to be answered."""
 SOON_MS = 2_000
@@ -142,7 +144,7 @@ def _passed(queues: Sequence[str], caller: str, started: int) -> Visits:
     """
     return tuple(
         QueueVisit(queue, started, started, "diverted", False)
-        for queue in queues
+        for queue in queues[:MOST_VISITS]
         if queue != caller
     )
 
@@ -155,6 +157,8 @@ def _waits(visits: Visits, queue: str, since: int, talk: int | None, left: End) 
         return visits
     if last is not None and last.queue == queue and last.end in _LEFT and _soon(last, since):
         return _with_last(visits, until=None, end="waiting")
+    if len(visits) >= MOST_VISITS:
+        return _left(visits, talk, since, left)
     return (*_left(visits, talk, since, left), QueueVisit(queue, since))
 
 

@@ -39,6 +39,8 @@ class Subjects:
             self._accounts[key] = account
         for place in held.keys() - now.keys():
             self._at[place].discard(key)
+            if not self._at[place]:
+                del self._at[place]
         for place in now.keys() - held.keys():
             self._at[place].add(key)
         self.touched |= {

@@ -14,6 +14,10 @@ from monitor.statistics.durations import DurationTally, Spread
 from monitor.statistics.extension_visits import ExtensionVisit, how
 from monitor.statistics.queue_visits import QueueVisit
 
+MOST_NUMBERS = 20_000
+"""Queues, and extensions, that are counted in a day. A call may name some that the directory does
+not have."""
+
 
 class QueueTotals(Struct):
     """Hold what is counted of a queue."""
@@ -116,11 +120,12 @@ class Totals(Struct):
     def count(self, account: CallAccount, day: Day) -> None:
         """Count for good a call that is over."""
         for num in {visit.queue for visit in account.visits}:
-            add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
+            if num in self.queues or len(self.queues) < MOST_NUMBERS:
+                add_visits(self.queues.setdefault(num, QueueTotals()), num, account, day, 0)
         for turn in account.turns:
-            add_turn(
-                self.extensions.setdefault(turn.num, ExtensionTotals()), turn.num, account, day, 0
-            )
+            if turn.num in self.extensions or len(self.extensions) < MOST_NUMBERS:
+                tally = self.extensions.setdefault(turn.num, ExtensionTotals())
+                add_turn(tally, turn.num, account, day, 0)
         add_call(self.traffic.setdefault(account.kind, TrafficTotals()), account, day)
 
 

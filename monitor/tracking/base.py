@@ -91,4 +91,4 @@ class BaseTracker(ABC):
             return ()
         ended = [call_recovery.ended_unseen(call, at) for call in self._memories.values()]
         self._memories.clear()
-        return self._pbx_state.commit("ended", {call.id: call for call in ended})
+        return self._pbx_state.keep_ended(ended)

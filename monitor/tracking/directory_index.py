@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from itertools import chain
 from types import MappingProxyType
 from typing import Literal
 
@@ -40,6 +41,8 @@ _PROFILES_OUT_OF_QUEUES = frozenset({"Away", "Out of office", "Custom 2"})
 """Profiles of 3CX's kinds Away and OutOfOffice: calls to such an agent go elsewhere, so it takes
 none."""
 
+LEARNT_KEPT = 10_000
+"""DNs whose kind is known from calls alone."""
 _LONGEST_REASON = 500
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues "
@@ -77,6 +80,8 @@ class DirectoryIndex:
         self._did_map = dict(did_map or {})
         self.users = {row.number: row for row in read.users}
         self._kinds: dict[str, topics.DnType] = {}
+        self._learnt: OrderedDict[str, topics.DnType] = OrderedDict()
+        """Kinds of DNs that the directory does not list, the oldest learnt first."""
         self._names: dict[str, str] = {}
         self._index(read)
         self.agents = {
@@ -87,9 +92,7 @@ class DirectoryIndex:
         )
         self.groups_of = _memberships({row.number: row.members for row in read.ring_groups})
         self.extgroups_of = _memberships({row.name: row.members for row in read.departments})
-        self._rules: dict[str, list[InboundRuleRow]] = defaultdict(list)
-        for rule in read.inbound_rules:
-            self._rules[rule.trunk].append(rule)
+        self._rules = _InboundRules(read.inbound_rules)
         self.queues = {row.number: self._queue(row) for row in read.queues}
         self.groups = {
             r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy)
@@ -159,7 +162,7 @@ class DirectoryIndex:
 
     def kind(self, dn: str) -> topics.DnType:
         """Return the kind of a number; ``unknown`` if nothing has told it."""
-        return self._kinds.get(dn, "unknown")
+        return self._kinds.get(dn) or self._learnt.get(dn, "unknown")
 
     def name(self, dn: str) -> str:
         """Return the DN's display name; empty if the directory does not list it."""
@@ -168,17 +171,17 @@ class DirectoryIndex:
     def set_kind(self, dn: str, w_type: str) -> None:
         """Set the kind of a DN that the directory does not list (a conference, a route point).
 
-        ``w_type``: Call Control's type word.
+        ``w_type``: Call Control's type word. Of more than :data:`LEARNT_KEPT` such DNs the oldest
+        learnt is forgotten.
         """
         kind = dn_type(w_type)
-        if dn and kind != "unknown" and dn not in self._kinds:
-            self._kinds[dn] = kind
-            self.revision += 1
+        if dn and kind != "unknown":
+            self._learn(dn, kind)
 
     def inherit_kinds(self, other: DirectoryIndex) -> None:
         """Take over the kinds that ``other`` has learnt for DNs that no directory lists."""
         self.revision = other.revision + 1
-        for dn, kind in other._kinds.items():
+        for dn, kind in (*other._kinds.items(), *other._learnt.items()):
             if dn not in other.users and kind in (
                 "conference",
                 "specialmenu",
@@ -186,7 +189,15 @@ class DirectoryIndex:
                 "routepoint",
                 "fax",
             ):
-                self._kinds.setdefault(dn, kind)
+                self._learn(dn, kind)
+
+    def _learn(self, dn: str, kind: topics.DnType) -> None:
+        if dn in self._kinds or dn in self._learnt:
+            return
+        self._learnt[dn] = kind
+        self.revision += 1
+        if len(self._learnt) > LEARNT_KEPT:
+            self._learnt.popitem(last=False)
 
     def did(self, dialled: str, trunk: str) -> str:
         """Return the name of the inbound rule of a call from outside.
@@ -197,24 +208,11 @@ class DirectoryIndex:
         of the trunk's only rule, else an empty text.
         """
         if dialled:
-            known = (
-                *self._rules.get(trunk, ()),
-                *(rule for rules in self._rules.values() for rule in rules),
-            )
-            fitting = [
-                rule
-                for rule in known
-                if rule.condition == "BasedOnDID" and _fits(rule.data, dialled)
-            ]
-            if fitting:
-                return (
-                    max(fitting, key=lambda rule: (rule.data == dialled, len(rule.data))).name
-                    or dialled
-                )
-            return self._did_map.get(dialled, dialled)
+            name = self._rules.name(dialled, trunk)
+            return self._did_map.get(dialled, dialled) if name is None else name or dialled
         if trunk in self._did_map:
             return self._did_map[trunk]
-        rules = self._rules.get(trunk, [])
+        rules = self._rules.of_trunk.get(trunk, [])
         return rules[0].name if len(rules) == 1 else ""
 
     def available(self, number: str) -> bool:
@@ -311,14 +309,34 @@ class DirectoryIndex:
         )
 
 
-def _fits(data: str, dialled: str) -> bool:
-    """Return whether a rule's DID is the dialled one.
+class _InboundRules:
+    """Find the inbound rule of a call, without a look at every rule."""
 
-    A leading star, as 3CX writes it, stands for any digits before the rest.
-    """
-    return data == dialled or (
-        data.startswith("*") and len(data) > 1 and dialled.endswith(data[1:])
-    )
+    def __init__(self, rules: Iterable[InboundRuleRow]) -> None:
+        self.of_trunk: dict[str, list[InboundRuleRow]] = defaultdict(list)
+        for rule in rules:
+            self.of_trunk[rule.trunk].append(rule)
+        self._names: dict[str, dict[str, str]] = {}
+        """A rule's DID → trunk → name of the trunk's first rule for it."""
+        for rule in chain.from_iterable(self.of_trunk.values()):
+            if rule.condition == "BasedOnDID":
+                self._names.setdefault(rule.data, {}).setdefault(rule.trunk, rule.name)
+        endings = {len(did) - 1 for did in self._names if did.startswith("*")}
+        self._endings = sorted(endings - {0}, reverse=True)
+        """Lengths of the endings for which there are rules."""
+
+    def name(self, dialled: str, trunk: str) -> str | None:
+        """Return the name of the rule for a dialled number, or None if there is none.
+
+        A leading star, as 3CX writes it, stands for any digits before the rest. Of equal rules that
+        of this trunk counts.
+        """
+        endings = (f"*{dialled[-size:]}" for size in self._endings if size <= len(dialled))
+        for did in chain((dialled,), endings):
+            names = self._names.get(did)
+            if names is not None:
+                return names[trunk] if trunk in names else next(iter(names.values()))
+        return None
 
 
 def _full_name(row: UserRow) -> str:

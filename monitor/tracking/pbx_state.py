@@ -10,23 +10,33 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import islice, takewhile
+from itertools import accumulate, islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
-from monitor.shared import phone_numbers
 from monitor.shared.changes import Edit, apply, difference
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import entity_builder
 from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.ended_index import EndedIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
+SHOWN_ON_DN = 1_000
+"""Calls that an extension or a queue shows."""
+LISTED = 500
+LISTED_CHARACTERS = 5_000
+"""DNs in each list of a call that ended, and their characters. The calls that go on have all of
+theirs."""
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
+_LISTS = ("extensions", "queues", "groups", "lines", "extgroups")
+_FEW = 50
+"""A changed address book is indexed anew if one contact in so many has changed: with 100,000
+contacts that takes two seconds."""
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -57,6 +67,7 @@ class PbxState:
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
         self._touched: set[str] = set()
+        self._ended = EndedIndex()
         self._seen_before: dict[str, topics.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
@@ -98,7 +109,7 @@ class PbxState:
             returned = self._return_calls(
                 (number,), ended.answered_at, by if by in ended.extensions else ""
             )
-        return (*gone, *returned, *self.commit("ended", {ended.id: ended}), *self.forget(at))
+        return (*gone, *returned, *self.keep_ended((ended,)), *self.forget(at))
 
     def remove(self, call_id: int) -> tuple[Edit, ...]:
         """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`."""
@@ -106,20 +117,22 @@ class PbxState:
         before = self.state["calls"].pop(str(call_id), None)
         return () if before is None else (Edit("calls", str(call_id), before, None),)
 
+    def keep_ended(self, calls: Iterable[topics.EndedCall]) -> tuple[Edit, ...]:
+        """Put in calls that ended, with bounded lists."""
+        return self.commit("ended", {call.id: _bounded(call) for call in calls})
+
     def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
         """Note at the calls that nobody took that their caller is talked with now."""
-        callers = [number for number in map(phone_numbers.parse, numbers) if number is not None]
-        if not callers:
-            return ()
-        returned = {
-            id_: replace(ended, returned_at=answered_at, returned_by=by)
-            for id_, ended in self.state["ended"].items()
-            if isinstance(ended, topics.EndedCall)
-            and _is_open_loss(ended, answered_at)
-            and (lost := phone_numbers.parse(ended.caller)) is not None
-            and any(phone_numbers.same_subscriber(lost, caller) for caller in callers)
-        }
-        return self.commit("ended", returned)
+        ended = topics.table(self.state, "ended", topics.EndedCall)
+        lost = [ended[id_] for id_ in self._ended.open_losses(numbers)]
+        return self.commit(
+            "ended",
+            {
+                call.id: replace(call, returned_at=answered_at, returned_by=by)
+                for call in lost
+                if call.ended_at <= answered_at
+            },
+        )
 
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
@@ -142,6 +155,9 @@ class PbxState:
         Call it before the first directory is read.
         """
         self.state["ended"] = dict(sorted(ended.items(), key=lambda item: _ended_at(item[1])))
+        self._ended = EndedIndex()
+        kept = self.state["ended"].items()
+        self._ended.follow(Edit("ended", id_, None, call) for id_, call in kept)
         self._seen_before = {
             number: replace(
                 held, activity="Idle", since=held.since if held.activity == "Idle" else None
@@ -158,12 +174,20 @@ class PbxState:
         ended = self.state["ended"]
         horizon = from_unix(at - ENDED_SECONDS)
         old = list(takewhile(lambda id_: _ended_at(ended[id_]) < horizon, ended))
-        edits = [Edit("ended", id_, ended.pop(id_), None) for id_ in old]
-        for which in (_is_no_loss, _is_any):
-            over = max(0, len(ended) - ENDED_KEPT)
-            least = list(islice((id_ for id_, entity in ended.items() if which(entity)), over))
-            edits += [Edit("ended", id_, ended.pop(id_), None) for id_ in least]
-        return tuple(edits)
+        edits = self._drop(old)
+        over = max(0, len(ended) - ENDED_KEPT)
+        edits += self._drop(list(islice(self._ended.least, over)))
+        over = max(0, len(ended) - ENDED_KEPT)
+        return (*edits, *self._drop(list(islice(ended, over))))
+
+    def take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
+        """Remove a call that ended, if it is there."""
+        return self._drop([ended.id] if ended.id in self.state["ended"] else [])
+
+    def _drop(self, ids: Iterable[str]) -> tuple[Edit, ...]:
+        edits = tuple(Edit("ended", id_, self.state["ended"].pop(id_), None) for id_ in ids)
+        self._ended.follow(edits)
+        return edits
 
     # DNs
 
@@ -228,8 +252,10 @@ class PbxState:
         before = self.book
         self.book = {"contacts": {str(contact.id): contact for contact in fact.contacts}}
         edits = difference(before, self.book)
-        if edits:
+        if len(edits) * _FEW > len(fact.contacts):
             self.phones = PhoneIndex(fact.contacts)
+        else:
+            self._reindex(edits)
         return edits
 
     def change_contact(self, fact: ContactChanged) -> tuple[Edit, ...]:
@@ -237,13 +263,17 @@ class PbxState:
         before = self.book["contacts"].get(str(fact.id))
         if before == fact.contact:
             return ()
-        if isinstance(before, topics.Contact):
-            self.phones.remove(before)
-        if fact.contact is not None:
-            self.phones.add(fact.contact)
         edit = Edit("contacts", str(fact.id), before, fact.contact)
+        self._reindex((edit,))
         apply(self.book, (edit,))
         return (edit,)
+
+    def _reindex(self, edits: Iterable[Edit]) -> None:
+        for edit in edits:
+            if isinstance(edit.before, topics.Contact):
+                self.phones.remove(edit.before)
+            if isinstance(edit.after, topics.Contact):
+                self.phones.add(edit.after)
 
     # the connection
 
@@ -273,6 +303,8 @@ class PbxState:
             if held.get(id_) != entity
         )
         apply(self.state, edits)
+        if topic == "ended":
+            self._ended.follow(edits)
         return edits
 
     # entities
@@ -292,11 +324,8 @@ class PbxState:
 
     def _calls_on(self, dn: str) -> list[topics.Call]:
         table = topics.table(self.state, "calls", topics.Call)
-        return [
-            table[str(call_id)]
-            for call_id in sorted(self._on_dn.get(dn, ()))
-            if str(call_id) in table
-        ]
+        ids = map(str, sorted(self._on_dn.get(dn, ()))[:SHOWN_ON_DN])
+        return [table[call_id] for call_id in ids if call_id in table]
 
     def _extension(self, number: str) -> topics.Extension:
         monitored = self.monitored is None or number in self.monitored
@@ -353,26 +382,14 @@ def _talker(call: topics.Call) -> str:
     return next(talking, "")
 
 
-def _is_open_loss(ended: topics.EndedCall, at: str) -> bool:
-    """Return whether nobody took this call from outside, and nobody had talked since with it."""
-    return (
-        ended.outcome in ("missed", "abandoned")
-        and ended.direction in _FROM_OUTSIDE
-        and ended.returned_at is None
-        and ended.ended_at <= at
-    )
+def _bounded(ended: topics.EndedCall) -> topics.EndedCall:
+    return replace(ended, **{name: _beginning(getattr(ended, name)) for name in _LISTS})
 
 
-def _is_no_loss(entity: topics.Entity) -> bool:
-    """Return whether no caller from outside was lost with it."""
-    lost = isinstance(entity, topics.EndedCall) and entity.outcome in ("missed", "abandoned")
-    return not lost or (
-        isinstance(entity, topics.EndedCall) and entity.direction in ("Internal", "FromInternal")
-    )
-
-
-def _is_any(_: topics.Entity) -> bool:
-    return True
+def _beginning(dns: tuple[str, ...]) -> tuple[str, ...]:
+    some = dns[:LISTED]
+    sizes = accumulate(map(len, some))
+    return some[: sum(size <= LISTED_CHARACTERS for size in sizes)]
 
 
 def _ended_at(entity: topics.Entity) -> str:

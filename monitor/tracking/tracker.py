@@ -231,7 +231,7 @@ class Tracker(BaseTracker):
             evidence, story, pbx_state.directory_index, self._call_registry.visible, at
         )
         return (
-            *pbx_state.commit("ended", {consultation.id: consultation}),
+            *pbx_state.keep_ended((consultation,)),
             *pbx_state.remove(main.id),
         )
 

@@ -97,7 +97,14 @@ def build_told(
     call: CallInference, told: ToldCall, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Call:
     """Build a call as it is told, with what was inferred of it."""
-    legs = tuple(_named(call, leg, directory_index, phones) for leg in _legs(told))
+    since: dict[tuple[str, str], float] = {}
+    for side in call.legs:
+        since.setdefault((side.dn, side.external_party), call.path.since[side.key][1])
+
+    def named(leg: topics.Leg) -> topics.Leg:
+        return _named(leg, since.get((leg.dn_num, leg.external_party)), directory_index, phones)
+
+    legs = tuple(named(leg) for leg in _legs(told))
     by_dn = {leg.dn_num: leg for leg in reversed(legs)}
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
@@ -105,7 +112,7 @@ def build_told(
         found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(
             leg.dn_num
         )  # a trunk may have two
-        return _named(call, leg, directory_index, phones) if found is None else found
+        return named(leg) if found is None else found
 
     info = told.info
     if info is not None:
@@ -241,11 +248,10 @@ def _queued_at(before: Place, queue: str, own: topics.Leg | None, now: float) ->
 
 
 def _named(
-    call: CallInference, leg: topics.Leg, directory_index: DirectoryIndex, phones: PhoneIndex
+    leg: topics.Leg, since: float | None, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
     """Return the leg with names and time filled in where they are not told but known here."""
     outside = leg.dn_type == "externalline"
-    since = call.path.since.get(_key(call, leg))
     return structs.replace(
         leg,
         name=leg.name or directory_index.name(leg.dn_num),
@@ -253,12 +259,5 @@ def _named(
         or (
             phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
         ),
-        since=leg.since or (None if since is None else from_unix(since[1])),
-    )
-
-
-def _key(call: CallInference, leg: topics.Leg) -> str:
-    who = leg.dn_num, leg.external_party
-    return next(
-        (side.key for side in call.legs if (side.dn, side.external_party) == who), leg.dn_num
+        since=leg.since or (None if since is None else from_unix(since)),
     )

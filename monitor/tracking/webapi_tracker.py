@@ -112,8 +112,8 @@ class WebApiTracker(BaseTracker):
         for ended in fact.ended:
             own = self._concluded.pop(ended.call_id, None)
             if own is not None and own.id != ended.id and _apart(own, ended) < _SAME_START:
-                edits += self._take_back(own)
-            edits += self._pbx_state.commit("ended", {ended.id: ended})
+                edits += self._pbx_state.take_back(own)
+            edits += self._pbx_state.keep_ended((ended,))
         return (*edits, *self._forget(fact.at))
 
     def _forget(self, at: float) -> tuple[Edit, ...]:
@@ -124,10 +124,6 @@ class WebApiTracker(BaseTracker):
                 id_: ended for id_, ended in self._concluded.items() if ended.id in kept
             }
         return edits
-
-    def _take_back(self, ended: topics.EndedCall) -> tuple[Edit, ...]:
-        before = self.state["ended"].pop(ended.id, None)
-        return () if before is None else (Edit("ended", ended.id, before, None),)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         if fact.connection != "connected":
@@ -163,6 +159,7 @@ class WebApiTracker(BaseTracker):
         return infer_told(told, call_recovery.recalled(call, known), directory_index, at)
 
     def _end(self, id_: int, at: float) -> tuple[Edit, ...]:
+        """End a call; its DNs are drawn by the :meth:`_tell` that follows."""
         call = self._inferences.pop(id_, None)
         if call is None:
             return ()
@@ -171,7 +168,7 @@ class WebApiTracker(BaseTracker):
             call, pbx_state.directory_index, pbx_state.phones, at, looking=self._watched
         )
         self._concluded[id_] = ended
-        return (*pbx_state.over(id_, ended, at), *self._mark_busy(pbx_state.settle()))
+        return pbx_state.over(id_, ended, at)
 
     def _mark_busy(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """Mark extensions busy by their own state, for a service that tells no calls."""

@@ -23,8 +23,10 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -115,7 +117,8 @@ class ParticipantReader:
         self._full_wanted.set()
         self._unread: dict[Key, list[float]] = {}
         """Times of each participant's events that no read has shown yet; the first two suffice."""
-        self._unconfirmed: dict[Key, float] = {}
+        self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
+        """Participants answered 404 → when the Remove event is overdue, the earliest first."""
         self._confirming: asyncio.TimerHandle | None = None
 
     @property
@@ -297,6 +300,7 @@ class ParticipantReader:
 
     def _doubt(self, key: Key) -> None:
         self._unconfirmed[key] = self._clock.now() + self._pace.confirm_within
+        self._unconfirmed.move_to_end(key)
         if self._confirming is None:
             self._confirming = asyncio.get_running_loop().call_later(
                 self._pace.confirm_within, self._confirm
@@ -305,11 +309,11 @@ class ParticipantReader:
     def _confirm(self) -> None:
         self._confirming = None
         now = self._clock.now()
-        overdue = [key for key, due in self._unconfirmed.items() if due <= now]
+        overdue = list(takewhile(lambda key: self._unconfirmed[key] <= now, self._unconfirmed))
         if overdue:
             self._full_wanted.set()
         for key in overdue:
             del self._unconfirmed[key]
         if self._unconfirmed:
-            left = min(self._unconfirmed.values()) - now
+            left = next(iter(self._unconfirmed.values())) - now
             self._confirming = asyncio.get_running_loop().call_later(left, self._confirm)

@@ -12,7 +12,7 @@ from typing import Final
 from monitor import myphone_messages
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import text
-from monitor.pbx.v20_client import XAPI, PbxClient
+from monitor.pbx.v20_client import MAX_TOKEN_BYTES, XAPI, PbxClient
 from monitor.shared.codec import to_json
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxGarbled
 
@@ -22,6 +22,8 @@ _FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
 _DONE: Final = b"successfully processed"
 _MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of an answer. Small parts of a protobuf message take some thirty times that in memory."""
+_LONGEST: Final = 200
+"""Characters of the PBX's own words in a refusal."""
 _OCTETS: Final = "application/octet-stream"
 
 
@@ -74,7 +76,8 @@ class MyPhoneClient:
                 "The PBX's answer does not say whether the login to the queue was changed."
             )
         raise CommandRefused(
-            "pbx_refused", f"The PBX did not change the login to the queue: {said.done.text}."
+            "pbx_refused",
+            f"The PBX did not change the login to the queue: {said.done.text[:_LONGEST]}.",
         )
 
     async def _command(self, message: bytes, *, changes: bool) -> bytes:
@@ -95,7 +98,7 @@ class MyPhoneClient:
 
     async def _open(self) -> str:
         answer = await self._session()
-        key = text(answer, "sessionKey") if isinstance(answer, dict) else ""
+        key = text(answer, "sessionKey", MAX_TOKEN_BYTES) if isinstance(answer, dict) else ""
         if not key or not key.isascii() or not key.isprintable():
             raise PbxGarbled("The web client's interface opened no session.")
         headers = {"MyPhoneSession": key, "Content-Type": _OCTETS, "Accept": _OCTETS}

@@ -13,7 +13,16 @@ from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
 from monitor.pbx.facts import Participant
-from monitor.pbx.parsing.json_fields import flag, integer, objects, text, whole
+from monitor.pbx.parsing.json_fields import (
+    LONGEST_NUMBER,
+    dn_number,
+    flag,
+    integer,
+    objects,
+    outside_number,
+    text,
+    whole,
+)
 from monitor.shared.codec import Malformed, from_lenient_json
 from monitor.shared.errors import PbxGarbled
 
@@ -97,7 +106,7 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
     if not isinstance(row, dict):
         raise PbxGarbled("A participant is not an object.")
     participant_id, call_id = integer(row, "id"), integer(row, "callid")
-    dn = text(row, "dn") or dn
+    dn = dn_number(row, "dn") or dn
     if participant_id is None or call_id is None or not dn:
         raise PbxGarbled("A participant has no id, no call id or no DN.")
     return Participant(
@@ -107,17 +116,17 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
         call_id=call_id,
         leg_id=integer(row, "legid"),
         party_caller_name=text(row, "party_caller_name"),
-        party_dn=text(row, "party_dn"),
-        party_caller_id=text(row, "party_caller_id"),
-        party_did=text(row, "party_did"),
+        party_dn=dn_number(row, "party_dn"),
+        party_caller_id=outside_number(row, "party_caller_id"),
+        party_did=outside_number(row, "party_did"),
         party_dn_type=_type(row, "party_dn_type"),
         device_id=text(row, "device_id"),
         direct_control=flag(row, "direct_control") is True,
-        originated_by_dn=text(row, "originated_by_dn"),
+        originated_by_dn=dn_number(row, "originated_by_dn"),
         originated_by_type=_type(row, "originated_by_type"),
-        referred_by_dn=text(row, "referred_by_dn"),
+        referred_by_dn=dn_number(row, "referred_by_dn"),
         referred_by_type=_type(row, "referred_by_type"),
-        on_behalf_of_dn=text(row, "on_behalf_of_dn"),
+        on_behalf_of_dn=dn_number(row, "on_behalf_of_dn"),
         on_behalf_of_type=_type(row, "on_behalf_of_type"),
     )
 
@@ -133,7 +142,7 @@ def parse_full_state(rows: Any) -> FullState:
     dns: dict[str, str] = {}
     garbled = 0
     for row in rows:
-        dn = text(row, "dn") if isinstance(row, dict) else ""
+        dn = dn_number(row, "dn") if isinstance(row, dict) else ""
         if not dn:
             garbled += 1
             continue
@@ -150,7 +159,7 @@ def parse_full_state(rows: Any) -> FullState:
 
 def _entity_event(kind: int, entity: str, data: Any) -> Event:
     parts = [unquote(part) for part in entity.strip("/").split("/")]
-    if len(parts) < 2 or parts[0].lower() != "callcontrol" or not parts[1]:
+    if len(parts) < 2 or parts[0].lower() != "callcontrol" or not _is_number(parts[1]):
         raise PbxGarbled("An event names no entity of Call Control.")
     match parts[1:]:
         case [dn]:
@@ -177,6 +186,10 @@ def _attached(data: Any, dn: str, participant_id: int) -> Participant | None:
     except PbxGarbled:
         return None
     return participant if (participant.dn, participant.id) == (dn, participant_id) else None
+
+
+def _is_number(dn: str) -> bool:
+    return 0 < len(dn) <= LONGEST_NUMBER
 
 
 def _type(row: Mapping[str, Any], name: str) -> str:

@@ -1,24 +1,80 @@
-"""Read untrusted JSON: a missing field or a wrong type becomes a default, never an error. Pure."""
+"""Read untrusted JSON: a missing field or a wrong type becomes a default, never an error. Pure.
+
+Texts and numbers have a greatest length, as they are kept for each call and sent to each
+subscriber. A longer text is cut. A longer number is left out, as a part of it would be another
+number. :func:`tell_too_long` names who is told of it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any, Final
 
 from monitor.shared.timestamps import moment
 
+LONGEST_TEXT: Final = 1_000
+"""Characters of a text that are taken over, such as a name."""
+LONGEST_NUMBER: Final = 200
+"""Characters of a number that is taken over."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
-_LONGEST_NUMBER = 20
+_MOST_DIGITS = 20
 _END_OF_TIME = 221_845_392_000.0
 """The year 9000 in POSIX seconds. Python's calendar ends a thousand years later."""
 
 
-def text(row: Mapping[str, Any], name: str) -> str:
-    """Return the field as text. A number is written out; any other type gives empty text."""
-    value = row.get(name)
-    if isinstance(value, str):
+_tell: ContextVar[Callable[[str, int], None] | None] = ContextVar("tell_too_long", default=None)
+
+
+def tell_too_long(tell: Callable[..., object]) -> None:
+    """Have each field that is too long told once, as ``tell(field=…, length=…)``.
+
+    This holds in the present task and in the tasks that it starts from now on.
+    """
+    told: set[str] = set()
+
+    def once(name: str, length: int) -> None:
+        if name not in told:
+            told.add(name)
+            tell(field=name, length=length)
+
+    _tell.set(once)
+
+
+def text(row: Mapping[str, Any], name: str, longest: int = LONGEST_TEXT) -> str:
+    """Return the field as text. A number is written out; any other type gives empty text.
+
+    Of a longer text, this is the beginning with an ellipsis.
+    """
+    value = _text(row.get(name))
+    return value if len(value) <= longest else _beginning(name, value, longest)
+
+
+def dn_number(row: Mapping[str, Any], name: str) -> str:
+    """Return the field as the number of a DN; empty for another type and for a longer text."""
+    value = _text(row.get(name))
+    if len(value) <= LONGEST_NUMBER:
         return value
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+    _too_long(name, value)
+    return ""
+
+
+def outside_number(row: Mapping[str, Any], name: str) -> str:
+    """Return the field as a number outside, as people write it.
+
+    Of a longer text, this is the beginning with an ellipsis, which is no number.
+    """
+    return text(row, name, LONGEST_NUMBER)
+
+
+def texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Return the texts in the field's list, each as :func:`text` does.
+
+    Anything else, in the list or in its place, is left out.
+    """
+    value = row.get(name)
+    items = value if isinstance(value, list) else ()
+    return tuple(text({name: item}, name) for item in items if isinstance(item, str))
 
 
 def integer(row: Mapping[str, Any], name: str) -> int | None:
@@ -31,7 +87,7 @@ def whole(value: Any) -> int | None:
     if isinstance(value, str):
         digits = value.strip()
         if (
-            len(digits) > _LONGEST_NUMBER
+            len(digits) > _MOST_DIGITS
             or not digits.isascii()
             or not digits.removeprefix("-").isdigit()
         ):
@@ -86,3 +142,19 @@ def record(row: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Return the field's object, or an empty one if it holds none."""
     value = row.get(name)
     return value if isinstance(value, dict) else {}
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else ""
+
+
+def _beginning(name: str, value: str, longest: int) -> str:
+    _too_long(name, value)
+    return value[: longest - 1] + "…"
+
+
+def _too_long(name: str, value: str) -> None:
+    if (tell := _tell.get()) is not None:
+        tell(name, len(value))

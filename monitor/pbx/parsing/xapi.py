@@ -23,7 +23,17 @@ from monitor.pbx.facts import (
     TrunkRow,
     UserRow,
 )
-from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text
+from monitor.pbx.parsing.json_fields import (
+    dn_number,
+    flag,
+    integer,
+    objects,
+    outside_number,
+    posix,
+    record,
+    text,
+    texts,
+)
 from monitor.shared.entities.topics import Contact
 from monitor.shared.time_zones import ZoneRow
 
@@ -53,7 +63,7 @@ def server_now(row: Mapping[str, Any]) -> float | None:
 
 def user(row: Mapping[str, Any]) -> UserRow | None:
     """Return a row of Users. ``ForwardingProfiles`` must be expanded."""
-    number = text(row, "Number")
+    number = dn_number(row, "Number")
     if not number:
         return None
     profile = text(row, "CurrentProfileName")
@@ -88,13 +98,13 @@ def user(row: Mapping[str, Any]) -> UserRow | None:
 
 def queue(row: Mapping[str, Any]) -> QueueRow | None:
     """Return a row of Queues. ``Agents`` and ``Managers`` must be expanded."""
-    number = text(row, "Number")
+    number = dn_number(row, "Number")
     if not number:
         return None
     agents = (
-        AgentRow(text(agent, "Number"), text(agent, "Name"), text(agent, "SkillGroup"))
+        AgentRow(dn_number(agent, "Number"), text(agent, "Name"), text(agent, "SkillGroup"))
         for agent in objects(row.get("Agents"))
-        if text(agent, "Number")
+        if dn_number(agent, "Number")
     )
     return QueueRow(
         id=integer(row, "Id") or 0,
@@ -108,7 +118,7 @@ def queue(row: Mapping[str, Any]) -> QueueRow | None:
 
 def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
     """Return a row of RingGroups. ``Members`` must be expanded."""
-    number = text(row, "Number")
+    number = dn_number(row, "Number")
     if not number:
         return None
     members, strategy = _numbers(row.get("Members")), text(row, "RingStrategy")
@@ -117,7 +127,7 @@ def ring_group(row: Mapping[str, Any]) -> RingGroupRow | None:
 
 def ivr(row: Mapping[str, Any]) -> IvrRow | None:
     """Return a row of Receptionists."""
-    number = text(row, "Number")
+    number = dn_number(row, "Number")
     return (
         IvrRow(integer(row, "Id") or 0, number, text(row, "Name"), text(row, "IVRType"))
         if number
@@ -127,20 +137,17 @@ def ivr(row: Mapping[str, Any]) -> IvrRow | None:
 
 def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
     """Return a row of Trunks. Its name is that of its gateway, if there is one."""
-    number = text(row, "Number")
+    number = dn_number(row, "Number")
     if not number:
         return None
-    dids = row.get("DidNumbers")
     return TrunkRow(
         id=integer(row, "Id") or 0,
         number=number,
         name=text(record(row, "Gateway"), "Name") or text(row, "Name"),
         online=flag(row, "IsOnline"),
         simultaneous_calls=integer(row, "SimultaneousCalls"),
-        external_number=text(row, "ExternalNumber"),
-        did_numbers=tuple(did for did in dids if isinstance(did, str))
-        if isinstance(dids, list)
-        else (),
+        external_number=outside_number(row, "ExternalNumber"),
+        did_numbers=texts(row, "DidNumbers"),
     )
 
 
@@ -153,7 +160,7 @@ def department(row: Mapping[str, Any]) -> DepartmentRow | None:
     if not name:
         return None
     members = _numbers([m for m in objects(row.get("Members")) if text(m, "Type") == "Extension"])
-    number, is_default = text(row, "Number"), flag(row, "IsDefault") is True
+    number, is_default = dn_number(row, "Number"), flag(row, "IsDefault") is True
     return DepartmentRow(integer(row, "Id") or 0, name, number, members, is_default)
 
 
@@ -162,7 +169,7 @@ def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
 
     ``TrunkDN`` must be expanded.
     """
-    number = text(record(row, "TrunkDN"), "Number")
+    number = dn_number(record(row, "TrunkDN"), "Number")
     if not number:
         return None
     return InboundRuleRow(text(row, "RuleName"), text(row, "Condition"), text(row, "Data"), number)
@@ -170,7 +177,7 @@ def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
 
 def peer(row: Mapping[str, Any]) -> PeerRow | None:
     """Return a row of Peers, or None if it has no number or other collections list it."""
-    number, kind = text(row, "Number"), text(row, "Type")
+    number, kind = dn_number(row, "Number"), text(row, "Type")
     if not number or kind not in _ONLY_PEERS:
         return None
     return PeerRow(number, text(row, "Name"), kind)
@@ -239,4 +246,4 @@ def _login(word: str) -> Literal["LoggedIn", "LoggedOut"] | None:
 
 
 def _numbers(value: Any) -> tuple[str, ...]:
-    return tuple(number for item in objects(value) if (number := text(item, "Number")))
+    return tuple(number for item in objects(value) if (number := dn_number(item, "Number")))

@@ -8,20 +8,32 @@ PbxGarbled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar, get_args
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal, get_args
 
 from msgspec import ValidationError, convert
 
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
-from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text, whole
+from monitor.pbx.parsing.json_fields import (
+    dn_number,
+    flag,
+    integer,
+    objects,
+    outside_number,
+    posix,
+    record,
+    text,
+    texts,
+    whole,
+)
 from monitor.pbx.webapi.facts import ToldCall, ToldInfo
 from monitor.shared import phone_numbers
 from monitor.shared.entities.topics import CallState, Contact, Direction, DnType, EndedCall, Leg
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
 
-W = TypeVar("W", bound=str)
+MOST_ENDED: Final = 1_000
+"""Calls that ended which are taken from an answer: a callmon tells no more, the oldest first."""
 
 _DN_TYPES: Final[Mapping[str, DnType]] = {word: word for word in get_args(DnType)} | {
     "line": "externalline",
@@ -29,6 +41,16 @@ _DN_TYPES: Final[Mapping[str, DnType]] = {word: word for word in get_args(DnType
 }
 _DIRECTIONS: Final[Mapping[str, Direction]] = {word.lower(): word for word in get_args(Direction)}
 _STATES: Final[Mapping[str, CallState]] = {word.lower(): word for word in get_args(CallState)}
+_ENDED_FIELDS: Final = frozenset(EndedCall.__struct_encode_fields__)
+_EXTENSION_FIELDS: Final = frozenset(
+    (
+        *("firstname", "name", "lastname", "email", "mobile", "authid", "callerid", "enabled"),
+        *("deliveraudio", "recordcalls", "sipid", "reinvite", "replaces", "vmemail", "vmenabled"),
+        *("vmplaycallerid", "vmplaydatetime", "internal", "noanswertimeout", "registered"),
+        *("fwdName", "status", "qGlobalStatus", "qStatus"),
+    )
+)
+"""Fields of ``ext.info.get`` and ``ext.state.get`` that are read here."""
 _LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {
     "loggedin": "LoggedIn",
     "loggedout": "LoggedOut",
@@ -37,12 +59,12 @@ _LOGINS: Final[Mapping[str, Literal["LoggedIn", "LoggedOut"]]] = {
 
 def numbers(answer: Any) -> tuple[str, ...]:
     """Return the numbers of a list. Raises PbxGarbled."""
-    return _words(answer, "nums")
+    return _words(answer, "nums", dn_number)
 
 
 def names(answer: Any) -> tuple[str, ...]:
     """Return the names of ``all.extgroup.get``. Raises PbxGarbled."""
-    return _words(answer, "extGroups")
+    return _words(answer, "extGroups", text)
 
 
 def ids(answer: Any) -> tuple[int, ...]:
@@ -108,17 +130,33 @@ def joined(
 
 
 def ended(answer: Any) -> tuple[EndedCall, ...]:
-    """Return the calls that ended; leave out those that cannot be read. Raises PbxGarbled."""
+    """Return the calls that ended, of more than :data:`MOST_ENDED` the last.
+
+    Those that cannot be read are left out. Raises PbxGarbled.
+    """
     calls: list[EndedCall] = []
-    for row in objects(_list(answer, "ended")):
+    for row in objects(_list(answer, "ended")[-MOST_ENDED:]):
         times = {
             name: _instant(row, name) for name in ("startedAt", "answeredAt", "endedAt", "queuedAt")
         }
         try:
-            calls.append(convert(row | times, EndedCall))
+            calls.append(convert(_bounded(row, _ENDED_FIELDS) | times, EndedCall))
         except ValidationError:
             continue
     return tuple(calls)
+
+
+def extension_fields(answer: Any) -> Mapping[str, Any]:
+    """Return what is read here of ``ext.info.get`` and ``ext.state.get``, with its texts cut.
+
+    Such answers are kept for each extension. Raises PbxGarbled.
+    """
+    row = _object(answer)
+    logins = [
+        {"num": dn_number(login, "num"), "status": text(login, "status")}
+        for login in objects(row.get("qStatus"))
+    ]
+    return _bounded(row, _EXTENSION_FIELDS) | {"qStatus": logins}
 
 
 def extension(
@@ -170,7 +208,7 @@ def busy(state: Mapping[str, Any]) -> bool:
 
 def queue_logins(state: Mapping[str, Any]) -> dict[str, bool]:
     """Return the logins to single queues from ``ext.state.get``: queue → True if logged in."""
-    rows = ((text(row, "num"), login(row, "status")) for row in objects(state.get("qStatus")))
+    rows = ((dn_number(row, "num"), login(row, "status")) for row in objects(state.get("qStatus")))
     return {queue: status == "LoggedIn" for queue, status in rows if queue and status is not None}
 
 
@@ -238,11 +276,11 @@ def _legs(value: Any) -> tuple[Leg, ...]:
 
 
 def _leg(row: Mapping[str, Any]) -> Leg | None:
-    number = text(row, "dnNum")
+    number = dn_number(row, "dnNum")
     if not number:
         return None
     kind = _DN_TYPES.get(text(row, "dnType").lower(), "unknown")
-    other = text(row, "externalParty")
+    other = outside_number(row, "externalParty")
     withheld = kind == "externalline" and other != "" and phone_numbers.is_withheld(other)
     return Leg(
         dn_num=number,
@@ -251,15 +289,29 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
         status=text(row, "status"),
         name=text(row, "name"),
         party_name=text(row, "partyName"),
-        party_dn=text(row, "partyDn"),
-        on_behalf_of=text(row, "onBehalfOf"),
-        referred_by=text(row, "referredBy"),
+        party_dn=dn_number(row, "partyDn"),
+        on_behalf_of=dn_number(row, "onBehalfOf"),
+        referred_by=dn_number(row, "referredBy"),
         leg_id=integer(row, "legId"),
         participant_id=integer(row, "participantId"),
         device_id=text(row, "deviceId"),
         since=_instant(row, "since"),
         hidden=withheld or row.get("hidden") is True,
     )
+
+
+def _bounded(row: Mapping[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    """Return those of the fields that hold values or lists, with their texts cut."""
+    found: dict[str, Any] = {}
+    for name in names & row.keys():
+        match row[name]:
+            case str():
+                found[name] = text(row, name)
+            case list():
+                found[name] = texts(row, name)
+            case bool() | int() | float() | None as value:
+                found[name] = value
+    return found
 
 
 def _instant(row: Mapping[str, Any], name: str) -> str | None:
@@ -271,8 +323,10 @@ def _of(words: tuple[str, ...], index: int | None) -> str:
     return words[index] if index is not None and 0 <= index < len(words) else ""
 
 
-def _words(answer: Any, name: str) -> tuple[str, ...]:
-    found = (text({name: word}, name) for word in _list(answer, name))
+def _words(
+    answer: Any, name: str, read: Callable[[Mapping[str, Any], str], str]
+) -> tuple[str, ...]:
+    found = (read({name: word}, name) for word in _list(answer, name))
     return tuple(dict.fromkeys(word for word in found if word))
 
 

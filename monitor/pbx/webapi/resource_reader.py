@@ -55,6 +55,8 @@ _OF_EXTENSIONS: Final = {"ext.info.get": "all.ext.get", "ext.state.get": "all.ex
 _DEFAULT_GROUP: Final = "__DEFAULT__"
 """3CX's own name for the extension group that everybody belongs to."""
 _AGAIN: Final = 3
+MOST_LISTED: Final = 1_000_000
+"""Entries of all lists that are kept. Each answer is bounded, but each queue has a list."""
 _ENDINGS: Final = "0123456789"
 """Every number ends with one of these. Asking for each finds all contacts with a number."""
 
@@ -68,6 +70,7 @@ class WebApiReader:
     def __init__(self, client: WebApiClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
         self._kept: dict[tuple[str, str], CachedResponse[Any]] = {}
+        self._listed = 0
         self._served: set[str] = set()
         self._changed = float("-inf")
         self._side_by_side = asyncio.Semaphore(client.settings.parallel_reads)
@@ -149,7 +152,9 @@ class WebApiReader:
         """Read the states of all extensions."""
         if "all.registered.get" not in self.lacking:
             await self._ask("all.registered.get", parser.numbers)
-        await self._each("ext.state.get", parser.plain, "num", self._numbers("all.ext.get"))
+        await self._each(
+            "ext.state.get", parser.extension_fields, "num", self._numbers("all.ext.get")
+        )
 
     async def extensions(self) -> None:
         """Read which extensions there are, and the list of registered ones."""
@@ -157,11 +162,11 @@ class WebApiReader:
 
     async def infos(self, numbers: Iterable[str]) -> None:
         """Read the information fields of these extensions."""
-        await self._each("ext.info.get", parser.plain, "num", numbers)
+        await self._each("ext.info.get", parser.extension_fields, "num", numbers)
 
     async def state(self, number: str) -> None:
         """Read the state of one extension."""
-        await self._each("ext.state.get", parser.plain, "num", (number,))
+        await self._each("ext.state.get", parser.extension_fields, "num", (number,))
 
     async def members(self, command: str, of: Iterable[str]) -> None:
         """Read the members of these queues, ring groups or extension groups.
@@ -271,7 +276,7 @@ class WebApiReader:
         for place in [
             place for place in self._kept if place[0] == command and place[1] not in there
         ]:
-            del self._kept[place]
+            self._drop(place)
 
     async def _ask(
         self,
@@ -296,13 +301,21 @@ class WebApiReader:
                     if command in self._served:
                         raise
                     self.lacking[command] = str(refused)
-                self._kept.pop(place, None)
+                self._drop(place)
                 return None
             if asked > self._changed:
                 break
-        self._kept[place] = told
+        listed = self._listed + _entries(told) - _entries(self._kept.get(place))
+        if listed > MOST_LISTED:
+            raise PbxGarbled(
+                f"The service's lists hold more than {MOST_LISTED} entries; {command} is not used."
+            )
+        self._listed, self._kept[place] = listed, told
         self._served.add(command)
         return told.value
+
+    def _drop(self, place: tuple[str, str]) -> None:
+        self._listed -= _entries(self._kept.pop(place, None))
 
     def _why(self) -> str:
         return next(iter(self.lacking.values()), "")
@@ -321,3 +334,7 @@ class WebApiReader:
     def _user(self, number: str, registered: frozenset[str]) -> UserRow:
         info, state = self._fields("ext.info.get", number), self._fields("ext.state.get", number)
         return parser.extension(number, info, state, registered=number in registered)
+
+
+def _entries(kept: CachedResponse[Any] | None) -> int:
+    return len(kept.value) if kept is not None and isinstance(kept.value, tuple) else 0

@@ -13,6 +13,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -27,6 +28,7 @@ from monitor.pbx.facts import (
     QueueLoginsRead,
 )
 from monitor.pbx.http_client import secret
+from monitor.pbx.parsing.json_fields import tell_too_long
 from monitor.pbx.silence_watch import watch_silence
 from monitor.pbx.webapi import parser
 from monitor.pbx.webapi.calls_poller import CallsFollower
@@ -91,6 +93,7 @@ class WebApiSource:
 
     async def run(self) -> None:
         """Follow the service until cancelled; retry all that fails and tell it as a fact."""
+        tell_too_long(partial(self._log.warning, "pbx_text_too_long"))
         self._emit(ConnectionChanged("connecting", "", self._now()))
         try:
             await together(
@@ -152,10 +155,8 @@ class WebApiSource:
             now = (await self._client.get(members, parser.numbers, {"num": given["num"]})).value
         except PbxRefused as refused:
             raise CommandRefused(refused.code or "pbx_refused", str(refused)) from refused
-        visible, wanted = (
-            arguments[VISIBLE].split(","),
-            [number.strip() for number in given[name].split(",")],
-        )
+        visible = frozenset(arguments[VISIBLE].split(","))
+        wanted = dict.fromkeys(number.strip() for number in given[name].split(","))
         stay = [number for number in now if number in wanted or number not in visible]
         given[name] = ",".join(dict.fromkeys([*stay, *filter(None, wanted)]))
         return given

@@ -107,7 +107,8 @@ class EndedCall(Struct, frozen=True, rename="camel"):
     """A call that ended, one of at most 1,000 within the last 24 hours. Topic ``ended``.
 
     If there are more, the oldest are dropped first. Calls from outside that were missed or
-    abandoned are dropped only after all others.
+    abandoned are dropped only after all others. Each of its lists has at most 500 entries
+    with 5,000 characters.
     """
 
     call_id: int = field(name="callID")

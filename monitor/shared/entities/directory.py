@@ -82,6 +82,7 @@ class Extension(Struct, frozen=True, rename="camel"):
     since: str | None
     """Time since which ``activity`` holds; null if it has not changed since the monitor started."""
     talks: tuple[Talk, ...]
+    """Its calls, at most 1,000."""
     available: bool
     """Ready to take a queue's call: enabled, registered, logged in, in a profile that allows it,
     not in a call."""
@@ -125,7 +126,7 @@ class Queue(Struct, frozen=True, rename="camel"):
     logged_in: tuple[str, ...]
     """Agents logged in to queues, as far as the PBX tells."""
     waiting: tuple[WaitingCaller, ...]
-    """Oldest first."""
+    """Oldest first, at most 1,000."""
     sla_time: int | None = None
     """Seconds within which a call should be answered, as set at the PBX."""
 

@@ -11,10 +11,11 @@ from contextlib import asynccontextmanager
 from functools import cache
 
 import pytest
+from structlog.testing import capture_logs
 
 from monitor import myphone_messages
 from monitor.pbx import v20_client as pbx_client
-from monitor.pbx.facts import ConnectionChanged
+from monitor.pbx.facts import ConnectionChanged, ParticipantSeen, ParticipantsRead
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
 from monitor.pbx.v20_client import PbxClient
@@ -220,14 +221,41 @@ async def test_a_list_without_end_is_left(rows: str, monkeypatch: pytest.MonkeyP
     assert asked <= 101
 
 
-async def test_a_list_of_huge_rows_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pbx_client, "MAX_LISTED_VALUES", 1_000)
+@pytest.mark.parametrize(
+    ("bound", "row", "says"),
+    [
+        ("MAX_LISTED_VALUES", {"Id": 1, "More": [[]] * 2_000}, "Contacts holds more than"),
+        ("MAX_LISTED_BYTES", {"Id": 1, "More": "x" * 2_000}, "Contacts is larger than"),
+    ],
+)
+async def test_a_list_of_huge_rows_is_left(
+    bound: str, row: dict[str, object], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pbx_client, bound, 1_000)
     async with scripted_pbx() as pbx:
         client = await client_of(pbx)
-        pbx.entities["Contacts"] = [{"Id": 1, "More": [[]] * 2_000}]
-        with pytest.raises(PbxGarbled, match="Contacts holds more than"):
+        pbx.entities["Contacts"] = [row]
+        with pytest.raises(PbxGarbled, match=says):
             await client.collection("Contacts")
         await client.close()
+
+
+async def test_a_name_that_is_too_long_is_cut_and_told_once() -> None:
+    ringing = {"dn": "100", "status": "Ringing", "party_caller_name": "x" * 100_000}
+    async with scripted_pbx() as pbx:
+        for number in (1, 2, 3):
+            row = ringing | {"id": number, "callid": number}
+            pbx.participants["100", number] = row
+        with capture_logs() as lines:
+            async with following(settings_for(pbx.url)) as (_, facts):
+                told = await facts.until(ParticipantsRead, lambda fact: bool(fact.participants))
+                pbx.participants["100", 4] = ringing | {"id": 4, "callid": 4}
+                await pbx.upsert(4)
+                seen = await facts.until(ParticipantSeen)
+    names = [one.party_caller_name for one in (*told.participants, seen.participant)]
+    assert [len(name) for name in names] == [1_000] * 4
+    said = [line for line in lines if line["event"] == "pbx_text_too_long"]
+    assert [(line["field"], line["length"]) for line in said] == [("party_caller_name", 100_000)]
 
 
 def test_a_message_of_the_web_client_of_the_largest_size_stays_small() -> None:

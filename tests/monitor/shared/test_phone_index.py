@@ -1,10 +1,13 @@
 """Test the three matching rules against a plain scan, and the cost of a look-up."""
 
-from hypothesis import given
+import pytest
+from hypothesis import example, given
 from hypothesis import strategies as st
 
+from monitor.shared import phone_numbers
 from monitor.shared.entities.topics import Contact
-from monitor.shared.phone_index import PhoneIndex, digits
+from monitor.shared.phone_index import PhoneIndex, SubscriberIndex, digits
+from tests.steps import steps
 
 
 def scan(contacts: list[Contact], num: str, min_len: int | None) -> list[int]:
@@ -66,6 +69,97 @@ def test_an_index_kept_up_to_date_equals_one_made_anew(
         held.pop(id_, None)
     assert index.find(num, min_len) == scan(list(held.values()), num, min_len)
     assert len(index) == len(held)
+
+
+def named_by_scan(contacts: list[Contact], num: str) -> str:
+    """The one name of the contacts with this number as written, else in another notation."""
+    number = phone_numbers.parse(num)
+    if number is None:
+        return ""
+    held = {
+        contact: [
+            found
+            for written in contact.numbers
+            for part in phone_numbers.several(written)
+            if (found := phone_numbers.parse(part)) is not None
+        ]
+        for contact in contacts
+    }
+    exact = [contact for contact, numbers in held.items() if number in numbers]
+    names = {
+        contact.display_name
+        for contact in exact
+        or (
+            contact
+            for contact, numbers in held.items()
+            if any(phone_numbers.same_subscriber(number, other) for other in numbers)
+        )
+    }
+    return names.pop() if len(names) == 1 else ""
+
+
+_notation = st.sampled_from(
+    ("+4930123456", "004930123456", "030123456", "30123456", "4930123456", "+730123456", "115")
+)
+_named = st.lists(
+    st.builds(
+        Contact,
+        id=st.integers(1, 9),
+        firstname=st.sampled_from(("", "Ann", "Bob")),
+        phone=_notation | st.just(""),
+        data3=_notation | st.just("030123456, 040987654"),
+    ),
+    max_size=6,
+    unique_by=lambda contact: contact.id,
+)
+
+
+@given(_named, _named, st.sets(st.integers(1, 9)), _notation)
+@example([Contact(1, "Ann", data3="115"), Contact(2, "Ann", data3="115")], [], {1}, "115")
+def test_a_name_is_the_one_that_a_scan_of_all_contacts_finds(
+    first: list[Contact], second: list[Contact], gone: set[int], num: str
+) -> None:
+    index = PhoneIndex(first)
+    assert index.name(num) == named_by_scan(first, num)
+    held = {contact.id: contact for contact in first}
+    for contact in second:
+        index.add(contact)
+        held[contact.id] = contact
+    for id_ in gone:
+        index.remove(Contact(id=id_))
+        held.pop(id_, None)
+    assert index.name(num) == named_by_scan(list(held.values()), num)
+
+
+@pytest.mark.parametrize("names", ["one name", "many names"])
+@pytest.mark.parametrize("num", ["+4930123456", "030123456"], ids=["as written", "other notation"])
+def test_the_name_of_a_number_costs_the_same_however_many_share_it(num: str, names: str) -> None:
+    def cost(size: int) -> int:
+        many = names == "many names"
+        index = PhoneIndex(
+            Contact(id=n, firstname=f"Ann {n if many else 0}", phone="+4930123456")
+            for n in range(size)
+        )
+        assert index.name(num) == ("" if many else "Ann 0")
+        return steps(lambda: index.name(num))
+
+    assert cost(4_000) == cost(1_000)
+
+
+def test_a_number_that_is_removed_leaves_nothing_behind() -> None:
+    index: SubscriberIndex[str] = SubscriberIndex()
+    number, other = phone_numbers.parse("+4930123456"), phone_numbers.parse("030123456")
+    assert number is not None
+    assert other is not None
+    index.add(number, "a")
+    index.add(number, "a")
+    index.add(other, "b")
+    assert (list(index.exact(other)), sorted(index.find(other))) == (["b"], ["a", "b"])
+    index.remove(number, "a")
+    assert sorted(index.find(other)) == ["a", "b"], "it was added twice"
+    index.remove(number, "a")
+    index.remove(other, "b")
+    assert (index._values, index._notations) == ({}, {})
 
 
 def test_a_number_written_in_another_way_still_names_its_subscriber() -> None:

@@ -7,7 +7,12 @@ from msgspec.structs import replace
 
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
+from monitor.shared.timestamps import from_unix
+from monitor.statistics.durations import unix_ms
+from monitor.statistics.extension_visits import MOST_TURNS, observed
 from tests.monitor.statistics.counting import Counting
+from tests.monitor.statistics.scene import NOON
+from tests.steps import steps
 
 
 @pytest.fixture
@@ -114,3 +119,36 @@ def test_a_phone_that_dials_placed_the_call_though_nobody_tells_who_began_it() -
     assert isinstance(edit.after, topics.Call)
     pbx.tell(Edit("calls", "1", None, replace(edit.after, owner=None)))
     assert (pbx.ext().placed, pbx.ext().offered) == (1, 0)
+
+
+def conference(size: int) -> topics.Call:
+    """A call in which so many extensions talk, each since its own second."""
+    legs = tuple(
+        topics.Leg(f"{n:05}", "extension", "", "Connected", since=from_unix(NOON + n))
+        for n in range(size)
+    )
+    at = from_unix(NOON)
+    return topics.Call(1, "Internal", "Talking", at, at, "", legs[0], legs[1:], (), legs)
+
+
+def test_a_conference_costs_each_of_its_people_the_same() -> None:
+    def cost(size: int) -> int:
+        call, now = conference(size), unix_ms(from_unix(NOON + 900))
+        before = observed((), call, None, now)
+        return steps(lambda: observed(before, call, unix_ms(call.started_at), now))
+
+    cost(400)  # fills caches
+    assert cost(400) < 5 * cost(100)
+
+
+def test_who_talks_in_a_conference_began_when_somebody_else_was_there() -> None:
+    taken = observed((), conference(3), unix_ms(from_unix(NOON)), unix_ms(from_unix(NOON + 9)))
+    assert [(turn.num, turn.talking) for turn in taken] == [
+        ("00000", unix_ms(from_unix(NOON))),  # the first to talk: when the call was answered
+        *(("00001", unix_ms(from_unix(NOON + 1))), ("00002", unix_ms(from_unix(NOON + 2)))),
+    ]
+
+
+def test_of_a_call_that_rings_everywhere_so_many_extensions_count() -> None:
+    now = unix_ms(from_unix(NOON))
+    assert len(observed((), conference(MOST_TURNS + 9), None, now)) == MOST_TURNS

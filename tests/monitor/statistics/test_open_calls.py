@@ -8,9 +8,11 @@ from msgspec.structs import replace
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
+from monitor.statistics import open_calls
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.play import all_stats
 from tests.monitor.statistics.scene import NOON, Scene, system
+from tests.steps import steps
 
 
 @pytest.fixture
@@ -226,3 +228,47 @@ def test_a_call_that_ended_while_the_pbx_was_out_of_sight_is_in_no_talk_time(pbx
     pbx.tell(*pbx.scene.end(2))
     assert (pbx.ext("101").talks.count, pbx.ext("102").talks.total) == (0, 671.0)
     assert (pbx.pbx.inbound.answered, pbx.pbx.inbound.talks.count) == (2, 1)
+
+
+def test_a_call_costs_the_same_after_a_minute_with_four_times_the_calls() -> None:
+    def cost(size: int) -> int:
+        pbx = Counting()
+        for id_ in range(1, size + 1):
+            pbx.tell(*pbx.scene.arrive(id_), *pbx.scene.end(id_))
+        other = Scene(NOON)
+        other.begin()
+        other.arrive(size + 1)
+        came, alone = pbx.scene.arrive(size + 2), other.end(size + 1)[1:]
+        at = pbx.scene.at
+        work = steps(lambda: pbx.statistics.take(came, at))
+        work += steps(lambda: pbx.statistics.take(alone, at))
+        assert pbx.pbx.calls == size, "the figures follow with the tick"
+        pbx.pass_time(1)
+        assert pbx.pbx.calls == size + 2
+        return work
+
+    cost(10)  # fills caches
+    assert cost(400) < 1.2 * cost(100)
+
+
+def test_of_calls_counted_for_good_the_newest_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(open_calls, "COUNTED_KEPT", 3)
+    pbx = Counting()
+    for id_ in (*range(1, 6), *[9] * (open_calls.LIVES_KEPT + 5)):
+        pbx.tell(*pbx.scene.arrive(id_), *pbx.scene.end(id_))
+        pbx.pass_time(61)
+    counted = pbx.statistics.saved.held.counted
+    assert list(counted) == [4, 5, 9]
+    assert len(counted[9]) == open_calls.LIVES_KEPT
+    assert pbx.pbx.calls == 5 + open_calls.LIVES_KEPT + 5
+    assert pbx.statistics._accounts._closed == {}, "nothing else is kept of them"
+
+
+def test_a_call_that_changes_for_ever_is_kept_in_bounds(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    for _ in range(1_500):
+        pbx.scene.at += 1
+        pbx.tell(*pbx.scene.ring(1, "101"), *pbx.scene.silence(1, "101"))
+    assert len(pbx.statistics._accounts._taken[1]) <= 1_000

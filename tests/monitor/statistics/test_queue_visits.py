@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
+from monitor.statistics.queue_visits import MOST_VISITS
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON, system
 
@@ -87,3 +88,14 @@ def test_who_was_talked_with_and_waits_again_while_the_pbx_is_out_of_sight(pbx: 
     pbx.pass_time(300)
     pbx.tell(*pbx.scene.end(1))
     assert (pbx.queue("801").unknown, pbx.queue("801").abandoned) == (1, 0)
+
+
+def test_a_call_that_goes_round_and_round_counts_no_more_after_a_while(pbx: Counting) -> None:
+    for turn in range(3 * MOST_VISITS):
+        pbx.pass_time(10)
+        pbx.tell(*pbx.scene.wait(1, ("801", "800")[turn % 2]))
+    offered = pbx.queue("800").offered + pbx.queue("801").offered
+    assert offered == MOST_VISITS
+    assert pbx.queue("800").waiting + pbx.queue("801").waiting == 0
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.queue("800").abandoned + pbx.queue("801").abandoned == 0

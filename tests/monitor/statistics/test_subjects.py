@@ -103,3 +103,10 @@ def test_each_place_has_the_accounts_that_name_it(
         expected = [one for one in held.values() if num in {turn.num for turn in one.turns}]
         assert sorted(map(repr, subjects.of(("extensions", num)))) == sorted(map(repr, expected))
     assert len(list(subjects.of(PBX))) == len(held)
+
+
+def test_a_place_for_which_nothing_counts_any_more_leaves_nothing_behind() -> None:
+    places = Subjects()
+    places.show("1", CALL)
+    places.show("1", None)
+    assert not places._at

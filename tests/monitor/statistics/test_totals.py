@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from monitor.shared.entities.topics import Outcome
+from monitor.statistics import totals
 from monitor.statistics.call_account import CallAccount
 from monitor.statistics.day import Day
 from monitor.statistics.durations import DurationTally
@@ -177,3 +178,16 @@ def test_a_copy_is_apart() -> None:
     add_turn(copies[1], "101", account, DAY, AT)
     add_call(copies[2], account, DAY)
     assert (totals.queues["800"], totals.extensions["101"], totals.traffic["inbound"]) == kept
+
+
+def test_so_many_numbers_are_counted_in_a_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(totals, "MOST_NUMBERS", 2)
+    counted = Totals()
+    for _ in range(2):
+        for num in ("1", "2", "3"):
+            turns = (ExtensionVisit(num, AT, True),)
+            visited = (visit("abandoned", queue=num),)
+            counted.count(replace(CALL, turns=turns, visits=visited), DAY)
+    assert {num: tally.placed for num, tally in counted.extensions.items()} == {"1": 2, "2": 2}
+    assert {num: tally.offered for num, tally in counted.queues.items()} == {"1": 2, "2": 2}
+    assert counted.traffic["inbound"].calls == 6

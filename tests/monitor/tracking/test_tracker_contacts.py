@@ -57,3 +57,22 @@ def test_a_contact_before_the_first_reading_does_no_harm() -> None:
     told = Told()
     told.tell(ContactChanged(1, ADA, told.now))
     assert [edit.id for edit in told.tell(BOOK)] == ["2"]
+
+
+def test_a_book_in_which_little_has_changed_is_not_indexed_anew() -> None:
+    told = ringing()
+    many = tuple(Contact(n, f"Eve {n}", phone=f"+4940{n:05}") for n in range(10, 400))
+    told.tell(ContactsRead((*BOOK.contacts, *many)))
+    index = told.tracker._pbx_state.phones
+    for name, book in (
+        ("Augusta", (Contact(1, "Augusta", phone="+49301234"), *BOOK.contacts[1:], *many)),
+        ("Eve 9", (Contact(9, "Eve 9", phone="030 1234"), *BOOK.contacts[1:], *many[:-1])),
+    ):
+        told.tell(ContactsRead(book))
+        assert name in names(told)
+        assert told.tracker._pbx_state.phones is index
+    assert index.find("4940", 0) == []
+    assert len(index) == 391
+    told.tell(BOOK)
+    assert "Ada" in names(told)
+    assert len(told.tracker._pbx_state.phones) == 2

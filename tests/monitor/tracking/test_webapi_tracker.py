@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from monitor.pbx.facts import ConnectionChanged
+from monitor.pbx.facts import ConnectionChanged, UserRow
 from monitor.pbx.webapi import parser
 from monitor.pbx.webapi.facts import BusyTold, CallsTold, EndedTold, ToldCall
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import from_unix
-from monitor.tracking.pbx_state import ENDED_KEPT
+from monitor.tracking import webapi_call_rules
+from monitor.tracking.pbx_state import ENDED_KEPT, LISTED
 from monitor.tracking.webapi_tracker import WebApiTracker
 from tests.monitor.tracking.pbx_facts import NOON, directory
+from tests.steps import steps
 
 TOM = {"dnNum": "100", "dnType": "extension", "externalParty": "101", "status": "Connected"}
 ANN = {"dnNum": "101", "dnType": "extension", "externalParty": "100", "status": "Connected"}
@@ -235,3 +238,45 @@ def test_answers_of_another_shape_are_refused_and_odd_fields_left_out() -> None:
     for wrong in shapes:
         with pytest.raises(PbxGarbled):
             parser.numbers(wrong)
+
+
+def test_a_call_that_ended_as_the_service_tells_it_has_bounded_lists(held: Held) -> None:
+    held.calls(told(7, "Inbound", OUTSIDE, ANN))
+    held.calls()
+    (own,) = held.ended
+    everywhere = tuple(f"{n:05}" for n in range(2_000))
+    held.tell(EndedTold((replace(own, extensions=everywhere),), held.now))
+    assert [call.extensions for call in held.ended] == [everywhere[:LISTED]]
+
+
+def test_the_legs_of_one_call_cost_each_the_same() -> None:
+    def cost(size: int) -> int:
+        held = Held()
+        legs = tuple(
+            topics.Leg(f"1{n:05}", "externalline", f"+49{n}", "Connected") for n in range(size)
+        )
+        call = ToldCall(7, legs, "Inbound", "", None)
+        held.calls(call)
+        told_so, phones = held.mirror._inferences[7], held.mirror._pbx_state.phones
+        index = held.mirror._pbx_state.directory_index
+        return steps(lambda: webapi_call_rules.build_told(told_so, call, index, phones))
+
+    cost(400)  # fills caches
+    assert cost(400) < 5 * cost(100)
+
+
+def test_calls_that_end_together_cost_one_look_at_all_extensions() -> None:
+    def cost(calls: int, others: int) -> int:
+        held = Held()
+        users = (*directory().users, *(UserRow(n, f"5{n:05}") for n in range(others)))
+        held.tell(directory(users=users))
+        held.calls(*(told(id_, "Inbound", OUTSIDE, ANN) for id_ in range(calls)))
+        held.tell(BusyTold(frozenset({"101"}), held.now))
+        gone = CallsTold((), held.now)
+        work = steps(lambda: held.mirror.apply(gone))
+        assert len(held.ended) == calls
+        assert held.extension("101").status == "Busy", "by its own state"
+        return work
+
+    cost(10, 0)  # fills caches
+    assert cost(40, 400) - cost(40, 100) == cost(10, 400) - cost(10, 100)

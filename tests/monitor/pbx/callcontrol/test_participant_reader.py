@@ -18,6 +18,7 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import Participant, ParticipantGone, ParticipantSeen, ParticipantsRead
 from monitor.pbx.parsing.callcontrol import FullState
 from monitor.shared.errors import PbxGarbled, PbxRefused, PbxUnreachable, TokenRefused
+from tests.steps import steps
 
 Answer = Participant | None | Exception
 _BRISK = FullReadPacing(full_read_gap=0.0)
@@ -452,3 +453,21 @@ async def test_reads_that_fail_while_a_failed_full_read_ends_the_session_begin_n
     with pytest.raises(ExceptionGroup) as caught:
         await play()
     assert [str(error) for error in caught.value.exceptions] == ["away"]
+
+
+async def test_looking_for_overdue_removals_costs_the_same_however_many_are_awaited() -> None:
+    def cost(awaited: int) -> int:
+        reader = it.of
+        for number in range(awaited):
+            reader._doubt(("100", number))
+        reader._doubt(("100", 0))  # again: it is the last to be overdue now
+        assert next(iter(reader._unconfirmed)) == ("100", 1)
+        work = steps(reader._confirm)
+        assert len(reader._unconfirmed) == awaited, "none is overdue"
+        assert reader._confirming is not None
+        reader._confirming.cancel()
+        reader._unconfirmed.clear()
+        return work
+
+    async with scene(pace=FullReadPacing(confirm_within=3_600.0)) as it:
+        assert cost(4_000) == cost(1_000)

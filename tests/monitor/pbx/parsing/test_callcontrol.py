@@ -18,6 +18,7 @@ from monitor.pbx.parsing.callcontrol import (
     parse_full_state,
     parse_participant,
 )
+from monitor.pbx.parsing.json_fields import LONGEST_NUMBER, LONGEST_TEXT
 from monitor.shared.errors import PbxGarbled
 
 # What a PBX sent, with the posters' masks: an extension rung from a trunk.
@@ -211,3 +212,25 @@ def test_a_participant_read_from_anything_has_its_types(row: dict[str, Any]) -> 
     assert isinstance(participant.dn, str)
     assert -(2**63) <= participant.call_id < 2**63
     assert isinstance(participant.direct_control, bool)
+
+
+LONG = "9" * 1_000_000
+
+
+def test_no_text_of_a_participant_is_taken_over_without_bound() -> None:
+    texts = {name for name, value in RINGING.items() if isinstance(value, str)}
+    read = parse_participant(RINGING | dict.fromkeys(texts - {"dn"}, LONG))
+    sizes = {name: len(getattr(read, name)) for name in texts}
+    assert max(sizes.values()) == LONGEST_TEXT
+    assert sizes["party_dn"] == 0
+    assert sizes["party_caller_id"] == LONGEST_NUMBER
+
+
+def test_a_dn_that_is_too_long_cannot_be_placed() -> None:
+    with pytest.raises(PbxGarbled):
+        parse_participant(RINGING | {"dn": LONG})
+    for entity in (f"/callcontrol/{LONG}", f"/callcontrol/{'9' * 201}/participants/1"):
+        with pytest.raises(PbxGarbled):
+            parse_event(event(0, entity))
+    state = parse_full_state([{"dn": LONG, "participants": [RINGING]}, {"dn": "150"}])
+    assert (state.dns, state.participants, state.garbled) == ({"150": "None"}, (), 1)

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import contextvars
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.pbx.parsing.json_fields import flag, integer, objects, posix, record, text, whole
+from monitor.pbx.parsing.json_fields import (
+    LONGEST_NUMBER,
+    LONGEST_TEXT,
+    dn_number,
+    flag,
+    integer,
+    objects,
+    outside_number,
+    posix,
+    record,
+    tell_too_long,
+    text,
+    texts,
+    whole,
+)
+from monitor.shared import phone_numbers
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),
@@ -100,6 +116,46 @@ def test_objects_are_found_among_anything() -> None:
     assert list(objects({"a": 1})) == list(objects(None)) == []
     assert record({"x": {"a": 1}}, "x") == {"a": 1}
     assert record({"x": [1]}, "x") == record({}, "x") == {}
+
+
+def test_a_text_that_is_too_long_is_cut_and_says_so() -> None:
+    whole_, long = "x" * LONGEST_TEXT, "x" * 1_000_000
+    assert text({"x": whole_}, "x") == whole_
+    assert text({"x": long}, "x") == "x" * (LONGEST_TEXT - 1) + "…"
+    assert text({"x": 10**4_000}, "x") == "1" + "0" * (LONGEST_TEXT - 2) + "…"
+    assert texts({"x": ["a", 1, long, None]}, "x") == ("a", text({"x": long}, "x"))
+    assert texts({"x": long}, "x") == texts({}, "x") == ()
+
+
+def test_a_dn_that_is_too_long_is_no_dn_as_its_beginning_would_be_another() -> None:
+    whole_ = "1" * LONGEST_NUMBER
+    assert dn_number({"x": whole_}, "x") == whole_
+    assert dn_number({"x": whole_ + "1"}, "x") == ""
+    assert dn_number({"x": 101}, "x") == "101"
+
+
+def test_an_outside_number_that_is_too_long_is_shown_but_is_nobodys_number() -> None:
+    whole_ = "1" * LONGEST_NUMBER
+    assert outside_number({"x": whole_}, "x") == whole_
+    cut = outside_number({"x": whole_ + "1"}, "x")
+    assert cut == "1" * (LONGEST_NUMBER - 1) + "…"
+    assert phone_numbers.parse(cut) is None
+
+
+def test_each_field_that_is_too_long_is_told_once() -> None:
+    told: list[dict[str, object]] = []
+
+    def read() -> None:
+        tell_too_long(lambda **fields: told.append(fields))
+        for _ in range(3):
+            text({"name": "x" * 2_000}, "name")
+            dn_number({"dn": "1" * 300}, "dn")
+            text({"short": "x"}, "short")
+
+    contextvars.copy_context().run(read)
+    assert told == [{"field": "name", "length": 2_000}, {"field": "dn", "length": 300}]
+    text({"other": "x" * 2_000}, "other")  # another PBX's: nobody asked to be told of it here
+    assert len(told) == 2
 
 
 @given(JSON)

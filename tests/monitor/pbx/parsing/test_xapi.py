@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import to_builtins
 
 from monitor.pbx.facts import (
     ActiveCall,
@@ -20,6 +21,7 @@ from monitor.pbx.facts import (
     TrunkRow,
 )
 from monitor.pbx.parsing import xapi
+from monitor.pbx.parsing.json_fields import LONGEST_NUMBER, LONGEST_TEXT
 from monitor.shared.entities.topics import Contact
 from monitor.shared.timestamps import from_unix
 from monitor.shared.timestamps import moment as parsed
@@ -256,3 +258,39 @@ def test_a_moment_that_is_read_can_be_written(moment: datetime) -> None:
 def test_no_row_whatever_breaks_a_parser(row: dict[str, Any]) -> None:
     for parse in PARSERS:
         parse(row)
+
+
+class Endless(dict[str, Any]):
+    """A row each of whose texts is long, at all levels."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        match name:
+            case "Id":
+                return 1
+            case "Number":
+                return "9" * LONGEST_NUMBER
+            case "DidNumbers":
+                return ["9" * 5_000]
+            case "TrunkDN" | "Gateway":
+                return Endless(x=1)
+            case "Agents" | "Managers" | "Members" | "ForwardingProfiles":
+                return [Endless(x=1)]
+            case _:
+                return "x" * 5_000
+
+
+def test_no_text_of_a_row_is_taken_over_without_bound() -> None:
+    read = [parse(Endless(x=1)) for parse in PARSERS]
+    assert sum(row is not None for row in read) >= 9
+    for row in filter(None, read):
+        if not isinstance(row, str | float):
+            sizes = [len(word) for word in _words(to_builtins(row))]
+            assert 0 < max(sizes) <= LONGEST_TEXT, type(row)
+
+
+def _words(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _words(item)

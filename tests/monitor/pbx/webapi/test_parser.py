@@ -101,3 +101,26 @@ def test_an_ended_call_has_times_that_can_be_reckoned_with_or_is_left_out(
 def test_one_ended_call_without_its_times_does_not_cost_the_others(name: str) -> None:
     read = parser.ended({"ended": [call(**{name: "soon"}), call(**{name: LAST}), call()]})
     assert read == (ended(1),)
+
+
+def test_no_text_of_an_answer_is_taken_over_without_bound() -> None:
+    long = "9" * 1_000_000
+    leg = dict.fromkeys(("externalParty", "status", "name", "partyName", "partyDn"), long)
+    row = {"callID": 1, "did": long, "AConnList": [leg | {"dnNum": "100"}, leg | {"dnNum": long}]}
+    told = parser.connections({"AConnByCallID": [row]})[1]
+    assert len(told.legs) == 1, "a leg whose DN is too long is left out"
+    (over,) = parser.ended({"ended": [call(caller=long, callerName=long, lines=["1", long])]})
+    fields = parser.extension_fields(
+        {"email": long, "other": long, "mobile": {"x": long}, "qStatus": [{"num": "8", "x": long}]}
+    )
+    assert fields.keys() == {"email", "qStatus"}
+    assert parser.queue_logins(fields) == {}
+    for value in (told, over, fields, parser.names({"extGroups": [long]})):
+        assert len(to_json(value)) < 7_000
+    assert parser.numbers({"nums": ["1", long]}) == ("1",)
+
+
+def test_of_too_many_calls_that_ended_the_last_are_read() -> None:
+    rows = [call(callID=id_) for id_ in range(parser.MOST_ENDED + 5)]
+    read = [found.call_id for found in parser.ended({"ended": rows})]
+    assert read == [*range(5, parser.MOST_ENDED + 5)]
