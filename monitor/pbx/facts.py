@@ -155,13 +155,15 @@ class TrunkRow:
 class InboundRuleRow:
     """Represent a rule for calls from an external line.
 
-    ``data`` is the DID if ``condition`` is ``BasedOnDID``.
+    ``data`` is the DID if ``condition`` is ``BasedOnDID``. ``destinations``: DNs to which it leads
+    at any hour.
     """
 
     name: str
     condition: str
     data: str
     trunk: str
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

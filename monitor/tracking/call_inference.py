@@ -82,7 +82,8 @@ def infer(
     before = previous or CallInference(evidence.id, evidence.started_at)
     answered = before.answer.at is not None
     said = read_evidence(evidence, before.parties, directory_index)
-    originator = find_originator(said, before.originator, directory_index)
+    started_at = min(evidence.started_at, before.started_at)
+    originator = find_originator(said, before.originator, directory_index, now - started_at)
     place = find_place(
         said,
         originator,
@@ -108,7 +109,7 @@ def infer(
     )
     return CallInference(
         id=evidence.id,
-        started_at=min(evidence.started_at, before.started_at),
+        started_at=started_at,
         originator=originator,
         place=place,
         legs=legs,

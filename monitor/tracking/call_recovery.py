@@ -94,6 +94,7 @@ def _originator(inference: CallInference, call: topics.Call, owner: topics.Leg) 
         external=call.direction in _FROM_OUTSIDE,
         number=owner.external_party if owner.dn_type == "externalline" else owner.dn_num,
         withheld=owner.hidden,
+        did=inference.originator.did or call.did,
     )
 
 

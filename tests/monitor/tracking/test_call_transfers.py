@@ -6,59 +6,20 @@ A caller from outside talks with 101, who calls 102 and hands over: before 102 a
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import pytest
 
-from monitor.shared.changes import Edit
-from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import StatisticsSettings
-from tests.monitor.tracking.pbx_facts import Told
+from tests.monitor.tracking.pbx_facts import SOURCES, Counted
 
 NUMBER = "+4930555"
 OUTSIDE = f"10000:{NUMBER}"
 CALLER = f"10000 skyetel ({NUMBER})"
 MAIN, CONSULTATION = 1, 2
-SOURCES = ("callcontrol+activecalls", "activecalls")
 
 
-class Handing(Told):
-    """A PBX on which 101 hands a caller over; the figures follow."""
-
-    def __init__(self, source: str) -> None:
-        self.statistics: Statistics | None = None
-        super().__init__(source=source)
-        self._seen = "callcontrol" in source
-        self.statistics = Statistics(StatisticsSettings())
-        self.statistics.reconcile(self.tracker.state, self.now)
-
-    def tell(self, fact: Any) -> tuple[Edit, ...]:
-        """Apply one fact to the tracker, and its edits to the figures."""
-        edits = super().tell(fact)
-        if self.statistics is not None:
-            self.statistics.take(edits, self.now)
-            self.statistics.tick(self.now)
-        return edits
-
-    def see(
-        self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
-    ) -> tuple[Edit, ...]:
-        """Tell of a participant, if this PBX shows any."""
-        return super().see(dn, pid, call, status, party, leg, **more) if self._seen else ()
-
-    def gone(self, dn: str, pid: int) -> tuple[Edit, ...]:
-        """Tell of a participant's removal, if this PBX shows any."""
-        return super().gone(dn, pid) if self._seen else ()
-
-    def figures(self, topic: str, num: str) -> Any:
-        """A statistics entity as it stands."""
-        assert self.statistics is not None
-        return self.statistics.figures[topic][num]
-
-
-def begun(source: str, *, answered: bool) -> Handing:
+def begun(source: str, *, answered: bool) -> Counted:
     """The caller talks with 101, whose call to 102 rings or is answered."""
-    pbx = Handing(source)
+    pbx = Counted(source)
     pbx.see("101", 1, MAIN, "Ringing", OUTSIDE, originated_by_dn="ROUTER")
     pbx.rows((MAIN, CALLER, "101 Ext 101", "Routing"))
     pbx.see("101", 1, MAIN, "Connected", OUTSIDE)
@@ -77,7 +38,7 @@ def begun(source: str, *, answered: bool) -> Handing:
     return pbx
 
 
-def hand_over(pbx: Handing, into: int, *, answered: bool, leaves_first: bool) -> None:
+def hand_over(pbx: Counted, into: int, *, answered: bool, leaves_first: bool) -> None:
     """101 leaves both calls; the caller and 102 are together in the call with this id."""
     word, more = ("Connected", {}) if answered else ("Ringing", {"referred_by_dn": "101"})
     if leaves_first:
@@ -90,7 +51,7 @@ def hand_over(pbx: Handing, into: int, *, answered: bool, leaves_first: bool) ->
     pbx.rows((into, CALLER, "102 Ext 102", "Talking" if answered else "Transferring"))
 
 
-def finish(pbx: Handing, into: int) -> None:
+def finish(pbx: Counted, into: int) -> None:
     """102 talks with the caller for half a minute."""
     pbx.see("102", 3, into, "Connected", OUTSIDE, 3)
     pbx.rows((into, CALLER, "102 Ext 102", "Talking"))
