@@ -62,6 +62,8 @@ class CallEvidence:
     """True while the PBX has been watched without a break since the call was last seen alive."""
     left: float = 0.0
     """Time at which the last participant went."""
+    found: bool = False
+    """True if a full read found the call: nobody saw its beginning."""
     answer_missed: bool = False
     """True if a leg that may have been answered changed and was gone before it could be read."""
 

@@ -97,6 +97,8 @@ def infer(
     answer = find_answer(said, place, legs, None if new else before.answer, now)
     direction = call_direction(originator, legs)
     lasting = before.path.lasting
+    if legs:
+        lasting = direction = lasting_direction(lasting, direction)
     path = follow_path(
         legs,
         originator,
@@ -105,7 +107,7 @@ def infer(
         before.path,
         now,
         answered_now=not answered and answer.at is not None,
-        lasting=lasting_direction(lasting, direction) if legs else lasting,
+        lasting=lasting,
     )
     return CallInference(
         id=evidence.id,
@@ -116,7 +118,7 @@ def infer(
         answer=answer,
         path=path,
         state=call_state(said, legs),
-        direction=direction,
+        direction=lasting or direction,
         parties=said.parties,
         continues=before.continues,
     )

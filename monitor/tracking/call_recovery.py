@@ -82,6 +82,8 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
             since={**path.since, **since},
             lines=path.lines.union(call.lines),
             extensions=path.extensions.union(call.extensions),
+            lasting=call.direction,
+            aimed=True,
             hosted=path.hosted or (connected and call.answered_at is None),
         ),
     )

@@ -45,6 +45,8 @@ class CallRegistry:
         self._doubted: set[int] = set()
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
+        self._rows_followed = False
+        """True while each ActiveCalls answer follows another without a break."""
         self._lost_at: float | None = None
         self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
 
@@ -54,6 +56,7 @@ class CallRegistry:
         Until it is reached again, a call may end unseen.
         """
         self._lost_at = at
+        self._rows_followed = False
         self._unconfirmed = {call.id: frozenset(call.participants) for call in self.calls.values()}
         for call in self.calls.values():
             call.watched = False
@@ -63,6 +66,7 @@ class CallRegistry:
 
         The end of a call without participants is then not seen.
         """
+        self._rows_followed = False
         for call in self.calls.values():
             call.watched = call.watched and bool(call.participants)
 
@@ -122,6 +126,7 @@ class CallRegistry:
             call = self.calls.get(participant.call_id)
             if call is None or call.participants.get(key) != participant:
                 touched |= self._move(participant, fact.asked, fact.at)
+                self.calls[participant.call_id].found |= call is None
             else:
                 call.watched = True
         return touched
@@ -136,13 +141,16 @@ class CallRegistry:
             self._unconfirmed.pop(row.id, None)
         touched: set[int] = set()
         for row in fact.rows:
+            unseen = row.id not in self.calls and not self._rows_followed
             call = self._call(row.id, fact.at)
+            call.found |= unseen
             was_fresh, changed = call.fresh, call.row != row
             call.row_asked, call.watched = fact.asked, True
             if changed:
                 _take_row(call, row)
             if changed or call.fresh != was_fresh:
                 touched.add(row.id)
+        self._rows_followed = True
         listed = {row.id for row in fact.rows}
         for call in self.calls.values():
             if call.id in listed or fact.asked <= call.heard:

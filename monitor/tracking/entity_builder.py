@@ -57,17 +57,19 @@ def build_ended(
     at: float,
     *,
     looking: bool,
+    found: bool = False,
     transferred: bool = False,
 ) -> topics.EndedCall:
     """Build a call that is over from what was inferred of it last.
 
     ``at``: when it ended, POSIX seconds. ``looking``: whether an answer would have been seen.
-    ``transferred``: whether it went on in another call.
+    ``found``: whether its beginning was not seen. ``transferred``: whether it went on in another
+    call.
     """
     originator, place, answer, path = call.originator, call.place, call.answer, call.path
     outside = path.reached in path.lines
     outcome = call_outcome(
-        originator, place, answer, path, looking=looking, transferred=transferred
+        originator, place, answer, path, looking=looking, found=found, transferred=transferred
     )
     callee = path.reached_number or place.last_queue
     if outcome == "handled":

@@ -10,6 +10,10 @@ the caller's own leg already names it as connected.
 trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
 Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
 
+*Ring groups.* A ring group has no leg, as its members ring. It has one that rings while none of its
+members is seen to ring: the row names it and Call Control shows none of them, or the caller still
+dials it.
+
 *Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
 only the row tells.
 
@@ -145,8 +149,8 @@ def _other_side(
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER):
         return None
-    if kind == "ringgroup":
-        return None  # it has no leg of its own: its members ring
+    if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
+        return None
     if kind == "externalline":
         number = p.party_caller_id
     elif kind in ("extension", "unknown"):
@@ -211,7 +215,7 @@ def _of_row(
     recalled = place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
     for party, kind in parties.callees:
-        if kind not in PEOPLE or (kind == "extension" and party.dn in visible):
+        if not _has_leg(party.dn, kind, said, originator, visible):
             continue
         again = kind == "externalline" and party.dn == caller.dn
         if again and party.number == caller.number:
@@ -219,6 +223,20 @@ def _of_row(
         other = caller.number or originator.number  # the originator may have left the call
         number = party.number if kind == "externalline" else other
         yield _leg(originator, party.dn, kind, number, status, again=again)
+
+
+def _has_leg(
+    dn: str,
+    kind: topics.DnType,
+    said: CallReading,
+    originator: Originator,
+    visible: frozenset[str],
+) -> bool:
+    """Return whether a callee of a fresh row has a leg of its own that no participant shows."""
+    if kind == "ringgroup":
+        taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
+        return not taken and not said.ringing - {originator.dn}
+    return kind in PEOPLE and not (kind == "extension" and dn in visible)
 
 
 def _at_place(

@@ -3,10 +3,11 @@
 *State* is the row's word, if the row was asked for after the call's last event. Otherwise it is
 what the legs say.
 
-*Direction* follows from the originator and the present legs. Inbound and Internal need somebody
-beside the originator whom the call has reached: an extension, voicemail, a conference. A queue does
-not count as somebody, nor does an IVR for a caller from outside. The lasting direction is the last
-one in which somebody had been reached, else the last one that the call had.
+*Direction* follows from the originator and the legs. Inbound and Internal need somebody beside the
+originator whom the call has reached: an extension, a ring group, voicemail, a conference. A queue
+does not count as somebody, nor does an IVR for a caller from outside. The direction is the last one
+in which somebody had been reached: it does not fall back between two rings. If the call has reached
+nobody, it is the one that the present legs tell.
 
 *Answer.* answeredAt is the moment of the event with which two people (extension, outside line,
 conference) were connected. If nobody saw the answer, it is the row's LastChangeStatus, unless that
@@ -20,8 +21,10 @@ last.
 
 *Outcome.* A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
 it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
-in two cases: a ringing leg changed and was gone before it could be read, or the call was past its
-ringing when it was first seen. It may have been answered then.
+in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
+the call was past its ringing when it was first seen: it may have been answered then. The third is a
+call inside whose beginning nobody saw and that never showed whom it was for: it may have been
+missed.
 """
 
 from __future__ import annotations
@@ -43,10 +46,13 @@ from monitor.tracking.originator_rules import Originator
 from monitor.tracking.place_rules import Place
 
 _REACHED: Final = frozenset(
-    {"extension", "specialmenu", "conference", "fax", "parking", "routepoint"}
+    {"extension", "ringgroup", "specialmenu", "conference", "fax", "parking", "routepoint"}
 )
+_TAKES: Final = PEOPLE | {"ringgroup"}
+"""Kinds of DN that ring. A ring group has a leg where the legs of its members are not known."""
 _ENDS_OUTSIDE: Final = frozenset({"fax", "routepoint"})
 """Machines that a call from outside is meant for."""
+_FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
 _LINGER: Final = 5.0
 """Seconds that a leg may be missing between two reads and still be the same."""
 _STATES: Final[Mapping[str, topics.CallState]] = {
@@ -98,7 +104,9 @@ class CallPath:
     reached_number: str = ""
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     lasting: topics.Direction | None = None
-    """The lasting direction; None if the call has not had any leg."""
+    """The direction; None if the call has not had any leg."""
+    aimed: bool = False
+    """True once the originator's leg showed for whom the call is."""
 
 
 def call_state(said: CallReading, legs: Sequence[DerivedLeg]) -> topics.CallState:
@@ -140,8 +148,15 @@ def call_direction(originator: Originator, legs: Sequence[DerivedLeg]) -> topics
 def lasting_direction(
     before: topics.Direction | None, direction: topics.Direction
 ) -> topics.Direction:
-    """Return the lasting direction, now that the call has this direction."""
-    return direction if before is None or not direction.startswith("From") else before
+    """Return the direction of the call, whose present legs tell this one.
+
+    ``before``: the direction until now; None if the call has had no leg. It stays if the legs tell
+    nobody whom the call has reached, unless it is about another originator.
+    """
+    same = (before in _FROM_OUTSIDE) == (direction in _FROM_OUTSIDE)
+    if before is None or not direction.startswith("From") or before.startswith("From") or not same:
+        return direction
+    return before
 
 
 def find_answer(
@@ -200,7 +215,7 @@ def follow_path(
 ) -> CallPath:
     """Return what the legs were until now.
 
-    ``answered_now``: the answer was not known before. ``lasting``: the lasting direction.
+    ``answered_now``: the answer was not known before. ``lasting``: the direction.
     """
     kinds = {leg.kind for leg in legs}
     reached, number = _reached(
@@ -218,6 +233,7 @@ def follow_path(
         reached=reached,
         reached_number=number,
         lasting=lasting,
+        aimed=before.aimed or any(leg.key == originator.dn and leg.external_party for leg in legs),
     )
 
 
@@ -283,7 +299,7 @@ def _reached(
     others = [
         leg
         for leg in legs
-        if leg.key != originator.dn and leg.kind in PEOPLE and leg.status != "Dialing"
+        if leg.key != originator.dn and leg.kind in _TAKES and leg.status != "Dialing"
     ]
     taken = [leg for leg in others if leg.status == "Connected"]
     if answer.at is None and others:
@@ -312,12 +328,14 @@ def call_outcome(
     path: CallPath,
     *,
     looking: bool,
+    found: bool = False,
     transferred: bool = False,
 ) -> topics.Outcome:
     """Return how the call ended.
 
     ``looking``: whether an answer would have been seen until the end. If not, and if none was seen,
-    the outcome is ``unknown``. ``transferred``: whether it went on in another call.
+    the outcome is ``unknown``. ``found``: whether its beginning was not seen. ``transferred``:
+    whether it went on in another call.
     """
     if answer.at is not None:
         return "answered"
@@ -334,4 +352,8 @@ def call_outcome(
         return "missed"
     if not path.extensions and not path.lines:  # ActiveCalls listed it, but no leg of it was seen
         return "unknown"
-    return "missed" if (path.reached or path.recorded) and not path.lines else "unanswered"
+    if path.lines:
+        return "unanswered"
+    if path.reached or path.recorded:
+        return "missed"
+    return "unknown" if found and not path.aimed else "unanswered"

@@ -260,6 +260,7 @@ class Tracker(BaseTracker):
             self._pbx_state.phones,
             evidence.left or at,
             looking=evidence.watched and not evidence.answer_missed,
+            found=evidence.found,
             transferred=transferred,
         )
         return self._pbx_state.over(evidence.id, ended, at)

@@ -71,7 +71,9 @@ def infer_told(
     else:
         seen = before.answer.at is None and _people(legs) > 1
         answer = CallAnswer(now) if seen else before.answer
-    direction = told.direction or call_direction(originator, derived)
+    direction = told.direction or lasting_direction(
+        before.path.lasting, call_direction(originator, derived)
+    )
     return CallInference(
         id=told.id,
         started_at=_started_at(before, told),

@@ -25,7 +25,7 @@ point); for a call from an extension also voicemail, an IVR or a parking place.
 ``transferred``: a consultation that was handed over before an answer; its phone rang on in the call
 for which it was made.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
-monitor without history first saw it."""
+monitor without history first saw it, or such a monitor never saw whom an internal call was for."""
 
 
 class Leg(Struct, frozen=True, rename="camel"):
@@ -73,6 +73,8 @@ class Call(Struct, frozen=True, rename="camel"):
 
     call_id: int = field(name="callID")
     direction: Direction
+    """The last one in which the call had reached somebody; ``FromExternal`` or ``FromInternal`` if
+    it has reached nobody yet."""
     state: CallState
     started_at: str
     answered_at: str | None
@@ -83,6 +85,7 @@ class Call(Struct, frozen=True, rename="camel"):
     """The leg of the party that started the call."""
     talk_to: tuple[Leg, ...]
     routing_to: tuple[Leg, ...]
+    """The legs that ring. A ring group stands here until one of its members is seen to ring."""
     legs: tuple[Leg, ...] = field(name="AConnList")
     queue: str = ""
     """Queue in which the caller waits or from which the call rings; empty once answered."""

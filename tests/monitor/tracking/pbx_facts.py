@@ -227,6 +227,7 @@ def participant(
     kinds = {
         "1000": "Wexternalline",
         "80": "Wqueue",
+        "60": "Wringgroup",
         "70": "Wivr",
         "99": "Wspecialmenu",
         "": "None",
