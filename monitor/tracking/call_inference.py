@@ -7,7 +7,8 @@ module:
 1. :mod:`~monitor.tracking.call_evidence`: read participants and row in the directory's terms.
 2. :mod:`~monitor.tracking.originator_rules`: who began the call, and the number that was dialled.
 3. :mod:`~monitor.tracking.place_rules`: the queue or the machine that has the caller.
-4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow.
+4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow, and
+   which of them only listen.
 5. :mod:`~monitor.tracking.path_rules`: the answer, then the path: whom the call reached.
 
 :mod:`~monitor.tracking.entity_builder` makes entities of the result. A call that the documented
@@ -27,7 +28,7 @@ from dataclasses import dataclass, field
 from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import CallEvidence, RowParties, read_evidence
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.leg_rules import DerivedLeg, find_legs
+from monitor.tracking.leg_rules import DerivedLeg, find_legs, mark_listeners
 from monitor.tracking.originator_rules import Originator, find_originator
 from monitor.tracking.path_rules import (
     CallAnswer,
@@ -35,8 +36,10 @@ from monitor.tracking.path_rules import (
     call_direction,
     call_state,
     find_answer,
+    find_unrung,
     follow_path,
     lasting_direction,
+    without_page,
 )
 from monitor.tracking.place_rules import Place, find_place
 
@@ -94,9 +97,14 @@ def infer(
         answered=answered,
     )
     legs = find_legs(said, originator, place, directory_index, visible)
-    answer = find_answer(said, place, legs, None if new else before.answer, now)
-    direction = call_direction(originator, legs)
-    lasting = before.path.lasting
+    unrung = find_unrung(legs, originator, before.path)
+    legs = mark_listeners(legs, said, place, unrung, before.path.since, now)
+    held, path = before.answer, before.path
+    if place.paging:
+        held, path = without_page(held, path, legs)
+    answer = find_answer(said, place, legs, None if new else held, now)
+    direction = call_direction(originator, legs, paging=place.paging != "")
+    lasting = path.lasting
     if legs:
         lasting = direction = lasting_direction(lasting, direction)
     path = follow_path(
@@ -104,9 +112,9 @@ def infer(
         originator,
         place,
         answer,
-        before.path,
+        path,
         now,
-        answered_now=not answered and answer.at is not None,
+        answered_now=held.at is None and answer.at is not None,
         lasting=lasting,
     )
     return CallInference(

@@ -83,6 +83,7 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
             lines=path.lines.union(call.lines),
             extensions=path.extensions.union(call.extensions),
             lasting=call.direction,
+            unrung=frozenset(leg.dn_num for leg in call.legs if leg.listening),
             aimed=True,
             hosted=path.hosted or (connected and call.answered_at is None),
         ),

@@ -220,6 +220,11 @@ class DirectoryIndex:
         """Return the DN, and the queues and ring groups for which it may ring."""
         return frozenset((dn, *self.queues_of.get(dn, ()), *self.groups_of.get(dn, ())))
 
+    def paging(self, groups: Iterable[str]) -> str:
+        """Return the first of these ring groups whose phones play a page; empty if none does."""
+        found = (dn for dn in sorted(groups) if dn in self.groups)
+        return next((dn for dn in found if self.groups[dn].strategy == "Paging"), "")
+
     def available(self, number: str) -> bool:
         """Return whether an extension that is in no call would take a queue's call.
 

@@ -9,12 +9,19 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
+from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
 from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import DerivedLeg
 from monitor.tracking.path_rules import call_outcome, call_owner
 
-_ACTIVITIES: tuple[topics.Activity, ...] = ("Talking", "Ringing", "Dialing")
+_ACTIVITIES: tuple[topics.Activity, ...] = (
+    "Talking",
+    "Ringing",
+    "Dialing",
+    "Listening",
+    "Waiting",
+)
 _ACTIVITY: dict[str, topics.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
@@ -36,7 +43,9 @@ def build_call(
         answered_at=_instant(call.answer.at),
         did=call.originator.did,
         owner=own,
-        talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
+        talk_to=tuple(
+            leg for leg in others if talking and leg.status == "Connected" and not leg.listening
+        ),
         routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
         legs=tuple(legs.values()),
         queue=call.place.queue,
@@ -111,7 +120,7 @@ def extension(
     talks = tuple(
         topics.Talk(
             call_id=call.call_id,
-            activity=_ACTIVITY.get(leg.status, "Talking"),
+            activity=_activity(leg, call.legs),
             since=leg.since,
             num=leg.external_party,
             name=leg.party_name,
@@ -184,7 +193,26 @@ def _leg(
         device_id=p.device_id if p else "",
         since=_instant(call.path.since[leg.key][1]),
         hidden=leg.withheld,
+        listening=leg.listening,
     )
+
+
+def _activity(leg: topics.Leg, legs: Sequence[topics.Leg]) -> topics.Activity:
+    """Return what an extension does at this leg, given all legs of the call.
+
+    It waits only if the other side is known to be no person, or to be rung.
+    """
+    if leg.status in _ACTIVITY:
+        return _ACTIVITY[leg.status]
+    if leg.listening:
+        return "Listening"
+    others = [other for other in legs if other is not leg and not other.listening]
+    persons = [other for other in others if other.dn_type in PEOPLE or other.dn_type == "unknown"]
+    if any(other.status not in _ACTIVITY for other in persons):
+        return "Talking"
+    rung = any(other.status == "Ringing" for other in others)
+    machine = any(other.dn_type in ACCEPTING for other in others)
+    return "Waiting" if rung or machine else "Talking"
 
 
 def _activity_since(

@@ -17,13 +17,25 @@ dials it.
 *Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
 only the row tells.
 
+*Listeners.* A leg is a listener's if its extension joined a talk of two others from the side: a
+supervisor who listens, whispers or barges in. These signs must all be there. Its leg was Connected
+when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
+that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
+been connected for :data:`_SETTLED` seconds when the leg came. So a phone that rang, the party of a
+transfer, and a guest of a conference (its other side is the conference) are none. If one of the two
+others leaves, the listener talks. Nobody can know whether a supervisor listens or speaks; nor that
+one listens who is not monitored, whose agent is not monitored, or who was there before the monitor.
+
+*Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
+listener's too. Without that ring group's name in a row or a participant, it counts as talking.
+
 *Withheld.* A leg without a number is withheld if that leg says so, or if the caller is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.pbx.facts import Participant
@@ -43,6 +55,8 @@ from monitor.tracking.place_rules import Place
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 _AGAIN: Final = "/2"
+_SETTLED: Final = 2.0
+"""Seconds for which two have been connected before another joins them from the side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +73,13 @@ class DerivedLeg:
     came by."""
     withheld: bool = False
     """True if the other side's number is withheld; ``external_party`` is empty then."""
+    listening: bool = False
+    """True for a supervisor's leg beside two who talk, and for a phone that plays a page."""
+
+    @property
+    def talks(self) -> bool:
+        """Return whether a person talks at this leg."""
+        return self.kind in PEOPLE and self.status == "Connected" and not self.listening
 
     @property
     def key(self) -> str:
@@ -97,6 +118,59 @@ def find_legs(
     return tuple(
         sorted(legs.values(), key=lambda leg: (leg.key != originator.dn, _leg_number(leg), leg.key))
     )
+
+
+def mark_listeners(
+    legs: tuple[DerivedLeg, ...],
+    said: CallReading,
+    place: Place,
+    unrung: frozenset[str],
+    since: Mapping[str, tuple[str, float]],
+    now: float,
+) -> tuple[DerivedLeg, ...]:
+    """Return the legs with those marked that listen.
+
+    ``unrung``: keys of legs that were Connected when they were first seen, without the
+    originator's. ``since``: key of a leg → its state until now, and since when it is in it.
+    """
+    listeners = {
+        leg.key
+        for leg in legs
+        if leg.key in unrung
+        and leg.participant is not None
+        and not leg.participant.referred_by_dn
+        and (
+            place.paging
+            or _joined(leg.participant, said, since, since.get(leg.key, ("", now))[1] - _SETTLED)
+        )
+    }
+    if not listeners:
+        return legs
+    return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
+
+
+def _joined(
+    p: Participant, said: CallReading, since: Mapping[str, tuple[str, float]], until: float
+) -> bool:
+    """Return whether a participant joined two others who had talked since ``until`` or longer."""
+    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn:
+        return False
+    connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
+    for leg in connected:
+        other = leg.participant
+        if other.dn != p.party_dn or other.party_dn in ("", p.dn):
+            continue
+        back = [
+            one.participant.party_dn for one in connected if one.participant.dn == other.party_dn
+        ]
+        pair = [since.get(dn, ("", until + 1)) for dn in (other.dn, other.party_dn)]
+        return (
+            leg.kind == "extension"
+            and leg.party_kind in ("extension", "externalline")
+            and (not back or other.dn in back)
+            and all(status == "Connected" and at <= until for status, at in pair)
+        )
+    return False
 
 
 def _leg(

@@ -15,6 +15,8 @@ time was first told with another callee. 3CX gives participants no time stamps. 
 answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
 that even if an event came after the row was asked for.
 
+*Pages.* A page is answered by nobody: its phones listen. It is handled by the paging group.
+
 *Path.* A leg has its state since the observation that first showed it so. A leg that comes back
 within a few seconds was never gone. The call has reached who answered; before the answer, who rang
 last.
@@ -30,7 +32,7 @@ missed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from monitor.shared.entities import topics
@@ -105,8 +107,36 @@ class CallPath:
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     lasting: topics.Direction | None = None
     """The direction; None if the call has not had any leg."""
+    unrung: frozenset[str] = frozenset()
+    """Keys of extensions' legs that were Connected when they were first seen, without the
+    originator's."""
     aimed: bool = False
     """True once the originator's leg showed for whom the call is."""
+
+
+def find_unrung(
+    legs: Sequence[DerivedLeg], originator: Originator, before: CallPath
+) -> frozenset[str]:
+    """Return the keys of extensions' legs that were Connected when they were first seen."""
+    new = {
+        leg.key
+        for leg in legs
+        if leg.kind == "extension"
+        and leg.status == "Connected"
+        and leg.key not in before.presence
+        and leg.key != originator.dn
+    }
+    present = {leg.key for leg in legs} | before.presence.keys()
+    return (before.unrung & present) | new
+
+
+def without_page(
+    answer: CallAnswer, path: CallPath, legs: Sequence[DerivedLeg]
+) -> tuple[CallAnswer, CallPath]:
+    """Return answer and path until now, without what a phone that plays a page was taken for."""
+    if not any(leg.listening and leg.dn == path.reached for leg in legs):
+        return answer, path
+    return CallAnswer(), replace(path, reached="", reached_number="")
 
 
 def call_state(said: CallReading, legs: Sequence[DerivedLeg]) -> topics.CallState:
@@ -129,11 +159,16 @@ def state_of_legs(legs: Sequence[DerivedLeg]) -> topics.CallState:
     return "Talking" if "Connected" in statuses else "Unknown"
 
 
-def call_direction(originator: Originator, legs: Sequence[DerivedLeg]) -> topics.Direction:
-    """Return the direction that follows from the originator and the present legs."""
+def call_direction(
+    originator: Originator, legs: Sequence[DerivedLeg], *, paging: bool = False
+) -> topics.Direction:
+    """Return the direction that follows from the originator and the present legs.
+
+    ``paging``: whether phones play what the caller says.
+    """
     external = originator.external
     lines = sum(leg.kind == "externalline" for leg in legs)
-    reached = any(
+    reached = paging or any(
         (leg.kind in _REACHED and (external or leg.dn != originator.dn))
         or (leg.kind == "ivr" and external is False)
         for leg in legs
@@ -173,7 +208,7 @@ def find_answer(
     held = before or CallAnswer()
     at, uncertain = held.at, held.time_uncertain
     if at is None:
-        if sum(leg.kind in PEOPLE and leg.status == "Connected" for leg in legs) > 1:
+        if sum(leg.talks for leg in legs) > 1:
             at, uncertain = now, before is None or not said.listed
         elif _answered_by_row(said, place):
             at, uncertain = now if said.changed_at is None else min(said.changed_at, now), False
@@ -197,7 +232,8 @@ def _answered_by_row(said: CallReading, place: Place) -> bool:
 
 def _was_talking(said: CallReading, place: Place, legs: Sequence[DerivedLeg]) -> bool:
     """Return whether a call that was never observed is past its ringing, and not at a machine."""
-    if place.queue or place.machine_dn or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
+    at_place = place.queue or place.machine_dn or place.paging
+    if at_place or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
         return False
     return call_state(said, legs) in PAST_RINGING
 
@@ -219,7 +255,11 @@ def follow_path(
     """
     kinds = {leg.kind for leg in legs}
     reached, number = _reached(
-        legs, originator, answer, before, fresh=answered_now or answer.at == now
+        [leg for leg in legs if leg.dn != place.paging and not leg.listening],
+        originator,
+        answer,
+        before,
+        fresh=answered_now or answer.at == now,
     )
     return CallPath(
         since=_since(legs, before, now),
@@ -229,10 +269,11 @@ def follow_path(
         hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(kinds),
         recorded=before.recorded or "specialmenu" in kinds,
         stage=_stage(place, kinds) if legs else before.stage,
-        handled_by=_handling_machine(legs, originator) if legs else before.handled_by,
+        handled_by=_handled_by(legs, originator, place) if legs else before.handled_by,
         reached=reached,
         reached_number=number,
         lasting=lasting,
+        unrung=find_unrung(legs, originator, before),
         aimed=before.aimed or any(leg.key == originator.dn and leg.external_party for leg in legs),
     )
 
@@ -273,15 +314,19 @@ def _stage(place: Place, kinds: set[topics.DnType]) -> Stage:
     return "queue" if place.queue else "ivr" if "ivr" in kinds else ""
 
 
-def _handling_machine(legs: Sequence[DerivedLeg], originator: Originator) -> str:
-    """Return the DN of the machine that has the caller now; empty if people are rung or talk.
+def _handled_by(legs: Sequence[DerivedLeg], originator: Originator, place: Place) -> str:
+    """Return the DN of the machine or the paging group that has the caller now.
 
-    An outside caller in an IVR is still on the way to somebody, and so is one who is parked.
+    Empty if people are rung or talk. An outside caller in an IVR is still on the way to somebody,
+    and so is one who is parked.
     """
     kinds = _ENDS_OUTSIDE if originator.external else MACHINES
-    machines = [leg for leg in legs if leg.kind in kinds and leg.status == "Connected"]
-    others = any(leg.key != originator.dn and leg.kind in PEOPLE for leg in legs)
-    return machines[0].dn if machines and not others else ""
+    machines = [leg.dn for leg in legs if leg.kind in kinds and leg.status == "Connected"]
+    machines += [place.paging] * bool(place.paging)
+    others = any(
+        leg.key != originator.dn and leg.kind in PEOPLE and not leg.listening for leg in legs
+    )
+    return machines[0] if machines and not others else ""
 
 
 def _reached(

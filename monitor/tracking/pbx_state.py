@@ -377,7 +377,9 @@ def _outside_numbers(call: topics.Call) -> list[str]:
 def _talker(call: topics.Call) -> str:
     """Return the extension that talks; empty if none does."""
     talking = (
-        leg.dn_num for leg in call.legs if leg.dn_type == "extension" and leg.status == "Connected"
+        leg.dn_num
+        for leg in call.legs
+        if leg.dn_type == "extension" and leg.status == "Connected" and not leg.listening
     )
     return next(talking, "")
 
