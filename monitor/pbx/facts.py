@@ -302,6 +302,19 @@ class ActiveCallsRead:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOrdered:
+    """Tell of a call that the PBX makes for us, as its answer to the order says.
+
+    ``dn``: the extension that calls. ``at``: when the answer came.
+    """
+
+    call_id: int
+    dn: str
+    destination: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionChanged:
     """Tell that the connection to the PBX came up or went down."""
 
@@ -321,6 +334,7 @@ Fact: TypeAlias = (
     | ParticipantGone
     | ParticipantsRead
     | ActiveCallsRead
+    | CallOrdered
     | ConnectionChanged
 )
 

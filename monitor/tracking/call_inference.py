@@ -23,7 +23,7 @@ row's. ``now`` is the time of the fact that the inference follows from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import CallEvidence, RowParties, read_evidence
@@ -39,6 +39,7 @@ from monitor.tracking.path_rules import (
     find_unrung,
     follow_path,
     lasting_direction,
+    of_another_originator,
     without_page,
 )
 from monitor.tracking.place_rules import Place, find_place
@@ -85,6 +86,8 @@ def infer(
     before = previous or CallInference(evidence.id, evidence.started_at)
     answered = before.answer.at is not None
     said = read_evidence(evidence, before.parties, directory_index)
+    if before.continues:
+        said = replace(said, order=None)
     started_at = min(evidence.started_at, before.started_at)
     originator = find_originator(said, before.originator, directory_index, now - started_at)
     place = find_place(
@@ -100,6 +103,8 @@ def infer(
     unrung = find_unrung(legs, originator, before.path)
     legs = mark_listeners(legs, said, place, unrung, before.path.since, now)
     held, path = before.answer, before.path
+    if before.originator.dn not in ("", originator.dn):
+        path = of_another_originator(path)
     if place.paging:
         held, path = without_page(held, path, legs)
     answer = find_answer(said, place, legs, None if new else held, now)

@@ -14,11 +14,13 @@ a known id may then belong to another call.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
+    CallOrdered,
     Participant,
     ParticipantGone,
     ParticipantsRead,
@@ -26,6 +28,10 @@ from monitor.pbx.facts import (
 from monitor.tracking.call_evidence import CallEvidence
 
 _GRACE = 2.0
+_ORDERED = 60.0
+"""Seconds within which a call that was ordered begins, or began before the answer to the order."""
+_ORDERS = 1_000
+"""Orders that are kept until their calls are seen."""
 
 
 class CallRegistry:
@@ -43,6 +49,7 @@ class CallRegistry:
         self.visible: frozenset[str] = frozenset()
         self.inconsistent_calls: set[int] = set()
         self._doubted: set[int] = set()
+        self._orders: OrderedDict[int, CallOrdered] = OrderedDict()
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
         self._rows_followed = False
@@ -76,6 +83,17 @@ class CallRegistry:
         It may have moved here from another call.
         """
         return self._move(participant, heard, at)
+
+    def ordered(self, order: CallOrdered) -> set[int]:
+        """Put in an order; it waits for its call if that is not known yet."""
+        call = self.calls.get(order.call_id)
+        if call is not None and call.started_at >= order.at - _ORDERED:
+            call.order = order
+            return {call.id}
+        self._orders[order.call_id] = order
+        if len(self._orders) > _ORDERS:
+            self._orders.popitem(last=False)
+        return set()
 
     def note_missed_answers(self, call_ids: Iterable[int]) -> None:
         """Note that these calls may have been answered by a leg that was never read."""
@@ -208,6 +226,9 @@ class CallRegistry:
         call = self.calls.get(call_id)
         if call is None:
             call = self.calls[call_id] = CallEvidence(call_id, at)
+            order = self._orders.pop(call_id, None)
+            if order is not None and at - order.at <= _ORDERED:
+                call.order = order
         return call
 
     def forget(self, call: CallEvidence) -> None:

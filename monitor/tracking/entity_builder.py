@@ -80,9 +80,11 @@ def build_ended(
     outcome = call_outcome(
         originator, place, answer, path, looking=looking, found=found, transferred=transferred
     )
-    callee = path.reached_number or place.last_queue
+    callee = path.reached_number or place.last_queue or originator.destination
     if outcome == "handled":
         callee, outside = path.handled_by, False
+    elif callee == originator.destination != "":
+        outside = directory_index.kind(callee) == "unknown"
     caller = originator.number
     extensions = tuple(sorted(path.extensions))
     return topics.EndedCall(

@@ -10,6 +10,9 @@ the caller's own leg already names it as connected.
 trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
 Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
 
+*Ordered calls.* While the extension that was to call is rung, the number that it calls is at the
+other side, and has no leg yet.
+
 *Ring groups.* A ring group has no leg, as its members ring. It has one that rings while none of its
 members is seen to ring: the row names it and Call Control shows none of them, or the caller still
 dials it.
@@ -194,9 +197,16 @@ def _listed(listed: ListedLeg, again: bool, originator: Originator) -> DerivedLe
     mailbox = listed.kind == "extension" and listed.party_kind == "specialmenu"
     # There the number is that of the mailbox's owner.
     number = p.party_dn if mailbox else p.party_caller_id
+    if _is_ordered(p, originator):
+        number = originator.destination
     return _leg(
         originator, p.dn, listed.kind, number, p.status, p, again=again, withheld=p.withheld
     )
+
+
+def _is_ordered(p: Participant, originator: Originator) -> bool:
+    """Return whether a participant rings the extension for which a call was ordered."""
+    return p.status == "Ringing" and p.dn == originator.dn and originator.destination != ""
 
 
 def _rung_by_row(said: CallReading) -> frozenset[str]:
@@ -221,7 +231,7 @@ def _other_side(
     ``rung``: DNs that ring according to the row.
     """
     p, kind = listed.participant, listed.party_kind
-    if not p.party_dn or p.party_dn in (p.dn, ROUTER):
+    if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
         return None
     if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
         return None
@@ -295,6 +305,8 @@ def _of_row(
         if again and party.number == caller.number:
             continue
         other = caller.number or originator.number  # the originator may have left the call
+        if party.dn == originator.dn:
+            other = originator.destination or other
         number = party.number if kind == "externalline" else other
         yield _leg(originator, party.dn, kind, number, status, again=again)
 

@@ -4,6 +4,10 @@
 extension, or the trunk behind a ringing one. Without rows, it is the other side of a leg that the
 PBX routed. The originator is kept for the call's life, as a transfer does not change it.
 
+*Ordered.* A call that this monitor ordered was begun by the extension that was to call, whatever
+phone of it rings first and whatever the row says. The order tells the number that it calls. If
+another call's story goes on under the id, that story's originator stays.
+
 *From outside.* The call comes from outside if a trunk began it, or a number that is no DN.
 
 *Withheld.* A caller from outside whose number nothing tells is withheld if Call Control or the row
@@ -49,6 +53,8 @@ class Originator:
     """True if the caller's number is withheld."""
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
+    destination: str = ""
+    """The number that this monitor ordered to be called."""
     did: str = ""
     first: frozenset[str] = frozenset()
     """DNs one of which the call from outside reached first; empty if nothing showed it."""
@@ -58,6 +64,9 @@ def find_originator(
     said: CallReading, before: Originator, directory_index: DirectoryIndex, age: float
 ) -> Originator:
     """Return who began the call, as far as it is known now. ``age``: seconds since it began."""
+    order = said.order
+    if order is not None:
+        return Originator(order.dn, False, order.dn, destination=order.destination)
     dn, external, number = before.dn, before.external, before.number
     if external is None:
         found = _first_sign(said) or _told_by_row(said) or _routed(said)
@@ -79,7 +88,7 @@ def find_originator(
     if age < _FIRST and len(first) != 1:
         first = _first_reached(said, dn, first, directory_index)
     did = directory_index.did(dialled, dn, first) or before.did
-    return Originator(dn, True, number, withheld, dialled, did, first)
+    return Originator(dn, True, number, withheld, dialled, did=did, first=first)
 
 
 def _first_reached(

@@ -130,6 +130,11 @@ def find_unrung(
     return (before.unrung & present) | new
 
 
+def of_another_originator(path: CallPath) -> CallPath:
+    """Return the path until now, without what depends on who began the call."""
+    return replace(path, reached="", reached_number="", lasting=None, aimed=False)
+
+
 def without_page(
     answer: CallAnswer, path: CallPath, legs: Sequence[DerivedLeg]
 ) -> tuple[CallAnswer, CallPath]:

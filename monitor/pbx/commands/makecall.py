@@ -76,7 +76,7 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
             )
         error = answer.refusal()
         raise refused(error, no_extension(first)) if isinstance(error, PbxRefused) else error
-    return _done(first, said, shown=devices is not None)
+    return _done(first, second, said, shown=devices is not None)
 
 
 def dialled(number: str) -> str:
@@ -120,7 +120,7 @@ async def _devices(client: PbxClient, number: str) -> list[str] | None:
     return [device for row in objects(rows) if (device := text(row, "device_id"))]
 
 
-def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
+def _done(first: str, second: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(
         text(said, "finalstatus"), text(said, "finalstatus")
     )
@@ -139,7 +139,9 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     if call_id:
         reply["callid"] = call_id
     return CommandResult(
-        ReadBack(call=(text(result, "dn") or first, participant if shown else None)), reply
+        ReadBack(call=(text(result, "dn") or first, participant if shown else None)),
+        reply,
+        (call_id, first, second) if call_id else None,
     )
 
 

@@ -9,6 +9,7 @@ from itertools import product
 
 import pytest
 
+from monitor.pbx.facts import CallOrdered
 from tests.monitor.tracking.pbx_facts import SOURCES, Counted
 
 NUMBER = "+4930555"
@@ -17,14 +18,19 @@ CALLER = f"10000 skyetel ({NUMBER})"
 MAIN, CONSULTATION = 1, 2
 
 
-def begun(source: str, *, answered: bool) -> Counted:
-    """The caller talks with 101, whose call to 102 rings or is answered."""
+def begun(source: str, *, answered: bool, ordered: bool = False) -> Counted:
+    """The caller talks with 101, whose call to 102 rings or is answered.
+
+    ``ordered``: this monitor ordered the call to 102.
+    """
     pbx = Counted(source)
     pbx.see("101", 1, MAIN, "Ringing", OUTSIDE, originated_by_dn="ROUTER")
     pbx.rows((MAIN, CALLER, "101 Ext 101", "Routing"))
     pbx.see("101", 1, MAIN, "Connected", OUTSIDE)
     pbx.rows((MAIN, CALLER, "101 Ext 101", "Talking"))
     pbx.now += 60
+    if ordered:
+        pbx.tell(CallOrdered(CONSULTATION, "101", "102", pbx.now))
     pbx.see("101", 2, CONSULTATION, "Dialing", "102")
     pbx.see("102", 3, CONSULTATION, "Ringing", "101", 2)
     main = (MAIN, CALLER, "101 Ext 101", "Talking")
@@ -81,6 +87,18 @@ def test_the_outside_caller_stays_the_caller_in_whichever_call_goes_on(
     assert call.continues == (() if into == MAIN else (MAIN,))
     assert set(pbx.legs(into)) == {"10000", "102"}
     assert (pbx.extension("101").status, pbx.extension("102").status) == ("Free", "Busy")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_order_of_the_second_call_takes_nothing_from_the_first_ones_story(
+    source: str, *, answered: bool
+) -> None:
+    pbx = begun(source, answered=answered, ordered=True)
+    hand_over(pbx, CONSULTATION, answered=answered, leaves_first=True)
+    finish(pbx, CONSULTATION)
+    told = {(end.direction, end.caller, end.callee) for end in pbx.ended}
+    assert told == {("Inbound", NUMBER, "101"), ("Internal", "101", "102")}
 
 
 @pytest.mark.parametrize(("source", "answered", "into", "leaves_first"), WAYS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.pbx.facts import ActiveCall, ActiveCallsRead, InboundRuleRow
+from monitor.pbx.facts import ActiveCall, ActiveCallsRead, CallOrdered, InboundRuleRow
 from tests.monitor.tracking.pbx_facts import NOON, SOURCES, Counted, directory
 
 CALLER = "10001 other (+4930555)"
@@ -90,3 +90,65 @@ def test_the_next_monitor_keeps_the_rule_that_was_found(source: str) -> None:
     row = ActiveCall(7, CALLER, "800 Sales", "Talking", NOON, NOON)
     heir.tell(ActiveCallsRead((row,), heir.now + 60, heir.now + 60))
     assert heir.call(7).did == "Sales"
+
+
+@pytest.mark.parametrize("first", ["order", "call"])
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_ordered_call_is_that_of_the_extension_that_was_to_call(source: str, first: str) -> None:
+    pbx = Counted(source)
+    order = CallOrdered(7, "101", "102", pbx.now)
+    if first == "order":
+        pbx.tell(order)
+    for phone in (1, 2):
+        pbx.see("101", phone, 7, "Ringing", "102", phone)
+    pbx.rows((7, "MakeCall", "101 Ext 101", "Routing"))
+    if first == "call":
+        pbx.tell(order)
+    call = pbx.call(7)
+    assert (call.direction, call.owner and call.owner.dn_num) == ("FromInternal", "101")
+    assert pbx.legs(7) == {"101": ("Ringing", "102")}
+    (talk,) = pbx.extension("101").talks
+    assert talk.num == "102"
+    for phone in (1, 2):
+        pbx.gone("101", phone)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.direction) == ("unanswered", "FromInternal")
+    assert (ended.caller, ended.callee, ended.callee_name) == ("101", "102", "Ext 102")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_ordered_call_to_outside_that_is_answered_is_outbound(source: str) -> None:
+    pbx = Counted(source)
+    pbx.tell(CallOrdered(7, "101", "+49888", pbx.now))
+    pbx.see("101", 1, 7, "Ringing", "10000:+49888")
+    pbx.rows((7, "MakeCall", "101 Ext 101", "Routing"))
+    assert (pbx.call(7).direction, list(pbx.legs(7))) == ("FromInternal", ["101"])
+    pbx.see("101", 1, 7, "Dialing", "10000:+49888")
+    pbx.rows((7, "101 Ext 101", "10000 skyetel (+49888)", "Routing"))
+    assert (pbx.call(7).direction, pbx.legs(7)["10000"]) == ("Outbound", ("Ringing", "+49888"))
+    pbx.see("101", 1, 7, "Connected", "10000:+49888")
+    pbx.rows((7, "101 Ext 101", "10000 skyetel (+49888)", "Talking"))
+    assert pbx.extension("101").activity == "Talking"
+    pbx.gone("101", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.direction, ended.callee) == ("answered", "Outbound", "+49888")
+    figure = pbx.figures("extstats", "101")
+    assert (figure.offered, figure.placed) == (0, 1)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_order_is_not_that_of_a_later_call_with_its_id(source: str) -> None:
+    pbx = Counted(source)
+    pbx.tell(CallOrdered(7, "101", "102", pbx.now))
+    pbx.now += 120
+    pbx.see("104", 1, 7, "Ringing", "10001:+4930555", 4)
+    pbx.rows((7, CALLER, "104 Ext 104", "Routing"))
+    assert pbx.call(7).direction == "Inbound"
+    row = ActiveCall(8, CALLER, "100 Ext 100", "Talking", pbx.now - 600, pbx.now - 600)
+    pbx.tell(ActiveCallsRead((row,), pbx.now, pbx.now))
+    pbx.tell(CallOrdered(8, "101", "102", pbx.now))
+    owner = pbx.call(8).owner
+    assert owner is not None
+    assert owner.dn_num == "10001", "it has lasted ten minutes"
