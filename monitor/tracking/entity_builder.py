@@ -119,20 +119,7 @@ def extension(
 
     ``held``: the extension as it was built last. ``at``: now, POSIX seconds.
     """
-    talks = tuple(
-        topics.Talk(
-            call_id=call.call_id,
-            activity=_activity(leg, call.legs),
-            since=leg.since,
-            num=leg.external_party,
-            name=leg.party_name,
-            external=bool(call.lines),
-            queue=call.queue,
-        )
-        for call in on_it
-        for leg in call.legs
-        if leg.dn_num == idle.num
-    )
+    talks = tuple(_talk(call, leg) for call in on_it for leg in call.legs if leg.dn_num == idle.num)
     activity: topics.Activity = next(
         (a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle"
     )
@@ -144,6 +131,19 @@ def extension(
         talks=talks,
         available=idle.available and not talks,
         presence_since=_presence_since(held, idle, at),
+    )
+
+
+def _talk(call: topics.Call, leg: topics.Leg) -> topics.Talk:
+    activity, since = _activity(leg, call.legs)
+    return topics.Talk(
+        call_id=call.call_id,
+        activity=activity,
+        since=since,
+        num=leg.external_party,
+        name=leg.party_name,
+        external=bool(call.lines),
+        queue=call.queue,
     )
 
 
@@ -199,22 +199,33 @@ def _leg(
     )
 
 
-def _activity(leg: topics.Leg, legs: Sequence[topics.Leg]) -> topics.Activity:
-    """Return what an extension does at this leg, given all legs of the call.
+def _activity(leg: topics.Leg, legs: Sequence[topics.Leg]) -> tuple[topics.Activity, str | None]:
+    """Return what an extension does at this leg, and since when, given all legs of the call.
 
-    It waits only if the other side is known to be no person, or to be rung.
+    It waits only if the other side is known to be no person, or to be rung. It talks, or waits,
+    since both it and one other leg that shows so have been there.
     """
     if leg.status in _ACTIVITY:
-        return _ACTIVITY[leg.status]
+        return _ACTIVITY[leg.status], leg.since
     if leg.listening:
-        return "Listening"
+        return "Listening", leg.since
     others = [other for other in legs if other is not leg and not other.listening]
-    persons = [other for other in others if other.dn_type in PEOPLE or other.dn_type == "unknown"]
-    if any(other.status not in _ACTIVITY for other in persons):
-        return "Talking"
-    rung = any(other.status == "Ringing" for other in others)
-    machine = any(other.dn_type in ACCEPTING for other in others)
-    return "Waiting" if rung or machine else "Talking"
+    persons = [
+        other
+        for other in others
+        if (other.dn_type in PEOPLE or other.dn_type == "unknown") and other.status not in _ACTIVITY
+    ]
+    if persons:
+        return "Talking", _both_since(leg, persons)
+    hosts = [other for other in others if other.status == "Ringing" or other.dn_type in ACCEPTING]
+    return ("Waiting", _both_since(leg, hosts)) if hosts else ("Talking", leg.since)
+
+
+def _both_since(leg: topics.Leg, others: Sequence[topics.Leg]) -> str | None:
+    if leg.since is None:
+        return None
+    known = [other.since for other in others if other.since is not None]
+    return max(leg.since, min(known, default=leg.since))
 
 
 def _activity_since(

@@ -207,3 +207,12 @@ def test_who_is_transferred_waits_while_the_next_phone_rings(source: str) -> Non
     pbx.gone("101", 2)
     pbx.rows((7, "100 Ext 100", "102 Ext 102", "Transferring"))
     assert pbx.extension("100").activity == "Waiting"
+    waits = pbx.extension("100").since
+    pbx.now += 20
+    pbx.see("102", 3, 7, "Connected", "100", 3, referred_by_dn="101")
+    pbx.rows((7, "100 Ext 100", "102 Ext 102", "Talking"))
+    talks = pbx.extension("100")
+    assert talks.activity == "Talking"
+    assert waits is not None
+    assert talks.since is not None
+    assert talks.since > waits, "it has not talked while the phone rang"
