@@ -101,7 +101,7 @@ def infer(
     )
     legs = find_legs(said, originator, place, directory_index, visible)
     unrung = find_unrung(legs, originator, before.path)
-    legs = mark_listeners(legs, said, place, unrung, before.path.since, now)
+    legs = mark_listeners(legs, said, place, unrung, before.path.since, visible, now)
     held, path = before.answer, before.path
     if before.originator.dn not in ("", originator.dn):
         path = of_another_originator(path)

@@ -129,31 +129,34 @@ def mark_listeners(
     place: Place,
     unrung: frozenset[str],
     since: Mapping[str, tuple[str, float]],
+    visible: frozenset[str],
     now: float,
 ) -> tuple[DerivedLeg, ...]:
     """Return the legs with those marked that listen.
 
     ``unrung``: keys of legs that were Connected when they were first seen, without the
     originator's. ``since``: key of a leg → its state until now, and since when it is in it.
+    ``visible``: DNs whose legs Call Control shows.
     """
-    listeners = {
-        leg.key
-        for leg in legs
-        if leg.key in unrung
-        and leg.participant is not None
-        and not leg.participant.referred_by_dn
-        and (
-            place.paging
-            or _joined(leg.participant, said, since, since.get(leg.key, ("", now))[1] - _SETTLED)
-        )
-    }
+    listeners: set[str] = set()
+    for leg in legs:
+        p = leg.participant
+        if leg.key not in unrung or p is None or p.referred_by_dn:
+            continue
+        until = since.get(leg.key, ("", now))[1] - _SETTLED
+        if place.paging or _joined(p, said, since, visible, until):
+            listeners.add(leg.key)
     if not listeners:
         return legs
     return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
 
 
 def _joined(
-    p: Participant, said: CallReading, since: Mapping[str, tuple[str, float]], until: float
+    p: Participant,
+    said: CallReading,
+    since: Mapping[str, tuple[str, float]],
+    visible: frozenset[str],
+    until: float,
 ) -> bool:
     """Return whether a participant joined two others who had talked since ``until`` or longer."""
     if p.originated_by_dn == ROUTER or p.on_behalf_of_dn:
@@ -170,7 +173,7 @@ def _joined(
         return (
             leg.kind == "extension"
             and leg.party_kind in ("extension", "externalline")
-            and (not back or other.dn in back)
+            and (other.dn in back if back else other.party_dn not in visible)
             and all(status == "Connected" and at <= until for status, at in pair)
         )
     return False

@@ -144,6 +144,21 @@ def test_who_rang_first_is_no_listener_and_nor_is_one_of_two_who_have_just_met()
     assert listeners(pbx) == [], "the two others had not talked before"
 
 
+def test_who_comes_by_an_attended_transfer_inside_is_no_listener() -> None:
+    pbx = Counted(SOURCES[0])
+    pbx.see("100", 1, 7, "Dialing", "101", 1)
+    pbx.see("101", 2, 7, "Ringing", "100", 2)
+    pbx.see("101", 2, 7, "Connected", "100", 2)
+    pbx.see("100", 1, 7, "Connected", "101", 1)
+    pbx.now += 30
+    pbx.gone("101", 2)
+    pbx.see("103", 9, 7, "Connected", "100", 9)
+    assert listeners(pbx) == [], "the leg that still names 101 is read again later"
+    pbx.see("100", 1, 7, "Connected", "103", 1)
+    assert listeners(pbx) == []
+    assert counts(pbx, "103") == (1, 1, 0)
+
+
 @pytest.mark.parametrize("named_by", ["caller", "behalf", "row"])
 @pytest.mark.parametrize("source", SOURCES)
 def test_a_page_is_answered_by_none_of_its_phones(source: str, named_by: str) -> None:
