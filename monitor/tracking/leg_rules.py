@@ -138,45 +138,49 @@ def mark_listeners(
     originator's. ``since``: key of a leg → its state until now, and since when it is in it.
     ``visible``: DNs whose legs Call Control shows.
     """
-    listeners: set[str] = set()
-    for leg in legs:
-        p = leg.participant
-        if leg.key not in unrung or p is None or p.referred_by_dn:
-            continue
-        until = since.get(leg.key, ("", now))[1] - _SETTLED
-        if place.paging or _joined(p, said, since, visible, until):
-            listeners.add(leg.key)
-    if not listeners:
+    if not unrung:
         return legs
+    pairs = _pairs(said, since, visible)
+    listeners = {
+        leg.key
+        for leg in legs
+        if leg.key in unrung
+        and leg.participant is not None
+        and not leg.participant.referred_by_dn
+        and (place.paging or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1]))
+    }
     return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
 
 
-def _joined(
-    p: Participant,
-    said: CallReading,
-    since: Mapping[str, tuple[str, float]],
-    visible: frozenset[str],
-    until: float,
-) -> bool:
-    """Return whether a participant joined two others who had talked since ``until`` or longer."""
-    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn:
-        return False
-    connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
+def _pairs(
+    said: CallReading, since: Mapping[str, tuple[str, float]], visible: frozenset[str]
+) -> dict[str, tuple[str, float]]:
+    """Return extensions that are connected to a person, to whom, and since when both are.
+
+    The other person must be connected to it, as far as Call Control shows that one.
+    """
+    connected = [leg for leg, _ in said.legs if leg.participant.status == "Connected"]
+    sides = {(leg.participant.dn, leg.participant.party_dn) for leg in connected}
+    pairs: dict[str, tuple[str, float]] = {}
     for leg in connected:
-        other = leg.participant
-        if other.dn != p.party_dn or other.party_dn in ("", p.dn):
-            continue
-        back = [
-            one.participant.party_dn for one in connected if one.participant.dn == other.party_dn
-        ]
-        pair = [since.get(dn, ("", until + 1)) for dn in (other.dn, other.party_dn)]
-        return (
+        dn, other = leg.participant.dn, leg.participant.party_dn
+        both = [since.get(one, ("", 0.0)) for one in (dn, other)]
+        if (
             leg.kind == "extension"
             and leg.party_kind in ("extension", "externalline")
-            and (other.dn in back if back else other.party_dn not in visible)
-            and all(status == "Connected" and at <= until for status, at in pair)
-        )
-    return False
+            and ((other, dn) in sides or other not in visible)
+            and all(status == "Connected" for status, _ in both)
+        ):
+            pairs[dn] = other, max(at for _, at in both)
+    return pairs
+
+
+def _joined(p: Participant, pairs: Mapping[str, tuple[str, float]], came: float) -> bool:
+    """Return whether a participant that came then joined two others who had talked before."""
+    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn or p.party_dn not in pairs:
+        return False
+    other, since = pairs[p.party_dn]
+    return other != p.dn and since <= came - _SETTLED
 
 
 def _leg(
