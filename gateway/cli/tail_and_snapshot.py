@@ -131,9 +131,16 @@ def _lines(update: Update) -> Iterable[str]:
                 yield from (f"{at}  {topic} {id_} is gone" for id_ in ids)
 
 
+def _does(leg: dict[str, Any]) -> str:
+    if leg.get("listening"):
+        return "listens"
+    word: str = _CALL_WORDS.get(leg["status"], leg["status"])
+    return word
+
+
 def _call(id_: str, call: dict[str, Any], _topic: str) -> str:
     legs = ", ".join(
-        f"{leg['dnNum']}{_in_brackets(leg['name'])} {_CALL_WORDS.get(leg['status'], leg['status'])}"
+        f"{leg['dnNum']}{_in_brackets(leg['name'])} {_does(leg)}"
         + (
             f" {leg['externalParty']}{_in_brackets(leg['partyName'])}"
             if leg["dnType"] == "externalline"

@@ -30,11 +30,13 @@ class ReadBack:
 class CommandResult:
     """Hold what a command changed, and its reply.
 
-    ``reply``: the documented reply's fields beside ``result``.
+    ``reply``: the documented reply's fields beside ``result``. ``ordered``: id of a call that the
+    PBX makes, the extension that calls, and the number that it calls.
     """
 
     touched: ReadBack
     reply: Mapping[str, object] = field(default_factory=dict)
+    ordered: tuple[int, str, str] | None = None
 
 
 def replied(unsupported: list[str], **more: object) -> dict[str, object]:

@@ -157,13 +157,15 @@ class TrunkRow:
 class InboundRuleRow:
     """Represent a rule for calls from an external line.
 
-    ``data`` is the DID if ``condition`` is ``BasedOnDID``.
+    ``data`` is the DID if ``condition`` is ``BasedOnDID``. ``destinations``: DNs to which it leads
+    at any hour.
     """
 
     name: str
     condition: str
     data: str
     trunk: str
+    destinations: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,19 @@ class ActiveCallsRead:
 
 
 @dataclass(frozen=True, slots=True)
+class CallOrdered:
+    """Tell of a call that the PBX makes for us, as its answer to the order says.
+
+    ``dn``: the extension that calls. ``at``: when the answer came.
+    """
+
+    call_id: int
+    dn: str
+    destination: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectionChanged:
     """Tell that the connection to the PBX came up or went down."""
 
@@ -334,6 +349,7 @@ Fact: TypeAlias = (
     | ParticipantGone
     | ParticipantsRead
     | ActiveCallsRead
+    | CallOrdered
     | ConnectionChanged
 )
 

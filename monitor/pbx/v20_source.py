@@ -86,6 +86,8 @@ class PbxSource:
             self._listener,
             self._poller,
             self._want_all,
+            emit,
+            clock,
         )
         self._log = _log.bind(url=settings.url)
 

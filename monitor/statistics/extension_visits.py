@@ -5,7 +5,7 @@ There is one visit for each extension, however often the call rings or talks the
 extension first talks: when two people of the call are connected and the extension is one of them.
 For a visit without talk, its last ring tells how it went: ``elsewhere`` if somebody else took the
 call while it rang, ``abandoned`` if the call ended with the ring, ``missed`` if the call went on
-without it.
+without it. A supervisor who listens in, and a phone that plays a page, have no visit.
 
 An extension talks in one call at a time. If it is connected in several, 3CX does not tell which of
 them is on hold; the talk counts for the one that it took last.
@@ -72,11 +72,16 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
 
     ``answered``: when the call was answered, None if it was not. ``at``: now.
     """
-    legs = {leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension"}
+    listeners = {leg.dn_num for leg in call.legs if leg.listening}
+    if answered is None or call.answered_at is None:  # a page: what it was taken for was no talk
+        turns = tuple(turn for turn in turns if turn.num not in listeners)
+    legs = {
+        leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening
+    }
     people = {
         leg.dn_num: _since(leg, at)
         for leg in call.legs
-        if leg.dn_type in _PEOPLE and leg.status not in _APART
+        if leg.dn_type in _PEOPLE and leg.status not in _APART and not leg.listening
     }
     talkers = people if len(people) > 1 and answered is not None else {}
     earliest = nsmallest(2, talkers.items(), key=itemgetter(1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 
-from monitor.pbx.facts import ContactsRead, DirectoryRead, HandoverFact
+from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, HandoverFact
 from monitor.shared.changes import Edit, difference
 from monitor.shared.entities import topics
 from monitor.tracking import call_recovery
@@ -77,6 +77,11 @@ class BaseTracker(ABC):
         self._show(None)
         self._pbx_state.draw_all()
         return difference(before, self.state)
+
+    def _change_book(self, fact: ContactsRead | ContactChanged) -> tuple[Edit, ...]:
+        if isinstance(fact, ContactsRead):
+            return self._refresh_names(self._pbx_state.read_book(fact))
+        return self._refresh_names(self._pbx_state.change_contact(fact))
 
     def _refresh_names(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """Draw all calls again if the address book has changed: their names come from it."""

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from monitor.pbx.facts import ActiveCall, Participant
+from monitor.pbx.facts import ActiveCall, CallOrdered, Participant
 from monitor.shared.entities import topics
 from monitor.tracking.directory_index import DirectoryIndex, dn_type
 from monitor.tracking.party_text import NOBODY, PartyText, parse, parse_several
@@ -62,6 +62,10 @@ class CallEvidence:
     """True while the PBX has been watched without a break since the call was last seen alive."""
     left: float = 0.0
     """Time at which the last participant went."""
+    order: CallOrdered | None = None
+    """The order that this monitor gave for the call."""
+    found: bool = False
+    """True if a full read found the call: nobody saw its beginning."""
     answer_missed: bool = False
     """True if a leg that may have been answered changed and was gone before it could be read."""
 
@@ -127,6 +131,8 @@ class CallReading:
     talking_since: float | None
     ringing: frozenset[str]
     """DNs that ring."""
+    order: CallOrdered | None
+    """The order that this monitor gave for the call."""
     connected: Mapping[str, int]
     """DN → how many of its participants are connected; DNs without one are left out."""
 
@@ -168,6 +174,7 @@ def read_evidence(
         changed_at=row.last_change_status if row is not None else None,
         talking_since=evidence.talking_since,
         ringing=frozenset(ringing),
+        order=evidence.order,
         connected=connected,
     )
 

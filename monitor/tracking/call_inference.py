@@ -7,7 +7,8 @@ module:
 1. :mod:`~monitor.tracking.call_evidence`: read participants and row in the directory's terms.
 2. :mod:`~monitor.tracking.originator_rules`: who began the call, and the number that was dialled.
 3. :mod:`~monitor.tracking.place_rules`: the queue or the machine that has the caller.
-4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow.
+4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow, and
+   which of them only listen.
 5. :mod:`~monitor.tracking.path_rules`: the answer, then the path: whom the call reached.
 
 :mod:`~monitor.tracking.entity_builder` makes entities of the result. A call that the documented
@@ -22,12 +23,12 @@ row's. ``now`` is the time of the fact that the inference follows from.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import CallEvidence, RowParties, read_evidence
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.leg_rules import DerivedLeg, find_legs
+from monitor.tracking.leg_rules import DerivedLeg, find_legs, mark_listeners
 from monitor.tracking.originator_rules import Originator, find_originator
 from monitor.tracking.path_rules import (
     CallAnswer,
@@ -35,8 +36,11 @@ from monitor.tracking.path_rules import (
     call_direction,
     call_state,
     find_answer,
+    find_unrung,
     follow_path,
     lasting_direction,
+    of_another_originator,
+    without_page,
 )
 from monitor.tracking.place_rules import Place, find_place
 
@@ -82,7 +86,10 @@ def infer(
     before = previous or CallInference(evidence.id, evidence.started_at)
     answered = before.answer.at is not None
     said = read_evidence(evidence, before.parties, directory_index)
-    originator = find_originator(said, before.originator, directory_index)
+    if before.continues:
+        said = replace(said, order=None)
+    started_at = min(evidence.started_at, before.started_at)
+    originator = find_originator(said, before.originator, directory_index, now - started_at)
     place = find_place(
         said,
         originator,
@@ -93,29 +100,38 @@ def infer(
         answered=answered,
     )
     legs = find_legs(said, originator, place, directory_index, visible)
-    answer = find_answer(said, place, legs, None if new else before.answer, now)
-    direction = call_direction(originator, legs)
-    lasting = before.path.lasting
+    unrung = find_unrung(legs, originator, before.path)
+    legs = mark_listeners(legs, said, place, unrung, before.path.since, visible, now)
+    held, path = before.answer, before.path
+    if before.originator.dn not in ("", originator.dn):
+        path = of_another_originator(path)
+    if place.paging:
+        held, path = without_page(held, path, legs)
+    answer = find_answer(said, place, legs, None if new else held, now)
+    direction = call_direction(originator, legs, paging=place.paging != "")
+    lasting = path.lasting
+    if legs:
+        lasting = direction = lasting_direction(lasting, direction)
     path = follow_path(
         legs,
         originator,
         place,
         answer,
-        before.path,
+        path,
         now,
-        answered_now=not answered and answer.at is not None,
-        lasting=lasting_direction(lasting, direction) if legs else lasting,
+        answered_now=held.at is None and answer.at is not None,
+        lasting=lasting,
     )
     return CallInference(
         id=evidence.id,
-        started_at=min(evidence.started_at, before.started_at),
+        started_at=started_at,
         originator=originator,
         place=place,
         legs=legs,
         answer=answer,
         path=path,
         state=call_state(said, legs),
-        direction=direction,
+        direction=lasting or direction,
         parties=said.parties,
         continues=before.continues,
     )

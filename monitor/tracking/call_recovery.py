@@ -82,6 +82,9 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
             since={**path.since, **since},
             lines=path.lines.union(call.lines),
             extensions=path.extensions.union(call.extensions),
+            lasting=call.direction,
+            unrung=frozenset(leg.dn_num for leg in call.legs if leg.listening),
+            aimed=True,
             hosted=path.hosted or (connected and call.answered_at is None),
         ),
     )
@@ -94,6 +97,7 @@ def _originator(inference: CallInference, call: topics.Call, owner: topics.Leg) 
         external=call.direction in _FROM_OUTSIDE,
         number=owner.external_party if owner.dn_type == "externalline" else owner.dn_num,
         withheld=owner.hidden,
+        did=inference.originator.did or call.did,
     )
 
 

@@ -14,11 +14,13 @@ a known id may then belong to another call.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
+    CallOrdered,
     Participant,
     ParticipantGone,
     ParticipantsRead,
@@ -26,6 +28,10 @@ from monitor.pbx.facts import (
 from monitor.tracking.call_evidence import CallEvidence
 
 _GRACE = 2.0
+_ORDERED = 60.0
+"""Seconds within which a call that was ordered begins, or began before the answer to the order."""
+_ORDERS = 1_000
+"""Orders that are kept until their calls are seen."""
 
 
 class CallRegistry:
@@ -43,8 +49,11 @@ class CallRegistry:
         self.visible: frozenset[str] = frozenset()
         self.inconsistent_calls: set[int] = set()
         self._doubted: set[int] = set()
+        self._orders: OrderedDict[int, CallOrdered] = OrderedDict()
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
+        self._rows_followed = False
+        """True while each ActiveCalls answer follows another without a break."""
         self._lost_at: float | None = None
         self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
 
@@ -54,6 +63,7 @@ class CallRegistry:
         Until it is reached again, a call may end unseen.
         """
         self._lost_at = at
+        self._rows_followed = False
         self._unconfirmed = {call.id: frozenset(call.participants) for call in self.calls.values()}
         for call in self.calls.values():
             call.watched = False
@@ -63,6 +73,7 @@ class CallRegistry:
 
         The end of a call without participants is then not seen.
         """
+        self._rows_followed = False
         for call in self.calls.values():
             call.watched = call.watched and bool(call.participants)
 
@@ -80,6 +91,17 @@ class CallRegistry:
             call.watched = True
             return set()
         return self._move(participant, heard, at)
+
+    def ordered(self, order: CallOrdered) -> set[int]:
+        """Put in an order; it waits for its call if that is not known yet."""
+        call = self.calls.get(order.call_id)
+        if call is not None and call.started_at >= order.at - _ORDERED:
+            call.order = order
+            return {call.id}
+        self._orders[order.call_id] = order
+        if len(self._orders) > _ORDERS:
+            self._orders.popitem(last=False)
+        return set()
 
     def note_missed_answers(self, call_ids: Iterable[int]) -> None:
         """Note that these calls may have been answered by a leg that was never read."""
@@ -130,6 +152,7 @@ class CallRegistry:
             call = self.calls.get(participant.call_id)
             if call is None or call.participants.get(key) != participant:
                 touched |= self._move(participant, fact.asked, fact.at)
+                self.calls[participant.call_id].found |= call is None
             else:
                 call.watched = True
         return touched
@@ -144,13 +167,16 @@ class CallRegistry:
             self._unconfirmed.pop(row.id, None)
         touched: set[int] = set()
         for row in fact.rows:
+            unseen = row.id not in self.calls and not self._rows_followed
             call = self._call(row.id, fact.at)
+            call.found |= unseen
             was_fresh, changed = call.fresh, call.row != row
             call.row_asked, call.watched = fact.asked, True
             if changed:
                 _take_row(call, row)
             if changed or call.fresh != was_fresh:
                 touched.add(row.id)
+        self._rows_followed = True
         listed = {row.id for row in fact.rows}
         for call in self.calls.values():
             if call.id in listed or fact.asked <= call.heard:
@@ -208,6 +234,9 @@ class CallRegistry:
         call = self.calls.get(call_id)
         if call is None:
             call = self.calls[call_id] = CallEvidence(call_id, at)
+            order = self._orders.pop(call_id, None)
+            if order is not None and at - order.at <= _ORDERED:
+                call.order = order
         return call
 
     def forget(self, call: CallEvidence) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
@@ -197,17 +197,17 @@ class DirectoryIndex:
             return
         self._learnt[dn] = kind
         self.revision += 1
-        self.revision += 1
         if len(self._learnt) > LEARNT_KEPT:
             self._learnt.popitem(last=False)
 
-    def did(self, dialled: str, trunk: str) -> str:
+    def did(self, dialled: str, trunk: str, first: Collection[str] = ()) -> str:
         """Return the name of the inbound rule of a call from outside.
 
         ``dialled`` (the PBX's ``party_did``) names its rule, or itself if no rule has it. A rule of
         ``*200`` fits all numbers that end in 200; of several fitting rules the longest counts. If
         the PBX does not tell ``dialled``: return the configured name for this trunk, else the name
-        of the trunk's only rule, else an empty text.
+        of the trunk's only rule, else that of its only rule that leads to one of ``first``, else an
+        empty text.
         """
         if dialled:
             name = self._rules.name(dialled, trunk)
@@ -215,7 +215,16 @@ class DirectoryIndex:
         if trunk in self._did_map:
             return self._did_map[trunk]
         rules = self._rules.of_trunk.get(trunk, [])
-        return rules[0].name if len(rules) == 1 else ""
+        return rules[0].name if len(rules) == 1 else self._rules.leading(trunk, first)
+
+    def leads_to(self, dn: str) -> frozenset[str]:
+        """Return the DN, and the queues and ring groups for which it may ring."""
+        return frozenset((dn, *self.queues_of.get(dn, ()), *self.groups_of.get(dn, ())))
+
+    def paging(self, groups: Iterable[str]) -> str:
+        """Return the first of these ring groups whose phones play a page; empty if none does."""
+        found = (dn for dn in sorted(groups) if dn in self.groups)
+        return next((dn for dn in found if self.groups[dn].strategy == "Paging"), "")
 
     def available(self, number: str) -> bool:
         """Return whether an extension that is in no call would take a queue's call.
@@ -332,6 +341,12 @@ class _InboundRules:
         endings = {len(did) - 1 for did in self._names if did.startswith("*")}
         self._endings = sorted(endings - {0}, reverse=True)
         """Lengths of the endings for which there are rules."""
+        self._leading: dict[tuple[str, str], str] = {}
+        """Trunk and DN → name of the only rule that leads there; empty if there are several."""
+        for rule in chain.from_iterable(self.of_trunk.values()):
+            for dn in rule.destinations:
+                name, key = rule.name or rule.data, (rule.trunk, dn)
+                self._leading[key] = name if self._leading.get(key, name) == name else ""
 
     def name(self, dialled: str, trunk: str) -> str | None:
         """Return the name of the rule for a dialled number, or None if there is none.
@@ -345,6 +360,11 @@ class _InboundRules:
             if names is not None:
                 return names[trunk] if trunk in names else next(iter(names.values()))
         return None
+
+    def leading(self, trunk: str, dns: Iterable[str]) -> str:
+        """Return the name of the trunk's only rule that leads to one of the DNs, else empty."""
+        names = {self._leading.get((trunk, dn)) for dn in dns} - {None}
+        return (names.pop() or "") if len(names) == 1 else ""
 
 
 def _full_name(row: UserRow) -> str:

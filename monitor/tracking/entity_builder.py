@@ -9,12 +9,19 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
+from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
 from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import DerivedLeg
 from monitor.tracking.path_rules import call_outcome, call_owner
 
-_ACTIVITIES: tuple[topics.Activity, ...] = ("Talking", "Ringing", "Dialing")
+_ACTIVITIES: tuple[topics.Activity, ...] = (
+    "Talking",
+    "Ringing",
+    "Dialing",
+    "Listening",
+    "Waiting",
+)
 _ACTIVITY: dict[str, topics.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
@@ -36,7 +43,9 @@ def build_call(
         answered_at=_instant(call.answer.at),
         did=call.originator.did,
         owner=own,
-        talk_to=tuple(leg for leg in others if talking and leg.status == "Connected"),
+        talk_to=tuple(
+            leg for leg in others if talking and leg.status == "Connected" and not leg.listening
+        ),
         routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
         legs=tuple(legs.values()),
         queue=call.place.queue,
@@ -57,21 +66,25 @@ def build_ended(
     at: float,
     *,
     looking: bool,
+    found: bool = False,
     transferred: bool = False,
 ) -> topics.EndedCall:
     """Build a call that is over from what was inferred of it last.
 
     ``at``: when it ended, POSIX seconds. ``looking``: whether an answer would have been seen.
-    ``transferred``: whether it went on in another call.
+    ``found``: whether its beginning was not seen. ``transferred``: whether it went on in another
+    call.
     """
     originator, place, answer, path = call.originator, call.place, call.answer, call.path
     outside = path.reached in path.lines
     outcome = call_outcome(
-        originator, place, answer, path, looking=looking, transferred=transferred
+        originator, place, answer, path, looking=looking, found=found, transferred=transferred
     )
-    callee = path.reached_number or place.last_queue
+    callee = path.reached_number or place.last_queue or originator.destination
     if outcome == "handled":
         callee, outside = path.handled_by, False
+    elif callee == originator.destination != "":
+        outside = directory_index.kind(callee) == "unknown"
     caller = originator.number
     extensions = tuple(sorted(path.extensions))
     return topics.EndedCall(
@@ -106,20 +119,7 @@ def extension(
 
     ``held``: the extension as it was built last. ``at``: now, POSIX seconds.
     """
-    talks = tuple(
-        topics.Talk(
-            call_id=call.call_id,
-            activity=_ACTIVITY.get(leg.status, "Talking"),
-            since=leg.since,
-            num=leg.external_party,
-            name=leg.party_name,
-            external=bool(call.lines),
-            queue=call.queue,
-        )
-        for call in on_it
-        for leg in call.legs
-        if leg.dn_num == idle.num
-    )
+    talks = tuple(_talk(call, leg) for call in on_it for leg in call.legs if leg.dn_num == idle.num)
     activity: topics.Activity = next(
         (a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle"
     )
@@ -131,6 +131,19 @@ def extension(
         talks=talks,
         available=idle.available and not talks,
         presence_since=_presence_since(held, idle, at),
+    )
+
+
+def _talk(call: topics.Call, leg: topics.Leg) -> topics.Talk:
+    activity, since = _activity(leg, call.legs)
+    return topics.Talk(
+        call_id=call.call_id,
+        activity=activity,
+        since=since,
+        num=leg.external_party,
+        name=leg.party_name,
+        external=bool(call.lines),
+        queue=call.queue,
     )
 
 
@@ -182,7 +195,37 @@ def _leg(
         device_id=p.device_id if p else "",
         since=_instant(call.path.since[leg.key][1]),
         hidden=leg.withheld,
+        listening=leg.listening,
     )
+
+
+def _activity(leg: topics.Leg, legs: Sequence[topics.Leg]) -> tuple[topics.Activity, str | None]:
+    """Return what an extension does at this leg, and since when, given all legs of the call.
+
+    It waits only if the other side is known to be no person, or to be rung. It talks, or waits,
+    since both it and one other leg that shows so have been there.
+    """
+    if leg.status in _ACTIVITY:
+        return _ACTIVITY[leg.status], leg.since
+    if leg.listening:
+        return "Listening", leg.since
+    others = [other for other in legs if other is not leg and not other.listening]
+    persons = [
+        other
+        for other in others
+        if (other.dn_type in PEOPLE or other.dn_type == "unknown") and other.status not in _ACTIVITY
+    ]
+    if persons:
+        return "Talking", _both_since(leg, persons)
+    hosts = [other for other in others if other.status == "Ringing" or other.dn_type in ACCEPTING]
+    return ("Waiting", _both_since(leg, hosts)) if hosts else ("Talking", leg.since)
+
+
+def _both_since(leg: topics.Leg, others: Sequence[topics.Leg]) -> str | None:
+    if leg.since is None:
+        return None
+    known = [other.since for other in others if other.since is not None]
+    return max(leg.since, min(known, default=leg.since))
 
 
 def _activity_since(

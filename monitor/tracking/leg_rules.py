@@ -10,8 +10,27 @@ the caller's own leg already names it as connected.
 trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
 Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
 
+*Ordered calls.* While the extension that was to call is rung, the number that it calls is at the
+other side, and has no leg yet.
+
+*Ring groups.* A ring group has no leg, as its members ring. It has one that rings while none of its
+members is seen to ring: the row names it and Call Control shows none of them, or the caller still
+dials it.
+
 *Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
 only the row tells.
+
+*Listeners.* A leg is a listener's if its extension joined a talk of two others from the side: a
+supervisor who listens, whispers or barges in. These signs must all be there. Its leg was Connected
+when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
+that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
+been connected for :data:`_SETTLED` seconds when the leg came. So a phone that rang, the party of a
+transfer, and a guest of a conference (its other side is the conference) are none. If one of the two
+others leaves, the listener talks. Nobody can know whether a supervisor listens or speaks; nor that
+one listens who is not monitored, whose agent is not monitored, or who was there before the monitor.
+
+*Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
+listener's too. Without that ring group's name in a row or a participant, it counts as talking.
 
 *Withheld.* A leg without a number is withheld if that leg says so, or if the caller is.
 """
@@ -19,7 +38,7 @@ only the row tells.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.pbx.facts import Participant
@@ -39,6 +58,8 @@ from monitor.tracking.place_rules import Place
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 _AGAIN: Final = "/2"
+_SETTLED: Final = 2.0
+"""Seconds for which two have been connected before another joins them from the side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,13 @@ class DerivedLeg:
     came by."""
     withheld: bool = False
     """True if the other side's number is withheld; ``external_party`` is empty then."""
+    listening: bool = False
+    """True for a supervisor's leg beside two who talk, and for a phone that plays a page."""
+
+    @property
+    def talks(self) -> bool:
+        """Return whether a person talks at this leg."""
+        return self.kind in PEOPLE and self.status == "Connected" and not self.listening
 
     @property
     def key(self) -> str:
@@ -95,6 +123,66 @@ def find_legs(
     )
 
 
+def mark_listeners(
+    legs: tuple[DerivedLeg, ...],
+    said: CallReading,
+    place: Place,
+    unrung: frozenset[str],
+    since: Mapping[str, tuple[str, float]],
+    visible: frozenset[str],
+    now: float,
+) -> tuple[DerivedLeg, ...]:
+    """Return the legs with those marked that listen.
+
+    ``unrung``: keys of legs that were Connected when they were first seen, without the
+    originator's. ``since``: key of a leg → its state until now, and since when it is in it.
+    ``visible``: DNs whose legs Call Control shows.
+    """
+    if not unrung:
+        return legs
+    pairs = _pairs(said, since, visible)
+    listeners = {
+        leg.key
+        for leg in legs
+        if leg.key in unrung
+        and leg.participant is not None
+        and not leg.participant.referred_by_dn
+        and (place.paging or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1]))
+    }
+    return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
+
+
+def _pairs(
+    said: CallReading, since: Mapping[str, tuple[str, float]], visible: frozenset[str]
+) -> dict[str, tuple[str, float]]:
+    """Return extensions that are connected to a person, to whom, and since when both are.
+
+    The other person must be connected to it, as far as Call Control shows that one.
+    """
+    connected = [leg for leg, _ in said.legs if leg.participant.status == "Connected"]
+    sides = {(leg.participant.dn, leg.participant.party_dn) for leg in connected}
+    pairs: dict[str, tuple[str, float]] = {}
+    for leg in connected:
+        dn, other = leg.participant.dn, leg.participant.party_dn
+        both = [since.get(one, ("", 0.0)) for one in (dn, other)]
+        if (
+            leg.kind == "extension"
+            and leg.party_kind in ("extension", "externalline")
+            and ((other, dn) in sides or other not in visible)
+            and all(status == "Connected" for status, _ in both)
+        ):
+            pairs[dn] = other, max(at for _, at in both)
+    return pairs
+
+
+def _joined(p: Participant, pairs: Mapping[str, tuple[str, float]], came: float) -> bool:
+    """Return whether a participant that came then joined two others who had talked before."""
+    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn or p.party_dn not in pairs:
+        return False
+    other, since = pairs[p.party_dn]
+    return other != p.dn and since <= came - _SETTLED
+
+
 def _leg(
     originator: Originator,
     dn: str,
@@ -116,9 +204,16 @@ def _listed(listed: ListedLeg, again: bool, originator: Originator) -> DerivedLe
     mailbox = listed.kind == "extension" and listed.party_kind == "specialmenu"
     # There the number is that of the mailbox's owner.
     number = p.party_dn if mailbox else p.party_caller_id
+    if _is_ordered(p, originator):
+        number = originator.destination
     return _leg(
         originator, p.dn, listed.kind, number, p.status, p, again=again, withheld=p.withheld
     )
+
+
+def _is_ordered(p: Participant, originator: Originator) -> bool:
+    """Return whether a participant rings the extension for which a call was ordered."""
+    return p.status == "Ringing" and p.dn == originator.dn and originator.destination != ""
 
 
 def _rung_by_row(said: CallReading) -> frozenset[str]:
@@ -143,10 +238,10 @@ def _other_side(
     ``rung``: DNs that ring according to the row.
     """
     p, kind = listed.participant, listed.party_kind
-    if not p.party_dn or p.party_dn in (p.dn, ROUTER):
+    if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
         return None
-    if kind == "ringgroup":
-        return None  # it has no leg of its own: its members ring
+    if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
+        return None
     if kind == "externalline":
         number = p.party_caller_id
     elif kind in ("extension", "unknown"):
@@ -211,14 +306,30 @@ def _of_row(
     recalled = place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
     for party, kind in parties.callees:
-        if kind not in PEOPLE or (kind == "extension" and party.dn in visible):
+        if not _has_leg(party.dn, kind, said, originator, visible):
             continue
         again = kind == "externalline" and party.dn == caller.dn
         if again and party.number == caller.number:
             continue
         other = caller.number or originator.number  # the originator may have left the call
+        if party.dn == originator.dn:
+            other = originator.destination or other
         number = party.number if kind == "externalline" else other
         yield _leg(originator, party.dn, kind, number, status, again=again)
+
+
+def _has_leg(
+    dn: str,
+    kind: topics.DnType,
+    said: CallReading,
+    originator: Originator,
+    visible: frozenset[str],
+) -> bool:
+    """Return whether a callee of a fresh row has a leg of its own that no participant shows."""
+    if kind == "ringgroup":
+        taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
+        return not taken and not said.ringing - {originator.dn}
+    return kind in PEOPLE and not (kind == "extension" and dn in visible)
 
 
 def _at_place(

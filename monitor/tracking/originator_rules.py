@@ -4,25 +4,36 @@
 extension, or the trunk behind a ringing one. Without rows, it is the other side of a leg that the
 PBX routed. The originator is kept for the call's life, as a transfer does not change it.
 
+*Ordered.* A call that this monitor ordered was begun by the extension that was to call, whatever
+phone of it rings first and whatever the row says. The order tells the number that it calls. If
+another call's story goes on under the id, that story's originator stays.
+
 *From outside.* The call comes from outside if a trunk began it, or a number that is no DN.
 
 *Withheld.* A caller from outside whose number nothing tells is withheld if Call Control or the row
 says so. That stays, even if a later text gives the number.
 
 *DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's
-only inbound rule.
+only inbound rule, else its only rule that leads to the DN that the call reached first. A phone that
+rings first may ring for one of its queues or ring groups: then no rule may lead to any of the
+others. What the call reaches later than :data:`_FIRST` seconds after its beginning is not taken for
+the first. A menu that hands on within that time and that nothing showed cannot be told from a rule
+that leads to the phone. A DID that was found stays.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from monitor.pbx.facts import Participant
 from monitor.tracking.call_evidence import ROUTER, CallReading, ListedLeg
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.party_text import MAKE_CALL
 
 _OUTSIDE: Final = frozenset({"externalline", "unknown"})
+_FIRST: Final = 10.0
+"""Seconds from a call's beginning within which the DN that it reaches may be the first one."""
 
 _Sign: TypeAlias = tuple[str, bool, str]
 """The originator's DN, whether that is outside, and the caller's number."""
@@ -42,20 +53,27 @@ class Originator:
     """True if the caller's number is withheld."""
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
+    destination: str = ""
+    """The number that this monitor ordered to be called."""
     did: str = ""
+    first: frozenset[str] = frozenset()
+    """DNs one of which the call from outside reached first; empty if nothing showed it."""
 
 
 def find_originator(
-    said: CallReading, before: Originator, directory_index: DirectoryIndex
+    said: CallReading, before: Originator, directory_index: DirectoryIndex, age: float
 ) -> Originator:
-    """Return who began the call, as far as it is known now."""
+    """Return who began the call, as far as it is known now. ``age``: seconds since it began."""
+    order = said.order
+    if order is not None:
+        return Originator(order.dn, False, order.dn, destination=order.destination)
     dn, external, number = before.dn, before.external, before.number
     if external is None:
         found = _first_sign(said) or _told_by_row(said) or _routed(said)
         if found is not None:
             dn, external, number = found
     if not external:
-        return Originator(dn, external, number, before.withheld, before.dialled, before.did)
+        return replace(before, dn=dn, external=external, number=number)
     caller, listed = said.parties.caller, said.listed
     withheld = before.withheld or (
         not number and (caller.withheld or any(leg.participant.withheld for leg in listed))
@@ -66,7 +84,38 @@ def find_originator(
             number = number or caller.number
     dids = (leg.participant.party_did for leg in listed if leg.participant.party_did)
     dialled = before.dialled or next(dids, "")
-    return Originator(dn, True, number, withheld, dialled, directory_index.did(dialled, dn))
+    first = before.first
+    if age < _FIRST and len(first) != 1:
+        first = _first_reached(said, dn, first, directory_index)
+    did = directory_index.did(dialled, dn, first) or before.did
+    return Originator(dn, True, number, withheld, dialled, did=did, first=first)
+
+
+def _first_reached(
+    said: CallReading, trunk: str, before: frozenset[str], directory_index: DirectoryIndex
+) -> frozenset[str]:
+    """Return the DNs one of which the call reached first, by all that has been said of it.
+
+    ``before``: those that fit what was said before.
+    """
+    signs = [p.on_behalf_of_dn or p.dn for p in _brought_to(said, trunk)]
+    signs += [party.dn for party, kind in said.parties.callees if kind not in _OUTSIDE]
+    for dn in signs:
+        fitting = directory_index.leads_to(dn)
+        before = (before & fitting or before) if before else fitting
+    return before
+
+
+def _brought_to(said: CallReading, trunk: str) -> list[Participant]:
+    """Return the legs of DNs here to which the call was brought, without those of a transfer."""
+    return [
+        leg.participant
+        for leg in said.listed
+        if leg.participant.dn != trunk
+        and leg.kind not in _OUTSIDE
+        and leg.participant.status in ("Ringing", "Connected")
+        and not leg.participant.referred_by_dn
+    ]
 
 
 def _first_sign(said: CallReading) -> _Sign | None:

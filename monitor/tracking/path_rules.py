@@ -3,16 +3,19 @@
 *State* is the row's word, if the row was asked for after the call's last event. Otherwise it is
 what the legs say.
 
-*Direction* follows from the originator and the present legs. Inbound and Internal need somebody
-beside the originator whom the call has reached: an extension, voicemail, a conference. A queue does
-not count as somebody, nor does an IVR for a caller from outside. The lasting direction is the last
-one in which somebody had been reached, else the last one that the call had.
+*Direction* follows from the originator and the legs. Inbound and Internal need somebody beside the
+originator whom the call has reached: an extension, a ring group, voicemail, a conference. A queue
+does not count as somebody, nor does an IVR for a caller from outside. The direction is the last one
+in which somebody had been reached: it does not fall back between two rings. If the call has reached
+nobody, it is the one that the present legs tell.
 
 *Answer.* answeredAt is the moment of the event with which two people (extension, outside line,
 conference) were connected. If nobody saw the answer, it is the row's LastChangeStatus, unless that
 time was first told with another callee. 3CX gives participants no time stamps. A row can prove the
 answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
 that even if an event came after the row was asked for.
+
+*Pages.* A page is answered by nobody: its phones listen. It is handled by the paging group.
 
 *Path.* A leg has its state since the observation that first showed it so. A leg that comes back
 within a few seconds was never gone. The call has reached who answered; before the answer, who rang
@@ -21,14 +24,16 @@ last.
 *Outcome.* A caller who talked, was sent to a queue and gave up there has abandoned; the answer
 stays. A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
 it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
-in two cases: a ringing leg changed and was gone before it could be read, or the call was past its
-ringing when it was first seen. It may have been answered then.
+in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
+the call was past its ringing when it was first seen: it may have been answered then. The third is a
+call inside whose beginning nobody saw and that never showed whom it was for: it may have been
+missed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from monitor.shared.entities import topics
@@ -44,10 +49,13 @@ from monitor.tracking.originator_rules import Originator
 from monitor.tracking.place_rules import Place
 
 _REACHED: Final = frozenset(
-    {"extension", "specialmenu", "conference", "fax", "parking", "routepoint"}
+    {"extension", "ringgroup", "specialmenu", "conference", "fax", "parking", "routepoint"}
 )
+_TAKES: Final = PEOPLE | {"ringgroup"}
+"""Kinds of DN that ring. A ring group has a leg where the legs of its members are not known."""
 _ENDS_OUTSIDE: Final = frozenset({"fax", "routepoint"})
 """Machines that a call from outside is meant for."""
+_FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
 _LINGER: Final = 5.0
 """Seconds that a leg may be missing between two reads and still be the same."""
 _STATES: Final[Mapping[str, topics.CallState]] = {
@@ -99,7 +107,42 @@ class CallPath:
     reached_number: str = ""
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     lasting: topics.Direction | None = None
-    """The lasting direction; None if the call has not had any leg."""
+    """The direction; None if the call has not had any leg."""
+    unrung: frozenset[str] = frozenset()
+    """Keys of extensions' legs that were Connected when they were first seen, without the
+    originator's."""
+    aimed: bool = False
+    """True once the originator's leg showed for whom the call is."""
+
+
+def find_unrung(
+    legs: Sequence[DerivedLeg], originator: Originator, before: CallPath
+) -> frozenset[str]:
+    """Return the keys of extensions' legs that were Connected when they were first seen."""
+    new = {
+        leg.key
+        for leg in legs
+        if leg.kind == "extension"
+        and leg.status == "Connected"
+        and leg.key not in before.presence
+        and leg.key != originator.dn
+    }
+    present = {leg.key for leg in legs} | before.presence.keys()
+    return (before.unrung & present) | new
+
+
+def of_another_originator(path: CallPath) -> CallPath:
+    """Return the path until now, without what depends on who began the call."""
+    return replace(path, reached="", reached_number="", lasting=None, aimed=False)
+
+
+def without_page(
+    answer: CallAnswer, path: CallPath, legs: Sequence[DerivedLeg]
+) -> tuple[CallAnswer, CallPath]:
+    """Return answer and path until now, without what a phone that plays a page was taken for."""
+    if not any(leg.listening and leg.dn == path.reached for leg in legs):
+        return answer, path
+    return CallAnswer(), replace(path, reached="", reached_number="")
 
 
 def call_state(said: CallReading, legs: Sequence[DerivedLeg]) -> topics.CallState:
@@ -122,11 +165,16 @@ def state_of_legs(legs: Sequence[DerivedLeg]) -> topics.CallState:
     return "Talking" if "Connected" in statuses else "Unknown"
 
 
-def call_direction(originator: Originator, legs: Sequence[DerivedLeg]) -> topics.Direction:
-    """Return the direction that follows from the originator and the present legs."""
+def call_direction(
+    originator: Originator, legs: Sequence[DerivedLeg], *, paging: bool = False
+) -> topics.Direction:
+    """Return the direction that follows from the originator and the present legs.
+
+    ``paging``: whether phones play what the caller says.
+    """
     external = originator.external
     lines = sum(leg.kind == "externalline" for leg in legs)
-    reached = any(
+    reached = paging or any(
         (leg.kind in _REACHED and (external or leg.dn != originator.dn))
         or (leg.kind == "ivr" and external is False)
         for leg in legs
@@ -141,8 +189,13 @@ def call_direction(originator: Originator, legs: Sequence[DerivedLeg]) -> topics
 def lasting_direction(
     before: topics.Direction | None, direction: topics.Direction
 ) -> topics.Direction:
-    """Return the lasting direction, now that the call has this direction."""
-    if before is None or before.startswith("From") or not direction.startswith("From"):
+    """Return the direction of the call, whose present legs tell this one.
+
+    ``before``: the direction until now; None if the call has had no leg. It stays if the legs tell
+    nobody whom the call has reached, unless it is about another originator.
+    """
+    same = (before in _FROM_OUTSIDE) == (direction in _FROM_OUTSIDE)
+    if before is None or not direction.startswith("From") or before.startswith("From") or not same:
         return direction
     return before
 
@@ -161,7 +214,7 @@ def find_answer(
     held = before or CallAnswer()
     at, uncertain = held.at, held.time_uncertain
     if at is None:
-        if sum(leg.kind in PEOPLE and leg.status == "Connected" for leg in legs) > 1:
+        if sum(leg.talks for leg in legs) > 1:
             at, uncertain = now, before is None or not said.listed
         elif _answered_by_row(said, place):
             at, uncertain = now if said.changed_at is None else min(said.changed_at, now), False
@@ -185,7 +238,8 @@ def _answered_by_row(said: CallReading, place: Place) -> bool:
 
 def _was_talking(said: CallReading, place: Place, legs: Sequence[DerivedLeg]) -> bool:
     """Return whether a call that was never observed is past its ringing, and not at a machine."""
-    if place.queue or place.machine_dn or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
+    at_place = place.queue or place.machine_dn or place.paging
+    if at_place or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
         return False
     return call_state(said, legs) in PAST_RINGING
 
@@ -203,11 +257,15 @@ def follow_path(
 ) -> CallPath:
     """Return what the legs were until now.
 
-    ``answered_now``: the answer was not known before. ``lasting``: the lasting direction.
+    ``answered_now``: the answer was not known before. ``lasting``: the direction.
     """
     kinds = {leg.kind for leg in legs}
     reached, number = _reached(
-        legs, originator, answer, before, fresh=answered_now or answer.at == now
+        [leg for leg in legs if leg.dn != place.paging and not leg.listening],
+        originator,
+        answer,
+        before,
+        fresh=answered_now or answer.at == now,
     )
     return CallPath(
         since=_since(legs, before, now),
@@ -217,10 +275,12 @@ def follow_path(
         hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(kinds),
         recorded=before.recorded or "specialmenu" in kinds,
         stage=_stage(place, kinds) if legs else before.stage,
-        handled_by=_handling_machine(legs, originator) if legs else before.handled_by,
+        handled_by=_handled_by(legs, originator, place) if legs else before.handled_by,
         reached=reached,
         reached_number=number,
         lasting=lasting,
+        unrung=find_unrung(legs, originator, before),
+        aimed=before.aimed or any(leg.key == originator.dn and leg.external_party for leg in legs),
     )
 
 
@@ -260,15 +320,19 @@ def _stage(place: Place, kinds: set[topics.DnType]) -> Stage:
     return "queue" if place.queue else "ivr" if "ivr" in kinds else ""
 
 
-def _handling_machine(legs: Sequence[DerivedLeg], originator: Originator) -> str:
-    """Return the DN of the machine that has the caller now; empty if people are rung or talk.
+def _handled_by(legs: Sequence[DerivedLeg], originator: Originator, place: Place) -> str:
+    """Return the DN of the machine or the paging group that has the caller now.
 
-    An outside caller in an IVR is still on the way to somebody, and so is one who is parked.
+    Empty if people are rung or talk. An outside caller in an IVR is still on the way to somebody,
+    and so is one who is parked.
     """
     kinds = _ENDS_OUTSIDE if originator.external else MACHINES
-    machines = [leg for leg in legs if leg.kind in kinds and leg.status == "Connected"]
-    others = any(leg.key != originator.dn and leg.kind in PEOPLE for leg in legs)
-    return machines[0].dn if machines and not others else ""
+    machines = [leg.dn for leg in legs if leg.kind in kinds and leg.status == "Connected"]
+    machines += [place.paging] * bool(place.paging)
+    others = any(
+        leg.key != originator.dn and leg.kind in PEOPLE and not leg.listening for leg in legs
+    )
+    return machines[0] if machines and not others else ""
 
 
 def _reached(
@@ -286,7 +350,7 @@ def _reached(
     others = [
         leg
         for leg in legs
-        if leg.key != originator.dn and leg.kind in PEOPLE and leg.status != "Dialing"
+        if leg.key != originator.dn and leg.kind in _TAKES and leg.status != "Dialing"
     ]
     taken = [leg for leg in others if leg.status == "Connected"]
     if answer.at is None and others:
@@ -315,12 +379,14 @@ def call_outcome(
     path: CallPath,
     *,
     looking: bool,
+    found: bool = False,
     transferred: bool = False,
 ) -> topics.Outcome:
     """Return how the call ended.
 
     ``looking``: whether an answer would have been seen until the end. If not, and if none was seen,
-    the outcome is ``unknown``. ``transferred``: whether it went on in another call.
+    the outcome is ``unknown``. ``found``: whether its beginning was not seen. ``transferred``:
+    whether it went on in another call.
     """
     if answer.at is not None:
         return "abandoned" if path.stage == "queue" else "answered"
@@ -337,4 +403,8 @@ def call_outcome(
         return "missed"
     if not path.extensions and not path.lines:  # ActiveCalls listed it, but no leg of it was seen
         return "unknown"
-    return "missed" if (path.reached or path.recorded) and not path.lines else "unanswered"
+    if path.lines:
+        return "unanswered"
+    if path.reached or path.recorded:
+        return "missed"
+    return "unknown" if found and not path.aimed else "unanswered"

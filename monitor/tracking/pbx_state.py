@@ -8,21 +8,21 @@ in ``book``).
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections import OrderedDict, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate, islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from monitor.pbx.facts import ConnectionChanged, ContactChanged, ContactsRead, DirectoryRead
+from monitor.shared import phone_numbers
 from monitor.shared.changes import Edit, apply, difference
 from monitor.shared.entities import topics
-from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.phone_index import PhoneIndex, SubscriberIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import entity_builder
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.ended_index import EndedIndex
 
 ENDED_KEPT = 1_000
 ENDED_SECONDS = 24 * 3600.0
@@ -33,6 +33,7 @@ LISTED_CHARACTERS = 5_000
 """DNs in each list of a call that ended, and their characters. The calls that go on have all of
 theirs."""
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
+_LOSSES = frozenset({"missed", "abandoned"})
 _LISTS = ("extensions", "queues", "groups", "lines", "extgroups")
 _FEW = 50
 """A changed address book is indexed anew if one contact in so many has changed: with 100,000
@@ -48,6 +49,48 @@ class Timed(Protocol):
     def at(self) -> float:
         """POSIX seconds on the PBX's clock."""
         ...
+
+
+class EndedIndex:
+    """Index the topic ``ended``; :meth:`follow` must be given all its edits."""
+
+    def __init__(self) -> None:
+        self._open_losses: SubscriberIndex[str] = SubscriberIndex()
+        self._least: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def least(self) -> Iterable[str]:
+        """Return the ids of the calls with which no caller from outside was lost, in their order.
+
+        Of too many calls, these are dropped first.
+        """
+        return self._least.keys()
+
+    def follow(self, edits: Iterable[Edit]) -> None:
+        """Take in what changed of the calls that ended."""
+        for edit in edits:
+            if isinstance(edit.before, topics.EndedCall):
+                number = _open_loss(edit.before)
+                if number is not None:
+                    self._open_losses.remove(number, edit.id)
+            if not isinstance(edit.after, topics.EndedCall) or _is_loss(edit.after):
+                self._least.pop(edit.id, None)
+            else:
+                self._least.setdefault(edit.id)
+            if isinstance(edit.after, topics.EndedCall):
+                number = _open_loss(edit.after)
+                if number is not None:
+                    self._open_losses.add(number, edit.id)
+
+    def open_losses(self, callers: Iterable[str]) -> Iterator[str]:
+        """Yield the ids of the calls of these callers from outside that nobody took.
+
+        Calls whose callers somebody has talked with since are left out. ``callers``: their numbers
+        in any notation.
+        """
+        numbers = dict.fromkeys(map(phone_numbers.parse, callers))
+        ids = (id_ for number in numbers if number for id_ in self._open_losses.find(number))
+        yield from dict.fromkeys(ids)
 
 
 class PbxState:
@@ -382,7 +425,9 @@ def _outside_numbers(call: topics.Call) -> list[str]:
 def _talker(call: topics.Call) -> str:
     """Return the extension that talks; empty if none does."""
     talking = (
-        leg.dn_num for leg in call.legs if leg.dn_type == "extension" and leg.status == "Connected"
+        leg.dn_num
+        for leg in call.legs
+        if leg.dn_type == "extension" and leg.status == "Connected" and not leg.listening
     )
     return next(talking, "")
 
@@ -399,3 +444,15 @@ def _beginning(dns: tuple[str, ...]) -> tuple[str, ...]:
 
 def _ended_at(entity: topics.Entity) -> str:
     return entity.ended_at if isinstance(entity, topics.EndedCall) else ""
+
+
+def _open_loss(ended: topics.EndedCall) -> phone_numbers.PhoneNumber | None:
+    """Return the caller's number if nobody took this call from outside or talked with it since."""
+    if ended.outcome in _LOSSES and ended.direction in _FROM_OUTSIDE and ended.returned_at is None:
+        return phone_numbers.parse(ended.caller)
+    return None
+
+
+def _is_loss(ended: topics.EndedCall) -> bool:
+    """Return whether a caller from outside was lost with it."""
+    return ended.outcome in _LOSSES and ended.direction not in ("Internal", "FromInternal")

@@ -50,6 +50,8 @@ class Place:
     groups: frozenset[str] = frozenset()
     machine_dn: str = ""
     """The IVR, voicemail, parking … that the caller is connected to, where only the row tells."""
+    paging: str = ""
+    """The ring group whose phones play what the caller says, if the call went to one."""
     mailbox: str = ""
     """Extension whose voicemail took the call, where the PBX tells it."""
     hosted: bool = False
@@ -92,13 +94,15 @@ def find_place(
         queue = ""
     accepted = accepted or queue != ""
     queued_at = _queued_at(said, queue, before, now)
+    groups = before.groups | _groups(said, kinds)
     return Place(
         queue=queue,
         queued_at=queued_at,
         last_queue=queue or before.last_queue,
         first_queued_at=(queued_at if before.first_queued_at is None else before.first_queued_at),
         queues=queues,
-        groups=before.groups | _groups(said, kinds),
+        groups=groups,
+        paging=before.paging or directory_index.paging(groups),
         machine_dn=machine_dn,
         mailbox=_mailbox(said, directory_index) or before.mailbox,
         hosted=hosted,

@@ -15,6 +15,7 @@ from typing import assert_never
 
 from monitor.pbx.facts import (
     ActiveCallsRead,
+    CallOrdered,
     ConnectionChanged,
     ContactChanged,
     ContactsRead,
@@ -91,10 +92,10 @@ class Tracker(BaseTracker):
                 return self._rows_read(fact)
             case DirectoryRead():
                 return self._read_directory(fact)
-            case ContactsRead():
-                return self._refresh_names(pbx_state.read_book(fact))
-            case ContactChanged():
-                return self._refresh_names(pbx_state.change_contact(fact))
+            case CallOrdered():
+                return self._update(self._call_registry.ordered(fact), fact.at)
+            case ContactsRead() | ContactChanged():
+                return self._change_book(fact)
             case QueueLoginsRead():
                 return pbx_state.set_queue_logins(fact.logins)
             case QueueFiguresRead():
@@ -263,6 +264,7 @@ class Tracker(BaseTracker):
             self._pbx_state.phones,
             evidence.left or at,
             looking=evidence.watched and not evidence.answer_missed,
+            found=evidence.found,
             transferred=transferred,
         )
         return self._pbx_state.over(evidence.id, ended, at)

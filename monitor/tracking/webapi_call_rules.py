@@ -19,7 +19,7 @@ from monitor.pbx.webapi.facts import ToldCall
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking.call_evidence import PEOPLE, RANK
+from monitor.tracking.call_evidence import RANK
 from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import DerivedLeg
@@ -69,9 +69,11 @@ def infer_told(
     if info is not None:
         answer = CallAnswer(info.answered_at)
     else:
-        seen = before.answer.at is None and _people(legs) > 1
+        seen = before.answer.at is None and sum(leg.talks for leg in derived) > 1
         answer = CallAnswer(now) if seen else before.answer
-    direction = told.direction or call_direction(originator, derived)
+    direction = told.direction or lasting_direction(
+        before.path.lasting, call_direction(originator, derived)
+    )
     return CallInference(
         id=told.id,
         started_at=_started_at(before, told),
@@ -122,7 +124,9 @@ def build_told(
         owner = by_dn.get(call.originator.dn)
         talking = owner is not None and owner.status == "Connected"
         talk_to = tuple(
-            leg for leg in legs if talking and leg is not owner and leg.status == "Connected"
+            leg
+            for leg in legs
+            if talking and leg is not owner and leg.status == "Connected" and not leg.listening
         )
         routing_to = tuple(leg for leg in legs if leg.status == "Ringing")
     extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
@@ -177,15 +181,18 @@ def _derived(originator: Originator, legs: Sequence[topics.Leg]) -> Iterator[Der
         first.setdefault(leg.dn_num, leg)
     for leg in legs:
         again = leg.dn_type == "externalline" and leg is not first[leg.dn_num]
-        yield DerivedLeg(leg.dn_num, leg.dn_type, leg.external_party, leg.status, again=again)
+        yield DerivedLeg(
+            leg.dn_num,
+            leg.dn_type,
+            leg.external_party,
+            leg.status,
+            again=again,
+            listening=leg.listening,
+        )
 
 
 def _rank(leg: topics.Leg) -> int:
     return RANK.get(leg.status, _OTHER_RANK)
-
-
-def _people(legs: Sequence[topics.Leg]) -> int:
-    return sum(leg.dn_type in PEOPLE and leg.status == "Connected" for leg in legs)
 
 
 def _originator(before: Originator, told: ToldCall, directory_index: DirectoryIndex) -> Originator:

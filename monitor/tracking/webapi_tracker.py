@@ -75,10 +75,8 @@ class WebApiTracker(BaseTracker):
                 return self._mark_busy(pbx_state.draw_extensions())
             case DirectoryRead():
                 return self._mark_busy(self._read_directory(fact))
-            case ContactsRead():
-                return self._refresh_names(pbx_state.read_book(fact))
-            case ContactChanged():
-                return self._refresh_names(pbx_state.change_contact(fact))
+            case ContactsRead() | ContactChanged():
+                return self._change_book(fact)
             case QueueLoginsRead():
                 return self._mark_busy(pbx_state.set_queue_logins(fact.logins))
             case ConnectionChanged():

@@ -39,6 +39,9 @@ test("an agent is what he does, else what his login and profile say", () => {
   const talks = { activity: "Talking", queue: "", since: idle };
   const word = (...both) => doing(extension("1", { activity: "Talking", talks: both })).word;
   assert.deepEqual([word(waits), word(waits, talks), word()], ["inQueue", "talking", "talking"]);
+  const apart = (activity, queue) => doing(extension("1", { activity, talks: [{ activity, queue, since: later }] })).word;
+  assert.deepEqual([apart("Waiting", "801"), apart("Waiting", ""), apart("Listening", "")], ["inQueue", "waits", "listens"]);
+  assert.equal(doing(extension("1", { activity: "Waiting" })).state, "talking");
   assert.equal(doing(extension("1"), false).state, "out");
   assert.deepEqual(doing(extension("1", { fwdName: "Out of office", available: false })).profile, "Out of office");
 });

@@ -83,7 +83,12 @@ def test_it_bears_the_programs_version_and_wants_the_python_it_is_for(package: P
 ALL_MODULES = """
 import importlib, pkgutil, sys
 import gateway, monitor
-OF_THE_DEMO = ("gateway.cli.demo", "gateway.cli.demo_morning", "gateway.cli.simulator_process", "monitor.recording.player")
+OF_THE_DEMO = (
+    "gateway.cli.demo",
+    "gateway.cli.demo_morning",
+    "gateway.cli.simulator_process",
+    "monitor.recording.player",
+)
 for package in (gateway, monitor):
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         demo = module.name in OF_THE_DEMO or module.name.startswith("monitor.simulator.")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 LEG_101 = (
     '{"dnNum":"101","dnType":"extension","externalParty":"103","status":"Connected","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null,"hidden":false}'
+    '"partyDn":"","onBehalfOf":"","referredBy":"","legId":null,"participantId":null,"deviceId":"","since":null,"hidden":false,"listening":false}'
 )
 LEG_103 = LEG_101.replace("101", "?").replace("103", "101").replace("?", "103")
 LEG_LINE = (
     '{"dnNum":"10000","dnType":"externalline","externalParty":"0301234567","status":"Connected","name":"skyetel",'
     '"partyName":"","partyDn":"","onBehalfOf":"","referredBy":"","legId":1,"participantId":null,"deviceId":"",'
-    '"since":null,"hidden":false}'
+    '"since":null,"hidden":false,"listening":false}'
 )
 LEG_102 = (
     '{"dnNum":"102","dnType":"extension","externalParty":"0301234567","status":"Ringing","name":"","partyName":"",'
-    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null,"hidden":false}'
+    '"partyDn":"","onBehalfOf":"800","referredBy":"","legId":null,"participantId":7,"deviceId":"","since":null,"hidden":false,"listening":false}'
 )
 LEG_1000 = LEG_101.replace('"101"', '"1000"').replace('"103"', '"0301234567"')
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from gateway.stream_client import Entities
@@ -94,7 +94,7 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
 
     ``unseen``: calls whose beginnings nobody watched.
     """
-    truth = {str(call.call_id): call for call in pbx.switchboard.truth()}
+    truth = {str(call.call_id): _lasting(pbx, call) for call in pbx.switchboard.truth()}
     named = {str(row.id): row.dns for row in pbx.switchboard.active_calls()}
     held = state.get("calls", {})
     found = [f"call {id_} is missing" for id_ in truth.keys() - held.keys()]
@@ -116,6 +116,12 @@ def differences(pbx: Pbx, state: Entities, known: Known, unseen: Container[int] 
     return found
 
 
+def _lasting(pbx: Pbx, call: TruthCall) -> TruthCall:
+    """Return the call with the direction that stays between two rings."""
+    lasting = pbx.switchboard.calls[call.call_id].lasting
+    return replace(call, direction=lasting or call.direction)
+
+
 def knowable(found: list[str]) -> list[str]:
     """Return the differences that are faults even if a call was not watched from its beginning.
 
@@ -129,6 +135,12 @@ def knowable(found: list[str]) -> list[str]:
         for what in told
         if not any(hidden.search(what) for hidden in (_ACCEPTED, _CONFERRED, _QUEUED))
     ]
+
+
+def _own_legs(held: Mapping[str, Any], *, stand_in: bool) -> list[Mapping[str, Any]]:
+    """Return the legs, without a ring group's: it may stand in for members that are not shown."""
+    legs: list[Mapping[str, Any]] = held["AConnList"]
+    return [leg for leg in legs if not (stand_in and leg["dnType"] == "ringgroup")]
 
 
 def _call(
@@ -146,9 +158,9 @@ def _call(
     }
     mine = {
         leg["dnNum"]: (leg["dnType"], leg["externalParty"], leg["status"])
-        for leg in held["AConnList"]
+        for leg in _own_legs(held, stand_in=bool(hidden))
     }
-    if len(mine) != len(held["AConnList"]):
+    if len(mine) != len(_own_legs(held, stand_in=bool(hidden))):
         yield f"a leg is held twice: {held['AConnList']}"
     for dn in legs.keys() - mine.keys() - hidden:
         yield f"leg {dn} {legs[dn]} is missing; held {mine}"
@@ -165,7 +177,7 @@ def _call(
     if told - anonymous - nameless or (anonymous & mine.keys()) - told:
         yield f"hidden is told at {told}, should be at {anonymous}"
     if not hidden:
-        yield from _shape(truth, held)
+        yield from _shape(truth, held, known)
     if held["did"] != _did(truth, known) and held["did"] != truth.did:
         yield f"did {held['did']!r}, should be {_did(truth, known)!r}"
     yield from _times(truth, held, known)
@@ -179,10 +191,12 @@ def shown_number(number: str) -> str:
     return "" if number in HIDDEN else digits if re.fullmatch(r"[+]?[0-9]+", digits) else number
 
 
-def _shape(truth: TruthCall, held: Mapping[str, Any]) -> Iterator[str]:
+def _shape(truth: TruthCall, held: Mapping[str, Any], known: Known) -> Iterator[str]:
     owner = held["owner"]["dnNum"] if held["owner"] else None
+    direction = held["direction"]
+    unseen = not known.everyone and direction.startswith("From")  # a phone may have rung unseen
     pairs = (
-        ("direction", held["direction"], truth.direction),
+        ("direction", direction, direction if unseen else truth.direction),
         ("owner", owner, truth.owner),
         ("talkTo", {leg["dnNum"] for leg in held["talkTo"]}, set(truth.talk_to)),
         ("routingTo", {leg["dnNum"] for leg in held["routingTo"]}, set(truth.routing_to)),

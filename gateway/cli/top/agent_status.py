@@ -18,6 +18,13 @@ DOING: Final[Mapping[str, tuple[str, str, Tone]]] = {
     "out": ("×", "Logged out", "dim"),
 }
 """Activity of an agent → glyph, word and tone. Those that matter most for a queue come first."""
+_BUSY: Final[Mapping[str, str]] = {
+    "Talking": "Talking",
+    "Dialing": "Dialling",
+    "Listening": "Listening",
+    "Waiting": "Waiting",
+}
+"""Activity of an extension that is in a call and not rung → its word."""
 
 
 def agents(state: Entities) -> dict[str, bool | None]:
@@ -39,7 +46,7 @@ def doing(extension: Mapping[str, Any], logged_in: bool | None = None) -> str:
     ``logged_in``: to the queue that is looked at; None: use the status for all queues.
     """
     activity = extension["activity"]
-    if activity in ("Talking", "Dialing"):
+    if activity in _BUSY:
         return "talking"
     if activity == "Ringing":
         return "ringing"
@@ -58,10 +65,10 @@ def told(extension: Mapping[str, Any], what: str) -> tuple[str, Tone]:
         word = extension["fwdName"]
     elif what == "out" and (not extension["registered"] or extension["enabled"] == 0):
         word = "Offline"
-    elif extension["activity"] == "Dialing":
-        word = "Dialling"
-    elif what == "talking" and talk is not None and talk["queue"]:
-        word = "In queue"  # this extension waits in the queue as a caller
+    elif what == "talking":
+        word = _BUSY[extension["activity"]]
+        if talk is not None and talk["queue"] and word in ("Talking", "Waiting"):
+            word = "In queue"  # this extension waits in the queue as a caller
     return f"{glyph} {word}", tone
 
 

@@ -145,7 +145,11 @@ def reached(call: Mapping[str, Any]) -> str:
     """
     owner = call["owner"]
     others = [leg for leg in call["AConnList"] if owner is None or leg["dnNum"] != owner["dnNum"]]
-    people = [leg for leg in others if leg["dnType"] in ("extension", "externalline")]
+    people = [
+        leg
+        for leg in others
+        if leg["dnType"] in ("extension", "externalline") and not leg.get("listening")
+    ]
     for status in ("Connected", "Ringing", "Dialing"):
         found = [party(leg) for leg in people if leg["status"] == status]
         if found:

@@ -62,7 +62,7 @@ function call(found) {
       (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
       <td class="num">${leg.dnNum}</td><td class="who"><span class="name">${leg.name}</span></td>
       <td class="other"><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
-      <td class="now">${words.legs[leg.status] ?? leg.status}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
+      <td class="now">${leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status)}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;
 }

@@ -2,6 +2,9 @@
 
 export const STATES = ["free", "ringing", "talking", "away", "out"];
 
+/** Activities of one who is in a call and not rung → key of its word. */
+const BUSY = { Talking: "talking", Dialing: "dialing", Listening: "listens", Waiting: "waits" };
+
 /**
  * What an extension does: {state, word, since, talk}. `state`: one of STATES; `word`: a key of the words, or null where
  * `profile` says it better. `loggedIn`: to the queue that is looked at; undefined: to queues at all.
@@ -10,11 +13,11 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
   const talks = ext.talks.filter((one) => one.activity === ext.activity);
   const talk = talks.find((one) => !one.queue) ?? talks[0] ?? null; // with a queue: he waits in it himself
   const { since, presenceSince } = ext;
-  if (ext.activity === "Talking") {
-    return { state: "talking", word: talk?.queue ? "inQueue" : "talking", since: talk?.since ?? since, talk };
-  }
   if (ext.activity === "Ringing") return { state: "ringing", word: "ringing", since: talk?.since ?? since, talk };
-  if (ext.activity === "Dialing") return { state: "talking", word: "dialing", since: talk?.since ?? since, talk };
+  if (ext.activity in BUSY) {
+    const queued = talk?.queue && (ext.activity === "Waiting" || ext.activity === "Talking");
+    return { state: "talking", word: queued ? "inQueue" : BUSY[ext.activity], since: talk?.since ?? since, talk };
+  }
   if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };
   if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {

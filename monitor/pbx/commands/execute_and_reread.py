@@ -11,8 +11,10 @@ from typing import Final
 import structlog
 
 from monitor.pbx.callcontrol.event_socket import EventSocket
+from monitor.pbx.clock import PbxClock
 from monitor.pbx.command_result import CommandResult, ReadBack
 from monitor.pbx.commands import table
+from monitor.pbx.facts import CallOrdered
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.pbx.v20_client import PbxClient
 from monitor.pbx.xapi.active_calls_poller import ActiveCallsPoller
@@ -32,7 +34,8 @@ _log = structlog.get_logger(__name__)
 class CommandRunner:
     """Carry out commands and read again what they changed.
 
-    ``want_all``: requests that everything is read again soon.
+    ``want_all``: requests that everything is read again soon. ``emit``: takes the fact that a call
+    was ordered; it is called synchronously.
     """
 
     client: PbxClient
@@ -42,6 +45,8 @@ class CommandRunner:
     listener: EventSocket
     poller: ActiveCallsPoller
     want_all: Callable[[], None]
+    emit: Callable[[CallOrdered], None]
+    clock: PbxClock
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         """Carry out a command and return the reply's fields.
@@ -55,6 +60,8 @@ class CommandRunner:
         except CommandOutcomeUnknown:
             self.want_all()
             raise
+        if done.ordered is not None:
+            self.emit(CallOrdered(*done.ordered, self.clock.at(self.clock.now())))
         await self._read_again(done)
         return done.reply
 

@@ -91,7 +91,7 @@ async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult
             )
         error = answer.refusal()
         raise refused(error, _nobody(first)) if isinstance(error, PbxRefused) else error
-    return _done(first, said, shown=devices is not None)
+    return _done(first, second, said, shown=devices is not None)
 
 
 def dialled(number: str) -> str:
@@ -173,7 +173,7 @@ def _nobody(number: str) -> CommandRefused:
     return CommandRefused("unknown_extension", sentence, "missing")
 
 
-def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
+def _done(first: str, second: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(
         text(said, "finalstatus"), text(said, "finalstatus")
     )
@@ -192,7 +192,9 @@ def _done(first: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
     if call_id:
         reply["callid"] = call_id
     return CommandResult(
-        ReadBack(call=(text(result, "dn") or first, participant if shown else None)), reply
+        ReadBack(call=(text(result, "dn") or first, participant if shown else None)),
+        reply,
+        (call_id, first, second) if call_id else None,
     )
 
 

@@ -39,6 +39,14 @@ from monitor.shared.time_zones import ZoneRow
 
 _ONLY_PEERS = frozenset({"Conference", "SpecialMenu", "Parking", "Fax", "RoutePoint"})
 """PeerTypes of DNs that no collection of the directory lists except Peers."""
+_DESTINATIONS = {
+    "OfficeHoursDestination": "",
+    "OutOfOfficeHoursDestination": "AlterDestinationDuringOutOfOfficeHours",
+    "HolidaysDestination": "AlterDestinationDuringHolidays",
+}
+"""Property with a rule's destination → property that says whether it is in force; empty: always."""
+_DNS = frozenset({"Extension", "Queue", "RingGroup", "IVR", "Fax", "RoutePoint"})
+"""DestinationTypes that lead to the DN whose number they give."""
 
 
 def active_call(row: Mapping[str, Any]) -> ActiveCall | None:
@@ -173,7 +181,24 @@ def inbound_rule(row: Mapping[str, Any]) -> InboundRuleRow | None:
     number = dn_number(record(row, "TrunkDN"), "Number")
     if not number:
         return None
-    return InboundRuleRow(text(row, "RuleName"), text(row, "Condition"), text(row, "Data"), number)
+    return InboundRuleRow(
+        text(row, "RuleName"), text(row, "Condition"), text(row, "Data"), number, _destinations(row)
+    )
+
+
+def _destinations(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the DNs to which a rule leads.
+
+    A destination for other hours counts unless the row says that it is not in force. A voicemail
+    names its owner's number, to which the rule does not lead.
+    """
+    found: dict[str, None] = {}
+    for name, in_force in _DESTINATIONS.items():
+        where = record(row, name)
+        number = dn_number(where, "Number")
+        if number and text(where, "To") in _DNS and flag(row, in_force) is not False:
+            found[number] = None
+    return tuple(found)
 
 
 def peer(row: Mapping[str, Any]) -> PeerRow | None:

@@ -297,6 +297,7 @@ def _leg(row: Mapping[str, Any]) -> Leg | None:
         device_id=text(row, "deviceId"),
         since=_instant(row, "since"),
         hidden=withheld or row.get("hidden") is True,
+        listening=row.get("listening") is True,
     )
 
 

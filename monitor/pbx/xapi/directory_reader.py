@@ -99,7 +99,11 @@ _TRUNKS = _Part(
 )
 _GROUPS = _Part("Groups", rows.department, "Id,Name,Number,IsDefault", {"Members": "Number,Type"})
 _INBOUND_RULES = _Part(
-    "InboundRules", rows.inbound_rule, "Id,RuleName,Condition,Data", {"TrunkDN": "Number"}
+    "InboundRules",
+    rows.inbound_rule,
+    "Id,RuleName,Condition,Data,OfficeHoursDestination,OutOfOfficeHoursDestination,HolidaysDestination,"
+    "AlterDestinationDuringOutOfOfficeHours,AlterDestinationDuringHolidays",
+    {"TrunkDN": "Number"},
 )
 _PEERS = _Part("Peers", rows.peer, "Id,Number,Name,Type", {}, "Type ne 'Extension'")
 _CONTACTS = _Part(

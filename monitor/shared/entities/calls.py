@@ -21,11 +21,12 @@ Outcome: TypeAlias = Literal[
 talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at
 a phone here and nobody took it. ``unanswered``: a call from here that the other side did not take.
 ``handled``: a machine took it and it rang at nobody after that: a fax, an app or AI agent (a route
-point); for a call from an extension also voicemail, an IVR or a parking place.
+point); for a call from an extension also voicemail, an IVR or a parking place. A page (a call to a
+ring group whose phones play it at once) is ``handled`` too.
 ``transferred``: a consultation that was handed over before an answer; its phone rang on in the call
 for which it was made.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
-monitor without history first saw it."""
+monitor without history first saw it, or such a monitor never saw whom an internal call was for."""
 
 
 class Leg(Struct, frozen=True, rename="camel"):
@@ -63,6 +64,10 @@ class Leg(Struct, frozen=True, rename="camel"):
     """Time at which the leg took its present status, as seen by the monitor."""
     hidden: bool = False
     """True if the other side's number is withheld; ``externalParty`` is empty then."""
+    listening: bool = False
+    """True if the extension joined two others who talk: a supervisor who listens, whispers or
+    barges in (the PBX does not tell which). True too for a phone that plays a page. The statistics
+    leave such a leg out."""
 
 
 class Call(Struct, frozen=True, rename="camel"):
@@ -73,6 +78,8 @@ class Call(Struct, frozen=True, rename="camel"):
 
     call_id: int = field(name="callID")
     direction: Direction
+    """The last one in which the call had reached somebody; ``FromExternal`` or ``FromInternal`` if
+    it has reached nobody yet."""
     state: CallState
     started_at: str
     answered_at: str | None
@@ -83,6 +90,7 @@ class Call(Struct, frozen=True, rename="camel"):
     """The leg of the party that started the call."""
     talk_to: tuple[Leg, ...]
     routing_to: tuple[Leg, ...]
+    """The legs that ring. A ring group stands here until one of its members is seen to ring."""
     legs: tuple[Leg, ...] = field(name="AConnList")
     queue: str = ""
     """Queue in which the caller waits or from which the call rings; empty once answered."""

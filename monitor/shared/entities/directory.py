@@ -19,7 +19,9 @@ DnType: TypeAlias = Literal[
     "specialmenu",
     "unknown",
 ]
-Activity: TypeAlias = Literal["Idle", "Ringing", "Dialing", "Talking"]
+Activity: TypeAlias = Literal["Idle", "Ringing", "Dialing", "Talking", "Listening", "Waiting"]
+"""``Listening``: beside two others who talk, or to a page. ``Waiting``: connected to no person, as
+in a queue, at a menu or another machine, in a voicemail, parked, or while the next phone rings."""
 
 
 class QueueLogin(Struct, frozen=True, rename="camel"):
@@ -31,7 +33,7 @@ class QueueLogin(Struct, frozen=True, rename="camel"):
 
 
 class Talk(Struct, frozen=True, rename="camel"):
-    """One call activity of an extension: talking, ringing or dialling."""
+    """One call activity of an extension: talking, ringing, dialling, listening or waiting."""
 
     call_id: int = field(name="callID")
     activity: Activity
@@ -78,7 +80,10 @@ class Extension(Struct, frozen=True, rename="camel"):
     q_global_status: Literal["LoggedIn", "LoggedOut"] | None
     q_status: tuple[QueueLogin, ...]
     activity: Activity
-    """The most important present activity: Talking before Ringing before Dialing before Idle."""
+    """The most important present activity, in the order Talking, Ringing, Dialing, Listening,
+    Waiting, Idle. Listening: it joined two others who talk, or plays a page. Waiting: it is
+    connected to no person (a queue, a menu or another machine, voicemail, a parking place), or to
+    one who is still being rung."""
     since: str | None
     """Time since which ``activity`` holds; null if it has not changed since the monitor started."""
     talks: tuple[Talk, ...]

@@ -83,6 +83,8 @@ def talking(*activities: Any) -> Extension:
         ((), False),
         (("Ringing",), False),
         (("Dialing",), False),
+        (("Waiting",), False),
+        (("Listening",), False),
         (("Talking",), True),
         (("Ringing", "Talking"), True),
     ],

@@ -25,10 +25,13 @@ from monitor.pbx.facts import (
 )
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
+from monitor.statistics.daily_statistics import Statistics
+from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
 
 NOON = 1_772_625_600.0
 """2026-03-04T12:00:00Z."""
+SOURCES = ("callcontrol+activecalls", "activecalls")
 EXTENSIONS = ("100", "101", "102", "103", "104", "105")
 
 
@@ -182,6 +185,40 @@ class Told:
         return list(topics.table(self.tracker.state, "ended", topics.EndedCall).values())
 
 
+class Counted(Told):
+    """A PBX with or without Call Control; the figures follow."""
+
+    def __init__(self, source: str, memories: topics.State | None = None) -> None:
+        self.statistics: Statistics | None = None
+        super().__init__(source=source, memories=memories)
+        self._seen = "callcontrol" in source
+        self.statistics = Statistics(StatisticsSettings())
+        self.statistics.reconcile(self.tracker.state, self.now)
+
+    def tell(self, fact: Any) -> tuple[Edit, ...]:
+        """Apply one fact to the tracker, and its edits to the figures."""
+        edits = super().tell(fact)
+        if self.statistics is not None:
+            self.statistics.take(edits, self.now)
+            self.statistics.tick(self.now)
+        return edits
+
+    def see(
+        self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
+    ) -> tuple[Edit, ...]:
+        """Tell of a participant, if this PBX shows any."""
+        return super().see(dn, pid, call, status, party, leg, **more) if self._seen else ()
+
+    def gone(self, dn: str, pid: int) -> tuple[Edit, ...]:
+        """Tell of a participant's removal, if this PBX shows any."""
+        return super().gone(dn, pid) if self._seen else ()
+
+    def figures(self, topic: str, num: str) -> Any:
+        """A statistics entity as it stands."""
+        assert self.statistics is not None
+        return self.statistics.figures[topic][num]
+
+
 def participant(
     dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
 ) -> Participant:
@@ -190,6 +227,7 @@ def participant(
     kinds = {
         "1000": "Wexternalline",
         "80": "Wqueue",
+        "60": "Wringgroup",
         "70": "Wivr",
         "99": "Wspecialmenu",
         "": "None",

@@ -6,64 +6,31 @@ A caller from outside talks with 101, who calls 102 and hands over: before 102 a
 from __future__ import annotations
 
 from itertools import product
-from typing import Any
 
 import pytest
 
-from monitor.shared.changes import Edit
-from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.settings import StatisticsSettings
-from tests.monitor.tracking.pbx_facts import Told
+from monitor.pbx.facts import CallOrdered
+from tests.monitor.tracking.pbx_facts import SOURCES, Counted
 
 NUMBER = "+4930555"
 OUTSIDE = f"10000:{NUMBER}"
 CALLER = f"10000 skyetel ({NUMBER})"
 MAIN, CONSULTATION = 1, 2
-SOURCES = ("callcontrol+activecalls", "activecalls")
 
 
-class Handing(Told):
-    """A PBX on which 101 hands a caller over; the figures follow."""
+def begun(source: str, *, answered: bool, ordered: bool = False) -> Counted:
+    """The caller talks with 101, whose call to 102 rings or is answered.
 
-    def __init__(self, source: str) -> None:
-        self.statistics: Statistics | None = None
-        super().__init__(source=source)
-        self._seen = "callcontrol" in source
-        self.statistics = Statistics(StatisticsSettings())
-        self.statistics.reconcile(self.tracker.state, self.now)
-
-    def tell(self, fact: Any) -> tuple[Edit, ...]:
-        """Apply one fact to the tracker, and its edits to the figures."""
-        edits = super().tell(fact)
-        if self.statistics is not None:
-            self.statistics.take(edits, self.now)
-            self.statistics.tick(self.now)
-        return edits
-
-    def see(
-        self, dn: str, pid: int, call: int, status: str, party: str, leg: int = 1, **more: Any
-    ) -> tuple[Edit, ...]:
-        """Tell of a participant, if this PBX shows any."""
-        return super().see(dn, pid, call, status, party, leg, **more) if self._seen else ()
-
-    def gone(self, dn: str, pid: int) -> tuple[Edit, ...]:
-        """Tell of a participant's removal, if this PBX shows any."""
-        return super().gone(dn, pid) if self._seen else ()
-
-    def figures(self, topic: str, num: str) -> Any:
-        """A statistics entity as it stands."""
-        assert self.statistics is not None
-        return self.statistics.figures[topic][num]
-
-
-def begun(source: str, *, answered: bool) -> Handing:
-    """The caller talks with 101, whose call to 102 rings or is answered."""
-    pbx = Handing(source)
+    ``ordered``: this monitor ordered the call to 102.
+    """
+    pbx = Counted(source)
     pbx.see("101", 1, MAIN, "Ringing", OUTSIDE, originated_by_dn="ROUTER")
     pbx.rows((MAIN, CALLER, "101 Ext 101", "Routing"))
     pbx.see("101", 1, MAIN, "Connected", OUTSIDE)
     pbx.rows((MAIN, CALLER, "101 Ext 101", "Talking"))
     pbx.now += 60
+    if ordered:
+        pbx.tell(CallOrdered(CONSULTATION, "101", "102", pbx.now))
     pbx.see("101", 2, CONSULTATION, "Dialing", "102")
     pbx.see("102", 3, CONSULTATION, "Ringing", "101", 2)
     main = (MAIN, CALLER, "101 Ext 101", "Talking")
@@ -77,7 +44,7 @@ def begun(source: str, *, answered: bool) -> Handing:
     return pbx
 
 
-def hand_over(pbx: Handing, into: int, *, answered: bool, leaves_first: bool) -> None:
+def hand_over(pbx: Counted, into: int, *, answered: bool, leaves_first: bool) -> None:
     """101 leaves both calls; the caller and 102 are together in the call with this id."""
     word, more = ("Connected", {}) if answered else ("Ringing", {"referred_by_dn": "101"})
     if leaves_first:
@@ -90,7 +57,7 @@ def hand_over(pbx: Handing, into: int, *, answered: bool, leaves_first: bool) ->
     pbx.rows((into, CALLER, "102 Ext 102", "Talking" if answered else "Transferring"))
 
 
-def finish(pbx: Handing, into: int) -> None:
+def finish(pbx: Counted, into: int) -> None:
     """102 talks with the caller for half a minute."""
     pbx.see("102", 3, into, "Connected", OUTSIDE, 3)
     pbx.rows((into, CALLER, "102 Ext 102", "Talking"))
@@ -120,6 +87,18 @@ def test_the_outside_caller_stays_the_caller_in_whichever_call_goes_on(
     assert call.continues == (() if into == MAIN else (MAIN,))
     assert set(pbx.legs(into)) == {"10000", "102"}
     assert (pbx.extension("101").status, pbx.extension("102").status) == ("Free", "Busy")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("answered", [True, False])
+def test_an_order_of_the_second_call_takes_nothing_from_the_first_ones_story(
+    source: str, *, answered: bool
+) -> None:
+    pbx = begun(source, answered=answered, ordered=True)
+    hand_over(pbx, CONSULTATION, answered=answered, leaves_first=True)
+    finish(pbx, CONSULTATION)
+    told = {(end.direction, end.caller, end.callee) for end in pbx.ended}
+    assert told == {("Inbound", NUMBER, "101"), ("Internal", "101", "102")}
 
 
 @pytest.mark.parametrize(("source", "answered", "into", "leaves_first"), WAYS)

@@ -12,8 +12,7 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.tracking import pbx_state
-from monitor.tracking.ended_index import EndedIndex
-from monitor.tracking.pbx_state import LISTED, SHOWN_ON_DN, PbxState
+from monitor.tracking.pbx_state import LISTED, SHOWN_ON_DN, EndedIndex, PbxState
 from tests.monitor.tracking.pbx_facts import NOON, directory
 from tests.steps import steps
 

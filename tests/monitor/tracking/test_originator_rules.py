@@ -15,7 +15,7 @@ INDEX = DirectoryIndex(directory())
 
 
 def begun(said: CallReading) -> tuple[str, bool | None, str]:
-    found = find_originator(said, Originator(), INDEX)
+    found = find_originator(said, Originator(), INDEX, 0.0)
     return found.dn, found.external, found.number
 
 
@@ -52,13 +52,15 @@ def test_the_row_tells_who_began_and_whom_an_ordered_call_is_for() -> None:
 def test_the_originator_is_kept_and_its_number_may_still_be_told() -> None:
     before = Originator("10000", external=True)
     said = reading(row=row("10000 skyetel (+491701)", "101 Ext 101"))
-    assert find_originator(said, before, INDEX).number == "+491701"
+    assert find_originator(said, before, INDEX, 0.0).number == "+491701"
     inside = Originator("100", external=False, number="100")
-    assert find_originator(said, inside, INDEX) == inside
+    assert find_originator(said, inside, INDEX, 0.0) == inside
 
 
 def test_a_withheld_number_stays_withheld() -> None:
-    hidden = find_originator(reading(row=row("10000 skyetel (anonymous)", "")), Originator(), INDEX)
+    hidden = find_originator(
+        reading(row=row("10000 skyetel (anonymous)", "")), Originator(), INDEX, 0.0
+    )
     assert (hidden.external, hidden.number, hidden.withheld) == (True, "", True)
     said = reading(row=row("10000 skyetel (+491701)", ""))
-    assert find_originator(said, hidden, INDEX).withheld
+    assert find_originator(said, hidden, INDEX, 0.0).withheld

@@ -19,7 +19,6 @@ from monitor.pbx.facts import (
     AgentRow,
     ConnectionChanged,
     DirectoryRead,
-    InboundRuleRow,
     IvrRow,
     ParticipantGone,
     ParticipantSeen,
@@ -281,8 +280,7 @@ def _directory_read(directory: Directory, at: float) -> DirectoryRead:
         ),
         departments=(),
         inbound_rules=tuple(
-            InboundRuleRow(r["RuleName"], r["Condition"], r["Data"] or "", r["TrunkDN"]["Number"])
-            for r in directory.inbound_rules.values()
+            rule for r in directory.inbound_rules.values() if (rule := xapi.inbound_rule(r))
         ),
         system=SystemRow(),
         at=at,

@@ -280,3 +280,21 @@ def test_calls_that_end_together_cost_one_look_at_all_extensions() -> None:
 
     cost(10, 0)  # fills caches
     assert cost(40, 400) - cost(40, 100) == cost(10, 400) - cost(10, 100)
+
+
+def test_a_leg_that_is_told_to_listen_does_not_talk(held: Held) -> None:
+    ann = {**ANN, "externalParty": "+491701"}
+    beside: Any = {**TOM, "listening": True}
+    held.calls(by_legs_alone(told(7, "Inbound", OUTSIDE, ann, beside)))
+    assert [leg.dn_num for leg in held.call(7).talk_to] == ["101"]
+    assert (held.extension("100").activity, held.extension("101").activity) == (
+        "Listening",
+        "Talking",
+    )
+    held.calls(by_legs_alone(told(8, "Inbound", OUTSIDE, beside)))
+    assert held.call(8).answered_at is None, "nobody talks with the caller"
+
+
+def by_legs_alone(call: ToldCall) -> ToldCall:
+    """The call as a service tells it that has its legs alone."""
+    return ToldCall(call.id, call.legs, call.direction, call.did, None)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from monitor.pbx.commands.makecall import dialled
+from monitor.pbx.facts import CallOrdered
 from monitor.shared.entities import topics
 from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable
 from monitor.simulator.behaviour_options import Switches
@@ -57,6 +58,11 @@ async def test_an_extension_with_several_phones_is_rung_first(desk: Desk) -> Non
     assert {view.status for view in desk.pbx.switchboard.participants(DOUBLE)} == {"Ringing"}
     assert not desk.pbx.switchboard.participants(OTHER)
     assert DOUBLE in legs(desk, 1)
+    call = topics.table(desk.tracker.state, "calls", topics.Call)["1"]
+    assert call.owner is not None
+    assert (call.owner.dn_num, call.owner.external_party) == (DOUBLE, OTHER), "the order tells it"
+    (order,) = (fact for fact in desk.facts if isinstance(fact, CallOrdered))
+    assert (order.call_id, order.dn, order.destination) == (1, DOUBLE, OTHER)
 
 
 async def test_an_extension_that_call_control_does_not_show_is_asked_for_through_xapi() -> None:

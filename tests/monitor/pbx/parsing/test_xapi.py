@@ -187,8 +187,21 @@ def test_the_other_rows_of_the_directory_are_read() -> None:
             "Condition": "BasedOnDID",
             "Data": "+4930100",
             "TrunkDN": {"Number": "10000"},
+            "OfficeHoursDestination": {"To": "Queue", "Number": "800"},
+            "OutOfOfficeHoursDestination": {"To": "IVR", "Number": "700"},
+            "HolidaysDestination": {"To": "VoiceMail", "Number": "101"},
         }
-    ) == InboundRuleRow("Main", "BasedOnDID", "+4930100", "10000")
+    ) == InboundRuleRow("Main", "BasedOnDID", "+4930100", "10000", ("800", "700"))
+    assert xapi.inbound_rule(
+        {
+            "RuleName": "Shop",
+            "TrunkDN": {"Number": "10000"},
+            "OfficeHoursDestination": {"To": "Queue", "Number": "800"},
+            "OutOfOfficeHoursDestination": {"To": "IVR", "Number": "700"},
+            "AlterDestinationDuringOutOfOfficeHours": False,
+            "HolidaysDestination": None,
+        }
+    ) == InboundRuleRow("Shop", "", "", "10000", ("800",))
     assert xapi.system({"Version": "20.0.10.1", "FQDN": "pbx.example.com", "MaxSimCalls": 32}) == (
         SystemRow("20.0.10.1", "pbx.example.com", 32)
     )
