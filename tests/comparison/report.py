@@ -10,7 +10,7 @@ from typing import Final
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.journal import Act
-from monitor.simulator.traffic.planner import MIX, Kind, mix_with
+from monitor.simulator.kinds import MIX, Kind, mix_with
 from tests.comparison import differences, figure_differences
 from tests.comparison.differences import Difference
 from tests.comparison.watched import NOON, Watched

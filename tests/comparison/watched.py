@@ -22,9 +22,9 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
+from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import MIX, Kind
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.jump_tolerant_clock import JumpTolerantClock

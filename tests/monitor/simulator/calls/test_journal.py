@@ -8,9 +8,9 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.journal import Act
 from monitor.simulator.calls.model import OperationRefused
 from monitor.simulator.calls.switchboard import Switchboard
+from monitor.simulator.kinds import KINDS
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import KINDS
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NOON, Bench
 from tests.truth.calls import Watcher
 
