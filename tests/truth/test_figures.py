@@ -50,6 +50,6 @@ def test_a_day_of_four_calls_is_counted_as_by_hand() -> None:
     assert (two.offered, two.queue_offered, two.abandoned, two.placed) == (1, 0, 1, 1)
     inbound, outbound, internal = (day.kinds[kind] for kind in ("inbound", "outbound", "internal"))
     assert (inbound.calls, inbound.answered, inbound.missed) == (2, 1, 1)
-    assert inbound.talks == Lasted(1, 18.0)
+    assert inbound.talks == Lasted(1, 12.0), "waiting in a queue is no talk"
     assert (outbound.calls, outbound.answered, outbound.talks) == (1, 1, Lasted(1, 5.0))
     assert (internal.calls, internal.missed) == (1, 1)
