@@ -5,6 +5,7 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 - *Parties* are those who are in the call: phones, lines to the outside, and the places that hold a
   caller (queue, menu, voicemail, parking, fax, conference, app). A party is Dialing if it called
   and nobody and nothing has accepted it yet, Ringing while it rings, else Connected.
+- *Caller*: the number from which the call came, in plain digits with its plus; none if withheld.
 - *Started*: the moment at which the call came in, or at which a phone or a program called.
 - *Answered*: the first moment at which two can talk: two of phone, line to the outside, conference.
   A supervisor who listens is none of them.
@@ -45,6 +46,7 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -324,8 +326,8 @@ class Story:
     def _end(self, act: Act) -> None:
         at = act.at
         self._reckon(at)
-        if self.handed_over:  # what rings goes on ringing in the first call
-            self.turns = {dn: turn for dn, turn in self.turns.items() if turn.how != "ringing"}
+        if self.handed_over and self.answered_at is None:
+            self.turns = {dn: turn for dn, turn in self.turns.items() if turn.placed}
         for dn, turn in self.turns.items():
             if turn.how == "ringing" or (turn.how == "missed" and turn.until == at):
                 turn.how, turn.until = "abandoned", at
@@ -464,6 +466,13 @@ def direction(outside: bool, beginner: str, parties: Iterable[Party]) -> str:
     return "Outbound" if lines else "Internal" if reached else "FromInternal"
 
 
+def plain(number: str) -> str:
+    """The digits of a number as a trunk writes it; empty if it has none, as it is withheld."""
+    own = re.split("[;@]", number.removeprefix("sip:"))[0]
+    digits = re.sub("[^0-9]", "", own.replace("(0)", ""))
+    return f"+{digits}" if own.startswith("+") else digits
+
+
 class Watcher:
     """Somebody who watches the building: takes every act and tells the stories of all calls."""
 
@@ -489,7 +498,7 @@ class Watcher:
             return
         if act.deed in ("arrived", "dialled", "ordered", "paged"):
             outside = act.deed == "arrived"
-            caller = act.number if outside else act.dn
+            caller = plain(act.number) if outside else act.dn
             self.calls[act.call] = Story(act.call, outside, act.dn, caller, act.at)
         story = self.calls[act.call]
         if act.deed == "merged":

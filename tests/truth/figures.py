@@ -113,6 +113,11 @@ class Day:
     phones: dict[str, PhoneDay] = field(default_factory=dict)
     kinds: dict[str, LineDay] = field(default_factory=dict)
 
+    @property
+    def edges(self) -> tuple[float, float]:
+        """Begin and end of the day."""
+        return self.since, self.until
+
     @classmethod
     def of(cls, stories: Iterable[Story], since: float = -inf, until: float = inf) -> Day:
         """Count calls that are over."""
