@@ -12,7 +12,8 @@ A visit is answered when the extension first talks: when two people of the call 
 the extension is one of them. For a visit without talk, its last ring tells how it went:
 ``elsewhere`` if somebody else took the call while it rang, ``abandoned`` if the call ended with the
 ring, ``missed`` if the call went on without it. What events tell within a quarter of a second is
-one moment. Where no event told of the ring's end, two seconds are, as sources are read in turn.
+one moment. Where no event told of the ring's end, two seconds are, as sources are read in turn; so
+they are for an answer to a queue's call of which no event told, as nothing tells its time.
 
 An extension talks in one call at a time. If it is connected in several, 3CX does not tell which of
 them is on hold; the talk counts for the one that it took last.
@@ -226,12 +227,19 @@ def moved(turns: Turns, before: int, now: int) -> Turns:
 
 
 def how(
-    turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool
+    turn: ExtensionVisit,
+    moments: tuple[int, ...],
+    ended: int | None,
+    now: int,
+    *,
+    known: bool,
+    heard: bool = True,
 ) -> End:
     """Return how a call to an extension went there.
 
     ``moments``: when the call was answered, here or elsewhere. ``ended``: when it ended, None while
-    it goes on. ``known``: whether anybody saw how it ended.
+    it goes on. ``known``: whether anybody saw how it ended. ``heard``: whether events told of the
+    answers at extensions.
     """
     if turn.answered is not None:
         return "answered"
@@ -239,7 +247,8 @@ def how(
         return "ringing"
     last = turn.since if turn.rang is None else turn.rang
     soon = turn.ceased + (_SAME_MS if turn.by_event else SOON_MS)
-    if any(last <= moment <= soon for moment in moments):
+    timed = heard or not turn.queue
+    if any(last <= moment <= (soon if timed else turn.ceased + SOON_MS) for moment in moments):
         return "elsewhere"
     if ended is None:
         return "ringing" if now <= soon else "missed"

@@ -49,7 +49,7 @@ def test_a_ring_whose_end_an_event_tells_is_not_confused_with_what_follows(
     """Somebody else takes the call soon after it; in a second call, the caller gives up."""
     pbx.tell(*pbx.scene.arrive(2))
     for call in (1, 2):
-        pbx.scene.lines[call].by_event = by_event
+        pbx.scene.lines[call].unmonitored = set() if by_event else {"101", "102"}
         pbx.tell(*pbx.scene.ring(call, f"10{call}"))
     pbx.pass_time(9)
     for call in (1, 2):
@@ -61,6 +61,24 @@ def test_a_ring_whose_end_an_event_tells_is_not_confused_with_what_follows(
     one, two = pbx.ext("101"), pbx.ext("102")
     assert (one.missed, one.elsewhere, two.abandoned) == came_to
     assert two.missed == came_to[0]
+
+
+@pytest.mark.parametrize(("queue", "elsewhere"), [("800", 1), ("", 0)])
+def test_an_answer_to_a_queues_call_that_no_event_told_may_be_told_late(
+    pbx: Counting, queue: str, elsewhere: int
+) -> None:
+    """101 is monitored, 103 is not: the PBX's word is Talking before and after the answer."""
+    if queue:
+        pbx.tell(*pbx.scene.wait(1, queue))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.scene.lines[1].unmonitored = {"103"}
+    pbx.tell(*pbx.scene.ring(1, "103"))
+    pbx.pass_time(9)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(1)
+    pbx.tell(*pbx.scene.answer(1, "103"))
+    pbx.pass_time(20)
+    assert (pbx.ext("101").elsewhere, pbx.ext("101").missed) == (elsewhere, 1 - elsewhere)
 
 
 def test_who_talks_without_a_ring_has_answered_and_did_not_wait(pbx: Counting) -> None:
