@@ -57,6 +57,8 @@ class CallAccount(Struct, frozen=True):
     """True if its end was watched, so that its duration is known."""
     callback_of: str = ""
     """Queue that placed the call, to call somebody back; empty if none did."""
+    listeners: tuple[str, ...] = ()
+    """Extensions that only listen to the talk of others: supervisors."""
     silences: tuple[tuple[int, int | None], ...] = ()
     """Begin and end of each time after the answer in which nobody talked to anybody: the caller
     waited, was parked, or listened to a menu. The last one has no end while it lasts."""
@@ -83,7 +85,8 @@ def observed(
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
         account = _answer_moved(account, account.answered, answered)
-    taken = turns.observed(account.turns, call, answered, at)
+    listeners = turns.listeners(call, account.listeners)
+    taken = turns.observed(account.turns, call, answered, at, but=listeners)
     began = turns.talk_began(account.turns, taken)
     if began is None and account.answered is None:
         began = answered
@@ -101,6 +104,7 @@ def observed(
         answered=answered,
         visits=waited,
         turns=taken,
+        listeners=listeners,
         callback_of=_placing_queue(call) or account.callback_of,
         silences=account.silences
         if answered is None

@@ -21,7 +21,7 @@ them is on hold; the talk counts for the one that it took last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Literal, TypeAlias
@@ -79,10 +79,27 @@ class ExtensionVisit(Struct, frozen=True):
 Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
-def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> Turns:
+def listeners(call: topics.Call, before: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the supervisors, who only hear the talk of two others. ``before``: those until now."""
+    return tuple(
+        leg.dn_num
+        for leg in call.legs
+        if leg.dn_type == "extension" and _listens(leg, call, leg.dn_num in before)
+    )
+
+
+def observed(
+    turns: Turns,
+    call: topics.Call,
+    answered: int | None,
+    at: int,
+    *,
+    but: Collection[str] = (),
+) -> Turns:
     """Return the visits after the call has changed to this.
 
-    ``answered``: when the call was answered, None if it was not. ``at``: now.
+    ``answered``: when the call was answered, None if it was not. ``at``: now. ``but``: extensions
+    that only listen; they get no visit.
     """
     legs = {leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension"}
     people = {
@@ -97,11 +114,9 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
     for num, leg in legs.items():
         if num not in held and len(held) >= MOST_TURNS:
             continue
-        turn = held.get(num)
-        if turn is None:
-            if _listens(leg, call):
-                continue
-            turn = _opened(leg, call, at, turns)
+        if num in but and num not in held:
+            continue
+        turn = held.get(num) or _opened(leg, call, at, turns)
         talk = _talk_since(turn, talkers[num], earliest, first) if num in talkers else None
         held[num] = (
             _talks(turn, talk)
@@ -257,8 +272,8 @@ def how(
     return "abandoned" if known else "unknown"
 
 
-def _listens(leg: topics.Leg, call: topics.Call) -> bool:
-    """Return whether this is a supervisor, who hears the talk of two others."""
+def _listens(leg: topics.Leg, call: topics.Call, before: bool) -> bool:
+    """Return whether this is a supervisor. ``before``: whether it was until now."""
     talks = {
         other.dn_num: other
         for other in (call.legs if leg.party_dn and leg.status not in _APART else ())
@@ -266,9 +281,9 @@ def _listens(leg: topics.Leg, call: topics.Call) -> bool:
     }
     heard = talks.get(leg.party_dn)
     if heard is None or heard.dn_type != "extension":
-        return False
+        return before and heard is None
     if not heard.party_dn:  # its own participant is not known, or gone just now
-        return len(talks) > 2
+        return before or len(talks) > 2
     return heard.party_dn != leg.dn_num and heard.party_dn in talks
 
 

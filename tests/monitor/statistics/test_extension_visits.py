@@ -9,7 +9,7 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.durations import unix_ms
-from monitor.statistics.extension_visits import MOST_TURNS, observed
+from monitor.statistics.extension_visits import MOST_TURNS, listeners, observed
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON
 from tests.steps import steps
@@ -120,12 +120,29 @@ def _three(*parties: str, conference: bool = False) -> topics.Call:
 )
 def test_who_only_listens_has_no_part(call: topics.Call, counted: set[str]) -> None:
     at = unix_ms(call.started_at)
-    assert {turn.num for turn in observed((), call, at, at)} == counted
+    taken = observed((), call, at, at, but=listeners(call))
+    assert {turn.num for turn in taken} == counted
+
+
+def test_who_listened_does_not_answer_while_the_others_hang_up() -> None:
+    call = _three("101", "10000", "101")
+    heard = listeners(call)
+    assert heard == ("102",)
+    caller, agent, supervisor = call.legs
+    ends: list[tuple[topics.Leg, ...]] = [
+        (replace(agent, party_dn=""), supervisor),
+        (caller, supervisor),
+        (supervisor,),
+    ]
+    assert [listeners(replace(call, legs=legs), heard) for legs in ends] == [heard] * 3
+    joined = replace(agent, party_dn="102"), supervisor
+    assert listeners(replace(call, legs=joined), heard) == (), "the two talk to each other"
 
 
 def test_in_a_call_that_took_over_another_id_a_talk_counts_from_then_on() -> None:
-    call = replace(_three("101", "10000", "101"), continues=())
-    first = observed((), call, unix_ms(call.started_at), unix_ms(call.started_at))
+    call = _three("101", "10000", "101")
+    at = unix_ms(call.started_at)
+    first = observed((), call, at, at, but=("102",))
     moment = unix_ms(from_unix(NOON + 30))
     legs = (call.legs[0], replace(call.legs[2], party_dn="10000"))
     taken_over = replace(call, call_id=2, continues=(1,), legs=legs)
