@@ -126,12 +126,9 @@ def talk_time(account: CallAccount, since: int, until: int | None) -> int | None
 
 
 def _is_talk(call: topics.Call) -> bool:
-    """Return whether two people talk, as far as the legs or the PBX's word tell."""
+    """Return whether two people talk, as far as the legs tell."""
     people = [leg for leg in call.legs if leg.dn_type in _PEOPLE]
-    if sum(leg.status not in _APART for leg in people) > 1:
-        return True
-    ringing = any(leg.status == "Ringing" for leg in call.legs)
-    return call.state == "Talking" and not ringing and len(people) == len(call.legs)
+    return sum(leg.status not in _APART for leg in people) > 1
 
 
 def _silences(

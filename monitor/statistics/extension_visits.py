@@ -1,11 +1,19 @@
 """Follow a call's visits to extensions. Pure; times are POSIX milliseconds.
 
 There is one visit for each extension, however often the call rings or talks there. A visit is
-*placed* if the call began there; otherwise it begins with the first ring. It is answered when the
-extension first talks: when two people of the call are connected and the extension is one of them.
-For a visit without talk, its last ring tells how it went: ``elsewhere`` if somebody else took the
-call while it rang, ``abandoned`` if the call ended with the ring, ``missed`` if the call went on
-without it. A supervisor who listens in, and a phone that plays a page, have no visit.
+*placed* if the call began there; otherwise it begins with the first ring. An extension that never
+rang has a visit too once it is connected: an attended transfer handed the talk to it, it took a
+parked caller, or its phone answered by itself. 3CX's reports count it as one that answered. It is
+answered, and not timed, as there was no ring. In a call that an attended transfer gave another id,
+whoever comes with it comes at that moment. A supervisor who listens in, and a phone that plays a
+page, have no visit.
+
+A visit is answered when the extension first talks: when two people of the call are connected and
+the extension is one of them. For a visit without talk, its last ring tells how it went:
+``elsewhere`` if somebody else took the call while it rang, ``abandoned`` if the call ended with the
+ring, ``missed`` if the call went on without it. What events tell within a quarter of a second is
+one moment. Where no event told of the ring's end, two seconds are, as sources are read in turn; so
+they are for an answer to a queue's call of which no event told, as nothing tells its time.
 
 An extension talks in one call at a time. If it is connected in several, 3CX does not tell which of
 them is on hold; the talk counts for the one that it took last.
@@ -32,6 +40,8 @@ MOST_TURNS = 500
 _PEOPLE = frozenset({"extension", "externalline", "conference"})
 _APART = frozenset({"Dialing", "Ringing"})
 """Statuses of a leg that does not talk to anybody yet."""
+_SAME_MS = 250
+"""Milliseconds within which events may tell of one moment."""
 _FROM_INSIDE = frozenset({"FromInternal", "Internal", "Outbound"})
 
 
@@ -56,6 +66,8 @@ class ExtensionVisit(Struct, frozen=True):
     """Time at which its last ring began; None if it rang once: then it is ``since``."""
     on_hold: bool = False
     """True while the extension is connected here and talks in a call that it took later."""
+    by_event: bool = False
+    """True if an event tells when its last ring ends: its own participant is known."""
 
     @property
     def wait(self) -> int | None:
@@ -67,7 +79,12 @@ class ExtensionVisit(Struct, frozen=True):
 Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
-def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> Turns:
+def observed(
+    turns: Turns,
+    call: topics.Call,
+    answered: int | None,
+    at: int,
+) -> Turns:
     """Return the visits after the call has changed to this.
 
     ``answered``: when the call was answered, None if it was not. ``at``: now.
@@ -90,15 +107,15 @@ def observed(turns: Turns, call: topics.Call, answered: int | None, at: int) -> 
     for num, leg in legs.items():
         if num not in held and len(held) >= MOST_TURNS:
             continue
-        turn = held.get(num) or _opened(leg, call, at)
+        turn = held.get(num) or _opened(leg, call, at, turns)
         talk = _talk_since(turn, talkers[num], earliest, first) if num in talkers else None
         held[num] = (
             _talks(turn, talk)
             if talk is not None
-            else _silent(turn, call, leg.status == "Ringing", at)
+            else _silent(turn, call, leg if leg.status == "Ringing" else None, at)
         )
     return tuple(
-        turn if num in legs else _silent(turn, call, False, at) for num, turn in held.items()
+        turn if num in legs else _silent(turn, call, None, at) for num, turn in held.items()
     )
 
 
@@ -216,31 +233,44 @@ def moved(turns: Turns, before: int, now: int) -> Turns:
 
 
 def how(
-    turn: ExtensionVisit, moments: tuple[int, ...], ended: int | None, now: int, *, known: bool
+    turn: ExtensionVisit,
+    moments: tuple[int, ...],
+    ended: int | None,
+    now: int,
+    *,
+    known: bool,
+    heard: bool = True,
 ) -> End:
     """Return how a call to an extension went there.
 
     ``moments``: when the call was answered, here or elsewhere. ``ended``: when it ended, None while
-    it goes on. ``known``: whether anybody saw how it ended.
+    it goes on. ``known``: whether anybody saw how it ended. ``heard``: whether events told of the
+    answers at extensions.
     """
     if turn.answered is not None:
         return "answered"
     if turn.ceased is None:
         return "ringing"
     last = turn.since if turn.rang is None else turn.rang
-    if any(last <= moment <= turn.ceased + SOON_MS for moment in moments):
+    soon = turn.ceased + (_SAME_MS if turn.by_event else SOON_MS)
+    timed = heard or not turn.queue
+    if any(last <= moment <= (soon if timed else turn.ceased + SOON_MS) for moment in moments):
         return "elsewhere"
     if ended is None:
-        return "ringing" if now - turn.ceased <= SOON_MS else "missed"
-    if ended - turn.ceased > SOON_MS:
+        return "ringing" if now <= soon else "missed"
+    if ended > soon:
         return "missed"
     return "abandoned" if known else "unknown"
 
 
-def _opened(leg: topics.Leg, call: topics.Call, at: int) -> ExtensionVisit:
+def _opened(leg: topics.Leg, call: topics.Call, at: int, others: Turns) -> ExtensionVisit:
+    """Return a new visit. ``others``: the visits before it."""
     owns = call.owner is not None and call.owner.dn_num == leg.dn_num
-    placed = leg.status == "Dialing" or (owns and call.direction in _FROM_INSIDE)
-    return ExtensionVisit(leg.dn_num, _since(leg, at), placed, timed=leg.status in _APART)
+    begun = any(turn.placed for turn in others)  # the owner may be the oldest that is left
+    placed = leg.status == "Dialing" or (owns and not begun and call.direction in _FROM_INSIDE)
+    handed = others and call.continues  # the leg began in the consultation, another call
+    since = at if handed else _since(leg, at)
+    return ExtensionVisit(leg.dn_num, since, placed, timed=leg.status in _APART)
 
 
 def _talk_since(
@@ -269,17 +299,24 @@ def _talks(turn: ExtensionVisit, since: int) -> ExtensionVisit:
     )
 
 
-def _silent(turn: ExtensionVisit, call: topics.Call, rings: bool, at: int) -> ExtensionVisit:
+def _silent(
+    turn: ExtensionVisit, call: topics.Call, ring: topics.Leg | None, at: int
+) -> ExtensionVisit:
     """Return a visit that does not talk now.
 
-    It rings if it is to be answered and has not stopped.
+    ``ring``: its leg, if it rings; that is so if it is to be answered and has not stopped.
     """
     turn = replace(_stopped(turn, at), on_hold=False)
     if turn.placed or turn.answered is not None:
         return turn
-    if rings:
-        rang = turn.rang if turn.ceased is None else at
-        return replace(turn, ceased=None, rang=rang, queue=turn.queue or call.queue)
+    if ring is not None:
+        return replace(
+            turn,
+            ceased=None,
+            rang=turn.rang if turn.ceased is None else at,
+            queue=turn.queue or call.queue,
+            by_event=ring.participant_id is not None,
+        )
     return turn if turn.ceased is not None else replace(turn, ceased=max(at, turn.since))
 
 

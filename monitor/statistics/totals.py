@@ -213,12 +213,14 @@ def _add_visit(tally: QueueTotals, visit: QueueVisit, now: int) -> None:
 def _add_received(
     tally: ExtensionTotals, turn: ExtensionVisit, account: CallAccount, now: int
 ) -> None:
-    moments = tuple(other.answered for other in account.turns if other.answered is not None)
+    answers = [other for other in account.turns if other.answered is not None]
+    moments = tuple(other.answered for other in answers if other.answered is not None)
+    heard = all(other.by_event for other in answers if not other.placed)
     if account.answered is not None:
         moments = (*moments, account.answered)
     tally.offered += 1
     tally.queue_offered += turn.queue != ""
-    match how(turn, moments, account.ended, now, known=account.seen):
+    match how(turn, moments, account.ended, now, known=account.seen, heard=heard):
         case "answered":
             tally.waits.add(turn.wait)
             tally.queue_answered += turn.queue != ""

@@ -63,6 +63,9 @@ def live(story: Story, held: topics.Call | None, evidence: Evidence) -> Iterator
         kind = f"live queue {_there(held.queue)} instead of {_there(story.queue)}"
         excuse = None if named else "queue between two reads"
         yield Difference(story.id, kind, held.queue, story.queue, excuse)
+    if held.continues != story.continues:
+        kind = f"live {len(held.continues)} ids before instead of {len(story.continues)}"
+        yield Difference(story.id, kind, str(held.continues), str(story.continues))
     yield from _times(story, held, evidence, "live ")
 
 
@@ -183,11 +186,10 @@ def _ended(story: Story, held: topics.EndedCall, evidence: Evidence) -> Iterator
         )
         kind = f"ended queue {_there(held.queue)} instead of {_there(story.queue)}"
         yield Difference(story.id, kind, held.queue, story.queue, excuse)
-    caller = "" if story.caller == "anonymous" else story.caller
-    if held.caller != caller:
+    if held.caller != story.caller:
         excuse = None if evidence.names({story.beginner}) else "party not named"
-        kind = f"caller {_there(held.caller)} instead of {_there(caller)}"
-        yield Difference(story.id, kind, held.caller, caller, excuse)
+        kind = f"caller {_there(held.caller)} instead of {_there(story.caller)}"
+        yield Difference(story.id, kind, held.caller, story.caller, excuse)
 
 
 def undecided(story: Story, evidence: Evidence) -> Excuse | None:

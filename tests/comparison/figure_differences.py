@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
+from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
     PBX_ID,
@@ -39,25 +40,48 @@ _Count: TypeAlias = tuple[str, int, int, Excuse | None]
 
 
 def figures(
-    story: Story, held: Statistics | None, evidence: Evidence | None, at: float
+    story: Story, held: Statistics | None, evidence: Evidence | None
 ) -> Iterator[Difference]:
-    """The differences of what one call counts for. ``at``: POSIX seconds after its end."""
+    """The differences of what one call counts for."""
     if evidence is None:
         return
     if held is None:
         yield Difference(story.id, "counted nowhere", "", story.outcome)
         return
-    held.tick(at)
-    day = Day.of((story,))
+    today = held.saved.day
+    if today is None:
+        raise ValueError("nothing was counted on any day")
+    yield from _day(story, Day.of((story,), today.start / 1000), held.figures, evidence)
+    if held.saved.previous is not None:
+        before = held.saved.previous.day
+        truly = Day.of((story,), before.start / 1000, before.end / 1000)
+        yield from _day(story, truly, _yesterday(held), evidence)
+
+
+def _yesterday(held: Statistics) -> topics.State:
+    """The figures of the day before."""
+    days = (QueueStats, ExtensionStats, PbxStats)
+    return {
+        topic: {
+            num: entity.yesterday
+            for num, entity in table.items()
+            if isinstance(entity, days) and entity.yesterday is not None
+        }
+        for topic, table in held.figures.items()
+    }
+
+
+def _day(story: Story, day: Day, held: topics.State, evidence: Evidence) -> Iterator[Difference]:
+    """The differences of what one call counts for in one day."""
     for num, true in day.queues.items():
-        queue = held.figures[QUEUE_STATS].get(num)
-        named: Excuse | None = None if evidence.names({num}) else "queue between two reads"
+        queue = held[QUEUE_STATS].get(num)
+        named = _named(story, num, day, evidence)
         if not isinstance(queue, QueueStats) or not queue.offered:
             yield Difference(story.id, "queue's offered 0", "0", str(true.offered), named)
         else:
             yield from _queue(story, true, queue, evidence, named)
     for num, whole in day.phones.items():
-        phone = held.figures[EXTENSION_STATS].get(num)
+        phone = held[EXTENSION_STATS].get(num)
         told = evidence.names({num}) and (num not in evidence.visible or evidence.read(num))
         named = None if told else "party not named"
         if not isinstance(phone, ExtensionStats) or not phone.offered + phone.placed:
@@ -79,24 +103,31 @@ def sums(whole: Statistics, parts: Counter[str]) -> Iterator[Difference]:
 
 
 def counts(statistics: Statistics) -> Counter[str]:
-    """All counts: subject and word → number."""
+    """All counts: date, subject and word → number."""
     found: Counter[str] = Counter()
-    for num, entity in (
-        *statistics.figures[QUEUE_STATS].items(),
-        *statistics.figures[EXTENSION_STATS].items(),
-        *_traffics(statistics),
-    ):
+    for day, num, entity in (*_dated(statistics.figures), *_dated(_yesterday(statistics))):
         for word in entity.__struct_fields__:
             value = getattr(entity, word)
             if isinstance(value, int) and word not in ("target", "short_below"):
-                found[f"{num} {word}"] += value
+                found[f"{day} {num} {word}"] += value
             elif isinstance(value, Durations):
-                found[f"{num} {word}.count"] += value.count
+                found[f"{day} {num} {word}.count"] += value.count
     return +found
 
 
-def _traffics(statistics: Statistics) -> Iterator[tuple[str, Traffic]]:
-    pbx = statistics.figures[PBX_STATS].get(PBX_ID)
+def _dated(
+    held: topics.State,
+) -> Iterator[tuple[str, str, QueueStats | ExtensionStats | Traffic]]:
+    pbx = held[PBX_STATS].get(PBX_ID)
+    if isinstance(pbx, PbxStats):
+        yield from ((pbx.date, kind, traffic) for kind, traffic in _traffics(held))
+    for num, entity in (*held[QUEUE_STATS].items(), *held[EXTENSION_STATS].items()):
+        if isinstance(entity, QueueStats | ExtensionStats):
+            yield entity.date, num, entity
+
+
+def _traffics(held: topics.State) -> Iterator[tuple[str, Traffic]]:
+    pbx = held[PBX_STATS].get(PBX_ID)
     if isinstance(pbx, PbxStats):
         yield from ((kind, getattr(pbx, kind)) for kind in ("inbound", "outbound", "internal"))
 
@@ -165,6 +196,21 @@ def _phone(
     yield from _lasted(story, "phone's placed_talks", placed, truly, talks, late)
 
 
+def _visited(story: Story) -> set[str]:
+    return {visit.queue for visit in story.visits}
+
+
+def _named(story: Story, num: str, day: Day, evidence: Evidence) -> Excuse | None:
+    """Why a queue may not have the call on this day: None if it was told in time."""
+    for visit in story.visits:
+        after = evidence.named_after(num, visit.since)
+        if visit.queue == num and (
+            after is None or any(visit.since < e <= visit.since + after for e in day.edges)
+        ):
+            return "queue between two reads"
+    return None if evidence.names({num}) else "queue between two reads"
+
+
 def _circumstances(story: Story, num: str) -> str:
     """What tells one kind of ring from another, in words."""
     if any(act.deed == "transferred" for act in story.acts):
@@ -177,13 +223,14 @@ def _circumstances(story: Story, num: str) -> str:
 
 
 def _strangers(
-    story: Story, day: Day, held: Statistics, evidence: Evidence
+    story: Story, day: Day, held: topics.State, evidence: Evidence
 ) -> Iterator[Difference]:
     """Queues and phones for which the call counts although it never came to them."""
-    for num, queue in held.figures[QUEUE_STATS].items():
+    for num, queue in held[QUEUE_STATS].items():
         if num not in day.queues and isinstance(queue, QueueStats):
-            yield from _queue(story, QueueDay(), queue, evidence, None)
-    for num, phone in held.figures[EXTENSION_STATS].items():
+            excuse = None if num not in _visited(story) else _named(story, num, day, evidence)
+            yield from _queue(story, QueueDay(), queue, evidence, excuse)
+    for num, phone in held[EXTENSION_STATS].items():
         counts = isinstance(phone, ExtensionStats) and phone.offered + phone.placed
         if num not in day.phones and counts:
             yield Difference(story.id, "counts for a phone that never rang", num, "")
@@ -213,12 +260,15 @@ def _talk_slack(story: Story, evidence: Evidence) -> float:
 
 
 def _directions(
-    story: Story, day: Day, held: Statistics, evidence: Evidence
+    story: Story, day: Day, held: topics.State, evidence: Evidence
 ) -> Iterator[Difference]:
     hidden = undecided(story, evidence)
     for kind, mine in _traffics(held):
         true = day.kinds.get(kind, LineDay())
-        words = ("calls", "answered", "missed", "abandoned", "unanswered", "handled")
+        words = (
+            *("calls", "answered", "missed", "abandoned"),
+            *("unanswered", "handled", "transferred"),
+        )
         yield from _counted(
             story,
             f"PBX's {kind}",

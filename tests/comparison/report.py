@@ -10,7 +10,7 @@ from typing import Final
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.journal import Act
-from monitor.simulator.traffic.planner import MIX, Kind, mix_with
+from monitor.simulator.kinds import MIX, Kind, mix_with
 from tests.comparison import differences, figure_differences
 from tests.comparison.differences import Difference
 from tests.comparison.watched import NOON, Watched
@@ -24,6 +24,8 @@ class Setting:
     switches: Switches
     call_control: bool = True
     mix: Mapping[Kind, float] = field(default_factory=lambda: MIX)
+    over_midnight: bool = False
+    """True if the calls begin before midnight and go on after it."""
 
 
 _APPS: Final = mix_with(10.0)
@@ -38,6 +40,9 @@ SETTINGS: Final = {
     "callees=target": Setting(Switches(callees="target")),
     "established=last": Setting(Switches(established="last")),
     "attended=new": Setting(Switches(attended="new")),
+    "survivor=second": Setting(Switches(survivor="second")),
+    "survivor=second, attended=new": Setting(Switches(survivor="second", attended="new")),
+    "over midnight": Setting(Switches(), over_midnight=True),
     "duplicates=False": Setting(Switches(duplicates=False)),
     "latency=0.1": Setting(Switches(latency=0.1)),
     "route_point=connects": Setting(Switches(), mix=_APPS),
@@ -45,6 +50,7 @@ SETTINGS: Final = {
     "rows alone": Setting(Switches(), call_control=False),
     "rows alone, callees=joined": Setting(Switches(callees="joined"), call_control=False),
     "rows alone, callees=target": Setting(Switches(callees="target"), call_control=False),
+    "rows alone, survivor=second": Setting(Switches(survivor="second"), call_control=False),
     "rows alone, established=last": Setting(Switches(established="last"), call_control=False),
 }
 """The switches that change what facts say.
@@ -95,6 +101,7 @@ class Comparison:
             calls,
             call_control=setting.call_control,
             mix=mix or setting.mix,
+            over_midnight=setting.over_midnight,
         )
         self._result = Result(name, 0, 0, Counter(), {})
         self._over: deque[Story] = deque()
@@ -109,7 +116,7 @@ class Comparison:
         pbx.statistics.tick(pbx.now + 2 * _SETTLED)
         for difference in figure_differences.sums(pbx.statistics, self._counts):
             self._note(difference, None)
-        for call in pbx.ended:
+        for call, _ in pbx.ended:
             self._note(Difference(call, "ended again", str(call), ""), None)
         result.kinds = Counter(
             {str(kind): count for kind, count in pbx.traffic.stats.kinds.items()}
@@ -125,7 +132,10 @@ class Comparison:
         table = pbx.held.state["calls"]
         stories = pbx.watcher.calls
         for story in self._over:
-            if str(story.id) in table and pbx.now - story.acts[-1].at > self._latency:
+            same = isinstance(held := table.get(str(story.id)), topics.Call) and (
+                held.continues == story.continues
+            )
+            if same and pbx.now - story.acts[-1].at > self._latency:
                 kind = "call held that is over"
                 self._note(Difference(story.id, kind, str(story.id), ""), story)
         for story in stories.values():
@@ -133,15 +143,19 @@ class Comparison:
                 continue
             held = table.get(str(story.id))
             assert held is None or isinstance(held, topics.Call)
-            for difference in differences.live(story, held, pbx.evidence[story.id]):
+            for difference in differences.live(story, held, pbx.evidence[id(story)]):
                 self._note(difference, story)
+            for before in story.continues:
+                if str(before) in table:
+                    kind = "call held that goes on under another id"
+                    self._note(Difference(story.id, kind, str(before), ""), story)
         self._conclude(pbx.now)
 
     def _look_between(self, story: Story) -> None:
         """Compare a call just after an event."""
         held = self._pbx.held.state["calls"].get(str(story.id))
         assert held is None or isinstance(held, topics.Call)
-        for difference in differences.between(story, held, self._pbx.evidence[story.id]):
+        for difference in differences.between(story, held, self._pbx.evidence[id(story)]):
             self._note(difference, story)
 
     def _conclude(self, now: float) -> None:
@@ -150,12 +164,12 @@ class Comparison:
         while self._over and now - self._over[0].acts[-1].at > _SETTLED:
             story = self._over.popleft()
             self._result.calls += 1
-            evidence = pbx.evidence.pop(story.id, None)
-            alone = pbx.single.pop(story.id, None)
-            held = pbx.ended.pop(story.id, [])
+            evidence = pbx.evidence.pop(id(story), None)
+            held = pbx.ended.pop((story.id, story.continues), [])
+            alone = pbx.alone(held[-1]) if held else None
             for difference in (
                 *differences.ended(story, held, evidence),
-                *figure_differences.figures(story, alone, evidence, now),
+                *figure_differences.figures(story, alone, evidence),
             ):
                 self._note(difference, story)
             if alone is not None:

@@ -12,12 +12,16 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.kinds import mix_with
+from monitor.statistics.daily_statistics import Statistics
 from tests.comparison.differences import Difference, ended, live
 from tests.comparison.figure_differences import counts, figures, sums
 from tests.comparison.watched import NOON, Watched
 from tests.truth.calls import Story
 
 CALLS = 40
+_TOLD = mix_with(without=("queue_callback",))
+"""The kinds of calls that are held as they are."""
 CHANGES: list[tuple[dict[str, object], str]] = [
     ({"direction": "Outbound"}, "live direction"),
     ({"state": "Initiating"}, "state"),
@@ -41,7 +45,7 @@ ENDINGS = [
 @cache
 def _looks() -> list[tuple[str, Difference]]:
     """All differences of calls in progress after each change, each with the kind expected."""
-    pbx, found = Watched(5, Switches(), CALLS), list[tuple[str, Difference]]()
+    pbx, found = Watched(5, Switches(), CALLS, mix=_TOLD), list[tuple[str, Difference]]()
 
     def look() -> None:
         for story in pbx.watcher.calls.values():
@@ -49,18 +53,28 @@ def _looks() -> list[tuple[str, Difference]]:
             assert isinstance(held, topics.Call)
             for change, kind in (*CHANGES, _NOTHING):
                 changed = replace(held, **change)
-                found.extend((kind, it) for it in live(story, changed, pbx.evidence[story.id]))
+                evidence = pbx.evidence[id(story)]
+                found.extend((kind, it) for it in live(story, changed, evidence))
 
     pbx.play(look)
     return found
 
 
 @cache
-def _over() -> tuple[Watched, list[tuple[Story, topics.EndedCall]]]:
-    """Traffic that is over, with every call and how it is held."""
-    pbx = Watched(5, Switches(), CALLS)
-    pbx.play(lambda: None)
-    return pbx, [(story, it) for story in pbx.watcher.over for it in pbx.ended.get(story.id, ())]
+def _over() -> tuple[Watched, list[tuple[Story, topics.EndedCall, Statistics]]]:
+    """Traffic that is over, with every call, how it is held and what it counts for."""
+    pbx = Watched(5, Switches(), CALLS, mix=_TOLD)
+    found: dict[int, tuple[Story, topics.EndedCall, Statistics]] = {}
+
+    def look() -> None:
+        for story in pbx.watcher.over:
+            for held in pbx.ended.get((story.id, story.continues), ()):
+                alone = None if id(story) in found else pbx.alone(held)
+                if alone is not None:
+                    found[id(story)] = (story, held, alone)
+
+    pbx.play(look)
+    return pbx, list(found.values())
 
 
 def _faults(found: list[Difference], kind: str) -> list[Difference]:
@@ -76,8 +90,8 @@ def test_a_call_in_progress_that_is_held_otherwise_is_a_fault(kind: str) -> None
 
 def test_a_call_that_is_not_held_is_a_fault_and_so_is_one_that_is_told_twice_to_be_over() -> None:
     pbx, calls = _over()
-    for story, held in calls:
-        evidence = pbx.evidence[story.id]
+    for story, held, _ in calls:
+        evidence = pbx.evidence[id(story)]
         assert [it.kind for it in live(story, None, evidence)] == ["call missing"]
         assert [it.excuse for it in ended(story, [], evidence)] == [None]
         assert [it.excuse for it in ended(story, [], None)] == ["never told"]
@@ -90,33 +104,30 @@ def test_a_call_that_is_over_and_held_otherwise_is_a_fault(
 ) -> None:
     pbx, calls = _over()
     found: list[Difference] = []
-    for story, held in calls:
-        found += ended(story, [replace(held, **change)], pbx.evidence[story.id])
+    for story, held, _ in calls:
+        found += ended(story, [replace(held, **change)], pbx.evidence[id(story)])
     assert len({it.call for it in _faults(found, kind)}) > CALLS / 3
 
 
 def test_what_another_call_counts_for_is_a_fault() -> None:
     pbx, calls = _over()
     found: list[Difference] = []
-    for (story, _), (other, _) in pairwise(calls):
-        found += figures(story, pbx.single[other.id], pbx.evidence[story.id], pbx.now + 60)
+    for (story, _, _), (_, _, other) in pairwise(calls):
+        found += figures(story, other, pbx.evidence[id(story)])
     for kind in ("queue's offered", "phone's offered", "phone's placed", "PBX's inbound calls"):
         assert _faults(found, kind), kind
-    (story, _) = calls[0]
-    assert [it.kind for it in figures(story, None, pbx.evidence[story.id], pbx.now)] == [
-        "counted nowhere"
-    ]
+    story = calls[0][0]
+    assert [it.kind for it in figures(story, None, pbx.evidence[id(story)])] == ["counted nowhere"]
 
 
 def test_a_day_that_is_not_the_sum_of_its_calls_is_a_fault() -> None:
     pbx, calls = _over()
-    pbx.statistics.tick(pbx.now + 60)
     parts = Counter[str]()
-    for story, _ in calls:
-        pbx.single[story.id].tick(pbx.now + 60)
-        parts.update(counts(pbx.single[story.id]))
+    for _, _, alone in calls:
+        parts.update(counts(alone))
+    pbx.statistics.tick(pbx.now + 60)
     assert list(sums(pbx.statistics, parts)) == []
-    parts["inbound calls"] += 1
+    parts["2023-11-15 inbound calls"] += 1
     assert [it.kind for it in sums(pbx.statistics, parts)] == [
         "day is not the sum of its calls: calls"
     ]

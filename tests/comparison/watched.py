@@ -5,13 +5,12 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
-    ContactsRead,
     Fact,
     ParticipantGone,
     ParticipantSeen,
@@ -22,19 +21,23 @@ from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
+from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import MIX, Kind
+from monitor.statistics.checkpoint_format import CountedDay, SavedStatistics
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
-from monitor.statistics.jump_tolerant_clock import JumpTolerantClock
+from monitor.statistics.durations import unix_ms
+from monitor.statistics.open_calls import OpenCallsState
 from monitor.statistics.settings import StatisticsSettings
+from monitor.statistics.totals import Totals
 from monitor.tracking.tracker import Tracker
 from tests.comparison.evidence import Evidence
 from tests.monitor.tracking.test_tracker_simulator import CLIENT, _directory_read
 from tests.truth.calls import Story, Watcher
 
 NOON: Final = 1_700_049_600.0
+MIDNIGHT: Final = NOON + 12 * 3600
 PAUSES: Final = (0.05, 0.2, 1.0)
 """Seconds between two reads of ActiveCalls."""
 _RATE: Final = 240
@@ -43,6 +46,9 @@ _STEPS: Final = 4
 """Moments within the latency at which answers come."""
 _TWICE: Final = 0.3
 """Share of events that come twice, if the PBX sends duplicates."""
+
+Key: TypeAlias = tuple[int, tuple[int, ...]]
+"""A call's last id, and the ids that it had before: a consultation may have had that last one."""
 
 
 class Watched:
@@ -56,7 +62,9 @@ class Watched:
         *,
         call_control: bool = True,
         mix: Mapping[Kind, float] = MIX,
+        over_midnight: bool = False,
     ) -> None:
+        self._began = MIDNIGHT - calls / _RATE * 30 if over_midnight else NOON
         self.switches = switches
         self.calls = calls
         self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
@@ -68,16 +76,14 @@ class Watched:
         self.switchboard.on_act(lambda act: self._look_between(act.at))
         self.switchboard.on_act(self.watcher.saw)
         self.evidence: dict[int, Evidence] = {}
+        """Identity of a story → what was told of it."""
         mine = (CLIENT, *self.directory.peers(CLIENT)) if call_control else ()
         self.visible = frozenset(mine)
-        self.ended: dict[int, list[topics.EndedCall]] = {}
-        self.single: dict[int, Statistics] = {}
-        """Statistics of each call alone."""
+        self.ended: dict[Key, list[topics.EndedCall]] = {}
         self._pauses = random.Random(seed)
         self._asked = 0.0
         self._late: list[tuple[float, float, Event, float]] = []
         """Reads under way: when the answer comes, when it was asked for, of what, event's time."""
-        self._told_at = JumpTolerantClock()
         self._settings = StatisticsSettings(zone="UTC", short=0)
         self.statistics = Statistics(self._settings)
         self.held = CountingTracker(Tracker("monitor"), self.statistics)
@@ -112,6 +118,26 @@ class Watched:
         self.poll()
         look()
 
+    def alone(self, ended: topics.EndedCall) -> Statistics | None:
+        """Return statistics of one call alone, which ended less than a minute ago.
+
+        They have it as it was counted among all others. None if it was not counted.
+        """
+        whole = self.statistics.saved
+        key = f"{ended.call_id}@{unix_ms(ended.started_at)}"
+        closed = whole.held.closed.get(key)
+        if closed is None:
+            return None
+        saved = SavedStatistics(
+            at=whole.at, day=whole.day, held=OpenCallsState(closed={key: closed})
+        )
+        if whole.previous is not None:
+            day = whole.previous.day
+            saved.previous = CountedDay(day, day.start, 0, None, Totals())
+        statistics = Statistics(self._settings, saved)
+        statistics.reconcile(self._empty(), whole.at / 1000)
+        return statistics
+
     def poll(self) -> None:
         """Read ActiveCalls, and let the tracker's time pass."""
         self._look_between(self.now + 1)
@@ -123,7 +149,7 @@ class Watched:
         for row in rows:
             self._evidence_of(row.id).row(row, self.now)
         self._apply(ActiveCallsRead(told, self._moment(), self.now))
-        self._told(self.held.tick(self.now), self.now)
+        self._told(self.held.tick(self.now))
 
     def _look_between(self, before: float) -> None:
         """Have the calls looked at whose events came before this moment, POSIX seconds."""
@@ -145,7 +171,7 @@ class Watched:
                 self._read(event, asked, at)
 
     def _clock(self) -> float:
-        return NOON + self.traffic.now if hasattr(self, "traffic") else NOON
+        return self._began + self.traffic.now if hasattr(self, "traffic") else self._began
 
     def _begin(self, *, call_control: bool) -> None:
         source = "callcontrol+activecalls" if call_control else "activecalls"
@@ -176,9 +202,9 @@ class Watched:
         removed = isinstance(event, ParticipantRemove)
         view = None if removed else self.switchboard.participant(number, id_)
         if view is None:
-            for call, evidence in self.evidence.items():
+            for evidence in self.evidence.values():
                 if evidence.gone(number, id_):
-                    self._touched[call] = self.now
+                    self._touched[evidence.story.id] = self.now
             self._apply(ParticipantGone(number, id_, asked, at))
             return
         seen = parse_participant(view.to_json(self.switches))
@@ -188,34 +214,20 @@ class Watched:
         self._apply(ParticipantSeen(seen, asked, at))
 
     def _evidence_of(self, call_id: int) -> Evidence:
-        if call_id not in self.evidence:
-            story, latency = self.watcher.calls[call_id], self.switches.latency
-            self.evidence[call_id] = Evidence(story, self.visible, latency)
-        return self.evidence[call_id]
+        story = self.watcher.calls[call_id]
+        if id(story) not in self.evidence:
+            self.evidence[id(story)] = Evidence(story, self.visible, self.switches.latency)
+        return self.evidence[id(story)]
 
     def _apply(self, fact: Fact) -> None:
-        edits = self.held.apply(fact)
-        self._told(edits, self.now if isinstance(fact, ContactsRead) else fact.at)
+        self._told(self.held.apply(fact))
 
-    def _told(self, edits: tuple[Edit, ...], at: float) -> None:
-        """Gather what ended, and count each call alone. ``at``: POSIX seconds of the edits."""
-        at = self._told_at.told(at)
-        of_call: dict[int, list[Edit]] = {}
+    def _told(self, edits: tuple[Edit, ...]) -> None:
+        """Gather what ended."""
         for edit in edits:
-            match edit.topic, edit.after:
-                case "calls", _:
-                    of_call.setdefault(int(edit.id), []).append(edit)
-                case "ended", topics.EndedCall() as ended if edit.before is None:
-                    of_call.setdefault(ended.call_id, []).append(edit)
-                    self.ended.setdefault(ended.call_id, []).append(ended)
-                case _:
-                    pass
-        for call_id, its in of_call.items():
-            alone = self.single.get(call_id)
-            if alone is None:
-                alone = self.single[call_id] = Statistics(self._settings)
-                alone.reconcile(self._empty(), at)
-            alone.take(its, at)
+            if isinstance(edit.after, topics.EndedCall) and edit.before is None:
+                key = (edit.after.call_id, edit.after.continues)
+                self.ended.setdefault(key, []).append(edit.after)
 
     def _empty(self) -> topics.State:
         state: dict[str, Any] = {topic: {} for topic in self.held.state}

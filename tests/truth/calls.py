@@ -5,9 +5,14 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 - *Parties* are those who are in the call: phones, lines to the outside, and the places that hold a
   caller (queue, menu, voicemail, parking, fax, conference, app). A party is Dialing if it called
   and nobody and nothing has accepted it yet, Ringing while it rings, else Connected.
+- *Caller*: the number from which the call came, in plain digits with its plus; none if withheld.
 - *Started*: the moment at which the call came in, or at which a phone or a program called.
 - *Answered*: the first moment at which two can talk: two of phone, line to the outside, conference.
-- *Talk time*: from the answer to the end of the call.
+  A supervisor who listens is none of them.
+- *Talk time*: all the time in which two can talk. What comes between (waiting after a transfer,
+  parking, a menu, a queue) is none.
+- A *phone's talk* in a call: the time in which it and somebody else can talk there. A phone that is
+  in the talk of several calls talks in the one that it came to last; the others wait until then.
 - *Direction*: who began it, and whom it has reached. From outside: Inbound while a phone here has
   it or rings, or a place where a call can end (voicemail, conference, parking, fax, app); else
   External while there is a second line; else FromExternal. A queue and a menu only distribute
@@ -19,13 +24,20 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
   transfer has come back. Transferring: the target of a transfer rings, or a queue without a
   greeting has taken the call and the caller does not hear it yet. Talking: the rest.
 - *Queue*, of a call in progress: the queue that has the caller, also while its agents ring. Of a
-  call that is over: the queue whose ring was the first that was answered, or in which the caller
-  was when the call ended unanswered.
-- *Callee*: who made it answered, by picking up first; else the machine that handled it. If nobody
+  call that is over: the queue in which the caller was at its end, else the queue whose ring was the
+  first that was answered.
+- *Callee*: who made it answered, by picking up first (of phones that answered together by
+  themselves, any); else the machine that handled it. If nobody
   took it: who rang last (of several that rang together, any), or whose voicemail took the call
   without a ring; if nobody ever rang, the last queue.
-- *Outcome*: ``answered`` if it was. Else by where the call was when it ended:
-  a fax or an app had it: ``handled``; a queue had the caller: ``abandoned``;
+- *Attended transfer*: somebody who talks in one call begins a second one, the consultation, and
+  joins the others of both. The *first* call's story goes on, whichever id the PBX keeps: who began
+  it, when, when it was answered. It ``continues`` the id that it lost. The consultation is over at
+  that moment. A phone that rings goes on ringing, from then on for the first call.
+- *Outcome*: ``abandoned`` if a queue had the caller when the call ended, also after a talk. Else
+  ``answered`` if it was. Else ``transferred`` if it was a consultation that was handed over. Else
+  by where the call was when it ended:
+  a fax or an app had it: ``handled``;
   a menu: ``abandoned``, but ``handled`` for a phone here that called it;
   a parking place: ``handled`` for a phone here; voicemail: ``handled`` for a phone that called it.
   Anything else from outside is ``missed``. From inside it is ``missed`` if a phone here rang last
@@ -34,6 +46,7 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -55,6 +68,8 @@ class Party:
     number: str
     how: How
     since: float
+    listens: bool = False
+    """True for a supervisor, who hears the talk of others."""
 
     @property
     def called(self) -> str:
@@ -76,7 +91,7 @@ class QueueVisit:
 
 @dataclass(slots=True)
 class Turn:
-    """What a call was for one phone here."""
+    """What a call was for one phone here. Without ``rings``, it came to a talk in another way."""
 
     since: float
     placed: bool
@@ -113,6 +128,11 @@ class Story:
     ended_at: float | None = None
     outcome: str = ""
     lasting: str = ""
+    talks: list[tuple[float, float]] = field(default_factory=list)
+    """Begin and end of each time in which two could talk."""
+    talking_since: float | None = None
+    talking: dict[str, float] = field(default_factory=dict)
+    """Phones that can talk with somebody now, and since when."""
     visits: list[QueueVisit] = field(default_factory=list)
     turns: dict[str, Turn] = field(default_factory=dict)
     phases: list[tuple[str, float]] = field(default_factory=list)
@@ -122,8 +142,12 @@ class Story:
     rang: bool = False
     """True if it ever rang at anybody but the phone that ordered it."""
     picked_up_at: float | None = None
-    continues: bool = False
-    """True if it was merged into another call."""
+    handed_over: bool = False
+    """True if it was a consultation, whose parties went on in the first call."""
+    continues: tuple[int, ...] = ()
+    """Ids under which it went on before, the oldest first."""
+    together: set[str] = field(default_factory=set)
+    """Phones that answered by themselves at the moment of the answer."""
     _ringing_means: str = "Routing"
     _sent_to: str = ""
     _ordered: bool = False
@@ -138,7 +162,7 @@ class Story:
     @property
     def queue(self) -> str:
         """The queue that has the caller, or that had a part in how the call went."""
-        if self.ended_at is not None and self.answered_at is not None:
+        if self.ended_at is not None and self.outcome == "answered":
             return self.answered_in
         return next((party.dn for party in self.parties.values() if party.kind == "queue"), "")
 
@@ -151,17 +175,21 @@ class Story:
     def callees(self) -> set[str]:
         """Everybody who may be called the callee."""
         if self.answered_at is not None:
-            return {self.callee}
+            return {self.callee} | self.together
         if self.outcome == "handled":
             return {p.dn for p in self.parties.values() if p.kind in PLACES | {"routepoint"}}
         return set(self.tried) or {self.visits[-1].queue if self.visits else ""}
 
     @property
     def talk_time(self) -> float | None:
-        """Seconds from the answer to the end; None if there was no answer or is no end."""
+        """Seconds in which two could talk; None if there was no answer or is no end."""
         if self.answered_at is None or self.ended_at is None:
             return None
-        return self.ended_at - self.answered_at
+        return self.talk_between(self.answered_at, self.ended_at)
+
+    def talk_between(self, since: float, until: float) -> float:
+        """Seconds within this time in which two could talk."""
+        return sum(max(0.0, min(until, end) - max(since, began)) for began, end in self.talks)
 
     # acts
 
@@ -201,12 +229,15 @@ class Story:
         self.rang = True
         self.tried[party.called] = party.kind
         if party.kind == "extension":
-            turn = self.turns.setdefault(act.dn, Turn(act.at, placed=False))
-            turn.rings += 1
-            turn.rang_at = act.at
-            if not turn.placed and turn.answered_at is None:
-                turn.how = "ringing"
-                turn.from_queue = turn.from_queue or self.queue != ""
+            self._ring_at(act.dn, act.at)
+
+    def _ring_at(self, dn: str, at: float) -> None:
+        turn = self.turns.setdefault(dn, Turn(at, placed=False))
+        turn.rings += 1
+        turn.rang_at = at
+        if not turn.placed and turn.answered_at is None:
+            turn.how = "ringing"
+            turn.from_queue = turn.from_queue or self.queue != ""
 
     def _fall_silent(self, act: Act) -> None:
         self.parties.pop(act.dn, None)
@@ -214,9 +245,8 @@ class Story:
         if turn is not None and turn.how == "ringing":
             turn.how = "elsewhere" if self.picked_up_at == act.at else "missed"
             turn.until = act.at
-        talking = sum(p.kind in TALKS and p.how == "Connected" for p in self.parties.values())
         rings = any(party.how == "Ringing" for party in self.parties.values())
-        if not rings and (talking > 1 or self.place is not None):
+        if not rings and (self._talkers() or self.place is not None):
             self.state = "Talking"
 
     def _pick_up(self, act: Act) -> None:
@@ -226,16 +256,28 @@ class Story:
             self._ringing_means = "Routing"
             self._become(party, "Dialing", act.at)
             return
-        self.picked_up_at = act.at
         self._become(party, "Connected", act.at)
-        self._accept(act.at)
+        self._take_up(party, act.at)
+
+    def _come_connected(self, act: Act) -> None:
+        """A phone is in the talk without a ring."""
+        if act.deed == "auto_answered" and self.answered_at in (None, act.at):
+            self.together.add(act.dn)
+        self._take_up(self._come(act, "Connected"), act.at)
+
+    def _listen(self, act: Act) -> None:
+        self._come(act, "Connected").listens = True
+
+    def _take_up(self, party: Party, at: float) -> None:
+        self.picked_up_at = at
+        self._accept(at)
         self.state = "Talking"
         if party.kind in TALKS and self.visits and self.visits[-1].how == "waiting":
-            self.visits[-1].how, self.visits[-1].until = "answered", act.at
+            self.visits[-1].how, self.visits[-1].until = "answered", at
             if self.answered_at is None:
                 self.answered_in = self.visits[-1].queue
-            if act.dn in self.turns:
-                self.turns[act.dn].from_queue = True
+            if party.dn in self.turns:
+                self.turns[party.dn].from_queue = True
         if self.answered_at is None:
             self.callee = party.called
 
@@ -284,10 +326,14 @@ class Story:
     def _end(self, act: Act) -> None:
         at = act.at
         self._reckon(at)
+        if self.handed_over and self.answered_at is None:
+            self.turns = {dn: turn for dn, turn in self.turns.items() if turn.placed}
         for dn, turn in self.turns.items():
             if turn.how == "ringing" or (turn.how == "missed" and turn.until == at):
                 turn.how, turn.until = "abandoned", at
-            self._stop_talk(dn, at)
+            self.rest(dn, at)
+        self.talking.clear()
+        self._talk_ends(at)
         if self.visits:
             last = self.visits[-1]
             last.talked_until = at
@@ -297,7 +343,7 @@ class Story:
         self.ended_at = at
 
     def join(self, moved: Party, at: float) -> None:
-        """Take over a party of another call, which this call is joined with."""
+        """Take over the party of its consultation."""
         self.parties[moved.dn] = Party(moved.dn, moved.kind, moved.number, moved.how, at)
         self.phases.append((moved.dn, at))
         if moved.how == "Connected":
@@ -306,47 +352,69 @@ class Story:
         else:
             self.state = self._ringing_means = "Transferring"
             if moved.kind == "extension":
-                self.turns[moved.dn] = Turn(at, placed=False, rings=1, rang_at=at, how="ringing")
+                self._ring_at(moved.dn, at)
         self._reckon(at)
 
     # what follows
 
     def _reckon(self, at: float) -> None:
         """See who talks now, and which direction the call has."""
-        talking = {p.dn for p in self.parties.values() if p.kind in TALKS and p.how == "Connected"}
-        if len(talking) > 1 and self.answered_at is None:
+        talking = self._talkers()
+        if talking and self.answered_at is None:
             self.answered_at = at
-        for dn, turn in self.turns.items():
-            if dn in talking and len(talking) > 1:
-                self._talk(turn, at)
-            else:
-                self._stop_talk(dn, at)
+        if not talking:
+            self._talk_ends(at)
+        elif self.talking_since is None:
+            self.talking_since = at
+        for dn in self.talking.keys() - talking:
+            del self.talking[dn]
+            self.rest(dn, at)
+        for dn in talking:
+            if self.parties[dn].kind == "extension":
+                self.talking.setdefault(dn, at)
+                turn = self.turns.setdefault(dn, Turn(at, placed=False))
+                if turn.answered_at is None:
+                    turn.answered_at, turn.how, turn.until = at, "answered", at
         if self.parties:
             now = self.direction
             if not self.lasting or not now.startswith("From"):
                 self.lasting = now
 
-    def _talk(self, turn: Turn, at: float) -> None:
+    def _talkers(self) -> set[str]:
+        """DNs that can talk to each other; none if it is one alone."""
+        there = (p for p in self.parties.values() if p.kind in TALKS and not p.listens)
+        talkers = {party.dn for party in there if party.how == "Connected"}
+        return talkers if len(talkers) > 1 else set()
+
+    def _talk_ends(self, at: float) -> None:
+        if self.talking_since is not None:
+            self.talks.append((self.talking_since, at))
+            self.talking_since = None
+
+    def speak(self, dn: str, at: float) -> None:
+        """Have a phone that is in the talk really talk here."""
+        turn = self.turns[dn]
         if turn.talking_since is None:
             turn.talking_since = at
-        if turn.answered_at is None:
-            turn.answered_at, turn.how, turn.until = at, "answered", at
 
-    def _stop_talk(self, dn: str, at: float) -> None:
+    def rest(self, dn: str, at: float) -> None:
+        """Have a phone talk here no more, for now."""
         turn = self.turns[dn]
         if turn.talking_since is not None:
             turn.talked += at - turn.talking_since
             turn.talking_since = None
 
     def _outcome(self) -> str:
+        place = self.place
+        if place is not None and place.kind == "queue":
+            return "abandoned"
         if self.answered_at is not None:
             return "answered"
-        place = self.place
+        if self.handed_over:
+            return "transferred"
         app = any(p.kind == "routepoint" and p.how == "Connected" for p in self.parties.values())
         if app or (place is not None and place.kind == "fax"):
             return "handled"
-        if place is not None and place.kind == "queue":
-            return "abandoned"
         if place is not None and place.kind == "ivr":
             return "abandoned" if self.outside else "handled"
         if self.outside:
@@ -370,10 +438,14 @@ _DEEDS: Final[dict[str, Callable[[Story, Act], None]]] = {
     "arrived": Story._begin,
     "dialled": Story._begin,
     "ordered": Story._order,
+    "paged": Story._begin,
     "invited": Story._invite,
     "ringing": Story._ring,
     "silent": Story._fall_silent,
     "picked_up": Story._pick_up,
+    "auto_answered": Story._come_connected,
+    "retrieved": Story._come_connected,
+    "listens": Story._listen,
     "entered": Story._enter,
     "unheard": Story._hear_nothing,
     "waits": Story._wait,
@@ -394,6 +466,13 @@ def direction(outside: bool, beginner: str, parties: Iterable[Party]) -> str:
     return "Outbound" if lines else "Internal" if reached else "FromInternal"
 
 
+def plain(number: str) -> str:
+    """The digits of a number as a trunk writes it; empty if it has none, as it is withheld."""
+    own = re.split("[;@]", number.removeprefix("sip:"))[0]
+    digits = re.sub("[^0-9]", "", own.replace("(0)", ""))
+    return f"+{digits}" if own.startswith("+") else digits
+
+
 class Watcher:
     """Somebody who watches the building: takes every act and tells the stories of all calls."""
 
@@ -402,21 +481,71 @@ class Watcher:
         """Calls in progress by id."""
         self.over: list[Story] = []
         """Calls that are over, the oldest end first. What a restart cut off is not among them."""
+        self._renamed: set[int] = set()
+        """Ids of calls that go on under another id, until the PBX has ended these."""
+        self._talks_of: dict[str, dict[int, Story]] = {}
+        """Phone → the calls in whose talk it is, by the identity of the story."""
 
     def saw(self, act: Act) -> None:
         """Take the next act."""
         if act.deed == "restarted":
             self.calls.clear()
+            self._talks_of.clear()
             return
-        if act.deed in ("arrived", "dialled", "ordered"):
+        if act.call in self._renamed:
+            if act.deed == "ended":
+                self._renamed.remove(act.call)
+            return
+        if act.deed in ("arrived", "dialled", "ordered", "paged"):
             outside = act.deed == "arrived"
-            caller = act.number if outside else act.dn
+            caller = plain(act.number) if outside else act.dn
             self.calls[act.call] = Story(act.call, outside, act.dn, caller, act.at)
         story = self.calls[act.call]
-        story.take(act)
         if act.deed == "merged":
-            other = self.calls[act.other]
-            other.continues = True
-            story.join(other.parties[act.to], act.at)
+            self._merge(act, story, self.calls[act.other])
+            return
+        story.take(act)
+        self._share_talks(story, act.at)
         if act.deed == "ended":
             self.over.append(self.calls.pop(act.call))
+
+    def _merge(self, act: Act, goes_on: Story, other: Story) -> None:
+        """Let the first of two calls go on with the party of the second, under the id it has."""
+        if (goes_on.started_at, goes_on.id) < (other.started_at, other.id):
+            moved = other.parties[act.to]
+            other.handed_over = True
+            goes_on.take(act)
+            goes_on.join(moved, act.at)
+            self._share_talks(goes_on, act.at)
+            return
+        first, consultation = other, goes_on
+        moved = next(p for p in consultation.parties.values() if p.dn != act.dn)
+        consultation.handed_over = True
+        consultation.take(Act(act.at, "ended", consultation.id))
+        self._share_talks(consultation, act.at)
+        self.over.append(consultation)
+        first.take(act)
+        del first.parties[act.dn]
+        first.join(moved, act.at)
+        first.continues, first.id = (*first.continues, first.id), act.call
+        del self.calls[act.other]
+        self.calls[act.call] = first
+        self._renamed.add(act.other)
+        self._share_talks(first, act.at)
+
+    def _share_talks(self, story: Story, at: float) -> None:
+        """Have each phone of a call talk in the call to whose talk it came last."""
+        for dn in story.turns:
+            mine = self._talks_of.setdefault(dn, {})
+            mine.pop(id(story), None)
+            if dn in story.talking:
+                mine[id(story)] = story
+            if not mine:
+                del self._talks_of[dn]
+                continue
+            latest = max(mine.values(), key=lambda each: (each.talking[dn], each.started_at))
+            for each in mine.values():
+                if each is latest:
+                    each.speak(dn, at)
+                else:
+                    each.rest(dn, at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.truth.acts import story, watched
+from tests.truth.calls import plain
 
 RINGS_AT_AGENT = """
     0 arrived L1(+491) >800
@@ -125,7 +126,7 @@ def test_a_transfer_that_nobody_takes_comes_back() -> None:
     back = TRANSFERRED + "15 timed_out 102\n15 silent 102\n15 returned 101\n15 ringing 101\n"
     assert story(back).state == "Rerouting"
     it = story(back + "18 picked_up 101\n25 hung_up L1\n25 ended")
-    assert (it.answered_at, it.callees, it.talk_time) == (4, {"101"}, 21)
+    assert (it.answered_at, it.callees, it.talk_time) == (4, {"101"}, 6 + 7)
     first, second = it.turns["101"], it.turns["102"]
     assert (first.how, first.answered_at, first.talked) == ("answered", 4, 6 + 7)
     assert (second.how, second.until, second.talked) == ("missed", 15, 0)
@@ -157,10 +158,11 @@ def test_a_merged_party_goes_on_talking_and_its_own_call_ends_answered() -> None
     )
     second, first = both.over
     assert (first.id, second.id) == (1, 2)
-    assert (second.outcome, second.talk_time, second.continues) == ("answered", 3, True)
+    assert (second.outcome, second.talk_time, second.handed_over) == ("answered", 3, True)
     assert (second.turns["102"].how, second.turns["102"].talked) == ("answered", 3)
     assert set(first.parties) == {"L1", "102"}
-    assert "102" not in first.turns, "its phone never rang in this call"
+    handed = first.turns["102"]
+    assert (handed.rings, handed.how, handed.answered_at, handed.talked) == (0, "answered", 12, 8)
 
 
 def test_a_ring_that_is_merged_goes_on_in_the_other_call() -> None:
@@ -181,9 +183,107 @@ def test_a_ring_that_is_merged_goes_on_in_the_other_call() -> None:
         """
     )
     second, first = both.over
-    assert (second.outcome, second.turns["102"].how) == ("missed", "abandoned")
+    assert (second.outcome, set(second.turns)) == ("transferred", {"101"})
     turn = first.turns["102"]
     assert (turn.since, turn.how, turn.answered_at, turn.talked) == (12, "answered", 15, 5)
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_story_goes_on_under_the_id_of_the_consultation(answered: bool) -> None:
+    both = watched(
+        TALK
+        + f"""
+        call 2
+        8 dialled 101 >102
+        8 ringing 102
+        {"9 picked_up 102" if answered else ""}
+        12 merged 101 >L1 of 1
+        call 1
+        12 left 101
+        call 2
+        12 left 101
+        call 1
+        12 ended
+        call 2
+        {"" if answered else "15 picked_up 102"}
+        20 hung_up 102
+        20 ended
+        """
+    )
+    second, first = both.over
+    assert (second.id, second.caller, second.continues, second.ended_at) == (2, "101", (), 12)
+    assert second.outcome == ("answered" if answered else "transferred")
+    assert set(second.turns) == ({"101", "102"} if answered else {"101"})
+    assert (first.id, first.caller, first.continues, first.ended_at) == (2, "+491", (1,), 20)
+    assert (first.started_at, first.answered_at, first.outcome) == (0, 4, "answered")
+    assert (first.callees, first.lasting) == ({"101"}, "Inbound")
+    assert first.talk_time == (16 if answered else 8 + 5)
+    turn = first.turns["102"]
+    assert (turn.since, turn.rings, turn.talked) == ((12, 0, 8) if answered else (12, 1, 5))
+
+
+def test_a_phone_in_two_talks_talks_in_the_one_that_it_came_to_last() -> None:
+    both = watched(
+        TALK
+        + """
+        call 2
+        10 dialled 101 >102
+        10 ringing 102
+        13 picked_up 102
+        19 hung_up 102
+        19 ended
+        call 1
+        30 hung_up L1
+        30 ended
+        """
+    )
+    second, first = both.over
+    assert (first.turns["101"].talked, second.turns["101"].talked) == (9 + 11, 6)
+    assert (first.talk_time, second.talk_time) == (26, 6), "the partners are not counted apart"
+
+
+def test_who_talked_and_gives_up_in_a_queue_has_abandoned_and_was_answered() -> None:
+    it = story(TALK + "10 transferred 101 >Q1\n10 left 101\n10 entered Q1\n25 ended")
+    assert (it.outcome, it.queue, it.answered_at, it.talk_time) == ("abandoned", "Q1", 4, 6)
+    assert it.callees == {"101"}
+
+
+def test_the_time_in_a_parking_place_is_no_talk_and_who_takes_the_caller_did_not_ring() -> None:
+    journal = TALK + "10 transferred 101 >P1\n10 left 101\n10 entered P1\n"
+    it = story(journal + "18 retrieved 102\n18 left P1\n25 hung_up L1\n25 ended")
+    assert (it.outcome, it.talk_time, it.callees) == ("answered", 6 + 7, {"101"})
+    turn = it.turns["102"]
+    assert (turn.rings, turn.how, turn.answered_at, turn.talked) == (0, "answered", 18, 7)
+
+
+def test_paged_phones_answer_together_by_themselves() -> None:
+    journal = "0 paged 101 >600\n0 auto_answered 102\n0 auto_answered 103\n9 hung_up 101\n9 ended"
+    it = story(journal)
+    assert (it.outcome, it.answered_at, it.lasting, it.talk_time) == ("answered", 0, "Internal", 9)
+    assert it.callees == {"102", "103"}
+    assert it.turns["101"].placed
+    assert [(it.turns[dn].rings, it.turns[dn].talked) for dn in ("102", "103")] == [(0, 9), (0, 9)]
+
+
+def test_a_supervisor_is_in_the_call_and_not_in_the_talk() -> None:
+    it = story(TALK + "6 listens 110 >101")
+    assert (it.parties["110"].how, it.state, set(it.turns)) == ("Connected", "Talking", {"101"})
+    alone = story(TALK + "6 listens 110 >101\n9 left 101\n12 ended")
+    assert alone.talk_time == 5, "who listens does not talk to the caller"
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("+49 (0)30 123", "+4930123"),
+        ("(030) 12-34", "0301234"),
+        ("sip:0301234@10.0.0.1;user=phone", "0301234"),
+        ("+49301234;ext=12", "+49301234"),
+        ("anonymous", ""),
+    ],
+)
+def test_a_callers_number_is_its_digits(written: str, number: str) -> None:
+    assert plain(written) == number
 
 
 def test_a_talk_stays_a_talk_while_a_guest_is_called_into_a_conference() -> None:

@@ -50,6 +50,60 @@ def test_a_day_of_four_calls_is_counted_as_by_hand() -> None:
     assert (two.offered, two.queue_offered, two.abandoned, two.placed) == (1, 0, 1, 1)
     inbound, outbound, internal = (day.kinds[kind] for kind in ("inbound", "outbound", "internal"))
     assert (inbound.calls, inbound.answered, inbound.missed) == (2, 1, 1)
-    assert inbound.talks == Lasted(1, 18.0)
+    assert inbound.talks == Lasted(1, 12.0), "waiting in a queue is no talk"
     assert (outbound.calls, outbound.answered, outbound.talks) == (1, 1, Lasted(1, 5.0))
     assert (internal.calls, internal.missed) == (1, 1)
+
+
+def test_what_begins_before_midnight_belongs_to_that_day_with_all_that_comes_of_it() -> None:
+    """Midnight is at 30: a caller comes into Q2 after it, and the next call begins with it."""
+    journal = DAY.replace("20 entered Q2", "35 entered Q2").replace("26 ended", "40 ended")
+    over = watched(journal).over
+    before, after = Day.of(over, until=30), Day.of(over, since=30)
+    assert {num: it.answered for num, it in before.queues.items()} == {"Q1": 1}
+    assert {num: it.offered for num, it in after.queues.items()} == {"Q1": 1, "Q2": 1}
+    assert after.queues["Q2"].abandons == Lasted(1, 5.0)
+    assert before.phones["101"].answered == 1
+    assert set(before.phones) == {"101"}
+    assert (before.kinds["inbound"].calls, after.kinds["inbound"].calls) == (1, 1)
+    assert "outbound" not in before.kinds
+
+
+def test_a_handed_over_ring_counts_in_the_first_call_and_who_did_not_ring_did_not_wait() -> None:
+    day = Day.of(
+        watched(
+            """
+            0 arrived L1(+491)
+            1 routed >101
+            1 ringing 101
+            4 picked_up 101
+            call 2
+            8 dialled 101 >102
+            8 ringing 102
+            call 1
+            12 merged 101 >102 of 2
+            12 left 101
+            call 2
+            12 ended
+            call 1
+            15 picked_up 102
+            18 transferred 102 >P1
+            18 left 102
+            18 entered P1
+            20 retrieved 103
+            20 left P1
+            26 ended
+            """
+        ).over
+    )
+    assert (day.kinds["internal"].calls, day.kinds["internal"].transferred) == (1, 1)
+    assert day.kinds["inbound"].talks == Lasted(1, 8.0 + 3.0 + 6.0)
+    rung, took = day.phones["102"], day.phones["103"]
+    assert (rung.offered, rung.answered, rung.waits, rung.talks) == (
+        *(1, 1),
+        *(Lasted(1, 3.0), Lasted(1, 3.0)),
+    )
+    assert (took.offered, took.answered, took.waits, took.talks) == (
+        *(1, 1),
+        *(Lasted(), Lasted(1, 6.0)),
+    )

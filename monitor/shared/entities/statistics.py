@@ -101,9 +101,12 @@ class QueueStats(Struct, frozen=True, rename="camel"):
 class ExtensionStats(Struct, frozen=True, rename="camel"):
     """An extension's day. Topic ``extstats``; the id is the extension's number.
 
-    A call counts once, however often it rings there, in the day in which it first rang or dialled
-    there. ``offered`` (the calls that rang there) = ``answered`` + ``abandoned`` +
-    ``shortAbandoned`` + ``missed`` + ``elsewhere`` + ``unknown`` + ``ringing``.
+    A call counts once, however often it rings there, in the day in which it first rang, dialled or
+    talked there. ``offered`` = ``answered`` + ``abandoned`` + ``shortAbandoned`` + ``missed`` +
+    ``elsewhere`` + ``unknown`` + ``ringing``. A call that this extension talked in without a ring
+    is offered and answered too: an attended transfer handed it over, a parked caller was taken, or
+    the phone answered an intercom call or announcement by itself. Listening as a supervisor counts
+    nowhere.
     """
 
     num: str
@@ -115,7 +118,8 @@ class ExtensionStats(Struct, frozen=True, rename="camel"):
     short_below: int
     """Seconds. A caller who gives up earlier counts as a short abandon. 3CX: none."""
     offered: int
-    """Calls that rang there. 3CX: ``InboundAnsweredCount`` + ``InboundUnansweredCount``."""
+    """Calls that rang there, or that were answered there without a ring. 3CX:
+    ``InboundAnsweredCount`` + ``InboundUnansweredCount``."""
     answered: int
     """Calls that were answered there. 3CX: ``InboundAnsweredCount``."""
     answered_in_target: int
@@ -138,8 +142,8 @@ class ExtensionStats(Struct, frozen=True, rename="camel"):
     service_level: float | None
     """Percent, to the tenth: ``answeredInTarget`` divided by the calls that count. These are
     ``offered`` without ``shortAbandoned``, without ``elsewhere``, without those that ring and are
-    not yet beyond the target, and without those whose ringing or its end nobody saw. Null if no
-    call counts. 3CX: none."""
+    not yet beyond the target, and without those that did not ring or whose ringing or its end
+    nobody saw. Null if no call counts. 3CX: none."""
     waits: Durations
     """Ringing times of answered calls, from the first ring to the answer. 3CX: ``RingTime``,
     ``AvgRingTime``."""

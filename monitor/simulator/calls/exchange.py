@@ -169,17 +169,22 @@ class Exchange:
         return call
 
     def _add(
-        self, call: SimulatedCall, leg: SimulatedLeg, device_id: str | None = None
+        self,
+        call: SimulatedCall,
+        leg: SimulatedLeg,
+        device_id: str | None = None,
+        deed: Deed = "entered",
     ) -> SimulatedLeg:
         """Add a leg to a call, at one device or at all devices of its DN (None).
 
         A leg has no device if its DN cannot call. Neither has a queue or a menu that is called.
+        ``deed``: the way in which a leg came that is connected at once.
         """
         number = leg.dn.number
         if leg.ringing:
             self._note("ringing", call, leg.dn, number=leg.outside, to=leg.behalf)
         elif leg.connected:
-            self._note("entered", call, leg.dn)
+            self._note(deed, call, leg.dn, to=leg.listens_to)
         for device in self._devices(leg.dn, device_id):
             self._attach(call, leg, device)
         call.legs[number] = leg

@@ -17,11 +17,15 @@ Deed: TypeAlias = Literal[
     "arrived",
     "dialled",
     "ordered",
+    "paged",
     "routed",
     "ringing",
     "silent",
     "timed_out",
     "picked_up",
+    "auto_answered",
+    "retrieved",
+    "listens",
     "entered",
     "unheard",
     "waits",
@@ -42,10 +46,13 @@ Deed: TypeAlias = Literal[
 
 - ``arrived``: a call from ``number`` came in on the line ``dn``; ``to`` is the number dialled.
 - ``dialled``: ``dn`` called ``to``. ``ordered``: a program had ``dn`` rung first, to call ``to``.
+  ``paged``: ``dn`` called the phone or the paging group ``to``; its phones answer by themselves.
 - ``routed``: the PBX or the caller's choice in a menu sent the waiting caller on to ``to``.
 - ``ringing``, ``silent``: a phone, or ``number`` outside on the line ``dn``, began or ceased to
   ring; ``to`` is the queue or ring group for which it rings. ``timed_out``: it rang long enough.
-- ``picked_up``: somebody answered at ``dn``.
+- ``picked_up``: somebody answered at ``dn``. ``auto_answered``: it answered by itself, without a
+  ring. ``retrieved``: somebody took the parked caller at ``dn``, which had not rung.
+- ``listens``: a supervisor at ``dn`` began to hear the talk of ``to``, and takes no part in it.
 - ``entered``: a queue, menu, voicemail, parking place, fax or conference has the caller now.
   ``unheard``: it is a queue that has no greeting, and the caller hears nothing of it yet.
   ``waits``: now the caller hears the queue. ``polled``: the queue looked for agents.
@@ -54,7 +61,8 @@ Deed: TypeAlias = Literal[
   ``forked``: it let ``to`` ring as well, or in its own place.
 - ``transferred``: ``dn`` sent its partner to ``to`` and left. ``returned``: nobody took that, and
   the PBX rings ``dn`` again.
-- ``merged``: ``dn`` joined the party ``to`` of the call ``other`` to this call and left.
+- ``merged``: ``dn`` joined the party ``to`` of the call ``other`` to this call and left both. The
+  call ``other`` ends by that. Either of the two may have been the first.
 - ``invited``: ``dn`` had ``to`` called into a conference.
 - ``hung_up``: ``dn`` hung up. ``ended``: the call is over; if nobody hung up just before, the
   caller gave up, the PBX gave up or a program ended it.

@@ -8,6 +8,7 @@ from typing import assert_never
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.api_rows import Word
 from monitor.simulator.calls.exchange import Exchange
+from monitor.simulator.calls.journal import Deed
 from monitor.simulator.calls.model import (
     HOSTS,
     TALKERS,
@@ -82,12 +83,12 @@ class Connections(Exchange):
         leg.referred_by, leg.instead_of = referred_by, instead_of
         self._add(call, leg)
 
-    def _pick_up(self, call: SimulatedCall, leg: SimulatedLeg) -> None:
-        """Connect a ringing leg.
+    def _pick_up(self, call: SimulatedCall, leg: SimulatedLeg, deed: Deed = "picked_up") -> None:
+        """Connect a leg that rings, or that somebody takes the caller at.
 
         All other ringing stops, hosts are removed, and the leg that it was to replace leaves.
         """
-        self._note("picked_up", call, leg.dn, number=leg.outside)
+        self._note(deed, call, leg.dn, number=leg.outside)
         replaced = call.legs.get(leg.instead_of)
         leg.status, leg.referred_by, leg.instead_of = "Connected", "", ""
         self._clear_ringing(call)

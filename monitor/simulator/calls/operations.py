@@ -259,6 +259,7 @@ class Operations(Connections):
             raise OperationRefused(
                 "RoutingLoopDetected", f"{partner.dn.number} is in the call already"
             )
+        self._note("merged", second, theirs.dn, to=partner.dn.number, other=first.id)
         self._take(first, first.legs[theirs.dn.number])
         self._take(second, theirs)
         self._close_merged(first, partner, second)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from monitor.simulator.calls.journal import Deed
 from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.operations import Operations
 from monitor.simulator.calls.routing import ToPhones
@@ -24,11 +25,13 @@ class RareOperations(Operations):
         phones = [self.router.phone(callee) for callee in callees if callee != number]
         if not phones or any(self.busy(dn.number) for dn in (caller, *phones)):
             raise OperationRefused("DestinationIsNotReachable", "there is nobody to page")
-        call = self._open(caller, number, group or phones[0].number, external=False)
-        for dn in (caller, *phones):
-            routed = bool(group) and dn is not caller
-            leg = SimulatedLeg(dn, "Connected", routed=routed, behalf=group if routed else "")
-            self._add(call, leg, self.directory.devices(dn.number)[0].device_id)
+        called = group or phones[0].number
+        call = self._open(caller, number, called, external=False)
+        self._note("paged", call, caller, to=called)
+        self._add_first(call, SimulatedLeg(caller, "Dialing"))
+        for dn in phones:
+            leg = SimulatedLeg(dn, "Connected", routed=bool(group), behalf=group)
+            self._add_first(call, leg, "auto_answered")
         self._connected(call)
         call.paging_group = group
         self._say(call, "Talking")
@@ -42,8 +45,7 @@ class RareOperations(Operations):
         dn = self.router.phone(supervisor)
         if self.busy(supervisor):
             raise OperationRefused("DestinationBusy", f"{supervisor} is in a call")
-        leg = SimulatedLeg(dn, "Connected", listens_to=agent)
-        self._add(call, leg, self.directory.devices(supervisor)[0].device_id)
+        self._add_first(call, SimulatedLeg(dn, "Connected", listens_to=agent), "listens")
         self._commit(call)
 
     def retrieve(self, call: SimulatedCall, number: str) -> None:
@@ -53,9 +55,9 @@ class RareOperations(Operations):
         dn = self.router.phone(number)
         if self.busy(number):
             raise OperationRefused("DestinationBusy", f"{number} is in a call")
-        leg = SimulatedLeg(dn, "Ringing", routed=call.external)
-        self._add(call, leg, self.directory.devices(number)[0].device_id)
-        self._pick_up(call, leg)
+        leg = SimulatedLeg(dn, "Dialing", routed=call.external)
+        self._add_first(call, leg)
+        self._pick_up(call, leg, "retrieved")
         self._commit(call)
 
     def ring_busy(self, call: SimulatedCall, number: str) -> None:
@@ -64,6 +66,7 @@ class RareOperations(Operations):
         phone = self.router.phone(number)
         if number in call.legs:
             raise OperationRefused("RoutingLoopDetected", f"{number} is in the call already")
+        self._note("routed", call, to=number)
         self._clear_ringing(call)
         self._apply(call, ToPhones((phone,)), "Routing")
         self._commit(call)
@@ -89,3 +92,7 @@ class RareOperations(Operations):
         if dn is None:
             raise OperationRefused("UnknownDestination", f"{orderer} is no DN")
         return self.ring_first(agent, number, orderer=dn.number)
+
+    def _add_first(self, call: SimulatedCall, leg: SimulatedLeg, deed: Deed = "entered") -> None:
+        """Add a leg at the first device of its DN."""
+        self._add(call, leg, self.directory.devices(leg.dn.number)[0].device_id, deed)

@@ -77,6 +77,8 @@ class Line:
     outside: bool = False
     """Goes out by a trunk."""
     answered: float | None = None
+    unmonitored: set[str] = field(default_factory=set)
+    """Extensions of whose legs no event tells."""
     rang: str = ""
 
     def call(self) -> topics.Call:
@@ -92,7 +94,7 @@ class Line:
                 status,
                 since=from_unix(since),
                 leg_id=2,
-                participant_id=int(num) * 100 + self.id,
+                participant_id=int(num) * 100 + self.id if num not in self.unmonitored else None,
             )
             for num, (status, since) in self.legs.items()
         ]

@@ -188,6 +188,20 @@ def test_talk_is_talk_alone_not_waiting_nor_menus_after_it(pbx: Counting, place:
     assert (pbx.ext("101").talks.total, pbx.ext("102").talks.total) == (20.0, 10.0)
 
 
+def test_a_caller_alone_does_not_talk_whatever_the_state_says(pbx: Counting) -> None:
+    """The agent has parked the caller; nothing has named the parking place yet."""
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    for edit in pbx.scene.silence(1, "101"):
+        assert isinstance(edit.after, topics.Call)
+        pbx.tell(replace(edit, after=replace(edit.after, state="Talking")))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.pbx.inbound.talks.total == 20.0
+
+
 def test_a_queues_talk_leaves_out_what_came_between(pbx: Counting) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     pbx.tell(*pbx.scene.wait(1, "800"))

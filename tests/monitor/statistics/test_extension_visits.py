@@ -34,6 +34,101 @@ def test_a_phone_that_rang_out_missed_the_call_though_its_caller_gave_up_later(
     assert (pbx.ext().missed, pbx.ext().abandoned) == (1, 0)
 
 
+@pytest.mark.parametrize(
+    ("by_event", "after", "came_to"),
+    [
+        (True, 0.2, (0, 1, 1)),
+        (True, 1.0, (1, 0, 0)),
+        (False, 1.0, (0, 1, 1)),
+        (False, 3.0, (1, 0, 0)),
+    ],
+)
+def test_a_ring_whose_end_an_event_tells_is_not_confused_with_what_follows(
+    pbx: Counting, by_event: bool, after: float, came_to: tuple[int, int, int]
+) -> None:
+    """Somebody else takes the call soon after it; in a second call, the caller gives up."""
+    pbx.tell(*pbx.scene.arrive(2))
+    for call in (1, 2):
+        pbx.scene.lines[call].unmonitored = set() if by_event else {"101", "102"}
+        pbx.tell(*pbx.scene.ring(call, f"10{call}"))
+    pbx.pass_time(9)
+    for call in (1, 2):
+        pbx.tell(*pbx.scene.silence(call, f"10{call}"))
+    pbx.pass_time(after)
+    assert (pbx.ext("101").missed, pbx.ext("101").ringing) == (came_to[0], 1 - came_to[0])
+    pbx.tell(*pbx.scene.answer(1, "103"))
+    pbx.tell(*pbx.scene.end(2))
+    one, two = pbx.ext("101"), pbx.ext("102")
+    assert (one.missed, one.elsewhere, two.abandoned) == came_to
+    assert two.missed == came_to[0]
+
+
+@pytest.mark.parametrize(("queue", "elsewhere"), [("800", 1), ("", 0)])
+def test_an_answer_to_a_queues_call_that_no_event_told_may_be_told_late(
+    pbx: Counting, queue: str, elsewhere: int
+) -> None:
+    """101 is monitored, 103 is not: the PBX's word is Talking before and after the answer."""
+    if queue:
+        pbx.tell(*pbx.scene.wait(1, queue))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.scene.lines[1].unmonitored = {"103"}
+    pbx.tell(*pbx.scene.ring(1, "103"))
+    pbx.pass_time(9)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(1)
+    pbx.tell(*pbx.scene.answer(1, "103"))
+    pbx.pass_time(20)
+    assert (pbx.ext("101").elsewhere, pbx.ext("101").missed) == (elsewhere, 1 - elsewhere)
+
+
+def test_who_talks_without_a_ring_has_answered_and_did_not_wait(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.scene.lines[1].legs["102"] = ("Connected", pbx.scene.at)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(10)
+    pbx.tell(*pbx.scene.end(1))
+    it = pbx.ext("102")
+    assert (it.offered, it.answered, it.waits.count, it.talks.total) == (1, 1, 0, 10.0)
+    assert it.service_level is None
+
+
+def _three(*parties: str, conference: bool = False) -> topics.Call:
+    """A caller outside, 101 and 102, all connected; ``parties``: whom the three have."""
+    at = from_unix(NOON)
+    dns = ("10000", "101", "102")
+    legs = tuple(
+        topics.Leg(dn, "extension" if dn < "200" and dn != "10000" else "externalline", "",
+                   "Connected", party_dn=party, since=at)
+        for dn, party in zip(dns, parties, strict=True)
+    )  # fmt: skip
+    if conference:
+        legs = (*legs, topics.Leg("700", "conference", "", "Connected", since=at))
+    return topics.Call(1, "Inbound", "Talking", at, at, "", legs[0], legs[1:], (), legs)
+
+
+def test_who_only_listens_has_no_part() -> None:
+    call = _three("101", "10000", "101")
+    at = unix_ms(call.started_at)
+    legs = (*call.legs[:2], replace(call.legs[2], listening=True))
+    taken = observed((), replace(call, legs=legs), at, at)
+    assert {turn.num for turn in taken} == {"101"}
+    assert {turn.num for turn in observed((), call, at, at)} == {"101", "102"}
+
+
+def test_in_a_call_that_took_over_another_id_a_talk_counts_from_then_on() -> None:
+    call = _three("101", "10000", "101")
+    at = unix_ms(call.started_at)
+    legs = call.legs[:2]
+    first = observed((), replace(call, legs=legs), at, at)
+    moment = unix_ms(from_unix(NOON + 30))
+    legs = (call.legs[0], replace(call.legs[2], party_dn="10000"))
+    taken_over = replace(call, call_id=2, continues=(1,), legs=legs)
+    turns = {turn.num: turn for turn in observed(first, taken_over, moment - 30_000, moment)}
+    assert (turns["102"].since, turns["102"].talking) == (moment, moment)
+
+
 def test_a_call_from_a_queue_that_an_agent_does_not_take_came_from_the_queue(pbx: Counting) -> None:
     pbx.tell(*pbx.scene.wait(1, "800"))
     pbx.tell(*pbx.scene.ring(1, "101"))

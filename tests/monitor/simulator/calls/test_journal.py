@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.journal import Act
 from monitor.simulator.calls.model import OperationRefused
 from monitor.simulator.calls.switchboard import Switchboard
+from monitor.simulator.kinds import KINDS
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
-from monitor.simulator.traffic.planner import KINDS
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NOON, Bench
 from tests.truth.calls import Watcher
 
@@ -106,6 +108,52 @@ def test_an_ordered_call_rings_its_own_phone_first(pbx: Bench) -> None:
     assert journal.told() == ["restarted"]
 
 
+def test_phones_that_connect_without_a_ring_say_how(pbx: Bench) -> None:
+    journal = Journal(pbx)
+    page = pbx.switchboard.page("100", ["101", "102"], "600")
+    pbx.switchboard.drop(page, "100")
+    assert journal.told() == [
+        *("paged 100>600", "auto_answered 101", "auto_answered 102", "hung_up 100", "ended"),
+    ]
+    call = pbx.talk("100")
+    journal.told()
+    pbx.switchboard.supervise(call, "100", "110")
+    pbx.switchboard.drop(call, "110")
+    pbx.switchboard.transfer(call, "100", "SP11")
+    pbx.switchboard.retrieve(call, "112")
+    assert journal.told() == [
+        *("listens 110>100", "hung_up 110", "left 110"),
+        *("transferred 100>SP11", "left 100", "entered SP11", "retrieved 112", "left SP11"),
+    ]
+
+
+def test_a_phone_that_is_in_a_call_rings_for_a_second_one(pbx: Bench) -> None:
+    pbx.talk("100")
+    journal = Journal(pbx)
+    second = pbx.switchboard.arrive("10000", CALLER)
+    pbx.switchboard.ring_busy(second, "100")
+    pbx.switchboard.ring_twice(second, "100")
+    pbx.switchboard.answer(second, "100")
+    assert journal.told() == ["arrived 10000", "routed >100", "ringing 100", "picked_up 100"]
+
+
+def test_a_merge_into_the_second_call_names_the_first_which_ends() -> None:
+    pbx = Bench(Switches(survivor="second"))
+    first = pbx.talk("100")
+    second = pbx.switchboard.dial("100", "107")
+    journal = Journal(pbx)
+    pbx.switchboard.merge(first, second, "100")
+    (merged, *_) = journal.acts
+    assert (merged.call, merged.other, merged.dn, merged.to) == (
+        second.id,
+        first.id,
+        "100",
+        "10002",
+    )
+    assert [act.call for act in journal.acts] == [second.id, first.id, second.id, first.id]
+    assert journal.told() == ["merged 100>10002", "left 100", "left 100", "ended"]
+
+
 def test_what_is_refused_is_not_in_the_journal(pbx: Bench) -> None:
     call, journal = pbx.talk("100"), Journal(pbx)
     for refused in (
@@ -115,21 +163,28 @@ def test_what_is_refused_is_not_in_the_journal(pbx: Bench) -> None:
         lambda: pbx.switchboard.invite(call, "100", "800"),
         lambda: pbx.switchboard.divert(call, "100", "101"),
         lambda: pbx.switchboard.dial("100", "nowhere"),
+        lambda: pbx.switchboard.page("100", ["101"]),
+        lambda: pbx.switchboard.supervise(call, "100", "100"),
+        lambda: pbx.switchboard.retrieve(call, "101"),
     ):
         with pytest.raises(OperationRefused):
             refused()
     assert journal.told() == []
 
 
-def test_whoever_follows_the_journal_knows_who_is_in_every_call_of_any_traffic() -> None:
+@pytest.mark.parametrize("survivor", ["first", "second"])
+def test_whoever_follows_the_journal_knows_who_is_in_every_call_of_any_traffic(
+    survivor: Literal["first", "second"],
+) -> None:
     """A step of the simulator that the journal leaves out would show here."""
     now = NOON
-    directory = make_directory(3, 40, 3)
-    switchboard = Switchboard(directory, Switches(route_point="rings"), lambda: now)
+    directory = make_directory(3, 60, 4)
+    switches = Switches(route_point="rings", survivor=survivor)
+    switchboard = Switchboard(directory, switches, lambda: now)
     watcher = Watcher()
     switchboard.on_act(watcher.saw)
     everything = dict.fromkeys(KINDS, 1.0)
-    traffic = TrafficGenerator(switchboard, directory, 3, rate=400, limit=CALLS, mix=everything)
+    traffic = TrafficGenerator(switchboard, directory, 3, rate=200, limit=CALLS, mix=everything)
     while traffic.stats.over < CALLS:
         traffic.advance(0.5)
         now = NOON + traffic.now
