@@ -91,8 +91,9 @@ def infer(
         now,
         hosted=before.path.hosted,
         answered=answered,
+        visible=visible,
     )
-    legs = find_legs(said, originator, place, directory_index, visible)
+    legs = find_legs(said, originator, place, directory_index, visible, before.path.since)
     answer = find_answer(said, place, legs, None if new else before.answer, now)
     direction = call_direction(originator, legs)
     lasting = before.path.lasting

@@ -69,7 +69,8 @@ def build_ended(
     outcome = call_outcome(
         originator, place, answer, path, looking=looking, transferred=transferred
     )
-    callee = path.reached_number or place.last_queue
+    mailbox = place.mailbox if place.mailbox != originator.dn else ""
+    callee = path.reached_number or place.last_queue or mailbox or path.rang_app
     if outcome == "handled":
         callee, outside = path.handled_by, False
     caller = originator.number

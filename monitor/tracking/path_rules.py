@@ -96,6 +96,8 @@ class CallPath:
     empty if there was none."""
     reached: str = ""
     """DN that answered; before the answer, the DN that rang last."""
+    rang_app: str = ""
+    """DN of the program's route point that rang last; empty if none did."""
     reached_number: str = ""
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     lasting: topics.Direction | None = None
@@ -185,7 +187,10 @@ def _answered_by_row(said: CallReading, place: Place) -> bool:
 
 def _was_talking(said: CallReading, place: Place, legs: Sequence[DerivedLeg]) -> bool:
     """Return whether a call that was never observed is past its ringing, and not at a machine."""
-    if place.queue or place.machine_dn or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
+    kinds = {leg.kind for leg in legs if leg.status not in ("Ringing", "Dialing")}
+    # Who called from outside and is parked has talked to somebody before.
+    machines = MACHINES - {"parking"} if "externalline" in kinds else MACHINES
+    if place.queue or not kinds.isdisjoint(machines):
         return False
     return call_state(said, legs) in PAST_RINGING
 
@@ -206,6 +211,7 @@ def follow_path(
     ``answered_now``: the answer was not known before. ``lasting``: the lasting direction.
     """
     kinds = {leg.kind for leg in legs}
+    accepting = {leg.kind for leg in legs if leg.status != "Ringing"}
     reached, number = _reached(
         legs, originator, answer, before, fresh=answered_now or answer.at == now
     )
@@ -214,10 +220,14 @@ def follow_path(
         presence=_presence(legs, before, now),
         lines=before.lines.union([leg.dn for leg in legs if leg.kind == "externalline"]),
         extensions=before.extensions.union([leg.dn for leg in legs if leg.kind == "extension"]),
-        hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(kinds),
+        hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(accepting),
         recorded=before.recorded or "specialmenu" in kinds,
         stage=_stage(place, kinds) if legs else before.stage,
         handled_by=_handling_machine(legs, originator) if legs else before.handled_by,
+        rang_app=next(
+            (leg.dn for leg in legs if leg.kind == "routepoint" and leg.status == "Ringing"),
+            before.rang_app,
+        ),
         reached=reached,
         reached_number=number,
         lasting=lasting,
