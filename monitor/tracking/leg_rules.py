@@ -168,6 +168,9 @@ def _other_side(
     elif kind in ("extension", "unknown"):
         waits = place.queue and p.status == "Ringing" and p.party_dn == originator.dn
         number = place.queue if waits else p.dn
+    elif kind != "conference" and p.status == "Connected" and originator.dn not in said.connected:
+        # The originator has left; it has the party that is still there.
+        number = p.party_caller_id if listed.kind == "externalline" else p.dn
     else:
         number = originator.number
     return _leg(

@@ -33,7 +33,7 @@ HIDDEN = ("anonymous", "Restricted", "unavailable")
 NOT_YET_TOLD = frozenset(("supervised",))
 """Kinds of calls and habits that the tracker does not tell rightly yet.
 
-Tests that compare with the truth leave them out, and stay with the switch ``survivor=first``."""
+Tests that compare with the truth leave them out."""
 NOT_TOLD_BY_ROWS = NOT_YET_TOLD | {"paging"}
 """The same where ActiveCalls is all that is known."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}

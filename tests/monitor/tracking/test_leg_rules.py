@@ -147,3 +147,11 @@ def test_a_queue_or_menu_that_calls_back_has_no_leg_while_the_agents_phone_rings
     queue = Originator("800", external=False)
     out = reading(row=row("800 Sales", "10000 skyetel (+49)", "Routing"))
     assert [leg[0] for leg in legs(out, originator=queue)] == ["800", "10000"]
+
+
+def test_a_machine_has_the_party_that_is_still_there_once_the_originator_has_left() -> None:
+    inside = Originator("100", external=False, number="100")
+    said = reading(participant("101", 1, 1, "Connected", "999"))
+    assert ("999", "Connected", "101", False) in legs(said, originator=inside)
+    own = reading(participant("100", 1, 1, "Connected", "999"))
+    assert ("999", "Connected", "100", False) in legs(own, originator=inside)

@@ -65,6 +65,7 @@ SETTINGS = {
     "callees by target": Switches(callees="target"),
     "EstablishedAt the last": Switches(established="last"),
     "attended transfer by a new participant": Switches(attended="new"),
+    "attended transfer into the second call": Switches(survivor="second"),
     "all the other way round": Switches(
         monitored="all",
         on_behalf_of=True,
