@@ -98,8 +98,9 @@ def infer(
         now,
         hosted=before.path.hosted,
         answered=answered,
+        visible=visible,
     )
-    legs = find_legs(said, originator, place, directory_index, visible)
+    legs = find_legs(said, originator, place, directory_index, visible, before.path.since)
     unrung = find_unrung(legs, originator, before.path)
     legs = mark_listeners(legs, said, place, unrung, before.path.since, visible, now)
     held, path = before.answer, before.path

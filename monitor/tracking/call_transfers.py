@@ -127,7 +127,7 @@ def continued(main: CallInference, call: CallInference) -> CallInference:
         path=replace(
             path,
             since={**{key: own.since[key] for key in legs}, **_kept(path.since, own.since)},
-            presence={key: own.presence[key] for key in legs},
+            presence={key: _present(path.presence.get(key), own.presence[key]) for key in legs},
             lines=path.lines.union(leg.dn for leg in call.legs if leg.kind == "externalline"),
             extensions=path.extensions.union(
                 leg.dn for leg in call.legs if leg.kind == "extension"
@@ -141,6 +141,13 @@ def _kept(
 ) -> Mapping[str, tuple[str, float]]:
     """Return since when legs are in a state that they had in the first call already."""
     return {key: said for key, said in held.items() if key in now and now[key][0] == said[0]}
+
+
+def _present(
+    held: tuple[float, float | None] | None, now: tuple[float, float | None]
+) -> tuple[float, float | None]:
+    """Return since when a leg is there: a leg of the first call has been there since then."""
+    return now if held is None else (held[0], None)
 
 
 def _parties(call: CallInference) -> frozenset[Party]:
@@ -175,13 +182,16 @@ def _handover(
 def _is_main(call: CallInference, person: str, come: frozenset[Party]) -> bool:
     """Return whether one whom this person talked with in the call has come to another one."""
     number = call.originator.number if call.originator.external else ""
-    known = {(call.originator.dn, number), *_parties(call)}
-    if call.path.reached in call.path.lines:
-        known.add((call.path.reached, call.path.reached_number))
+    known = {(call.originator.dn, number), _reached(call), *_parties(call)}
     return any(party in known and party[0] != person for party in come)
 
 
 def _is_consultation(call: CallInference, come: frozenset[Party]) -> bool:
     """Return whether the party whom the call reached has come to another one."""
+    return _reached(call) in come
+
+
+def _reached(call: CallInference) -> Party:
+    """Return the party whom the call reached; it may have left since."""
     outside = call.path.reached in call.path.lines
-    return (call.path.reached, call.path.reached_number if outside else "") in come
+    return call.path.reached, call.path.reached_number if outside else ""

@@ -80,7 +80,14 @@ def build_ended(
     outcome = call_outcome(
         originator, place, answer, path, looking=looking, found=found, transferred=transferred
     )
-    callee = path.reached_number or place.last_queue or originator.destination
+    mailbox = place.mailbox if place.mailbox != originator.dn else ""
+    callee = (
+        path.reached_number
+        or place.last_queue
+        or mailbox
+        or path.rang_app
+        or originator.destination
+    )
     if outcome == "handled":
         callee, outside = path.handled_by, False
     elif callee == originator.destination != "":

@@ -6,9 +6,17 @@ Dialing for Ringing, Ringing for Dialing. There is one exception: a caller who w
 queue, an IVR or a person stays Connected while the next phone rings; and that phone rings, even if
 the caller's own leg already names it as connected.
 
+*Legs not read yet.* A leg that was connected before may name the phone that rings in its partner's
+place. Until that phone's own leg or a fresh row tells its state, the phone stays as it was held. If
+it was not held, it rings; or it has no leg yet if Call Control will show it.
+
 *Legs of the row.* Legs that are in no participant come from the ActiveCalls row: the caller's
 trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
 Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
+An event after the row does not undo what the row told: such a leg stays as it was held until the
+next row, unless a participant contradicts it. That is the case if somebody else answered, if it is
+in no pair that a participant tells to talk, or if it made the transfer because of which a phone
+rings. A queue or menu that calls back has no leg while the agent's phone rings.
 
 *Ordered calls.* While the extension that was to call is rung, the number that it calls is at the
 other side, and has no leg yet.
@@ -39,6 +47,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Final
 
 from monitor.pbx.facts import Participant
@@ -100,20 +109,27 @@ def find_legs(
     place: Place,
     directory_index: DirectoryIndex,
     visible: frozenset[str],
+    held: Mapping[str, tuple[str, float]] = MappingProxyType({}),
 ) -> tuple[DerivedLeg, ...]:
     """Return all legs that the call has now.
 
     The originator's leg comes first, then the legs in the order of their numbers, then the inferred
-    ones. ``visible``: DNs whose legs Call Control shows.
+    ones. ``visible``: DNs whose legs Call Control shows. ``held``: key of each leg that was held
+    until now → its state, and the time since which it was in that state.
     """
     legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
     rung = _rung_by_row(said)
-    others = [_other_side(one, said, originator, place, rung) for one, _ in said.legs]
+    undecided = _undecided(said, originator, held)
+    others = [
+        _as_held(side, said, visible, held) if side.dn in undecided else side
+        for side in (_other_side(one, said, originator, place, rung) for one, _ in said.legs)
+        if side is not None
+    ]
     listed = frozenset(legs)
     for other in others:
         if other is not None and other.dn not in listed and _is_further(other, legs.get(other.dn)):
             legs[other.dn] = other
-    for leg in _of_row(said, originator, place, visible):
+    for leg in _of_row(said, originator, place, visible, held):
         legs.setdefault(leg.key, leg)
     for dn in (place.queue, place.machine_dn):
         if dn and dn not in legs:
@@ -247,6 +263,9 @@ def _other_side(
     elif kind in ("extension", "unknown"):
         waits = place.queue and p.status == "Ringing" and p.party_dn == originator.dn
         number = place.queue if waits else p.dn
+    elif kind != "conference" and p.status == "Connected" and originator.dn not in said.connected:
+        # The originator has left; it has the party that is still there.
+        number = p.party_caller_id if listed.kind == "externalline" else p.dn
     else:
         number = originator.number
     return _leg(
@@ -278,18 +297,58 @@ def _other_status(
     return "Connected"  # Hold and the like are further on than Connected
 
 
+def _undecided(
+    said: CallReading, originator: Originator, held: Mapping[str, tuple[str, float]]
+) -> frozenset[str]:
+    """Return the DNs named by a leg that was connected before, and of which nothing else tells."""
+    if said.fresh_word == "Talking":
+        return frozenset()
+    return frozenset(
+        leg.participant.party_dn
+        for leg in said.listed
+        if leg.participant.status == "Connected"
+        and leg.party_kind in ("extension", "externalline")
+        and leg.participant.party_dn != originator.dn
+        and held.get(leg.participant.dn, ("",))[0] == "Connected"
+    )
+
+
+def _as_held(
+    leg: DerivedLeg,
+    said: CallReading,
+    visible: frozenset[str],
+    held: Mapping[str, tuple[str, float]],
+) -> DerivedLeg | None:
+    """Return an undecided leg as it was held; if it was not, None until its own leg is read."""
+    if leg.status != "Connected":
+        return leg
+    if leg.dn in held:
+        return replace(leg, status=held[leg.dn][0])
+    if leg.dn in visible:
+        return None
+    return replace(leg, status="Ringing") if said.word else leg
+
+
 def _is_further(leg: DerivedLeg, held: DerivedLeg | None) -> bool:
     return held is None or RANK.get(leg.status, 0) > RANK.get(held.status, 0)
 
 
 def _of_row(
-    said: CallReading, originator: Originator, place: Place, visible: frozenset[str]
+    said: CallReading,
+    originator: Originator,
+    place: Place,
+    visible: frozenset[str],
+    held: Mapping[str, tuple[str, float]],
 ) -> Iterable[DerivedLeg]:
     """Yield the legs that the row names."""
     parties = said.parties
     caller, kind = parties.caller, parties.caller_kind
+    stays = {} if said.fresh else _not_contradicted(said, originator, held)
     outside = kind == "externalline"
-    if outside or (caller.dn and caller.dn not in visible and said.fresh):
+    calls = caller.dn and caller.dn not in visible
+    if kind in ("queue", "ivr") and caller.dn != originator.dn:
+        calls = False  # it calls back, and the agent's phone rings first
+    if outside or (calls and (said.fresh or caller.dn in stays)):
         first = parties.callees[0][0].number if parties.callees else ""
         number = caller.number if outside else place.queue or first
         settled = said.word in PAST_RINGING or place.caller_connected
@@ -298,10 +357,10 @@ def _of_row(
             caller.dn,
             kind,
             number,
-            "Connected" if settled else "Dialing",
+            "Connected" if settled else stays.get(caller.dn, "Dialing"),
             withheld=outside and caller.withheld,
         )
-    if not said.fresh:
+    if not said.fresh and not stays:
         return
     recalled = place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
@@ -315,7 +374,35 @@ def _of_row(
         if party.dn == originator.dn:
             other = originator.destination or other
         number = party.number if kind == "externalline" else other
-        yield _leg(originator, party.dn, kind, number, status, again=again)
+        leg = _leg(originator, party.dn, kind, number, status, again=again)
+        if said.fresh:
+            yield leg
+        elif leg.key in stays and party.dn not in visible:
+            yield replace(leg, status=stays[leg.key])
+
+
+def _not_contradicted(
+    said: CallReading, originator: Originator, held: Mapping[str, tuple[str, float]]
+) -> Mapping[str, str]:
+    """Return the state of each leg that was held and that no participant contradicts, by key."""
+    referrers = {leg.participant.referred_by_dn for leg in said.listed}
+    connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
+    answered = any(leg.kind in PEOPLE and leg.participant.dn != originator.dn for leg in connected)
+    pairs = [
+        (leg.participant.dn, leg.participant.party_dn)
+        for leg in connected
+        if leg.kind in PEOPLE and leg.party_kind in ("extension", "externalline")
+    ]
+    return {
+        key: status
+        for key, (status, _) in held.items()
+        if key not in referrers
+        and (
+            not answered
+            if status == "Ringing"
+            else all(key.removesuffix(_AGAIN) in pair for pair in pairs)
+        )
+    }
 
 
 def _has_leg(

@@ -157,12 +157,14 @@ def _told_by_row(said: CallReading) -> _Sign | None:
     """Return who began the call according to the row, or None.
 
     A caller's text that gives neither a DN nor a number leaves open where the call comes from.
-    While the PBX rings the phone of an ordered call, its callee is who ordered it.
+    While the PBX rings the phone of an ordered call, its callee is who ordered it. A queue or
+    menu that calls back through an agent's phone orders a call too.
     """
     caller = said.parties.caller
-    if caller.name == MAKE_CALL and not caller.dn and not caller.number:
-        ordering = [party for party, kind in said.parties.callees if kind == "extension"]
-        return (ordering[0].dn, False, ordering[0].dn) if len(ordering) == 1 else None
+    service = caller.name == MAKE_CALL and not caller.dn and not caller.number
+    ordering = [party.dn for party, kind in said.parties.callees if kind == "extension"]
+    if service or (ordering and said.parties.caller_kind in ("queue", "ivr")):
+        return (ordering[0], False, ordering[0]) if len(ordering) == 1 else None
     if not caller.dn and not caller.number and not caller.withheld:
         return None
     return caller.dn, said.parties.caller_kind in _OUTSIDE, caller.number

@@ -104,6 +104,8 @@ class CallPath:
     empty if there was none."""
     reached: str = ""
     """DN that answered; before the answer, the DN that rang last."""
+    rang_app: str = ""
+    """DN of the program's route point that rang last; empty if none did."""
     reached_number: str = ""
     """The number behind ``reached``: an outside number for a trunk, else the DN itself."""
     lasting: topics.Direction | None = None
@@ -238,8 +240,10 @@ def _answered_by_row(said: CallReading, place: Place) -> bool:
 
 def _was_talking(said: CallReading, place: Place, legs: Sequence[DerivedLeg]) -> bool:
     """Return whether a call that was never observed is past its ringing, and not at a machine."""
-    at_place = place.queue or place.machine_dn or place.paging
-    if at_place or any(leg.kind in ("ivr", "specialmenu") for leg in legs):
+    kinds = {leg.kind for leg in legs if leg.status not in ("Ringing", "Dialing")}
+    # Who called from outside and is parked has talked to somebody before.
+    machines = MACHINES - {"parking"} if "externalline" in kinds else MACHINES
+    if place.queue or place.paging or not kinds.isdisjoint(machines):
         return False
     return call_state(said, legs) in PAST_RINGING
 
@@ -260,6 +264,7 @@ def follow_path(
     ``answered_now``: the answer was not known before. ``lasting``: the direction.
     """
     kinds = {leg.kind for leg in legs}
+    accepting = {leg.kind for leg in legs if leg.status != "Ringing"}
     reached, number = _reached(
         [leg for leg in legs if leg.dn != place.paging and not leg.listening],
         originator,
@@ -272,10 +277,14 @@ def follow_path(
         presence=_presence(legs, before, now),
         lines=before.lines.union([leg.dn for leg in legs if leg.kind == "externalline"]),
         extensions=before.extensions.union([leg.dn for leg in legs if leg.kind == "extension"]),
-        hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(kinds),
+        hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(accepting),
         recorded=before.recorded or "specialmenu" in kinds,
         stage=_stage(place, kinds) if legs else before.stage,
         handled_by=_handled_by(legs, originator, place) if legs else before.handled_by,
+        rang_app=next(
+            (leg.dn for leg in legs if leg.kind == "routepoint" and leg.status == "Ringing"),
+            before.rang_app,
+        ),
         reached=reached,
         reached_number=number,
         lasting=lasting,

@@ -6,7 +6,9 @@ the queue. These are signs: a row whose callee is a queue, even if the row is ol
 agent's ringing; a participant connected to a queue; a leg that rings on behalf of one.
 
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
-connected to it until an extension rings or talks.
+connected to it until an extension rings or talks, or an event tells of the call while Call Control
+shows the machine's legs and lists none. A program's route point may ring: the caller is connected
+to it only if the row says Talking or Transferring.
 
 *Accepted.* A caller who was accepted by a queue, a machine or a person stays connected while the
 next phone rings. A fresh row that says Talking or Transferring shows it, and an older one does so
@@ -30,6 +32,7 @@ from monitor.tracking.call_evidence import (
     PAST_RINGING,
     PEOPLE,
     CallReading,
+    ListedLeg,
 )
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.originator_rules import Originator
@@ -72,18 +75,23 @@ def find_place(
     *,
     hosted: bool,
     answered: bool,
+    visible: frozenset[str] = frozenset(),
 ) -> Place:
     """Return where the caller is now.
 
     ``hosted``: a queue or a machine has had the caller before. ``answered``: a person has.
+    ``visible``: DNs whose legs Call Control shows.
     """
     kinds = {party.dn: kind for party, kind in said.parties.callees if party.dn}
     past_ringing = said.word in PAST_RINGING
     if said.fresh or past_ringing:
-        hosted = hosted or not ACCEPTING.isdisjoint(kinds.values())
+        accepting = ACCEPTING if past_ringing else ACCEPTING - {"routepoint"}
+        hosted = hosted or not accepting.isdisjoint(kinds.values())
     accepted = before.caller_connected or (past_ringing and (said.fresh or hosted))
     queue, machine_dn = _at_row(said, kinds, originator, before, directory_index, answered=answered)
     queue, machine_dn = _at_legs(said, originator, queue, machine_dn)
+    if said.listed and not said.fresh and machine_dn in visible:
+        machine_dn = machine_dn if any(_names(leg, machine_dn) for leg in said.listed) else ""
     told = _people_connected(said, originator, accepted=accepted, answered=answered)
     calls_back = queue == originator.dn  # it was in the call, but nobody waits in it
     left = told or _left_queue(said, originator)
@@ -137,7 +145,12 @@ def _at_row(
         agents = directory_index.agents.get(before.queue, frozenset())
         if said.word in ("Talking", "Rerouting") or not kinds.keys() <= agents:
             queue = ""
-    return queue, next((dn for dn, kind in kinds.items() if kind in MACHINES), "")
+    rings = frozenset() if said.word in PAST_RINGING else frozenset({"routepoint"})
+    return queue, next((dn for dn, kind in kinds.items() if kind in MACHINES - rings), "")
+
+
+def _names(leg: ListedLeg, dn: str) -> bool:
+    return dn in (leg.participant.dn, leg.participant.party_dn)
 
 
 def _at_legs(

@@ -30,10 +30,10 @@ _CONFERRED = re.compile(
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 HIDDEN = ("anonymous", "Restricted", "unavailable")
 """Words in place of the number of a caller who hides it; it may also be empty."""
-NOT_YET_TOLD = frozenset(("queue_callback", "own_parking", "own_fax", "supervised"))
+NOT_YET_TOLD = frozenset(("supervised",))
 """Kinds of calls and habits that the tracker does not tell rightly yet.
 
-Tests that compare with the truth leave them out, and stay with the switch ``survivor=first``."""
+Tests that compare with the truth leave them out."""
 NOT_TOLD_BY_ROWS = NOT_YET_TOLD | {"paging"}
 """The same where ActiveCalls is all that is known."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}

@@ -45,6 +45,7 @@ SETTINGS = {
         attended="new",
         latency=0.02,
     ),
+    "attended transfer into the second call": Switches(survivor="second"),
     "half monitored": Switches(
         monitored="half", callees="target", sequence="process", latency=0.01
     ),
@@ -65,16 +66,21 @@ class Ended:
 @pytest.mark.parametrize("setting", SETTINGS.keys())
 async def test_a_subscriber_holds_the_truth(setting: str) -> None:
     switches = SETTINGS[setting]
+    speed = 5 if switches.survivor == "second" else 20
     async with fake_bus() if setting == "defaults" else real_bus() as bus:
-        await _follow(switches, bus)
+        await _follow(switches, bus, speed)
 
 
-async def _follow(switches: Switches, bus: Bus) -> None:
+async def _follow(switches: Switches, bus: Bus, speed: int) -> None:
+    """Follow a PBX whose time passes ``speed`` times as fast.
+
+    A transfer is known by parties that change within two of its seconds.
+    """
     settings = SimulatorSettings(
         extensions=120,
         queues=4,
-        rate=2_400,
-        speed=20,
+        rate=120 * speed,
+        speed=speed,
         calls=CALLS,
         switches=switches,
         without=NOT_YET_TOLD,

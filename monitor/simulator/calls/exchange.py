@@ -262,10 +262,11 @@ class Exchange:
         self._remember_end(call)
         self._close(call)
 
-    def _remember_end(self, call: SimulatedCall) -> None:
+    def _remember_end(self, call: SimulatedCall, *, told: bool = True) -> None:
         self._note("ended", call)
         call.last_row = call.row
-        self._ended.append((call, truth.truth_of_end(call, self.clock())))
+        if told:
+            self._ended.append((call, truth.truth_of_end(call, self.clock())))
         self._over[call.id] = call
         if len(self._over) > ENDED_KEPT:
             del self._over[next(iter(self._over))]

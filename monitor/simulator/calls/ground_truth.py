@@ -19,6 +19,8 @@ The truth does not depend on what Call Control or the XAPI show. The rules:
   Else it was *abandoned* if it was in a queue or voice menu. Else it was
   *missed* if it came from outside, rang at a phone or was taken by voicemail. Else it was
   *unanswered*.
+- An attended transfer leaves one call with the story of the first: who called, when, since when it
+  was answered. If the second call's id goes on, the first call has no end of its own.
 """
 
 from __future__ import annotations
@@ -150,7 +152,7 @@ def truth_of(call: SimulatedCall) -> TruthCall:
         call_id=call.id,
         direction=direction(call),
         state=call.state,
-        started_at=call.started_at,
+        started_at=_began(call),
         answered_at=call.answered_at,
         did=call.rule,
         legs=_legs(call),
@@ -175,7 +177,7 @@ def truth_of_end(call: SimulatedCall, now: float) -> TruthEnded:
         call_id=call.id,
         direction=call.lasting or direction(call),
         state=call.state,
-        started_at=call.started_at,
+        started_at=_began(call),
         answered_at=call.answered_at,
         ended_at=now,
         outcome=_outcome(call),
@@ -186,6 +188,23 @@ def truth_of_end(call: SimulatedCall, now: float) -> TruthEnded:
         caller=call.caller,
         shown=frozenset(call.shown),
     )
+
+
+def continue_story(first: SimulatedCall, second: SimulatedCall) -> None:
+    """Let the first call's story go on in the second, after an attended transfer into that one."""
+    second.story_began_at = _began(first)
+    second.external, second.originator = first.external, first.originator
+    second.caller, second.dialled, second.rule = first.caller, first.dialled, first.rule
+    second.answered_at, second.parted_at = first.answered_at, first.parted_at
+    second.answer_shown_at = first.answer_shown_at
+    second.accepted_shown = first.accepted_shown
+    second.rang, second.went_out, second.recorded = first.rang, first.went_out, first.recorded
+    second.last_queue, second.lasting = first.last_queue, first.lasting
+    second.shown |= first.shown
+
+
+def _began(call: SimulatedCall) -> float:
+    return call.started_at if call.story_began_at is None else call.story_began_at
 
 
 def _outcome(call: SimulatedCall) -> Outcome:

@@ -167,10 +167,18 @@ class Connections(Exchange):
             other.instead_of = ""
 
     def _close_merged(
-        self, call: SimulatedCall, moved: SimulatedLeg, target: SimulatedCall
+        self,
+        call: SimulatedCall,
+        moved: SimulatedLeg,
+        target: SimulatedCall,
+        *,
+        told: bool = True,
     ) -> None:
-        """End a call and move one of its legs to another call."""
-        self._remember_end(call)
+        """End a call and move one of its legs to another call.
+
+        ``told``: False if the call's story goes on there, and this is no end of it.
+        """
+        self._remember_end(call, told=told)
         self._move(moved, call, target)
         self._close(call)
 

@@ -121,6 +121,9 @@ class SimulatedCall:
     dialled: str
     """Number that the caller dialled. For a call from outside: the DID, if a rule has it."""
     started_at: float
+    story_began_at: float | None = None
+    """Start of the first call of an attended transfer that goes on in this one; None if none does.
+    """
     rule: str = ""
     """Name of the inbound rule by which a call from outside came in."""
     state: Word = "Initiating"

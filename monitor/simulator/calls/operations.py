@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from monitor.simulator.calls.ground_truth import continue_story
 from monitor.simulator.calls.leg_operations import Connections
 from monitor.simulator.calls.model import TALKERS, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.routing import ToPhones
@@ -262,10 +263,9 @@ class Operations(Connections):
         self._note("merged", second, theirs.dn, to=partner.dn.number, other=first.id)
         self._take(first, first.legs[theirs.dn.number])
         self._take(second, theirs)
-        self._close_merged(first, partner, second)
+        self._close_merged(first, partner, second, told=False)
         second.legs = {partner.dn.number: partner, **second.legs}
-        second.external, second.originator = first.external, first.originator
-        second.caller, second.dialled, second.rule = first.caller, first.dialled, first.rule
+        continue_story(first, second)
         for leg in second.ringing():
             leg.routed = True
         if not second.ringing():

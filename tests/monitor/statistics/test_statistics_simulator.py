@@ -43,11 +43,13 @@ _MOMENT = 1.1
 class Counted(Followed):
     """Run a simulated PBX, its tracker and statistics, and record what really happened."""
 
-    def __init__(self, switches: Switches, *, call_control: bool) -> None:
+    def __init__(
+        self, switches: Switches, *, call_control: bool, without: frozenset[str] = frozenset()
+    ) -> None:
         self.statistics = Statistics(StatisticsSettings())
         self.true: dict[int, list[tuple[str, float, float | None]]] = defaultdict(list)
         """Call → its queues in order, each with the times of entry and of the answer."""
-        super().__init__(7, switches, call_control=call_control)
+        super().__init__(7, switches, call_control=call_control, without=without)
         self.traffic.limit = CALLS
 
     def look(self) -> None:

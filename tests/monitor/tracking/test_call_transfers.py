@@ -140,6 +140,35 @@ def test_who_calls_the_same_number_a_second_time_hands_nothing_over(into: int) -
     assert {(end.direction, end.outcome) for end in pbx.ended} == {("Inbound", "answered")}
 
 
+def test_a_transfer_of_the_called_party_into_the_second_call_is_one_though_its_first_is_empty() -> (
+    None
+):
+    pbx = Counted(SOURCES[0])
+    pbx.see("101", 1, MAIN, "Dialing", "103")
+    pbx.see("103", 2, MAIN, "Ringing", "101")
+    pbx.see("101", 1, MAIN, "Connected", "103")
+    pbx.see("103", 2, MAIN, "Connected", "101")
+    began = pbx.call(MAIN).started_at
+    pbx.see("101", 3, CONSULTATION, "Dialing", "102")
+    pbx.see("102", 4, CONSULTATION, "Ringing", "101")
+    pbx.see("101", 3, CONSULTATION, "Connected", "102")
+    pbx.see("102", 4, CONSULTATION, "Connected", "101")
+    pbx.now += 30
+    at = pbx.now
+    pbx.see("103", 2, CONSULTATION, "Connected", "102")
+    pbx.now = at
+    pbx.see("102", 4, CONSULTATION, "Connected", "103")
+    pbx.now = at
+    pbx.gone("101", 1)
+    pbx.now = at
+    pbx.gone("101", 3)
+    call = pbx.call(CONSULTATION)
+    assert pbx.calls == {str(CONSULTATION)}
+    assert (call.continues, call.started_at) == ((MAIN,), began)
+    assert call.owner is not None
+    assert call.owner.dn_num == "103", "it has been in the story for longer than 102"
+
+
 def test_a_first_call_that_is_listed_on_for_long_is_shown_again() -> None:
     pbx = begun(SOURCES[0], answered=True)
     hand_over(pbx, CONSULTATION, answered=True, leaves_first=True)

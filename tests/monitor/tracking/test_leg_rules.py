@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from monitor.pbx.facts import Participant
 from monitor.tracking.call_evidence import CallReading
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import find_legs
@@ -66,3 +69,89 @@ def test_a_leg_without_a_number_is_withheld_if_it_says_so_or_the_caller_is() -> 
     queue = Place(queue="800", caller_connected=True)
     assert [leg for leg in legs(said, queue, hidden) if leg[3]] == [("800", "Connected", "", True)]
     assert [leg for leg in legs(said, queue, bare) if leg[3]] == []
+
+
+def test_a_phone_that_takes_a_partners_place_is_no_talker_before_its_own_leg_is_read() -> None:
+    inside = Originator("100", external=False, number="100")
+    said = reading(participant("100", 1, 1, "Connected", "102"))
+    place = Place(caller_connected=True)
+    talked = {"100": ("Connected", 1.0), "101": ("Connected", 1.0)}
+
+    def rung(held: dict[str, tuple[str, float]], said: CallReading = said) -> list[str]:
+        legs = find_legs(said, inside, place, INDEX, frozenset(EXTENSIONS), held)
+        return [leg.status for leg in legs if leg.dn == "102"]
+
+    assert rung(talked) == []
+    assert rung(talked | {"102": ("Ringing", 2.0)}) == ["Ringing"]
+    assert rung({"100": ("Dialing", 1.0)}) == ["Connected"]
+    ringing = participant("102", 2, 1, "Ringing", "100")
+    both = reading(participant("100", 1, 1, "Connected", "102"), ringing)
+    assert rung(talked, both) == ["Ringing"]
+    row_says = reading(
+        participant("100", 1, 1, "Connected", "102"), row=row("100 Ext 100", "102 Ext 102")
+    )
+    assert rung(talked, row_says) == ["Connected"]
+    before = reading(
+        participant("100", 1, 1, "Connected", "102"), row=row("100 Ext 100", "101 Ext 101")
+    )
+    old = replace(before, fresh=False)
+    legs = find_legs(old, inside, place, INDEX, frozenset({"100"}), talked)
+    assert [leg.status for leg in legs if leg.dn == "102"] == ["Ringing"], "a row will tell"
+
+
+TALKED = {"100": ("Connected", 1.0), "10000": ("Connected", 1.0), "104": ("Ringing", 2.0)}
+HALF = frozenset({"101", "103"})
+
+
+def after_a_row(
+    *participants: Participant,
+    caller: str = "100 Ext 100",
+    callee: str = "10000 skyetel (+49)",
+    held: dict[str, tuple[str, float]] = TALKED,
+) -> list[tuple[str, str]]:
+    """Return the legs after an event that came after the row."""
+    said = replace(reading(*participants, row=row(caller, callee)), fresh=False)
+    inside = Originator("100", external=False, number="100")
+    place = Place(caller_connected=True)
+    return [(leg.dn, leg.status) for leg in find_legs(said, inside, place, INDEX, HALF, held)]
+
+
+def test_who_was_told_by_a_row_stays_as_held_if_an_event_does_not_contradict_it() -> None:
+    assert after_a_row() == [("100", "Connected"), ("10000", "Connected")]
+    rings = participant("101", 1, 1, "Ringing", "10000:+49")
+    assert after_a_row(rings)[-1] == ("10000", "Connected")
+    assert ("104", "Ringing") in after_a_row(rings, callee="104 Ext 104")
+    guest = participant("101", 1, 1, "Connected", "990")
+    assert ("100", "Connected") in after_a_row(guest)
+    assert after_a_row(held={}) == [], "an old row tells of nobody new"
+
+
+def test_who_was_told_by_a_row_is_gone_if_an_event_contradicts_it() -> None:
+    answered = participant("101", 1, 1, "Connected", "100")
+    assert "104" not in dict(after_a_row(answered, callee="104 Ext 104"))
+    assert "10000" not in dict(after_a_row(answered)), "101 talks with 100"
+    sent_on = participant("101", 1, 1, "Ringing", "10000:+49", referred_by_dn="100")
+    assert "100" not in dict(after_a_row(sent_on))
+    assert dict(after_a_row(callee="101 Ext 101", held=TALKED | {"101": ("Connected", 1.0)})) == {
+        "100": "Connected"
+    }, "Call Control shows the legs of 101"
+
+
+def test_a_queue_or_menu_that_calls_back_has_no_leg_while_the_agents_phone_rings() -> None:
+    agent = Originator("101", external=False, number="101")
+    for caller in ("800 Sales", "700 Main"):
+        said = reading(
+            participant("101", 1, 1, "Ringing", ""), row=row(caller, "101 Ext 101", "Routing")
+        )
+        assert [leg[:2] for leg in legs(said, originator=agent)] == [("101", "Ringing")]
+    queue = Originator("800", external=False)
+    out = reading(row=row("800 Sales", "10000 skyetel (+49)", "Routing"))
+    assert [leg[0] for leg in legs(out, originator=queue)] == ["800", "10000"]
+
+
+def test_a_machine_has_the_party_that_is_still_there_once_the_originator_has_left() -> None:
+    inside = Originator("100", external=False, number="100")
+    said = reading(participant("101", 1, 1, "Connected", "999"))
+    assert ("999", "Connected", "101", False) in legs(said, originator=inside)
+    own = reading(participant("100", 1, 1, "Connected", "999"))
+    assert ("999", "Connected", "100", False) in legs(own, originator=inside)

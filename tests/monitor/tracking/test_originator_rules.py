@@ -64,3 +64,11 @@ def test_a_withheld_number_stays_withheld() -> None:
     assert (hidden.external, hidden.number, hidden.withheld) == (True, "", True)
     said = reading(row=row("10000 skyetel (+491701)", ""))
     assert find_originator(said, hidden, INDEX, 0.0).withheld
+
+
+def test_a_queue_or_menu_that_calls_back_through_an_agents_phone_orders_the_call() -> None:
+    for caller in ("800 Sales", "700 Main"):
+        back = reading(row=row(caller, "101 Ext 101", "Routing"))
+        assert begun(back) == ("101", False, "101")
+    out = reading(row=row("800 Sales", "10000 skyetel (+49)", "Routing"))
+    assert begun(out)[0] == "800"

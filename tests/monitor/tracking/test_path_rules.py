@@ -125,3 +125,28 @@ def test_outcome_of_a_call_without_an_answer(
     waits = path.stage == "queue"
     answered = call_outcome(originator, Place(), CallAnswer(1.0), path, looking=False)
     assert answered == ("abandoned" if waits else "answered")
+
+
+def test_a_call_that_is_first_seen_at_a_machine_was_not_answered_before() -> None:
+    def unseen(*legs: DerivedLeg) -> bool:
+        return find_answer(reading(), Place(), legs, None, NOON).unseen
+
+    caller = DerivedLeg("100", "extension", "SP0", "Connected")
+    for kind in ("routepoint", "fax", "parking", "ivr", "specialmenu"):
+        assert not unseen(caller, DerivedLeg("M", kind, "100", "Connected")), kind
+    assert not unseen(TRUNK, DerivedLeg("M", "routepoint", "+49", "Connected"))
+    assert unseen(TRUNK, DerivedLeg("SP0", "parking", "+49", "Connected")), "who parked it?"
+    assert unseen(caller)
+
+
+def test_a_route_point_that_only_rings_did_not_take_the_call() -> None:
+    rings = DerivedLeg("app", "routepoint", "+49", "Ringing")
+    dialling = DerivedLeg("10000", "externalline", "+49", "Dialing")
+    path = follow(dialling, rings, before=CallPath(), now=NOON)
+    assert (path.hosted, path.handled_by, path.rang_app) == (False, "", "app")
+    later = follow(dialling, before=path, now=NOON + 1)
+    assert later.rang_app == "app"
+    took = follow(
+        TRUNK, DerivedLeg("app", "routepoint", "+49", "Connected"), before=path, now=NOON + 1
+    )
+    assert (took.hosted, took.handled_by) == (True, "app")

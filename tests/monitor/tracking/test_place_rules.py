@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from monitor.tracking.call_evidence import CallReading
+from dataclasses import replace
+
+from monitor.pbx.facts import PeerRow
+from monitor.tracking.call_evidence import CallReading, read_evidence
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.originator_rules import Originator
 from monitor.tracking.place_rules import Place, find_place
 from tests.monitor.tracking.pbx_facts import NOON, directory, participant
-from tests.monitor.tracking.test_call_evidence import reading, row
+from tests.monitor.tracking.test_call_evidence import evidence, reading, row
 
 INDEX = DirectoryIndex(directory())
 OUTSIDE = Originator("10000", external=True, number="+49")
@@ -73,3 +76,41 @@ def test_only_a_row_tells_of_a_machine_and_an_extension_that_rings_ends_it() -> 
     assert held.machine_dn == "700"
     rings = reading(participant("101", 1, 1, "Ringing", "10000:+49"))
     assert place(rings, held).machine_dn == ""
+
+
+def test_a_programs_route_point_has_the_caller_only_once_it_took_the_call() -> None:
+    index = DirectoryIndex(replace(directory(), peers=(PeerRow("app", "App", "routepoint"),)))
+
+    def at(word: str) -> Place:
+        said = read_evidence(evidence(row=row("10000 skyetel (+49)", "app App", word)), None, index)
+        return find_place(said, OUTSIDE, Place(), index, NOON, hosted=False, answered=False)
+
+    rings, took = at("Routing"), at("Talking")
+    assert (rings.machine_dn, rings.hosted, rings.caller_connected) == ("", False, False)
+    assert (took.machine_dn, took.hosted, took.caller_connected) == ("app", True, True)
+
+
+def test_a_machine_whose_legs_are_shown_has_nobody_once_its_own_is_gone() -> None:
+    held = place(reading(row=row("10000 skyetel (+49)", "700 Main")), Place())
+    fresh = reading(participant("10000", 1, 1, "Connected", "800:+49"))
+    own = reading(
+        participant("10000", 1, 1, "Connected", "700:+49"),
+        participant("700", 2, 1, "Connected", "10000:+49"),
+    )
+
+    def machine(said: CallReading, *visible: str) -> str:
+        return find_place(
+            replace(said, fresh=False),
+            OUTSIDE,
+            held,
+            INDEX,
+            NOON,
+            hosted=True,
+            answered=False,
+            visible=frozenset(visible),
+        ).machine_dn
+
+    assert machine(fresh, "700") == ""
+    assert machine(fresh) == "700", "Call Control does not show its legs"
+    assert machine(own, "700") == "700"
+    assert machine(reading(), "700") == "700", "the call is over: it ended there"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from monitor.pbx.facts import (
@@ -10,6 +12,8 @@ from monitor.pbx.facts import (
     AgentRow,
     ConnectionChanged,
     InboundRuleRow,
+    ParticipantSeen,
+    PeerRow,
     QueueRow,
 )
 from monitor.shared.timestamps import from_unix
@@ -219,3 +223,22 @@ def test_another_call_of_the_same_extension_and_id_is_another() -> None:
     assert [ended.call_id for ended in heir.ended] == [8], (
         "the PBX was restarted and numbers its calls anew"
     )
+
+
+def test_a_call_that_voicemail_takes_without_a_ring_was_for_the_mailboxs_owner(pbx: Told) -> None:
+    at_voicemail = replace(participant("100", 1, 8, "Connected", "999"), party_caller_id="101")
+    pbx.tell(ParticipantSeen(at_voicemail, pbx.now, pbx.now))
+    pbx.gone("100", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.callee, ended.mailbox) == ("missed", "101", "101")
+
+
+def test_a_route_point_that_nobody_answered_at_is_the_callee_of_a_missed_call(pbx: Told) -> None:
+    pbx.tell(replace(directory(), peers=(PeerRow("app", "App", "routepoint"),)))
+    pbx.rows((8, CALLER, "app App", "Routing"))
+    assert pbx.legs(8)["10000"][0] == "Dialing"
+    pbx.rows((8, CALLER, "", "Routing"))
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.direction) == ("missed", "FromExternal")

@@ -64,6 +64,7 @@ SETTINGS = {
     "callees by target": Switches(callees="target"),
     "EstablishedAt the last": Switches(established="last"),
     "attended transfer by a new participant": Switches(attended="new"),
+    "attended transfer into the second call": Switches(survivor="second"),
     "all the other way round": Switches(
         monitored="all",
         on_behalf_of=True,
@@ -91,7 +92,13 @@ class Followed:
     """A simulated PBX and a tracker that is told of it, in a time of their own."""
 
     def __init__(
-        self, seed: int, switches: Switches, calls: int = CALLS, *, call_control: bool = True
+        self,
+        seed: int,
+        switches: Switches,
+        calls: int = CALLS,
+        *,
+        call_control: bool = True,
+        without: frozenset[str] = frozenset(),
     ) -> None:
         self.now = 1_700_000_000.0
         self.switches = switches
@@ -104,7 +111,7 @@ class Followed:
             seed,
             rate=600,
             limit=calls,
-            mix=mix_with(without=NOT_YET_TOLD if call_control else NOT_TOLD_BY_ROWS),
+            mix=mix_with(without=without | (NOT_YET_TOLD if call_control else NOT_TOLD_BY_ROWS)),
         )
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")

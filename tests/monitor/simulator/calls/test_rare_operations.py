@@ -108,6 +108,7 @@ def test_a_queue_callback_rings_the_agent_first(pbx: Bench) -> None:
 def test_the_second_call_may_go_on_after_an_attended_transfer(answered: bool) -> None:
     pbx = Bench(Switches(survivor="second"))
     first = pbx.switchboard.arrive("10000", CALLER)
+    began = first.started_at
     pbx.switchboard.route(first, "101")
     pbx.switchboard.answer(first, "101")
     second = pbx.switchboard.dial("101", "102")
@@ -129,4 +130,5 @@ def test_the_second_call_may_go_on_after_an_attended_transfer(answered: bool) ->
         pbx.switchboard.answer(second, "102")
     assert pbx.truth(second).talk_to == ("102",)
     pbx.switchboard.end(second)
-    assert [end.caller for end in pbx.switchboard.ended()] == [CALLER, CALLER]
+    (ended,) = pbx.switchboard.ended()
+    assert (ended.call_id, ended.caller, ended.started_at) == (second.id, CALLER, began)
