@@ -102,7 +102,9 @@ def infer(
     )
     legs = find_legs(said, originator, place, directory_index, visible, before.path.since)
     unrung = find_unrung(legs, originator, before.path)
-    legs = mark_listeners(legs, said, place, unrung, before.path.since, visible, now)
+    legs = mark_listeners(
+        legs, said, place, unrung, before.path.since, visible, now, before=before.legs
+    )
     held, path = before.answer, before.path
     if before.originator.dn not in ("", originator.dn):
         path = of_another_originator(path)

@@ -98,7 +98,7 @@ def build_ended(
         call_id=call.id,
         direction=path.lasting or call.direction,
         did=originator.did,
-        queue=place.last_queue,
+        queue="" if place.diverted else place.last_queue,
         started_at=from_unix(call.started_at),
         answered_at=_instant(answer.at),
         ended_at=from_unix(max(at, call.started_at)),

@@ -33,9 +33,10 @@ supervisor who listens, whispers or barges in. These signs must all be there. It
 when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
 that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
 been connected for :data:`_SETTLED` seconds when the leg came. So a phone that rang, the party of a
-transfer, and a guest of a conference (its other side is the conference) are none. If one of the two
-others leaves, the listener talks. Nobody can know whether a supervisor listens or speaks; nor that
-one listens who is not monitored, whose agent is not monitored, or who was there before the monitor.
+transfer, and a guest of a conference (its other side is the conference) are none. It listens until
+its other side is another one, or until somebody's other side is the listener. Nobody can know
+whether a supervisor listens or speaks; nor that one listens who is not monitored, whose agent is
+not monitored, or who was there before the monitor.
 
 *Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
 listener's too. Without that ring group's name in a row or a participant, it counts as talking.
@@ -147,23 +148,35 @@ def mark_listeners(
     since: Mapping[str, tuple[str, float]],
     visible: frozenset[str],
     now: float,
+    *,
+    before: tuple[DerivedLeg, ...] = (),
 ) -> tuple[DerivedLeg, ...]:
     """Return the legs with those marked that listen.
 
     ``unrung``: keys of legs that were Connected when they were first seen, without the
     originator's. ``since``: key of a leg → its state until now, and since when it is in it.
-    ``visible``: DNs whose legs Call Control shows.
+    ``visible``: DNs whose legs Call Control shows. ``before``: the legs until now.
     """
     if not unrung:
         return legs
     pairs = _pairs(said, since, visible)
+    talked_to = {leg.participant.party_dn for leg in said.listed}
+    listened = {
+        leg.key: leg.participant.party_dn
+        for leg in before
+        if leg.listening and leg.participant is not None and leg.dn not in talked_to
+    }
     listeners = {
         leg.key
         for leg in legs
         if leg.key in unrung
         and leg.participant is not None
         and not leg.participant.referred_by_dn
-        and (place.paging or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1]))
+        and (
+            place.paging
+            or listened.get(leg.key) == leg.participant.party_dn
+            or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1])
+        )
     }
     return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
 

@@ -57,6 +57,8 @@ class Place:
     """The ring group whose phones play what the caller says, if the call went to one."""
     mailbox: str = ""
     """Extension whose voicemail took the call, where the PBX tells it."""
+    diverted: bool = False
+    """True if the caller left ``last_queue`` for a machine, and nobody there had answered."""
     hosted: bool = False
     """True if the row named a queue or a machine that had accepted the caller, at any time."""
     routed_on: bool = False
@@ -107,6 +109,7 @@ def find_place(
         queue=queue,
         queued_at=queued_at,
         last_queue=queue or before.last_queue,
+        diverted=_diverted(said, kinds, before, queue, answered=answered),
         first_queued_at=(queued_at if before.first_queued_at is None else before.first_queued_at),
         queues=queues,
         groups=groups,
@@ -117,6 +120,22 @@ def find_place(
         routed_on=accepted and not answered and not told,
         caller_connected=accepted or told or _talks(said, originator),
     )
+
+
+def _diverted(
+    said: CallReading,
+    kinds: Mapping[str, topics.DnType],
+    before: Place,
+    queue: str,
+    *,
+    answered: bool,
+) -> bool:
+    """Return whether the caller has left the queue last waited in for a machine, unanswered."""
+    at_machine = (said.fresh and not MACHINES.isdisjoint(kinds.values())) or any(
+        leg.kind in MACHINES and leg.participant.status == "Connected" for leg in said.listed
+    )
+    waited = before.queue != "" or (before.last_queue != "" and not answered)
+    return queue == "" and (before.diverted or (waited and at_machine))
 
 
 def _at_row(

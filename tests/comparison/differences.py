@@ -49,12 +49,13 @@ def live(story: Story, held: topics.Call | None, evidence: Evidence) -> Iterator
     if held is None:
         yield Difference(story.id, "call missing", "", story.state)
         return
-    told = evidence.told()
     yield from _parties(story, held, evidence)
-    if held.direction != story.direction:
-        as_told = direction(story.outside, story.beginner, told.values())
-        excuse: Excuse | None = "party not named" if held.direction == as_told else None
-        yield _other(story, "live direction", held.direction, story.direction, excuse)
+    if held.direction != story.lasting:
+        as_told = direction(story.outside, story.beginner, evidence.told().values())
+        excuse: Excuse | None = (
+            "party not named" if held.direction in (as_told, evidence.lasting) else None
+        )
+        yield _other(story, "live direction", held.direction, story.lasting, excuse)
     if held.state != story.state:
         yield _other(story, "state", held.state, story.state)
     if held.queue != story.queue:
@@ -112,7 +113,10 @@ def _parties(story: Story, held: topics.Call, evidence: Evidence) -> Iterator[Di
     mine = {leg.dn_num: leg for leg in held.legs}
     if len(mine) != len(held.legs):
         yield Difference(story.id, "party twice", str(held.legs), "")
+    rings = any(p.how == "Ringing" and p.kind == "extension" for p in story.parties.values())
     for dn in mine.keys() - story.parties.keys():
+        if mine[dn].dn_type == "ringgroup" and rings:
+            continue  # it stands for its members that ring, which the row does not name
         kind = f"party held that is not there: {mine[dn].dn_type} {mine[dn].status}"
         yield Difference(story.id, kind, f"{dn} {mine[dn].status}", "")
     for dn, party in story.parties.items():

@@ -48,7 +48,7 @@ class Evidence:
         self._others[seen.dn, seen.id] = names
         self._name(names, at)
         connected = seen.status == "Connected"
-        if seen.party_dn_type == "Wspecialmenu":
+        if seen.party_dn_type == "Wspecialmenu" and seen.party_caller_id in self.visible:
             self.mailbox = seen.party_caller_id
         if at == self.story.started_at:
             self.start_told = True

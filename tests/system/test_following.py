@@ -41,7 +41,7 @@ TOLERANCE = 2.0
 
 NOT_CARRIED: Mapping[str, frozenset[str]] = {
     "calls": frozenset({"queuedAt", "queues", "groups"}),
-    "extensions": frozenset({"since", "talks", "monitored"}),
+    "extensions": frozenset({"since", "talks", "monitored", "inRingGroups"}),
     "queues": frozenset({"name", "agents", "slaTime", "waiting"}),
     "groups": frozenset({"name", "strategy"}),
     "ivrs": frozenset({"name", "kind"}),

@@ -18,7 +18,8 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
   External while there is a second line; else FromExternal. A queue and a menu only distribute
   calls. From inside: Outbound while a line is in it; Internal while anybody else is; else
   FromInternal. A menu that a phone dialled is what it wanted; a queue is not.
-  The *lasting* direction is the last one that reached somebody, else the last one.
+  A call keeps the last direction that reached somebody, also between two rings and at its end
+  (*lasting*); until it has reached somebody, it has the first one.
 - *State*: what is going on. Initiating: nothing is done with the call yet. Routing: phones ring.
   Rerouting: phones ring because one of them, or one that talks, sent the call on, or because a
   transfer has come back. Transferring: the target of a transfer rings, or a queue without a
