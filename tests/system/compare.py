@@ -181,8 +181,9 @@ def _call(
         yield f"hidden is told at {told}, should be at {anonymous}"
     if not hidden:
         yield from _shape(truth, held, known)
-    menus = not known.visible and held["did"] in known.rules  # one may pass between two reads
-    if held["did"] != _did(truth, known) and held["did"] != truth.did and not menus:
+    # It may be inferred from the first DN that was seen: a menu may pass between two reads.
+    inferred = held["did"] in known.rules and not known.party_did
+    if held["did"] not in (_did(truth, known), truth.did) and not inferred:
         yield f"did {held['did']!r}, should be {_did(truth, known)!r}"
     yield from _times(truth, held, known)
 

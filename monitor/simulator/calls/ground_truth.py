@@ -132,6 +132,8 @@ def remember(call: SimulatedCall, now: float) -> None:
         call.recorded = call.recorded or kind == "specialmenu"
         if kind == "queue" and leg.connected:
             call.last_queue = leg.dn.number
+    if call.paging_group:  # its phones only play what is said
+        connected = 0
     if connected > 1 and call.answered_at is None:
         call.answered_at = now
     elif connected < 2 and call.answered_at is not None and call.parted_at is None:
@@ -160,7 +162,7 @@ def truth_of(call: SimulatedCall) -> TruthCall:
         talk_to=tuple(
             leg.dn.number
             for leg in others
-            if leg.connected and first.connected and not leg.listens_to
+            if leg.connected and first.connected and not leg.listens_to and not call.paging_group
         ),
         routing_to=tuple(leg.dn.number for leg in call.legs.values() if leg.ringing),
         queue=waiting.dn.number if waiting and waiting.connected else "",
@@ -208,6 +210,8 @@ def _began(call: SimulatedCall) -> float:
 
 
 def _outcome(call: SimulatedCall) -> Outcome:
+    if call.paging_group:
+        return "handled"
     if call.answered_at is not None:
         return "answered"
     machine = call.of_kind("ivr", "specialmenu", "parking", "fax", "routepoint")

@@ -27,13 +27,13 @@ class RareOperations(Operations):
             raise OperationRefused("DestinationIsNotReachable", "there is nobody to page")
         called = group or phones[0].number
         call = self._open(caller, number, called, external=False)
+        call.paging_group = group
         self._note("paged", call, caller, to=called)
         self._add_first(call, SimulatedLeg(caller, "Dialing"))
         for dn in phones:
             leg = SimulatedLeg(dn, "Connected", routed=bool(group), behalf=group)
             self._add_first(call, leg, "auto_answered")
         self._connected(call)
-        call.paging_group = group
         self._say(call, "Talking")
         self._commit(call)
         return call
