@@ -19,49 +19,16 @@ README: Final = Path(__file__).parents[1] / "truth" / "README.md"
 EVEN: Final[dict[Kind, float]] = dict.fromkeys(KINDS, 1.0)
 """In so few calls, rare kinds would not occur."""
 _RINGS: Final = ("route_point=rings",)
-_CONNECTS: Final = tuple(name for name in SETTINGS if name not in _RINGS)
-_FEW: Final = ("monitored=half", *(name for name in SETTINGS if name.startswith("rows alone")))
-"""Settings in which few phones or none are monitored."""
 _LATE: Final = ("latency=0.1",)
 FAULTS: Final[dict[str, tuple[str, ...]]] = {
-    # Voicemail took the call without a ring, and the PBX told whose voicemail it is.
-    "callee none instead of one whose phone did not ring": tuple(SETTINGS),
-    # A phone that rings for somebody connected counts as connected until its own leg is read.
-    "transferred call: phone's answered 1 instead of 0": tuple(SETTINGS),
-    "transferred call: phone's abandoned 0 instead of 1": tuple(SETTINGS),
-    "transferred call: phone's missed 0 instead of 1": tuple(SETTINGS),
-    # Whom only a row named is gone at the next event.
-    "after an event: party missing: extension Connected": ("monitored=half",),
-    "after an event: party missing: conference Connected": ("monitored=half",),
-    "after an event: party missing: externalline Connected": ("monitored=half",),
-    # A menu that an older row named is held although its own leg is gone.
-    "after an event: party held that is not there: ivr Connected": ("monitored=all",),
-    # A fax took a call from inside; it counts as answered unseen.
-    "PBX's internal handled 0 instead of 1": tuple(SETTINGS),
-    "PBX's internal unknown 1 instead of 0": tuple(SETTINGS),
-    # A caller who asked the queue to be called back has left the queue.
-    "ended queue one instead of none": tuple(SETTINGS),
-    # The DN by which a queue has an agent's phone rung is taken for the caller.
-    "live direction Internal instead of FromInternal": tuple(SETTINGS),
-    "party held that is not there: ivr Dialing": tuple(SETTINGS),
-    "caller one instead of one": _FEW,
-    "phone's placed call counts as received": _FEW,
+    # An app that begins to ring at the moment of the read is seen with the next one.
+    "party missing: routepoint Ringing": _RINGS,
+    "live direction FromExternal instead of Inbound": _RINGS,
     # A consultation is over before the late answers show the transfer in the first call.
     "outcome missed instead of transferred": _LATE,
     "PBX's internal missed 1 instead of 0": _LATE,
     "PBX's internal transferred 0 instead of 1": _LATE,
     "counts for a phone that never rang": _LATE,
-    # A call that is first seen at an app counts as answered unseen.
-    "outcome unknown instead of handled": tuple(SETTINGS),
-    "PBX's inbound handled 0 instead of 1": _CONNECTS,
-    "PBX's inbound unknown 1 instead of 0": _CONNECTS,
-    "app's or machine's callee none instead of one": tuple(SETTINGS),
-    # An app that a row names counts as one that has the call, even while it rings.
-    "outcome handled instead of missed": _RINGS,
-    "callee one instead of one": _RINGS,
-    "status of routepoint: Connected instead of Ringing": _RINGS,
-    "PBX's inbound handled 1 instead of 0": _RINGS,
-    "PBX's inbound missed 0 instead of 1": _RINGS,
 }
 """Kinds of faults that are known and not mended yet → settings under which they occur.
 
