@@ -110,6 +110,8 @@ def _text(node: ast.expr, texts: dict[str, ast.expr], at: str) -> str:
     match node:
         case ast.Constant(value=str(text)):
             return text
+        case ast.Constant(value=bytes(octets)):
+            return octets.decode("latin-1")
         case ast.BinOp(left=left, right=right, op=ast.Add()):
             return _text(left, texts, at) + _text(right, texts, at)
         case ast.Name(id=name) if name in texts:

@@ -153,6 +153,7 @@ class _Follower:
         lease = Lease(redis, keys, _NAME)
         await lease.acquire()
         publisher = StatePublisher(redis, keys, lease.name, lease=lease)
+        self._tracker.tick(self._at)  # the statistics are drawn with it
         try:
             await publisher.start_epoch(self._tracker.state)
             if (saved := self._tracker.saved) is not None:

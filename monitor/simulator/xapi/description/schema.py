@@ -19,14 +19,14 @@ from monitor.simulator.pbx_data.templates import Entity
 
 _TEXTS: Final = {
     "date-time": re.compile(
-        r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,12})?)?(Z|[+-]\d\d:\d\d)", re.ASCII
+        r"\A\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,12})?)?(Z|[+-]\d\d:\d\d)", re.ASCII
     ),
-    "date": re.compile(r"\d{4}-\d\d-\d\d", re.ASCII),
-    "time": re.compile(r"\d\d:\d\d:\d\d(\.\d{1,12})?", re.ASCII),
+    "date": re.compile(r"\A\d{4}-\d\d-\d\d", re.ASCII),
+    "time": re.compile(r"\A\d\d:\d\d:\d\d(\.\d{1,12})?", re.ASCII),
     "duration": re.compile(
-        r"-?P(\d{1,9}D)?(T(\d{1,9}H)?(\d{1,9}M)?(\d{1,9}(\.\d{1,12})?S)?)?", re.ASCII
+        r"\A-?P(\d{1,9}D)?(T(\d{1,9}H)?(\d{1,9}M)?(\d{1,9}(\.\d{1,12})?S)?)?", re.ASCII
     ),
-    "uuid": re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII),
+    "uuid": re.compile(r"\A[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", re.ASCII),
 }
 """Texts that have a form, by the name of the form."""
 _ZEROES: Final = {
