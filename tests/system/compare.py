@@ -30,11 +30,12 @@ _CONFERRED = re.compile(
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 HIDDEN = ("anonymous", "Restricted", "unavailable")
 """Words in place of the number of a caller who hides it; it may also be empty."""
-NOT_YET_TOLD = frozenset(("supervised",))
-"""Kinds of calls and habits that the tracker does not tell rightly yet.
+NOT_AT_SPEED = frozenset(("supervised",))
+"""Kinds of calls that are told rightly at life's speed, and not where a second lasts 50 ms.
 
-Tests that compare with the truth leave them out."""
-NOT_TOLD_BY_ROWS = NOT_YET_TOLD | {"paging"}
+Two must have been connected for some seconds before a third counts as one who listens. Tests with
+time of their own leave nothing out."""
+NOT_TOLD_BY_ROWS = NOT_AT_SPEED | {"paging"}
 """The same where ActiveCalls is all that is known."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 

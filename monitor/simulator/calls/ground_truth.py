@@ -32,7 +32,9 @@ from monitor.simulator.calls.api_rows import Status, Word
 from monitor.simulator.calls.model import HOSTS, PEOPLE, Direction, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import DnKind
 
-Outcome: TypeAlias = Literal["answered", "missed", "abandoned", "unanswered", "handled"]
+Outcome: TypeAlias = Literal[
+    "answered", "missed", "abandoned", "unanswered", "handled", "transferred"
+]
 
 _REACHED: Final[frozenset[DnKind]] = frozenset(
     ("extension", "specialmenu", "conference", "fax", "parking", "routepoint")
@@ -214,6 +216,8 @@ def _outcome(call: SimulatedCall) -> Outcome:
         return "handled"
     if call.answered_at is not None:
         return "answered"
+    if call.merged:
+        return "transferred"
     machine = call.of_kind("ivr", "specialmenu", "parking", "fax", "routepoint")
     if machine is not None and not call.rang:
         meant = machine.dn.kind != "specialmenu" or machine.dn.number == call.dialled

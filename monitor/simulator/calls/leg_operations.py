@@ -178,6 +178,7 @@ class Connections(Exchange):
 
         ``told``: False if the call's story goes on there, and this is no end of it.
         """
+        call.merged = True
         self._remember_end(call, told=told)
         self._move(moved, call, target)
         self._close(call)

@@ -139,6 +139,8 @@ class SimulatedCall:
     """DN of the ring group whose phones ring."""
     paging_group: str = ""
     """DN of the group whose phones all hear the originator; empty if the call is no paging."""
+    merged: bool = False
+    """True if its parties went on in another call."""
     forward_to: str = ""
     """Destination to call once the originator, which the PBX rings first, has picked up.
 

@@ -42,7 +42,6 @@ from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.tracking.tracker import Tracker
 from tests.system.compare import (
     NOT_TOLD_BY_ROWS,
-    NOT_YET_TOLD,
     Known,
     differences,
     ended_differences,
@@ -111,7 +110,7 @@ class Followed:
             seed,
             rate=600,
             limit=calls,
-            mix=mix_with(without=without | (NOT_YET_TOLD if call_control else NOT_TOLD_BY_ROWS)),
+            mix=mix_with(without=without if call_control else without | NOT_TOLD_BY_ROWS),
         )
         self.ended: dict[str, Any] = {}
         self.held = Tracker("monitor")

@@ -109,7 +109,7 @@ def test_an_attended_transfer_may_be_completed_while_it_rings(pbx: Bench) -> Non
     second = pbx.switchboard.dial("100", "101")
     pbx.switchboard.merge(first, second, "100")
     assert pbx.legs(first) == {"10002": ("Connected", CALLER), "101": ("Ringing", CALLER)}
-    assert (pbx.truth(first).state, pbx.end(second).outcome) == ("Transferring", "missed")
+    assert (pbx.truth(first).state, pbx.end(second).outcome) == ("Transferring", "transferred")
     pbx.switchboard.answer(first, "101")
     assert pbx.truth(first).state == "Talking"
 
