@@ -12,16 +12,18 @@ it; in the earlier one the person talked.
 since when it was answered. If the consultation's id goes on, it takes over that story, and the
 first call's id is gone without an end of its own. The consultation is over at that moment. If
 nobody had answered it by then, its outcome is ``transferred``: it was not missed, as the third
-party's phone rings on in the first call's story.
+party's phone rings on in the first call's story. Its end may be told before the transfer is seen;
+then it is told again.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
+from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import PEOPLE
 from monitor.tracking.call_inference import CallInference
 
@@ -54,6 +56,8 @@ class CallTransfers:
         self._continued: dict[int, float] = {}
         self._before: dict[int, tuple[CallInference, float]] = {}
         self._calls_of: dict[str, set[int]] = defaultdict(set)
+        self._over: OrderedDict[str, tuple[CallInference, topics.EndedCall, float]] = OrderedDict()
+        """Who began a call that nobody answered → the call, as it was kept, and when it ended."""
 
     def find(
         self,
@@ -80,14 +84,40 @@ class CallTransfers:
         if not come:
             return None
         for person in _left(call, settled):
-            for other_id in sorted(self._calls_of.get(person, ())):
-                other = calls.get(other_id)
-                if other is None or other_id == call.id:
+            for other in self._others(person, calls, now):
+                if other.id == call.id:
                     continue
                 handover = _handover(settled, other, person, come)
                 if handover is not None:
                     return handover
         return None
+
+    def _others(
+        self, person: str, calls: Mapping[int, CallInference], now: float
+    ) -> Iterator[CallInference]:
+        """Yield the calls of an extension, also one that has just ended unanswered."""
+        for id_ in sorted(self._calls_of.get(person, ())):
+            if id_ in calls:
+                yield calls[id_]
+        call, _, at = self._over.get(person, (None, None, 0.0))
+        if call is not None and now - at <= _SHUFFLE:
+            yield call
+
+    def note_over(self, call: CallInference, ended: topics.EndedCall, now: float) -> None:
+        """Note a call that ended: the answers that show a transfer of it may come later."""
+        if ended.outcome in ("missed", "unanswered") and call.originator.external is False:
+            self._over[call.originator.dn] = call, ended, now
+            self._over.move_to_end(call.originator.dn)
+        while self._over and now - next(iter(self._over.values()))[2] > _SHUFFLE:
+            self._over.popitem(last=False)
+
+    def kept_end(self, call: CallInference) -> topics.EndedCall | None:
+        """Return the told end of a call that ended before its transfer was seen, else None."""
+        held = self._over.get(call.originator.dn)
+        if held is None or held[0] is not call:
+            return None
+        del self._over[call.originator.dn]
+        return held[1]
 
     def note_continued(self, call_id: int, now: float) -> None:
         """Note that a call's story goes on under another id."""

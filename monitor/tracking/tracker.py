@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
+from msgspec import structs
+
 from monitor.pbx.facts import (
     ActiveCallsRead,
     CallOrdered,
@@ -208,13 +210,21 @@ class Tracker(BaseTracker):
         handover = self._transfers.find(call, before, self._inferences, at)
         edits: tuple[Edit, ...] = ()
         if handover is not None and handover.main.id == evidence.id:
-            self._transfers.unanswered.add(handover.consultation.id)
+            edits = self._end_consultation(handover.consultation)
         elif handover is not None:
             edits = self._hand_over(handover, evidence, at)
             call = self._inferences[evidence.id]
         pbx_state = self._pbx_state
         shown = build_call(call, pbx_state.directory_index, pbx_state.phones)
         return (*edits, *pbx_state.show(shown))
+
+    def _end_consultation(self, consultation: CallInference) -> tuple[Edit, ...]:
+        """Let a consultation end as transferred, now if it is over already."""
+        ended = self._transfers.kept_end(consultation)
+        if ended is None:
+            self._transfers.unanswered.add(consultation.id)
+            return ()
+        return self._pbx_state.keep_ended((structs.replace(ended, outcome="transferred"),))
 
     def _hand_over(self, handover: Handover, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
         """End the consultation, and let the first call go on under the consultation's id."""
@@ -267,4 +277,5 @@ class Tracker(BaseTracker):
             found=evidence.found,
             transferred=transferred,
         )
+        self._transfers.note_over(call, ended, at)
         return self._pbx_state.over(evidence.id, ended, at)

@@ -225,9 +225,12 @@ class Watched:
     def _told(self, edits: tuple[Edit, ...]) -> None:
         """Gather what ended."""
         for edit in edits:
-            if isinstance(edit.after, topics.EndedCall) and edit.before is None:
+            if isinstance(edit.after, topics.EndedCall):
                 key = (edit.after.call_id, edit.after.continues)
-                self.ended.setdefault(key, []).append(edit.after)
+                if edit.before is None:
+                    self.ended.setdefault(key, []).append(edit.after)
+                elif key in self.ended:  # it is told anew, in better words
+                    self.ended[key][-1] = edit.after
 
     def _empty(self) -> topics.State:
         state: dict[str, Any] = {topic: {} for topic in self.held.state}

@@ -169,6 +169,29 @@ def test_a_transfer_of_the_called_party_into_the_second_call_is_one_though_its_f
     assert call.owner.dn_num == "103", "it has been in the story for longer than 102"
 
 
+@pytest.mark.parametrize("seconds", [1, 10])
+def test_a_consultation_whose_end_came_before_the_transfer_was_seen_is_told_again(
+    seconds: int,
+) -> None:
+    pbx = begun(SOURCES[0], answered=False)
+    main = (MAIN, CALLER, "101 Ext 101", "Talking")
+    at = pbx.now
+    pbx.gone("101", 2)
+    pbx.now = at
+    pbx.gone("102", 3)
+    pbx.rows(main)
+    assert [end.outcome for end in pbx.ended] == ["missed"]
+    pbx.now = at + seconds
+    pbx.see("102", 4, MAIN, "Ringing", OUTSIDE, 3, referred_by_dn="101")
+    pbx.now = at + seconds
+    pbx.gone("101", 1)
+    expected = "transferred" if seconds == 1 else "missed"
+    assert [end.outcome for end in pbx.ended] == [expected]
+    day, second = pbx.figures("pbxstats", "pbx"), pbx.figures("extstats", "102")
+    assert (day.internal.transferred, day.internal.missed) == (seconds == 1, seconds != 1)
+    assert second.offered == (1 if seconds == 1 else 2)
+
+
 def test_a_first_call_that_is_listed_on_for_long_is_shown_again() -> None:
     pbx = begun(SOURCES[0], answered=True)
     hand_over(pbx, CONSULTATION, answered=True, leaves_first=True)
