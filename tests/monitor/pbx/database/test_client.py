@@ -692,7 +692,7 @@ async def test_json_nested_too_deeply_is_told_as_text(
 
 
 async def test_rows_nested_too_deeply_are_an_error_of_the_sql(database: ReadDatabase) -> None:
-    depth = 600
+    depth = 1_500
     sql = f"select {'row(' * depth}1{')' * depth} as x"
     with pytest.raises(CommandRefused, match="nested too deeply"):
         await database.answer(sql, 0)
