@@ -124,6 +124,7 @@ def infer(
         now,
         answered_now=held.at is None and answer.at is not None,
         lasting=lasting,
+        unrung=unrung,
     )
     return CallInference(
         id=evidence.id,

@@ -74,13 +74,14 @@ class CallTransfers:
         known = frozenset() if before is None else before.path.extensions
         for number in call.path.extensions - known:
             self._calls_of[number].add(call.id)
-        if before is None or _parties(call) == _parties(before):
+        parties = _parties(call)
+        if before is None or parties == _parties(before):
             return None
         settled, changed_at = self._before.get(call.id, (before, now))
         if now - changed_at > _SHUFFLE:
             settled = before
         self._before[call.id] = settled, now
-        come = _parties(call) - _parties(settled)
+        come = parties - _parties(settled)
         if not come:
             return None
         for person in _left(call, settled):
@@ -205,7 +206,7 @@ def _handover(
     main, consultation = sorted((call, other), key=lambda each: (each.started_at, each.id))
     if main.answer.at is None or consultation.originator.dn != person:
         return None
-    shown = _is_main(other, person, come) if main is other else _is_consultation(other, come)
+    shown = _is_main(other, person, come) if main is other else _reached(other) in come
     return Handover(main, consultation) if shown else None
 
 
@@ -214,11 +215,6 @@ def _is_main(call: CallInference, person: str, come: frozenset[Party]) -> bool:
     number = call.originator.number if call.originator.external else ""
     known = {(call.originator.dn, number), _reached(call), *_parties(call)}
     return any(party in known and party[0] != person for party in come)
-
-
-def _is_consultation(call: CallInference, come: frozenset[Party]) -> bool:
-    """Return whether the party whom the call reached has come to another one."""
-    return _reached(call) in come
 
 
 def _reached(call: CallInference) -> Party:

@@ -258,10 +258,12 @@ def follow_path(
     *,
     answered_now: bool = False,
     lasting: topics.Direction | None,
+    unrung: frozenset[str] = frozenset(),
 ) -> CallPath:
     """Return what the legs were until now.
 
-    ``answered_now``: the answer was not known before. ``lasting``: the direction.
+    ``answered_now``: the answer was not known before. ``lasting``: the direction. ``unrung``: as
+    :func:`find_unrung` returned it.
     """
     kinds = {leg.kind for leg in legs}
     accepting = {leg.kind for leg in legs if leg.status != "Ringing"}
@@ -288,7 +290,7 @@ def follow_path(
         reached=reached,
         reached_number=number,
         lasting=lasting,
-        unrung=find_unrung(legs, originator, before),
+        unrung=unrung,
         aimed=before.aimed or any(leg.key == originator.dn and leg.external_party for leg in legs),
     )
 
