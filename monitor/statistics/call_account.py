@@ -28,8 +28,6 @@ _KINDS: dict[topics.Direction, Kind] = {
     "FromInternal": "internal",
     "Internal": "internal",
 }
-_APART: Final = frozenset({"Dialing", "Ringing"})
-_PEOPLE: Final = frozenset({"extension", "externalline", "conference"})
 _MOST_SILENCES: Final = 50
 _SAME_START_MS = 10_000
 """Milliseconds by which a call's start may be told differently later."""
@@ -104,7 +102,7 @@ def observed(
         callback_of=_placing_queue(call) or account.callback_of,
         silences=account.silences
         if answered is None
-        else _silences(account.silences, at, talking=_is_talk(call)),
+        else _silences(account.silences, at, talking=len(turns.connected_people(call)) > 1),
     )
 
 
@@ -123,12 +121,6 @@ def talk_time(account: CallAccount, since: int, until: int | None) -> int | None
         for began, end in account.silences
     )
     return max(0, until - since - silent)
-
-
-def _is_talk(call: topics.Call) -> bool:
-    """Return whether two people talk, as far as the legs tell."""
-    people = [leg for leg in call.legs if leg.dn_type in _PEOPLE]
-    return sum(leg.status not in _APART for leg in people) > 1
 
 
 def _silences(
