@@ -21,9 +21,11 @@ from typing import Annotated, Any
 
 import typer
 import uvloop
+from typer.core import TyperGroup
 
 from gateway.cli import keys
 from gateway.cli.options import Config
+from gateway.cli.russian_help import speaks_russian, translate
 from gateway.cli.terminal_output import say
 from monitor.shared.errors import CallmonError, ConfigError, StartFailed
 from monitor.shared.printable_text import printable
@@ -430,7 +432,10 @@ def main() -> None:
         # A file or a pipe too gets each line at once: other programs wait for an address or a
         # secret.
         sys.stdout.reconfigure(line_buffering=True)
-    app()
+    command = typer.main.get_command(app)
+    if speaks_russian() and isinstance(command, TyperGroup):
+        translate(command)
+    command()
 
 
 @contextmanager

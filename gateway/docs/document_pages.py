@@ -1,8 +1,9 @@
-"""Serve ``/openapi.json``, ``/asyncapi.json``, and the page that shows them: ``/docs``.
+"""Serve ``/openapi.json``, ``/asyncapi.json``, and the pages that show them.
 
-The page is Swagger UI as its makers release it, from files that come with the gateway. It may load
-nothing from elsewhere and send requests to the gateway alone. A key that is typed in stays in the
-page's memory.
+``/docs`` is Swagger UI as its makers release it, from files that come with the gateway. It may load
+nothing from elsewhere and send requests to the gateway alone. It begins with the key that the
+wallboard keeps in this browser; a key that is typed in stays in the page's memory.
+``/docs/stream`` tells the stream in words.
 
 A document is made at its first request, compressed once, and kept. Clients may keep it for ever
 if its address has its present tag in it. Without the tag they ask each time whether it has
@@ -30,6 +31,8 @@ from starlette.routing import BaseRoute, Route
 
 from gateway.docs.asyncapi import asyncapi
 from gateway.docs.openapi import openapi
+from gateway.docs.stream_page import stream_text
+from gateway.docs.text_page import text_page
 from gateway.errors import TooManyRequests
 from gateway.operations.operation_table import Command
 from gateway.responses import refuse
@@ -45,7 +48,7 @@ _FILES: Final = {
     "swagger-ui/swagger-ui.css": "text/css",
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
-_POLICY: Final = (
+TEXT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -61,6 +64,7 @@ _RETRY_AFTER_S: Final = 10
 
 ADDRESSES: Final = (
     "docs",
+    "stream",
     "openapi.json",
     "asyncapi.json",
     *(part for file in _FILES for part in file.split("/")),
@@ -124,8 +128,9 @@ def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> 
             lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts
         ),
         "/docs": RenderedDocument(
-            lambda: document_of(_page(version).encode(), "text/html", _POLICY), handouts
+            lambda: document_of(_page(version).encode(), "text/html", TEXT_POLICY), handouts
         ),
+        "/docs/stream": RenderedDocument(lambda: _stream_page(version), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
@@ -192,9 +197,19 @@ def _file(name: str) -> Document:
     return document_of((_STATIC / name).read_bytes(), _FILES[name])
 
 
+def _stream_page(version: str) -> Document:
+    page = text_page(
+        stream_text(asyncapi(version)),
+        title=f"callmon {version}: the stream",
+        back="Start page",
+        to="../",
+    )
+    return document_of(page.encode(), "text/html", TEXT_POLICY)
+
+
 def _page(version: str) -> str:
     def at(name: str) -> str:
-        return f"static/{name}?v={_file(name).tag}"
+        return f"static/{name}?v={document_of((_STATIC / name).read_bytes(), '').tag}"
 
     return f"""<!doctype html>
 <html lang="en">
@@ -204,6 +219,7 @@ def _page(version: str) -> str:
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{at("swagger-ui/swagger-ui.css")}">
 <link rel="stylesheet" href="{at("docs.css")}">
+<script src="{at("theme.js")}"></script>
 <div id="docs"></div>
 <noscript>
 This page needs JavaScript. <a href="openapi.json">openapi.json</a> says the same without.

@@ -172,7 +172,8 @@ READINESS_EXAMPLE: Final[dict[str, Any]] = {
 
 DESCRIPTION: Final = """\
 A live call monitor for 3CX: every active connection and every change of state, as it happens. \
-This is its HTTP interface; the stream of changes is described in [asyncapi.json](asyncapi.json).
+This is its HTTP interface; the stream of changes is described [in words](docs/stream), and for \
+tools in [asyncapi.json](asyncapi.json).
 
 ## Address and key
 

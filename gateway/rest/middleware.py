@@ -21,9 +21,12 @@ _SHOWN_PARTS = RESERVED | {
     "readyz",
     "static",
     "wall",
+    "help",
+    "help.ru",
     "start",
     "vendor",
     "callmon.js",
+    "theme.js",
 }
 _MOST_PARTS = 8
 _log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""Serve the pages for people: the start page at ``/`` and the wallboard at ``/wall``.
+"""Serve the pages for people: the start page at ``/``, the wallboard at ``/wall``, its help.
 
 The start page shows what runs here and has a console of the stream. The pages are plain ES
 modules without a build step, from files that come with the gateway. They load nothing from
@@ -21,11 +21,35 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from gateway.docs.document_pages import Document, Handouts, RenderedDocument, document_of
+from gateway.docs.document_pages import (
+    TEXT_POLICY,
+    Document,
+    Handouts,
+    RenderedDocument,
+    document_of,
+)
+from gateway.docs.text_page import text_page
 from gateway.operations.operation_table import COMMANDS, Command
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
-_TYPES: Final = {".css": "text/css", ".js": "text/javascript", ".woff2": "font/woff2"}
+_TYPES: Final = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".webp": "image/webp",
+    ".woff2": "font/woff2",
+}
+_DEPLOY: Final = Path(__file__).parents[2] / "deploy"
+_FROM_DEPLOY: Final = {
+    "start/wall.webp": "wall.webp",
+    "wall/help.md": "wallboard.md",
+    "wall/help.ru.md": "wallboard.ru.md",
+}
+"""Files that have their place in ``deploy/`` in a checkout; the build puts them here."""
+_HELP: Final = {
+    "/wall/help": ("wall/help.md", "The wallboard", "Wallboard", "en"),
+    "/wall/help.ru": ("wall/help.ru.md", "Табло", "Табло", "ru"),
+}
+"""Address of a help page → its text, its title, the link back, its language."""
 _NAMED: Final = {
     "callmon": "callmon.js",
     "htm": "vendor/htm/htm.js",
@@ -54,6 +78,7 @@ def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
     kept = {
         "/": RenderedDocument(lambda: _page("start", words), handouts),
         "/wall": RenderedDocument(lambda: _page("wall"), handouts),
+        **{path: RenderedDocument(partial(_help, *told), handouts) for path, told in _HELP.items()},
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]
 
@@ -65,11 +90,31 @@ def _files() -> list[str]:
         for path in (_STATIC / folder).rglob("*")
         if path.suffix in _TYPES
     )
-    return sorted({"callmon.js", *(path.relative_to(_STATIC).as_posix() for path in found)})
+    pictures = (name for name in _FROM_DEPLOY if name.endswith(".webp"))
+    return sorted(
+        {
+            "callmon.js",
+            "theme.js",
+            *pictures,
+            *(path.relative_to(_STATIC).as_posix() for path in found),
+        }
+    )
 
 
 def _file(name: str) -> Document:
-    return document_of((_STATIC / name).read_bytes(), _TYPES[Path(name).suffix])
+    return document_of(_path(name).read_bytes(), _TYPES[Path(name).suffix])
+
+
+def _path(name: str) -> Path:
+    """Return where a file is: among the pages, or in a checkout's ``deploy/``."""
+    path = _STATIC / name
+    return _DEPLOY / _FROM_DEPLOY[name] if name in _FROM_DEPLOY and not path.exists() else path
+
+
+def _help(name: str, title: str, back: str, language: str) -> Document:
+    text = _path(name).read_text(encoding="utf-8")
+    page = text_page(text, title=title, back=back, to="../wall", language=language)
+    return document_of(page.encode(), "text/html", TEXT_POLICY)
 
 
 def _page(folder: str, words: dict[str, str] | None = None) -> Document:

@@ -112,6 +112,10 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
     await page.shows("ready; with a key it says more")
     assert await _found(page) == []
+    for path in ("docs/stream", "wall/help", "wall/help.ru"):
+        await page.go(f"{world.address}/{path}")
+        await page.until("document.querySelector('main.text h2')")
+        assert await _found(page) == [], path
     await page.go(f"{world.address}/docs")
     await page.until("document.querySelector('.opblock-tag')")
     await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")

@@ -1,6 +1,7 @@
 /** The start page: what the gateway is connected to, and a console of the stream. */
 
 import { StreamClient } from "callmon";
+import { translate, words } from "./words.js";
 
 const TOPICS = [
   ...["calls", "queues", "extensions", "groups", "lines", "ivrs", "extgroups", "ended", "system"],
@@ -11,6 +12,7 @@ const KEPT = 200; // frames
 const LONGEST = 4_000; // characters of a frame that are shown
 const KEY = "callmon.key"; // shared with the wallboard
 
+translate();
 const at = (id) => document.getElementById(id);
 const form = at("watch");
 let client = null;
@@ -58,6 +60,12 @@ form.addEventListener("submit", (event) => {
   at("stop").disabled = false;
 });
 at("stop").addEventListener("click", stop);
+at("link").textContent = new URL("wall?view=queues,agents&kiosk=1#key=", location.href).href;
+at("copy").addEventListener("click", async () => {
+  const done = await navigator.clipboard?.writeText(at("link").textContent).then(() => true, () => false);
+  if (!done) getSelection().selectAllChildren(at("link")); // without HTTPS a page may not write to the clipboard
+  at("copy").textContent = done ? words.copied : words.noCopy;
+});
 at("clear").addEventListener("click", () => {
   frames = [];
   draw();
@@ -85,7 +93,7 @@ function stop() {
 
 function say({ status, reason, code, retryIn }) {
   const why = reason || code ? ` (${[reason, code].filter(Boolean).join(", ")})` : "";
-  at("said").textContent = status + (retryIn ? `, again in ${retryIn.toFixed(1)} s` : "") + why;
+  at("said").textContent = status + (retryIn ? words.again(retryIn) : "") + why;
 }
 
 function add(frame) {
@@ -105,7 +113,7 @@ function draw() {
 
 function shown(frame) {
   const text = JSON.stringify(frame);
-  return text.length > LONGEST ? `${text.slice(0, LONGEST)} … (${text.length} characters)` : text;
+  return text.length > LONGEST ? text.slice(0, LONGEST) + words.longer(text.length) : text;
 }
 
 /** Follow what the PBX of that key says of itself. */
@@ -124,7 +132,7 @@ function told() {
 /** What PBX that is, as far as the key may know: ` · pbx.example.com · 3CX 20.0.5 · 32 calls at once`. */
 function itself(name) {
   const pbx = about?.hello?.pbx === name ? about.state.get("system")?.get("pbx") : null;
-  const parts = [pbx?.fqdn, pbx?.version && `3CX ${pbx.version}`, pbx?.licenceLimit && `${pbx.licenceLimit} calls at once`];
+  const parts = [pbx?.fqdn, pbx?.version && `3CX ${pbx.version}`, pbx?.licenceLimit && words.atOnce(pbx.licenceLimit)];
   return parts
     .filter(Boolean)
     .map((part) => ` · ${part}`)
@@ -140,24 +148,24 @@ async function look() {
     const rows = Object.entries(pbxs ?? {}).map(([name, health]) => row(name, health));
     at("pbxs").replaceChildren(...(rows.length ? rows : [short(ready)]));
   } catch {
-    at("pbxs").replaceChildren(element("li", { className: "bad" }, "The gateway does not answer."));
+    at("pbxs").replaceChildren(element("li", { className: "bad" }, words.silent));
   }
   setTimeout(look, 5_000);
 }
 
 /** What is told without a key that holds. */
 function short(ready) {
-  const state = ready ? "✓ ready" : "▲ not ready";
-  return element("li", { className: ready ? "good" : "bad" }, `${state}; with a key it says more`);
+  const state = ready ? words.ready : words.notReady;
+  return element("li", { className: ready ? "good" : "bad" }, `${state}; ${words.withKey}`);
 }
 
 function row(name, { bus, monitor, pbx, staleSince, monitorName, connection, reason }) {
   const good = bus && monitor && pbx;
   const state = !bus
-    ? "the bus cannot be reached"
+    ? words.busLost
     : !monitor
-      ? `no word from the monitor${staleSince ? ` since ${staleSince}` : ""}`
-      : `${connection}${reason ? `: ${reason}` : ""}, followed by the monitor ${monitorName}`;
+      ? words.monitorLost(staleSince)
+      : words.followed(`${connection}${reason ? `: ${reason}` : ""}`, monitorName);
   const own = element("small", {}, itself(name));
   own.dataset.pbx = name;
   return element("li", { className: good ? "good" : "bad" }, element("b", {}, name), `${good ? "✓" : "▲"} ${state}`, own);

@@ -19,7 +19,7 @@ from gateway.operations.operation_table import COMMANDS
 from gateway.rest.middleware import redacted
 from tests.gateway.world import client
 
-DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/docs")
+DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/docs", "/docs/stream")
 
 
 class Links(HTMLParser):
@@ -133,7 +133,7 @@ async def test_the_page_loads_only_files_that_come_with_the_gateway(
     page = await http.get("/docs")
     links = Links(page.text)
     assert not links.inline
-    assert len([address for address in links.loaded if address != "data:,"]) == 4
+    assert len([address for address in links.loaded if address != "data:,"]) == 5
     for address in links.loaded:
         if address != "data:,":
             assert address.startswith("static/")
@@ -173,6 +173,36 @@ async def test_the_page_keeps_no_key_and_asks_no_other_server(http: httpx.AsyncC
     assert "queryConfigEnabled: false" in script
     assert not re.search(r"https?://", script)
     assert not re.search(r"https?:|//[a-z]", (await http.get("/static/docs.css")).text)
+
+
+async def test_the_stream_page_tells_every_frame_entity_and_close_code(
+    http: httpx.AsyncClient,
+) -> None:
+    page = (await http.get("/docs/stream")).text
+    document = (await http.get("/asyncapi.json")).json()
+    told = re.findall(r'id="([^"]+)"', page)
+    components = document["components"]
+    frames = {_last(frame["payload"]["$ref"]) for frame in components["messages"].values()}
+    assert {frame["name"] for frame in components["messages"].values()} <= set(told)
+    assert set(components["schemas"]) - frames <= set(told)
+    assert len(told) == len(set(told))
+    for code, row in document["x-close-codes"].items():
+        meaning = re.sub(r"`(\w+)`", r"<code>\1</code>", row["meaning"])
+        assert f"<td>{code}</td>\n<td>{meaning}</td>" in page
+    links = Links(page)
+    assert not links.inline
+    for name in links.named:
+        if name.startswith("#"):
+            assert name[1:] in told
+        else:
+            assert (await http.get(f"/docs/{name}")).status_code == 200, name
+    for name in links.loaded:
+        if name != "data:,":
+            assert (await http.get(f"/docs/{name}")).status_code == 200, name
+
+
+def _last(reference: str) -> str:
+    return reference.rpartition("/")[2]
 
 
 async def test_nothing_else_of_the_directory_is_served(http: httpx.AsyncClient) -> None:

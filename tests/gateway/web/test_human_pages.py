@@ -89,7 +89,9 @@ async def test_a_page_loads_only_files_that_come_with_the_gateway(
         file = await http.get(f"/{address}")
         assert file.status_code == 200
         assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
-        assert file.headers["content-type"].startswith(("text/css", "text/javascript"))
+        assert file.headers["content-type"].startswith(
+            ("text/css", "text/javascript", "image/webp")
+        )
 
 
 async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.AsyncClient) -> None:
@@ -152,3 +154,49 @@ async def test_the_start_page_leads_everywhere_and_names_every_command(
     assert {"wall", "docs", "openapi.json", "asyncapi.json", "healthz", "readyz"} <= set(named)
     assert all(name in page for name in COMMANDS)
     assert "{{" not in page
+
+
+@pytest.mark.parametrize("path", ["/wall/help", "/wall/help.ru"])
+async def test_the_help_page_is_the_page_of_the_repository(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    answer = await http.get(path)
+    assert answer.status_code == 200
+    source = STATIC.parents[1] / "deploy" / f"wallboard{path.removeprefix('/wall/help')}.md"
+    for heading in re.findall(r"^## (.*)", source.read_text(encoding="utf-8"), re.MULTILINE):
+        assert f">{heading}</h2>" in answer.text
+    links = Links(answer.text)
+    assert not links.inline
+    for name in (*links.loaded, *links.named):
+        if name != "data:," and not name.startswith("#"):
+            assert (await http.get(f"/wall/{name}")).status_code == 200, name
+
+
+def test_help_in_each_language_tells_the_same_settings() -> None:
+    texts = [
+        path.read_text(encoding="utf-8") for path in STATIC.parents[1].glob("deploy/wallboard*.md")
+    ]
+    assert len(texts) == 2
+    english, other = (
+        [
+            (row.split("|")[1].strip(), row.split("|")[-2].count("`"))
+            for row in text.splitlines()
+            if row.startswith("| `")
+        ]
+        for text in texts
+    )
+    assert len(english) > 10
+    assert [name for name, _ in english] == [name for name, _ in other]
+
+
+def test_the_start_page_says_everything_in_russian_too() -> None:
+    page = (STATIC / "start" / "index.html").read_text(encoding="utf-8")
+    words = (STATIC / "start" / "words.js").read_text(encoding="utf-8")
+    english, russian = words.split("const ru = {")
+    said = set(re.findall(r'data-say(?:-[a-z-]+)?="(\w+)"', page))
+    script = set(re.findall(r"\bwords\.(\w+)\b(?!\")", (STATIC / "start" / "start.js").read_text()))
+    named = set(re.findall(r"^  (\w+):", russian, re.MULTILINE))
+    assert len(said) > 20
+    assert len(script) > 8
+    assert said | script == named
+    assert script == set(re.findall(r"^  (\w+):", english, re.MULTILINE))
