@@ -37,8 +37,9 @@ from monitor.pbx.database.allowed_functions import forbidden
 from monitor.pbx.database.backend_slots import (
     Backend,
     BackendSlots,
-    backend_of,
+    application_name,
     listed_backends,
+    own_and_foreign,
 )
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
@@ -52,6 +53,8 @@ DEFAULT_COUNT: Final = 100
 _BATCH: Final = 200
 _CONNECT_WITHIN_S: Final = 5.0
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_NO_STATEMENT: Final = "callmon check"
+"""Name at the server of connections that run no statement of a caller."""
 _WORK_MEM: Final = "4MB"
 """Server memory for one sort or hash. More goes to disk, up to the role's temp_file_limit."""
 _LATER_S: Final = 1.0
@@ -94,6 +97,7 @@ class Database:
         self._settings = settings
         self._ssl = _ssl(settings)
         self._slots = BackendSlots(self._listed)
+        self._application_name = application_name()
 
     @property
     def where(self) -> str:
@@ -115,7 +119,8 @@ class Database:
         )  # before the check: the text that is checked must be the text that is sent
         await self._slots.wait_for_free()
         with self._slots.running():
-            async with self._connected() as (connection, backend):
+            async with self._connected(self._application_name) as (connection, backend, foreign):
+                self._slots.count_foreign(foreign)
                 return await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
 
     async def _answered(
@@ -140,7 +145,7 @@ class Database:
 
         Raises CommandRefused, PbxUnreachable.
         """
-        async with self._connected() as (connection, _):
+        async with self._connected() as (connection, *_):
             settings = self._settings
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
@@ -187,18 +192,21 @@ class Database:
         await connection.execute(f"SET statement_timeout = {left}")
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[tuple[BoundedConnection, Backend]]:
-        """Open a connection whose role can only read; say which of the server's processes has it.
+    async def _connected(
+        self, application: str = _NO_STATEMENT
+    ) -> AsyncIterator[tuple[BoundedConnection, Backend, frozenset[Backend]]]:
+        """Open a connection whose role can only read.
 
+        Also give the server's process that has it, and those that run other monitors' statements.
         Raises CommandRefused, PbxUnreachable.
         """
-        connection = await self._connection()
+        connection = await self._connection(application)
         try:
             try:
                 async with asyncio.timeout(_CONNECT_WITHIN_S):
                     rights, secrets = await can_write(connection), await reads_secrets(connection)
                     remedy = await unlimited(connection)
-                    backend = await backend_of(connection)
+                    backend, foreign = await own_and_foreign(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
                     f"The database does not tell what {self._settings.user} may do: {error}"
@@ -225,7 +233,7 @@ class Database:
                     f"SQL is not offered: the database's role {self._settings.user} may have more "
                     f"than {MOST_CONNECTIONS} connections. Run {remedy}; in the database.",
                 )
-            yield connection, backend
+            yield connection, backend, foreign
         finally:
             connection.terminate()
 
@@ -240,7 +248,7 @@ class Database:
         finally:
             connection.terminate()
 
-    async def _connection(self) -> BoundedConnection:
+    async def _connection(self, application: str = _NO_STATEMENT) -> BoundedConnection:
         settings = self._settings
         try:
             return await asyncpg.connect(
@@ -254,7 +262,7 @@ class Database:
                 statement_cache_size=0,
                 connection_class=BoundedConnection,
                 server_settings={
-                    "application_name": "callmon",
+                    "application_name": application,
                     "default_transaction_read_only": "on",
                     "idle_in_transaction_session_timeout": str(
                         round((settings.timeout + _LATER_S) * 1000)
