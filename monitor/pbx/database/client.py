@@ -22,7 +22,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import AsyncIterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -104,11 +104,10 @@ class Database:
         """Return host and port."""
         return f"{self._settings.host}:{self._settings.port}"
 
-    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
+    async def answer(self, sql: str, count: int) -> bytes:
+        """Return ``{"count": …, "rows": [{column: value, …}, …]}`` as JSON.
 
-        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. They are encoded in
-        msgpack (msgspec's Raw), as objects take far more memory. Raises CommandRefused if the
+        It has at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if the
         database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
         earlier queries still take up the database. Raises PbxUnreachable if the database cannot
         be reached.
@@ -125,7 +124,7 @@ class Database:
 
     async def _answered(
         self, connection: BoundedConnection, backend: Backend, sql: str, count: int
-    ) -> Mapping[str, object]:
+    ) -> bytes:
         settings = self._settings
         try:
             with self._slots.until_gone(backend):
@@ -150,9 +149,7 @@ class Database:
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
 
-    async def _rows(
-        self, connection: BoundedConnection, sql: str, count: int
-    ) -> Mapping[str, object]:
+    async def _rows(self, connection: BoundedConnection, sql: str, count: int) -> bytes:
         for name, (form, decoder) in CODECS.items():
             await connection.set_type_codec(
                 name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form
@@ -170,17 +167,18 @@ class Database:
             fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
             names = labels(attribute.name for attribute in fetch.get_attributes())
             batch = await fetch.fetch()
-            encoded, bytes_ = await loop.run_in_executor(
+            encoded = await loop.run_in_executor(
                 _ENCODER, _encoded, names, batch, self._settings.max_answer_bytes - size
             )
-            size += bytes_
+            size += len(encoded)
             if size > self._settings.max_answer_bytes:
                 raise TooMuch
-            rows.append(encoded)
+            if batch:
+                rows.append(encoded)
             got += len(batch)
             if len(batch) < wanted:
                 break
-        return {"count": got, "rows": _array(got, rows)}
+        return b'{"count":%d,"rows":[%b]}' % (got, b",".join(rows))
 
     @staticmethod
     async def _limit(connection: BoundedConnection, until: float) -> None:
@@ -317,8 +315,8 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
         raise CommandRefused("sql_function_refused", text, "bad")
 
 
-def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tuple[bytes, int]:
-    """Return the rows in msgpack, one behind the other, and their size in JSON in bytes.
+def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> bytes:
+    """Return the rows as JSON, with commas between them.
 
     Raises TooMuch if this is more than ``most``, and ValueError if a value cannot be read.
     """
@@ -326,15 +324,9 @@ def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tupl
         if sum(map(json_length, records)) > most:  # before it is read, which takes far more memory
             raise TooMuch
         rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
-        size = len(msgspec.json.encode(rows))
-        return b"".join(map(msgspec.msgpack.encode, rows)), size
+        return msgspec.json.encode(rows)[1:-1]
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-
-
-def _array(count: int, rows: list[bytes]) -> msgspec.Raw:
-    """Return encoded rows as an array in msgpack; see its specification, "array 32"."""
-    return msgspec.Raw(b"".join((b"\xdd", count.to_bytes(4, "big"), *rows)))
 
 
 def _never(value: object) -> object:

@@ -26,6 +26,7 @@ from monitor.pbx.database.bounded_connection import TooMuch
 from monitor.pbx.database.client import Database, DatabaseSettings
 from monitor.shared.errors import CommandRefused, PbxBusy, PbxUnreachable
 from tests import pbx_database
+from tests.pbx_database import ReadDatabase
 from tests.postgres import Postgres, postgres
 
 ENDLESS = "select strpos(repeat('a', 20000000), 'b' || repeat('a', 10000000))"
@@ -147,14 +148,14 @@ async def _fill_and_empty(server: Postgres) -> None:
         tls="off",
         timeout=2.0,
     )
-    database = Database(settings)
+    database = ReadDatabase(settings)
     admin = await server.admin()
     await _stick(database, admin, SLOTS - 1)
     assert (await database.answer("select 1", 0))["count"] == 1
-    successor = Database(settings)  # of the next leader
+    successor = ReadDatabase(settings)  # of the next leader
     assert (await successor.answer("select 1", 0))["count"] == 1
     await _stick(successor, admin, SLOTS)
-    successor = Database(settings)
+    successor = ReadDatabase(settings)
     for _ in range(3):
         for each in (database, successor):
             with pytest.raises(PbxBusy, match="are still at work"):
@@ -175,7 +176,7 @@ async def _fill_and_empty(server: Postgres) -> None:
     admin.terminate()
 
 
-async def _stick(database: Database, admin: asyncpg.Connection, wanted: int) -> None:
+async def _stick(database: ReadDatabase, admin: asyncpg.Connection, wanted: int) -> None:
     """Ask endless queries until so many of the server's processes are stuck in them."""
     while (missing := wanted - len(await admin.fetch(_STUCK, pbx_database.READER))) > 0:
         asked = [database.answer(ENDLESS, 0) for _ in range(missing)]

@@ -723,4 +723,4 @@ async def test_large_answers_are_read_one_after_the_other(settings: DatabaseSett
     sql = "select ('[' || repeat('{\"a\":0},', 120000) || '{}]')::json as x"
     with peak_of_objects(70):  # one as objects is 30
         answers = await asyncio.gather(*(patient.answer(sql, 0) for _ in range(4)))
-    assert [answer["count"] for answer in answers] == [1] * 4
+    assert [answer[:20] for answer in answers] == [b'{"count":1,"rows":[{'] * 4
