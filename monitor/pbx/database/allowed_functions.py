@@ -28,6 +28,7 @@ rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -153,15 +154,11 @@ async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
 
     Raises asyncpg's errors.
     """
-    called, symbols = called_in(sql), symbols_in(sql)
+    called, symbols, names = await asyncio.to_thread(_read, sql)  # long ones take a while
     found = {name for name in called if name.startswith(_ESCAPED[1:]) or _RUNS_SQL.fullmatch(name)}
-    for used, kind, refused in await connection.fetch(
-        _CALLED,
-        sorted(called),
-        sorted(ALLOWED),
-        sorted(names_in(sql)),
-        f"^(?:{_RUNS_SQL.pattern})$",
-    ):
+    runs_sql = f"^(?:{_RUNS_SQL.pattern})$"
+    asked = sorted(called), sorted(ALLOWED), sorted(names), runs_sql
+    for used, kind, refused in await connection.fetch(_CALLED, *asked):
         match kind:
             case "function":
                 found.add(used)
@@ -172,6 +169,10 @@ async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
             case _ if used in _UNWRITTEN or used in symbols:
                 found.add(f"the operator {used}")
     return sorted(found)
+
+
+def _read(sql: str) -> tuple[set[str], str, set[str]]:
+    return called_in(sql), symbols_in(sql), names_in(sql)
 
 
 def symbols_in(sql: str) -> str:

@@ -12,6 +12,8 @@
 * A statement may call only a few volatile functions; see
   :mod:`monitor.pbx.database.allowed_functions`.
 * Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
+* PostgreSQL bounds the memory of sorts and hashes, and nothing bounds that of values: sizes that a
+  statement writes are judged, see :mod:`monitor.pbx.database.giant_values`.
 
 Each statement has a connection of its own. One thread reads and encodes the rows of all answers,
 one after the other, so that only one answer at a time is in memory as objects.
@@ -43,6 +45,7 @@ from monitor.pbx.database.backend_slots import (
 )
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
+from monitor.pbx.database.giant_values import GiantSize, check_sizes
 from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
 from monitor.pbx.database.values import CODECS, json_length, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
@@ -57,6 +60,11 @@ _NO_STATEMENT: Final = "callmon check"
 """Name at the server of connections that run no statement of a caller."""
 _WORK_MEM: Final = "4MB"
 """Server memory for one sort or hash. More goes to disk, up to the role's temp_file_limit."""
+_HASH_MEMORY: Final = """
+SELECT pg_catalog.set_config(name, '1', false)
+FROM pg_catalog.pg_settings WHERE name = 'hash_mem_multiplier'
+"""
+"""Gives a hash no more memory than a sort. PostgreSQL 12 has no such setting; since 15 it is 2."""
 _LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
@@ -115,7 +123,8 @@ class Database:
         _check_characters(sql)
         sql = sql.strip().removesuffix(
             ";"
-        )  # before the check: the text that is checked must be the text that is sent
+        )  # before the checks: the text that is checked must be the text that is sent
+        await asyncio.to_thread(_check_sizes, sql)  # long statements take a while
         await self._slots.wait_for_free()
         with self._slots.running():
             async with self._connected(self._application_name) as (connection, backend, foreign):
@@ -156,6 +165,7 @@ class Database:
             )
         until = asyncio.get_running_loop().time() + self._settings.timeout
         await self._limit(connection, until)
+        await connection.execute(_HASH_MEMORY)
         await connection.execute("BEGIN READ ONLY")
         await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
         rows: list[bytes] = []
@@ -302,6 +312,14 @@ def _check_characters(sql: str) -> None:
             "in the database can have; leave it out."
         )
         raise CommandRefused("sql_error", text, "bad")
+
+
+def _check_sizes(sql: str) -> None:
+    """Raise CommandRefused if the statement makes giants by the sizes that it writes."""
+    try:
+        check_sizes(sql)
+    except GiantSize as error:
+        raise CommandRefused("sql_function_refused", str(error), "bad") from error
 
 
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:
