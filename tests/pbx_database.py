@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.pbx.database.client import Database
+from monitor.pbx.database.client import Database, DatabaseSettings
 from tests.postgres import Postgres
 
 NAME = "database_single"
@@ -89,12 +89,15 @@ INSERT INTO cl_participants (call_id, info_id, billing_rate, billing_cost, billi
 """
 
 
-class ReadDatabase(Database):
-    """A database whose answers are read, as a gateway reads them."""
+class ReadDatabase:
+    """A database whose answers are read, as a client reads them."""
+
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self._database = Database(settings)
+        self.check = self._database.check
 
     async def answer(self, sql: str, count: int) -> Mapping[str, Any]:
-        sent = msgspec.msgpack.encode(await super().answer(sql, count))
-        answer: dict[str, Any] = msgspec.msgpack.decode(sent)
+        answer: dict[str, Any] = msgspec.json.decode(await self._database.answer(sql, count))
         return answer
 
 

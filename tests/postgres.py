@@ -58,10 +58,11 @@ class Postgres:
 
 
 @contextmanager
-def postgres(*options: str) -> Iterator[Postgres]:
+def postgres(*options: str, address_space_kib: int | None = None) -> Iterator[Postgres]:
     """Start one; gone with its data at the end.
 
-    ``options``: further settings, such as ``ssl=on``.
+    ``options``: further settings, such as ``ssl=on``. ``address_space_kib``: the most that each
+    of its processes may have.
     """
     password = "of-the-superuser"
     directory = Path(tempfile.mkdtemp(prefix="callmon-postgres-"))
@@ -96,8 +97,13 @@ def postgres(*options: str) -> Iterator[Postgres]:
         ]
         with (directory / "log").open("wb") as log:
             given = (f"--{setting}" for setting in (*settings, *options))
+            limited = (
+                ()
+                if address_space_kib is None
+                else ("sh", "-c", 'ulimit -v "$0" && exec "$@"', str(address_space_kib))
+            )
             process = subprocess.Popen(
-                [programs / "postgres", "-D", data, *given],
+                [*limited, programs / "postgres", "-D", data, *given],
                 user=owner, env=environment, cwd=directory, stderr=log,
             )  # fmt: skip
         try:

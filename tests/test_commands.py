@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
@@ -92,7 +92,7 @@ class SleepingDatabase:
     def __init__(self) -> None:
         self.asked = 0
 
-    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
+    async def answer(self, sql: str, count: int) -> bytes:
         self.asked += 1
         await asyncio.Event().wait()
         raise AssertionError("unreachable")

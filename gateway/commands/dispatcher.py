@@ -128,6 +128,7 @@ class CommandDispatcher:
             client,
             once,
             trace,
+            takes_body=True,
         )
         self._log.debug("command_sent", command=command, trace=trace)
         with self._pubsub_listener.waiting_for(request.id) as waiting:

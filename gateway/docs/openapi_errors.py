@@ -56,7 +56,7 @@ _OF_THE_PBX: Final[dict[int, dict[str, str]]] = {
         "unknown_status": "The extension has no forwarding status of this name.",
         "sql_not_a_query": "The SQL is not one query.",
         "sql_error": "The database refuses the SQL.",
-        "sql_function_refused": "The SQL calls a function that could change something.",
+        "sql_function_refused": "The SQL calls what could change something or make a giant.",
         "sql_timeout": "The query took longer than is allowed.",
         "sql_too_large": "The answer is larger than is allowed.",
     },

@@ -15,7 +15,7 @@ from hashlib import sha256
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
-from msgspec import to_builtins
+from msgspec import ValidationError, convert, to_builtins
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -40,7 +40,7 @@ from gateway.queries.context import QueryContext
 from gateway.responses import json_response
 from gateway.rest import request_id
 from monitor.shared.changes import Position, is_ahead
-from monitor.shared.codec import to_json
+from monitor.shared.codec import Malformed, from_json, to_json
 from monitor.shared.command_messages import (
     BUSY,
     NOT_RECORDED,
@@ -125,7 +125,7 @@ def composition_runner(
         )
         if answered.outcome.failure is not None:
             raise _refusal(answered.outcome.failure)
-        return {"result": True} | (answered.outcome.reply or {})
+        return {"result": True} | _reply(answered.outcome)
 
     return run
 
@@ -202,10 +202,22 @@ def _response(command: Command, outcome: Outcome, headers: dict[str, str]) -> Re
     position = outcome.book if command.name.startswith("contact.") else outcome.live
     if position is not None:
         headers["Callmon-Position"] = str(position)
-    reply: dict[str, Any] = dict(outcome.reply or {})
+    if outcome.body is not None:
+        return json_response(outcome.body, headers=headers)
+    reply = _reply(outcome)
     return json_response(
         to_json(reply if command.name == "query" else {"result": True} | reply), headers=headers
     )
+
+
+def _reply(outcome: Outcome) -> dict[str, Any]:
+    """Return the reply's fields. Raises OutcomeUnknown if its JSON cannot be read."""
+    if outcome.body is None:
+        return dict(outcome.reply or {})
+    try:
+        return convert(from_json(outcome.body), dict[str, Any])
+    except (Malformed, ValidationError) as error:
+        raise OutcomeUnknown("The monitor's answer cannot be read.") from error
 
 
 def _refusal(failure: CommandFailure) -> Refused:

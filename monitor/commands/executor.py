@@ -16,6 +16,7 @@ import structlog
 
 from monitor.commands.outcome_rules import failed
 from monitor.shared.changes import Position
+from monitor.shared.codec import from_json
 from monitor.shared.command_messages import BUSY, CommandFailure, Outcome, Request
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxBusy, PbxError
 
@@ -28,9 +29,9 @@ position."""
 
 _log = structlog.get_logger(__name__)
 
-Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object]]]
-"""Documented command, documented arguments → fields of the reply. Raises CommandRefused,
-CommandOutcomeUnknown, PbxError."""
+Execute: TypeAlias = Callable[[str, Mapping[str, str]], Awaitable[Mapping[str, object] | bytes]]
+"""Documented command, documented arguments → fields of the reply, or all of it as JSON. Raises
+CommandRefused, CommandOutcomeUnknown, PbxError."""
 Written: TypeAlias = Callable[[str], Awaitable[tuple[Position | None, Position | None]]]
 """Command → positions (live, book) that contain its changes, once they are in the store."""
 
@@ -59,9 +60,13 @@ class CommandExecutor:
         """
         try:
             async with self._execution_slot(request.command, deadline):
-                reply = dict(await self._execute(request.command, request.arguments))
+                reply = await self._execute(request.command, request.arguments)
                 live, book = await self._positions(request.command)
-                return Outcome(request.id, reply, None, live, book)
+                if not isinstance(reply, bytes):
+                    return Outcome(request.id, dict(reply), None, live, book)
+                if request.takes_body:
+                    return Outcome(request.id, None, None, live, book, reply)
+                return Outcome(request.id, from_json(reply), None, live, book)
         except _TooLate:
             text = "It was not done: its turn did not come in time."
             return failed(request, CommandFailure("too late", "too_late", text))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from monitor.shared.codec import Malformed
 from monitor.shared.command_messages import CommandFailure, Outcome, Request, decode_outcome
 
@@ -51,4 +53,4 @@ def as_known(request: Request, fingerprint: str, stored: bytes | None) -> Outcom
             "longer be read."
         )
         return failed(request, CommandFailure("unknown", "outcome_unknown", text))
-    return Outcome(request.id, known.reply, known.failure, known.live, known.book)
+    return replace(known, id=request.id)

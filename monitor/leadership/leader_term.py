@@ -60,8 +60,8 @@ class SourceLike(Protocol):
 class DatabaseLike(Protocol):
     """Describe what a term needs of the PBX's database; see :mod:`monitor.pbx.database.client`."""
 
-    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """Return the reply's fields of the command ``query``.
+    async def answer(self, sql: str, count: int) -> bytes:
+        """Return the reply of the command ``query`` as JSON.
 
         Raises CommandRefused or PbxUnreachable.
         """
@@ -125,7 +125,7 @@ class LeaderTerm(Generic[FactT]):
 
     async def execute(
         self, database: DatabaseLike | None, command: str, arguments: Mapping[str, str]
-    ) -> Mapping[str, object]:
+    ) -> Mapping[str, object] | bytes:
         """Carry out a command. Raises CommandRefused, CommandOutcomeUnknown, PbxError."""
         if command != "query":
             return await self._source.execute(command, arguments)

@@ -52,7 +52,8 @@ class Request(Struct, frozen=True, array_like=True):
 
     ``arguments``: documented names and values, checked. ``key`` (its name) and ``client`` (address)
     are for the audit log. ``gateway``: the one that waits for the answer. ``trace``: the id under
-    which the logs of both sides speak of it; empty from an older gateway.
+    which the logs of both sides speak of it; empty from an older gateway. ``takes_body``: the
+    gateway reads :attr:`Outcome.body`; an older one does not.
     """
 
     id: str
@@ -63,6 +64,7 @@ class Request(Struct, frozen=True, array_like=True):
     client: str
     once: IdempotencyKey | None = None
     trace: str = ""
+    takes_body: bool = False
 
 
 class CommandFailure(Struct, frozen=True, array_like=True):
@@ -77,7 +79,8 @@ class Outcome(Struct, frozen=True, array_like=True):
     """Represent the outcome of a request: the reply's fields, or a failure.
 
     ``live``, ``book``: positions of the two histories that contain the change; None if nothing was
-    changed there.
+    changed there. ``body``: the whole reply as JSON, in place of ``reply``. It may be large, so
+    gateways hand it on unread: reading and writing it again would hold up their event loops.
     """
 
     id: str
@@ -85,6 +88,7 @@ class Outcome(Struct, frozen=True, array_like=True):
     failure: CommandFailure | None = None
     live: Position | None = None
     book: Position | None = None
+    body: bytes | None = None
 
 
 class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):

@@ -11,6 +11,14 @@ function that only computes need not be VOLATILE. So the rules are:
   takes a transaction's number.
 - It must not use an aggregate, an operator or a default argument that calls such a function.
   Casts and domains call functions too: see :mod:`monitor.pbx.database.privileges`.
+- It must not read a view, or a table with a row security policy, that calls such a function, at
+  any depth. Nor may it read a foreign table: nobody here sees what another server does for it.
+  Materialised views call nothing when they are read, and the views that came with PostgreSQL are
+  trusted. What a function calls in its body is vouched for by its author, who declared it.
+
+The catalogue's ``pg_depend`` does not tell which of PostgreSQL's own functions a view calls, as
+nobody could drop those. So the stored trees of views, policies and defaults are searched for the
+numbers of functions, operators and relations. PostgreSQL's time limit bounds the search.
 
 The names are found by PostgreSQL's rules for tokens (its documentation, "Lexical Structure"), in
 one pass. ``(0.1).pg_sleep`` is a call too. A schema before a name is not looked at: it counts
@@ -20,6 +28,7 @@ rules of its first part: ``e'a'``, line break, ``'\''`` is one text.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -50,8 +59,8 @@ _UNWRITTEN: Final = frozenset(
 )
 """Operators that a statement may use without writing them: IN, BETWEEN, LIKE, USING, ORDER BY."""
 _CALLED: Final = r"""
-WITH refused AS (
-    SELECT oid, proname FROM pg_catalog.pg_proc
+WITH RECURSIVE refused AS (
+    SELECT oid FROM pg_catalog.pg_proc
     WHERE (
         provolatile = 'v' OR prosecdef OR (
             probin ~ 'tablefunc|pgxml' AND prosrc ~ '^(crosstab|connectby|xpath_table)'
@@ -59,27 +68,71 @@ WITH refused AS (
     ) AND NOT (
         pronamespace = 'pg_catalog'::regnamespace AND proname = ANY ($2::text[])
     )
+), reached (root, root_kind, kind, oid) AS (
+    SELECT proname::text, 'function', 'function', oid FROM pg_catalog.pg_proc
+    WHERE proname = ANY ($1::text[])
+    UNION
+    SELECT relname::text, 'relation', 'relation', oid FROM pg_catalog.pg_class
+    WHERE relname = ANY ($3::text[]) AND pg_catalog.has_any_column_privilege(oid, 'SELECT')
+    UNION
+    SELECT r.root, r.root_kind, more.kind, more.oid
+    FROM reached r, LATERAL (
+        SELECT CASE
+            WHEN found[1] IS NOT NULL THEN 'relation'
+            WHEN found[2] IS NOT NULL THEN 'operator'
+            ELSE 'function'
+        END, coalesce(found[1], found[2], found[3])::oid
+        FROM (
+            SELECT w.ev_action::text
+            FROM pg_catalog.pg_rewrite w JOIN pg_catalog.pg_class c ON c.oid = w.ev_class
+            WHERE r.kind = 'relation' AND c.oid = r.oid AND c.relkind = 'v' AND w.ev_type = '1'
+            UNION ALL
+            SELECT polqual::text FROM pg_catalog.pg_policy
+            WHERE r.kind = 'relation' AND polrelid = r.oid AND polcmd IN ('r', '*')
+            UNION ALL
+            SELECT proargdefaults::text FROM pg_catalog.pg_proc
+            WHERE r.kind = 'function' AND oid = r.oid
+        ) trees (tree), LATERAL pg_catalog.regexp_matches(
+            tree,
+            ':(?:relid (\d+)|\w*(?:opno|eqop|neop|sortop) (\d+)'
+            '|\w*(?:funcid|fnoid|InRangeFunc|handler) (\d+))',
+            'g'
+        ) found
+        UNION ALL
+        SELECT 'relation', inhrelid FROM pg_catalog.pg_inherits
+        WHERE r.kind = 'relation' AND inhparent = r.oid
+        UNION ALL
+        SELECT 'function', part
+        FROM pg_catalog.pg_operator, LATERAL pg_catalog.unnest(
+            ARRAY[oprcode, oprrest, oprjoin]::oid[]
+        ) part
+        WHERE r.kind = 'operator' AND oid = r.oid
+        UNION ALL
+        SELECT 'function', part
+        FROM pg_catalog.pg_aggregate, LATERAL pg_catalog.unnest(ARRAY[
+            aggtransfn, aggfinalfn, aggcombinefn, aggserialfn, aggdeserialfn,
+            aggmtransfn, aggminvtransfn, aggmfinalfn
+        ]::oid[]) part
+        WHERE r.kind = 'function' AND aggfnoid = r.oid
+    ) more (kind, oid)
+    WHERE r.oid >= 16384
 )
-SELECT proname::text, false FROM refused WHERE proname = ANY ($1::text[])
+SELECT DISTINCT r.root, r.root_kind, p.proname::text
+FROM reached r JOIN pg_catalog.pg_proc p ON p.oid = r.oid
+WHERE r.kind = 'function' AND (p.oid IN (SELECT oid FROM refused) OR p.proname ~ $4)
 UNION
-SELECT p.proname::text, false
-FROM pg_catalog.pg_aggregate a JOIN pg_catalog.pg_proc p ON p.oid = a.aggfnoid
-WHERE p.proname = ANY ($1::text[]) AND EXISTS (
-    SELECT FROM refused WHERE oid IN (
-        a.aggtransfn, a.aggfinalfn, a.aggcombinefn, a.aggserialfn, a.aggdeserialfn,
-        a.aggmtransfn, a.aggminvtransfn, a.aggmfinalfn
-    )
-)
+SELECT r.root, 'foreign', c.relname::text
+FROM reached r JOIN pg_catalog.pg_class c ON c.oid = r.oid
+WHERE r.kind = 'relation' AND c.relkind = 'f'
 UNION
-SELECT p.proname::text, false
-FROM pg_catalog.pg_proc p,
-    LATERAL pg_catalog.regexp_matches(p.proargdefaults::text, ':(?:op)?funcid (\d+)', 'g') f
-WHERE p.proname = ANY ($1::text[]) AND f[1]::oid IN (SELECT oid FROM refused)
-UNION
-SELECT oprname::text, true FROM pg_catalog.pg_operator
+SELECT oprname::text, 'operator', '' FROM pg_catalog.pg_operator
 WHERE oprcode::oid IN (SELECT oid FROM refused) OR oprrest::oid IN (SELECT oid FROM refused)
     OR oprjoin::oid IN (SELECT oid FROM refused)
 """
+"""What a statement uses → what is refused of it.
+
+Objects that came with PostgreSQL have numbers below 16384 (``FirstNormalObjectId``). Only what was
+made later is searched."""
 _SYMBOLS: Final = frozenset("+-*/<>=~!@#%^&|`?")
 _SPACE: Final = " \t\n\r\f\v"
 _LONGEST_NAME_BYTES: Final = 63
@@ -97,19 +150,29 @@ _DOLLARS: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U00
 
 
 async def forbidden(connection: asyncpg.Connection, sql: str) -> list[str]:
-    """Return the functions and operators that a statement uses and must not use, sorted.
+    """Return what a statement calls and must not call, in words, sorted.
 
     Raises asyncpg's errors.
     """
-    called, symbols = called_in(sql), symbols_in(sql)
-    always = {name for name in called if name.startswith(_ESCAPED[1:]) or _RUNS_SQL.fullmatch(name)}
-    found: set[str] = set()
-    for name, is_operator in await connection.fetch(_CALLED, sorted(called), sorted(ALLOWED)):
-        if not is_operator:
-            found.add(name)
-        elif name in _UNWRITTEN or name in symbols:
-            found.add(f"the operator {name}")
-    return sorted(found | always)
+    called, symbols, names = await asyncio.to_thread(_read, sql)  # long ones take a while
+    found = {name for name in called if name.startswith(_ESCAPED[1:]) or _RUNS_SQL.fullmatch(name)}
+    runs_sql = f"^(?:{_RUNS_SQL.pattern})$"
+    asked = sorted(called), sorted(ALLOWED), sorted(names), runs_sql
+    for used, kind, refused in await connection.fetch(_CALLED, *asked):
+        match kind:
+            case "function":
+                found.add(used)
+            case "relation":
+                found.add(f"{refused} by reading {used}")
+            case "foreign":
+                found.add(f"another server by reading {used}")
+            case _ if used in _UNWRITTEN or used in symbols:
+                found.add(f"the operator {used}")
+    return sorted(found)
+
+
+def _read(sql: str) -> tuple[set[str], str, set[str]]:
+    return called_in(sql), symbols_in(sql), names_in(sql)
 
 
 def symbols_in(sql: str) -> str:
@@ -122,7 +185,20 @@ def symbols_in(sql: str) -> str:
 
 def called_in(sql: str) -> set[str]:
     """Return all names that may be functions: before a parenthesis, or behind a dot."""
-    return {name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore") for name in _called_in(sql)}
+    return set(map(_kept, _called_in(sql)))
+
+
+def names_in(sql: str) -> set[str]:
+    """Return all names and words of a statement. Each relation that it reads is among them.
+
+    Names whose letters are written as numbers are not: see :func:`called_in`.
+    """
+    return {_kept(piece[1:]) for piece in tokens(sql) if len(piece) > 1}
+
+
+def _kept(name: str) -> str:
+    """Return what PostgreSQL keeps of a name."""
+    return name.encode()[:_LONGEST_NAME_BYTES].decode(errors="ignore")
 
 
 def _called_in(sql: str) -> set[str]:

@@ -12,6 +12,8 @@
 * A statement may call only a few volatile functions; see
   :mod:`monitor.pbx.database.allowed_functions`.
 * Time and size are bounded. Bytes are counted as they arrive, so that a single huge row stops too.
+* PostgreSQL bounds the memory of sorts and hashes, and nothing bounds that of values: sizes that a
+  statement writes are judged, see :mod:`monitor.pbx.database.giant_values`.
 
 Each statement has a connection of its own. One thread reads and encodes the rows of all answers,
 one after the other, so that only one answer at a time is in memory as objects.
@@ -22,7 +24,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping, Set
+from collections.abc import AsyncIterator, Set
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,11 +39,13 @@ from monitor.pbx.database.allowed_functions import forbidden
 from monitor.pbx.database.backend_slots import (
     Backend,
     BackendSlots,
-    backend_of,
+    application_name,
     listed_backends,
+    own_and_foreign,
 )
 from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
+from monitor.pbx.database.giant_values import GiantSize, check_sizes
 from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
 from monitor.pbx.database.values import CODECS, json_length, jsonable, labels
 from monitor.pbx.http_client.secret import Secret, text_of
@@ -52,8 +56,15 @@ DEFAULT_COUNT: Final = 100
 _BATCH: Final = 200
 _CONNECT_WITHIN_S: Final = 5.0
 _FAILURES: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_NO_STATEMENT: Final = "callmon check"
+"""Name at the server of connections that run no statement of a caller."""
 _WORK_MEM: Final = "4MB"
 """Server memory for one sort or hash. More goes to disk, up to the role's temp_file_limit."""
+_HASH_MEMORY: Final = """
+SELECT pg_catalog.set_config(name, '1', false)
+FROM pg_catalog.pg_settings WHERE name = 'hash_mem_multiplier'
+"""
+"""Gives a hash no more memory than a sort. PostgreSQL 12 has no such setting; since 15 it is 2."""
 _LATER_S: Final = 1.0
 """Seconds after the server's own limit at which our own limit ends the statement."""
 
@@ -94,17 +105,17 @@ class Database:
         self._settings = settings
         self._ssl = _ssl(settings)
         self._slots = BackendSlots(self._listed)
+        self._application_name = application_name()
 
     @property
     def where(self) -> str:
         """Return host and port."""
         return f"{self._settings.host}:{self._settings.port}"
 
-    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """Return ``{"count": …, "rows": [{column: value, …}, …]}``.
+    async def answer(self, sql: str, count: int) -> bytes:
+        """Return ``{"count": …, "rows": [{column: value, …}, …]}`` as JSON.
 
-        There are at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. They are encoded in
-        msgpack (msgspec's Raw), as objects take far more memory. Raises CommandRefused if the
+        It has at most ``count`` rows, or :data:`DEFAULT_COUNT` for 0. Raises CommandRefused if the
         database refuses, or if the answer takes too long or is too large. Raises PbxBusy if
         earlier queries still take up the database. Raises PbxUnreachable if the database cannot
         be reached.
@@ -112,15 +123,17 @@ class Database:
         _check_characters(sql)
         sql = sql.strip().removesuffix(
             ";"
-        )  # before the check: the text that is checked must be the text that is sent
+        )  # before the checks: the text that is checked must be the text that is sent
+        await asyncio.to_thread(_check_sizes, sql)  # long statements take a while
         await self._slots.wait_for_free()
         with self._slots.running():
-            async with self._connected() as (connection, backend):
+            async with self._connected(self._application_name) as (connection, backend, foreign):
+                self._slots.count_foreign(foreign)
                 return await self._answered(connection, backend, sql, count or DEFAULT_COUNT)
 
     async def _answered(
         self, connection: BoundedConnection, backend: Backend, sql: str, count: int
-    ) -> Mapping[str, object]:
+    ) -> bytes:
         settings = self._settings
         try:
             with self._slots.until_gone(backend):
@@ -140,20 +153,19 @@ class Database:
 
         Raises CommandRefused, PbxUnreachable.
         """
-        async with self._connected() as (connection, _):
+        async with self._connected() as (connection, *_):
             settings = self._settings
             version = connection.get_server_version().major
             return f"PostgreSQL {version}, {settings.name}; {settings.user} may only read"
 
-    async def _rows(
-        self, connection: BoundedConnection, sql: str, count: int
-    ) -> Mapping[str, object]:
+    async def _rows(self, connection: BoundedConnection, sql: str, count: int) -> bytes:
         for name, (form, decoder) in CODECS.items():
             await connection.set_type_codec(
                 name, schema="pg_catalog", encoder=_never, decoder=decoder, format=form
             )
         until = asyncio.get_running_loop().time() + self._settings.timeout
         await self._limit(connection, until)
+        await connection.execute(_HASH_MEMORY)
         await connection.execute("BEGIN READ ONLY")
         await connection.fetch(f"DECLARE answer NO SCROLL CURSOR FOR\n{sql}")
         rows: list[bytes] = []
@@ -165,17 +177,18 @@ class Database:
             fetch = await connection.prepare(f"FETCH {wanted} FROM answer")
             names = labels(attribute.name for attribute in fetch.get_attributes())
             batch = await fetch.fetch()
-            encoded, bytes_ = await loop.run_in_executor(
+            encoded = await loop.run_in_executor(
                 _ENCODER, _encoded, names, batch, self._settings.max_answer_bytes - size
             )
-            size += bytes_
+            size += len(encoded)
             if size > self._settings.max_answer_bytes:
                 raise TooMuch
-            rows.append(encoded)
+            if batch:
+                rows.append(encoded)
             got += len(batch)
             if len(batch) < wanted:
                 break
-        return {"count": got, "rows": _array(got, rows)}
+        return b'{"count":%d,"rows":[%b]}' % (got, b",".join(rows))
 
     @staticmethod
     async def _limit(connection: BoundedConnection, until: float) -> None:
@@ -187,18 +200,21 @@ class Database:
         await connection.execute(f"SET statement_timeout = {left}")
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[tuple[BoundedConnection, Backend]]:
-        """Open a connection whose role can only read; say which of the server's processes has it.
+    async def _connected(
+        self, application: str = _NO_STATEMENT
+    ) -> AsyncIterator[tuple[BoundedConnection, Backend, frozenset[Backend]]]:
+        """Open a connection whose role can only read.
 
+        Also give the server's process that has it, and those that run other monitors' statements.
         Raises CommandRefused, PbxUnreachable.
         """
-        connection = await self._connection()
+        connection = await self._connection(application)
         try:
             try:
                 async with asyncio.timeout(_CONNECT_WITHIN_S):
                     rights, secrets = await can_write(connection), await reads_secrets(connection)
                     remedy = await unlimited(connection)
-                    backend = await backend_of(connection)
+                    backend, foreign = await own_and_foreign(connection)
             except _FAILURES as error:
                 raise PbxUnreachable(
                     f"The database does not tell what {self._settings.user} may do: {error}"
@@ -225,7 +241,7 @@ class Database:
                     f"SQL is not offered: the database's role {self._settings.user} may have more "
                     f"than {MOST_CONNECTIONS} connections. Run {remedy}; in the database.",
                 )
-            yield connection, backend
+            yield connection, backend, foreign
         finally:
             connection.terminate()
 
@@ -240,7 +256,7 @@ class Database:
         finally:
             connection.terminate()
 
-    async def _connection(self) -> BoundedConnection:
+    async def _connection(self, application: str = _NO_STATEMENT) -> BoundedConnection:
         settings = self._settings
         try:
             return await asyncpg.connect(
@@ -254,7 +270,7 @@ class Database:
                 statement_cache_size=0,
                 connection_class=BoundedConnection,
                 server_settings={
-                    "application_name": "callmon",
+                    "application_name": application,
                     "default_transaction_read_only": "on",
                     "idle_in_transaction_session_timeout": str(
                         round((settings.timeout + _LATER_S) * 1000)
@@ -298,6 +314,14 @@ def _check_characters(sql: str) -> None:
         raise CommandRefused("sql_error", text, "bad")
 
 
+def _check_sizes(sql: str) -> None:
+    """Raise CommandRefused if the statement makes giants by the sizes that it writes."""
+    try:
+        check_sizes(sql)
+    except GiantSize as error:
+        raise CommandRefused("sql_function_refused", str(error), "bad") from error
+
+
 async def _check_functions(connection: BoundedConnection, sql: str) -> None:
     """Raise CommandRefused if the statement calls a function that it must not call."""
     names = await forbidden(connection, sql)
@@ -309,8 +333,8 @@ async def _check_functions(connection: BoundedConnection, sql: str) -> None:
         raise CommandRefused("sql_function_refused", text, "bad")
 
 
-def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tuple[bytes, int]:
-    """Return the rows in msgpack, one behind the other, and their size in JSON in bytes.
+def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> bytes:
+    """Return the rows as JSON, with commas between them.
 
     Raises TooMuch if this is more than ``most``, and ValueError if a value cannot be read.
     """
@@ -318,15 +342,9 @@ def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> tupl
         if sum(map(json_length, records)) > most:  # before it is read, which takes far more memory
             raise TooMuch
         rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
-        size = len(msgspec.json.encode(rows))
-        return b"".join(map(msgspec.msgpack.encode, rows)), size
+        return msgspec.json.encode(rows)[1:-1]
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
-
-
-def _array(count: int, rows: list[bytes]) -> msgspec.Raw:
-    """Return encoded rows as an array in msgpack; see its specification, "array 32"."""
-    return msgspec.Raw(b"".join((b"\xdd", count.to_bytes(4, "big"), *rows)))
 
 
 def _never(value: object) -> object:

@@ -26,7 +26,7 @@ Ticks: TypeAlias = tuple[int, ...]
 DEEPEST: Final = 400
 """Arrays and objects in each other that a JSON value may have; a deeper one becomes its text.
 
-Gateways read it again, and Python's readers go no deeper than a thousand."""
+Programs read it again, and Python's readers go no deeper than a thousand."""
 _WHOLE: Final = range(-(2**63), 2**64)
 _LONGEST_WHOLE: Final = 20
 """Characters of the longest number in ``_WHOLE``."""

@@ -36,6 +36,7 @@ from monitor.pbx.webapi.client import WebApiClient, WebApiSettings
 from monitor.pbx.webapi.facts import BusyTold, ToldFact
 from monitor.pbx.webapi.resource_reader import WebApiReader
 from monitor.shared.backoff import Backoff
+from monitor.shared.codec import to_json
 from monitor.shared.command_messages import VISIBLE
 from monitor.shared.entities.topics import Connection, Contact
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxError, PbxRefused
@@ -333,13 +334,13 @@ class ServedDatabase:
     def __init__(self, settings: WebApiSettings) -> None:
         self._settings = settings
 
-    async def answer(self, sql: str, count: int) -> Mapping[str, object]:
-        """Return the reply's fields.
+    async def answer(self, sql: str, count: int) -> bytes:
+        """Return the reply as JSON.
 
         Raises CommandRefused, CommandOutcomeUnknown, PbxUnreachable, TokenRefused.
         """
         client = WebApiClient(self._settings, PbxClock())
         try:
-            return await client.order("query", {"query": sql, "count": str(count)})
+            return to_json(await client.order("query", {"query": sql, "count": str(count)}))
         finally:
             await client.close()

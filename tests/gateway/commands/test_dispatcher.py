@@ -126,6 +126,7 @@ async def test_the_monitor_gets_all_that_it_needs_and_its_outcome_comes_back(bus
         assert request.command == "ext.del"
         assert request.arguments == {"num": "101"}
         assert (request.key, request.client, request.trace) == ("wall", "10.0.0.1", "trace")
+        assert request.takes_body
         assert reply == dispatcher.CommandReply(Outcome(request.id, {"number": 1}), again=False)
         assert ours.waiting == 0
 

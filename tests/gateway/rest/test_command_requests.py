@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
+from msgspec import structs
+from starlette.requests import Request as HttpRequest
 
 from gateway.app import create_app
+from gateway.auth.api_keys import authenticate
+from gateway.commands.dispatcher import CommandDispatcher
+from gateway.errors import OutcomeUnknown
 from gateway.operations.operation_table import COMMANDS
+from gateway.pbx_context import PbxContext
+from gateway.rest.command_requests import composition_runner
 from monitor.shared.changes import Change, Position
-from tests.bus import until
+from monitor.shared.command_messages import Outcome, Request
+from monitor.shared.timestamps import from_unix
+from tests.bus import Bus, until
+from tests.gateway.commands.test_dispatcher import Monitor, monitoring
 from tests.gateway.entities import START
 from tests.gateway.world import (
     FULL,
@@ -126,6 +138,54 @@ async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient
     got = await http.get(f"/webapi/{FULL}/query", params={"query": "select 1"})
     assert (got.status_code, error(got), got.headers["allow"]) == (405, "wrong_method", "POST")
     assert message(got) == "GET does not work here; use POST."
+
+
+@asynccontextmanager
+async def answering(bus: Bus, outcome: Outcome) -> AsyncIterator[PbxContext]:
+    """A PBX whose monitor gives this outcome to all."""
+
+    async def answer(monitor: Monitor, request: Request) -> None:
+        await monitor.finish(request, structs.replace(outcome, id=request.id))
+
+    pbx = view()
+    pbx = replace(pbx, commander=CommandDispatcher(bus.client(), "main", pbx.position_waiter))
+    async with monitoring(bus, answer):
+        listening = asyncio.create_task(pbx.commander.run())
+        await until(lambda: pbx.commander.listening)
+        yield pbx
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def test_an_answer_of_sql_passes_unread_so_that_its_size_holds_up_no_other(bus: Bus) -> None:
+    unreadable = b"{ this is read by nobody on the way }" * 100_000
+    async with answering(bus, Outcome("", None, body=unreadable)) as pbx, client(pbx) as http:
+        got = await http.post(f"/webapi/{FULL}/query", json={"query": "select 1"})
+    assert got.status_code == 200
+    assert got.headers["content-type"] == "application/json"
+    assert got.content == unreadable
+
+
+async def test_an_older_monitors_answer_of_sql_is_told_as_json(bus: Bus) -> None:
+    async with answering(bus, Outcome("", {"count": 0, "rows": []})) as pbx, client(pbx) as http:
+        got = await http.post(f"/webapi/{FULL}/query", json={"query": "select 1"})
+    assert got.json() == {"count": 0, "rows": []}
+
+
+@pytest.mark.parametrize("body", [b'{"count":1,"rows":[{"a":2}]}', b"[1]", b"{"])
+async def test_a_command_made_of_commands_gets_the_rows_of_sql(bus: Bus, body: bytes) -> None:
+    async with answering(bus, Outcome("", None, body=body)) as pbx:
+        key = authenticate(keys(), (FULL,), from_unix(NOW))
+        run = composition_runner(HttpRequest({"type": "http", "headers": []}), pbx, key, None)
+        if body.endswith(b"}"):
+            assert await run("query", query="select 1") == {
+                "result": True,
+                "count": 1,
+                "rows": [{"a": 2}],
+            }
+        else:
+            with pytest.raises(OutcomeUnknown, match="cannot be read"):
+                await run("query", query="select 1")
 
 
 async def test_a_position_that_no_monitor_can_have_written_is_refused_at_once() -> None:

@@ -37,21 +37,35 @@ class Hands:
         self.shown.set()
         self.executor = CommandExecutor("pbx", self._execute, self._written, lambda: self.sure)
 
-    async def _execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
+    async def _execute(
+        self, command: str, arguments: Mapping[str, str]
+    ) -> Mapping[str, object] | bytes:
         self.begun.append(command)
         await self.go_on.wait()
         if self.trouble is not None:
             raise self.trouble
-        return {"num": arguments["num"]}
+        return b'{"count": 1}' if command == "query" else {"num": arguments["num"]}
 
     async def _written(self, command: str) -> tuple[Position | None, Position | None]:
         await self.shown.wait()
         return LIVE, None
 
-    def start(self, command: str, within: float = 60.0) -> asyncio.Task[Outcome]:
-        request = Request("id", "gateway", command, {"num": "101"}, "tester", "")
+    def start(
+        self, command: str, within: float = 60.0, *, takes_body: bool = False
+    ) -> asyncio.Task[Outcome]:
+        request = Request(
+            "id", "gateway", command, {"num": "101"}, "tester", "", takes_body=takes_body
+        )
         deadline = asyncio.get_running_loop().time() + within
         return asyncio.create_task(self.executor.outcome(request, deadline))
+
+
+async def test_json_goes_as_it_is_to_gateways_that_take_it_and_as_fields_to_older_ones() -> None:
+    hands = Hands()
+    hands.go_on.set()
+    taken = await hands.start("query", takes_body=True)
+    assert taken == Outcome("id", None, None, LIVE, None, b'{"count": 1}')
+    assert await hands.start("query") == Outcome("id", {"count": 1}, None, LIVE, None)
 
 
 async def settled() -> None:

@@ -35,11 +35,13 @@ REQUEST = Request(
     "192.0.2.7",
     IdempotencyKey("digest", "print"),
     "trace",
+    takes_body=True,
 )
 MESSAGES: list[tuple[Any, Callable[[bytes], Any]]] = [
     (REQUEST, decode_request),
     (Outcome("id", {"callid": 7, "list": [None, "x"]}, live=Position("e", 3)), decode_outcome),
     (Outcome("id", None, CommandFailure("too late", "late", "It is.")), decode_outcome),
+    (Outcome("id", None, body=b'{"count":0,"rows":[]}'), decode_outcome),
     (Claimed("id"), decode_ring),
     (Completed("id"), decode_ring),
     (Busy("id"), decode_ring),
@@ -61,7 +63,13 @@ def test_a_request_of_an_older_gateway_has_no_trace_and_one_of_a_newer_has_more(
     fields = from_msgpack(encode(REQUEST))
     older = decode_request(to_msgpack(fields[:6]))
     assert (older.arguments, older.once, older.trace) == (REQUEST.arguments, None, "")
+    assert not older.takes_body
     assert decode_request(to_msgpack([*fields, "later"])) == REQUEST
+
+
+def test_an_outcome_of_an_older_monitor_has_its_reply_and_no_body() -> None:
+    outcome = decode_outcome(to_msgpack(["id", {"count": 0}, None, None, None]))
+    assert outcome == Outcome("id", {"count": 0})
 
 
 @pytest.mark.parametrize(

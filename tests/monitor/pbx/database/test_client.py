@@ -521,12 +521,12 @@ async def test_what_the_server_takes_for_a_call_is_found(admin: asyncpg.Connecti
             continue
 
 
-async def test_a_sort_is_given_little_memory(database: ReadDatabase) -> None:
+async def test_a_sort_or_hash_is_given_little_memory(database: ReadDatabase) -> None:
     sql = (
-        "select current_setting('work_mem') as m, "
+        "select current_setting('work_mem') as m, current_setting('hash_mem_multiplier') as h, "
         "current_setting('max_parallel_workers_per_gather') as w"
     )
-    assert (await database.answer(sql, 0))["rows"] == [{"m": "4MB", "w": "0"}]
+    assert (await database.answer(sql, 0))["rows"] == [{"m": "4MB", "h": "1", "w": "0"}]
 
 
 class CountingExecutor(ThreadPoolExecutor):
@@ -659,7 +659,7 @@ async def test_a_server_that_is_killed_in_the_middle_is_unreachable(
 @pytest.mark.parametrize(
     "sql",
     [
-        "select repeat('x', 300000000) as x",
+        "select string_agg(repeat('x', 10000), '') as x from generate_series(1, 30000)",
         "select repeat('x', 10000) as x from generate_series(1, 30000)",
         "select array_agg(n) as x from generate_series(1, 20000000) n",
         "select decode(repeat('00', 60000), 'hex') as x from generate_series(1, 15)",
@@ -713,9 +713,9 @@ def peak_of_objects(most_mib: int) -> Iterator[None]:
 async def test_json_is_counted_before_it_is_read(settings: DatabaseSettings) -> None:
     patient = ReadDatabase(replace(settings, timeout=30.0))
     with peak_of_objects(20):
-        assert await code_of(patient, "select ('[' || repeat('[],', 600000) || '[]]')::json") == (
-            "sql_too_large"
-        )
+        assert await code_of(
+            patient, "select ('[' || repeat('[],[],[],[],[],[],', 100000) || '[]]')::json"
+        ) == ("sql_too_large")
 
 
 async def test_large_answers_are_read_one_after_the_other(settings: DatabaseSettings) -> None:
@@ -723,4 +723,4 @@ async def test_large_answers_are_read_one_after_the_other(settings: DatabaseSett
     sql = "select ('[' || repeat('{\"a\":0},', 120000) || '{}]')::json as x"
     with peak_of_objects(70):  # one as objects is 30
         answers = await asyncio.gather(*(patient.answer(sql, 0) for _ in range(4)))
-    assert [answer["count"] for answer in answers] == [1] * 4
+    assert [answer[:20] for answer in answers] == [b'{"count":1,"rows":[{'] * 4
