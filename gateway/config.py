@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -64,6 +65,8 @@ def _host(value: str) -> str:
     return host
 
 
+_SECRET_LENGTH = 32
+"""Characters that a secret for tickets must have."""
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
 _Host = Annotated[str, Field(max_length=255), AfterValidator(_host)]
 _Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValidator(str.lower)]
@@ -188,6 +191,19 @@ class GatewaySection(Section):
     cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
     for all."""
+    ticket_secret: SecretStr | None = None
+    """What authenticates tickets: the same at all gateways that serve the same clients. None
+    given: each gateway makes one for itself and its workers."""
+
+    @field_validator("ticket_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SECRET_LENGTH:
+            raise ValueError(
+                f"it is shorter than {_SECRET_LENGTH} characters; make one with: "
+                f"od -An -N32 -tx1 /dev/urandom | tr -d ' \\n'"
+            )
+        return value
 
     @field_validator("forwarded_allow_ips")
     @classmethod

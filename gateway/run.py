@@ -86,7 +86,10 @@ async def serving(
         for name, redis in clients.items()
     }
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
-    tickets = Tickets(clients, keys, time.time)
+    secret = settings.ticket_secret
+    tickets = Tickets(
+        clients, keys, time.time, None if secret is None else secret.get_secret_value().encode()
+    )
     live = StreamServer(
         pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
     )

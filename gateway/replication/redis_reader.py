@@ -109,9 +109,10 @@ async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
     BusUnreachable.
     """
     async with await GuardedTransaction.watch(redis, keys.position) as guard:
-        stored, seen = await guard.fields(keys.position, "epoch", "seen")
+        (stored,) = await guard.fields(keys.position, "epoch")
+        seen = await guard.get(keys.seen)
         if stored is not None and max(stored, seen if seen and is_epoch(seen) else "") < epoch:
-            await guard.commit([("HSET", keys.position, "seen", epoch)])
+            await guard.commit([("SET", keys.seen, epoch)])
 
 
 def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:

@@ -26,9 +26,7 @@ EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
 AT_ONCE: Final = 1_000
 """Fields removed in one step at most."""
-_POSITION: Final = frozenset({"epoch", "seq", "id", "at", "seen"})
-_ALWAYS: Final = 4
-"""Number of a position's fields without ``seen``."""
+_POSITION: Final = frozenset({"epoch", "seq", "id", "at"})
 
 
 class StrayFields:
@@ -48,7 +46,7 @@ class StrayFields:
     async def look(self, state: State) -> None:
         """Examine each hash that holds more fields than it should. Raises BusUnreachable."""
         expected = {self._keys.state(topic): len(state[topic]) for topic in self._keys.topics}
-        expected[self._keys.position] = _ALWAYS
+        expected[self._keys.position] = len(_POSITION)
         with translated():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key in expected:
