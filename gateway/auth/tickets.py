@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,7 @@ from redis.asyncio import Redis
 
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import BusAway, KeyUnknown, UnknownPbx
+from gateway.token_bucket import LogBudget
 from monitor.shared.redis.connection import REDIS_FAILURES, rejected
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.timestamps import from_unix
@@ -63,6 +65,7 @@ class Tickets:
         self._keys = keys
         self._clock = clock
         self._secret = secrets.token_bytes(SECRET_BYTES) if secret is None else secret
+        self._log_budget = LogBudget(time.monotonic())
 
     def require_served(self, key: ApiKey) -> None:
         """Raise UnknownPbx if no ticket can be made for this key, as its PBX is not served here."""
@@ -109,7 +112,8 @@ class Tickets:
         digest, _, rest = text.partition(" ")
         made, _, code = rest.partition(" ")
         if not hmac.compare_digest(self._code(ticket, digest, made).encode(), code.encode()):
-            rejected(AccessKeys(pbx).ticket("*"), _FOREIGN)
+            logged = self._log_budget.take(time.monotonic()) is not None
+            rejected(AccessKeys(pbx).ticket("*"), _FOREIGN, logged=logged)
             raise KeyUnknown(
                 "This ticket was not made by this gateway, nor by one with the same ticket_secret."
             )

@@ -32,7 +32,7 @@ from monitor.publishing.stray_fields import StrayFields
 from monitor.shared.changes import Change, Edit, Position, epoch_name, is_ahead
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
-from monitor.shared.redis.connection import GuardedTransaction, rejected
+from monitor.shared.redis.connection import GuardedTransaction, accepted, rejected
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 from monitor.shared.timestamps import from_unix
 
@@ -247,10 +247,9 @@ class StatePublisher:
         return stored
 
     def _reject(self, key: str, what: str) -> None:
-        """Report each wrong value once; it is overwritten."""
-        if what != self._rejected:
-            self._rejected = what
-            rejected(key, what)
+        """Report each wrong value, and log it once; it is overwritten."""
+        rejected(key, what, logged=what != self._rejected)
+        self._rejected = what
 
     async def _arm(self) -> None:
         try:
@@ -317,6 +316,8 @@ class StatePublisher:
         if not await guard.commit(self._start_commands(staged, position, token, at)):
             return None
         self._written = (position, token)
+        for key in (*map(self._keys.state, self._keys.topics), self._keys.log, self._keys.position):
+            accepted(key)  # all of it was written anew
         self._log.begin()
         if self._lease is not None:
             self._lease.granted(asked_at)

@@ -19,13 +19,15 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from monitor.shared.entities.topics import State
-from monitor.shared.redis.connection import is_wrong_type, rejected, text, translated
+from monitor.shared.redis.connection import accepted, is_wrong_type, rejected, text, translated
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
 AT_ONCE: Final = 1_000
 """Fields removed in one step at most."""
+_PART: Final = "fields"
+"""What is wrong with a hash. The position itself may be right meanwhile."""
 _POSITION: Final = frozenset({"epoch", "seq", "id", "at"})
 
 
@@ -55,6 +57,7 @@ class StrayFields:
             for (key, known), size in zip(expected.items(), sizes, strict=True):
                 if isinstance(size, int) and size <= known:
                     self._told.discard(key)
+                    accepted(key, part=_PART)
                 elif not isinstance(size, Exception) and (names := await self._names(key)):
                     self._found[key] = names
 
@@ -86,8 +89,6 @@ class StrayFields:
         }
 
     def _tell(self, key: str, strays: list[Any]) -> None:
-        if key not in self._told:
-            self._told.add(key)
-            rejected(
-                key, f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}"
-            )
+        reason = f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}"
+        rejected(key, reason, logged=key not in self._told, part=_PART)
+        self._told.add(key)

@@ -16,6 +16,7 @@ from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from tests.bus import Bus, copy, flush, next_announcement, restore
 from tests.faulty import FaultyRedis, Network
 
@@ -280,6 +281,24 @@ async def test_what_no_follower_can_have_seen_is_passed_over_and_removed(
     assert epoch < (await writer.start()).epoch < "999999999999999"
     assert not await redis.exists(KEYS.seen)
     await writer.publisher.aclose()
+
+
+async def test_wrong_values_are_told_until_they_are_overwritten(bus: Bus) -> None:
+    redis, writer, values = bus.client(), Writer(bus), RejectedValues()
+    with collecting(values):
+        await writer.start()
+        await redis.set(KEYS.seen, "zzz")
+        await writer.publisher.heartbeat()
+        assert [*values.reasons()] == [KEYS.seen]
+        await writer.publisher.heartbeat()
+        assert values.reasons() == {}
+        await redis.hset(KEYS.position, "seq", "x")
+        with pytest.raises(HistoryLost):
+            await writer.publish()
+        assert [*values.reasons()] == [KEYS.position]
+        await writer.start()
+        assert values.reasons() == {}
+        await writer.publisher.aclose()
 
 
 async def test_a_store_that_went_back_is_lost_history(bus: Bus) -> None:
