@@ -106,7 +106,11 @@ async def _gateway(
 
     def started(server: Gateway) -> None:
         reload.serves(server)
-        told.of_gateway(server, int(os.environ[WORKER]) if worker else None)
+        told.of_gateway(
+            server,
+            int(os.environ[WORKER]) if worker else None,
+            own_tickets=settings.gateway.ticket_secret is None,
+        )
         liveness.ready(f"serving {server.address}")
 
     try:
