@@ -29,6 +29,7 @@ from gateway.rest.middleware import AccessLog, SecurityHeaders
 from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.supervision import kept_running
 from gateway.web.human_pages import pages
+from monitor.shared.redis.rejected_values import RejectedValues
 from monitor.shared.timestamps import from_unix
 from monitor.shared.version import VERSION
 
@@ -53,6 +54,7 @@ def create_app(
     counters: RequestCounters | None = None,
     draining: Callable[[], bool] = lambda: False,
     bodies: UnauthenticatedBodies | None = None,
+    rejected: RejectedValues | None = None,
 ) -> Starlette:
     """Return the gateway's ASGI application.
 
@@ -60,7 +62,7 @@ def create_app(
     limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
     seconds. ``counters``: counts the requests for the metrics. ``draining``: returns whether all
     clients are being sent away. ``bodies``: counts the bytes of bodies whose senders are not known
-    yet, here and for tickets.
+    yet, here and for tickets. ``rejected``: what this gateway left out on Redis.
 
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
@@ -71,7 +73,7 @@ def create_app(
         return alive_response(request, VERSION)
 
     async def readyz(request: Request) -> Response:
-        state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining())
+        state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining(), rejected=rejected)
         try:
             pbx = asker(request, keys, from_unix(clock()))
         except Refused as error:

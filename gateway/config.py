@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import (
@@ -14,6 +12,7 @@ from pydantic import (
     ConfigDict,
     Field,
     IPvAnyNetwork,
+    SecretStr,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -26,6 +25,7 @@ from gateway.replication.replica import LOG_BYTES, LOG_LENGTH
 from gateway.scopes import Scope
 from gateway.visibility import NO_LIMITS, Limits, is_number
 from monitor.shared.api_keys import Budgets, InstantForm
+from monitor.shared.host_names import as_named
 from monitor.shared.settings.loader import FileSettings, Section
 from monitor.shared.timestamps import instant
 
@@ -52,19 +52,14 @@ _PROXY = re.compile(r"\*?|[\w.-]+|[0-9a-fA-F.:]+(%\w+)?(/\d{1,3})?")
 
 def _host(value: str) -> str:
     """Return a host as browsers name it in the header ``Host``."""
-    host = value.lower().removesuffix(".")
-    with suppress(ValueError):
-        address = ip_address(host.removeprefix("[").removesuffix("]"))
-        return str(address) if address.version == 4 else f"[{address}]"
-    if not _HOST_NAME.fullmatch(host):
-        raise ValueError(
-            f"{quoted(value)} is no name or address of a host; write it without scheme and port, "
-            f"such as wall.example.com or 127.0.0.1"
-        )
-    return host
+    try:
+        return as_named(value)
+    except ValueError as error:
+        raise ValueError(f"{quoted(value)} is {error}") from None
 
 
-_HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9_.-]*[a-z0-9_])?")
+_SECRET_LENGTH = 32
+"""Characters that a secret for tickets must have."""
 _Host = Annotated[str, Field(max_length=255), AfterValidator(_host)]
 _Origin = Annotated[str, Field(pattern=r"^(\*|https?://[^/?#\s]+)$"), AfterValidator(str.lower)]
 
@@ -188,6 +183,19 @@ class GatewaySection(Section):
     cors_origins: tuple[_Origin, ...] = ()
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
     for all."""
+    ticket_secret: SecretStr | None = None
+    """What authenticates tickets: the same at all gateways that serve the same clients. None
+    given: each gateway makes one for itself and its workers."""
+
+    @field_validator("ticket_secret")
+    @classmethod
+    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SECRET_LENGTH:
+            raise ValueError(
+                f"it is shorter than {_SECRET_LENGTH} characters; make one with: "
+                f"od -An -N32 -tx1 /dev/urandom | tr -d ' \\n'"
+            )
+        return value
 
     @field_validator("forwarded_allow_ips")
     @classmethod

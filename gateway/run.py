@@ -12,6 +12,7 @@ from functools import partial
 import uvicorn
 from prometheus_client import CollectorRegistry
 from redis.asyncio import Redis
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable
@@ -31,6 +32,7 @@ from gateway.supervision import kept_running
 from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.websocket_protocol import uvicorn_options
 from monitor.shared.http_server import EmbeddedServer, bind
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 
 
 async def run(
@@ -86,11 +88,15 @@ async def serving(
         for name, redis in clients.items()
     }
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
-    tickets = Tickets(clients, keys, time.time)
+    secret = settings.ticket_secret
+    tickets = Tickets(
+        clients, keys, time.time, None if secret is None else secret.get_secret_value().encode()
+    )
     live = StreamServer(
         pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
     )
     requests, bodies = RequestCounters(), UnauthenticatedBodies()
+    rejected = RejectedValues()
     app = create_app(
         pbxs,
         keys,
@@ -103,6 +109,7 @@ async def serving(
         counters=requests,
         draining=lambda: live.draining,
         bodies=bodies,
+        rejected=rejected,
     )
     fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
     if registry is not None:
@@ -117,7 +124,11 @@ async def serving(
     )
     await proxies.look_up()
     config = uvicorn.Config(
-        ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
+        ClientAddress(
+            _collecting(live.bypass_middleware(fast_path), rejected),
+            proxies,
+            settings.connections_per_address,
+        ),
         interface="asgi3",
         http=partial(
             FastPathProtocol,
@@ -140,11 +151,12 @@ async def serving(
     feeds = [
         KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs
     ]
-    following = [
-        asyncio.create_task(kept_running(f"keys of {name}", feed.run))
-        for name, feed in zip(pbxs, feeds, strict=True)
-    ]
-    following.append(asyncio.create_task(kept_running("budgets", rate_limiter.run)))
+    with collecting(rejected):
+        following = [
+            asyncio.create_task(kept_running(f"keys of {name}", feed.run))
+            for name, feed in zip(pbxs, feeds, strict=True)
+        ]
+        following.append(asyncio.create_task(kept_running("budgets", rate_limiter.run)))
     following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
     try:
         await server.start()
@@ -157,6 +169,19 @@ async def serving(
             task.cancel()
         await asyncio.gather(*following, return_exceptions=True)
         await server.stop()
+
+
+def _collecting(app: ASGIApp, rejected: RejectedValues) -> ASGIApp:
+    """Return the application; what it and its tasks reject on Redis is collected.
+
+    Its lifespan is among it, which runs the feeds.
+    """
+
+    async def collected(scope: Scope, receive: Receive, send: Send) -> None:
+        with collecting(rejected):
+            await app(scope, receive, send)
+
+    return collected
 
 
 class Gateway(EmbeddedServer):

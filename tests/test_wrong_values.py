@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -36,7 +37,9 @@ from monitor.shared.changes import epoch_name, is_epoch
 from monitor.shared.codec import Malformed, encode_entity, to_msgpack
 from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.redis.connection import GuardedTransaction
-from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
+from monitor.shared.redis.key_names import AccessKeys, RecordKeys, RequestKeys, SpaceKeys
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from monitor.statistics import checkpoint_format
 from monitor.statistics.day import Day, day_of
 from tests.bus import RealBus, until, until_async
@@ -44,13 +47,13 @@ from tests.gateway import entities
 from tests.gateway.replication.test_follower import following, writing
 from tests.gateway.topics.test_garbage_on_redis import GARBAGE
 from tests.monitor.terms import running
+from tests.system import stack
 
 LIVE, BOOK, ACCESS = SpaceKeys("pbx", "live"), SpaceKeys("pbx", "book"), AccessKeys("pbx")
+RECORDS = RecordKeys("pbx")
 ABSURD = "999999999999999-zzzz"
 
 POSITIONS: list[Any] = [
-    {"seen": "zzzz"},
-    {"seen": ABSURD},
     {"epoch": ABSURD},
     {"epoch": "zzzz", "seq": "zzzz"},
     {"epoch": b"\xff\xfe", "seq": b"\xff"},
@@ -439,15 +442,14 @@ async def test_a_wrong_record_of_an_idempotency_key_is_written_over(
 @given(
     epoch=st.text(max_size=20) | st.just(ABSURD),
     seq=st.text(max_size=20) | st.integers().map(str),
-    seen=st.text(),
 )
 @settings(max_examples=100)
-def test_any_texts_are_a_position_or_none(epoch: str, seq: str, seen: str) -> None:
-    stored = StoredPositionHash.parse(epoch, seq, None, seen)
-    newest = None if stored is None else stored.newest_believed(1_800_000_000_000)
-    name = epoch_name(1_800_000_000_000, newest or None, "a")
+def test_any_texts_are_a_position_or_none(epoch: str, seq: str) -> None:
+    stored = StoredPositionHash.parse(epoch, seq)
+    newest = None if stored is None else stored.position.epoch
+    name = epoch_name(1_800_000_000_000, newest, "a")
     assert is_epoch(name)
-    assert newest is None or name > newest
+    assert newest is None or newest > "0" + "9" * 14 or name > newest
     assert name > epoch_name(1_799_999_999_999, None, "a")
 
 
@@ -468,3 +470,83 @@ async def test_a_position_that_is_none_is_as_if_there_were_none(valkey: RealBus)
         position: Any = {"epoch": "000000000000001-a", "seq": 1, "at": entities.START} | wrong
         await redis.hset(LIVE.position, mapping=position)
         assert await read_position(redis, LIVE) is None
+
+
+async def _told(http: httpx.AsyncClient) -> tuple[str, list[str]]:
+    """What ``system`` says, and what the gateway itself left out; strangers are told neither."""
+    answer = await http.get("/readyz", headers={"X-API-Key": stack.KEY})
+    told = answer.json()["pbxs"][stack.PBX]
+    assert set((await http.get("/readyz")).json()) == {"ready", "draining"}
+    return told["reason"], told["rejected"]
+
+
+async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(valkey: RealBus) -> None:
+    keys, redis = AccessKeys(stack.PBX), valkey.client()
+    simulated = SimulatorSettings(extensions=4, queues=1, contacts=0, traffic=False)
+    wrong = f"Values on Redis that callmon did not write are left out: {keys.table}."
+    async with (
+        SimulatedPbx(simulated) as pbx,
+        stack.monitoring(pbx, valkey.client()),
+        stack.gateway(valkey.client()) as address,
+        stack.subscriber(address) as held,
+        httpx.AsyncClient(base_url=address) as http,
+    ):
+        await until(lambda: held.connected)
+        assert held.state["system"]["pbx"]["reason"] == ""
+        await redis.hset(keys.table, "x", b"garbage")
+        await until_async(lambda: _tells(http, (wrong, [keys.table])))
+        await until(lambda: held.state["system"]["pbx"]["reason"] == wrong)
+        await redis.hdel(keys.table, "x")
+        await until_async(lambda: _tells(http, ("", [])))
+        ticket = keys.ticket(sha256_hex(f"{stack.PBX}.invented"))
+        await redis.set(ticket, sha256_hex(stack.KEY))
+        refused = await http.get(f"/webapi/events?topics=calls&ticket={stack.PBX}.invented")
+        assert refused.status_code == 401
+        assert await _told(http) == ("", [keys.ticket("*")])
+        queues = SpaceKeys(stack.PBX, "live").state("queues")
+        ((id_, right),) = (await redis.hgetall(queues)).items()
+        await redis.hset(queues, id_, b"garbage")
+        async with (  # the first one has read it before
+            stack.gateway(valkey.client()) as late,
+            httpx.AsyncClient(base_url=late) as there,
+        ):
+            await until_async(lambda: _tells(there, ("", [queues])))
+            await redis.hset(queues, id_, right)
+            await until_async(lambda: _tells(there, ("", [])))
+
+
+async def _tells(http: httpx.AsyncClient, expected: tuple[str, list[str]]) -> bool:
+    return await _told(http) == expected
+
+
+async def test_a_monitor_tells_what_it_leaves_out_until_it_is_right_again(valkey: RealBus) -> None:
+    redis, fields = valkey.client(), f"{LIVE.state('ivrs')} (fields)"
+    async with running(valkey) as one:
+        rejected = one.service.rejected
+        await until(lambda: one.service.state is not None and one.service.hears_requests)
+        await redis.delete(RECORDS.mirrored)
+        await redis.set(RECORDS.mirrored, b"\xff")
+        await redis.hset(LIVE.state("ivrs"), "x", "y")
+        await until(lambda: {RECORDS.mirrored, fields} <= set(rejected.reasons()))
+        await until(lambda: RECORDS.mirrored in one.trackers[-1].store_reason)
+        await until(lambda: fields not in rejected.reasons())  # the leader has removed it
+        await until(lambda: fields not in one.trackers[-1].store_reason)
+
+
+async def test_a_gateway_tells_entities_that_it_left_out_until_they_are_right(
+    valkey: RealBus,
+) -> None:
+    redis, values = valkey.client(), RejectedValues()
+    key = LIVE.state("ivrs")
+    async with writing(valkey) as writer:
+        await writer.start()
+        await redis.hset(key, mapping={"1": b"garbage", b"\xff": b"garbage"})
+        with collecting(values):
+            async with following(valkey) as it:
+                await until(lambda: it.replica.position is not None)
+                assert [*values.reasons()] == [key]
+                await redis.hdel(key, b"\xff")
+                values.accept(key)
+                await until(lambda: key in values.reasons())  # the other one is seen again
+                await writer.publish("good")
+                await until(lambda: not values.reasons())

@@ -25,7 +25,13 @@ from redis.asyncio import Redis
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
-from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
+from monitor.shared.redis.connection import (
+    REDIS_FAILURES,
+    accepted,
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+)
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
 
@@ -63,6 +69,8 @@ class KeyFollower:
             try:
                 await self._follow()
             except REDIS_FAILURES as error:
+                if is_wrong_type(error):
+                    rejected(self._keys.table, str(error), logged=False)
                 if not self._failing:
                     _log.warning(
                         "key_follower_connection_lost",
@@ -88,6 +96,7 @@ class KeyFollower:
             ready, rows = await pipe.execute()
         if not ready:
             return
+        accepted(self._keys.table)  # unless one of its fields is rejected now
         for name, data in rows.items():
             try:
                 stored = of_table(name, data)
@@ -108,7 +117,6 @@ class KeyFollower:
                 self._on_gone(name)
 
     def _tell(self, reason: str) -> None:
-        """Log this reason once, not at every read."""
-        if reason != self._told:
-            self._told = reason
-            rejected(self._keys.table, reason)
+        """Tell the reason; log it once, not at every read."""
+        rejected(self._keys.table, reason, logged=reason != self._told)
+        self._told = reason

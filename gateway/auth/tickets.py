@@ -4,20 +4,32 @@ A browser can send no headers with a WebSocket or an EventSource. So its page as
 with a header, and puts only the ticket into the stream's address. Proxies and logs may keep that
 address, but the ticket is worthless by then. Redis holds only its digest, so that every gateway
 can take it, once.
+
+Rules:
+
+- What a ticket stands for is authenticated (HMAC-SHA256) with a secret that no gateway ever puts on
+  Redis. So with the gateway's user on Redis alone nobody can make a ticket, change one or keep one.
+- Without a secret in the settings a gateway makes one for itself and its workers. Its tickets are
+  then for that gateway only. Gateways that serve the same clients need the same secret.
+- Redis ends a ticket after its time. The authenticated instant of its making ends it too, two
+  minutes later, so that a ticket that somebody puts back does not last.
 """
 
 from __future__ import annotations
 
+import hmac
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from redis.asyncio import Redis
 
 from gateway.auth.api_keys import KeyTable
 from gateway.errors import BusAway, KeyUnknown, UnknownPbx
-from monitor.shared.redis.connection import REDIS_FAILURES
+from gateway.token_bucket import LogBudget
+from monitor.shared.redis.connection import REDIS_FAILURES, rejected
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.timestamps import from_unix
 
@@ -26,19 +38,34 @@ if TYPE_CHECKING:
 
 VALID_S: Final = 30
 """Seconds for which a ticket can be used."""
+_ENDS_MS: Final = 120_000
+"""Milliseconds after which a ticket is void whatever Redis says. It is longer than
+:data:`VALID_S`, as the clocks of two gateways may differ."""
+SECRET_BYTES: Final = 32
+"""Bytes of a secret that a gateway makes for itself."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
 
 
 class Tickets:
-    """Issue and take tickets. ``clients``: one for each served PBX. ``clock``: POSIX seconds."""
+    """Issue and take tickets.
+
+    ``clients``: one for each served PBX. ``clock``: POSIX seconds. ``secret``: authenticates the
+    tickets; None: a random one, which no other gateway has.
+    """
 
     def __init__(
-        self, clients: Mapping[str, Redis], keys: KeyTable, clock: Callable[[], float]
+        self,
+        clients: Mapping[str, Redis],
+        keys: KeyTable,
+        clock: Callable[[], float],
+        secret: bytes | None = None,
     ) -> None:
         self._clients = clients
         self._keys = keys
         self._clock = clock
+        self._secret = secrets.token_bytes(SECRET_BYTES) if secret is None else secret
+        self._log_budget = LogBudget(time.monotonic())
 
     def require_served(self, key: ApiKey) -> None:
         """Raise UnknownPbx if no ticket can be made for this key, as its PBX is not served here."""
@@ -48,8 +75,10 @@ class Tickets:
     async def issue(self, key: ApiKey) -> str:
         """Return a new ticket for this key, whose PBX is served here. Raises BusAway."""
         ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
+        made = str(int(self._clock() * 1000))
+        entry = f"{key.digest} {made} {self._code(ticket, key.digest, made)}"
         try:
-            await self._clients[key.pbx].set(_place(key.pbx, ticket), key.digest, ex=VALID_S)
+            await self._clients[key.pbx].set(_place(key.pbx, ticket), entry, ex=VALID_S)
         except REDIS_FAILURES as error:
             raise BusAway(
                 "No ticket can be made: Redis cannot be reached; try again in a moment."
@@ -70,18 +99,42 @@ class Tickets:
         if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
             raise KeyUnknown("This is not a ticket.")
         try:
-            digest = await self._clients[pbx].getdel(_place(pbx, ticket))
+            entry = await self._clients[pbx].getdel(_place(pbx, ticket))
         except REDIS_FAILURES as error:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
-        if digest is None:
+        if entry is None:
+            raise KeyUnknown(_VOID)
+        return self._keys.of_digest(self._digest(pbx, ticket, entry), from_unix(self._clock()))
+
+    def _digest(self, pbx: str, ticket: str, entry: Any) -> str:
+        """Return the digest of the ticket's key. Raises KeyUnknown if this is no entry of ours."""
+        text = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
+        digest, _, rest = text.partition(" ")
+        made, _, code = rest.partition(" ")
+        if not hmac.compare_digest(self._code(ticket, digest, made).encode(), code.encode()):
+            logged = self._log_budget.take(time.monotonic()) is not None
+            rejected(AccessKeys(pbx).ticket("*"), _FOREIGN, logged=logged)
             raise KeyUnknown(
-                f"This ticket was already used or is older than {VALID_S} seconds: "
-                f"ask for a new one."
+                "This ticket was not made by this gateway, nor by one with the same ticket_secret."
             )
-        text = digest.decode(errors="replace") if isinstance(digest, bytes) else str(digest)
-        if not text.isascii():  # not written by callmon
-            raise KeyUnknown("This ticket belongs to no key.")
-        return self._keys.of_digest(text, from_unix(self._clock()))
+        if abs(self._clock() * 1000 - int(made)) > _ENDS_MS:
+            raise KeyUnknown(_VOID)
+        return digest
+
+    def _code(self, ticket: str, digest: str, made: str) -> str:
+        """Return the code that only a gateway with our secret can make for these three."""
+        told = "\0".join((_PURPOSE, ticket, digest, made))
+        return hmac.new(self._secret, told.encode(), sha256).hexdigest()
+
+
+_PURPOSE: Final = "callmon ticket"
+_VOID: Final = (
+    f"This ticket was already used or is older than {VALID_S} seconds: ask for a new one."
+)
+_FOREIGN: Final = (
+    "a ticket that no gateway with our ticket_secret made; gateways that serve the same clients "
+    "need the same one"
+)
 
 
 def _place(pbx: str, ticket: str) -> str:

@@ -153,6 +153,13 @@ def demo(
 def simulate(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on.")] = 5001,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    allowed_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="HOST",
+            help="Answer under this host too, as a name or a tunnel needs; repeatable.",
+        ),
+    ] = None,
     extensions: Extensions = 40,
     queues: Queues = 4,
     contacts: Annotated[
@@ -229,6 +236,7 @@ def simulate(
     _run(
         run(
             host=host,
+            allowed_hosts=allowed_host or [],
             port=port,
             extensions=extensions,
             queues=queues,

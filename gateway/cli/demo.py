@@ -34,16 +34,12 @@ from monitor.config import FiguresSection, MonitorSettings, PbxSection
 from monitor.recording import file_format
 from monitor.recording.player import Player
 from monitor.shared.errors import ConfigError
+from monitor.shared.host_names import LOOPBACK
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from monitor.simulator.traffic.planner import busy_hour
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface. It can only read."""
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
-"""Hosts for which the demo answers.
-
-Its key is known, so a page from elsewhere must not reach it under a name of its own that leads here
-(DNS rebinding)."""
 _PBX = "demo"
 """Name in a recording → name of the setting, where the two differ."""
 _DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Final
@@ -10,6 +11,7 @@ from typing import Final
 import structlog
 
 from gateway import run as gateway_run
+from gateway.auth.tickets import SECRET_BYTES
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime import service_notify as liveness
 from gateway.cli.runtime.reload import Reload, on_sighup
@@ -36,6 +38,9 @@ _STREAM_LIMITS: Final = frozenset(
         ),
     )
 )
+
+_TICKET_SECRET: Final = "CALLMON_GATEWAY__TICKET_SECRET"  # noqa: S105 - a name
+"""Environment variable by which workers get a secret that is the same for all of them."""
 
 _log = structlog.get_logger(__name__)
 
@@ -76,7 +81,10 @@ async def _workers(
     workers: int, arguments: list[str], section: GatewaySection, reload: GatewayReload
 ) -> None:
     reload.begin()
-    held = Workers(workers, arguments, section.host, section.port, section.stream.drain_time)
+    environment = {} if section.ticket_secret else {_TICKET_SECRET: secrets.token_hex(SECRET_BYTES)}
+    held = Workers(
+        *(workers, arguments, section.host, section.port, section.stream.drain_time), environment
+    )
 
     def all_reload() -> None:
         if reload():
@@ -98,7 +106,11 @@ async def _gateway(
 
     def started(server: Gateway) -> None:
         reload.serves(server)
-        told.of_gateway(server, int(os.environ[WORKER]) if worker else None)
+        told.of_gateway(
+            server,
+            int(os.environ[WORKER]) if worker else None,
+            own_tickets=settings.gateway.ticket_secret is None,
+        )
         liveness.ready(f"serving {server.address}")
 
     try:

@@ -51,8 +51,14 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
     metrics = settings.metrics
     watching = "watching " + ", ".join(section.name for section in settings.pbx)
     troubles: dict[str, str] = {}
+    watched_now: list[WatchedPbx] = []
+
+    def rejected() -> dict[str, str]:
+        found = (one.service.rejected.reasons() for one in watched_now)
+        return {key: reason for reasons in found for key, reason in reasons.items()}
 
     def started(watched: Sequence[WatchedPbx]) -> None:
+        watched_now.extend(watched)
         reload.watches(watched)
         told.of_monitor(watched)
         liveness.ready(watching)
@@ -64,7 +70,9 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
     try:
         async with (
-            metrics_served("monitor", metrics.host, metrics.monitor_port, troubles) as registry,
+            metrics_served(
+                *("monitor", metrics.host, metrics.monitor_port, troubles), rejected
+            ) as registry,
             heartbeat(redis.of(SITE), "monitor", settings.monitor.name) as told,
         ):
             work = monitor_run.run(settings, redis.of, started, registry, trouble)

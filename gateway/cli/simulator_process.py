@@ -10,6 +10,7 @@ from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say_text
 from monitor.shared.errors import ConfigError
+from monitor.shared.host_names import as_named
 from monitor.simulator import server
 from monitor.simulator.behaviour_options import positions
 from monitor.simulator.kinds import mix_with
@@ -29,6 +30,7 @@ async def run(
     rate: float | None,
     kinds: list[str],
     without: list[str],
+    allowed_hosts: list[str],
     **settings: object,
 ) -> None:
     """Run a simulated PBX until cancelled; print what a client needs to know.
@@ -45,6 +47,7 @@ async def run(
         earlier=min(_EARLIER_S, 60.0 * _MOST_EARLIER / calls),
         kinds=frozenset(kinds),
         without=frozenset(without),
+        allowed_hosts=_hosts(allowed_hosts),
         **settings,  # type: ignore[arg-type]  # the command's options bear its names
     )
     try:
@@ -55,6 +58,17 @@ async def run(
     made = replace(made, switches=replace(chosen, latency=_seconds(latency)))
     with logging_setup.ProgramLog("simulate") as log:
         await server.simulate(made, say_text, lambda address: log.start(address=address))
+
+
+def _hosts(given: list[str]) -> tuple[str, ...]:
+    """Return hosts as browsers name them. Raises ConfigError."""
+    named = []
+    for host in given:
+        try:
+            named.append(as_named(host))
+        except ValueError as error:
+            raise ConfigError(f"--allowed-host: {host!r} is {error}.") from None
+    return tuple(named)
 
 
 def _seconds(text: str) -> float:

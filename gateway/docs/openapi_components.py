@@ -166,6 +166,7 @@ READINESS_EXAMPLE: Final[dict[str, Any]] = {
             "monitorName": "monitor-1",
             "connection": "connected",
             "reason": "",
+            "rejected": [],
         }
     },
 }

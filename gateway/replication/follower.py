@@ -34,12 +34,14 @@ from redis.asyncio.client import PubSub
 
 from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
+    LeftOut,
     StoredPosition,
     check_topics,
     leave_epoch,
     read_log,
     read_position,
     read_state,
+    still_unreadable,
 )
 from gateway.replication.replica import Gap, Replica
 from monitor.shared.backoff import Backoff
@@ -91,6 +93,7 @@ class StateFollower:
         self._heard_wall = 0.0
         self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._owed: Position | None = None
+        self._left_out: LeftOut = {}
         self._log = _log.bind(pbx=keys.pbx, space=keys.space)
 
     @property
@@ -261,6 +264,8 @@ class StateFollower:
         """
         stored, owed = look.reading.result(), self._owed
         self._owed = None
+        if self._left_out:
+            self._left_out = await still_unreadable(self._redis, self._keys, self._left_out)
         if stored is None or (look.mine is not None and stored.position < look.mine):
             await self._behind(stored)
             return
@@ -325,6 +330,7 @@ class StateFollower:
             return None
         mine = self._replica.position
         if mine is None or read.stored.position > mine:
+            self._left_out = read.left_out
             self._replica.load(
                 read.stored.position, read.stored.at, read.state, read.log, read.sizes
             )

@@ -9,14 +9,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
-from monitor.shared.redis.connection import GuardedTransaction, rejected, text, unless_rejected
+from monitor.shared.redis.connection import (
+    GuardedTransaction,
+    accepted,
+    rejected,
+    text,
+    unless_rejected,
+)
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import is_instant
 
@@ -26,6 +33,13 @@ LOG_WITH_STATE = 1_000
 """Changes read together with a state, so that a gateway that has just started can resume its
 subscribers."""
 _CHUNK = 1_000
+
+
+_MOST_LEFT_OUT = 100
+"""Ids of a topic's entities that cannot be read which are looked at again, at most."""
+
+LeftOut: TypeAlias = dict[str, tuple[bytes, ...]]
+"""Topic → ids as they stand on Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +54,15 @@ class StoredPosition:
 class StoredState:
     """Hold the whole state, and the changes that led to it.
 
-    ``log``: the changes, oldest first. ``sizes``: their sizes in bytes.
+    ``log``: the changes, oldest first. ``sizes``: their sizes in bytes. ``left_out``: topic → some
+    ids of the entities that cannot be read.
     """
 
     stored: StoredPosition
     state: State
     log: tuple[Change, ...]
     sizes: tuple[int, ...]
+    left_out: LeftOut
 
 
 async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
@@ -90,15 +106,38 @@ async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
     stored = _position(keys, position)
     if stored is None:
         return None
-    state = {
-        topic: await _decoded(
+    state: State = {}
+    left_out: LeftOut = {}
+    for topic, fields in zip(keys.topics, hashes, strict=True):
+        state[topic], ids = await _decoded(
             keys.state(topic), topic, unless_rejected(keys.state(topic), fields, {})
         )
-        for topic, fields in zip(keys.topics, hashes, strict=True)
-    }
+        if ids:
+            left_out[topic] = ids
     entries = unless_rejected(keys.log, entries, ())
     log = await _decoded_log(keys, entries)
-    return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]))
+    return StoredState(stored, state, log, _sizes(entries[: len(log)][::-1]), left_out)
+
+
+async def still_unreadable(redis: Redis, keys: SpaceKeys, left_out: LeftOut) -> LeftOut:
+    """Return those of the entities that still cannot be read, and tell which keys are right now."""
+    still: LeftOut = {}
+    for topic, ids in left_out.items():
+        try:
+            found: list[Any] = await redis.hmget(keys.state(topic), [*ids])
+        except ResponseError as error:
+            found = unless_rejected(keys.state(topic), error, [None for _ in ids])
+        pairs = zip(ids, found, strict=True)
+        wrong = tuple(
+            id_ for id_, data in pairs if data is not None and not _readable(topic, id_, data)
+        )
+        if wrong:
+            still[topic] = wrong
+            reason = f"{len(wrong)} entities cannot be read, such as {wrong[0][:50]!r}"
+            rejected(keys.state(topic), reason, logged=False)
+        else:
+            accepted(keys.state(topic))
+    return still
 
 
 async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
@@ -109,9 +148,10 @@ async def leave_epoch(redis: Redis, keys: SpaceKeys, epoch: str) -> None:
     BusUnreachable.
     """
     async with await GuardedTransaction.watch(redis, keys.position) as guard:
-        stored, seen = await guard.fields(keys.position, "epoch", "seen")
+        (stored,) = await guard.fields(keys.position, "epoch")
+        seen = await guard.get(keys.seen)
         if stored is not None and max(stored, seen if seen and is_epoch(seen) else "") < epoch:
-            await guard.commit([("HSET", keys.position, "seen", epoch)])
+            await guard.commit([("SET", keys.seen, epoch)])
 
 
 def _position(keys: SpaceKeys, read: Any) -> StoredPosition | None:
@@ -162,16 +202,31 @@ async def _decoded_log(
     return tuple(reversed(changes))
 
 
-async def _decoded(key: str, topic: str, fields: Mapping[bytes, bytes]) -> dict[str, Entity]:
+def _readable(topic: str, id_: bytes, data: bytes) -> bool:
+    try:
+        id_.decode()
+        decode_entity(topic, data)
+    except (Malformed, UnicodeDecodeError):
+        return False
+    return True
+
+
+async def _decoded(
+    key: str, topic: str, fields: Mapping[bytes, bytes]
+) -> tuple[dict[str, Entity], tuple[bytes, ...]]:
+    """Return the entities, and some ids of those that cannot be read."""
     entities: dict[str, Entity] = {}
     left_out = ""
+    ids: list[bytes] = []
     for number, (id_, data) in enumerate(fields.items(), 1):
         try:
             entities[id_.decode()] = decode_entity(topic, data)
         except (Malformed, UnicodeDecodeError) as error:
             left_out = left_out or f"{id_[:50]!r}: {error}"
+            if len(ids) < _MOST_LEFT_OUT:
+                ids.append(id_)
         if number % _CHUNK == 0:
             await asyncio.sleep(0)
     if left_out:
         rejected(key, f"{len(fields) - len(entities)} entities cannot be read, such as {left_out}")
-    return entities
+    return entities, tuple(ids)

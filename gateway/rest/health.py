@@ -25,6 +25,7 @@ from gateway.errors import NoKeys
 from gateway.responses import json_response
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import SYSTEM_ID, System, table
+from monitor.shared.redis.rejected_values import RejectedValues
 
 if TYPE_CHECKING:
     from gateway.pbx_context import PbxContext
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 class PbxHealth(Struct, frozen=True, rename="camel"):
     """The health of one PBX as this gateway sees it.
 
-    ``reason``: why the connection to the PBX is down, in the monitor's words.
+    ``reason``: what is wrong with the connection to the PBX, and which values on Redis the monitor
+    leaves out, in the monitor's words. ``rejected``: names of the keys on Redis whose values this
+    gateway leaves out, as callmon did not write them. The log says why.
     """
 
     bus: bool
@@ -46,6 +49,7 @@ class PbxHealth(Struct, frozen=True, rename="camel"):
     monitor_name: str
     connection: str
     reason: str
+    rejected: tuple[str, ...] = ()
 
 
 class Ready(Struct, frozen=True):
@@ -74,13 +78,19 @@ class Alive(Struct, frozen=True):
 
 
 def readiness(
-    pbxs: Mapping[str, PbxContext], *, keys_loaded: bool, draining: bool = False
+    pbxs: Mapping[str, PbxContext],
+    *,
+    keys_loaded: bool,
+    draining: bool = False,
+    rejected: RejectedValues | None = None,
 ) -> Readiness:
     """Return whether the gateway can give live answers now, and the health of each PBX.
 
-    ``draining``: true while the gateway closes its connections.
+    ``draining``: true while the gateway closes its connections. ``rejected``: what it left out on
+    Redis, which keeps it from nothing.
     """
-    health = {name: _health(view) for name, view in pbxs.items()}
+    left_out = RejectedValues() if rejected is None else rejected
+    health = {name: _health(view, left_out.reasons(name)) for name, view in pbxs.items()}
     own = all(one.bus and one.snapshot for one in health.values())
     live = any(one.monitor and one.pbx for one in health.values())
     return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
@@ -122,7 +132,7 @@ def alive_response(request: Request, version: str) -> Response:
     return json_response(to_json(Alive(True, version)), head=request.method == "HEAD")
 
 
-def _health(view: PbxContext) -> PbxHealth:
+def _health(view: PbxContext, rejected: Mapping[str, str]) -> PbxHealth:
     live, book = view.live, view.book
     system = table(live.state, "system", System).get(SYSTEM_ID)
     stale_since = live.stale_since or book.stale_since
@@ -137,4 +147,5 @@ def _health(view: PbxContext) -> PbxHealth:
         monitor_name="" if system is None else system.monitor,
         connection="unknown" if system is None else system.connection,
         reason="" if system is None else system.reason,
+        rejected=tuple(rejected),
     )

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 import time
 from collections import Counter
@@ -39,6 +38,7 @@ from gateway.responses import guarded, refuse
 from gateway.token_bucket import LogBudget
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
+from monitor.shared.host_names import host_in
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
@@ -63,7 +63,6 @@ MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
 
 
-_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -333,8 +332,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Return whether the request names one host, and this gateway answers for it."""
         if not self._allowed_hosts:
             return True
-        hosts = [value for name, value in self.headers if name == b"host"]
-        return len(hosts) == 1 and host_of(hosts[0]) in self._allowed_hosts
+        return host_in(self.headers) in self._allowed_hosts
 
     def _refused(self) -> tuple[int, Refused] | None:
         """Return status and refusal if the request has more of anything than any command needs."""
@@ -413,12 +411,6 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
-
-
-def host_of(value: bytes) -> str:
-    """Return the host of a header ``Host`` without its port, in small letters; empty if wrong."""
-    match = _HOST.fullmatch(value.decode("latin-1").strip().lower())
-    return "" if match is None else match[1]
 
 
 def _too_large() -> tuple[int, Refused]:

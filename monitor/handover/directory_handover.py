@@ -17,7 +17,13 @@ from monitor.handover.fact_codec import decode, encode
 from monitor.pbx.facts import DirectoryRead, HandoverFact
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
+from monitor.shared.redis.connection import (
+    commit_while,
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    translated,
+)
 from monitor.shared.redis.key_names import SpaceKeys
 
 _PAUSE_S: Final = 1.0
@@ -51,6 +57,8 @@ class DirectoryHandover:
                 found = await self._redis.get(self._keys.directory)
             return decode(found) if isinstance(found, bytes) else ()
         except (BusUnreachable, Malformed) as error:
+            if isinstance(error, Malformed) or is_wrong_type(error.__cause__):
+                rejected(self._keys.directory, str(error), logged=False)
             self._log.warning("directory_handover_read_failure", reason=str(error))
             return ()
 

@@ -47,7 +47,7 @@ async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
             if topic != "extensions" or _is_recent(at, now)
         }
     return e.empty_state(keys.topics) | {
-        topic: _entities(topic, table) for topic, table in found.items()
+        topic: _entities(keys, topic, table) for topic, table in found.items()
     }
 
 
@@ -65,7 +65,7 @@ async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
         except ResponseError as error:
             unless_rejected(keys.state("contacts"), error, None)
             return ()
-    found = _entities("contacts", table).values()
+    found = _entities(keys, "contacts", table).values()
     return (ContactsRead(tuple(contact for contact in found if isinstance(contact, e.Contact))),)
 
 
@@ -80,7 +80,7 @@ def _is_recent(at: object, now: float) -> bool:
         return False
 
 
-def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
+def _entities(keys: SpaceKeys, topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
     held, left_out = {}, 0
     for id_, data in table.items():
         try:
@@ -90,5 +90,5 @@ def _entities(topic: str, table: Mapping[Any, Any]) -> dict[str, e.Entity]:
         except (Malformed, UnicodeDecodeError):
             left_out += 1
     if left_out:  # written by another version or another program
-        rejected(topic, f"{left_out} entities that cannot be read")
+        rejected(keys.state(topic), f"{left_out} entities that cannot be read")
     return held

@@ -23,6 +23,7 @@ from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import BOOK_TOPICS, State
 from monitor.shared.errors import CommandRefused
+from monitor.shared.redis.rejected_values import RejectedValues
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.figures_comparison import FiguresComparison
 
@@ -71,7 +72,8 @@ class DatabaseLike(Protocol):
 class LeaderTerm(Generic[FactT]):
     """Follow one PBX for one term, and pass the changes from its source's facts to the writers.
 
-    ``source_factory``: as in :class:`monitor.leadership.pbx_service.PbxService`.
+    ``source_factory``: as in :class:`monitor.leadership.pbx_service.PbxService`. ``rejected``: what
+    this monitor left out on Redis; the entity ``system`` tells of it.
     """
 
     def __init__(
@@ -85,8 +87,10 @@ class LeaderTerm(Generic[FactT]):
         heartbeat: float,
         counters: MonitorCounters,
         handover: DirectoryHandover,
+        rejected: RejectedValues,
     ) -> None:
         self._log = _log.bind(pbx=pbx)
+        self._rejected, self._store_reason = rejected, ""
         self._tracker = tracker
         self._source = source_factory(self._emit, lease.sure)
         self._book_read = False
@@ -186,6 +190,9 @@ class LeaderTerm(Generic[FactT]):
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(TICK_S)
+            if (reason := self._rejected.sentence()) != self._store_reason:
+                self._store_reason = reason
+                self._handle(self._tracker.note_store(reason), "values rejected", 0.0)
             if (now := self.pbx_time) is not None:
                 self._handle(self._tracker.tick(now), "time passed", 0.0)
 

@@ -49,6 +49,7 @@ from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
@@ -120,6 +121,8 @@ class PbxService(Generic[FactT]):
         self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
         self.leading_since: float | None = None
         """POSIX seconds; None while another monitor leads."""
+        self.rejected = RejectedValues()
+        """What this monitor left out on Redis lately, as no monitor wrote it."""
         self._terms = StatisticsSettings() if terms is None else terms
         self._checkpoint = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
         self._requests: RequestConsumer | None = None
@@ -172,6 +175,10 @@ class PbxService(Generic[FactT]):
 
         At the end the lease is released, so that a standby takes over at once.
         """
+        with collecting(self.rejected):
+            await self._run()
+
+    async def _run(self) -> None:
         await self._recall()
         await self._sync.catch_up()  # read the whole log now, so that little is left once we lead
         syncing = asyncio.create_task(self._sync.run())
@@ -280,6 +287,7 @@ class PbxService(Generic[FactT]):
                 self._heartbeat,
                 self.counters,
                 handover,
+                self.rejected,
             )
             office = LeadershipContext(self.lease, leader.position, lambda: self._sync.level)
             requests = self._requests = RequestConsumer(

@@ -28,6 +28,7 @@ from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import (
     GuardedTransaction,
+    accepted,
     is_wrong_type,
     raise_if_cancelled,
     rejected,
@@ -184,7 +185,7 @@ class ApiKeySync:
             except Malformed as error:
                 unreadable += 1
                 if unreadable <= _MOST_UNREADABLE:
-                    self._tell(f"{text(name)!r}: {error}")
+                    self._tell(self._keys.table, f"{text(name)!r}: {error}")
             else:
                 keys[key.name] = key
         self._crowded = unreadable > _MOST_UNREADABLE
@@ -197,18 +198,19 @@ class ApiKeySync:
         """
         self._wrong.discard(name)
         try:
-            return dict(await guard.ask("HGETALL", name))
+            found = dict(await guard.ask("HGETALL", name))
         except BusUnreachable as error:
             if not is_wrong_type(error.__cause__):
                 raise
             self._wrong.add(name)
-            self._tell(str(error.__cause__))
+            self._tell(name, str(error.__cause__))
             return {}
+        accepted(name)
+        return found
 
-    def _tell(self, reason: str) -> None:
-        """Log each wrong thing once."""
-        if reason not in self._told:
-            if len(self._told) >= _MOST_TOLD:
-                self._told.clear()
-            self._told.add(reason)
-            rejected(self._keys.table, reason)
+    def _tell(self, table: str, reason: str) -> None:
+        """Tell each wrong thing, and log it once."""
+        rejected(table, reason, logged=reason not in self._told)
+        if reason not in self._told and len(self._told) >= _MOST_TOLD:
+            self._told.clear()
+        self._told.add(reason)

@@ -19,7 +19,14 @@ from redis.asyncio import Redis
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
-from monitor.shared.redis.connection import commit_while, raise_if_cancelled, translated
+from monitor.shared.redis.connection import (
+    accepted,
+    commit_while,
+    is_wrong_type,
+    raise_if_cancelled,
+    rejected,
+    translated,
+)
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
 
@@ -58,9 +65,7 @@ class StatisticsCheckpoint:
 
         Raises BusUnreachable or StoreFailed.
         """
-        with translated():
-            found = await self._redis.get(self._keys.statistics)
-        data = found if isinstance(found, bytes) else None
+        data = await self._read_redis()
         saved, held = self._decoded(data), self._decoded(self._mirrored)
         if data is None or saved is None or (held is not None and saved.at <= held.at):
             return
@@ -126,8 +131,7 @@ class StatisticsCheckpoint:
 
     async def _from_redis(self) -> bytes | None:
         try:
-            with translated():
-                found = await self._redis.get(self._keys.statistics)
+            return await self._read_redis()
         except BusUnreachable as error:
             _log.warning(
                 "statistics_checkpoint_read_failure",
@@ -136,7 +140,23 @@ class StatisticsCheckpoint:
                 reason=str(error),
             )
             return None
-        return found if isinstance(found, bytes) else None
+
+    async def _read_redis(self) -> bytes | None:
+        """Return what Redis holds, if it can be read. Raises BusUnreachable."""
+        key = self._keys.statistics
+        try:
+            with translated():
+                found = await self._redis.get(key)
+        except BusUnreachable as error:
+            if is_wrong_type(error.__cause__):
+                rejected(key, str(error), logged=False)
+            raise
+        data = found if isinstance(found, bytes) else None
+        if data is not None and self._decoded(data) is None:
+            rejected(key, "no statistics that can be read", logged=False)
+            return None
+        accepted(key)
+        return data
 
     async def _from_file(self) -> bytes | None:
         try:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from monitor.shared import codec
-from monitor.shared.changes import Change, Edit, Position, is_ahead, is_epoch, is_seq
+from monitor.shared.changes import Change, Edit, Position, is_epoch, is_seq
 from monitor.shared.errors import Fenced, HistoryLost
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
@@ -23,37 +23,20 @@ Verdict: TypeAlias = Literal["go on", "done already"]
 class StoredPositionHash:
     """Hold the position hash as it was read.
 
-    ``id``: of the publish that led to this position. ``seen``: the newest epoch that a follower has
-    seen.
+    ``id``: of the publish that led to this position.
     """
 
     position: Position
     id: str
-    seen: str = ""
 
     @classmethod
     def parse(
-        cls, epoch: str | None, seq: str | None, id_: str | None = None, seen: str | None = None
+        cls, epoch: str | None, seq: str | None, id_: str | None = None
     ) -> StoredPositionHash | None:
         """Return the position, or None if there is none or no monitor can have written it."""
         if not epoch or seq is None or not is_epoch(epoch) or not is_seq(seq):
             return None
-        return cls(Position(epoch, int(seq)), id_ or "", seen if seen and is_epoch(seen) else "")
-
-    @property
-    def newest_epoch(self) -> str:
-        """Return the newest epoch that the store knows, even if it is too far ahead."""
-        return max(self.position.epoch, self.seen)
-
-    def newest_believed(self, unix_ms: float) -> str:
-        """Return the newest epoch that is not too far ahead of this clock, or an empty string.
-
-        ``unix_ms``: POSIX milliseconds.
-        """
-        return max(
-            (epoch for epoch in (self.position.epoch, self.seen) if not is_ahead(epoch, unix_ms)),
-            default="",
-        )
+        return cls(Position(epoch, int(seq)), id_ or "")
 
 
 class Log:

@@ -29,10 +29,10 @@ from monitor.publishing.publish_batch import (
 )
 from monitor.publishing.state_staging import StagedState, stage
 from monitor.publishing.stray_fields import StrayFields
-from monitor.shared.changes import Change, Edit, Position, epoch_name
+from monitor.shared.changes import Change, Edit, Position, epoch_name, is_ahead
 from monitor.shared.entities.topics import State
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
-from monitor.shared.redis.connection import GuardedTransaction, rejected
+from monitor.shared.redis.connection import GuardedTransaction, accepted, rejected
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 from monitor.shared.timestamps import from_unix
 
@@ -163,7 +163,7 @@ class StatePublisher:
             announcement(self._keys, position, at),
             *self._renewal(),
         ]
-        asked_at = await self._attempt(beat, check_lease=True)
+        asked_at = await self._attempt(beat, beating=True)
         if self._lease is not None:
             self._lease.granted(asked_at)
         await self._arm()
@@ -203,10 +203,11 @@ class StatePublisher:
         commands: Sequence[RedisCommand],
         under_way: str | None = None,
         *,
-        check_lease: bool = False,
+        beating: bool = False,
     ) -> float:
         """Commit if the store is where we left it.
 
+        ``beating``: also look whether the lease is ours, and which epoch a follower has seen.
         Returns the uptime in seconds before it was sent (0 without a lease).
         """
         try:
@@ -215,10 +216,12 @@ class StatePublisher:
                 async with guard:
                     if judge(stored, *self._own(), under_way) == "done already":
                         return 0
-                    if check_lease:
-                        await self._check_lease(guard, stored)
+                    more: tuple[RedisCommand, ...] = ()
+                    if beating:
+                        await self._check_lease(guard)
+                        more = await self._check_seen(guard)
                     asked_at = self._uptime()
-                    if await guard.commit(commands):
+                    if await guard.commit((*commands, *more)):
                         return asked_at
         except (Fenced, HistoryLost):
             self._written = self._under_way = None
@@ -237,19 +240,16 @@ class StatePublisher:
             raise
 
     async def _read(self, guard: GuardedTransaction) -> StoredPositionHash | None:
-        epoch, seq, id_, seen = await guard.fields(
-            self._keys.position, "epoch", "seq", "id", "seen"
-        )
-        stored = StoredPositionHash.parse(epoch, seq, id_, seen)
-        if (stored is None and (epoch or seq)) or (stored is not None and seen and not stored.seen):
-            self._reject(f"epoch {epoch!r}, seq {seq!r}, seen {seen!r}")
+        epoch, seq, id_ = await guard.fields(self._keys.position, "epoch", "seq", "id")
+        stored = StoredPositionHash.parse(epoch, seq, id_)
+        if stored is None and (epoch or seq):
+            self._reject(self._keys.position, f"not a position of ours: epoch {epoch!r}, {seq!r}")
         return stored
 
-    def _reject(self, what: str) -> None:
-        """Report each wrong position once; a new epoch overwrites it."""
-        if what != self._rejected:
-            self._rejected = what
-            rejected(self._keys.position, f"not a position of ours: {what}")
+    def _reject(self, key: str, what: str) -> None:
+        """Report each wrong value, and log it once; it is overwritten."""
+        rejected(key, what, logged=what != self._rejected)
+        self._rejected = what
 
     async def _arm(self) -> None:
         try:
@@ -257,16 +257,23 @@ class StatePublisher:
         except BusUnreachable:
             self._armed = None  # the next publish will find out and report it
 
-    async def _check_lease(
-        self, guard: GuardedTransaction, stored: StoredPositionHash | None
-    ) -> None:
-        if stored is not None and stored.seen > stored.position.epoch:
-            # A new epoch deletes ``seen``. Followers recognise a wrong epoch by our heartbeat's
-            # time.
-            if stored.newest_believed(self._unix_ms()) > stored.position.epoch:
-                self._newest_epoch = max(self._newest_epoch, stored.seen)
-                raise HistoryLost(f"a follower is at the newer epoch {stored.seen}")
-            self._reject(f"seen {stored.seen!r} is too far ahead of our clock")
+    async def _check_seen(self, guard: GuardedTransaction) -> tuple[RedisCommand, ...]:
+        """Return the commands that remove what tells of no newer epoch.
+
+        Raises HistoryLost if a follower has seen an epoch that is newer than ours. Followers
+        recognise an epoch that is too far ahead by our heartbeat's time.
+        """
+        seen = await guard.get(self._keys.seen)
+        if seen is None:
+            return ()
+        if is_ahead(seen, self._unix_ms()):
+            self._reject(self._keys.seen, f"no epoch that a follower can have seen: {seen!r}")
+        elif seen > self._own()[0].epoch:
+            self._newest_epoch = max(self._newest_epoch, seen)
+            raise HistoryLost(f"a follower is at the newer epoch {seen}")
+        return (("UNLINK", self._keys.seen),)
+
+    async def _check_lease(self, guard: GuardedTransaction) -> None:
         if self._lease is not None:
             holder = await guard.get(self._keys.lease)
             if holder not in (None, self._writer):
@@ -294,17 +301,23 @@ class StatePublisher:
             raise Fenced("the lease is not ours")
         if not await staged.intact(guard):
             raise BusUnreachable("the store lost what had just been written")
-        newest = "" if stored is None else stored.newest_believed(self._unix_ms())
-        if stored is not None and newest != stored.newest_epoch:
-            self._reject(f"the epoch {stored.newest_epoch!r} is too far ahead of our clock")
-        self._newest_epoch = epoch_name(
-            int(self._unix_ms()), max(self._newest_epoch, newest) or None, token
-        )
+        known = {self._keys.seen: await guard.get(self._keys.seen)}
+        if stored is not None:
+            known[self._keys.position] = stored.position.epoch
+        newest = self._newest_epoch
+        for key, epoch in known.items():
+            if epoch is not None and is_ahead(epoch, self._unix_ms()):
+                self._reject(key, f"no epoch, or one too far ahead of our clock: {epoch!r}")
+            else:
+                newest = max(newest, epoch or "")
+        self._newest_epoch = epoch_name(int(self._unix_ms()), newest or None, token)
         position, at = Position(self._newest_epoch, 0), from_unix(self._clock())
         asked_at = self._uptime()
         if not await guard.commit(self._start_commands(staged, position, token, at)):
             return None
         self._written = (position, token)
+        for key in (*map(self._keys.state, self._keys.topics), self._keys.log, self._keys.position):
+            accepted(key)  # all of it was written anew
         self._log.begin()
         if self._lease is not None:
             self._lease.granted(asked_at)
@@ -315,7 +328,7 @@ class StatePublisher:
     ) -> tuple[RedisCommand, ...]:
         return (
             *staged.put_in_place(),
-            ("UNLINK", self._keys.log, self._keys.position),
+            ("UNLINK", self._keys.log, self._keys.position, self._keys.seen),
             (
                 "HSET",
                 self._keys.position,

@@ -19,16 +19,16 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from monitor.shared.entities.topics import State
-from monitor.shared.redis.connection import is_wrong_type, rejected, text, translated
+from monitor.shared.redis.connection import accepted, is_wrong_type, rejected, text, translated
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 EVERY_S: Final = 5.0
 """Seconds between two looks at all hashes of a space."""
 AT_ONCE: Final = 1_000
 """Fields removed in one step at most."""
-_POSITION: Final = frozenset({"epoch", "seq", "id", "at", "seen"})
-_ALWAYS: Final = 4
-"""Number of a position's fields without ``seen``."""
+_PART: Final = "fields"
+"""What is wrong with a hash. The position itself may be right meanwhile."""
+_POSITION: Final = frozenset({"epoch", "seq", "id", "at"})
 
 
 class StrayFields:
@@ -48,7 +48,7 @@ class StrayFields:
     async def look(self, state: State) -> None:
         """Examine each hash that holds more fields than it should. Raises BusUnreachable."""
         expected = {self._keys.state(topic): len(state[topic]) for topic in self._keys.topics}
-        expected[self._keys.position] = _ALWAYS
+        expected[self._keys.position] = len(_POSITION)
         with translated():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for key in expected:
@@ -57,6 +57,7 @@ class StrayFields:
             for (key, known), size in zip(expected.items(), sizes, strict=True):
                 if isinstance(size, int) and size <= known:
                     self._told.discard(key)
+                    accepted(key, part=_PART)
                 elif not isinstance(size, Exception) and (names := await self._names(key)):
                     self._found[key] = names
 
@@ -88,8 +89,6 @@ class StrayFields:
         }
 
     def _tell(self, key: str, strays: list[Any]) -> None:
-        if key not in self._told:
-            self._told.add(key)
-            rejected(
-                key, f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}"
-            )
+        reason = f"fields that no monitor wrote are removed, such as {text(strays[0])!r:.60}"
+        rejected(key, reason, logged=key not in self._told, part=_PART)
+        self._told.add(key)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.shared.host_names import LOOPBACK, as_named, host_in, is_address
 from monitor.shared.http_server import EmbeddedServer, bind, in_url
 from monitor.simulator.tls import CertificateFiles
 
@@ -17,6 +19,9 @@ _SEND_BUFFER_BYTES: Final = 64 * 1024
 """Bytes that the kernel buffers for one client. Few, to notice soon that a client does not read."""
 _TICK_S: Final = 1.0
 """Seconds between updates of the Date header."""
+_LINGER_S: Final = 1.0
+"""Maximum seconds to wait for the end of a refused socket."""
+_ALL_ADDRESSES: Final = ("0.0.0.0", "::")
 _LARGEST_MESSAGE_BYTES: Final = 64 * 1024
 """Maximum bytes of one WebSocket message from a client. The real limit is not published."""
 
@@ -42,8 +47,54 @@ class _Server(EmbeddedServer):
                     await self._leaves.wait()
 
 
+class HostCheck:
+    """Refuse requests that name another host than the allowed ones, or none, with 403.
+
+    ``addresses``: also allow every address. No page of another site comes under one.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: Collection[str], *, addresses: bool = False) -> None:
+        self._app = app
+        self._allowed = frozenset(allowed)
+        self._addresses = addresses
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one request or one socket."""
+        host = host_in(scope["headers"])
+        if host in self._allowed or (self._addresses and is_address(host)):
+            await self._app(scope, receive, send)
+            return
+        kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+        headers = [
+            (b"content-type", b"text/plain; charset=utf-8"),
+            (b"content-length", b"%d" % len(_REFUSED)),
+        ]
+        await send({"type": f"{kind}.start", "status": 403, "headers": headers})
+        await send({"type": f"{kind}.body", "body": _REFUSED})
+        if scope["type"] == "websocket":
+            await refused_socket_ended(receive)
+
+
+async def refused_socket_ended(receive: Receive) -> None:
+    """Wait until a refused socket's connection ends. Otherwise uvicorn would log an error."""
+    ends = 0  # one disconnect is the refusal itself, the other the connection
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_S):
+            while ends < 2:
+                ends += (await receive())["type"] == "websocket.disconnect"
+
+
+_REFUSED: Final = (
+    b"The simulated PBX does not answer for the host that the header Host names. "
+    b"callmon simulate has the option --allowed-host.\n"
+)
+
+
 class Listener:
-    """Listen at one address.
+    """Listen at one address, and answer only requests that name one of our hosts.
+
+    These are the loopback's, the one that it listens on, and ``hosts``, in any way of writing. If
+    it listens on all addresses, requests may name any address, and this computer's name.
 
     The port is kept once it is chosen, so that after a restart clients find it at the same place.
     """
@@ -54,8 +105,16 @@ class Listener:
         port: int,
         certificate: CertificateFiles | None = None,
         headers: dict[str, str] | None = None,
+        hosts: Sequence[str] = (),
     ) -> None:
+        """Raise ValueError if one of the hosts is no host."""
         self.host, self.port = host, port
+        self._everywhere = host in _ALL_ADDRESSES
+        more = (socket.gethostname(),) if self._everywhere else (host,)
+        self._hosts = {as_named(one) for one in (*LOOPBACK, *hosts)}
+        for one in more:
+            with contextlib.suppress(ValueError):  # no request can name it
+                self._hosts.add(as_named(one))
         self._certificate = certificate
         self._headers = list((headers or {}).items())
         self._app: ASGIApp | None = None
@@ -64,7 +123,7 @@ class Listener:
     @property
     def url(self) -> str:
         """Return the URL for clients. If it listens on all addresses, the URL names localhost."""
-        host = "localhost" if self.host in ("0.0.0.0", "::") else self.host
+        host = "localhost" if self._everywhere else self.host
         return f"{'https' if self._certificate else 'http'}://{in_url(host)}:{self.port}"
 
     def serve(self, app: ASGIApp) -> None:
@@ -83,7 +142,9 @@ class Listener:
             raise RuntimeError(msg)
         bound = bind(self.host, self.port, send_buffer_bytes=_SEND_BUFFER_BYTES)
         self.port = bound.getsockname()[1]
-        self._server = _Server(self._config(self._app), bound)
+        own = bound.getsockname()[0]  # of a name, the address that it stands for
+        checked = HostCheck(self._app, {*self._hosts, as_named(own)}, addresses=self._everywhere)
+        self._server = _Server(self._config(checked), bound)
         await self._server.start()
 
     async def stop(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -12,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.faults import Faults
+from monitor.simulator.listener import refused_socket_ended
 from monitor.simulator.login import LOGIN
 from monitor.simulator.myphone import COMMANDS, PUSH
 from monitor.simulator.pbx_data.directory import Directory
@@ -20,8 +20,6 @@ from monitor.simulator.tokens import Principal, Tokens
 _WITHOUT_TOKEN: Final = ("/connect/token", LOGIN, COMMANDS, PUSH)
 """Paths that need no token: they give out tokens, or take a web client's session in its place."""
 _CHALLENGE: Final = (b"www-authenticate", b'Bearer error="invalid_token"')
-_LINGER_S: Final = 1.0
-"""Maximum seconds to wait for the end of a refused socket."""
 _GONE: Final = ("http.disconnect", "websocket.disconnect")
 
 
@@ -125,7 +123,7 @@ class Gate:
         )
         await send({"type": f"{kind}.body", "body": body})
         if refused_socket:
-            await _end(receive)
+            await refused_socket_ended(receive)
 
     def _allowed(self, principal: Principal, path: str) -> bool:
         client = self._directory.entity(principal.client_id)
@@ -145,15 +143,6 @@ def _bearer(scope: Scope) -> str:
     value = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
     scheme, _, token = value.decode("latin-1").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
-
-
-async def _end(receive: Receive) -> None:
-    """Wait until a refused socket's connection ends. Otherwise uvicorn would log an error."""
-    ends = 0  # one disconnect is the refusal itself, the other the connection
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_LINGER_S):
-            while ends < 2:
-                ends += (await receive())["type"] == "websocket.disconnect"
 
 
 def _late(send: Send, seconds: float) -> Send:

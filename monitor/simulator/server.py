@@ -42,6 +42,8 @@ class SimulatorSettings:
     """Hold the settings of a simulated PBX. ``port`` 0: any free port."""
 
     host: str = "127.0.0.1"
+    allowed_hosts: tuple[str, ...] = ()
+    """Hosts that requests may name besides the loopback's and ``host``."""
     port: int = 0
     extensions: int = 40
     queues: int = 4
@@ -182,7 +184,10 @@ class SimulatedPbx:
             certificate = self._authority.files
             self.ca_file = certificate.ca_file
         headers = {"X-3CX-Version": self.directory.version}
-        self._listener = Listener(self.settings.host, self.settings.port, certificate, headers)
+        where = self.settings
+        self._listener = Listener(
+            *(where.host, where.port, certificate, headers), where.allowed_hosts
+        )
         self._listener.serve(self._app)
         try:
             if self.settings.traffic and self.settings.earlier:

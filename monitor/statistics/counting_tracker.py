@@ -59,6 +59,10 @@ class TrackerLike(Protocol[FactT_contra]):
         """Advance the time and return what that changed. ``at``: PBX clock, POSIX seconds."""
         ...
 
+    def note_store(self, reason: str) -> tuple[Edit, ...]:
+        """Set what is wrong with the store, in words, and return what that changed."""
+        ...
+
 
 class CountingTracker(Generic[FactT_contra]):
     """Hold a tracker and its statistics; count nothing before the tracker has a full state.
@@ -134,6 +138,10 @@ class CountingTracker(Generic[FactT_contra]):
         edits += self._statistics.tick(now)
         self._compare()
         return edits
+
+    def note_store(self, reason: str) -> tuple[Edit, ...]:
+        """Set what is wrong with the store, in words, and return what that changed."""
+        return self._tracker.note_store(reason)
 
     def _compare(self) -> None:
         state = self._tracker.state

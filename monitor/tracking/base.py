@@ -55,6 +55,13 @@ class BaseTracker(ABC):
             call.call_id: call for call in topics.table(state, "calls", topics.Call).values()
         }
 
+    def note_store(self, reason: str) -> tuple[Edit, ...]:
+        """Set what is wrong with the store, in words, and return what that changed.
+
+        ``reason``: empty if nothing is wrong.
+        """
+        return self._pbx_state.note_store(reason)
+
     @abstractmethod
     def apply(self, fact: HandoverFact | ContactsRead) -> tuple[Edit, ...]:
         """Apply a fact and return the edits that follow from it.

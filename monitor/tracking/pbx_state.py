@@ -102,6 +102,7 @@ class PbxState:
         self.directory_index = DirectoryIndex(did_map=did_map)
         self.phones = PhoneIndex()
         self.connection = ConnectionChanged("connecting", "", 0.0)
+        self._store_reason = ""
         self.monitored: frozenset[str] | None = frozenset()
         """DNs whose legs the source shows; None: those of all DNs."""
         self.at = 0.0
@@ -342,6 +343,11 @@ class PbxState:
         """Draw the entity of the PBX itself."""
         return self.commit("system", self._system())
 
+    def note_store(self, reason: str) -> tuple[Edit, ...]:
+        """Set what is wrong with the store, in words; empty if nothing is."""
+        self._store_reason = reason
+        return self.draw_system() if self.state["system"] else ()
+
     def commit(self, topic: str, entities: Mapping[str, topics.Entity]) -> tuple[Edit, ...]:
         """Replace the entities under these ids; an entity that is equal makes no edit."""
         held = self.state[topic]
@@ -394,7 +400,8 @@ class PbxState:
             topics.SYSTEM_ID: topics.System(
                 connection=self.connection.connection,
                 since=from_unix(self.connection.at),
-                reason=self.connection.reason or self.directory_index.failing,
+                reason=f"{self.connection.reason or self.directory_index.failing} "
+                f"{self._store_reason}".strip(),
                 version=row.version,
                 fqdn=row.fqdn,
                 licence_limit=row.max_sim_calls,

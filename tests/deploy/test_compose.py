@@ -74,6 +74,9 @@ def test_secrets_are_where_they_are_looked_for(name: str, monkeypatch: pytest.Mo
     assert service["environment"]["CALLMON_REDIS__URL_FILE"] in {
         f"/run/secrets/{target}" for target in targets
     }
+    secret = service["environment"].get("CALLMON_GATEWAY__TICKET_SECRET_FILE")
+    assert secret == (None if "monitor" in name else "/run/secrets/tickets.secret")
+    assert secret is None or Path(secret).name in targets
     if "monitor" in name:
         assert str(monitor.pbx[0].client_secret_file) in targets
 
@@ -170,6 +173,7 @@ def test_passwords_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     assert made["monitor.url"].read_text() == f"redis://monitor:{password}@10.0.0.1:6379/0\n"
     assert {file.stat().st_mode & 0o777 for file in made.values()} == {0o600}
     assert password not in made["gateway.url"].read_text()
+    assert re.fullmatch(r"[0-9a-f]{64}", made["tickets.secret"].read_text())
 
 
 def test_the_proxy_asks_whether_gateways_live_and_keeps_no_addresses() -> None:

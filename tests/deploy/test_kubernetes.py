@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -93,10 +94,19 @@ def test_secrets_are_files_of_a_secret_of_its_own(
     mounts = {mount["name"]: mount["mountPath"] for mount in container(workload)["volumeMounts"]}
     volumes = {volume["name"]: volume for volume in pod(workload)["volumes"]}
     assert volumes["secrets"]["secret"]["secretName"] == workload["metadata"]["name"]
-    (variable,) = container(workload)["env"]
-    assert (variable["name"], Path(variable["value"]).parent) == (
-        "CALLMON_REDIS__URL_FILE",
-        Path(mounts["secrets"]),
+    variables = {
+        variable["name"]: Path(variable["value"]) for variable in container(workload)["env"]
+    }
+    gateway = {"CALLMON_GATEWAY__TICKET_SECRET_FILE"} if workload is GATEWAY else set()
+    assert set(variables) == {"CALLMON_REDIS__URL_FILE", *gateway}
+    assert {file.parent for file in variables.values()} == {Path(mounts["secrets"])}
+    created = re.search(
+        f"create secret generic {workload['metadata']['name']} (.*)",
+        (ROOT / "deploy" / "README.md").read_text(encoding="utf-8"),
+    )
+    assert created is not None
+    assert {file.name for file in variables.values()} <= set(
+        re.findall(r"file=([\w.]+)=", created[1])
     )
     secret = MonitorSettings.load(settings_file).pbx[0].client_secret_file
     assert secret is not None

@@ -107,7 +107,11 @@ def test_readiness_and_watchdog_are_asked_for_and_secrets_loaded(unit: Path) -> 
     assert settings["Type"] == ["notify"]
     assert int(settings["WatchdogSec"][0]) > 0
     assert "CALLMON_REDIS__URL_FILE=%d/redis-url" in settings["Environment"]
-    assert settings["LoadCredential"][0].startswith("redis-url:")
+    loaded = [line.partition(":")[0] for line in settings["LoadCredential"]]
+    named = [line.partition("=%d/")[2] for line in settings["Environment"] if "=%d/" in line]
+    assert set(named) <= set(loaded), "each file that a variable names is loaded"
+    assert named[0] == "redis-url"
+    assert ("ticket-secret" in named) == ("gateway" in unit.name)
     assert settings["User"] == ["callmon"]
     assert "u callmon " in (SYSTEMD / "callmon.sysusers").read_text()
 

@@ -25,6 +25,7 @@ class CountingTracker:
         self.ready = False
         self.inconsistent_calls: set[int] = set()
         self.count = 0
+        self.store_reason = ""
 
     def apply(self, fact: Fact) -> tuple[Edit, ...]:
         match fact:
@@ -47,6 +48,10 @@ class CountingTracker:
         """It makes up its own state."""
 
     def tick(self, at: float) -> tuple[Edit, ...]:
+        return ()
+
+    def note_store(self, reason: str) -> tuple[Edit, ...]:
+        self.store_reason = reason
         return ()
 
     def _name(self, name: str) -> tuple[Edit, ...]:

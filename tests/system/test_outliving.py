@@ -7,6 +7,7 @@ import json
 import resource
 import socket
 import sqlite3
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from gateway.stream_client import StreamClient
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
 from monitor.simulator.server import SimulatedPbx
 from monitor.statistics.checkpoint_format import decode
 from tests.bus import RealBus, until_async
@@ -141,6 +142,10 @@ async def made(changes: KeyAdmin) -> None:
     await until_async(make)
 
 
+async def _is(says: Callable[[int], Awaitable[dict[str, Any]]], expected: dict[str, Any]) -> bool:
+    return await says(200) == expected
+
+
 async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
     valkey: RealBus, place: Site, tmp_path: Path
 ) -> None:
@@ -164,12 +169,21 @@ async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
             await until_async(said)
             return found
 
-        assert await says(200) == {"ready": True, "troubles": {}}
+        assert await says(200) == {"ready": True, "troubles": {}, "rejected": {}}
         await leads(valkey.client())
+        table = AccessKeys(PBX).table
+        await valkey.client().hset(table, "x", b"garbage")
+
+        async def tells() -> bool:
+            return [*(await says(200))["rejected"]] == [table]
+
+        await until_async(tells)
+        await valkey.client().hdel(table, "x")
+        await until_async(lambda: _is(says, {"ready": True, "troubles": {}, "rejected": {}}))
         soft, hard = resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE)
         resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (0, hard))  # no file grows
         found = await says(503)
         assert "commands are refused" in found["troubles"]["store"]
         assert "callmon_monitor_store_writable 0.0" in (await http.get("/metrics")).text
         resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
-        assert await says(200) == {"ready": True, "troubles": {}}
+        assert await says(200) == {"ready": True, "troubles": {}, "rejected": {}}

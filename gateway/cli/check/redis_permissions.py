@@ -20,8 +20,8 @@ Trial: TypeAlias = tuple[str, ...]
 BOTH: Final = "+ping +multi +exec +discard +unwatch"
 INFO: Final = "+info"
 PROCESSES: Final = (
-    "+get +set +del +pttl +exists +sadd +srem +smembers +expire "
-    "%RW~callmon:{*}:processes %RW~callmon:{*}:process:*"
+    "+get +pttl +exists %R~callmon:{*}:process:*",
+    "+del +sadd +srem +smembers +expire %RW~callmon:{*}:processes",
 )
 MONITOR: Final = (
     INFO,
@@ -30,6 +30,7 @@ MONITOR: Final = (
         "+watch +hmget +hgetall +hkeys +hset +hdel +hlen +xadd +unlink +rename +persist +expire"
         " %R~callmon:{*}:lease %RW~callmon:{*}:live:* %RW~callmon:{*}:book:*"
     ),
+    "+get %R~callmon:{*}:live:seen %R~callmon:{*}:book:seen",
     "+watch +get +set +pttl %RW~callmon:{*}:request:* %R~callmon:{*}:lease",
     "+set %W~callmon:{*}:result:*",
     "+del %W~callmon:{*}:once:*",
@@ -44,16 +45,17 @@ MONITOR: Final = (
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
     "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
-    PROCESSES,
+    "+set +del %W~callmon:{*}:process:monitor/*",
+    *PROCESSES,
 )
 """Rules as in deploy/redis/users.acl: first those without a key, then each pair of parentheses."""
 GATEWAY: Final = (
     "+hmget +hgetall +hlen +xrange +xrevrange %R~callmon:{*}:live:* %R~callmon:{*}:book:*",
-    "+watch +hset %RW~callmon:{*}:live:position %RW~callmon:{*}:book:position",
-    (
-        "+watch +get +set +del +exists %RW~callmon:{*}:request:* %RW~callmon:{*}:once:* "
-        "%R~callmon:{*}:result:*"
-    ),
+    "+watch %R~callmon:{*}:live:position %R~callmon:{*}:book:position",
+    "+get +set %RW~callmon:{*}:live:seen %RW~callmon:{*}:book:seen",
+    "+watch +get +set %RW~callmon:{*}:request:* %RW~callmon:{*}:once:*",
+    "+get +exists %R~callmon:{*}:request:* %R~callmon:{*}:result:*",
+    "+del %W~callmon:{*}:once:*",
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
     "+set +getdel %RW~callmon:{*}:ticket:*",
     "+set +incrby +pttl +pexpire +unlink %RW~callmon:{*}:spent:*",
@@ -63,7 +65,8 @@ GATEWAY: Final = (
         " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached "
         "&callmon:{*}:keys:changed"
     ),
-    PROCESSES,
+    "+set +del %W~callmon:{*}:process:gateway/*",
+    *PROCESSES,
 )
 NEEDED: Final[dict[Program, tuple[str, ...]]] = {
     "monitor": (BOTH, *MONITOR),

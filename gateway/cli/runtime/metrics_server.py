@@ -12,7 +12,7 @@ from a counter that fell, and adds up by ``sum``.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import uvicorn
@@ -39,17 +39,22 @@ def new_registry(program: str) -> CollectorRegistry:
 
 @asynccontextmanager
 async def exposed(
-    registry: CollectorRegistry, host: str, port: int, troubles: Mapping[str, str] | None = None
+    registry: CollectorRegistry,
+    host: str,
+    port: int,
+    troubles: Mapping[str, str] | None = None,
+    rejected: Callable[[], Mapping[str, str]] = dict,
 ) -> AsyncIterator[str]:
     """Serve the registry while the context is entered; yield its address.
 
     ``port`` 0: any free one. ``troubles``: name → what keeps the program from its full work, shown
-    at ``/readyz``; None: ``/readyz`` is not served. Raises StartFailed if the address cannot be
-    listened on.
+    at ``/readyz``; None: ``/readyz`` is not served. ``rejected``: returns which values on Redis
+    were left out, and why; they are shown there and keep nothing from being ready. Raises
+    StartFailed if the address cannot be listened on.
     """
     server = EmbeddedServer(
         uvicorn.Config(
-            _only_metrics(make_asgi_app(registry), troubles),
+            _only_metrics(make_asgi_app(registry), troubles, rejected),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -66,7 +71,9 @@ async def exposed(
         await server.stop()
 
 
-def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
+def _only_metrics(
+    app: ASGIApp, troubles: Mapping[str, str] | None, rejected: Callable[[], Mapping[str, str]]
+) -> ASGIApp:
     paths = (PATH,) if troubles is None else (PATH, READY_PATH)
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,7 +84,8 @@ def _only_metrics(app: ASGIApp, troubles: Mapping[str, str] | None) -> ASGIApp:
         elif scope["method"] not in ("GET", "HEAD"):
             await PlainTextResponse("GET it.\n", 405, {"Allow": "GET, HEAD"})(scope, receive, send)
         elif scope["path"] == READY_PATH:
-            state = {"ready": not troubles, "troubles": dict(troubles or {})}
+            left_out = {"rejected": dict(rejected())}
+            state = {"ready": not troubles, "troubles": dict(troubles or {})} | left_out
             await JSONResponse(state, 503 if troubles else 200)(scope, receive, send)
         else:
             await app(scope, receive, send)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,11 +16,16 @@ _log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def metrics_served(
-    program: str, host: str, port: int | None, troubles: Mapping[str, str] | None = None
+    program: str,
+    host: str,
+    port: int | None,
+    troubles: Mapping[str, str] | None = None,
+    rejected: Callable[[], Mapping[str, str]] = dict,
 ) -> AsyncIterator[CollectorRegistry | None]:
     """Serve metrics on this port and yield the registry.
 
-    With ``port`` None nothing is measured, and None is yielded. Raises ConfigError.
+    With ``port`` None nothing is measured, and None is yielded. ``troubles``, ``rejected``: as in
+    :func:`gateway.cli.runtime.metrics_server.exposed`. Raises ConfigError.
     """
     if port is None:
         yield None
@@ -28,7 +33,7 @@ async def metrics_served(
     from gateway.cli.runtime import metrics_server  # an HTTP server; a monitor needs it only here
 
     registry = metrics_server.new_registry(program)
-    async with metrics_server.exposed(registry, host, port, troubles) as address:
+    async with metrics_server.exposed(registry, host, port, troubles, rejected) as address:
         _log.info("metrics_address", address=address)
         yield registry
 

@@ -42,6 +42,8 @@ EVERY_S: Final = 5.0
 """Seconds between two reports."""
 EXPIRY_MS: Final = 60_000
 """Milliseconds for which a dead process is still listed."""
+_WITH_OTHERS: Final = 13
+"""Reports in a row: longer than a dead process is listed."""
 _NOTES: Final = 10
 """Sentences about one PBX, at most."""
 _FAREWELL_S: Final = 1.0
@@ -68,6 +70,9 @@ class StatusReporter:
             asyncio.get_running_loop().create_future()
         )
         self._refused = False
+        self._own_tickets = False
+        self._with_others = 0
+        """Reports in a row that found gateways on other hosts."""
 
     def of_monitor(self, watched: Sequence[WatchedPbx]) -> None:
         """Begin to report a monitor that watches these PBXs."""
@@ -75,8 +80,15 @@ class StatusReporter:
             lambda: self._process({one.service.pbx: _watching(one) for one in watched})
         )
 
-    def of_gateway(self, gateway: Gateway, worker: int | None = None) -> None:
-        """Begin to report this gateway. ``worker``: its number, if it is one of several."""
+    def of_gateway(
+        self, gateway: Gateway, worker: int | None = None, *, own_tickets: bool = False
+    ) -> None:
+        """Begin to report this gateway. ``worker``: its number, if it is one of several.
+
+        ``own_tickets``: no other host's gateway takes its tickets. The log says so once if there
+        are such gateways.
+        """
+        self._own_tickets = own_tickets
         self._described.set_result(
             lambda: self._process(_serving(gateway), gateway.address, worker)
         )
@@ -101,7 +113,9 @@ class StatusReporter:
 
     async def _try_to_tell(self, process: ProcessStatus) -> None:
         try:
-            await tell(self._redis, self._id, process)
+            listed = await tell(self._redis, self._id, process)
+            if self._own_tickets:
+                self._warn_of_tickets(listed)
         except NoPermissionError as error:
             if not self._refused:
                 hint = "Give Redis the users' file of this version."
@@ -113,6 +127,20 @@ class StatusReporter:
                 with suppress(*REDIS_FAILURES):
                     await self._redis.delete(PROCESSES)
             # other parts report that Redis is unreachable
+
+    def _warn_of_tickets(self, listed: Sequence[str]) -> None:
+        """Warn once if gateways run on other hosts, for longer than a dead one is listed."""
+        hosts = {member.split("/")[1] for member in listed if member.startswith("gateway/")}
+        others = sorted(hosts - {self._name})
+        self._with_others = self._with_others + 1 if others else 0
+        if self._with_others > _WITH_OTHERS:
+            self._own_tickets = False
+            _log.warning(
+                "ticket_secret_missing",
+                gateways=others[:_NOTES],
+                hint="Give all gateways that serve the same clients the same ticket_secret in "
+                "[gateway]; else a ticket holds only at the gateway that made it.",
+            )
 
     def _process(
         self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None
@@ -140,10 +168,10 @@ async def heartbeat(
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def tell(redis: Redis, id_: str, process: ProcessStatus) -> None:
+async def tell(redis: Redis, id_: str, process: ProcessStatus) -> list[str]:
     """Write the report, and remove processes from the list whose report has expired.
 
-    Raises RedisError.
+    Returns the ids of those that are left. Raises RedisError.
     """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("SET", process_key(id_), encode_process(process), "PX", EXPIRY_MS)
@@ -160,6 +188,7 @@ async def tell(redis: Redis, id_: str, process: ProcessStatus) -> None:
         if gone:
             pipe.execute_command("SREM", PROCESSES, *gone)
             await pipe.execute()
+    return [member for member in listed if member not in gone]
 
 
 def _watching(watched: WatchedPbx) -> PbxRole:

@@ -13,7 +13,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -50,13 +50,21 @@ _log = structlog.get_logger(__name__)
 class Workers:
     """Run ``count`` workers on one port.
 
-    ``arguments``: of ``callmon gateway``, for each of them. ``drain``: seconds.
+    ``arguments``: of ``callmon gateway``, for each of them. ``drain``: seconds. ``environment``:
+    variables that each of them gets besides ours.
     """
 
     def __init__(
-        self, count: int, arguments: Sequence[str], host: str, port: int, drain: float
+        self,
+        count: int,
+        arguments: Sequence[str],
+        host: str,
+        port: int,
+        drain: float,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._count, self._arguments, self._drain = count, arguments, drain
+        self._environment = os.environ | (environment or {})
         self._host, self._port = host, port
         self._running: set[asyncio.subprocess.Process] = set()
 
@@ -73,7 +81,9 @@ class Workers:
         _check_free(self._host, self._port)
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._count):
-                tasks.create_task(_keep(number, self._arguments, self._drain, self._running))
+                tasks.create_task(
+                    _keep(number, self._arguments, self._environment, self._drain, self._running)
+                )
 
     def reload(self) -> None:
         """Ask each worker to read its settings again, also those that are just starting."""
@@ -116,13 +126,17 @@ async def _follow(parent: asyncio.StreamReader, reload: Callable[[], object]) ->
 
 
 async def _keep(
-    number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]
+    number: int,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    drain: float,
+    running: set[asyncio.subprocess.Process],
 ) -> None:
     loop = asyncio.get_running_loop()
     pause, first = _FIRST_PAUSE_S, True
     while True:
         begun = loop.time()
-        code = await _run(number, arguments, drain, running)
+        code = await _run(number, arguments, environment, drain, running)
         lived = loop.time() - begun
         if first and lived < _STILLBORN_S and code > 0:
             refused = ConfigError if code == os.EX_CONFIG else StartFailed
@@ -136,7 +150,11 @@ async def _keep(
 
 
 async def _run(
-    number: int, arguments: Sequence[str], drain: float, running: set[asyncio.subprocess.Process]
+    number: int,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    drain: float,
+    running: set[asyncio.subprocess.Process],
 ) -> int:
     """Run one worker from its start to its end and return its exit code.
 
@@ -146,7 +164,7 @@ async def _run(
     try:
         worker = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gateway", "gateway", *arguments),
-            env=os.environ | {WORKER: str(number), _PULSE: str(pulse)},
+            env={**environment, WORKER: str(number), _PULSE: str(pulse)},
             # A byte asks the worker to reload; the pipe's end tells it that we ended.
             stdin=asyncio.subprocess.PIPE,
             start_new_session=True,  # so that a Ctrl-C reaches it only through us

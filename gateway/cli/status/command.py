@@ -165,12 +165,14 @@ async def _processes(redis: Redis) -> list[_Told] | None:
             pipe.execute_command("PTTL", process_key(member))
         answers = await pipe.execute() if members else []
     found = []
-    for data, left in zip(answers[::2], answers[1::2], strict=True):
+    for member, data, left in zip(members, answers[::2], answers[1::2], strict=True):
         try:
-            if data is not None:
-                found.append(_Told(decode_process(data), max(0.0, (EXPIRY_MS - left) / 1000)))
+            process = None if data is None else decode_process(data)
         except Malformed:
             continue  # of another version, or invented
+        # A gateway's user may write only what a gateway reports.
+        if process is not None and member.startswith(f"{process.program}/"):
+            found.append(_Told(process, max(0.0, (EXPIRY_MS - left) / 1000)))
     return sorted(
         found, key=lambda told: (told.process.name, told.process.worker or 0, told.process.pid)
     )

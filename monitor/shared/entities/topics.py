@@ -80,7 +80,10 @@ class System(Struct, frozen=True, rename="camel"):
     since: str
     """Time since which ``connection`` holds."""
     reason: str
-    """Reason why it is not connected, in words; empty while it is."""
+    """What is wrong, in words; empty if nothing is. One of these: why the PBX is not connected;
+    which interface it is connected without (``Without ActiveCalls: …``, ``Without Call Control:
+    …``); what of its directory cannot be read. After it, also while it is connected: ``Values on
+    Redis that callmon did not write are left out: …`` with the names of their keys."""
     version: str
     fqdn: str
     licence_limit: int | None

@@ -25,6 +25,7 @@ from redis.exceptions import RedisError, ResponseError, WatchError
 from monitor.shared.errors import BusUnreachable, CallmonError, HistoryLost
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RedisCommand
+from monitor.shared.redis.rejected_values import current
 
 _ATTEMPTS: Final = 5
 
@@ -157,6 +158,8 @@ class GuardedTransaction:
                 read = await self._pipe.get(key)
             except ResponseError as error:
                 read = unless_rejected(key, error, NOT_OURS)
+            else:
+                accepted(key)
         return text(read)
 
     async def fields(self, key: str, *names: str) -> list[str | None]:
@@ -169,6 +172,8 @@ class GuardedTransaction:
                 read = await self._pipe.hmget(key, names)
             except ResponseError as error:
                 read = unless_rejected(key, error, [None for _ in names])
+            else:
+                accepted(key)
         return [text(value) for value in read]
 
     async def size(self, key: str) -> int:
@@ -259,17 +264,31 @@ def text(value: bytes | str | None) -> str | None:
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 
 
-def rejected(key: str, reason: str) -> None:
-    """Log that a value on Redis was left out, as no callmon process writes such a value."""
-    _log.warning("redis_value_rejected", key=key, reason=reason[:200])
+def rejected(key: str, reason: str, *, logged: bool = True, part: str = "") -> None:
+    """Tell that a value on Redis was left out, as no callmon process writes such a value.
+
+    It is logged, and held by :mod:`monitor.shared.redis.rejected_values`. ``logged``: False if the
+    log has it already. ``part``: what of the key is wrong, if it is judged for itself.
+    """
+    if logged:
+        _log.warning("redis_value_rejected", key=key, reason=reason[:200])
+    if (values := current()) is not None:
+        values.reject(key, reason, part)
+
+
+def accepted(key: str, part: str = "") -> None:
+    """Tell that a value on Redis was read and is right, as far as can be seen by now."""
+    if (values := current()) is not None:
+        values.accept(key, part)
 
 
 def unless_rejected(key: str, read: Any, otherwise: Any) -> Any:
-    """Return what was read; log and return ``otherwise`` if the key holds a value of another kind.
+    """Return what was read; tell and return ``otherwise`` if the key holds a value of another kind.
 
     Raises any other error that was read.
     """
     if not isinstance(read, Exception):
+        accepted(key)
         return read
     if not is_wrong_type(read):
         raise read

@@ -10,6 +10,8 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
 ``callmon:{pbx}:directory``             string  the PBX's directory as last read, msgpack
 ``callmon:{pbx}:<space>:position``      hash    ``epoch``, ``seq``, ``id`` of the last publish;
                                                 ``at``: heartbeat
+``callmon:{pbx}:<space>:seen``          string  the newest epoch that a follower has seen, if it
+                                                is newer than the position's
 ``callmon:{pbx}:<space>:state:<topic>`` hash    entity's id → entity, msgpack
 ``callmon:{pbx}:<space>:log``           stream  recent changes; the entry id is ``<seq>-0``, the
                                                 field ``change``
@@ -32,7 +34,8 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
 ``callmon:{pbx}:records:generation``    string  changes whenever the stream was begun anew
 ``callmon:{pbx}:records:mirrored``      hash    monitor → how far it has read the stream, and a
                                                 count that moves
-``callmon:{pbx}:ticket:<digest>``       string  the key for which a ticket stands, with expiry
+``callmon:{pbx}:ticket:<digest>``       string  the key for which a ticket stands, authenticated,
+                                                with expiry
 ``callmon:{pbx}:spent:<kind>:<digest>`` string  requests that an API key made in this minute, with
                                                 expiry
 ``callmon:{site}:processes``            set     ids of the monitors and gateways that run, with
@@ -43,9 +46,12 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
 
 ``site`` is a literal word there: a process tells of itself once, for all its PBXs together.
 
-The position has one more field, ``seen``. A follower may find the store at an older epoch than its
-own: the store was rolled back. It then writes the name of its epoch there. So the writer, which may
-not know that epoch, starts a newer one.
+A follower may find the store at an older epoch than its own: the store was rolled back. It then
+writes the name of its epoch to ``seen``. So the writer, which may not know that epoch, starts a
+newer one. ``seen`` is a key of its own, so that gateways need no right to write the position.
+
+The id of a process begins with its program, ``monitor/`` or ``gateway/``: each of the two users of
+Redis may write only the reports of its own program.
 """
 
 from __future__ import annotations
@@ -94,6 +100,11 @@ class SpaceKeys:
     def position(self) -> str:
         """Return the key of the position: every publish is a compare-and-set on it."""
         return f"callmon:{{{self.pbx}}}:{self.space}:position"
+
+    @property
+    def seen(self) -> str:
+        """Return the key of the newest epoch that a follower has seen."""
+        return f"callmon:{{{self.pbx}}}:{self.space}:seen"
 
     @property
     def log(self) -> str:

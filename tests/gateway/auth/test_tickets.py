@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import AsyncIterator
+from hashlib import sha256
+
+import fakeredis
 import pytest
+import pytest_asyncio
 from websockets.exceptions import InvalidStatus
 
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.tickets import Tickets
+from gateway.errors import KeyUnknown
+from monitor.shared.redis.key_names import AccessKeys
 from tests.gateway import entities
 from tests.gateway.serving import (
     READER,
@@ -74,3 +84,77 @@ async def test_a_ticket_has_the_rights_of_its_key() -> None:
         assert (await client.post("/ticket", headers=READER, json={"x": "1"})).json()["error"][
             "code"
         ] == ("unknown_parameter")
+
+
+NOW = 1_800_000_000.0
+READER_KEY, ADMIN_KEY = (
+    ApiKey(name, sha256_hex(name), "main", frozenset({"read", *more}))
+    for name, more in (("a", ()), ("b", ("admin",)))
+)
+
+
+@pytest_asyncio.fixture
+async def redis() -> AsyncIterator[fakeredis.FakeAsyncRedis]:
+    client = fakeredis.FakeAsyncRedis()
+    yield client
+    await client.aclose()
+
+
+def tickets(
+    redis: fakeredis.FakeAsyncRedis, secret: bytes | None = None, now: float = NOW
+) -> Tickets:
+    return Tickets({"main": redis}, KeyTable([READER_KEY, ADMIN_KEY]), lambda: now, secret)
+
+
+def place(ticket: str) -> str:
+    return AccessKeys("main").ticket(sha256(ticket.encode()).hexdigest())
+
+
+async def entry_of(redis: fakeredis.FakeAsyncRedis, ticket: str) -> str:
+    entry = await redis.get(place(ticket))
+    assert isinstance(entry, bytes)
+    return entry.decode()
+
+
+@pytest.mark.parametrize(
+    "theirs", ["old", "empty code", "other secret", "other key", "other ticket"]
+)
+async def test_whoever_may_write_tickets_to_redis_can_make_none(
+    redis: fakeredis.FakeAsyncRedis, theirs: str
+) -> None:
+    """They know the digests of all keys, and have a ticket of their own."""
+    ours, other = tickets(redis), tickets(redis)
+    own = await ours.issue(READER_KEY)
+    digest, made, code = (await entry_of(redis, own)).split()
+    admin = ADMIN_KEY.digest
+    forged = {
+        "old": admin,
+        "empty code": f"{admin} {made} ",
+        "other secret": await entry_of(redis, await other.issue(ADMIN_KEY)),
+        "other key": f"{admin} {made} {code}",
+        "other ticket": f"{digest} {made} {code}",
+    }[theirs]
+    target = "main.invented" if theirs == "other ticket" else own
+    await redis.set(place(target), forged)
+    with pytest.raises(KeyUnknown, match="not made by this gateway"):
+        await ours.take(target)
+
+
+async def test_gateways_with_the_same_secret_take_each_others_tickets(
+    redis: fakeredis.FakeAsyncRedis,
+) -> None:
+    secret = secrets.token_bytes(32)
+    one, other = tickets(redis, secret), tickets(redis, secret)
+    assert await other.take(await one.issue(ADMIN_KEY)) == ADMIN_KEY
+
+
+async def test_a_ticket_that_somebody_puts_back_does_not_last(
+    redis: fakeredis.FakeAsyncRedis,
+) -> None:
+    secret = secrets.token_bytes(32)
+    ticket = await tickets(redis, secret).issue(READER_KEY)
+    entry = await entry_of(redis, ticket)
+    for now in (NOW + 121, NOW - 121):
+        await redis.set(place(ticket), entry)
+        with pytest.raises(KeyUnknown, match="older than"):
+            await tickets(redis, secret, now).take(ticket)

@@ -20,6 +20,7 @@ NOTHING: dict[str, Any] = {
     "rate": None,
     "kinds": [],
     "without": [],
+    "allowed_hosts": [],
 }
 
 
@@ -47,10 +48,14 @@ async def test_options_and_switches_reach_the_simulated_pbx(
     monkeypatch.setattr(server, "simulate", simulate)
     monkeypatch.setattr(logging_setup, "configure", lambda *_: None)
     await run(
-        **NOTHING | {"latency": "50ms", "switches": ["monitored=half"], "without": ["fax"]}, port=7
+        **NOTHING
+        | {"latency": "50ms", "switches": ["monitored=half"], "without": ["fax"]}
+        | {"allowed_hosts": ["Pbx.Example", "::1"]},
+        port=7,
     )
     (made,) = given
     assert (made.extensions, made.port, made.without) == (12, 7, frozenset({"fax"}))
+    assert made.allowed_hosts == ("pbx.example", "[::1]")
     assert made.switches == Switches(monitored="half", latency=0.05)
     assert made.rate == pytest.approx(1.8), "a busy hour of twelve"
     assert (made.talk, made.earlier) == (150.0, 600.0)
@@ -64,3 +69,8 @@ async def test_a_switch_that_there_is_not_is_refused_before_anything_is_served()
 async def test_a_kind_of_call_that_there_is_not_is_refused_before_anything_is_served() -> None:
     with pytest.raises(ConfigError, match="'faxes' is no kind of call; the kinds are queue, "):
         await run(**NOTHING | {"kinds": ["faxes"]})
+
+
+async def test_what_is_no_host_is_refused_before_anything_is_served() -> None:
+    with pytest.raises(ConfigError, match="--allowed-host: 'http://a' is no name or address"):
+        await run(**NOTHING | {"allowed_hosts": ["http://a"]})

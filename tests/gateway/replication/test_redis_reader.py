@@ -184,9 +184,9 @@ async def test_the_writer_of_an_older_epoch_is_told_of_a_newer_one(
     redis = bus.client()
     await put_position(redis, epoch=epoch)
     if seen is not None:
-        await redis.hset(KEYS.position, "seen", seen)
+        await redis.set(KEYS.seen, seen)
     await leave_epoch(redis, KEYS, EPOCH)
-    told = await redis.hget(KEYS.position, "seen")
+    told = await redis.get(KEYS.seen)
     assert told == (None if left is None else left.encode())
 
 

@@ -47,6 +47,7 @@ async def test_a_gateway_that_follows_a_connected_pbx_is_ready() -> None:
                     "monitorName": "m1",
                     "connection": "connected",
                     "reason": "",
+                    "rejected": [],
                 }
             },
         }

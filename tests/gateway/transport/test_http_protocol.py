@@ -30,7 +30,6 @@ from gateway.transport.http_protocol import (
     MOST_PIECES,
     MOST_PIPELINED,
     TimeoutHttpProtocol,
-    host_of,
 )
 from monitor.lease import Lease
 from monitor.publishing.state_publisher import StatePublisher
@@ -462,27 +461,6 @@ async def test_who_sends_a_body_without_end_is_cut_off_and_gets_one_answer(
                 rest += piece
     assert b"HTTP/1.1" not in rest
     writer.close()
-
-
-@pytest.mark.parametrize(
-    ("value", "host"),
-    [
-        (b"localhost", "localhost"),
-        (b"LOCALHOST.:8765", "localhost"),
-        (b"127.0.0.1:8765", "127.0.0.1"),
-        (b"[::1]:80", "[::1]"),
-        (b"[::1]", "[::1]"),
-        (b"localhost.evil.example", "localhost.evil.example"),
-        (b"localhost:evil.example", ""),
-        (b"[::1].evil.example", ""),
-        (b"[::1", ""),
-        (b"a@localhost", "a@localhost"),
-        (b":8765", ""),
-        (b"", ""),
-    ],
-)
-def test_a_host_is_read_without_its_port(value: bytes, host: str) -> None:
-    assert host_of(value) == host
 
 
 ASKED = [

@@ -51,13 +51,7 @@ def test_a_store_that_is_empty_or_behind_or_not_as_we_left_it_has_lost_history(
 
 
 def test_a_position_without_an_epoch_is_none() -> None:
-    assert StoredPositionHash.parse(None, None, None, "000000000000101-aaaa") is None
-
-
-def test_a_follower_s_epoch_counts_among_the_newest_known() -> None:
-    found = StoredPositionHash.parse("000000000000100-a", "3", "x", "000000000000200-b")
-    assert found is not None
-    assert found.newest_epoch == "000000000000200-b"
+    assert StoredPositionHash.parse(None, None, "000000000000101-aaaa") is None
 
 
 def test_a_batch_writes_state_log_position_and_announcement_in_this_order() -> None:

@@ -16,6 +16,7 @@ from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.errors import BusUnreachable, Fenced, HistoryLost
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from tests.bus import Bus, copy, flush, next_announcement, restore
 from tests.faulty import FaultyRedis, Network
 
@@ -244,9 +245,9 @@ async def test_an_emptied_store_is_lost_history(bus: Bus) -> None:
         {"seq": "-1"},
         {"seq": "9" * 5_000},
         {"epoch": "x"},
-        {"epoch": b"\xff", "seen": "zzz"},
+        {"epoch": b"\xff"},
     ],
-    ids=["seq", "below zero", "too long", "epoch", "seen"],
+    ids=["seq", "below zero", "too long", "epoch", "bytes"],
 )
 async def test_nonsense_for_a_position_is_lost_history_and_a_new_epoch_puts_it_right(
     bus: Bus, nonsense: dict[bytes | bytearray | memoryview[int] | str | int | float, Any]
@@ -264,12 +265,40 @@ async def test_nonsense_for_a_position_is_lost_history_and_a_new_epoch_puts_it_r
     await writer.publisher.aclose()
 
 
-async def test_what_no_follower_can_have_seen_is_passed_over(bus: Bus) -> None:
-    writer = Writer(bus)
-    await writer.start()
-    await bus.client().hset(KEYS.position, "seen", "zzz")
+@pytest.mark.parametrize(
+    "seen", [b"zzz", b"\xff", b"999999999999999-zzzz", None, b"0" * 15 + b"-a"]
+)
+async def test_what_no_follower_can_have_seen_is_passed_over_and_removed(
+    bus: Bus, seen: bytes | None
+) -> None:
+    redis, writer = bus.client(), Writer(bus)
+    epoch = (await writer.start()).epoch
+    await (redis.rpush(KEYS.seen, "zzz") if seen is None else redis.set(KEYS.seen, seen))
     await writer.publish()
+    assert (await writer.publisher.heartbeat()).epoch == epoch
+    assert not await redis.exists(KEYS.seen)
+    await (redis.rpush(KEYS.seen, "zzz") if seen is None else redis.set(KEYS.seen, seen))
+    assert epoch < (await writer.start()).epoch < "999999999999999"
+    assert not await redis.exists(KEYS.seen)
     await writer.publisher.aclose()
+
+
+async def test_wrong_values_are_told_until_they_are_overwritten(bus: Bus) -> None:
+    redis, writer, values = bus.client(), Writer(bus), RejectedValues()
+    with collecting(values):
+        await writer.start()
+        await redis.set(KEYS.seen, "zzz")
+        await writer.publisher.heartbeat()
+        assert [*values.reasons()] == [KEYS.seen]
+        await writer.publisher.heartbeat()
+        assert values.reasons() == {}
+        await redis.hset(KEYS.position, "seq", "x")
+        with pytest.raises(HistoryLost):
+            await writer.publish()
+        assert [*values.reasons()] == [KEYS.position]
+        await writer.start()
+        assert values.reasons() == {}
+        await writer.publisher.aclose()
 
 
 async def test_a_store_that_went_back_is_lost_history(bus: Bus) -> None:
@@ -287,11 +316,11 @@ async def test_a_follower_at_a_newer_epoch_makes_the_writer_start_a_newer_one_st
 ) -> None:
     writer = Writer(bus)
     await writer.start()
-    await bus.client().hset(KEYS.position, "seen", "000000009999999-ffff")
+    await bus.client().set(KEYS.seen, "000000009999999-ffff")
     with pytest.raises(HistoryLost):
         await writer.publisher.heartbeat()
     assert (await writer.start()).epoch > "000000009999999-ffff"
-    assert await bus.client().hget(KEYS.position, "seen") is None
+    assert await bus.client().get(KEYS.seen) is None
     await writer.publisher.aclose()
 
 

@@ -103,3 +103,9 @@ async def test_events_come_in_their_order_and_the_socket_ends_as_it_ended(player
 async def test_who_asks_is_told_to_ask_as_often_as_in_the_recording() -> None:
     async with Player(RECORDED, speed=4.0) as player:
         assert player.settings == {"poll_idle": 0.5}
+
+
+async def test_no_page_reaches_a_recording_under_a_name_of_its_own(http: httpx.AsyncClient) -> None:
+    assert (await http.post("/connect/token")).status_code == 200
+    refused = await http.post("/connect/token", headers={"Host": "evil.example"})
+    assert refused.status_code == 403

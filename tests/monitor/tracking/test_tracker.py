@@ -13,7 +13,7 @@ from monitor.pbx.facts import (
     ParticipantSeen,
     PeerRow,
 )
-from monitor.shared.entities.topics import Contact
+from monitor.shared.entities.topics import Contact, System, table
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.pbx_state import ENDED_KEPT
 from monitor.tracking.tracker import Tracker
@@ -465,6 +465,23 @@ def test_a_pbx_that_was_never_reached_is_so_since_that_was_told() -> None:
     for at in (NOON, NOON + 9):
         tracker.apply(ConnectionChanged("connecting", "refused", at))
     assert tracker.state["system"]["pbx"].since == from_unix(NOON)  # type: ignore[union-attr]  # System
+
+
+def test_what_is_wrong_with_the_store_stands_behind_the_other_reasons() -> None:
+    tracker = Tracker("monitor-1", {})
+
+    def reason() -> str:
+        (system,) = table(tracker.state, "system", System).values()
+        return system.reason
+
+    assert tracker.note_store("Something is left out.") == ()  # nothing is shown yet
+    tracker.apply(ConnectionChanged("connected", "", NOON))
+    assert reason() == "Something is left out."
+    tracker.apply(ConnectionChanged("connected", "Without ActiveCalls: no right.", NOON))
+    assert reason() == "Without ActiveCalls: no right. Something is left out."
+    (edit,) = tracker.note_store("")
+    assert edit.topic == "system"
+    assert reason() == "Without ActiveCalls: no right."
 
 
 def test_a_restarted_pbx_that_reuses_an_id_does_not_continue_the_old_call(pbx: Told) -> None:

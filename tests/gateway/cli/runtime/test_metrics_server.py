@@ -41,6 +41,18 @@ async def test_nothing_else_is_served_beside_the_metrics() -> None:
             pass
 
 
+async def test_what_is_left_out_on_redis_is_told_and_keeps_nobody_from_being_ready() -> None:
+    rejected = {"callmon:{main}:keys": "garbage"}
+    registry, troubles = metrics_server.new_registry("monitor"), dict[str, str]()
+    async with (
+        metrics_server.exposed(registry, "127.0.0.1", 0, troubles, lambda: rejected) as address,
+        httpx.AsyncClient() as http,
+    ):
+        answer = await http.get(address.replace("/metrics", "/readyz"))
+        assert answer.status_code == 200
+        assert answer.json() == {"ready": True, "troubles": {}, "rejected": rejected}
+
+
 async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> None:
     metrics_port = next_to_each_other(2)
     file = settings_file(tmp_path, "redis://127.0.0.1:1", free_port())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from importlib import metadata
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -13,7 +15,7 @@ from monitor.shared.process_status import PbxRole, ProcessStatus
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import PROCESSES, SITE, process_key
 from monitor.shared.timestamps import from_unix
-from tests.bus import Bus, RealBus, until_async
+from tests.bus import Bus, RealBus, until, until_async
 from tests.system.stack import PBX
 
 VERSION = metadata.version("callmon")
@@ -90,3 +92,34 @@ async def test_without_the_right_it_is_said_once_and_tried_on(
             await until_async(lambda: _listed(valkey, 1))
     assert [line["event"] for line in logged] == ["status_write_refused"]
     await redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("other", "own_tickets", "warnings"),
+    [("b", True, 1), ("b", False, 0), ("a", True, 0)],
+    ids=["another host", "a secret for all", "a worker"],
+)
+async def test_gateways_that_cannot_take_each_others_tickets_are_told_of_once(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, other: str, own_tickets: bool, warnings: int
+) -> None:
+    monkeypatch.setattr(heartbeat, "EVERY_S", 0.01)
+    monkeypatch.setattr(heartbeat, "_WITH_OTHERS", 3)
+    redis = bus.client()
+    await heartbeat.tell(redis, f"gateway/{other}/1/x", process(other))
+    gateway: Any = SimpleNamespace(live=SimpleNamespace(sessions=()), pbxs={}, address="")
+    told = 0
+
+    async def tell(*given: Any) -> list[str]:
+        nonlocal told
+        listed = await original(*given)
+        told += 1
+        return listed
+
+    original = heartbeat.tell
+    monkeypatch.setattr(heartbeat, "tell", tell)
+    with capture_logs() as logged:
+        async with heartbeat.heartbeat(redis, "gateway", "a") as one:
+            one.of_gateway(gateway, own_tickets=own_tickets)
+            await until(lambda: told > 8)
+    assert [line["event"] for line in logged] == ["ticket_secret_missing"] * warnings
+    assert all(line["gateways"] == ["b"] for line in logged)

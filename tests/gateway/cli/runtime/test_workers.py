@@ -90,6 +90,18 @@ async def ready(address: str) -> None:
             await asyncio.sleep(0.05)
 
 
+async def tickets_work(address: str) -> None:
+    """Each request comes to a worker of the kernel's choice: to another one, half of the time."""
+    for _ in range(12):
+        async with httpx.AsyncClient(base_url=address) as http:
+            ticket = (await http.post(f"/webapi/{KEY}/ticket")).json()["ticket"]
+        async with (
+            httpx.AsyncClient(base_url=address) as http,
+            http.stream("GET", f"/webapi/events?topics=system&ticket={ticket}") as response,
+        ):
+            assert response.status_code == 200
+
+
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL], ids=["told to end", "killed"])
 async def test_workers_share_a_port_come_back_and_end_together(
     tmp_path: Path, end: signal.Signals
@@ -113,6 +125,7 @@ async def test_workers_share_a_port_come_back_and_end_together(
             async with running(asyncio.create_task(_all(tasks))):
                 await until(lambda: all(one.connected for one in held), WITHIN)
                 await until(lambda: all(sockets_of(pid, port) for pid in children(process)), WITHIN)
+                await tickets_work(f"http://127.0.0.1:{port}")
                 victim = children(process)[0]
                 os.kill(victim, signal.SIGKILL)
                 await until(

@@ -348,12 +348,24 @@ async def test_who_has_just_taken_the_lease_leads_and_does_not_stand_by(valkey: 
         told = ProcessStatus(
             "monitor", name, 1, VERSION, from_unix(0), {PBX: PbxRole("standby", writer=f"{name}/1")}
         )
-        await redis.set(process_key(name), encode_process(told), px=60_000)
-        await redis.sadd(PROCESSES, name)
+        await redis.set(process_key(f"monitor/{name}"), encode_process(told), px=60_000)
+        await redis.sadd(PROCESSES, f"monitor/{name}")
     await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
     (pbx,) = (await looked(valkey)).pbxs
     assert pbx.leader is not None
     assert (pbx.leader.name, [one.name for one in pbx.standbys]) == ("a", ["b"])
+
+
+async def test_a_gateway_cannot_report_for_a_monitor(valkey: RealBus) -> None:
+    redis = valkey.client()
+    role = {PBX: PbxRole("standby", writer="x/1")}
+    told = ProcessStatus("monitor", "invented", 1, VERSION, from_unix(0), role)
+    for place in ("gateway/x", "monitor/x"):
+        await redis.set(process_key(place), encode_process(told), px=60_000)
+    await redis.sadd(PROCESSES, "gateway/x")
+    assert not (await looked(valkey)).pbxs[0].standbys
+    await redis.sadd(PROCESSES, "monitor/x")
+    assert len((await looked(valkey)).pbxs[0].standbys) == 1
 
 
 async def test_only_what_the_leading_monitor_notes_now_is_told(valkey: RealBus) -> None:
@@ -364,8 +376,8 @@ async def test_only_what_the_leading_monitor_notes_now_is_told(valkey: RealBus) 
     )
     for name, part in zip("ab", parts, strict=True):
         told = ProcessStatus("monitor", name, 1, VERSION, from_unix(0), {PBX: part})
-        await redis.set(process_key(name), encode_process(told), px=60_000)
-        await redis.sadd(PROCESSES, name)
+        await redis.set(process_key(f"monitor/{name}"), encode_process(told), px=60_000)
+        await redis.sadd(PROCESSES, f"monitor/{name}")
     await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
     (pbx,) = (await looked(valkey)).pbxs
     assert pbx.notes == ("a notes.",)
