@@ -18,8 +18,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+import sys
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
@@ -50,12 +52,14 @@ REQUESTS_A_TURN: Final = 4
 class RequestTurns:
     """Start each key's requests in order, a few at a time, and those of all keys side by side.
 
-    In place of a key's digest it may be an address.
+    In place of a key's digest it may be an address. ``most``: requests of all keys together that
+    are begun in one turn; the keys are served in rotation then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = self._left = most
         self._taken: Counter[str] = Counter()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting: OrderedDict[str, deque[Callable[[], bool]]] = OrderedDict()
         self._renewing = False
 
     async def turn(self, digest: str) -> None:
@@ -63,13 +67,34 @@ class RequestTurns:
 
         It does not wait unless many came together.
         """
-        self._renew_soon()
-        if digest not in self._waiting and self._taken[digest] < REQUESTS_A_TURN:
-            self._taken[digest] += 1
+        if self._take(digest):
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(digest, deque()).append(turn)
+        self._wait(digest, partial(_wake, turn))
         await turn
+
+    def begin(self, digest: str, work: Callable[[], bool]) -> bool:
+        """Call ``work`` when a request of the key with this digest has its turn.
+
+        ``work`` returns whether it used the turn: not if its client is gone. Returns whether it
+        was called at once, as not many came together.
+        """
+        if self._take(digest):
+            work()
+            return True
+        self._wait(digest, work)
+        return False
+
+    def _take(self, digest: str) -> bool:
+        self._renew_soon()
+        if digest in self._waiting or self._taken[digest] >= REQUESTS_A_TURN or not self._left:
+            return False
+        self._taken[digest] += 1
+        self._left -= 1
+        return True
+
+    def _wait(self, digest: str, work: Callable[[], bool]) -> None:
+        self._waiting.setdefault(digest, deque()).append(work)
 
     def _renew_soon(self) -> None:
         if not self._renewing:
@@ -81,16 +106,37 @@ class RequestTurns:
     def _renew(self) -> None:
         self._renewing = False
         self._taken.clear()
-        for digest, waiting in list(self._waiting.items()):
-            while waiting and self._taken[digest] < REQUESTS_A_TURN:
-                turn = waiting.popleft()
-                if not turn.done():  # if it is done, its client is gone
-                    turn.set_result(None)
+        self._left = self._most
+        had_theirs: dict[str, deque[Callable[[], bool]]] = {}
+        try:
+            while self._waiting and self._left:
+                digest, waiting = next(iter(self._waiting.items()))
+                self._waiting.move_to_end(digest)
+                if _begin_next(waiting):
                     self._taken[digest] += 1
-            if not waiting:
-                del self._waiting[digest]
-        if self._taken:
-            self._renew_soon()
+                    self._left -= 1
+                if not waiting:
+                    del self._waiting[digest]
+                elif self._taken[digest] >= REQUESTS_A_TURN:
+                    had_theirs[digest] = self._waiting.pop(digest)
+        finally:  # also if a piece of work fails: the others are still in line
+            self._waiting.update(had_theirs)
+            if self._taken or self._waiting:
+                self._renew_soon()
+
+
+def _wake(turn: asyncio.Future[None]) -> bool:
+    if turn.done():  # its client is gone
+        return False
+    turn.set_result(None)
+    return True
+
+
+def _begin_next(waiting: deque[Callable[[], bool]]) -> bool:
+    while waiting:
+        if waiting.popleft()():
+            return True
+    return False
 
 
 class WorkTurns:

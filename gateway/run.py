@@ -18,7 +18,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable
 from gateway.auth.key_follower import KeyFollower
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.client_addresses import ClientAddress, TrustedProxies
+from gateway.client_addresses import ClientAddress, Handshakes, TrustedProxies
 from gateway.config import GatewaySection
 from gateway.counters import RequestCounters
 from gateway.metrics.collector import GatewayCollector
@@ -125,6 +125,7 @@ async def serving(
             stall_timeout=settings.stream.stall_timeout,
             connection_counter=connection_counter,
             allowed_hosts=frozenset(settings.allowed_hosts),
+            handshakes=Handshakes(proxies, live.refusal),
         ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,

@@ -25,8 +25,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
+from urllib.parse import unquote
 
+from starlette.responses import Response
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -63,6 +66,7 @@ MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
 
 
+_SUBPROTOCOLS: Final = b"sec-websocket-protocol"
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
@@ -136,12 +140,25 @@ class ConnectionCounter:
                 del self._by_holder[holder]
 
 
+class HandshakeGate(Protocol):
+    """Describe who decides about WebSocket handshakes before they begin."""
+
+    def begin(self, scope: Scope, work: Callable[[], bool]) -> bool:
+        """Call ``work`` when the handshake has its turn. Return whether that was at once."""
+        ...
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the response if the handshake is refused before it begins."""
+        ...
+
+
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
     ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
     the connections; None: any number may be open. ``allowed_hosts``: hosts, in small letters, that
-    the header ``Host`` may name, with any port; empty: all.
+    the header ``Host`` may name, with any port; empty: all. ``handshakes``: says when a WebSocket's
+    handshake has its turn; None: at once.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -155,11 +172,14 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         stall_timeout: float = STALL_S,
         connection_counter: ConnectionCounter | None = None,
         allowed_hosts: Collection[str] = (),
+        handshakes: HandshakeGate | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
         self.logger = _logger
         self._allowed_hosts = allowed_hosts
+        self._handshakes = handshakes
+        self._upgrading = False
         self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
@@ -215,7 +235,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._received(data)
             return
         for at in range(0, len(data), LARGEST_HEAD_BYTES):
-            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            if self.transport.is_closing() or self._upgrading:
                 return
             self._received(data[at : at + LARGEST_HEAD_BYTES])
 
@@ -295,13 +315,55 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Do as uvicorn does; this protocol does not limit how long a WebSocket lasts."""
+        """Do as uvicorn does when the handshake has its turn, unless it is refused.
+
+        Until then nothing more is read. It counts as an unfinished request.
+        """
+        if self._handshakes is None:
+            self._upgrade()
+            return
+        self._upgrading = True
+        scope = self._handshake_scope()
+        if not self._handshakes.begin(scope, partial(self._shake_hands, self._handshakes, scope)):
+            self._begun = True
+            self.flow.pause_reading()
+
+    def _shake_hands(self, handshakes: HandshakeGate, scope: Scope) -> bool:
+        if self.transport.is_closing():
+            return False
+        refusal = handshakes.refusal(scope)
+        if refusal is None:
+            self._upgrade()
+            if not self.transport.is_closing():
+                self.flow.resume_reading()
+        else:
+            self._answer_last(refusal)
+        return True
+
+    def _upgrade(self) -> None:
+        """Hand over to the WebSocket protocol; this one does not limit how long it lasts."""
         self._begun = False
+        self._done()
         self._watch_no_more()
         super().handle_websocket_upgrade()
         stream = self.transport.get_protocol()
         if isinstance(stream, StreamProtocol):
             stream.leave, self._leave = self._leave, None
+
+    def _handshake_scope(self) -> Scope:
+        """Return what of the handshake says whether it is refused."""
+        path, _, query = self.url.partition(b"?")
+        offered = [value.decode("latin-1") for name, value in self.headers if name == _SUBPROTOCOLS]
+        return {
+            "type": "websocket",
+            "scheme": "ws",
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(path.decode("latin-1")),
+            "query_string": query,
+            "headers": self.headers,
+            "client": self.client,
+            "subprotocols": [name.strip() for value in offered for name in value.split(",")],
+        }
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not a request, or too large a one, and close.
@@ -317,14 +379,18 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
                 f"parameters in the body."
             )
             status, refusal = 400, BadRequest(msg)
-        answer = refuse(refusal, "POST")
+        self._answer_last(refuse(refusal, "POST"), status)
+
+    def _answer_last(self, answer: Response, status: int | None = None) -> None:
+        """Write the response and close. ``status``: in place of the response's own."""
         headers = [
             *self.server_state.default_headers,
             *guarded(answer.raw_headers),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", answer.body)))
+        line = STATUS_LINE[status or answer.status_code]
+        self.transport.write(b"".join((line, lines, b"\r\n", answer.body)))
         self.transport.close()
         self._watch_taking()
 

@@ -29,6 +29,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
@@ -239,9 +240,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         ):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
-            if self.handshake_complete:
-                del self.request, self.response  # like the headers, not needed any more: 5 KiB
-                self.scope["headers"] = []
+            if not self.handshake_complete:  # the client went meanwhile: that is no fault
+                self.handshake_complete = True
+                raise ClientDisconnected
+            del self.request, self.response  # like the headers, not needed any more: 5 KiB
+            self.scope["headers"] = []
             self._open()
 
     # Ready-made frames go past the server. The methods below end them or hold them back. A

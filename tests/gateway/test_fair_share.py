@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import httpx
 import pytest
@@ -154,6 +155,38 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
     assert order.count("many") == 500
     assert turns._waiting == {}
     await asyncio.wait_for(turns.turn("many"), 5.0)
+
+
+async def test_of_all_keys_together_so_many_begin_in_a_turn_each_key_in_rotation() -> None:
+    turns, order = RequestTurns(3), list[str]()
+
+    def work(key: str) -> bool:
+        order.append(key)
+        return key != "gone"
+
+    def fails() -> bool:
+        raise ValueError
+
+    async def in_turn() -> list[str]:
+        before = len(order)
+        await asyncio.sleep(0)
+        return order[before:]
+
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    for _ in range(6):
+        turns.begin("many", partial(work, "many"))
+    assert not turns.begin("gone", partial(work, "gone"))
+    assert not turns.begin("faulty", fails)
+    for _ in range(2):
+        turns.begin("other", partial(work, "other"))
+    assert order == ["many"] * 3
+    assert await in_turn() == ["many", "gone"], "one fails: the next turn goes on with the others"
+    assert isinstance(faults[0]["exception"], ValueError)
+    assert await in_turn() == ["other", "many", "other"]
+    assert await in_turn() == ["many"]
+    assert turns.begin("many", partial(work, "many"))
+    assert turns._waiting == {}
 
 
 async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
