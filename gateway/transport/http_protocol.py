@@ -346,6 +346,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._done()
         self._watch_no_more()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as in connection_lost: a cycle
         stream = self.transport.get_protocol()
         if isinstance(stream, StreamProtocol):
             stream.leave, self._leave = self._leave, None

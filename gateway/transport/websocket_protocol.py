@@ -188,6 +188,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     ) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _logger
+        self.conn.parser.close()  # it refers to its connection: a cycle
         self._connection = _Connection(
             self.loop.time,
             message_burst,
@@ -222,10 +223,20 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         The application starts after this.
         """
         super().handle_connect(event)
-        if hasattr(self, "scope"):  # there is no scope if the request was not a handshake
+        if not hasattr(self, "scope"):  # the request was not a handshake
+            self._forget_failure()
+        else:
             self._socket = Socket(self.transport, self.writable)
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = self._socket
+
+    def _forget_failure(self) -> None:
+        """Forget why the request was not a handshake: the traces refer to all that is here."""
+        error, self.conn.handshake_exc = cast("BaseException | None", self.conn.handshake_exc), None
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__
+        del self.request
 
     async def send(self, message: ASGISendEvent) -> None:
         """Do as uvicorn does, but accept a refusal by an HTTP response as an answer.
@@ -340,6 +351,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.leave()
             self.leave = None
         super().connection_lost(exc)
+        self.conn.parser.close()
 
     def _open(self) -> None:
         if self._socket is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,21 +15,18 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway import run
-from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.client_addresses import (
     HANDSHAKES_A_TURN,
     ClientAddress,
     Handshakes,
     TrustedProxies,
 )
-from gateway.config import GatewaySection, StreamSection
+from gateway.config import StreamSection
 from gateway.fair_share import REQUESTS_A_TURN
 from gateway.transport.http_protocol import ConnectionCounter, TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import StreamProtocol
-from tests.bus import fake_bus, only, until, until_async
-from tests.gateway.sockets import HANDSHAKE, on_both_loops
-from tests.monitor.terms import running
+from tests.bus import until, until_async
+from tests.gateway.sockets import answered, connected, handshake, on_both_loops, standing
 
 KEY = {"Authorization": "Bearer a-key-of-tests"}
 HERE, THERE = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
@@ -115,58 +111,12 @@ def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies(
 
 
 @asynccontextmanager
-async def standing(**section: Any) -> AsyncIterator[run.Gateway]:
-    """A gateway whose state is loaded."""
-    keys = KeyTable([ApiKey("tests", sha256_hex("a-key-of-tests"), "pbx", frozenset({"read"}))])
-    async with (
-        fake_bus() as bus,
-        running(bus),
-        run.serving(["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())) as server,
-    ):
-        async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
-
-            async def loaded() -> bool:
-                return (
-                    await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})
-                ).status_code == 200
-
-            await until_async(loaded)
-        yield server
-
-
-@asynccontextmanager
 async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
     async with (
         standing(**section) as server,
         httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http,
     ):
         yield http
-
-
-@asynccontextmanager
-async def connected(server: run.Gateway, many: int) -> AsyncIterator[list[socket.socket]]:
-    """So many connections that the server has taken; nothing was sent on them."""
-    before = len(server.server_state.connections)
-    port = int(server.address.rpartition(":")[2])
-    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(many)]
-    try:
-        await until(lambda: len(server.server_state.connections) == before + many)
-        yield sockets
-    finally:
-        for one in sockets:
-            one.close()
-
-
-async def answered(one: socket.socket) -> bytes:
-    """What the server answers."""
-    one.setblocking(False)
-    async with asyncio.timeout(60):
-        return await asyncio.get_running_loop().sock_recv(one, 65_536)
-
-
-def handshake(path: str = "/webapi/a-key-of-tests/stream", *headers: str) -> bytes:
-    more = "".join(f"{header}\r\n" for header in headers)
-    return f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{more}\r\n".encode()
 
 
 @on_both_loops
