@@ -9,7 +9,8 @@
   and is told the newest then. One such piece of work is made at a time, for whichever key, and
   everything else has its turn before the next.
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
-  its snapshot until it has taken it. A key that holds too many gets no more until some are taken.
+  its snapshot until it has taken it, and of each client's copy of the one that is on its way. A key
+  that holds too many gets no more until some are taken.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -22,6 +23,7 @@ import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
 from functools import partial
+from sys import getsizeof
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
@@ -35,7 +37,8 @@ MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Bytes of the answers that a key's connections watch, at their first size. Each encoding takes
 as much again."""
 MOST_UNSENT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of a key's messages that are made and not sent yet; one client's next ones come on top."""
+"""Bytes in memory of a key's messages that are made and not sent yet; one client's next ones come
+on top."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
@@ -229,12 +232,17 @@ class KeyShare:
         self.answer_bytes -= size
 
     def hold_unsent(self, messages: Sequence[Message]) -> None:
-        """Count in messages that a connection is about to send; equal objects are counted once."""
+        """Count in messages that a connection is about to send.
+
+        Equal objects are counted once. Besides, the connection's transport holds a copy of the one
+        that is being sent: the largest is counted for each connection.
+        """
         for message in messages:
             holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
             self._unsent[id(message)] = holders + 1
             if not holders:
-                self.unsent_bytes += len(message)
+                self.unsent_bytes += getsizeof(message)
+        self.unsent_bytes += max(map(getsizeof, messages), default=0)
         if self.unsent_bytes > MOST_UNSENT_BYTES:
             self._may_hold.clear()
 
@@ -244,7 +252,8 @@ class KeyShare:
             self._unsent[id(message)] -= 1
             if not self._unsent[id(message)]:
                 del self._unsent[id(message)]
-                self.unsent_bytes -= len(message)
+                self.unsent_bytes -= getsizeof(message)
+        self.unsent_bytes -= max(map(getsizeof, messages), default=0)
         if self.unsent_bytes <= MOST_UNSENT_BYTES:
             self._may_hold.set()
 

@@ -40,6 +40,8 @@ from gateway.token_bucket import TokenBucket
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
+LARGEST_PUSHED_BYTES: Final = 16 * 1024
+"""Bytes of the largest frame that is written past the server; its session sends a larger one."""
 MESSAGE_SIZE_BYTES = 64 * 1024
 """Bytes of the largest message that a client may send."""
 
@@ -117,9 +119,9 @@ class Socket:
         """Write a ready-made frame unless something prevents it. Return whether it was written.
 
         It goes to the kernel directly, as the transport has nothing waiting then. The transport
-        gets what the kernel does not take.
+        gets what the kernel does not take. Nobody counts that, so a large frame is not written.
         """
-        if self.holds or not self.open:
+        if self.holds or not self.open or len(frame) > LARGEST_PUSHED_BYTES:
             return False
         if self._fd is None:
             self._transport.write(frame)
@@ -256,6 +258,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
                 raise ClientDisconnected
             del self.request, self.response  # like the headers, not needed any more: 5 KiB
             self.scope["headers"] = []
+            self.scope["query_string"] = self.scope["raw_path"] = b""
             self._open()
 
     # Ready-made frames go past the server. The methods below end them or hold them back. A

@@ -6,6 +6,7 @@ And the turns that its work takes.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -226,14 +227,15 @@ async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
     assert order.index(other["Authorization"]) < 300
 
 
-async def test_what_is_made_and_not_sent_is_counted_by_its_bytes_and_shared_frames_once(
+async def test_what_is_made_and_not_sent_is_counted_shared_frames_once_and_copies_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 100)
-    one, snapshot, other = share(), b"s" * 60, "o" * 60
+    one, snapshot, other = share(), b"s" * 6_000, "o" * 6_000
+    size, little = sys.getsizeof(snapshot), sys.getsizeof(b"x")
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 4 * size)
     one.hold_unsent((snapshot,))
     one.hold_unsent((snapshot, b"x"))
-    assert one.unsent_bytes == 61
+    assert one.unsent_bytes == size + little + 2 * size, "the snapshot, and a copy for each"
     async with asyncio.timeout(60):
         await one.turn_to_send()
     one.hold_unsent((other,))
@@ -246,6 +248,8 @@ async def test_what_is_made_and_not_sent_is_counted_by_its_bytes_and_shared_fram
     async with asyncio.timeout(60):
         await asyncio.gather(*waiting)
     one.let_unsent_go((other,))
+    one.hold_unsent(())
+    one.let_unsent_go(())
     assert one.unsent_bytes == 0
 
 
