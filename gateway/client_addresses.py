@@ -11,7 +11,10 @@ That is believed only from the proxies that the settings name, by address, netwo
 - Requests in progress and streams are counted by the client's address, IPv6 by network. One
   address may hold a limited number. This host itself may hold any number.
 - Of one address only a few are begun between two looks at what others have sent. So hundreds of
-  requests or handshakes that come at once from one address do not delay another's.
+  requests that come at once from one address do not delay another's.
+- Of WebSocket handshakes a few are begun of all addresses together, in rotation, before anything
+  is made for them. Most refusals are given before a handshake begins. So hundreds of handshakes
+  that come at once delay neither requests nor streams.
 """
 
 from __future__ import annotations
@@ -19,11 +22,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 import structlog
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
@@ -36,6 +40,11 @@ from gateway.transport.ip_addresses import Address, held_by, parsed
 MOST_HOPS: Final = 8
 """Addresses of ``X-Forwarded-For`` that are looked at, from its end."""
 LOOK_UP_EVERY_S: Final = 5.0
+HANDSHAKES_A_TURN: Final = 4
+"""WebSocket handshakes of all addresses that are begun in one turn; they take a few
+milliseconds."""
+_HERE: Final = ""
+"""Stands for this host's own addresses, whose requests are not counted but have turns too."""
 _HEADERS: Final = (b"x-forwarded-for", b"x-forwarded-proto")
 _SCHEMES: Final = {
     b"http": ("http", "ws"),
@@ -73,6 +82,37 @@ class TrustedProxies:
         return address is not None and (
             address in self._named or any(address in network for network in self._networks)
         )
+
+    def name_client(self, scope: Scope) -> None:
+        """Put client and scheme into the scope as a trusted proxy names them."""
+        peer = scope.get("client")
+        if peer is not None and self.trusts(peer[0]):
+            self._believe(scope)
+
+    def _believe(self, scope: Scope) -> None:
+        hops: list[bytes] = []
+        for name, value in scope["headers"]:
+            if name == _HEADERS[0]:
+                hops += (
+                    value.split(b",") if self.all else value.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
+                )
+            elif name == _HEADERS[1] and (schemes := _SCHEMES.get(value.strip())) is not None:
+                scope["scheme"] = schemes[scope["type"] == "websocket"]
+        client = self._client(hops[:1] if self.all else hops[-MOST_HOPS:])
+        if client is not None:
+            scope["client"] = (client, 0)
+
+    def _client(self, hops: Iterable[bytes]) -> str | None:
+        """Return the client's address: the nearest that is not a trusted proxy's.
+
+        Returns None if that entry is not an address.
+        """
+        found: Address | None = None
+        for hop in reversed([*hops]):
+            found = parsed(hop.decode("latin-1"))
+            if found is None or not self.trusts(str(found)):
+                break
+        return None if found is None else str(found)
 
     async def run(self) -> None:
         """Look up the names until cancelled."""
@@ -115,11 +155,10 @@ class ClientAddress:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        peer = scope.get("client")
-        if peer is not None and self._proxies.trusts(peer[0]):
-            self._believe(scope)
+        self._proxies.name_client(scope)
         holder = None if scope.get("client") is None else held_by(scope["client"][0])
         if holder is None or not self._per_address:
+            await self._turns.turn(holder or _HERE)
             await self._app(scope, receive, send)
             return
         if self._held[holder] >= self._per_address:
@@ -134,32 +173,34 @@ class ClientAddress:
             if not self._held[holder]:
                 del self._held[holder]
 
-    def _believe(self, scope: Scope) -> None:
-        hops: list[bytes] = []
-        for name, value in scope["headers"]:
-            if name == _HEADERS[0]:
-                hops += (
-                    value.split(b",")
-                    if self._proxies.all
-                    else value.rsplit(b",", MOST_HOPS)[-MOST_HOPS:]
-                )
-            elif name == _HEADERS[1] and (schemes := _SCHEMES.get(value.strip())) is not None:
-                scope["scheme"] = schemes[scope["type"] == "websocket"]
-        client = self._client(hops[:1] if self._proxies.all else hops[-MOST_HOPS:])
-        if client is not None:
-            scope["client"] = (client, 0)
 
-    def _client(self, hops: Iterable[bytes]) -> str | None:
-        """Return the client's address: the nearest that is not a trusted proxy's.
+class Handshakes:
+    """Begin WebSocket handshakes in turns, or refuse them before they begin.
 
-        Returns None if that entry is not an address.
+    ``refusal``: returns the response to a handshake that is refused at once; None: begin it.
+    """
+
+    def __init__(
+        self, proxies: TrustedProxies, refusal: Callable[[Scope], Response | None]
+    ) -> None:
+        self._proxies = proxies
+        self._refusal = refusal
+        self._turns = RequestTurns(HANDSHAKES_A_TURN)
+
+    def begin(self, scope: Scope, work: Callable[[], bool]) -> bool:
+        """Call ``work`` when the handshake has its turn.
+
+        ``work`` returns whether it used the turn: not if its client is gone. Returns whether it
+        was called at once.
         """
-        found: Address | None = None
-        for hop in reversed([*hops]):
-            found = parsed(hop.decode("latin-1"))
-            if found is None or not self._proxies.trusts(str(found)):
-                break
-        return None if found is None else str(found)
+        self._proxies.name_client(scope)
+        client = scope.get("client")
+        holder = None if client is None else held_by(client[0])
+        return self._turns.begin(holder or _HERE, work)
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the response if the handshake is refused before it begins."""
+        return self._refusal(scope)
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -9,7 +9,8 @@
   and is told the newest then. One such piece of work is made at a time, for whichever key, and
   everything else has its turn before the next.
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
-  its snapshot until it has taken it. A key that holds too many gets no more until some are taken.
+  its snapshot until it has taken it, and of each client's copy of the one that is on its way. A key
+  that holds too many gets no more until some are taken. All keys together are bounded too.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -18,8 +19,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+import sys
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Sequence
+from functools import partial
+from sys import getsizeof
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
@@ -33,7 +37,12 @@ MOST_ANSWER_BYTES: Final = 64 * 1024 * 1024
 """Bytes of the answers that a key's connections watch, at their first size. Each encoding takes
 as much again."""
 MOST_UNSENT_BYTES: Final = 64 * 1024 * 1024
-"""Bytes of a key's messages that are made and not sent yet; one client's next ones come on top."""
+"""Bytes in memory of a key's messages that are made and not sent yet; one client's next ones come
+on top."""
+MOST_UNSENT_BYTES_IN_ALL: Final = 96 * 1024 * 1024
+"""The same for all keys together. Above it, a key gets no more unless it holds little."""
+LITTLE_UNSENT_BYTES: Final = 2 * 1024 * 1024
+"""Unsent bytes that a key may hold whatever the others hold."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
@@ -50,12 +59,14 @@ REQUESTS_A_TURN: Final = 4
 class RequestTurns:
     """Start each key's requests in order, a few at a time, and those of all keys side by side.
 
-    In place of a key's digest it may be an address.
+    In place of a key's digest it may be an address. ``most``: requests of all keys together that
+    are begun in one turn; the keys are served in rotation then.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = sys.maxsize) -> None:
+        self._most = self._left = most
         self._taken: Counter[str] = Counter()
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._waiting: OrderedDict[str, deque[Callable[[], bool]]] = OrderedDict()
         self._renewing = False
 
     async def turn(self, digest: str) -> None:
@@ -63,13 +74,34 @@ class RequestTurns:
 
         It does not wait unless many came together.
         """
-        self._renew_soon()
-        if digest not in self._waiting and self._taken[digest] < REQUESTS_A_TURN:
-            self._taken[digest] += 1
+        if self._take(digest):
             return
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(digest, deque()).append(turn)
+        self._wait(digest, partial(_wake, turn))
         await turn
+
+    def begin(self, digest: str, work: Callable[[], bool]) -> bool:
+        """Call ``work`` when a request of the key with this digest has its turn.
+
+        ``work`` returns whether it used the turn: not if its client is gone. Returns whether it
+        was called at once, as not many came together.
+        """
+        if self._take(digest):
+            work()
+            return True
+        self._wait(digest, work)
+        return False
+
+    def _take(self, digest: str) -> bool:
+        self._renew_soon()
+        if digest in self._waiting or self._taken[digest] >= REQUESTS_A_TURN or not self._left:
+            return False
+        self._taken[digest] += 1
+        self._left -= 1
+        return True
+
+    def _wait(self, digest: str, work: Callable[[], bool]) -> None:
+        self._waiting.setdefault(digest, deque()).append(work)
 
     def _renew_soon(self) -> None:
         if not self._renewing:
@@ -81,16 +113,37 @@ class RequestTurns:
     def _renew(self) -> None:
         self._renewing = False
         self._taken.clear()
-        for digest, waiting in list(self._waiting.items()):
-            while waiting and self._taken[digest] < REQUESTS_A_TURN:
-                turn = waiting.popleft()
-                if not turn.done():  # if it is done, its client is gone
-                    turn.set_result(None)
+        self._left = self._most
+        had_theirs: dict[str, deque[Callable[[], bool]]] = {}
+        try:
+            while self._waiting and self._left:
+                digest, waiting = next(iter(self._waiting.items()))
+                self._waiting.move_to_end(digest)
+                if _begin_next(waiting):
                     self._taken[digest] += 1
-            if not waiting:
-                del self._waiting[digest]
-        if self._taken:
-            self._renew_soon()
+                    self._left -= 1
+                if not waiting:
+                    del self._waiting[digest]
+                elif self._taken[digest] >= REQUESTS_A_TURN:
+                    had_theirs[digest] = self._waiting.pop(digest)
+        finally:  # also if a piece of work fails: the others are still in line
+            self._waiting.update(had_theirs)
+            if self._taken or self._waiting:
+                self._renew_soon()
+
+
+def _wake(turn: asyncio.Future[None]) -> bool:
+    if turn.done():  # its client is gone
+        return False
+    turn.set_result(None)
+    return True
+
+
+def _begin_next(waiting: deque[Callable[[], bool]]) -> bool:
+    while waiting:
+        if waiting.popleft()():
+            return True
+    return False
 
 
 class WorkTurns:
@@ -112,16 +165,48 @@ class WorkTurns:
         self._worked += seconds
 
 
+class UnsentBytes:
+    """Count the bytes that all keys together hold of messages that are not sent yet."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def full(self) -> bool:
+        """Return whether all keys together hold too much."""
+        return self.bytes > MOST_UNSENT_BYTES_IN_ALL
+
+    def add(self, size: int) -> None:
+        """Count so many bytes more; less, if ``size`` is below 0."""
+        self.bytes += size
+        if self.full:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    async def room(self) -> None:
+        """Wait until all keys together hold little enough."""
+        await self._room.wait()
+
+
 class KeyShare:
     """Hold what one key uses. ``clock``: seconds, from a monotonic clock.
 
     ``at_once`` and ``per_second``: messages of all its connections together. ``pace``: the turns
-    that all keys share.
+    that all keys share. ``everyone``: what all keys have not sent yet; None: this one is alone.
     """
 
     def __init__(
-        self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]
+        self,
+        at_once: int,
+        per_second: float,
+        pace: WorkTurns,
+        clock: Callable[[], float],
+        everyone: UnsentBytes | None = None,
     ) -> None:
+        self._everyone = UnsentBytes() if everyone is None else everyone
         self.allowance = TokenBucket(at_once, per_second, clock())
         self.log_budget = LogBudget(clock())
         self.filter_bytes = 0
@@ -183,22 +268,32 @@ class KeyShare:
         self.answer_bytes -= size
 
     def hold_unsent(self, messages: Sequence[Message]) -> None:
-        """Count in messages that a connection is about to send; equal objects are counted once."""
+        """Count in messages that a connection is about to send.
+
+        Equal objects are counted once. Besides, the connection's transport holds a copy of the one
+        that is being sent: the largest is counted for each connection.
+        """
+        before = self.unsent_bytes
         for message in messages:
             holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
             self._unsent[id(message)] = holders + 1
             if not holders:
-                self.unsent_bytes += len(message)
+                self.unsent_bytes += getsizeof(message)
+        self.unsent_bytes += max(map(getsizeof, messages), default=0)
+        self._everyone.add(self.unsent_bytes - before)
         if self.unsent_bytes > MOST_UNSENT_BYTES:
             self._may_hold.clear()
 
     def let_unsent_go(self, messages: Sequence[Message]) -> None:
         """Count out messages that were sent, or will not be."""
+        before = self.unsent_bytes
         for message in messages:
             self._unsent[id(message)] -= 1
             if not self._unsent[id(message)]:
                 del self._unsent[id(message)]
-                self.unsent_bytes -= len(message)
+                self.unsent_bytes -= getsizeof(message)
+        self.unsent_bytes -= max(map(getsizeof, messages), default=0)
+        self._everyone.add(self.unsent_bytes - before)
         if self.unsent_bytes <= MOST_UNSENT_BYTES:
             self._may_hold.set()
 
@@ -206,8 +301,12 @@ class KeyShare:
         """Wait until messages may be made for this key: work may be done, and few are unsent."""
         while True:
             await self._may_hold.wait()
+            if self.unsent_bytes > LITTLE_UNSENT_BYTES:
+                await self._everyone.room()
             await self.turn()
-            if self._may_hold.is_set():
+            if self._may_hold.is_set() and not (
+                self._everyone.full and self.unsent_bytes > LITTLE_UNSENT_BYTES
+            ):
                 return
 
     async def turn(self) -> None:

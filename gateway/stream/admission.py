@@ -17,7 +17,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
-from gateway.fair_share import KeyShare, WorkTurns
+from gateway.fair_share import KeyShare, UnsentBytes, WorkTurns
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
@@ -67,6 +67,12 @@ class Denial(Exception):
         return Response(to_json(body), self.status, headers, "application/json")
 
 
+def denial_of(error: Refused) -> Denial:
+    """Return the denial that says what this refusal says."""
+    row = shown(error)
+    return Denial(row.status, row.code, row.close, str(error), error.headers)
+
+
 async def deny(websocket: WebSocket, denial: Denial) -> None:
     """Answer a handshake with this denial.
 
@@ -108,6 +114,7 @@ class Admission:
         self._per_key: Counter[str] = Counter()
         self._rate_limiter = rate_limiter
         self._pace = WorkTurns()
+        self._unsent = UnsentBytes()
         self._shares: dict[str, KeyShare] = {}
 
     def limit(self, settings: LiveSettings) -> None:
@@ -118,28 +125,56 @@ class Admission:
         self._settings = settings
         self._shares.clear()
 
+    def check(self, connection: HTTPConnection) -> None:
+        """Raise Denial if the client may not come in, as far as this gateway knows by itself.
+
+        It asks Redis nothing and counts nothing: tickets and budgets are left to :meth:`admit`.
+        """
+        self._check_page(connection)
+        try:
+            key = self._key_at_once(connection)
+            if key is not None:
+                self._pbx_of(key, connection)
+        except Refused as error:
+            raise denial_of(error) from error
+        if key is not None:
+            self._check_room(key)
+
     async def admit(self, connection: HTTPConnection) -> tuple[ApiKey, PbxContext]:
         """Let the client in, and return its key and the PBX. Raises Denial if it may not come in.
 
         The caller must call :meth:`out` when the client is gone.
         """
+        self._check_page(connection)
+        try:
+            key = self._key_at_once(connection) or await self._key_of_ticket(connection)
+            pbx = self._pbx_of(key, connection)
+            await self._count(key)
+        except Refused as error:
+            raise denial_of(error) from error
+        self._check_room(key)
+        self._refuse_while_draining()  # draining may have begun during the lookup
+        self._per_key[key.digest] += 1
+        return key, pbx
+
+    def _check_page(self, connection: HTTPConnection) -> None:
         self._refuse_while_draining()
         origin, origins = connection.headers.get("origin"), self._settings.origins
         if origin is not None and origins is not None and origin not in origins:
             raise Denial(
                 403, "origin_not_allowed", 4003, "The stream may not be opened from this page."
             )
-        try:
-            key = await self._key(connection)
-            key.admit(connection.client.host if connection.client is not None else "")
-            pbx = self._pbxs.get(key.pbx)
-            if pbx is None:
-                raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
-            _check_ready(pbx)
-            await self._count(key)
-        except Refused as error:
-            row = shown(error)
-            raise Denial(row.status, row.code, row.close, str(error), error.headers) from error
+
+    def _pbx_of(self, key: ApiKey, connection: HTTPConnection) -> PbxContext:
+        """Return the key's PBX. Raises Refused if it is not served, or not to this address."""
+        key.admit(connection.client.host if connection.client is not None else "")
+        pbx = self._pbxs.get(key.pbx)
+        if pbx is None:
+            raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
+        _check_ready(pbx)
+        return pbx
+
+    def _check_room(self, key: ApiKey) -> None:
         if (
             self._per_key[key.digest] >= self._settings.connections_per_key
             or self._per_key.total() >= self._settings.connections
@@ -151,9 +186,6 @@ class Admission:
                 "There are too many connections.",
                 {"Retry-After": "10"},
             )
-        self._refuse_while_draining()  # draining may have begun during the lookup
-        self._per_key[key.digest] += 1
-        return key, pbx
 
     def _refuse_while_draining(self) -> None:
         if self.draining:
@@ -209,11 +241,12 @@ class Admission:
                 settings.messages_per_second_per_key,
                 self._pace,
                 asyncio.get_running_loop().time,
+                self._unsent,
             )
         return self._shares[key.digest]
 
-    async def _key(self, connection: HTTPConnection) -> ApiKey:
-        now = from_unix(self._clock())
+    def _key_at_once(self, connection: HTTPConnection) -> ApiKey | None:
+        """Return the key that the client gives; None if it gives a ticket in its place."""
         given = (
             connection.path_params.get("key"),
             bearer(connection.headers.get("authorization")),
@@ -222,10 +255,15 @@ class Admission:
         )
         ticket = connection.query_params.get("ticket")
         if ticket is None or self._tickets is None or any(given):
-            return authenticate(self._keys, given, now, "read")
+            return authenticate(self._keys, given, from_unix(self._clock()), "read")
         if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
             _check_ready(pbx)  # before the ticket is spent: the next attempt needs it
-        key = await self._tickets.take(ticket)
+        return None
+
+    async def _key_of_ticket(self, connection: HTTPConnection) -> ApiKey:
+        if self._tickets is None:
+            raise KeyUnknown("No tickets are issued here.")
+        key = await self._tickets.take(connection.query_params["ticket"])
         key.require("read")
         return key
 

@@ -185,7 +185,7 @@ class StreamConnection(ABC):
                 self._writer.cancel()
                 await asyncio.gather(self._writer, return_exceptions=True)
             self._let_unsent_go()
-            self._place.leave()
+            self._place.end()
         return self._farewell
 
     async def _read_until_the_end(self, reading: Coroutine[Any, Any, None]) -> None:

@@ -23,9 +23,17 @@ from gateway.auth.api_keys import KeyTable
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.counters import StreamCounters
+from gateway.errors import UnknownCommand
 from gateway.fanout.frames import Encoding
 from gateway.pbx_context import PbxContext
-from gateway.stream.admission import Admission, Denial, LiveSettings, deny, first_wanted
+from gateway.stream.admission import (
+    Admission,
+    Denial,
+    LiveSettings,
+    denial_of,
+    deny,
+    first_wanted,
+)
 from gateway.stream.connection import GONE, farewell_reason
 from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
 from gateway.stream.websocket import WebSocketSession
@@ -63,6 +71,9 @@ class StreamServer:
         self._sessions: set[WebSocketSession | EventStream] = set()
         self._left = asyncio.Event()
         self._ration = LogBudget(time.monotonic())
+        self._websocket_routes = [
+            route for route in self.routes() if isinstance(route, WebSocketRoute)
+        ]
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -94,18 +105,39 @@ class StreamServer:
         They go straight to their endpoint. Each layer would cost memory for every connection as
         long as it lasts, and does nothing for it.
         """
-        websocket_routes = [route for route in self.routes() if isinstance(route, WebSocketRoute)]
 
         def served(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-            if scope["type"] == "websocket":
-                for route in websocket_routes:
-                    match, found = route.matches(scope)
-                    if match is Match.FULL:
-                        scope.update(found)
-                        return self.endpoint(WebSocket(scope, receive, send))
+            if scope["type"] == "websocket" and self._found(scope):
+                return self.endpoint(WebSocket(scope, receive, send))
             return app(scope, receive, send)
 
         return served
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the response to a handshake that is refused by what this gateway knows itself.
+
+        None: let it begin; :meth:`endpoint` may still refuse it. A handshake that is refused here
+        costs a fraction of one that is begun: no WebSocket is made, and no task is started.
+        """
+        try:
+            if not self._found(scope):
+                nothing = UnknownCommand("There is no stream at this address; see /webapi/stream.")
+                raise denial_of(nothing)
+            _subprotocol(scope["subprotocols"])
+            self._admission.check(HTTPConnection(scope))
+        except Denial as denial:
+            self._count_refusal(scope, denial)
+            return denial.response()
+        return None
+
+    def _found(self, scope: Scope) -> bool:
+        """Return whether the address is the stream's; put what stands in it into the scope."""
+        for route in self._websocket_routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                scope.update(found)
+                return True
+        return False
 
     async def endpoint(self, websocket: WebSocket) -> None:
         """Serve one WebSocket, from its handshake to its end."""
@@ -113,8 +145,7 @@ class StreamServer:
             subprotocol, encoding = _subprotocol(websocket.scope.get("subprotocols", []))
             key, pbx = await self._admission.admit(HTTPConnection(websocket.scope))
         except Denial as denial:
-            self.counters.refused[denial.code] += 1
-            self._log_refusal(websocket, denial)
+            self._count_refusal(websocket.scope, denial)
             await deny(websocket, denial)
             return
         try:
@@ -144,10 +175,11 @@ class StreamServer:
         finally:
             self._admission.out(key)
 
-    def _log_refusal(self, websocket: WebSocket, denial: Denial) -> None:
-        """Log a client whose key was refused; rationed, like the log of queries' refusals."""
+    def _count_refusal(self, scope: Scope, denial: Denial) -> None:
+        """Count a refusal. Log a client whose key was refused; rationed, as for queries."""
+        self.counters.refused[denial.code] += 1
         if denial.status == 401 and (left_out := self._ration.take(time.monotonic())) is not None:
-            client = websocket.scope.get("client")
+            client = scope.get("client")
             more = {"left_out": left_out} if left_out else {}
             _log.info(
                 "stream_refused", code=denial.code, address=client[0] if client else None, **more

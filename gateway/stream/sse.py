@@ -96,11 +96,18 @@ class EventStream(StreamConnection):
             pass
 
     async def _send_next(self) -> bool:
+        await self._room()
         messages = await self._next_messages()
         last, at = len(messages) - 1, self._place.position
         for number, message in enumerate(messages):
+            await self._room()  # before the event is made: one that waits would be held three times
             await self._say(_event(message, at if number == last else None))
         return bool(messages)
+
+    async def _room(self) -> None:
+        """Wait until the client has taken what was sent."""
+        if self._waiting():
+            await self._say("")
 
     async def _say(self, text: str) -> None:
         self._check()
@@ -147,6 +154,7 @@ class EventsResponse(Response):
         headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
+            scope["headers"].clear()  # up to 32 KiB, not needed any more
             if scope["method"] == "HEAD":
                 await send({"type": "http.response.body", "body": b""})
             else:

@@ -84,6 +84,11 @@ class ClientSubscription:
             self._share.let_answer_go(self._answer_bytes)
             self._answer_bytes = 0
 
+    def end(self) -> None:
+        """Stop watching for good, and forget the client, which refers to this."""
+        self.leave()
+        self._wake = _nobody
+
     def next_messages(self) -> tuple[Message, ...]:
         """Return the messages to send next, as from the hub."""
         if self._watching is not None:
@@ -151,3 +156,7 @@ class ClientSubscription:
                 self.leave()
                 raise
             self._answer_bytes = len(watched.answer.body)
+
+
+def _nobody() -> None:
+    pass

@@ -24,8 +24,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection
 from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final, Protocol, cast
+from urllib.parse import unquote
 
+from starlette.responses import Response
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -36,6 +39,7 @@ from gateway.errors import BadParameter, BadRequest, HostRefused, Refused, TooLa
 from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN
 from gateway.responses import guarded, refuse
 from gateway.token_bucket import LogBudget
+from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
 from monitor.shared.host_names import host_in
@@ -63,6 +67,11 @@ MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
 
 
+_MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
+"""Bytes of an unfinished request that are kept, at most; the rest of its body is thrown away."""
+_HEADER_BYTES: Final = 150
+"""Bytes of a header's objects beside its characters, about."""
+_SUBPROTOCOLS: Final = b"sec-websocket-protocol"
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -135,12 +144,27 @@ class ConnectionCounter:
                 del self._by_holder[holder]
 
 
+class HandshakeGate(Protocol):
+    """Describe who decides about WebSocket handshakes before they begin."""
+
+    def begin(self, scope: Scope, work: Callable[[], bool]) -> bool:
+        """Call ``work`` when the handshake has its turn. Return whether that was at once."""
+        ...
+
+    def refusal(self, scope: Scope) -> Response | None:
+        """Return the response if the handshake is refused before it begins."""
+        ...
+
+
 class TimeoutHttpProtocol(HttpToolsProtocol):
     """Cut off a client that is late, sends too much, takes nothing, or is one too many.
 
     ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
     the connections; None: any number may be open. ``allowed_hosts``: hosts, in small letters, that
-    the header ``Host`` may name, with any port; empty: all.
+    the header ``Host`` may name, with any port; empty: all. ``handshakes``: says when a WebSocket's
+    handshake has its turn; None: at once. ``unfinished`` and ``untaken``: count what all
+    connections hold of requests that are not whole, and of answers that are not taken; None:
+    nothing is counted.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -154,11 +178,20 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         stall_timeout: float = STALL_S,
         connection_counter: ConnectionCounter | None = None,
         allowed_hosts: Collection[str] = (),
+        handshakes: HandshakeGate | None = None,
+        unfinished: HeldBytes | None = None,
+        untaken: HeldBytes | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
         self.logger = _logger
         self._allowed_hosts = allowed_hosts
+        self._handshakes = handshakes
+        self._upgrading = False
+        self._unfinished = unfinished
+        self._untaken_answers = untaken
+        self._received_bytes = 0
+        """Bytes of the unfinished request, as they came; 0 if none are counted."""
         self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
@@ -198,6 +231,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Do as uvicorn does, and stop the timers."""
         self._done()
         self._watch_no_more()
+        self._let_request_go()
+        if self._untaken_answers is not None:
+            self._untaken_answers.let_go(self)
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -214,7 +250,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._received(data)
             return
         for at in range(0, len(data), LARGEST_HEAD_BYTES):
-            if self.transport.is_closing() or self.transport.get_protocol() is not self:
+            if self.transport.is_closing() or self._upgrading:
                 return
             self._received(data[at : at + LARGEST_HEAD_BYTES])
 
@@ -225,7 +261,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         if not self._begun:
             if self._deadline is not None:
                 self._done()
+            if self._received_bytes:
+                self._let_request_go()
             return
+        self._hold_request(len(data))
         if self._deadline is None:
             self._deadline = self.loop.call_later(self._within, self._late)
         if goes_on and not self._headed:
@@ -233,6 +272,25 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             if self._head > LARGEST_HEAD_BYTES and not self.transport.is_closing():
                 self._refusal = _too_large()
                 self.send_400_response("")
+
+    def _hold_request(self, more: int) -> None:
+        """Count what the unfinished request holds: its bytes, and its headers as objects."""
+        if self._unfinished is None or self.transport.is_closing():
+            return
+        self._received_bytes += more
+        size = min(self._received_bytes, _MOST_HELD_BYTES) + _HEADER_BYTES * len(self.headers)
+        self._unfinished.hold(self, size, self._drop_request)
+
+    def _drop_request(self) -> None:
+        self.logger.warning(
+            "A request was dropped: it came slowly, and all that came slowly held too much."
+        )
+        self.transport.abort()
+
+    def _let_request_go(self) -> None:
+        self._received_bytes = 0
+        if self._unfinished is not None:
+            self._unfinished.let_go(self)
 
     def on_message_begin(self) -> None:
         """Do as uvicorn does, and put the transport into the scope."""
@@ -294,13 +352,57 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
-        """Do as uvicorn does; this protocol does not limit how long a WebSocket lasts."""
+        """Do as uvicorn does when the handshake has its turn, unless it is refused.
+
+        Until then nothing more is read. It counts as an unfinished request.
+        """
+        if self._handshakes is None:
+            self._upgrade()
+            return
+        self._upgrading = True
+        scope = self._handshake_scope()
+        if not self._handshakes.begin(scope, partial(self._shake_hands, self._handshakes, scope)):
+            self._begun = True
+            self.flow.pause_reading()
+
+    def _shake_hands(self, handshakes: HandshakeGate, scope: Scope) -> bool:
+        if self.transport.is_closing():
+            return False
+        refusal = handshakes.refusal(scope)
+        if refusal is None:
+            self._upgrade()
+            if not self.transport.is_closing():
+                self.flow.resume_reading()
+        else:
+            self._answer_last(refusal)
+        return True
+
+    def _upgrade(self) -> None:
+        """Hand over to the WebSocket protocol; this one does not limit how long it lasts."""
         self._begun = False
+        self._done()
         self._watch_no_more()
+        self._let_request_go()
         super().handle_websocket_upgrade()
+        self.parser = None  # type: ignore[assignment]  # as in connection_lost: a cycle
         stream = self.transport.get_protocol()
         if isinstance(stream, StreamProtocol):
             stream.leave, self._leave = self._leave, None
+
+    def _handshake_scope(self) -> Scope:
+        """Return what of the handshake says whether it is refused."""
+        path, _, query = self.url.partition(b"?")
+        offered = [value.decode("latin-1") for name, value in self.headers if name == _SUBPROTOCOLS]
+        return {
+            "type": "websocket",
+            "scheme": "ws",
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(path.decode("latin-1")),
+            "query_string": query,
+            "headers": self.headers,
+            "client": self.client,
+            "subprotocols": [name.strip() for value in offered for name in value.split(",")],
+        }
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not a request, or too large a one, and close.
@@ -316,14 +418,18 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
                 f"parameters in the body."
             )
             status, refusal = 400, BadRequest(msg)
-        answer = refuse(refusal, "POST")
+        self._answer_last(refuse(refusal, "POST"), status)
+
+    def _answer_last(self, answer: Response, status: int | None = None) -> None:
+        """Write the response and close. ``status``: in place of the response's own."""
         headers = [
             *self.server_state.default_headers,
             *guarded(answer.raw_headers),
             (b"connection", b"close"),
         ]
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
-        self.transport.write(b"".join((STATUS_LINE[status], lines, b"\r\n", answer.body)))
+        line = STATUS_LINE[status or answer.status_code]
+        self.transport.write(b"".join((line, lines, b"\r\n", answer.body)))
         self.transport.close()
         self._watch_taking()
 
@@ -362,11 +468,23 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Do as uvicorn does, and watch that the client takes what is sent."""
         super().pause_writing()
         self._watch_taking()
+        if self._untaken_answers is not None:
+            size = self.transport.get_write_buffer_size()
+            self._untaken_answers.hold(self, size, self._drop_answer)
+
+    def _drop_answer(self) -> None:
+        self.logger.warning(
+            "An answer was dropped: it was taken slowly, and all that were taken slowly held "
+            "too much."
+        )
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Do as uvicorn does; the client took what was sent."""
         super().resume_writing()
         self._untaken = sys.maxsize
+        if self._untaken_answers is not None:
+            self._untaken_answers.let_go(self)
 
     def on_response_complete(self) -> None:
         """Do as uvicorn does; if the connection closes, watch that the client takes the rest."""

@@ -29,6 +29,7 @@ from functools import partial
 from typing import Any, Final, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import ProtocolError
 from websockets.frames import CloseCode, Frame, Opcode
@@ -36,9 +37,12 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.token_bucket import TokenBucket
+from gateway.transport.held_bytes import HeldBytes
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
+LARGEST_PUSHED_BYTES: Final = 16 * 1024
+"""Bytes of the largest frame that is written past the server; its session sends a larger one."""
 MESSAGE_SIZE_BYTES = 64 * 1024
 """Bytes of the largest message that a client may send."""
 
@@ -116,9 +120,9 @@ class Socket:
         """Write a ready-made frame unless something prevents it. Return whether it was written.
 
         It goes to the kernel directly, as the transport has nothing waiting then. The transport
-        gets what the kernel does not take.
+        gets what the kernel does not take. Nobody counts that, so a large frame is not written.
         """
-        if self.holds or not self.open:
+        if self.holds or not self.open or len(frame) > LARGEST_PUSHED_BYTES:
             return False
         if self._fd is None:
             self._transport.write(frame)
@@ -179,14 +183,25 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """Speak WebSocket for the stream, as ``uvicorn.Config(ws=StreamProtocol)``.
 
     See :func:`uvicorn_options`. ``message_burst`` and ``messages_per_second``: what the
-    client may say, as its session counts it.
+    client may say, as its session counts it. ``unread`` and ``untaken``: count what all
+    connections hold of messages that their sessions have not read, and of frames that their
+    clients have not taken; None: nothing is counted.
     """
 
     def __init__(
-        self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+        self,
+        *args: Any,
+        message_burst: int = 30,
+        messages_per_second: float = 10.0,
+        unread: HeldBytes | None = None,
+        untaken: HeldBytes | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._unread = unread
+        self._untaken = untaken
         self.logger = _logger
+        self.conn.parser.close()  # it refers to its connection: a cycle
         self._connection = _Connection(
             self.loop.time,
             message_burst,
@@ -214,6 +229,24 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+        self._hold_unread()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Do as uvicorn does, and count what is left."""
+        event = await super().receive()
+        self._hold_unread()
+        return event
+
+    def _hold_unread(self) -> None:
+        """Count the messages that were not read yet, and the parts of one that is not whole."""
+        if self._unread is None:
+            return
+        parts = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        size = parts + cast(_Inbox, self.queue).bytes
+        if size and not self.disconnected:
+            self._unread.hold(self, size, self.transport.abort)
+        else:
+            self._unread.let_go(self)
 
     def handle_connect(self, event: Request) -> None:
         """Do as uvicorn does, and put the extension into the scope.
@@ -221,10 +254,20 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         The application starts after this.
         """
         super().handle_connect(event)
-        if hasattr(self, "scope"):  # there is no scope if the request was not a handshake
+        if not hasattr(self, "scope"):  # the request was not a handshake
+            self._forget_failure()
+        else:
             self._socket = Socket(self.transport, self.writable)
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = self._socket
+
+    def _forget_failure(self) -> None:
+        """Forget why the request was not a handshake: the traces refer to all that is here."""
+        error, self.conn.handshake_exc = cast("BaseException | None", self.conn.handshake_exc), None
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__cause__
+        del self.request
 
     async def send(self, message: ASGISendEvent) -> None:
         """Do as uvicorn does, but accept a refusal by an HTTP response as an answer.
@@ -239,9 +282,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         ):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
-            if self.handshake_complete:
-                del self.request, self.response  # like the headers, not needed any more: 5 KiB
-                self.scope["headers"] = []
+            if not self.handshake_complete:  # the client went meanwhile: that is no fault
+                self.handshake_complete = True
+                raise ClientDisconnected
+            del self.request, self.response  # like the headers, not needed any more: 5 KiB
+            self.scope["headers"] = []
+            self.scope["query_string"] = self.scope["raw_path"] = b""
             self._open()
 
     # Ready-made frames go past the server. The methods below end them or hold them back. A
@@ -254,10 +300,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().pause_writing()
         if self._socket is not None:
             self._socket.open = False
+        if self._untaken is not None:
+            self._untaken.hold(self, self.transport.get_write_buffer_size(), self.transport.abort)
 
     def resume_writing(self) -> None:
         """Do as uvicorn does; send the pong that waits, and allow ready-made frames again."""
         super().resume_writing()
+        if self._untaken is not None:
+            self._untaken.let_go(self)
         if self._pong and not self._ending:
             self.transport.write(self._pong)
         self._pong = b""
@@ -333,10 +383,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._end()
         if self._lingering is not None:
             self._lingering.cancel()
+        if self._untaken is not None:
+            self._untaken.let_go(self)
         if self.leave is not None:
             self.leave()
             self.leave = None
         super().connection_lost(exc)
+        self._hold_unread()
+        self.conn.parser.close()
 
     def _open(self) -> None:
         if self._socket is not None:
@@ -352,11 +406,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = False
 
 
-def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+def uvicorn_options(
+    message_burst: int = 30,
+    messages_per_second: float = 10.0,
+    unread: HeldBytes | None = None,
+    untaken: HeldBytes | None = None,
+) -> dict[str, Any]:
     """Return what to give ``uvicorn.Config`` besides.
 
     ``message_burst``, ``messages_per_second``: what a connection may say, as its session
-    counts it.
+    counts it. ``unread`` and ``untaken``: count what all connections hold of messages that are not
+    read, and of frames that are not taken.
 
     There is no compression: it costs up to 316 KiB for each connection, and frames that are the
     same for all would be compressed for each. A connection that does not answer pings for a
@@ -364,7 +424,11 @@ def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) 
     """
     return {
         "ws": partial(
-            StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second
+            StreamProtocol,
+            message_burst=message_burst,
+            messages_per_second=messages_per_second,
+            unread=unread,
+            untaken=untaken,
         ),
         "ws_max_size": MESSAGE_SIZE_BYTES,
         "ws_per_message_deflate": False,
@@ -392,6 +456,12 @@ class _Inbox:
 
     def empty(self) -> bool:
         return not self._items
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of the messages in it, texts counted by their characters."""
+        messages = (item for item in self._items if item["type"] == "websocket.receive")
+        return sum(len(message.get("text") or message.get("bytes") or "") for message in messages)
 
     async def get(self) -> ASGIReceiveEvent:
         while not self._items:

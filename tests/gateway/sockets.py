@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 import structlog
 import uvloop
 from websockets.asyncio.client import ClientConnection
 
+from gateway import run as gateway_run
+from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.config import GatewaySection
 from gateway.stream.websocket import WebSocketSession
+from tests.bus import fake_bus, only, until, until_async
 from tests.gateway.entities import extension
 from tests.gateway.serving import (
     ALL_TOPICS,
     Served,
 )
+from tests.monitor.terms import running
 
+KEY = "a-key-of-tests"
 HANDSHAKE = (
     "Host: test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
@@ -80,3 +88,54 @@ async def frame_after_ping(connection: ClientConnection) -> None:
     pong = await connection.ping()
     await pong
     await asyncio.sleep(0.05)  # not waiting for anything: going easy on the loop that is observed
+
+
+@asynccontextmanager
+async def standing(**section: Any) -> AsyncIterator[gateway_run.Gateway]:
+    """A whole gateway whose state is loaded; its key is KEY."""
+    keys = KeyTable([ApiKey("tests", sha256_hex(KEY), "pbx", frozenset({"read"}))])
+    async with (
+        fake_bus() as bus,
+        running(bus),
+        gateway_run.serving(
+            ["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())
+        ) as server,
+    ):
+        async with httpx.AsyncClient(
+            base_url=server.address, timeout=60, headers={"X-API-Key": KEY}
+        ) as http:
+
+            async def loaded() -> bool:
+                return (
+                    await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})
+                ).status_code == 200
+
+            await until_async(loaded)
+        yield server
+
+
+@asynccontextmanager
+async def connected(server: gateway_run.Gateway, many: int) -> AsyncIterator[list[socket.socket]]:
+    """So many connections that the server has taken; nothing was sent on them."""
+    before = set(server.server_state.connections)
+    port = int(server.address.rpartition(":")[2])
+    sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(many)]
+    try:
+        await until(lambda: len(server.server_state.connections - before) == many)
+        yield sockets
+    finally:
+        for one in sockets:
+            one.close()
+
+
+async def answered(one: socket.socket) -> bytes:
+    """What the server answers."""
+    one.setblocking(False)
+    async with asyncio.timeout(60):
+        return await asyncio.get_running_loop().sock_recv(one, 65_536)
+
+
+def handshake(path: str = f"/webapi/{KEY}/stream", *headers: str) -> bytes:
+    """A WebSocket handshake."""
+    more = "".join(f"{header}\r\n" for header in headers)
+    return f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{more}\r\n".encode()

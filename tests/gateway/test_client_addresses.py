@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Any
 
 import httpx
@@ -13,14 +15,18 @@ from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from gateway import run
-from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.client_addresses import ClientAddress, TrustedProxies
-from gateway.config import GatewaySection
+from gateway.client_addresses import (
+    HANDSHAKES_A_TURN,
+    ClientAddress,
+    Handshakes,
+    TrustedProxies,
+)
+from gateway.config import StreamSection
 from gateway.fair_share import REQUESTS_A_TURN
-from gateway.transport.http_protocol import ConnectionCounter
-from tests.bus import fake_bus, only, until_async
-from tests.monitor.terms import running
+from gateway.transport.http_protocol import ConnectionCounter, TimeoutHttpProtocol
+from gateway.transport.websocket_protocol import StreamProtocol
+from tests.bus import until, until_async
+from tests.gateway.sockets import answered, connected, handshake, on_both_loops, standing
 
 KEY = {"Authorization": "Bearer a-key-of-tests"}
 HERE, THERE = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
@@ -106,22 +112,121 @@ def test_connections_are_bounded_in_all_and_by_address_but_not_those_of_proxies(
 
 @asynccontextmanager
 async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
-    keys = KeyTable([ApiKey("tests", sha256_hex("a-key-of-tests"), "pbx", frozenset({"read"}))])
     async with (
-        fake_bus() as bus,
-        running(bus),
-        run.serving(["pbx"], keys, GatewaySection(port=0, **section), only(bus.client())) as server,
+        standing(**section) as server,
+        httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http,
     ):
-        async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
+        yield http
 
-            async def loaded() -> bool:
-                return (
-                    await http.get("/webapi/pbx.calls.get", headers={"Connection": "close"})
-                ).status_code == 200
 
-            await until_async(loaded)
-        async with httpx.AsyncClient(base_url=server.address, timeout=60, headers=KEY) as http:
-            yield http
+@on_both_loops
+async def test_hundreds_of_handshakes_at_once_begin_a_few_in_a_turn() -> None:
+    turns, begun, begin = 0, Counter[int](), StreamProtocol.connection_made
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    def watched(protocol: StreamProtocol, transport: asyncio.BaseTransport) -> None:
+        begun[turns] += 1
+        begin(protocol, transport)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "connection_made", watched)
+        async with standing() as server, connected(server, 300) as sockets:
+            counting = asyncio.create_task(count())
+            for one in sockets:  # all of them, before the server has a turn
+                one.sendall(handshake())
+            sockets[7].close()  # it does not wait for its turn
+            answers = [await answered(one) for one in sockets if one.fileno() >= 0]
+            counting.cancel()
+    assert all(answer.startswith(b"HTTP/1.1 101 ") for answer in answers)
+    assert sum(begun.values()) >= 299
+    assert max(begun.values()) <= 2 * HANDSHAKES_A_TURN, "some before and some after the poll"
+
+
+REFUSED = [
+    (handshake("/webapi/stream"), 401, "key_missing"),
+    (handshake("/webapi/no-key/stream"), 401, "key_unknown"),
+    (handshake("/webapi/stream?key=no-key"), 401, "key_unknown"),
+    (handshake("/webapi/stream", "Authorization: Bearer no-key"), 401, "key_unknown"),
+    (handshake("/webapi/a-key-of-tests/strea"), 404, "unknown_command"),
+    (handshake("/"), 404, "unknown_command"),
+    (
+        handshake("/webapi/a-key-of-tests/stream", "Origin: https://theirs"),
+        403,
+        "origin_not_allowed",
+    ),
+    (
+        handshake("/webapi/a-key-of-tests/stream", "Sec-WebSocket-Protocol: graphql"),
+        400,
+        "unknown_subprotocol",
+    ),
+    (handshake(), 429, "too_many_connections"),
+]
+
+
+@on_both_loops
+async def test_handshakes_are_refused_before_anything_is_made_for_them() -> None:
+    stream = StreamSection(connections_per_key=1, origins=("https://ours",))
+    made: list[StreamProtocol] = []
+    make = StreamProtocol.__init__
+
+    def watched(protocol: StreamProtocol, *args: Any, **more: Any) -> None:
+        made.append(protocol)
+        make(protocol, *args, **more)
+
+    async with standing(stream=stream) as server, connected(server, 1) as [first]:
+        server._keys.set_keys("pbx", ())  # all are known: no monitor may have more of them
+        first.sendall(handshake())
+        assert (await answered(first)).startswith(b"HTTP/1.1 101 ")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(StreamProtocol, "__init__", watched)
+            for request, status, code in REFUSED * 10:
+                async with connected(server, 1) as [one]:
+                    one.sendall(request)
+                    head, _, body = (await answered(one)).partition(b"\r\n\r\n")
+                    assert head.startswith(f"HTTP/1.1 {status} ".encode())
+                    assert json.loads(body)["error"]["code"] == code
+                    assert await answered(one) == b"", "it is closed"
+        assert made == []
+        refused = server.live.counters.refused
+        assert refused["key_unknown"] == 30
+        assert sum(refused.values()) == 10 * len(REFUSED)
+
+
+async def test_a_handshake_that_waits_for_its_turn_too_long_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Handshakes, "begin", lambda *_: False)
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", 0.2)
+    async with standing() as server, connected(server, 1) as [one]:
+        one.sendall(handshake())
+        with suppress(ConnectionError):
+            assert await answered(one) == b""
+
+
+async def test_handshakes_of_all_addresses_are_begun_in_rotation_also_behind_a_proxy() -> None:
+    begun: list[str] = []
+    handshakes = Handshakes(TrustedProxies("10.0.0.1"), lambda _: None)
+
+    def come(client: str) -> None:
+        headers = [(b"x-forwarded-for", client.encode())]
+        scope = {"type": "websocket", "client": ("10.0.0.1", 1), "headers": headers}
+
+        def work() -> bool:
+            begun.append(client)
+            return True
+
+        handshakes.begin(scope, work)
+
+    for client in (*["203.0.113.7"] * 500, "203.0.113.8"):
+        come(client)
+    assert len(begun) == HANDSHAKES_A_TURN
+    await until(lambda: len(begun) == 501)
+    assert begun.index("203.0.113.8") <= 2 * HANDSHAKES_A_TURN
 
 
 async def test_one_address_holds_so_many_requests_and_streams_and_others_are_let_in() -> None:
@@ -180,7 +285,10 @@ async def test_one_connection_too_many_is_closed_and_there_is_room_when_others_a
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
-async def test_hundreds_that_come_at_once_from_one_address_do_not_delay_anothers(kind: str) -> None:
+@pytest.mark.parametrize("many", ["203.0.113.7", "127.0.0.1"])
+async def test_hundreds_that_come_at_once_from_one_address_do_not_delay_anothers(
+    kind: str, many: str
+) -> None:
     begun: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -195,7 +303,7 @@ async def test_hundreds_that_come_at_once_from_one_address_do_not_delay_anothers
         return {"type": kind, "client": (host, 1), "headers": []}
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        for host in (*["203.0.113.7"] * 500, "203.0.113.8"):
+        for host in (*[many] * 500, "203.0.113.8"):
             tasks.create_task(served(scope(host), nothing, nothing))
     assert len(begun) == 501
     assert begun.index("203.0.113.8") <= REQUESTS_A_TURN

@@ -6,9 +6,11 @@ And the turns that its work takes.
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 
 import httpx
 import pytest
@@ -18,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 
 from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
-from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
+from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, UnsentBytes, WorkTurns
 from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Message
 from gateway.fanout.hub import Hub
@@ -156,6 +158,38 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
     await asyncio.wait_for(turns.turn("many"), 5.0)
 
 
+async def test_of_all_keys_together_so_many_begin_in_a_turn_each_key_in_rotation() -> None:
+    turns, order = RequestTurns(3), list[str]()
+
+    def work(key: str) -> bool:
+        order.append(key)
+        return key != "gone"
+
+    def fails() -> bool:
+        raise ValueError
+
+    async def in_turn() -> list[str]:
+        before = len(order)
+        await asyncio.sleep(0)
+        return order[before:]
+
+    faults: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+    for _ in range(6):
+        turns.begin("many", partial(work, "many"))
+    assert not turns.begin("gone", partial(work, "gone"))
+    assert not turns.begin("faulty", fails)
+    for _ in range(2):
+        turns.begin("other", partial(work, "other"))
+    assert order == ["many"] * 3
+    assert await in_turn() == ["many", "gone"], "one fails: the next turn goes on with the others"
+    assert isinstance(faults[0]["exception"], ValueError)
+    assert await in_turn() == ["other", "many", "other"]
+    assert await in_turn() == ["many"]
+    assert turns.begin("many", partial(work, "many"))
+    assert turns._waiting == {}
+
+
 async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -193,14 +227,15 @@ async def test_600_long_polls_of_one_key_do_not_hold_up_another_key(
     assert order.index(other["Authorization"]) < 300
 
 
-async def test_what_is_made_and_not_sent_is_counted_by_its_bytes_and_shared_frames_once(
+async def test_what_is_made_and_not_sent_is_counted_shared_frames_once_and_copies_for_each(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 100)
-    one, snapshot, other = share(), b"s" * 60, "o" * 60
+    one, snapshot, other = share(), b"s" * 6_000, "o" * 6_000
+    size, little = sys.getsizeof(snapshot), sys.getsizeof(b"x")
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES", 4 * size)
     one.hold_unsent((snapshot,))
     one.hold_unsent((snapshot, b"x"))
-    assert one.unsent_bytes == 61
+    assert one.unsent_bytes == size + little + 2 * size, "the snapshot, and a copy for each"
     async with asyncio.timeout(60):
         await one.turn_to_send()
     one.hold_unsent((other,))
@@ -213,7 +248,31 @@ async def test_what_is_made_and_not_sent_is_counted_by_its_bytes_and_shared_fram
     async with asyncio.timeout(60):
         await asyncio.gather(*waiting)
     one.let_unsent_go((other,))
+    one.hold_unsent(())
+    one.let_unsent_go(())
     assert one.unsent_bytes == 0
+
+
+async def test_all_keys_together_hold_so_much_and_one_that_holds_little_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES_IN_ALL", 40_000)
+    monkeypatch.setattr(shares, "LITTLE_UNSENT_BYTES", 1_000)
+    everyone = UnsentBytes()
+    one, other, third = (KeyShare(30, 10.0, WorkTurns(), Clock(), everyone) for _ in range(3))
+    snapshots = (b"1" * 10_000,), (b"2" * 12_000,)
+    one.hold_unsent(snapshots[0])
+    other.hold_unsent(snapshots[1])
+    assert everyone.bytes == one.unsent_bytes + other.unsent_bytes > 40_000
+    async with asyncio.timeout(60):
+        await third.turn_to_send()
+        waiting = [asyncio.create_task(key.turn_to_send()) for key in (one, other)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        other.let_unsent_go(snapshots[1])
+        await asyncio.gather(*waiting)
+    one.let_unsent_go(snapshots[0])
+    assert everyone.bytes == 0
 
 
 async def test_slow_subscribers_of_a_key_hold_so_much_together_and_all_get_their_snapshot(
