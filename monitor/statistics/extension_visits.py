@@ -80,8 +80,12 @@ Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
 def connected_people(call: topics.Call) -> list[topics.Leg]:
-    """Return the legs at which a person is connected, also one who only listens."""
-    return [leg for leg in call.legs if leg.dn_type in _PEOPLE and leg.status not in _APART]
+    """Return the legs at which a person is connected who can talk: not one who only listens."""
+    return [
+        leg
+        for leg in call.legs
+        if leg.dn_type in _PEOPLE and leg.status not in _APART and not leg.listening
+    ]
 
 
 def observed(
@@ -100,7 +104,7 @@ def observed(
     legs = {
         leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening
     }
-    people = {leg.dn_num: _since(leg, at) for leg in connected_people(call) if not leg.listening}
+    people = {leg.dn_num: _since(leg, at) for leg in connected_people(call)}
     talkers = people if len(people) > 1 and answered is not None else {}
     earliest = nsmallest(2, talkers.items(), key=itemgetter(1))
     first = answered if all(turn.answered is None for turn in turns) else None
