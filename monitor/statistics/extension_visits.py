@@ -21,7 +21,7 @@ them is on hold; the talk counts for the one that it took last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Literal, TypeAlias
@@ -104,6 +104,7 @@ def observed(
     legs = {
         leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening
     }
+    turns = _begun_by_owner(turns, call, legs)
     people = {leg.dn_num: _since(leg, at) for leg in connected_people(call)}
     talkers = people if len(people) > 1 and answered is not None else {}
     earliest = nsmallest(2, talkers.items(), key=itemgetter(1))
@@ -276,6 +277,29 @@ def _opened(leg: topics.Leg, call: topics.Call, at: int, others: Turns) -> Exten
     handed = others and call.continues  # the leg began in the consultation, another call
     since = at if handed else _since(leg, at)
     return ExtensionVisit(leg.dn_num, since, placed, timed=leg.status in _APART)
+
+
+def _begun_by_owner(turns: Turns, call: topics.Call, legs: Collection[str]) -> Turns:
+    """Return the visits after somebody else turned out to have begun the call.
+
+    The leg that is read first may be that of a phone that answered by itself. It is the owner's
+    until the call's first leg, or a row, is read. ``legs``: the extensions in the call.
+    """
+    owner = "" if call.owner is None else call.owner.dn_num
+    wrong = next(
+        (t for t in turns if t.placed and not t.timed and t.num in legs and t.num != owner), None
+    )
+    if wrong is None or not owner:
+        return turns
+    inside = call.direction in _FROM_INSIDE
+    return tuple(
+        replace(turn, placed=False, ceased=turn.answered)
+        if turn is wrong
+        else replace(turn, placed=True, ceased=None)
+        if inside and turn.num == owner and not turn.timed
+        else turn
+        for turn in turns
+    )
 
 
 def _talk_since(
