@@ -46,6 +46,13 @@ def test_the_table_counts_each_kind_and_gives_an_example_with_its_journal() -> N
     assert example[-1].endswith(" ended")
 
 
+def test_who_listens_to_a_phone_that_is_not_monitored_may_count_and_nobody_else() -> None:
+    result = compared("monitored=half", CALLS, seed=1, mix={"supervised": 1.0})
+    assert not result.faults, table([result])
+    kind = "counts for a phone that never rang"
+    assert (kind, "phone not monitored") in result.found, "too few calls to prove anything"
+
+
 def test_the_page_gives_a_reason_for_each_excuse() -> None:
     rows = re.findall(r"^\| `([^`]+)` \| \S", README.read_text(encoding="utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(get_args(Excuse))
