@@ -37,8 +37,8 @@ class Parameter:
     """Describe one parameter of a command.
 
     ``allowed``: the words that a ``choice`` takes. ``longest``: characters. ``topic``: the topic
-    of the entities whose numbers a ``dn`` or ``dns`` names. A limited key may name only what it
-    sees.
+    of the entities whose numbers a ``dn`` or ``dns`` names; ``or_topics``: others that it may name
+    as well. A limited key may name only what it sees.
     """
 
     name: str
@@ -48,6 +48,12 @@ class Parameter:
     allowed: tuple[str, ...] = ()
     longest: int = 1000
     topic: str = ""
+    or_topics: tuple[str, ...] = ()
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """Return all topics of which it may name something."""
+        return (self.topic, *self.or_topics) if self.topic else ()
 
     @property
     def takes(self) -> str:

@@ -1,9 +1,12 @@
 """Check what a key that is limited to extensions, queues or ring groups may change. Pure.
 
 The limits of what a key sees are also the limits of what it does. Every number that a command
-names must be one that the key sees. A command that names no number of its own goes beyond the
-limits. Two parameters are not checked, because they only say what the key's own extension does:
-the second leg of makecall, and the text of a status.
+names must be one to which the key is limited: whether the PBX has it is the PBX's to say. A command
+that names no number of its own goes beyond the limits. Two parameters are not checked, because they
+only say what the key's own number does: the second leg of makecall, and the text of a status.
+
+A call may begin at an extension or a queue of the key. Route points and IVRs are in no topic that a
+limited key sees; one may call for it if its number is listed among the key's extensions.
 """
 
 from __future__ import annotations
@@ -16,12 +19,11 @@ from gateway.parameters import Parameter, quoted
 from gateway.queries.context import QueryContext
 from gateway.queries.statistics import pbx_stats
 from monitor.shared.command_messages import VISIBLE
-from monitor.shared.entities.topics import Entity, Extension, Queue, RingGroup
 
-_TOPICS: Final[dict[str, tuple[type[Entity], type[NotFound], str]]] = {
-    "extensions": (Extension, UnknownExtension, "extension"),
-    "queues": (Queue, UnknownQueue, "queue"),
-    "groups": (RingGroup, UnknownGroup, "ring group"),
+_TOPICS: Final[dict[str, tuple[type[NotFound], str]]] = {
+    "extensions": (UnknownExtension, "extension"),
+    "queues": (UnknownQueue, "queue"),
+    "groups": (UnknownGroup, "ring group"),
 }
 
 
@@ -43,10 +45,12 @@ def check_limits(command: Command, asked: QueryContext) -> None:
             f"more than these."
         )
     for parameter in _named(command):
-        kind, unknown, word = _TOPICS[parameter.topic]
+        mine = frozenset[str]().union(
+            *(getattr(asked.visibility.limits, topic) or () for topic in parameter.topics)
+        )
         for number in (asked.arguments.optional(parameter.name) or "").split(","):
-            if number.strip() and asked.one(parameter.topic, kind, number.strip()) is None:
-                raise unknown(f"There is no {word} {quoted(number.strip())}.")
+            if number.strip() and number.strip() not in mine:
+                raise _unknown(parameter, number.strip())
 
 
 def sent_arguments(command: Command, asked: QueryContext) -> dict[str, str]:
@@ -63,4 +67,9 @@ def sent_arguments(command: Command, asked: QueryContext) -> dict[str, str]:
 
 
 def _named(command: Command) -> list[Parameter]:
-    return [parameter for parameter in command.parameters if parameter.topic]
+    return [parameter for parameter in command.parameters if parameter.topics]
+
+
+def _unknown(parameter: Parameter, number: str) -> NotFound:
+    words = " or ".join(_TOPICS[topic][1] for topic in parameter.topics)
+    return _TOPICS[parameter.topics[0]][0](f"There is no {words} {quoted(number)}.")

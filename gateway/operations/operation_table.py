@@ -140,8 +140,8 @@ def _admin(
     return Command(name, "admin", summary, parameters, one_of=one_of)
 
 
-def _dn(name: str, summary: str, topic: str = "") -> Parameter:
-    return Parameter(name, "dn", summary, required=True, topic=topic)
+def _dn(name: str, summary: str, topic: str = "", *or_topics: str) -> Parameter:
+    return Parameter(name, "dn", summary, required=True, topic=topic, or_topics=or_topics)
 
 
 def _dns(name: str, summary: str, topic: str = "extensions") -> Parameter:
@@ -330,7 +330,12 @@ _ALL = (
     _control(
         "makecall",
         "call one number and connect it to another",
-        _dn("first", "number of the first leg: an extension, queue or route point", "extensions"),
+        _dn(
+            "first",
+            "number of the first leg: an extension, queue or route point",
+            "extensions",
+            "queues",
+        ),
         Parameter("second", "phone", "number of the second leg", required=True),
     ),
     _book(

@@ -223,20 +223,28 @@ class Statistics:
 
     def _entity(self, topic: str, num: str, now: int) -> StatisticsEntity | None:
         """Draw one entity; return None for a queue or an extension that does not exist."""
-        if topic == "system":
-            return self._pbx()
-        if topic == "queues":
-            return self._queue(num, now) if num in self._sla_times else None
-        return self._extension(num, now) if num in self._extensions else None
+        saved = self.saved
+        if (topic == "queues" and num not in self._sla_times) or (
+            topic == "extensions" and num not in self._extensions
+        ):
+            return None
+        today = CountedDay(self._day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
+        previous = saved.previous
+        yesterday = None if previous is None else self._of_day(topic, num, previous, 0, now)
+        drawn = self._of_day(topic, num, today, self._accounts.going_on, now)
+        return replace(drawn, yesterday=yesterday)
 
-    def _queue(self, num: str, now: int) -> StatisticsEntity:
-        previous = self.saved.previous
-        yesterday = None
-        if previous is not None:
-            yesterday = self._queue_day(num, previous.tallies, previous.day, now)
-        return replace(
-            self._queue_day(num, self.saved.tallies, self._day, now), yesterday=yesterday
-        )
+    def _of_day(
+        self, topic: str, num: str, counted: CountedDay, active: int, now: int
+    ) -> StatisticsEntity:
+        """Draw one day of an entity. ``active``: calls that go on."""
+        match topic:
+            case "queues":
+                return self._queue_day(num, counted.tallies, counted.day, now)
+            case "extensions":
+                return self._extension_day(num, counted.tallies, counted.day, now)
+            case _:
+                return self._pbx_day(counted, active)
 
     def _queue_day(self, num: str, tallies: Totals, day: Day, now: int) -> QueueStats:
         tally = tallies.queues.get(num, QueueTotals()).copy()
@@ -246,26 +254,11 @@ class Statistics:
         target = self.terms.queue_target(num, sla_time)
         return entity_builder.queue(num, tally, day, target, self.terms.short, sla_time)
 
-    def _extension(self, num: str, now: int) -> StatisticsEntity:
-        previous = self.saved.previous
-        yesterday = None
-        if previous is not None:
-            yesterday = self._extension_day(num, previous.tallies, previous.day, now)
-        return replace(
-            self._extension_day(num, self.saved.tallies, self._day, now), yesterday=yesterday
-        )
-
     def _extension_day(self, num: str, tallies: Totals, day: Day, now: int) -> ExtensionStats:
         tally = tallies.extensions.get(num, ExtensionTotals()).copy()
         for account in self._places.of(("extensions", num)):
             add_turn(tally, num, account, day, now)
         return entity_builder.extension(num, tally, day, self.terms.target, self.terms.short)
-
-    def _pbx(self) -> StatisticsEntity:
-        saved, previous = self.saved, self.saved.previous
-        today = CountedDay(self._day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
-        yesterday = None if previous is None else self._pbx_day(previous, 0)
-        return replace(self._pbx_day(today, self._accounts.going_on), yesterday=yesterday)
 
     def _pbx_day(self, counted: CountedDay, active: int) -> PbxStats:
         traffic = {kind: tally.copy() for kind, tally in counted.tallies.traffic.items()}

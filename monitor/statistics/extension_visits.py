@@ -21,7 +21,7 @@ them is on hold; the talk counts for the one that it took last.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from heapq import nsmallest
 from operator import itemgetter
 from typing import Literal, TypeAlias
@@ -80,8 +80,12 @@ Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
 def connected_people(call: topics.Call) -> list[topics.Leg]:
-    """Return the legs at which a person is connected, also one who only listens."""
-    return [leg for leg in call.legs if leg.dn_type in _PEOPLE and leg.status not in _APART]
+    """Return the legs at which a person is connected who can talk: not one who only listens."""
+    return [
+        leg
+        for leg in call.legs
+        if leg.dn_type in _PEOPLE and leg.status not in _APART and not leg.listening
+    ]
 
 
 def observed(
@@ -100,7 +104,8 @@ def observed(
     legs = {
         leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening
     }
-    people = {leg.dn_num: _since(leg, at) for leg in connected_people(call) if not leg.listening}
+    turns = _begun_by_owner(turns, call, legs)
+    people = {leg.dn_num: _since(leg, at) for leg in connected_people(call)}
     talkers = people if len(people) > 1 and answered is not None else {}
     earliest = nsmallest(2, talkers.items(), key=itemgetter(1))
     first = answered if all(turn.answered is None for turn in turns) else None
@@ -272,6 +277,29 @@ def _opened(leg: topics.Leg, call: topics.Call, at: int, others: Turns) -> Exten
     handed = others and call.continues  # the leg began in the consultation, another call
     since = at if handed else _since(leg, at)
     return ExtensionVisit(leg.dn_num, since, placed, timed=leg.status in _APART)
+
+
+def _begun_by_owner(turns: Turns, call: topics.Call, legs: Collection[str]) -> Turns:
+    """Return the visits after somebody else turned out to have begun the call.
+
+    The leg that is read first may be that of a phone that answered by itself. It is the owner's
+    until the call's first leg, or a row, is read. ``legs``: the extensions in the call.
+    """
+    owner = "" if call.owner is None else call.owner.dn_num
+    wrong = next(
+        (t for t in turns if t.placed and not t.timed and t.num in legs and t.num != owner), None
+    )
+    if wrong is None or not owner:
+        return turns
+    inside = call.direction in _FROM_INSIDE
+    return tuple(
+        replace(turn, placed=False, ceased=turn.answered)
+        if turn is wrong
+        else replace(turn, placed=True, ceased=None)
+        if inside and turn.num == owner and not turn.timed
+        else turn
+        for turn in turns
+    )
 
 
 def _talk_since(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import nsmallest
 
 from msgspec.structs import replace
 
@@ -120,13 +121,15 @@ def build_ended(
 
 
 def extension(
-    idle: topics.Extension, on_it: Sequence[topics.Call], held: topics.Entity | None, at: float
+    idle: topics.Extension,
+    talks: tuple[topics.Talk, ...],
+    held: topics.Entity | None,
+    at: float,
 ) -> topics.Extension:
-    """Build an extension with the calls in which it has a leg.
+    """Build an extension with what it does in its calls.
 
     ``held``: the extension as it was built last. ``at``: now, POSIX seconds.
     """
-    talks = tuple(_talk(call, leg) for call in on_it for leg in call.legs if leg.dn_num == idle.num)
     activity: topics.Activity = next(
         (a for a in _ACTIVITIES if any(t.activity == a for t in talks)), "Idle"
     )
@@ -141,17 +144,27 @@ def extension(
     )
 
 
-def _talk(call: topics.Call, leg: topics.Leg) -> topics.Talk:
-    activity, since = _activity(leg, call.legs)
-    return topics.Talk(
-        call_id=call.call_id,
-        activity=activity,
-        since=since,
-        num=leg.external_party,
-        name=leg.party_name,
-        external=bool(call.lines),
-        queue=call.queue,
+def talks_of(call: topics.Call) -> Mapping[str, Sequence[topics.Talk]]:
+    """Return what each DN does in a call: one talk for each of its legs."""
+    present = [leg for leg in call.legs if not leg.listening]
+    persons = _first_two(leg for leg in present if _is_person(leg))
+    hosts = _first_two(
+        leg for leg in present if leg.status == "Ringing" or leg.dn_type in ACCEPTING
     )
+    talks: dict[str, list[topics.Talk]] = {}
+    for leg in call.legs:
+        activity, since = _activity(leg, persons, hosts)
+        talk = topics.Talk(
+            call_id=call.call_id,
+            activity=activity,
+            since=since,
+            num=leg.external_party,
+            name=leg.party_name,
+            external=bool(call.lines),
+            queue=call.queue,
+        )
+        talks.setdefault(leg.dn_num, []).append(talk)
+    return talks
 
 
 def queue(empty: topics.Queue, on_it: Sequence[topics.Call]) -> topics.Queue:
@@ -206,33 +219,43 @@ def _leg(
     )
 
 
-def _activity(leg: topics.Leg, legs: Sequence[topics.Leg]) -> tuple[topics.Activity, str | None]:
-    """Return what an extension does at this leg, and since when, given all legs of the call.
+def _activity(
+    leg: topics.Leg, persons: Sequence[topics.Leg], hosts: Sequence[topics.Leg]
+) -> tuple[topics.Activity, str | None]:
+    """Return what an extension does at this leg, and since when.
 
     It waits only if the other side is known to be no person, or to be rung. It talks, or waits,
-    since both it and one other leg that shows so have been there.
+    since both it and one other leg that shows so have been there. ``persons``, ``hosts``: the first
+    two legs of the call that show that it talks, or waits.
     """
     if leg.status in _ACTIVITY:
         return _ACTIVITY[leg.status], leg.since
     if leg.listening:
         return "Listening", leg.since
-    others = [other for other in legs if other is not leg and not other.listening]
-    persons = [
-        other
-        for other in others
-        if (other.dn_type in PEOPLE or other.dn_type == "unknown") and other.status not in _ACTIVITY
-    ]
-    if persons:
-        return "Talking", _both_since(leg, persons)
-    hosts = [other for other in others if other.status == "Ringing" or other.dn_type in ACCEPTING]
-    return ("Waiting", _both_since(leg, hosts)) if hosts else ("Talking", leg.since)
+    person = _other(leg, persons)
+    if person is not None:
+        return "Talking", _both_since(leg, person)
+    host = _other(leg, hosts)
+    return ("Talking", leg.since) if host is None else ("Waiting", _both_since(leg, host))
 
 
-def _both_since(leg: topics.Leg, others: Sequence[topics.Leg]) -> str | None:
-    if leg.since is None:
-        return None
-    known = [other.since for other in others if other.since is not None]
-    return max(leg.since, min(known, default=leg.since))
+def _is_person(leg: topics.Leg) -> bool:
+    return (leg.dn_type in PEOPLE or leg.dn_type == "unknown") and leg.status not in _ACTIVITY
+
+
+def _first_two(legs: Iterable[topics.Leg]) -> list[topics.Leg]:
+    """Return the two legs that have been there longest, so that one is left beside any other."""
+    return nsmallest(2, legs, key=lambda leg: (leg.since is None, leg.since or ""))
+
+
+def _other(leg: topics.Leg, first_two: Sequence[topics.Leg]) -> topics.Leg | None:
+    return next((other for other in first_two if other is not leg), None)
+
+
+def _both_since(leg: topics.Leg, other: topics.Leg) -> str | None:
+    if leg.since is None or other.since is None:
+        return leg.since
+    return max(leg.since, other.since)
 
 
 def _activity_since(

@@ -11,12 +11,13 @@ place. Until that phone's own leg or a fresh row tells its state, the phone stay
 it was not held, it rings; or it has no leg yet if Call Control will show it.
 
 *Legs of the row.* Legs that are in no participant come from the ActiveCalls row: the caller's
-trunk, a queue, an IVR, a second trunk, an extension that may not be monitored. For a DN whose legs
-Call Control shows, a row is never the better source: a leg of it that is not listed does not exist.
-An event after the row does not undo what the row told: such a leg stays as it was held until the
-next row, unless a participant contradicts it. That is the case if somebody else answered, if it is
-in no pair that a participant tells to talk, or if it made the transfer because of which a phone
-rings. A queue or menu that calls back has no leg while the agent's phone rings.
+trunk, a queue, an IVR, a second trunk, an extension that may not be monitored, a program's route
+point that rings. For a DN whose legs Call Control shows, a row is never the better source: a leg of
+it that is not listed does not exist. An event after the row does not undo what the row told: such a
+leg stays as it was held until the next row, unless a participant contradicts it. That is the case
+if somebody else answered, if it is in no pair that a participant tells to talk, or if it made the
+transfer because of which a phone rings. A queue or menu that calls back has no leg while the
+agent's phone rings.
 
 *Ordered calls.* While the extension that was to call is rung, the number that it calls is at the
 other side, and has no leg yet.
@@ -32,11 +33,11 @@ only the row tells.
 supervisor who listens, whispers or barges in. These signs must all be there. Its leg was Connected
 when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
 that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
-been connected for :data:`_SETTLED` seconds when the leg came. So a phone that rang, the party of a
-transfer, and a guest of a conference (its other side is the conference) are none. It listens until
-its other side is another one, or until somebody's other side is the listener. Nobody can know
-whether a supervisor listens or speaks; nor that one listens who is not monitored, whose agent is
-not monitored, or who was there before the monitor.
+been connected before the leg came; what comes at one moment is a page. So a phone that rang, the
+party of a transfer, and a guest of a conference (its other side is the conference) are none. It
+listens until its other side is another one, or until somebody's other side is the listener. Nobody
+can know whether a supervisor listens or speaks; nor that one listens who is not monitored, whose
+agent is not monitored, or who was there before the monitor.
 
 *Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
 listener's too. Without that ring group's name in a row or a participant, it counts as talking.
@@ -68,8 +69,6 @@ from monitor.tracking.place_rules import Place
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 _AGAIN: Final = "/2"
-_SETTLED: Final = 2.0
-"""Seconds for which two have been connected before another joins them from the side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +208,7 @@ def _joined(p: Participant, pairs: Mapping[str, tuple[str, float]], came: float)
     if p.originated_by_dn == ROUTER or p.on_behalf_of_dn or p.party_dn not in pairs:
         return False
     other, since = pairs[p.party_dn]
-    return other != p.dn and since <= came - _SETTLED
+    return other != p.dn and since < came
 
 
 def _leg(
@@ -429,6 +428,8 @@ def _has_leg(
     if kind == "ringgroup":
         taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
         return not taken and not said.ringing - {originator.dn}
+    if kind == "routepoint":  # one that has the caller has a leg as the call's place
+        return said.word not in PAST_RINGING and dn not in visible
     return kind in PEOPLE and not (kind == "extension" and dn in visible)
 
 

@@ -9,8 +9,8 @@ in ``book``).
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import accumulate, islice, takewhile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate, chain, islice, takewhile
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -110,6 +110,8 @@ class PbxState:
         self._did_map = dict(did_map or {})
         self._on_dn: dict[str, set[int]] = defaultdict(set)
         self._dns_of: dict[int, set[str]] = {}
+        self._talks: dict[int, Mapping[str, Sequence[topics.Talk]]] = {}
+        """Call id → what each DN does in the call as it is now."""
         self._touched: set[str] = set()
         self._ended = EndedIndex()
         self._seen_before: dict[str, topics.Extension] = {}
@@ -364,7 +366,8 @@ class PbxState:
     # entities
 
     def _index(self, call_id: int, dns: set[str]) -> None:
-        """Update the look-ups between DNs and calls."""
+        """Update the look-ups between DNs and calls, before the call changes."""
+        self._talks.pop(call_id, None)
         old = self._dns_of.pop(call_id, set())
         for dn in old - dns:
             self._on_dn[dn].discard(call_id)
@@ -385,7 +388,15 @@ class PbxState:
         monitored = self.monitored is None or number in self.monitored
         idle = replace(self.directory_index.extensions[number], monitored=monitored)
         held = self.state["extensions"].get(number) or self._seen_before.pop(number, None)
-        return entity_builder.extension(idle, self._calls_on(number), held, self.at)
+        talks = [self._talks_of(call).get(number, ()) for call in self._calls_on(number)]
+        return entity_builder.extension(idle, tuple(chain.from_iterable(talks)), held, self.at)
+
+    def _talks_of(self, call: topics.Call) -> Mapping[str, Sequence[topics.Talk]]:
+        """Return what each DN does in a call; found once for all DNs of a call as it is now."""
+        found = self._talks.get(call.call_id)
+        if found is None:
+            found = self._talks[call.call_id] = entity_builder.talks_of(call)
+        return found
 
     def _queue(self, number: str) -> topics.Queue:
         return entity_builder.queue(self.directory_index.queues[number], self._calls_on(number))

@@ -233,7 +233,11 @@ def _strangers(
     for num, phone in held[EXTENSION_STATS].items():
         counts = isinstance(phone, ExtensionStats) and phone.offered + phone.placed
         if num not in day.phones and counts:
-            yield Difference(story.id, "counts for a phone that never rang", num, "")
+            heard = next((a.to for a in story.acts if (a.deed, a.dn) == ("listens", num)), "")
+            unseen: Excuse | None = (
+                "phone not monitored" if heard and heard not in evidence.visible else None
+            )
+            yield Difference(story.id, "counts for a phone that never rang", num, "", unseen)
 
 
 def _phases_told(story: Story, evidence: Evidence, num: str) -> bool:

@@ -24,7 +24,7 @@ from tests.bench.processes import Party, party, resident
 from tests.bus import RealBus, real_bus
 from tests.soak.crowd import FEW
 from tests.soak.faults import FAULTS, LEAVING, Stage
-from tests.system.compare import NOT_AT_SPEED, Known, differences
+from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences
 from tests.system.processes import Running, site
 
 WITHIN = 120.0
@@ -102,7 +102,7 @@ async def run(plan: Plan) -> Day:
         rate=plan.rate,
         speed=plan.speed,
         seed=plan.seed,
-        without=NOT_AT_SPEED,
+        without=NOT_ALWAYS_TOLD,
     )
     async with AsyncExitStack() as stack:
         pbx = await stack.enter_async_context(SimulatedPbx(settings))

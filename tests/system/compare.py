@@ -30,13 +30,13 @@ _CONFERRED = re.compile(
 _QUEUED = re.compile(r": leg \S+ \('queue', '[^']*', 'Connected'\) is missing;")
 HIDDEN = ("anonymous", "Restricted", "unavailable")
 """Words in place of the number of a caller who hides it; it may also be empty."""
-NOT_AT_SPEED = frozenset(("supervised",))
-"""Kinds of calls that are told rightly at life's speed, and not where a second lasts 50 ms.
+NOT_ALWAYS_TOLD = frozenset(("supervised",))
+"""Kinds of calls that only one moment tells apart from others.
 
-Two must have been connected for some seconds before a third counts as one who listens. Tests with
-time of their own leave nothing out."""
-NOT_TOLD_BY_ROWS = NOT_AT_SPEED | {"paging"}
-"""The same where ActiveCalls is all that is known."""
+Who listens is known by coming after two who talk, and by their legs. If all three came while nobody
+watched, or if the agent is not monitored, nobody can know it."""
+NOT_TOLD_BY_ROWS = NOT_ALWAYS_TOLD | {"paging"}
+"""Kinds that are not told apart where ActiveCalls is all that is known."""
 SYSTEM_KINDS = {"queue", "ivr", "specialmenu", "parking", "conference", "fax"}
 
 

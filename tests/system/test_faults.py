@@ -16,7 +16,7 @@ import pytest
 from monitor.simulator.pbx_data import templates
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import fake_bus
-from tests.system.compare import NOT_AT_SPEED, Known, differences, knowable
+from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, knowable
 from tests.system.stack import Subscriber, until, watched
 
 WITHIN = 60.0
@@ -29,7 +29,7 @@ Misbehave = Callable[[SimulatedPbx], Awaitable[None]]
 async def rush(*, tls: bool = False) -> AsyncIterator[tuple[SimulatedPbx, Subscriber, list[str]]]:
     """Ten calls a second, and a subscriber who writes down what he is told of the connection."""
     settings = SimulatorSettings(
-        extensions=60, queues=3, rate=600, speed=5, tls=tls, without=NOT_AT_SPEED
+        extensions=60, queues=3, rate=600, speed=5, tls=tls, without=NOT_ALWAYS_TOLD
     )
     async with (
         SimulatedPbx(settings) as pbx,

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.cli.record import Following
 from monitor.shared.codec import Malformed, from_json, to_json
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.system.compare import NOT_AT_SPEED, Known, differences, knowable
+from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, knowable
 from tests.system.stack import until
 from tests.system.test_recording import held, settings
 
@@ -115,7 +115,7 @@ class NonsensePbx(SimulatedPbx):
     def __init__(self, seed: int) -> None:
         super().__init__(
             SimulatorSettings(
-                extensions=40, queues=2, rate=600, speed=5, seed=seed, without=NOT_AT_SPEED
+                extensions=40, queues=2, rate=600, speed=5, seed=seed, without=NOT_ALWAYS_TOLD
             )
         )
         self._app = self.mangling = Mangling(self._app, seed)

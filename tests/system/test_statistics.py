@@ -13,7 +13,6 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async
-from tests.system.compare import NOT_AT_SPEED
 from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, PBX, Subscriber, until
 
@@ -27,9 +26,7 @@ async def test_the_statistics_are_what_happened_also_if_a_monitor_is_killed_and_
     valkey: RealBus, tmp_path: Path
 ) -> None:
     """Stop the traffic while nobody leads: then there is nothing that nobody could count."""
-    settings = SimulatorSettings(
-        extensions=40, queues=3, rate=600, speed=8, calls=CALLS, without=NOT_AT_SPEED
-    )
+    settings = SimulatorSettings(extensions=40, queues=3, rate=600, speed=8, calls=CALLS)
     async with SimulatedPbx(settings) as pbx:
         pbx.traffic.pause()
         async with site(pbx, valkey, tmp_path) as place, watching(place) as held:

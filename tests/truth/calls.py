@@ -30,7 +30,8 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 - *Callee*: who made it answered, by picking up first (of phones that answered together by
   themselves, any); else the machine that handled it. If nobody
   took it: who rang last (of several that rang together, any), or whose voicemail took the call
-  without a ring; if nobody ever rang, the last queue.
+  without a ring; if nobody ever rang, the last queue. An app that sent the call on has rung no more
+  than a menu has.
 - *Attended transfer*: somebody who talks in one call begins a second one, the consultation, and
   joins the others of both. The *first* call's story goes on, whichever id the PBX keeps: who began
   it, when, when it was answered. It ``continues`` the id that it lost. The consultation is over at
@@ -320,6 +321,8 @@ class Story:
 
     def _leave(self, act: Act) -> None:
         party = self.parties.pop(act.dn, None)
+        if party is not None and party.kind == "routepoint":
+            self.tried.pop(party.called, None)
         waits = party is not None and party.kind == "queue" and self.visits
         if waits and self.visits[-1].how == "waiting":
             self.visits[-1].how, self.visits[-1].until = "diverted", act.at

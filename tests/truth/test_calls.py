@@ -81,6 +81,11 @@ def test_an_agent_whose_phone_rang_out_before_the_caller_left_has_missed_the_cal
         ("0 arrived L1(+491)\n5 ended", "missed", ""),
         ("0 arrived L1(+491)\n1 routed >M1\n1 entered M1\n5 ended", "abandoned", ""),
         ("0 arrived L1(+491)\n1 routed >102\n1 entered V1\n5 ended", "missed", "102"),
+        (
+            "0 arrived L1(+491)\n1 ringing A1\n1 picked_up A1\n2 left A1\n2 entered Q1\n5 ended",
+            "abandoned",
+            "Q1",
+        ),
         ("0 arrived L1(+491)\n1 routed >F1\n1 entered F1\n5 ended", "handled", "F1"),
         ("0 arrived L1(+491)\n1 routed >P1\n1 entered P1\n5 ended", "missed", ""),
         (

@@ -193,6 +193,8 @@ def _add_user(
         CurrentProfileName=templates.PROFILES[1 + position // 19 % 4]
         if position % 19 == 17 and not is_robot
         else "Available",
+        RecordCalls=position % 5 == 2,
+        RecordExternalCallsOnly=position % 10 == 7,
         PrimaryGroupId=department,
         Groups=[membership(department, "users" if position else "system_owners")],
     )

@@ -15,6 +15,7 @@ from monitor.simulator.xapi.description.schema import schema
 from monitor.simulator.xapi.own_account import logins
 from monitor.simulator.xapi.plain_entities import Key, key_of, kind_of
 from monitor.simulator.xapi.reports.call_log import call_history, last_call
+from monitor.simulator.xapi.reports.recordings import recordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,7 @@ _OWN: Final = (
     EntitySet("CallHistoryView", "CallHistoryView", rows=call_history, key="SegmentId"),
     EntitySet("LastCdrAndChatMessageTimestamp", "LastCdrAndChatMessageTimestamp", rows=last_call),
     EntitySet("SecurityTokens", "RefreshToken", rows=logins),
+    EntitySet("Recordings", "Recording", rows=recordings),
     EntitySet("EventLogs", "EventLog", rows=lambda site: site.events.rows()),
 )
 """Collections with rows and rules of their own."""

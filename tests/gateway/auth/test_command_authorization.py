@@ -50,6 +50,7 @@ def test_what_goes_beyond_the_limits_is_refused_and_a_key_without_limits_may_do_
         ("group.members.set", {"num": "600", "members": "102"}),
         ("makecall", {"first": "101", "second": "103"}),
         ("makecall", {"first": "101", "second": "+49 30 1234"}),
+        ("makecall", {"first": "800", "second": "+49 30 1234"}),
     ],
 )
 def test_what_names_only_what_the_key_sees_passes(name: str, arguments: dict[str, str]) -> None:
@@ -75,7 +76,14 @@ def test_what_names_only_what_the_key_sees_passes(name: str, arguments: dict[str
             UnknownGroup,
             "There is no ring group '601'.",
         ),
-        ("makecall", {"first": "103", "second": "101"}, UnknownExtension, "'103'"),
+        (
+            "makecall",
+            {"first": "103", "second": "101"},
+            UnknownExtension,
+            "There is no extension or queue '103'.",
+        ),
+        ("makecall", {"first": "801", "second": "101"}, UnknownExtension, "'801'"),
+        ("makecall", {"first": "600", "second": "101"}, UnknownExtension, "'600'"),
     ],
 )
 def test_what_the_key_does_not_see_is_not_there_for_its_commands_either(
@@ -84,6 +92,13 @@ def test_what_the_key_does_not_see_is_not_there_for_its_commands_either(
     with pytest.raises(refusal, match=said):
         check_limits(COMMANDS[name], question(name, arguments))
     check_limits(COMMANDS[name], question(name, arguments, NO_LIMITS))  # the PBX's to refuse
+
+
+def test_a_route_point_that_the_key_lists_may_call_and_one_that_it_does_not_list_may_not() -> None:
+    call = {"first": "900", "second": "+49 30 1234"}
+    check_limits(COMMANDS["makecall"], question("makecall", call, Limits(frozenset({"900"}))))
+    with pytest.raises(UnknownExtension, match="'900'"):
+        check_limits(COMMANDS["makecall"], question("makecall", call))
 
 
 def test_the_members_whom_a_limited_key_sees_go_with_its_list_and_with_nothing_else() -> None:

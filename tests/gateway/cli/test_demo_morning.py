@@ -21,16 +21,13 @@ from monitor.shared.time_zones import zone_info
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from monitor.statistics.checkpoint_format import decode
-from tests.system.compare import NOT_AT_SPEED
 from tests.system.stack import PBX, gateway, running, subscriber, until
 
 KEYS = SpaceKeys(PBX, "live")
 
 
 def simulated() -> SimulatedPbx:
-    return SimulatedPbx(
-        SimulatorSettings(extensions=30, queues=2, contacts=5, rate=30, without=NOT_AT_SPEED)
-    )
+    return SimulatedPbx(SimulatorSettings(extensions=30, queues=2, contacts=5, rate=30))
 
 
 def section(pbx: SimulatedPbx) -> PbxSection:

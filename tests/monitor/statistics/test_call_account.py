@@ -13,6 +13,7 @@ from monitor.statistics.call_account import (
     observed,
     of_end_alone,
     opened,
+    talk_time,
     vanished,
 )
 from tests.monitor.statistics.counting import Counting
@@ -200,6 +201,23 @@ def test_a_caller_alone_does_not_talk_whatever_the_state_says(pbx: Counting) -> 
     pbx.pass_time(5)
     pbx.tell(*pbx.scene.end(1))
     assert pbx.pbx.inbound.talks.total == 20.0
+
+
+def test_a_caller_whom_a_supervisor_alone_hears_does_not_talk() -> None:
+    """The agent has left the call, and the listener is there for a moment more."""
+    at = from_unix(NOON)
+    caller = topics.Leg("10000", "externalline", "", "Connected", since=at)
+    agent, supervisor = (
+        topics.Leg(dn, "extension", "", "Connected", since=at) for dn in ("101", "102")
+    )
+    supervisor = replace(supervisor, listening=True)
+    both = topics.Call(1, "Inbound", "Talking", at, at, "", caller, (), (), (caller, agent))
+    heard = replace(both, legs=(caller, agent, supervisor))
+    left = replace(both, legs=(caller, supervisor))
+    account = observed(opened(both, MS), heard, MS + 5_000)
+    account = observed(account, left, MS + 20_000)
+    assert talk_time(account, MS, MS + 30_000) == 20_000
+    assert [turn.talked for turn in account.turns] == [20_000]
 
 
 def test_a_queues_talk_leaves_out_what_came_between(pbx: Counting) -> None:

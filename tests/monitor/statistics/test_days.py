@@ -101,6 +101,10 @@ def test_a_caller_of_2359_who_is_answered_at_0001_is_in_the_answers_of_yesterday
         assert (pbx.pbx.calls, pbx.pbx.yesterday.calls, pbx.pbx.yesterday.answered) == (0, 2, 1)
         assert yesterday.yesterday is None
         pbx.pass_time(120)  # it is counted for good
+    assert [one.yesterday.yesterday for one in (pbx.pbx, pbx.ext())] == [None, None]
+    pbx.tell(*pbx.scene.arrive(3))
+    assert (pbx.pbx.active, pbx.pbx.yesterday.active) == (1, 0), "it goes on today alone"
+    pbx.tell(*pbx.scene.end(3))
     pbx.pass_time(86_400)
     assert pbx.queue().yesterday.offered == 0
     pbx.pass_time(2 * 86_400)

@@ -117,6 +117,26 @@ def test_who_only_listens_has_no_part() -> None:
     assert {turn.num for turn in observed((), call, at, at)} == {"101", "102"}
 
 
+def test_who_began_an_intercom_call_is_known_once_its_own_leg_or_a_row_is_read() -> None:
+    call = _three("101", "10000", "101")
+    at = unix_ms(call.started_at)
+    caller, callee = (
+        topics.Leg(dn, "extension", party, "Connected", party_dn=party, since=call.started_at)
+        for dn, party in (("103", "104"), ("104", "103"))
+    )
+    inside = replace(call, direction="Internal", legs=(callee, caller), owner=callee)
+    first = observed((), inside, at, at)
+    then = observed(first, replace(inside, legs=(caller, callee), owner=caller), at, at + 100)
+    assert {turn.num: (turn.placed, turn.answered) for turn in then} == {
+        "103": (True, at),
+        "104": (False, at),
+    }
+    assert {turn.num: turn.ceased for turn in then} == {"103": None, "104": at}
+    left = replace(inside, legs=(caller,), owner=caller)
+    alone = {turn.num: turn.placed for turn in observed(first, left, at, at + 100)}
+    assert alone == {"103": False, "104": True}, "who is left owns the call, and did not begin it"
+
+
 def test_in_a_call_that_took_over_another_id_a_talk_counts_from_then_on() -> None:
     call = _three("101", "10000", "101")
     at = unix_ms(call.started_at)

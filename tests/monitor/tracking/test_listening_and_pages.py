@@ -100,6 +100,16 @@ def test_a_supervisor_who_listens_in_has_neither_been_rung_nor_answered(source: 
     assert (ended.outcome, ended.callee) == ("answered", "101")
 
 
+def test_a_supervisor_may_listen_in_at_the_moment_after_the_answer() -> None:
+    pbx = Counted(SOURCES[0])
+    pbx.see("101", 1, 7, "Ringing", "10000:+4930555", 4, originated_by_dn="ROUTER")
+    pbx.see("101", 1, 7, "Connected", "10000:+4930555", 4, originated_by_dn="ROUTER")
+    pbx.now += 0.05
+    pbx.see("103", 9, 7, "Connected", "101", 9)
+    assert listeners(pbx) == ["103"]
+    assert counts(pbx, "103") == (0, 0, 0)
+
+
 def test_a_listener_talks_once_one_of_the_others_has_left() -> None:
     pbx = talking(SOURCES[0])
     pbx.see("103", 9, 7, "Connected", "101", 9)

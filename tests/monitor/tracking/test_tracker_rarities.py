@@ -237,8 +237,10 @@ def test_a_call_that_voicemail_takes_without_a_ring_was_for_the_mailboxs_owner(p
 def test_a_route_point_that_nobody_answered_at_is_the_callee_of_a_missed_call(pbx: Told) -> None:
     pbx.tell(replace(directory(), peers=(PeerRow("app", "App", "routepoint"),)))
     pbx.rows((8, CALLER, "app App", "Routing"))
-    assert pbx.legs(8)["10000"][0] == "Dialing"
+    assert (pbx.legs(8)["10000"][0], pbx.legs(8)["app"][0]) == ("Dialing", "Ringing")
+    assert [leg.dn_num for leg in pbx.call(8).routing_to] == ["app"]
+    assert (pbx.call(8).direction, pbx.call(8).answered_at) == ("Inbound", None)
     pbx.rows((8, CALLER, "", "Routing"))
     pbx.rows()
     (ended,) = pbx.ended
-    assert (ended.outcome, ended.direction) == ("missed", "FromExternal")
+    assert (ended.outcome, ended.direction) == ("missed", "Inbound")

@@ -1,11 +1,11 @@
-"""Read and purge logs: of calls, events and activity."""
+"""Read and purge logs: of calls, events and activity; delete recordings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from monitor.simulator.xapi.actions.operation import DONE, Operation
+from monitor.simulator.xapi.actions.operation import DONE, Operation, body_ids
 from monitor.simulator.xapi.context import Site
 from monitor.simulator.xapi.description.schema import new_entity
 from monitor.simulator.xapi.odata.operators import written
@@ -84,6 +84,12 @@ def _calls(asked: XapiRequest) -> XapiResponse:
     return asked.many("CallHistoryView", call_history(asked.site), "CallHistoryView")
 
 
+def _delete_recordings(asked: XapiRequest) -> XapiResponse:
+    for key in body_ids(asked):
+        asked.site.history.recordings.pop(key, None)
+    return DONE
+
+
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("ActivityLog", "Pbx.GetLogs"): Operation("GET", _activity),
     ("ActivityLog", "Pbx.GetFilter"): Operation("GET", _activity_filter),
@@ -91,5 +97,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("EventLogs", "Pbx.DownloadEventLogs"): Operation("GET", _events),
     ("EventLogs", "Pbx.PurgeEventLog"): Operation("POST", _purge_events),
     ("CallHistoryView", "Pbx.DownloadCallHistory"): Operation("GET", _calls),
+    ("Recordings", "Pbx.BulkRecordingsDelete"): Operation("POST", _delete_recordings),
 }
 """Operations by the collection to which they belong and by name."""

@@ -7,7 +7,7 @@ from typing import Final
 
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi import errors
-from monitor.simulator.xapi.actions.operation import DONE, Operation, body_ids, body_part
+from monitor.simulator.xapi.actions.operation import DONE, Operation, body_part
 from monitor.simulator.xapi.odata.filter import ODataError
 from monitor.simulator.xapi.request import XapiRequest, XapiResponse
 from monitor.simulator.xapi.validation import check
@@ -44,12 +44,6 @@ def _collect_garbage(asked: XapiRequest) -> XapiResponse:
     return DONE
 
 
-def _release(asked: XapiRequest) -> XapiResponse:
-    """Delete recordings. There are none, because nothing is recorded here."""
-    body_ids(asked)
-    return DONE
-
-
 OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("Services", "Pbx.Start"): _changes("StartStopEnabled", {"Status": "Running"}),
     ("Services", "Pbx.Stop"): _changes("StartStopEnabled", {"Status": "Stopped"}),
@@ -57,6 +51,5 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("Services", "Pbx.Enable"): _changes("RestartEnabled", {"StartStopEnabled": True}),
     ("Services", "Pbx.Disable"): _changes("RestartEnabled", {"StartStopEnabled": False}),
     ("Services", "Pbx.GarbageCollect"): Operation("POST", _collect_garbage),
-    ("Recordings", "Pbx.BulkRecordingsDelete"): Operation("POST", _release),
 }
 """Operations by the collection to which they belong and by name."""

@@ -17,6 +17,8 @@ from monitor.simulator.pbx_data.directory import Directory, Dn
 
 CALLS_KEPT: Final = 50_000
 """Number of past calls that are kept; the oldest are forgotten first."""
+RECORDINGS_KEPT: Final = 10_000
+"""Number of recordings that are kept; the oldest are forgotten first."""
 
 
 class Participants(Protocol):
@@ -49,7 +51,7 @@ class PastLeg:
 
     ``number``: the number outside of a trunk's leg, else the DN's. ``behalf``: DN of the queue or
     ring group for which it rang. ``did``: the number that the caller outside dialled, at an
-    extension's leg. ``connected`` None: it never was.
+    extension's leg. ``connected`` None: it never was. ``recorded``: its talk is recorded.
     """
 
     serial: int
@@ -61,6 +63,7 @@ class PastLeg:
     did: str = ""
     connected: float | None = None
     ended: float | None = None
+    recorded: bool = False
     parts: set[int] = field(default_factory=set)
 
     @property
@@ -115,6 +118,8 @@ class CallHistory:
         self._participants = participants
         self._directory = directory
         self._over: deque[PastCall] = deque(maxlen=CALLS_KEPT)
+        self.recordings: dict[int, tuple[PastCall, PastLeg]] = {}
+        """Recordings by id, oldest first: the leg's serial, its call and the leg."""
         self._present: dict[int, PastCall] = {}
         self._legs: dict[tuple[int, str], PastLeg] = {}
         self._places: dict[int, tuple[int, str]] = {}
@@ -153,6 +158,13 @@ class CallHistory:
         leg.parts.add(view.id)
         if view.status == "Connected" and leg.connected is None:
             leg.connected = self._participants.committed_at
+            leg.recorded = self._is_recorded(dn, self._present[place[0]])
+
+    def _is_recorded(self, dn: Dn, call: PastCall) -> bool:
+        user = self._directory.entity(dn.number) if dn.kind == "extension" else None
+        if user is None or user["ForbidRecording"] or not user["RecordCalls"]:
+            return False
+        return call.direction != "Internal" or not user["RecordExternalCallsOnly"]
 
     def _begin(self, place: tuple[int, str], dn: Dn, view: ParticipantView) -> PastLeg:
         now, (call_id, number) = self._participants.committed_at, place
@@ -183,6 +195,12 @@ class CallHistory:
             call.ended = leg.ended
             del self._present[call.call_id]
             self._over.append(call)
+            self._keep_recordings(call)
+
+    def _keep_recordings(self, call: PastCall) -> None:
+        self.recordings.update({leg.serial: (call, leg) for leg in call.legs if leg.recorded})
+        while len(self.recordings) > RECORDINGS_KEPT:
+            del self.recordings[next(iter(self.recordings))]
 
     def _joined(self, call_id: int, target: int) -> None:
         call, other = self._present.get(call_id), self._present.get(target)

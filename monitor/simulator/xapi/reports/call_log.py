@@ -18,7 +18,7 @@ from monitor.simulator.xapi.description.schema import new_entity
 from monitor.simulator.xapi.reports.arguments import Arguments, duration, period
 from monitor.simulator.xapi.reports.call_history import PastCall, PastLeg, PastParty
 
-_TYPES: Final[Mapping[DnKind, int]] = {
+DN_TYPES: Final[Mapping[DnKind, int]] = {
     "extension": 0,
     "externalline": 1,
     "ringgroup": 2,
@@ -30,6 +30,7 @@ _TYPES: Final[Mapping[DnKind, int]] = {
     "conference": 9,
     "routepoint": 14,
 }
+"""Numbers of DN types by the kind of the DN."""
 _WORDS: Final[Mapping[DnKind, str]] = {
     "extension": "Extension",
     "externalline": "External",
@@ -107,7 +108,7 @@ def _row(site: Site, call: PastCall, place: int, leg: PastLeg) -> Entity:
         DestinationCallerId=leg.number,
         DestinationDisplayName=leg.dn.name,
         DestinationDn=leg.dn.number,
-        DestinationType=_TYPES[leg.dn.kind],
+        DestinationType=DN_TYPES[leg.dn.kind],
         Direction=call.main.direction,
         Indent=min(place, 1),
         MainCallHistoryId=history_id(call.main),
@@ -118,7 +119,7 @@ def _row(site: Site, call: PastCall, place: int, leg: PastLeg) -> Entity:
         SourceCallerId=_number(leg.party, call),
         SourceDisplayName=leg.party.name or source.name,
         SourceDn=source.number,
-        SourceType=_TYPES[source.kind],
+        SourceType=DN_TYPES[source.kind],
         StartTime=instant(leg.began),
         Status=_status(leg),
         SubrowDescNumber=place,
@@ -136,7 +137,7 @@ def _segment(site: Site, leg: PastLeg) -> Entity:
         DstCallerNumber=leg.number,
         DstDisplayName=leg.dn.name,
         DstDn=leg.dn.number,
-        DstDnType=_TYPES[leg.dn.kind],
+        DstDnType=DN_TYPES[leg.dn.kind],
         DstExternal=leg.dn.kind == "externalline",
         DstId=leg.dn.id,
         DstInternal=leg.dn.kind != "externalline",
@@ -149,7 +150,7 @@ def _segment(site: Site, leg: PastLeg) -> Entity:
         SrcCallerNumber=leg.party.number,
         SrcDisplayName=leg.party.name or (source.name if source else ""),
         SrcDn=leg.party.dn,
-        SrcDnType=_TYPES[kind],
+        SrcDnType=DN_TYPES[kind],
         SrcExternal=kind == "externalline",
         SrcId=source.id if source else 0,
         SrcInternal=kind != "externalline",

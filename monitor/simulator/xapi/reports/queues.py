@@ -51,8 +51,15 @@ def visits_of(call: PastCall) -> Iterator[PastVisit]:
 
 def visits(site: Site, arguments: Arguments) -> Iterator[PastVisit]:
     """Yield the visits of a report's period that count, newest first. Raises ODataError."""
+    return visits_between(site, arguments, *period(arguments))
+
+
+def visits_between(
+    site: Site, arguments: Arguments, start: float, end: float
+) -> Iterator[PastVisit]:
+    """Yield the visits that count of calls that began in this time, newest first."""
     shortest = seconds(arguments.get("waitInterval"))
-    for call in site.history.between(*period(arguments)):
+    for call in site.history.between(start, end):
         for visit in visits_of(call):
             if visit.taker is not None or visit.waited >= shortest:
                 yield visit

@@ -7,7 +7,14 @@ from typing import Final, TypeAlias
 
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.context import Site
-from monitor.simulator.xapi.reports import agent_logins, call_log, extensions, queues, trunks
+from monitor.simulator.xapi.reports import (
+    agent_logins,
+    call_log,
+    charts,
+    extensions,
+    queues,
+    trunks,
+)
 from monitor.simulator.xapi.reports.arguments import Arguments
 
 Report: TypeAlias = Callable[[Site, Arguments], list[Entity]]
@@ -22,6 +29,7 @@ REPORTS: Final[Mapping[str, Report]] = {
     "ReportAbandonedQueueCalls": queues.abandoned,
     "ReportAgentLoginHistory": agent_logins.login_history,
     "ReportAgentsInQueueStatistics": queues.agents,
+    "ReportAverageQueueWaitingTime": charts.average_wait,
     "ReportBreachesSla": queues.breaches,
     "ReportCallLogData": call_log.call_log,
     "ReportDetailedQueueStatistics": queues.detailed,
@@ -31,6 +39,7 @@ REPORTS: Final[Mapping[str, Report]] = {
     "ReportInboundCalls": trunks.inbound_calls,
     "ReportInboundRules": extensions.inbound_rules,
     "ReportOutboundCalls": trunks.outbound_calls,
+    "ReportQueueAnUnCalls": charts.answered_and_not,
     "ReportQueueAnsweredCallsByWaitTime": queues.answered_by_wait,
     "ReportQueuePerformanceOverview": queues.overview,
     "ReportQueuePerformanceTotals": queues.totals,
