@@ -20,8 +20,10 @@ from tests.faults.phones import SEED
 from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
+PBX = "main"
 LEASE_S = 2.0
 UP_WITHIN_S = 60.0
+_ANSWERS_WITHIN_S = 0.5
 _DISK = "16m"
 _LATENCY = "100ms"
 """So slow is the PBX, so that faults find commands in hand."""
@@ -110,6 +112,30 @@ class Redis(Process):
             return await reader.readline()
         finally:
             writer.close()
+
+    async def empty(self, key: str) -> str | None:
+        """Remove everything; what this key held at that very moment."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(f"MULTI\r\nGET {key}\r\nFLUSHALL\r\nEXEC\r\n".encode())
+            for _ in range(4):  # OK, QUEUED, QUEUED, and the length of what follows
+                await reader.readuntil(b"\n")
+            size = int((await reader.readuntil(b"\n"))[1:])
+            held = None if size < 0 else (await reader.readexactly(size + 2))[:-2].decode()
+            await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            writer.close()
+        return held
+
+    async def holds(self, key: str) -> bool:
+        """Whether it answers that it holds this key."""
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S):
+                return await self.say("EXISTS", key) == b":1\r\n"
+        except (OSError, TimeoutError):
+            return False
 
     async def start_and_wait(self) -> None:
         """Start it, and wait until it answers. Raises RuntimeError if it ends meanwhile."""
@@ -323,7 +349,7 @@ level = "info"
 heartbeat_interval = 1.0
 
 [[pbx]]
-name = "main"
+name = "{PBX}"
 url = "http://127.0.0.1:{pbx_port}"
 client_id = "callmon"
 client_secret = "{_SECRET}"
