@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from tests.faults.ledger import Losses
@@ -92,6 +92,8 @@ class Hands:
     """Monitors that led and were not well → when they are well again; infinity: not yet.
 
     From then on, the next news shows that one of the monitors leads."""
+    _copies: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Standbys that were not well → since when they copied nothing, and until when."""
     _emptied_at: float = float("-inf")
     """When Redis was emptied last."""
     _answers_since: float = float("-inf")
@@ -145,11 +147,16 @@ class Hands:
 
     async def _while_ill(self, monitor: Monitor, harm: Awaitable[None], *, led: bool) -> None:
         if not led:
-            await harm
+            since = time.monotonic()
+            self._copies[monitor.name] = since, float("inf")
+            try:
+                await harm
+            finally:
+                self._copies[monitor.name] = since, time.monotonic() + _PUT_BACK_WITHIN_S
             return
         self._ill[monitor.name] = float("inf")
         if await self._lacks():
-            self.losses.at += [max(self._emptied_at, self._away_since), time.monotonic()]
+            self._note_losses(max(self._emptied_at, self._away_since))
         try:
             await harm
         finally:
@@ -217,7 +224,15 @@ class Hands:
         self._emptied_at = self._answers_since = time.monotonic()
         ill = any(self.news(well) > self._away_since for well in self._ill.values())
         if ill or (holder is not None and holder.partition("/")[0] != leads):
-            self.losses.at += [self._away_since, time.monotonic()]
+            self._note_losses(self._away_since)
+
+    def _note_losses(self, since: float) -> None:
+        """Note that what nobody copied by then may be lost."""
+        now = time.monotonic()
+        self.losses.at += [since, now]
+        for ill_since, until in self._copies.values():
+            if until > since:
+                self.losses.uncopied.append((ill_since, now))
 
     async def _hanging(self, fault: Fault) -> None:
         """Redis answers nobody for a while."""

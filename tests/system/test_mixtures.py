@@ -258,6 +258,18 @@ async def test_a_lease_that_another_monitor_had_just_taken_makes_an_emptied_redi
     assert len(losses.at) == 2
 
 
+async def test_what_a_standby_missed_while_it_was_not_well_may_be_lost_too(place: Site) -> None:
+    losses, well = Losses(), Losses()
+    hands = Hands.at(place, losses, lambda: "a")
+    begun = time.monotonic()
+    await hands.do(Fault("kill", "standby", 0.0, 0.05), 0.0)
+    hands._note_losses(time.monotonic())
+    assert losses.cover(begun + 0.01, 0.0)
+    assert not losses.cover(begun - 0.01, 0.0)
+    Hands.at(place, well, lambda: "a")._note_losses(time.monotonic())
+    assert not well.cover(begun + 0.01, 0.0)
+
+
 async def test_a_leader_is_ill_until_a_change_shows_that_one_leads_again(place: Site) -> None:
     clients = Clients(place, session=None)  # type: ignore[arg-type]  # it asks nothing
     hands = Hands.at(place, clients.losses, lambda: "a", clients.first_change)
