@@ -291,16 +291,16 @@ class ParticipantGone:
 class ParticipantsRead:
     """Hold Call Control's full state: all participants of all DNs that may be monitored.
 
-    ``kept``: ids of participants with events newer than ``asked``. The full read says nothing of
-    these, even if it lists them: each of them is read by itself. ``dns``: number → W-type of every
-    visible DN.
+    ``kept``: DN and id of the participants with events newer than ``asked``. The full read says
+    nothing of these, even if it lists them: each of them is read by itself. ``dns``: number →
+    W-type of every visible DN.
     """
 
     participants: tuple[Participant, ...]
     dns: dict[str, str]
     asked: float
     at: float
-    kept: frozenset[int] = frozenset()
+    kept: frozenset[tuple[str, int]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,11 +308,13 @@ class ActiveCallsRead:
     """Hold all rows of ActiveCalls.
 
     ``asked``: monotonic time of the question. ``at``: the PBX's clock at that moment.
+    ``after_failure``: whether the PBX gave no answer in between: it may have restarted then.
     """
 
     rows: tuple[ActiveCall, ...]
     asked: float
     at: float
+    after_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True)

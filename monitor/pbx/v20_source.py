@@ -182,6 +182,7 @@ class PbxSource:
         if self._live_since is None:
             self._live_since = self._clock.now()
             self._alone = False
+            self._poller.request_read()  # after both reads it is clear which calls still go on
             self._state.call_control.set(InterfaceCondition.LIVE)
             self._tell()
 

@@ -53,8 +53,11 @@ class CallEvidence:
     """The earliest time that anything said of the call tells: the first event, or the row's."""
     heard: float = 0.0
     """Time of the call's last event."""
+    told_at: float = 0.0
+    """The latest time at which anything told of the call."""
     participants: dict[tuple[str, int], Participant] = field(default_factory=dict)
     row: ActiveCall | None = None
+    first_row: ActiveCall | None = None
     row_asked: float = 0.0
     changed: tuple[float | None, str] | None = None
     """The row's LastChangeStatus, and the callee with which that time was first told."""

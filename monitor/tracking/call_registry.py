@@ -8,14 +8,25 @@ belongs together and which calls are over. What follows from that for a call is 
 that was asked for after its last event does not list it. Where there are no ActiveCalls answers, a
 call is over two seconds after its last participant went: queue waves and transfers leave gaps in
 which no leg is visible. While the PBX cannot be reached, calls stay as they were; the reads after
-that tell what is left of them. A PBX that restarted numbers its calls from the beginning again, so
-a known id may then belong to another call.
+that tell what is left of them.
+
+*Reused ids.* A PBX that restarted numbers its calls and participants from the beginning again, so a
+known id may belong to another call. A call is *unconfirmed* if the PBX may have restarted since it
+was last seen: the connection was lost; or, if only ActiveCalls tells of calls, a read of it failed;
+or a full read found that all its participants were replaced without an event; or an answer of
+ActiveCalls names another caller, and times later than all that was known. The restart may be
+noticed late, and the facts of both lives may come in any order. So an unconfirmed call is not
+inferred, and it stays as it was shown. It is the same call as soon as one of its participants is
+seen in it again. Without that, it is decided after a full read and an ActiveCalls answer, each
+asked for after the one before, have told what there is now: it is the same if its row tells the
+caller and the EstablishedAt of its first row, or by
+:func:`~monitor.tracking.call_recovery.is_same`.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
 
 from monitor.pbx.facts import (
     ActiveCall,
@@ -54,19 +65,22 @@ class CallRegistry:
         self._rows_asked = float("-inf")
         self._rows_followed = False
         """True while each ActiveCalls answer follows another without a break."""
-        self._lost_at: float | None = None
-        self._unconfirmed: dict[int, frozenset[tuple[str, int]]] = {}
+        self._unconfirmed: dict[int, Mapping[tuple[str, int], Participant]] = {}
+        """Unconfirmed calls → the participants by which each is known again."""
+        self._doubted_at = float("-inf")
+        """Monotonic time; only what was asked for after it can decide on unconfirmed calls."""
+        self._full_asked: float | None = None
+        """When the first full read after that was asked for; None before it."""
 
-    def connection_lost(self, at: float) -> None:
+    def connection_lost(self) -> None:
         """Note that the PBX cannot be reached from now on.
 
-        Until it is reached again, a call may end unseen.
+        Until it is reached again, a call may end unseen. May be called again.
         """
-        self._lost_at = at
         self._rows_followed = False
-        self._unconfirmed = {call.id: frozenset(call.participants) for call in self.calls.values()}
         for call in self.calls.values():
             call.watched = False
+            self._doubt(call, self._rows_asked)
 
     def active_calls_lost(self) -> None:
         """Note that there are no ActiveCalls answers from now on.
@@ -82,20 +96,25 @@ class CallRegistry:
 
         It may have moved here from another call. What is known word for word touches no call.
         """
+        again = self._recognise(participant)
         call = self.calls.get(participant.call_id)
         if (
             call is not None
             and heard <= call.heard
             and call.participants.get((participant.dn, participant.id)) == participant
         ):
-            call.watched = True
-            return set()
+            self._note_told(call, at)
+            return {call.id} if again else set()
         return self._move(participant, heard, at)
 
     def ordered(self, order: CallOrdered) -> set[int]:
         """Put in an order; it waits for its call if that is not known yet."""
         call = self.calls.get(order.call_id)
-        if call is not None and call.started_at >= order.at - _ORDERED:
+        if (
+            call is not None
+            and call.id not in self._unconfirmed
+            and call.started_at >= order.at - _ORDERED
+        ):
             call.order = order
             return {call.id}
         self._orders[order.call_id] = order
@@ -140,21 +159,33 @@ class CallRegistry:
         Participants with events newer than the request stay as they are.
         """
         self.visible = frozenset(fact.dns)
-        listed = {(p.dn, p.id): p for p in fact.participants if p.id not in fact.kept}
+        if self._full_asked is None and fact.asked > self._doubted_at:
+            self._full_asked = fact.asked
+        listed = {(p.dn, p.id): p for p in fact.participants if (p.dn, p.id) not in fact.kept}
         touched: set[int] = set()
-        for key in [key for key in self._home if key not in listed and key[1] not in fact.kept]:
+        come, went = self._replaced(listed)
+        for key in [key for key in self._home if key not in listed and key not in fact.kept]:
             # No event told that it went, so its last change may have been missed as well.
             held = self.calls[self._home[key]].participants[key]
+            went.setdefault(held.call_id, {})[key] = held
             if self._may_have_answered(held):
                 self.calls[held.call_id].answer_missed = True
             touched |= self._take_out(key, fact.asked, fact.at)
         for key, participant in listed.items():
             call = self.calls.get(participant.call_id)
+            if self._recognise(participant):
+                touched.add(participant.call_id)
             if call is None or call.participants.get(key) != participant:
                 touched |= self._move(participant, fact.asked, fact.at)
                 self.calls[participant.call_id].found |= call is None
             else:
-                call.watched = True
+                self._note_told(call, fact.at)
+        for call_id, before in went.items():
+            call = self.calls[call_id]
+            replaced = bool(call.participants) and call.participants.keys() <= come
+            if replaced and call_id not in self._unconfirmed:
+                self._doubt(call, fact.asked, before)
+                self._full_asked = fact.asked
         return touched
 
     def rows(self, fact: ActiveCallsRead) -> set[int]:
@@ -162,16 +193,16 @@ class CallRegistry:
 
         A call that is not listed keeps its row if it had an event after the request was sent.
         """
+        self._doubt_by_rows(fact)
         self._rows_asked = fact.asked
-        for row in fact.rows:
-            self._unconfirmed.pop(row.id, None)
         touched: set[int] = set()
         for row in fact.rows:
             unseen = row.id not in self.calls and not self._rows_followed
             call = self._call(row.id, fact.at)
             call.found |= unseen
             was_fresh, changed = call.fresh, call.row != row
-            call.row_asked, call.watched = fact.asked, True
+            call.row_asked = fact.asked
+            self._note_told(call, max([fact.at, *_times(row)]))
             if changed:
                 _take_row(call, row)
             if changed or call.fresh != was_fresh:
@@ -191,25 +222,125 @@ class CallRegistry:
                 self._doubted.add(call.id)
         return touched
 
-    def reused_call_ids(self, fact: ActiveCallsRead) -> Iterator[CallEvidence]:
-        """Yield calls whose id the PBX has reused for another call after a restart.
+    # unconfirmed calls
 
-        The row shows it: it began after the connection was lost, it names another caller, and none
-        of the call's participants is left. End each of these calls and :meth:`forget` it before the
-        answer is taken in.
+    def is_unconfirmed(self, call_id: int) -> bool:
+        """Return whether the id may belong to another call than the one that is known."""
+        return call_id in self._unconfirmed
+
+    def undecided(self, source: str) -> list[CallEvidence]:
+        """Return the unconfirmed calls on which everything has been told that can decide.
+
+        ``source``: the interfaces that tell of calls. Call :meth:`confirm` or :meth:`replace` for
+        each of them.
         """
+        if not self._unconfirmed or ("callcontrol" in source and self._full_asked is None):
+            return []
+        latest = max(self._doubted_at, self._full_asked or self._doubted_at)
+        if "activecalls" in source and self._rows_asked <= latest:
+            return []
+        calls = (self.calls[call_id] for call_id in self._unconfirmed)
+        return [call for call in calls if call.participants or self._row_since(call) is not None]
+
+    def renewed(self, call: CallEvidence, at: float) -> CallEvidence:
+        """Return what is said now of an unconfirmed call, as evidence of another call."""
+        row = self._row_since(call)
+        anew = CallEvidence(
+            call.id, at, heard=call.heard, participants=call.participants, found=True
+        )
+        if row is not None:
+            anew.row_asked = call.row_asked
+            _take_row(anew, row)
+        return anew
+
+    def has_same_row(self, call: CallEvidence) -> bool:
+        """Return whether the row shows that an undecided call is still the same.
+
+        Its first row is the measure: a later one may be another call's already.
+        """
+        before, now = call.first_row, self._row_since(call)
+        if before is None or now is None or now.established_at is None:
+            return False
+        return (before.caller, before.established_at) == (now.caller, now.established_at)
+
+    def confirm(self, call: CallEvidence) -> None:
+        """Note that the id still belongs to the call that is known."""
+        del self._unconfirmed[call.id]
+        call.watched = True
+
+    def replace(self, call: CallEvidence, anew: CallEvidence, at: float) -> None:
+        """Note that the id belongs to another call now; :meth:`renewed` returned its evidence.
+
+        The call that was known has ended unseen, at ``at`` at the latest.
+        """
+        self.forget(call)
+        call.watched, call.left = False, at
+        self.calls[anew.id] = anew
+        self._give_order(anew, at)
+
+    def _row_since(self, call: CallEvidence) -> ActiveCall | None:
+        return call.row if call.row_asked > self._doubted_at else None
+
+    def _doubt(
+        self,
+        call: CallEvidence,
+        asked: float,
+        before: Mapping[tuple[str, int], Participant] | None = None,
+    ) -> None:
+        """Note that the id may belong to another call; what is asked after ``asked`` decides."""
+        if call.id not in self._unconfirmed:
+            self._unconfirmed[call.id] = dict(call.participants) if before is None else before
+        self._doubted_at = max(self._doubted_at, asked)
+        self._full_asked = None
+
+    def _doubt_by_rows(self, fact: ActiveCallsRead) -> None:
+        """Doubt the calls that may be others, before the answer is taken in.
+
+        That is each call after a failure, if nothing but ActiveCalls tells of calls. It is also a
+        call with another caller than before, all of whose times are news. Of these, a full read
+        shows whether the participants are still there.
+        """
+        if fact.after_failure and not self.visible:
+            for call in self.calls.values():
+                self._doubt(call, self._rows_asked)
         for row in fact.rows:
-            call, before = self.calls.get(row.id), self._unconfirmed.get(row.id)
-            if call is None or before is None or self._lost_at is None:
+            held = self.calls.get(row.id)
+            if held is None or held.row is None or not held.participants:
                 continue
-            if (
-                not call.started_at < self._lost_at < _began(row)
-                or before & call.participants.keys()
-            ):
-                continue
-            if call.row is None or call.row.caller != row.caller:
-                call.watched = False  # nobody saw its end
-                yield call
+            if row.id in self._unconfirmed:
+                continue  # another full read would decide nothing sooner
+            if held.row.caller != row.caller and _began(row) > held.told_at:
+                self._doubt(held, fact.asked)
+                self.inconsistent_calls.add(held.id)
+
+    def _replaced(
+        self, listed: Mapping[tuple[str, int], Participant]
+    ) -> tuple[set[tuple[str, int]], dict[int, dict[tuple[str, int], Participant]]]:
+        """Return the participants that a full read is the first to tell, and those they replace.
+
+        The second ones, by call, had the same DN and id, but another number outside.
+        """
+        come, went = set[tuple[str, int]](), dict[int, dict[tuple[str, int], Participant]]()
+        for key, participant in listed.items():
+            held = self.participant(*key)
+            if held is None or _is_other_outside(held, participant):
+                come.add(key)
+            if held is not None and key in come:
+                went.setdefault(held.call_id, {})[key] = held
+        return come, went
+
+    def _recognise(self, participant: Participant) -> bool:
+        """Return whether this participant shows that an unconfirmed call is still the same."""
+        before = self._unconfirmed.get(participant.call_id)
+        if before is None:
+            return False
+        held = before.get((participant.dn, participant.id))
+        if held is None or _is_other_outside(held, participant):
+            return False
+        del self._unconfirmed[participant.call_id]
+        return True
+
+    # the end of a call
 
     def over(self, at: float, *, rows_told: bool) -> Collection[int]:
         """Return the ids of calls that end only because time has passed.
@@ -234,10 +365,13 @@ class CallRegistry:
         call = self.calls.get(call_id)
         if call is None:
             call = self.calls[call_id] = CallEvidence(call_id, at)
-            order = self._orders.pop(call_id, None)
-            if order is not None and at - order.at <= _ORDERED:
-                call.order = order
+            self._give_order(call, at)
         return call
+
+    def _give_order(self, call: CallEvidence, at: float) -> None:
+        order = self._orders.pop(call.id, None)
+        if order is not None and at - order.at <= _ORDERED:
+            call.order = order
 
     def forget(self, call: CallEvidence) -> None:
         """Close the evidence of a call.
@@ -260,7 +394,7 @@ class CallRegistry:
             touched |= self._take_out(key, heard, at)
         call = self._call(participant.call_id, at)
         call.heard = max(call.heard, heard)
-        call.watched = True
+        self._note_told(call, at)
         call.participants[key] = participant
         self._home[key] = call.id
         return touched
@@ -273,19 +407,38 @@ class CallRegistry:
         del call.participants[key]
         call.heard = max(call.heard, heard)
         call.left = at
+        call.told_at = max(call.told_at, at)
         return {call_id}
+
+    def _note_told(self, call: CallEvidence, at: float) -> None:
+        """Note that something told of the call at this time, if it is known to be the same one."""
+        call.watched |= call.id not in self._unconfirmed
+        call.told_at = max(call.told_at, at)
 
 
 def _take_row(call: CallEvidence, row: ActiveCall) -> None:
     call.row = row
+    call.first_row = call.first_row or row
     call.started_at = min(call.started_at, _began(row, call.started_at))
     if call.changed is None or call.changed[0] != row.last_change_status:
         call.changed = row.last_change_status, row.callee
 
 
+def _is_other_outside(held: Participant, now: Participant) -> bool:
+    """Return whether both times the other side is a number outside, but not the same one.
+
+    A participant keeps it for as long as it is the same. After a restart its id is another's.
+    """
+    parties = held.party_dn_type, now.party_dn_type
+    numbers = {held.party_caller_id, now.party_caller_id}
+    return parties == ("Wexternalline",) * 2 and len(numbers - {""}) > 1
+
+
 def _began(row: ActiveCall, unknown: float = float("-inf")) -> float:
     """Return the earliest time that a row tells of its call, or ``unknown`` if it tells none."""
-    return min(
-        (time for time in (row.established_at, row.last_change_status) if time is not None),
-        default=unknown,
-    )
+    return min(_times(row), default=unknown)
+
+
+def _times(row: ActiveCall) -> list[float]:
+    times = row.established_at, row.last_change_status
+    return [time for time in times if time is not None]

@@ -30,6 +30,7 @@ from monitor.pbx.facts import (
     QueueLoginsRead,
 )
 from monitor.shared.changes import Edit
+from monitor.shared.entities.topics import Call, table
 from monitor.tracking import call_recovery
 from monitor.tracking.base import BaseTracker
 from monitor.tracking.call_evidence import CallEvidence
@@ -159,20 +160,17 @@ class Tracker(BaseTracker):
 
     def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
         self._read.add("activecalls")
-        edits: list[Edit] = []
-        replaced: set[int] = set()
-        for evidence in list(self._call_registry.reused_call_ids(fact)):
-            edits += self._end(evidence, fact.at)
-            replaced.add(evidence.id)
-        return (*edits, *self._update(self._call_registry.rows(fact) | replaced, fact.at))
+        return self._update(self._call_registry.rows(fact), fact.at)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
-        if before.connection == "connected" and fact.connection != "connected":
-            self._call_registry.connection_lost(fact.at)
+        opened = fact.connection == "connecting" and before.connection != "connected"
+        if fact.connection != "connected" and not opened:
+            self._call_registry.connection_lost()
         elif "activecalls" in before.source and fact.source == "callcontrol":
             self._call_registry.active_calls_lost()
-        return self._pbx_state.connect(fact)
+        edits = self._pbx_state.connect(fact)
+        return (*edits, *self._update((), fact.at))
 
     # entities
 
@@ -186,22 +184,47 @@ class Tracker(BaseTracker):
     ) -> tuple[Edit, ...]:
         if "directory" not in self._read:
             return ()  # the kind of a number is not known yet; all is drawn once it is read
-        edits: list[Edit] = []
         over = set(over)
         ended: list[CallEvidence] = []
-        for call_id in sorted(touched):
+        edits, decided = self._decide(at)
+        for call_id in sorted(decided.union(touched)):
             evidence = self._call_registry.calls.get(call_id)
             if evidence is None:
                 continue
             if call_id in over or self._call_registry.is_over(evidence):
                 ended.append(evidence)
-            elif not self._transfers.is_continued(call_id):
+            elif not self._transfers.is_continued(
+                call_id
+            ) and not self._call_registry.is_unconfirmed(call_id):
                 edits += self._draw(evidence, at)
         # Last: the parties of a call that is over may have gone on in one that was drawn now.
         for evidence in ended:
             edits += self._end(evidence, at)
         edits += self._pbx_state.settle()
         return tuple(edits)
+
+    def _decide(self, at: float) -> tuple[list[Edit], set[int]]:
+        """Decide which unconfirmed calls are the same, and end the others.
+
+        Return the edits, and the ids on which was decided. Their calls are to be drawn.
+        """
+        registry, edits, decided = self._call_registry, list[Edit](), set[int]()
+        for evidence in registry.undecided(self._pbx_state.connection.source):
+            decided.add(evidence.id)
+            anew = registry.renewed(evidence, at)
+            if registry.has_same_row(evidence) or self._is_known_again(anew, at):
+                registry.confirm(evidence)
+            else:
+                registry.replace(evidence, anew, at)
+                edits += self._conclude(evidence, at)
+        return edits, decided
+
+    def _is_known_again(self, evidence: CallEvidence, at: float) -> bool:
+        """Return whether this is the call that is shown under the same id."""
+        shown = table(self.state, "calls", Call).get(str(evidence.id))
+        surroundings = self._pbx_state.directory_index, self._call_registry.visible, at
+        call = infer(evidence, None, *surroundings)
+        return shown is not None and call_recovery.is_same(call, shown)
 
     def _draw(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
         """Show a call as it is inferred now."""
@@ -263,6 +286,10 @@ class Tracker(BaseTracker):
 
     def _end(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
         self._call_registry.forget(evidence)
+        return self._conclude(evidence, at)
+
+    def _conclude(self, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
+        """Show how a call ended that the registry has forgotten."""
         call = self._inferences.pop(evidence.id, None)
         transferred = evidence.id in self._transfers.unanswered
         self._transfers.forget(evidence.id, call)

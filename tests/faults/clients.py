@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import time
+from bisect import bisect_left
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,6 +40,8 @@ class Clients:
     violations: list[Violation] = field(default_factory=list)
     master: str = ""
     """The key that commands come with."""
+    changes: list[float] = field(default_factory=list)
+    """When any stream was told a change."""
     _streams: dict[str, Stream] = field(default_factory=dict)
 
     # keys
@@ -72,6 +75,11 @@ class Clients:
             status, body = await self.get("pbx.calls.get", key.raw)
             if (found := judge_probe(key, asked, status, code_of(body), self.losses)) is not None:
                 self.note(found)
+
+    def first_change(self, moment: float) -> float:
+        """When the first change from that moment on was told; infinity: not yet."""
+        place = bisect_left(self.changes, moment)
+        return self.changes[place] if place < len(self.changes) else float("inf")
 
     # queries and commands
 
@@ -210,6 +218,7 @@ class Stream:
                 self.stale = False
                 self.system = frame["state"].get("system", {}).get("pbx", self.system)
             case "change":
+                self.clients.changes.append(time.monotonic())
                 self.stale = False
                 self.system = frame["upsert"].get("system", {}).get("pbx", self.system)
             case "heartbeat":

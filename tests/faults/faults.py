@@ -9,11 +9,11 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 from tests.faults.ledger import Losses
-from tests.faults.site import LEASE_S, Monitor, Site
+from tests.faults.site import LEASE_S, PBX, Monitor, Site
 
 Kind = Literal["kill", "stop", "cut off", "disk full"]
 Target = Literal["leader", "standby", "Redis emptied", "Redis hanging"]
@@ -22,7 +22,12 @@ TARGETS: Final[tuple[Target, ...]] = get_args(Target)
 _SHORTEST_S, _LONGEST_S = 0.3, 6.0
 _LATEST_S = 3.0
 _PUT_BACK_WITHIN_S: Final = 6.0
-"""Seconds until a healthy leader has refilled an empty Redis: statistics go every five."""
+"""Seconds in which a healthy leader refills an empty Redis: statistics go every five, as the last.
+
+A slow machine takes longer, so Redis itself is asked for them."""
+LEASE: Final = f"callmon:{{{PBX}}}:lease"
+STATISTICS: Final = f"callmon:{{{PBX}}}:figures"
+"""Keys on Redis, by the table of keys that callmon documents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +76,24 @@ def drawn(dice: random.Random, kinds: tuple[Kind, ...]) -> list[Fault]:
 class Hands:
     """Carries faults out at a site.
 
-    ``leader``: says the name of the monitor that leads, as far as is known.
+    ``leader``: says the name of the monitor that leads, as far as is known. ``news``: the first
+    moment, from a given one on, at which a client was told a change; infinity: not yet. Only a
+    leader that is well tells changes.
     """
 
     site: Site
     losses: Losses
     leader: Callable[[], str]
+    news: Callable[[float], float]
     _redis: asyncio.Lock
     _processes: dict[str, asyncio.Lock]
     """One fault at a time for what ends or stops a process."""
     _ill: dict[str, float]
-    """Monitors that led and were not well, and when they are well again; infinity: not yet."""
+    """Monitors that led and were not well → when they are well again; infinity: not yet.
+
+    From then on, the next news shows that one of the monitors leads."""
+    _copies: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Standbys that were not well → since when they copied nothing, and until when."""
     _emptied_at: float = float("-inf")
     """When Redis was emptied last."""
     _answers_since: float = float("-inf")
@@ -91,12 +103,19 @@ class Hands:
     """Times at which the latest run of Redis faults began and ended."""
 
     @classmethod
-    def at(cls, site: Site, losses: Losses, leader: Callable[[], str]) -> Hands:
+    def at(
+        cls,
+        site: Site,
+        losses: Losses,
+        leader: Callable[[], str],
+        news: Callable[[float], float] = lambda moment: moment,
+    ) -> Hands:
         """With nothing done yet."""
         return cls(
             site,
             losses,
             leader,
+            news,
             asyncio.Lock(),
             {name: asyncio.Lock() for name in site.monitors},
             {},
@@ -128,11 +147,16 @@ class Hands:
 
     async def _while_ill(self, monitor: Monitor, harm: Awaitable[None], *, led: bool) -> None:
         if not led:
-            await harm
+            since = time.monotonic()
+            self._copies[monitor.name] = since, float("inf")
+            try:
+                await harm
+            finally:
+                self._copies[monitor.name] = since, time.monotonic() + _PUT_BACK_WITHIN_S
             return
         self._ill[monitor.name] = float("inf")
-        if self._lacks():
-            self.losses.at += [self._emptied_at, time.monotonic()]
+        if await self._lacks():
+            self._note_losses(max(self._emptied_at, self._away_since))
         try:
             await harm
         finally:
@@ -174,30 +198,48 @@ class Hands:
         if time.monotonic() > self._back + LEASE_S:
             self._away_since = time.monotonic()
 
-    def _lacks(self) -> bool:
-        """Whether Redis was emptied and the leader had no time yet to put back what it lacks."""
-        return time.monotonic() < self._answers_since + _PUT_BACK_WITHIN_S
+    async def _lacks(self) -> bool:
+        """Whether Redis was emptied, or is being emptied, and the leader has not put all back."""
+        if self._answers_since == float("-inf"):
+            return False
+        if time.monotonic() < self._answers_since + _PUT_BACK_WITHIN_S:
+            return True
+        return not await self.site.redis.holds(STATISTICS)
 
     async def _flush(self) -> None:
-        if any(
-            until > self._away_since for until in self._ill.values()
-        ):  # who was ill then could do nothing since
-            self.losses.at += [self._away_since, time.monotonic()]
+        """Empty Redis, and note what may be lost if the leader was not well at that moment.
+
+        It was not if it was ill when Redis went away, as it could do nothing since, or if another
+        one had just taken the lease, be it that a client was not told yet.
+        """
+        leads = self.leader()
+        self._answers_since = float("inf")  # whoever comes to harm from now on
         async with asyncio.timeout(30):
             while True:
                 try:
-                    if await self.site.redis.say("FLUSHALL"):
-                        self._emptied_at = self._answers_since = time.monotonic()
-                        return
+                    holder = await self.site.redis.empty(LEASE)
+                    break
                 except OSError:
                     await asyncio.sleep(0.05)
+        self._emptied_at = self._answers_since = time.monotonic()
+        ill = any(self.news(well) > self._away_since for well in self._ill.values())
+        if ill or (holder is not None and holder.partition("/")[0] != leads):
+            self._note_losses(self._away_since)
+
+    def _note_losses(self, since: float) -> None:
+        """Note that what nobody copied by then may be lost."""
+        now = time.monotonic()
+        self.losses.at += [since, now]
+        for ill_since, until in self._copies.values():
+            if until > since:
+                self.losses.uncopied.append((ill_since, now))
 
     async def _hanging(self, fault: Fault) -> None:
         """Redis answers nobody for a while."""
         redis = self.site.redis
         async with self._redis:
             self._begin_fault()
-            if lacks := self._lacks():
+            if lacks := await self._lacks():
                 self._answers_since = float("inf")  # nothing can be put back before it answers
             match fault.kind:
                 case "cut off":

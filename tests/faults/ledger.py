@@ -17,8 +17,8 @@ as unknown or not at all.
 
 *Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back
 what an emptied Redis lacks, callmon promises the standby's copy, not more: what is older than
-``COPIED_WITHIN_S`` (commands, keys), ``STATISTICS_COPIED_WITHIN_S`` (statistics, ended calls). What
-differs within these is told apart.
+``COPIED_WITHIN_S`` (commands, keys), ``STATISTICS_COPIED_WITHIN_S`` (statistics, ended calls). A
+standby that was not well copied nothing. What differs within these is told apart.
 """
 
 from __future__ import annotations
@@ -116,10 +116,15 @@ class Losses:
     """
 
     at: list[float] = field(default_factory=list)
+    uncopied: list[tuple[float, float]] = field(default_factory=list)
+    """Since when nobody copied what was lost, and when that was lost."""
 
     def cover(self, moment: float | None, within: float) -> bool:
         """Whether something of that moment may have been lost."""
-        return moment is not None and any(-within <= moment - at <= 1.0 for at in self.at)
+        if moment is None:
+            return False
+        spans = [*((at, at) for at in self.at), *self.uncopied]
+        return any(since - within <= moment <= until + 1.0 for since, until in spans)
 
 
 def reply_of(at: float, status: int, body: Mapping[str, Any]) -> Reply:

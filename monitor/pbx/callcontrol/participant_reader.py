@@ -225,11 +225,9 @@ class ParticipantReader:
             self._kept = None
         if state.garbled:
             _log.warning("participants_malformed", count=state.garbled)
-        ids = frozenset(participant_id for _, participant_id in kept)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
-        self._emit(
-            ParticipantsRead(state.participants, state.dns, asked, self._clock.at(asked), ids)
-        )
+        at = self._clock.at(asked)
+        self._emit(ParticipantsRead(state.participants, state.dns, asked, at, frozenset(kept)))
         self._on_full()
         self._start()
 

@@ -34,6 +34,7 @@ class ActiveCallsPoller:
         self._began = self._ended = float("-inf")
         self._pace = AdaptiveInterval(client.settings.poll_interval, client.settings.poll_idle)
         self._rows: tuple[ActiveCall, ...] = ()
+        self._failed = False
         self._looking: list[asyncio.Future[None]] = []
         self.asked_at: float | None = None
         """Monotonic time since which an answer is awaited; None while none is."""
@@ -70,6 +71,7 @@ class ActiveCallsPoller:
                 await self._read()
             except PbxError:
                 self._pace.failed()
+                self._failed = True
                 raise
             on_read()
             await self._interval()
@@ -89,7 +91,8 @@ class ActiveCallsPoller:
             self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows)
         )
         self._rows = answer.rows
-        self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked)))
+        failed, self._failed = self._failed, False
+        self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked), failed))
         for told in looking:
             if not told.done():
                 told.set_result(None)

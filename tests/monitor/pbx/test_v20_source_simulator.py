@@ -50,9 +50,11 @@ class Mirror(Facts):
             case ParticipantGone():
                 self.participants.pop((fact.dn, fact.participant_id), None)
             case ParticipantsRead():
-                kept = {key: p for key, p in self.participants.items() if key[1] in fact.kept}
-                listed = {(p.dn, p.id): p for p in fact.participants if p.id not in fact.kept}
-                self.participants = kept | listed
+                kept = {key: p for key, p in self.participants.items() if key in fact.kept}
+                listed = {(p.dn, p.id): p for p in fact.participants}
+                self.participants = kept | {
+                    key: p for key, p in listed.items() if key not in fact.kept
+                }
             case ActiveCallsRead():
                 self.calls = {row.id for row in fact.rows}
             case ConnectionChanged():

@@ -138,7 +138,7 @@ class Told:
         return self.tell(ParticipantGone(dn, pid, self.now, self.now))
 
     def full(
-        self, *participants: Participant, kept: frozenset[int] = frozenset()
+        self, *participants: Participant, kept: frozenset[tuple[str, int]] = frozenset()
     ) -> tuple[Edit, ...]:
         """Tell a full read of Call Control."""
         dns = dict.fromkeys(EXTENSIONS, "Wextension")

@@ -238,6 +238,8 @@ def test_what_is_shown_of_a_call_never_contradicts_what_is_kept_when_it_ends(
 
 def _compare(shown: list[topics.Call], ended: topics.EndedCall) -> None:
     call = shown[-1]
+    # A start never moves to a later time: what began earlier was another call with this id.
+    shown[:] = [one for one in shown if one.started_at >= call.started_at]
     assert (ended.answered_at, ended.started_at) == (call.answered_at, call.started_at)
     if call.answered_at is None:
         assert ended.outcome != "answered"

@@ -438,7 +438,7 @@ def test_a_lost_removal_is_doubted_and_found_by_the_next_full_read(pbx: Told) ->
 
 def test_a_full_read_says_nothing_of_participants_with_newer_events(pbx: Told) -> None:
     pbx.see("100", 1, 7, "Dialing", "101")
-    pbx.full(participant("105", 9, 6, "Connected", "104"), kept=frozenset({1}))
+    pbx.full(participant("105", 9, 6, "Connected", "104"), kept=frozenset({("100", 1)}))
     assert pbx.calls == {"6", "7"}
     pbx.full(participant("105", 9, 6, "Connected", "104"))
     assert pbx.legs(7) == {}

@@ -77,7 +77,7 @@ _reads = st.builds(
     dns=st.just(dict.fromkeys(EXTENSIONS, "Wextension")),
     asked=_time,
     at=_time,
-    kept=st.frozensets(st.integers(1, 6), max_size=2),
+    kept=st.frozensets(st.tuples(_dn, st.integers(1, 6)), max_size=2),
 )
 _answers = st.builds(ActiveCallsRead, rows=_rows, asked=_time, at=_time)
 _facts: st.SearchStrategy[Fact] = st.one_of(

@@ -271,7 +271,7 @@ async def test_an_event_during_a_full_read_keeps_its_participant_out_of_it() -> 
         it.event(1, 5.0)
         it.of.removed("100", 2, 5.0)
         read = await it.full(leg(1, "Old"), leg(2, "Gone"), leg(3))
-        assert read.kept == {1, 2}
+        assert read.kept == {("100", 1), ("100", 2)}
         await it.answer(1, leg(1, "New"))
         assert isinstance(it.facts[-1], ParticipantSeen)
 
@@ -284,7 +284,7 @@ async def test_a_read_under_way_when_a_full_read_begins_keeps_its_participant_ou
         await it.full_asked()
         await it.answer(1, None)
         assert isinstance(it.facts[-1], ParticipantGone)
-        assert (await it.full(leg(1))).kept == {1}
+        assert (await it.full(leg(1))).kept == {("100", 1)}
 
 
 async def test_an_event_before_a_full_read_does_not_keep_its_participant_out() -> None:
@@ -304,7 +304,9 @@ async def test_when_too_many_wait_a_full_read_takes_their_place() -> None:
         assert it.of.lag == 0
         it.event(30, 9.0)
         read = await it.full(*(leg(i) for i in range(40)))
-        assert read.kept == {0, 1, 2, 3, 30}, "those under way, and the one with news"
+        assert read.kept == {("100", 0), ("100", 1), ("100", 2), ("100", 3), ("100", 30)}, (
+            "those under way, and the one with news"
+        )
         for participant_id in (0, 1, 2, 3, 30):
             await it.answer(participant_id, leg(participant_id))
         assert sum(map(it.pbx.asked, range(40))) == 5
@@ -317,7 +319,7 @@ async def test_a_full_read_that_fails_gives_back_those_it_stood_for() -> None:
         await it.full_asked()
         it.pbx.fulls[-1].set_result(PbxUnreachable("busy", retry_after=0.01))
         await it.full_asked(3)
-        assert (await it.full()).kept == {0, 1}
+        assert (await it.full()).kept == {("100", 0), ("100", 1)}
 
 
 async def test_a_full_read_that_fails_for_good_ends_the_session() -> None:
