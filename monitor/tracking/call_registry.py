@@ -170,7 +170,8 @@ class CallRegistry:
             unseen = row.id not in self.calls and not self._rows_followed
             call = self._call(row.id, fact.at)
             call.found |= unseen
-            was_fresh, changed = call.fresh, call.row != row
+            was_fresh = call.fresh
+            changed = call.row is not row and call.row != row  # most rows are the very same
             call.row_asked, call.watched = fact.asked, True
             if changed:
                 _take_row(call, row)
