@@ -66,9 +66,9 @@ class PbxSettings:
     silence_timeout: float = 4.5
     """Seconds without a word from the PBX, while pings or reads ask it, until it counts as lost."""
     source: Source = "auto"
-    poll_interval: float = 0.5
+    poll_interval: float = 0.25
     """Seconds between two reads of ActiveCalls while calls change."""
-    poll_idle: float = 2.0
+    poll_idle: float = 0.5
     """Seconds between two reads of ActiveCalls while nothing happens."""
     watchdog_interval: float = 30.0
     """Seconds between two full reads of Call Control."""

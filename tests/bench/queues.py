@@ -253,7 +253,7 @@ def sheet(plan: Plan, found: Found) -> Sheet:
     drawn.add("in their queue within 300 ms", f"{found.within(0.3):.1%}", ratio=found.within(0.3))
     drawn.add("in their queue within 1 s", f"{found.within(1.0):.1%}", ratio=found.within(1.0))
     drawn.add("never", f"{never:.1%}", ratio=never)
-    for percent in (50, 99):
+    for percent in (50, 99) if len(found.lags) > 1 else ():
         drawn.add(
             f"state known only from ActiveCalls, p{percent}",
             f"{percentile(found.lags, percent) * 1e3:.0f} ms",

@@ -63,11 +63,17 @@ class Watched:
         call_control: bool = True,
         mix: Mapping[Kind, float] = MIX,
         over_midnight: bool = False,
+        extensions: int = 60,
+        queues: int = 4,
+        pauses: tuple[float, ...] = PAUSES,
     ) -> None:
+        self._spaces = pauses
+        self.in_queues: dict[int, dict[str, float]] = {}
+        """Identity of a story → queue → when the call was first shown with it."""
         self._began = MIDNIGHT - calls / _RATE * 30 if over_midnight else NOON
         self.switches = switches
         self.calls = calls
-        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
+        self.directory = make_directory(seed, extensions, queues, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, self._clock)
         self.watcher = Watcher()
         self._touched: dict[int, float] = {}
@@ -111,12 +117,18 @@ class Watched:
         """
         self._between = between
         while not self.over:
-            self._advance(self._pauses.choice(PAUSES))
+            self._advance(self._pauses.choice(self._spaces))
             self.poll()
             look()
-        self._advance(max(PAUSES))
+        self._advance(max(self._spaces))
         self.poll()
         look()
+
+    def shown_after(self, story: Story) -> list[float | None]:
+        """Seconds until the call was shown with each queue that it came into; None for never."""
+        shown = self.in_queues.pop(id(story), {})
+        since = {visit.queue: visit.since for visit in reversed(story.visits)}
+        return [shown[queue] - at if queue in shown else None for queue, at in since.items()]
 
     def alone(self, ended: topics.EndedCall) -> Statistics | None:
         """Return statistics of one call alone, which ended less than a minute ago.
@@ -223,8 +235,14 @@ class Watched:
         self._told(self.held.apply(fact))
 
     def _told(self, edits: tuple[Edit, ...]) -> None:
-        """Gather what ended."""
+        """Gather what ended, and when calls are shown with their queues."""
         for edit in edits:
+            if isinstance(edit.after, topics.Call) and edit.after.queues:
+                story = self.watcher.calls.get(edit.after.call_id)
+                if story is not None:
+                    shown = self.in_queues.setdefault(id(story), {})
+                    for queue in edit.after.queues:
+                        shown.setdefault(queue, self.now)
             if isinstance(edit.after, topics.EndedCall):
                 key = (edit.after.call_id, edit.after.continues)
                 if edit.before is None:
