@@ -108,6 +108,14 @@ class CallRegistry:
         for call_id in call_ids:
             self.calls[call_id].answer_missed = True
 
+    def counted(self, call_id: int, queue: str) -> bool:
+        """Note that the PBX counts a call in a queue; return whether that is news."""
+        call = self.calls.get(call_id)
+        if call is None or call.counted_in == queue:
+            return False
+        call.counted_in = queue
+        return True
+
     def gone(self, fact: ParticipantGone) -> set[int]:
         """Remove a participant; ignore one that is not known."""
         held = self.participant(fact.dn, fact.participant_id)

@@ -8,10 +8,12 @@ agent's ringing; a participant connected to a queue; a leg that rings on behalf 
 *Concluded.* Agents may ring before anything names the queue: the caller came in between two reads,
 and the row names the phone that rings. Then the queue is concluded from who rings, if nothing else
 explains it (:meth:`~monitor.tracking.directory_index.DirectoryIndex.only_queue`). That needs a call
-from outside of which nothing else was told, and phones that began to ring together. Such a queue is
-likely, not told. It stands until the PBX says otherwise while these phones still ring: the row
-names another place, or a phone rings too that is no agent. Then it is as if it had never been
-concluded. A single phone of an agent is no sign: it may be called directly.
+from outside of which nothing else was told, and phones that began to ring together. Or the PBX's
+own count of a queue's ringing callers rose, and of all calls this alone began to ring its agents at
+that time (:class:`CountedCallers`). Such a queue is likely, not told. It stands until the PBX says
+otherwise while these phones still ring: the row names another place, or a phone rings too that is
+no agent. Then it is as if it had never been concluded. A single phone of an agent is no sign by
+itself: it may be called directly.
 
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
 connected to it until an extension rings or talks, or an event tells of the call while Call Control
@@ -30,7 +32,7 @@ answered, as such a caller is connected while the next phone rings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -49,6 +51,10 @@ from monitor.tracking.originator_rules import Originator
 
 _TOGETHER: Final = 0.5
 """Seconds within which phones that are rung at once begin to ring."""
+_SETTLED: Final = 0.1
+"""Seconds after a count by which the events of the same moment are known."""
+_SAME_TIME: Final = 1.0
+"""Seconds by which a count and a ring that belong together may be told apart."""
 _NO_LEGS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType({})
 
 
@@ -132,6 +138,52 @@ def find_place(
     )
 
 
+class CountedCallers:
+    """Find the queues whose count of ringing callers rose by one, and when.
+
+    The count and the events come on different ways. So a rise is looked at only after a read of the
+    calls that was asked for :data:`_SETTLED` seconds later. By then the calls that began to ring
+    with it are known.
+    """
+
+    def __init__(self) -> None:
+        self._ringing: dict[str, float] = {}
+        self._risen: dict[str, float] = {}
+
+    def told(self, figures: Mapping[str, Mapping[str, float]], at: float) -> None:
+        """Take in the PBX's figures of its queues. ``at``: POSIX seconds on its clock."""
+        ringing = {queue: held["ringing"] for queue, held in figures.items() if "ringing" in held}
+        for queue, count in ringing.items():
+            if count - self._ringing.get(queue, count) == 1 and queue not in self._risen:
+                self._risen[queue] = at
+        self._ringing = ringing
+
+    def risen(self, asked: float) -> dict[str, float]:
+        """Return each queue whose rise is to be looked at now, and when it was told.
+
+        ``asked``: when the calls that are known now were asked for, on the PBX's clock.
+        """
+        found = {queue: at for queue, at in self._risen.items() if asked >= at + _SETTLED}
+        for queue in found:
+            del self._risen[queue]
+        return found
+
+
+def counted_call(
+    calls: Mapping[int, Iterable[tuple[str, float]]], agents: frozenset[str], at: float
+) -> int | None:
+    """Return the only call that began to ring these agents at about this time; None if not one.
+
+    ``calls``: call → DN and time of each phone that rings.
+    """
+    found = [
+        id_
+        for id_, rung in calls.items()
+        if any(dn in agents and abs(since - at) <= _SAME_TIME for dn, since in rung)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
 def was_withdrawn(before: Place, place: Place) -> bool:
     """Return whether a queue that had been concluded turned out to be none of the call's."""
     return before.concluded != "" and before.concluded not in place.queues
@@ -186,6 +238,8 @@ def _concluded_queue(
         if leg.kind != "extension" or p.status != "Ringing" or not routed:
             return ""
     rung = said.ringing
+    if said.counted_in and rung <= directory_index.agents.get(said.counted_in, frozenset()):
+        return said.counted_in
     begun = [since[dn][1] if dn in since else now for dn in rung]
     if max(begun) - min(begun) > _TOGETHER or any(
         key not in rung and key != originator.dn for key in since

@@ -38,6 +38,7 @@ from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.call_transfers import CallTransfers, Handover, continued
 from monitor.tracking.entity_builder import build_call, build_ended
 from monitor.tracking.party_text import plain_participant
+from monitor.tracking.place_rules import CountedCallers, counted_call
 
 
 class Tracker(BaseTracker):
@@ -54,6 +55,7 @@ class Tracker(BaseTracker):
         self._call_registry = CallRegistry()
         self._inferences: dict[int, CallInference] = {}
         self._transfers = CallTransfers()
+        self._counted = CountedCallers()
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -101,6 +103,7 @@ class Tracker(BaseTracker):
             case QueueLoginsRead():
                 return pbx_state.set_queue_logins(fact.logins)
             case QueueFiguresRead():
+                self._counted.told(fact.figures, fact.at)
                 return ()
             case ConnectionChanged():
                 return self._connection_changed(fact)
@@ -164,12 +167,36 @@ class Tracker(BaseTracker):
         for evidence in list(self._call_registry.reused_call_ids(fact)):
             edits += self._end(evidence, fact.at)
             replaced.add(evidence.id)
-        return (*edits, *self._update(self._call_registry.rows(fact) | replaced, fact.at))
+        edits += self._update(self._call_registry.rows(fact) | replaced, fact.at)
+        return (*edits, *self._update(self._match_counts(fact.at), fact.at))
+
+    def _match_counts(self, asked: float) -> set[int]:
+        """Note the queues of calls that the PBX counts there; return these calls."""
+        matched: set[int] = set()
+        directory_index, registry = self._pbx_state.directory_index, self._call_registry
+        for queue, at in self._counted.risen(asked).items():
+            agents = directory_index.agents.get(queue, frozenset())
+            if not agents or not agents <= registry.visible:
+                continue  # it may ring where no event tells
+            rung = {
+                id_: [
+                    (leg.dn, call.path.since[leg.key][1])
+                    for leg in call.legs
+                    if leg.status == "Ringing"
+                ]
+                for id_ in self._pbx_state.calls_on(agents)
+                if (call := self._inferences.get(id_)) is not None
+            }
+            found = counted_call(rung, agents, at)
+            if found is not None and registry.counted(found, queue):
+                matched.add(found)
+        return matched
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
         if before.connection == "connected" and fact.connection != "connected":
             self._call_registry.connection_lost(fact.at)
+            self._counted = CountedCallers()
         elif "activecalls" in before.source and fact.source == "callcontrol":
             self._call_registry.active_calls_lost()
         return self._pbx_state.connect(fact)

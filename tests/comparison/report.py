@@ -30,6 +30,8 @@ class Setting:
     queues: int = 4
     pauses: tuple[float, ...] = PAUSES
     """Seconds between two reads of ActiveCalls."""
+    web_client: bool = False
+    """True if the PBX tells its own figures of the queues."""
 
 
 _APPS: Final = mix_with(10.0)
@@ -53,6 +55,10 @@ SETTINGS: Final = {
     "route_point=rings": Setting(Switches(route_point="rings"), mix=_APPS),
     "many queues": Setting(Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3)),
     "many queues, a read a second": Setting(Switches(), extensions=1_000, queues=60, pauses=(1.0,)),
+    "many queues, web client": Setting(
+        Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3), web_client=True
+    ),
+    "web client": Setting(Switches(), web_client=True),
     "rows alone": Setting(Switches(), call_control=False),
     "rows alone, callees=joined": Setting(Switches(callees="joined"), call_control=False),
     "rows alone, callees=target": Setting(Switches(callees="target"), call_control=False),
@@ -113,6 +119,7 @@ class Comparison:
             extensions=setting.extensions,
             queues=setting.queues,
             pauses=setting.pauses,
+            web_client=setting.web_client,
         )
         self._result = Result(name, 0, 0, Counter(), {})
         self._over: deque[Story] = deque()

@@ -15,11 +15,13 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueFiguresRead,
 )
 from monitor.pbx.parsing.callcontrol import parse_participant
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.queue_figures import QueueFigures
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
 from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.generator import make_directory
@@ -66,6 +68,7 @@ class Watched:
         extensions: int = 60,
         queues: int = 4,
         pauses: tuple[float, ...] = PAUSES,
+        web_client: bool = False,
     ) -> None:
         self._spaces = pauses
         self.in_queues: dict[int, dict[str, float]] = {}
@@ -81,6 +84,7 @@ class Watched:
         self._between: Callable[[Story], None] | None = None
         self.switchboard.on_act(lambda act: self._look_between(act.at))
         self.switchboard.on_act(self.watcher.saw)
+        self._figures = QueueFigures(self.switchboard, self._counted, lambda: web_client)
         self.evidence: dict[int, Evidence] = {}
         """Identity of a story → what was told of it."""
         mine = (CLIENT, *self.directory.peers(CLIENT)) if call_control else ()
@@ -230,6 +234,12 @@ class Watched:
         if id(story) not in self.evidence:
             self.evidence[id(story)] = Evidence(story, self.visible, self.switches.latency)
         return self.evidence[id(story)]
+
+    def _counted(self, _: str) -> None:
+        """Tell the PBX's own figures of its queues, as its web client shows them."""
+        queues = self.directory.queue_numbers()
+        figures = {queue: self._figures.of(queue) for queue in queues}
+        self._apply(QueueFiguresRead(figures, self.now))
 
     def _apply(self, fact: Fact) -> None:
         self._told(self.held.apply(fact))
