@@ -53,17 +53,17 @@ SETTINGS: Final = {
     "latency=0.1": Setting(Switches(latency=0.1)),
     "route_point=connects": Setting(Switches(), mix=_APPS),
     "route_point=rings": Setting(Switches(route_point="rings"), mix=_APPS),
+    "rows alone": Setting(Switches(), call_control=False),
+    "rows alone, callees=joined": Setting(Switches(callees="joined"), call_control=False),
+    "rows alone, callees=target": Setting(Switches(callees="target"), call_control=False),
+    "rows alone, survivor=second": Setting(Switches(survivor="second"), call_control=False),
+    "rows alone, established=last": Setting(Switches(established="last"), call_control=False),
     "many queues": Setting(Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3)),
     "many queues, a read a second": Setting(Switches(), extensions=1_000, queues=60, pauses=(1.0,)),
     "many queues, web client": Setting(
         Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3), web_client=True
     ),
     "web client": Setting(Switches(), web_client=True),
-    "rows alone": Setting(Switches(), call_control=False),
-    "rows alone, callees=joined": Setting(Switches(callees="joined"), call_control=False),
-    "rows alone, callees=target": Setting(Switches(callees="target"), call_control=False),
-    "rows alone, survivor=second": Setting(Switches(survivor="second"), call_control=False),
-    "rows alone, established=last": Setting(Switches(established="last"), call_control=False),
 }
 """The switches that change what facts say.
 

@@ -49,9 +49,6 @@ _DNS = frozenset({"Extension", "Queue", "RingGroup", "IVR", "Fax", "RoutePoint"}
 """DestinationTypes that lead to the DN whose number they give."""
 
 
-_CALL_FIELDS = ("Caller", "Callee", "Status", "LastChangeStatus", "EstablishedAt")
-
-
 class ActiveCallRows:
     """Parse one answer of ActiveCalls after the other.
 
@@ -71,15 +68,29 @@ class ActiveCallRows:
             id_ = integer(row, "Id")
             if id_ is None:
                 continue
-            fields = tuple(map(row.get, _CALL_FIELDS))
+            fields = _call_fields(row)
             held = self._known.get(id_)
-            call = held[1] if held is not None and held[0] == fields else active_call(row)
-            if call is not None:
+            if held is not None and held[0] == fields:
+                known[id_] = held
+                calls.append(held[1])
+            elif (call := active_call(row)) is not None:
                 calls.append(call)
                 if all(isinstance(value, str | None) for value in fields):  # else 1 is True
                     known[id_] = fields, call
         self._known = known
         return tuple(calls)
+
+
+def _call_fields(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what :func:`active_call` reads of a row, beside the Id."""
+    get = row.get
+    return (
+        get("Caller"),
+        get("Callee"),
+        get("Status"),
+        get("LastChangeStatus"),
+        get("EstablishedAt"),
+    )
 
 
 def active_call(row: Mapping[str, Any]) -> ActiveCall | None:
