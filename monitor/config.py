@@ -108,10 +108,10 @@ class PbxSection(Section):
     verify: bool = True
     did_map: dict[str, str] = Field(default_factory=dict)
     """Trunk or dialled number → name shown as ``did``, where the PBX gives none."""
-    poll_interval: Seconds = 0.5
+    poll_interval: Seconds = 0.25
     """Seconds between two reads of the calls while they change, for sources that are polled:
     ActiveCalls and ``webapi``."""
-    poll_idle: Seconds = 2.0
+    poll_idle: Seconds = 0.5
     """Seconds between two reads of the calls while nothing happens. In between, the interval
     grows step by step. A slow PBX is asked less often."""
     watchdog_interval: Seconds = 30.0

@@ -21,7 +21,13 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.commands.execute_and_reread import CommandRunner
 from monitor.pbx.connection_state import ConnectionState, InterfaceCondition
 from monitor.pbx.counters import PbxCounters
-from monitor.pbx.facts import ActiveCallsRead, Fact, ParticipantsRead
+from monitor.pbx.facts import (
+    ActiveCallsRead,
+    Fact,
+    ParticipantsRead,
+    QueueFiguresRead,
+    QueueLoginsRead,
+)
 from monitor.pbx.http_client import secret
 from monitor.pbx.myphone.queue_logins import QueueLoginReader
 from monitor.pbx.parsing.json_fields import tell_too_long
@@ -77,7 +83,8 @@ class PbxSource:
         self._rows_failing_since: float | None = None
         self._contacts_wanted = asyncio.Event()
         self._known = DirectoryCache(emit)
-        self._logins = QueueLoginReader(self._client, emit, clock, settings)
+        self._callers: Mapping[str, tuple[float | None, ...]] = {}
+        self._logins = QueueLoginReader(self._client, self._queues_told, clock, settings)
         self._execution = CommandRunner(
             self._client,
             self._reader,
@@ -264,6 +271,18 @@ class PbxSource:
             # If the PBX is out of reach, no call is ended.
             now = self._clock.now()
             self._emit(ActiveCallsRead((), now, self._clock.at(now)))
+
+    def _queues_told(self, fact: QueueLoginsRead | QueueFiguresRead) -> None:
+        """Pass on what the web client is told; read the calls if a caller came or rings."""
+        self._emit(fact)
+        if isinstance(fact, QueueFiguresRead):
+            callers = {
+                queue: tuple(figures.get(name) for name in ("waiting", "ringing", "offered"))
+                for queue, figures in fact.figures.items()
+            }
+            if callers != self._callers:
+                self._callers = callers
+                self._poller.request_read()
 
     # directory and address book
 

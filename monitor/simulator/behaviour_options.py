@@ -29,7 +29,9 @@ class Switches:
     These are all extensions; or also queues, ring groups, IVRs and trunks; or only every second
     extension."""
     on_behalf_of: bool = False
-    """True if a leg made for a queue or ring group names it in ``on_behalf_of_dn``."""
+    """True if a leg made for a queue or ring group names it in ``on_behalf_of_dn``.
+
+    The field is documented; no capture shows it filled."""
     party_did: bool = False
     """True if an extension's leg of an inbound call carries the dialled DID."""
     sequence: Sequence = "connection"
@@ -43,9 +45,17 @@ class Switches:
 
     ``@odata.nextLink`` leads to the remaining rows."""
     callees: Callees = "first"
-    """Callee of ActiveCalls while several phones ring.
+    """Callee of ActiveCalls while phones ring for a queue or a ring group.
 
-    The first phone; all phones joined with a comma; or the queue or ring group."""
+    The first phone; all phones joined with a comma; or the queue or ring group.
+
+    Seen live: a caller who waits in a queue is told with the queue as callee, as Talking or
+    Transferring. Of the time in which agents ring, public programs tell different things. One says
+    that the row stays Talking with the queue, one that no agent is named before the answer, one
+    that the row becomes Routing with an agent. So ``target`` may be what a real PBX does with
+    queues. ``first`` is the default as it tells least: whatever is found under it is found under
+    the others too. That nothing but these rows and Call Control tells of the queue, and for how
+    long the caller waits before a phone rings (here 0 to 2.5 s), is assumed."""
     established: Literal["call", "last"] = "call"
     """EstablishedAt of ActiveCalls: the start of the call, or the time of the latest connection."""
     socket_at_expiry: Literal["close", "stay"] = "close"

@@ -78,6 +78,8 @@ def observed(
 
     ``at``: now. ``unwatched``: the PBX was not watched just before.
     """
+    if not unwatched:
+        account = _without_withdrawn(account, call)
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
         account = _answer_moved(account, account.answered, answered)
@@ -103,6 +105,23 @@ def observed(
         silences=account.silences
         if answered is None
         else _silences(account.silences, at, talking=len(turns.connected_people(call)) > 1),
+    )
+
+
+def _without_withdrawn(account: CallAccount, call: topics.Call) -> CallAccount:
+    """Return the account without a visit to a queue in which the caller turned out not to be.
+
+    The queue had been concluded from who rang, and the PBX said otherwise.
+    """
+    last = account.visits[-1] if account.visits else None
+    if last is None or last.end != "waiting" or last.queue in call.queues:
+        return account
+    return replace(
+        account,
+        visits=account.visits[:-1],
+        turns=tuple(
+            replace(turn, queue="") if turn.queue == last.queue else turn for turn in account.turns
+        ),
     )
 
 

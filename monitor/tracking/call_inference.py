@@ -41,8 +41,9 @@ from monitor.tracking.path_rules import (
     lasting_direction,
     of_another_originator,
     without_page,
+    without_queue,
 )
-from monitor.tracking.place_rules import Place, find_place
+from monitor.tracking.place_rules import Place, find_place, was_withdrawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,10 @@ def infer(
         hosted=before.path.hosted,
         answered=answered,
         visible=visible,
+        since=before.path.since,
     )
+    if was_withdrawn(before.place, place):
+        before = replace(before, path=without_queue(before.path, place))
     legs = find_legs(said, originator, place, directory_index, visible, before.path.since)
     unrung = find_unrung(legs, originator, before.path)
     legs = mark_listeners(

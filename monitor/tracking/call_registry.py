@@ -127,6 +127,14 @@ class CallRegistry:
         for call_id in call_ids:
             self.calls[call_id].answer_missed = True
 
+    def counted(self, call_id: int, queue: str) -> bool:
+        """Note that the PBX counts a call in a queue; return whether that is news."""
+        call = self.calls.get(call_id)
+        if call is None or call.counted_in == queue:
+            return False
+        call.counted_in = queue
+        return True
+
     def gone(self, fact: ParticipantGone) -> set[int]:
         """Remove a participant; ignore one that is not known."""
         held = self.participant(fact.dn, fact.participant_id)
@@ -200,7 +208,8 @@ class CallRegistry:
             unseen = row.id not in self.calls and not self._rows_followed
             call = self._call(row.id, fact.at)
             call.found |= unseen
-            was_fresh, changed = call.fresh, call.row != row
+            was_fresh = call.fresh
+            changed = call.row is not row and call.row != row  # most rows are the very same
             call.row_asked = fact.asked
             self._note_told(call, max([fact.at, *_times(row)]))
             if changed:

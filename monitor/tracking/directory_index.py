@@ -16,6 +16,7 @@ from monitor.pbx.facts import (
     InboundRuleRow,
     QueueRow,
     SystemRow,
+    TrunkRow,
     UserRow,
 )
 from monitor.shared.entities import topics
@@ -92,7 +93,7 @@ class DirectoryIndex:
         )
         self.groups_of = _memberships({row.number: row.members for row in read.ring_groups})
         self.extgroups_of = _memberships({row.name: row.members for row in read.departments})
-        self._rules = _InboundRules(read.inbound_rules)
+        self._rules = _InboundRules(read.inbound_rules, read.trunks)
         self.queues = {row.number: self._queue(row) for row in read.queues}
         self.groups = {
             r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy)
@@ -221,6 +222,23 @@ class DirectoryIndex:
         """Return the DN, and the queues and ring groups for which it may ring."""
         return frozenset((dn, *self.queues_of.get(dn, ()), *self.groups_of.get(dn, ())))
 
+    def only_queue(self, rung: frozenset[str], trunk: str, dialled: str) -> str:
+        """Return the only queue for which these phones can ring together; empty if there is none.
+
+        The call came on ``trunk``; ``dialled`` is the number that was called, or empty. If all
+        inbound rules that may have brought the call lead to queues, it is one of these queues, also
+        if a single phone rings. Otherwise several phones that are no members of one ring group ring
+        for the queue that has all of them as agents. Who is logged in where does not count: the PBX
+        may know it seconds earlier.
+        """
+        queues = set.intersection(*(set(self.queues_of.get(dn, ())) for dn in rung))
+        led = self._rules.destinations(trunk, dialled)
+        if led and all(self.kind(dn) == "queue" for dn in led):
+            queues &= led
+        elif len(rung) < 2 or any(rung <= set(group.members) for group in self.groups.values()):
+            return ""
+        return queues.pop() if len(queues) == 1 else ""
+
     def paging(self, groups: Iterable[str]) -> str:
         """Return the first of these ring groups whose phones play a page; empty if none does."""
         found = (dn for dn in sorted(groups) if dn in self.groups)
@@ -329,7 +347,8 @@ class DirectoryIndex:
 class _InboundRules:
     """Find the inbound rule of a call, without a look at every rule."""
 
-    def __init__(self, rules: Iterable[InboundRuleRow]) -> None:
+    def __init__(self, rules: Iterable[InboundRuleRow], trunks: Iterable[TrunkRow]) -> None:
+        self._numbers = {row.number: row.did_numbers for row in trunks}
         self.of_trunk: dict[str, list[InboundRuleRow]] = defaultdict(list)
         for rule in rules:
             self.of_trunk[rule.trunk].append(rule)
@@ -361,10 +380,36 @@ class _InboundRules:
                 return names[trunk] if trunk in names else next(iter(names.values()))
         return None
 
+    def destinations(self, trunk: str, dialled: str) -> frozenset[str]:
+        """Return the DNs to which calls on a trunk are led, to any number or to this one.
+
+        Empty if a rule that may be meant leads somewhere else, or if a number of the trunk may have
+        been called for which there is no rule.
+        """
+        rules = self.of_trunk.get(trunk, [])
+        by_number = [rule for rule in rules if rule.condition == "BasedOnDID"]
+        called = (dialled,) if dialled else self._numbers.get(trunk, ())
+        if not all(any(_fits(rule.data, number) for rule in by_number) for number in called):
+            return frozenset()
+        if dialled:
+            rules = [
+                rule
+                for rule in rules
+                if rule.condition not in ("BasedOnDID", "ForwardAll") or _fits(rule.data, dialled)
+            ]
+        if not all(rule.destinations for rule in rules):
+            return frozenset()
+        return frozenset(chain.from_iterable(rule.destinations for rule in rules))
+
     def leading(self, trunk: str, dns: Iterable[str]) -> str:
         """Return the name of the trunk's only rule that leads to one of the DNs, else empty."""
         names = {self._leading.get((trunk, dn)) for dn in dns} - {None}
         return (names.pop() or "") if len(names) == 1 else ""
+
+
+def _fits(data: str, dialled: str) -> bool:
+    """Return whether a rule's DID is this number; a leading star stands for any digits."""
+    return dialled.endswith(data[1:]) if data.startswith("*") else data == dialled
 
 
 def _full_name(row: UserRow) -> str:

@@ -138,6 +138,11 @@ def of_another_originator(path: CallPath) -> CallPath:
     return replace(path, reached="", reached_number="", lasting=None, aimed=False)
 
 
+def without_queue(path: CallPath, place: Place) -> CallPath:
+    """Return the path until now, without what followed from a queue that was none of the call's."""
+    return replace(path, hosted=place.hosted, stage="")
+
+
 def without_page(
     answer: CallAnswer, path: CallPath, legs: Sequence[DerivedLeg]
 ) -> tuple[CallAnswer, CallPath]:

@@ -180,6 +180,10 @@ class PbxState:
             },
         )
 
+    def calls_on(self, dns: Iterable[str]) -> frozenset[int]:
+        """Return the ids of the calls on these DNs."""
+        return frozenset(id_ for dn in dns for id_ in self._on_dn.get(dn, ()))
+
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
         edits: list[Edit] = []

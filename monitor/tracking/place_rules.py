@@ -5,6 +5,16 @@ caller.) The wait ends when somebody answers, or when the row names somebody who
 the queue. These are signs: a row whose callee is a queue, even if the row is older than the first
 agent's ringing; a participant connected to a queue; a leg that rings on behalf of one.
 
+*Concluded.* Agents may ring before anything names the queue: the caller came in between two reads,
+and the row names the phone that rings. Then the queue is concluded from who rings, if nothing else
+explains it (:meth:`~monitor.tracking.directory_index.DirectoryIndex.only_queue`). That needs a call
+from outside of which nothing else was told, and phones that began to ring together. Or the PBX's
+own count of a queue's ringing callers rose, and of all calls this alone began to ring its agents at
+that time (:class:`CountedCallers`). Such a queue is likely, not told. It stands until the PBX says
+otherwise while these phones still ring: the row names another place, or a phone rings too that is
+no agent. Then it is as if it had never been concluded. A single phone of an agent is no sign by
+itself: it may be called directly.
+
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
 connected to it until an extension rings or talks, or an event tells of the call while Call Control
 shows the machine's legs and lists none. A program's route point may ring: the caller is connected
@@ -22,8 +32,10 @@ answered, as such a caller is connected while the next phone rings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import (
@@ -37,6 +49,14 @@ from monitor.tracking.call_evidence import (
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.originator_rules import Originator
 
+_TOGETHER: Final = 0.5
+"""Seconds within which phones that are rung at once begin to ring."""
+_SETTLED: Final = 0.1
+"""Seconds after a count by which the events of the same moment are known."""
+_SAME_TIME: Final = 1.0
+"""Seconds by which a count and a ring that belong together may be told apart."""
+_NO_LEGS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -49,6 +69,8 @@ class Place:
     """The queue in which the call waited last."""
     first_queued_at: float | None = None
     """Time at which the call first came into a queue."""
+    concluded: str = ""
+    """The queue that was concluded from who rings; empty if none was, or once the PBX named it."""
     queues: frozenset[str] = frozenset()
     groups: frozenset[str] = frozenset()
     machine_dn: str = ""
@@ -78,12 +100,170 @@ def find_place(
     hosted: bool,
     answered: bool,
     visible: frozenset[str] = frozenset(),
+    since: Mapping[str, tuple[str, float]] = _NO_LEGS,
 ) -> Place:
     """Return where the caller is now.
 
     ``hosted``: a queue or a machine has had the caller before. ``answered``: a person has.
-    ``visible``: DNs whose legs Call Control shows.
+    ``visible``: DNs whose legs Call Control shows. ``since``: key of a leg → its state, and since
+    when it is in that state.
     """
+    if _is_refuted(said, originator, before, directory_index):
+        before, hosted = _without_concluded(before), before.hosted
+    place = _told_place(
+        said,
+        originator,
+        before,
+        directory_index,
+        now,
+        hosted=hosted,
+        answered=answered,
+        visible=visible,
+    )
+    if answered or place.queues or place.groups or place.machine_dn:
+        return place
+    queue = _concluded_queue(said, originator, directory_index, since, now)
+    if not queue:
+        return place
+    return replace(
+        place,
+        queue=queue,
+        queued_at=now,
+        last_queue=queue,
+        first_queued_at=now,
+        concluded=queue,
+        queues=frozenset({queue}),
+        routed_on=True,
+        caller_connected=True,
+    )
+
+
+class CountedCallers:
+    """Find the queues whose count of ringing callers rose by one, and when.
+
+    The count and the events come on different ways. So a rise is looked at only after a read of the
+    calls that was asked for :data:`_SETTLED` seconds later. By then the calls that began to ring
+    with it are known.
+    """
+
+    def __init__(self) -> None:
+        self._ringing: dict[str, float] = {}
+        self._risen: dict[str, float] = {}
+
+    def told(self, figures: Mapping[str, Mapping[str, float]], at: float) -> None:
+        """Take in the PBX's figures of its queues. ``at``: POSIX seconds on its clock."""
+        ringing = {queue: held["ringing"] for queue, held in figures.items() if "ringing" in held}
+        for queue, count in ringing.items():
+            if count - self._ringing.get(queue, count) == 1 and queue not in self._risen:
+                self._risen[queue] = at
+        self._ringing = ringing
+
+    def risen(self, asked: float) -> dict[str, float]:
+        """Return each queue whose rise is to be looked at now, and when it was told.
+
+        ``asked``: when the calls that are known now were asked for, on the PBX's clock.
+        """
+        found = {queue: at for queue, at in self._risen.items() if asked >= at + _SETTLED}
+        for queue in found:
+            del self._risen[queue]
+        return found
+
+
+def counted_call(
+    calls: Mapping[int, Iterable[tuple[str, float]]], agents: frozenset[str], at: float
+) -> int | None:
+    """Return the only call that began to ring these agents at about this time; None if not one.
+
+    ``calls``: call → DN and time of each phone that rings.
+    """
+    found = [
+        id_
+        for id_, rung in calls.items()
+        if any(dn in agents and abs(since - at) <= _SAME_TIME for dn, since in rung)
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def was_withdrawn(before: Place, place: Place) -> bool:
+    """Return whether a queue that had been concluded turned out to be none of the call's."""
+    return before.concluded != "" and before.concluded not in place.queues
+
+
+def _is_refuted(
+    said: CallReading, originator: Originator, before: Place, directory_index: DirectoryIndex
+) -> bool:
+    """Return whether the PBX says that the phones ring for something else than was concluded."""
+    queue = before.concluded
+    if not queue or queue != before.queue:
+        return False
+    agents = directory_index.agents.get(queue, frozenset())
+    rung = said.ringing - {originator.dn}
+    if agents.isdisjoint(rung):
+        return False
+    named = {dn for dn in _fresh_callees(said) if dn != queue}
+    behalf = {leg.participant.on_behalf_of_dn for leg in said.listed} - {"", queue}
+    return bool(behalf) or not rung <= agents or not named <= agents
+
+
+def _without_concluded(before: Place) -> Place:
+    """Return the place as it was known before a queue was concluded."""
+    return replace(
+        before,
+        queue="",
+        queued_at=None,
+        last_queue="",
+        first_queued_at=None,
+        concluded="",
+        queues=before.queues - {before.concluded},
+        routed_on=before.hosted,
+        caller_connected=before.hosted,
+    )
+
+
+def _concluded_queue(
+    said: CallReading,
+    originator: Originator,
+    directory_index: DirectoryIndex,
+    since: Mapping[str, tuple[str, float]],
+    now: float,
+) -> str:
+    """Return the queue for which phones must be ringing; empty if something else may explain it."""
+    if not originator.external or said.order is not None or not said.listed:
+        return ""
+    if any(kind != "extension" for party, kind in said.parties.callees if party.dn):
+        return ""
+    for leg in said.listed:
+        p = leg.participant
+        routed = p.party_dn == originator.dn and not p.referred_by_dn and not p.on_behalf_of_dn
+        if leg.kind != "extension" or p.status != "Ringing" or not routed:
+            return ""
+    rung = said.ringing
+    if said.counted_in and rung <= directory_index.agents.get(said.counted_in, frozenset()):
+        return said.counted_in
+    begun = [since[dn][1] if dn in since else now for dn in rung]
+    if max(begun) - min(begun) > _TOGETHER or any(
+        key not in rung and key != originator.dn for key in since
+    ):
+        return ""
+    return directory_index.only_queue(rung, originator.dn, originator.dialled)
+
+
+def _fresh_callees(said: CallReading) -> set[str]:
+    return {party.dn for party, _ in said.parties.callees if party.dn} if said.fresh else set()
+
+
+def _told_place(
+    said: CallReading,
+    originator: Originator,
+    before: Place,
+    directory_index: DirectoryIndex,
+    now: float,
+    *,
+    hosted: bool,
+    answered: bool,
+    visible: frozenset[str],
+) -> Place:
+    """Return where the caller is by what the PBX said."""
     kinds = {party.dn: kind for party, kind in said.parties.callees if party.dn}
     past_ringing = said.word in PAST_RINGING
     if said.fresh or past_ringing:
@@ -109,6 +289,7 @@ def find_place(
         queue=queue,
         queued_at=queued_at,
         last_queue=queue or before.last_queue,
+        concluded="" if _is_told(said, kinds, before.concluded) else before.concluded,
         diverted=_diverted(said, kinds, before, queue, answered=answered),
         first_queued_at=(queued_at if before.first_queued_at is None else before.first_queued_at),
         queues=queues,
@@ -119,6 +300,14 @@ def find_place(
         hosted=hosted,
         routed_on=accepted and not answered and not told,
         caller_connected=accepted or told or _talks(said, originator),
+    )
+
+
+def _is_told(said: CallReading, kinds: Mapping[str, topics.DnType], queue: str) -> bool:
+    """Return whether the PBX itself names a queue that was concluded."""
+    return queue in kinds or any(
+        queue in (leg.participant.on_behalf_of_dn, leg.participant.party_dn, leg.participant.dn)
+        for leg in said.listed
     )
 
 

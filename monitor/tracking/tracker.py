@@ -39,6 +39,7 @@ from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.call_transfers import CallTransfers, Handover, continued
 from monitor.tracking.entity_builder import build_call, build_ended
 from monitor.tracking.party_text import plain_participant
+from monitor.tracking.place_rules import CountedCallers, counted_call
 
 
 class Tracker(BaseTracker):
@@ -55,6 +56,7 @@ class Tracker(BaseTracker):
         self._call_registry = CallRegistry()
         self._inferences: dict[int, CallInference] = {}
         self._transfers = CallTransfers()
+        self._counted = CountedCallers()
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -102,6 +104,7 @@ class Tracker(BaseTracker):
             case QueueLoginsRead():
                 return pbx_state.set_queue_logins(fact.logins)
             case QueueFiguresRead():
+                self._counted.told(fact.figures, fact.at)
                 return ()
             case ConnectionChanged():
                 return self._connection_changed(fact)
@@ -160,13 +163,37 @@ class Tracker(BaseTracker):
 
     def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
         self._read.add("activecalls")
-        return self._update(self._call_registry.rows(fact), fact.at)
+        edits = self._update(self._call_registry.rows(fact), fact.at)
+        return (*edits, *self._update(self._match_counts(fact.at), fact.at))
+
+    def _match_counts(self, asked: float) -> set[int]:
+        """Note the queues of calls that the PBX counts there; return these calls."""
+        matched: set[int] = set()
+        directory_index, registry = self._pbx_state.directory_index, self._call_registry
+        for queue, at in self._counted.risen(asked).items():
+            agents = directory_index.agents.get(queue, frozenset())
+            if not agents or not agents <= registry.visible:
+                continue  # it may ring where no event tells
+            rung = {
+                id_: [
+                    (leg.dn, call.path.since[leg.key][1])
+                    for leg in call.legs
+                    if leg.status == "Ringing"
+                ]
+                for id_ in self._pbx_state.calls_on(agents)
+                if (call := self._inferences.get(id_)) is not None
+            }
+            found = counted_call(rung, agents, at)
+            if found is not None and registry.counted(found, queue):
+                matched.add(found)
+        return matched
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
         opened = fact.connection == "connecting" and before.connection != "connected"
         if fact.connection != "connected" and not opened:
             self._call_registry.connection_lost()
+            self._counted = CountedCallers()
         elif "activecalls" in before.source and fact.source == "callcontrol":
             self._call_registry.active_calls_lost()
         edits = self._pbx_state.connect(fact)

@@ -15,6 +15,7 @@ from tests.bench import (
     latency,
     monitoring,
     queries,
+    queues,
     rush,
     whole_way,
 )
@@ -62,6 +63,7 @@ async def run() -> None:
     done(monitor_sheet(await monitoring.measure(9)))
     done(await whole_way.measure(200))
     done(await rush.measure(15))
+    done(queues.sheet(queues.Plan(), await queues.measure(queues.Plan())))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
 
 

@@ -60,7 +60,11 @@ def live(story: Story, held: topics.Call | None, evidence: Evidence) -> Iterator
         yield _other(story, "state", held.state, story.state)
     if held.queue != story.queue:
         party = story.parties.get(story.queue)
-        named = party is None or evidence.named_after(party.dn, party.since) is not None
+        named = (
+            party is None
+            or evidence.named_after(party.dn, party.since) is not None
+            or not _was_in(story, held.queue)
+        )
         kind = f"live queue {_there(held.queue)} instead of {_there(story.queue)}"
         excuse = None if named else "queue between two reads"
         yield Difference(story.id, kind, held.queue, story.queue, excuse)
@@ -185,9 +189,8 @@ def _ended(story: Story, held: topics.EndedCall, evidence: Evidence) -> Iterator
             kind = f"{kind} whose phone did not ring"
         yield Difference(story.id, kind, held.callee, " or ".join(story.callees), excuse)
     if held.queue != story.queue:
-        excuse = hidden or (
-            None if evidence.names({story.queue} - {""}) else "queue between two reads"
-        )
+        known = evidence.names({story.queue} - {""}) or not _was_in(story, held.queue)
+        excuse = hidden or (None if known else "queue between two reads")
         kind = f"ended queue {_there(held.queue)} instead of {_there(story.queue)}"
         yield Difference(story.id, kind, held.queue, story.queue, excuse)
     if held.caller != story.caller:
@@ -237,6 +240,11 @@ def _other(
     story: Story, what: str, held: str, true: str, excuse: Excuse | None = None
 ) -> Difference:
     return Difference(story.id, f"{what} {held} instead of {true}", held, true, excuse)
+
+
+def _was_in(story: Story, queue: str) -> bool:
+    """Whether the call was in the queue at any time, or none is meant."""
+    return queue == "" or any(visit.queue == queue for visit in story.visits)
 
 
 def _there(text: str) -> str:

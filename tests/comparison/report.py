@@ -13,7 +13,7 @@ from monitor.simulator.calls.journal import Act
 from monitor.simulator.kinds import MIX, Kind, mix_with
 from tests.comparison import differences, figure_differences
 from tests.comparison.differences import Difference
-from tests.comparison.watched import NOON, Watched
+from tests.comparison.watched import NOON, PAUSES, Watched
 from tests.truth.calls import Story
 
 
@@ -26,6 +26,12 @@ class Setting:
     mix: Mapping[Kind, float] = field(default_factory=lambda: MIX)
     over_midnight: bool = False
     """True if the calls begin before midnight and go on after it."""
+    extensions: int = 60
+    queues: int = 4
+    pauses: tuple[float, ...] = PAUSES
+    """Seconds between two reads of ActiveCalls."""
+    web_client: bool = False
+    """True if the PBX tells its own figures of the queues."""
 
 
 _APPS: Final = mix_with(10.0)
@@ -52,6 +58,12 @@ SETTINGS: Final = {
     "rows alone, callees=target": Setting(Switches(callees="target"), call_control=False),
     "rows alone, survivor=second": Setting(Switches(survivor="second"), call_control=False),
     "rows alone, established=last": Setting(Switches(established="last"), call_control=False),
+    "many queues": Setting(Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3)),
+    "many queues, a read a second": Setting(Switches(), extensions=1_000, queues=60, pauses=(1.0,)),
+    "many queues, web client": Setting(
+        Switches(), extensions=1_000, queues=60, pauses=(0.06, 0.2, 0.3), web_client=True
+    ),
+    "web client": Setting(Switches(), web_client=True),
 }
 """The switches that change what facts say.
 
@@ -82,6 +94,8 @@ class Result:
     looks: int
     kinds: Counter[str]
     found: dict[tuple[str, str | None], Found]
+    in_queues: list[float | None] = field(default_factory=list)
+    """Seconds until a call was shown with its queue, one for each; None for never."""
 
     @property
     def faults(self) -> dict[str, Found]:
@@ -102,6 +116,10 @@ class Comparison:
             call_control=setting.call_control,
             mix=mix or setting.mix,
             over_midnight=setting.over_midnight,
+            extensions=setting.extensions,
+            queues=setting.queues,
+            pauses=setting.pauses,
+            web_client=setting.web_client,
         )
         self._result = Result(name, 0, 0, Counter(), {})
         self._over: deque[Story] = deque()
@@ -167,6 +185,7 @@ class Comparison:
             evidence = pbx.evidence.pop(id(story), None)
             held = pbx.ended.pop((story.id, story.continues), [])
             alone = pbx.alone(held[-1]) if held else None
+            self._result.in_queues += pbx.shown_after(story)
             for difference in (
                 *differences.ended(story, held, evidence),
                 *figure_differences.figures(story, alone, evidence),
@@ -213,9 +232,22 @@ def table(results: Sequence[Result]) -> str:
         *_lines(excused),
         "",
     ]
+    lines += ["Calls shown with their queue, from the moment at which they came into it:"]
+    lines += [*map(_promptness, results), ""]
     for row in (*faults, *excused):
         lines += [*_example(*row[0]), ""]
     return "\n".join(lines)
+
+
+def _promptness(result: Result) -> str:
+    lags = result.in_queues
+    parts = (
+        sum(lag is not None and lag <= 0.3 for lag in lags),
+        sum(lag is not None and lag <= 1.0 for lag in lags),
+        sum(lag is None for lag in lags),
+    )
+    soon, late, never = (f"{part / max(1, len(lags)):6.1%}" for part in parts)
+    return f"  {soon} in 300 ms, {late} in 1 s, {never} never: {len(lags)} calls, {result.setting}"
 
 
 def _total(row: list[tuple[Result, Found]]) -> int:

@@ -15,11 +15,13 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueFiguresRead,
 )
 from monitor.pbx.parsing.callcontrol import parse_participant
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.queue_figures import QueueFigures
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
 from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.generator import make_directory
@@ -63,11 +65,18 @@ class Watched:
         call_control: bool = True,
         mix: Mapping[Kind, float] = MIX,
         over_midnight: bool = False,
+        extensions: int = 60,
+        queues: int = 4,
+        pauses: tuple[float, ...] = PAUSES,
+        web_client: bool = False,
     ) -> None:
+        self._spaces = pauses
+        self.in_queues: dict[int, dict[str, float]] = {}
+        """Identity of a story → queue → when the call was first shown with it."""
         self._began = MIDNIGHT - calls / _RATE * 30 if over_midnight else NOON
         self.switches = switches
         self.calls = calls
-        self.directory = make_directory(seed, 60, 4, 50, CLIENT, switches.monitored)
+        self.directory = make_directory(seed, extensions, queues, 50, CLIENT, switches.monitored)
         self.switchboard = Switchboard(self.directory, switches, self._clock)
         self.watcher = Watcher()
         self._touched: dict[int, float] = {}
@@ -75,6 +84,7 @@ class Watched:
         self._between: Callable[[Story], None] | None = None
         self.switchboard.on_act(lambda act: self._look_between(act.at))
         self.switchboard.on_act(self.watcher.saw)
+        self._figures = QueueFigures(self.switchboard, self._counted, lambda: web_client)
         self.evidence: dict[int, Evidence] = {}
         """Identity of a story → what was told of it."""
         mine = (CLIENT, *self.directory.peers(CLIENT)) if call_control else ()
@@ -111,12 +121,18 @@ class Watched:
         """
         self._between = between
         while not self.over:
-            self._advance(self._pauses.choice(PAUSES))
+            self._advance(self._pauses.choice(self._spaces))
             self.poll()
             look()
-        self._advance(max(PAUSES))
+        self._advance(max(self._spaces))
         self.poll()
         look()
+
+    def shown_after(self, story: Story) -> list[float | None]:
+        """Seconds until the call was shown with each queue that it came into; None for never."""
+        shown = self.in_queues.pop(id(story), {})
+        since = {visit.queue: visit.since for visit in reversed(story.visits)}
+        return [shown[queue] - at if queue in shown else None for queue, at in since.items()]
 
     def alone(self, ended: topics.EndedCall) -> Statistics | None:
         """Return statistics of one call alone, which ended less than a minute ago.
@@ -219,12 +235,24 @@ class Watched:
             self.evidence[id(story)] = Evidence(story, self.visible, self.switches.latency)
         return self.evidence[id(story)]
 
+    def _counted(self, _: str) -> None:
+        """Tell the PBX's own figures of its queues, as its web client shows them."""
+        queues = self.directory.queue_numbers()
+        figures = {queue: self._figures.of(queue) for queue in queues}
+        self._apply(QueueFiguresRead(figures, self.now))
+
     def _apply(self, fact: Fact) -> None:
         self._told(self.held.apply(fact))
 
     def _told(self, edits: tuple[Edit, ...]) -> None:
-        """Gather what ended."""
+        """Gather what ended, and when calls are shown with their queues."""
         for edit in edits:
+            if isinstance(edit.after, topics.Call) and edit.after.queues:
+                story = self.watcher.calls.get(edit.after.call_id)
+                if story is not None:
+                    shown = self.in_queues.setdefault(id(story), {})
+                    for queue in edit.after.queues:
+                        shown.setdefault(queue, self.now)
             if isinstance(edit.after, topics.EndedCall):
                 key = (edit.after.call_id, edit.after.continues)
                 if edit.before is None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.auth.api_keys import sha256_hex
-from monitor.simulator.server import SimulatedPbx
 from tests.system.stack import KEY, PBX, Subscriber, subscriber
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +66,25 @@ async def spawn(*arguments: str, program: tuple[str, ...] = ("-m", "gateway")) -
     )
 
 
+class Served(Protocol):
+    """A simulated PBX, here or in another process."""
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        ...
+
+    @property
+    def client_id(self) -> str:
+        """Of its API client."""
+        ...
+
+    @property
+    def client_secret(self) -> str:
+        """Of that client."""
+        ...
+
+
 class Reachable(Protocol):
     """A Redis, or several that are one."""
 
@@ -82,7 +100,7 @@ LEASE = 2.0
 
 @asynccontextmanager
 async def site(
-    pbx: SimulatedPbx, bus: Reachable, directory: Path, lease: float = LEASE
+    pbx: Served, bus: Reachable, directory: Path, lease: float = LEASE
 ) -> AsyncIterator[Site]:
     """Write the settings file; on the way out kill what still runs. ``lease``: seconds."""
     settings = directory / "callmon.toml"

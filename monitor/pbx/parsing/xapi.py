@@ -7,7 +7,7 @@ is to be left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from monitor.pbx.facts import (
@@ -47,6 +47,50 @@ _DESTINATIONS = {
 """Property with a rule's destination → property that says whether it is in force; empty: always."""
 _DNS = frozenset({"Extension", "Queue", "RingGroup", "IVR", "Fax", "RoutePoint"})
 """DestinationTypes that lead to the DN whose number they give."""
+
+
+class ActiveCallRows:
+    """Parse one answer of ActiveCalls after the other.
+
+    ActiveCalls is read many times a second, and most rows are as they were: only ``ServerNow``
+    moves. A row that has not changed since the last answer is not parsed again.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[tuple[Any, ...], ActiveCall]] = {}
+        """A row's Id → its fields as they came, and what they mean. Only the last answer's rows."""
+
+    def parse(self, listed: Iterable[Mapping[str, Any]]) -> tuple[ActiveCall, ...]:
+        """Return the rows of an answer; those without an Id are left out."""
+        known: dict[int, tuple[tuple[Any, ...], ActiveCall]] = {}
+        calls: list[ActiveCall] = []
+        for row in listed:
+            id_ = integer(row, "Id")
+            if id_ is None:
+                continue
+            fields = _call_fields(row)
+            held = self._known.get(id_)
+            if held is not None and held[0] == fields:
+                known[id_] = held
+                calls.append(held[1])
+            elif (call := active_call(row)) is not None:
+                calls.append(call)
+                if all(isinstance(value, str | None) for value in fields):  # else 1 is True
+                    known[id_] = fields, call
+        self._known = known
+        return tuple(calls)
+
+
+def _call_fields(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what :func:`active_call` reads of a row, beside the Id."""
+    get = row.get
+    return (
+        get("Caller"),
+        get("Callee"),
+        get("Status"),
+        get("LastChangeStatus"),
+        get("EstablishedAt"),
+    )
 
 
 def active_call(row: Mapping[str, Any]) -> ActiveCall | None:

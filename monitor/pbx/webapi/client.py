@@ -74,9 +74,9 @@ class WebApiSettings:
     connect_timeout: float = 5.0
     silence_timeout: float = 4.5
     """Seconds without a word from the service, while calls are read, until it counts as lost."""
-    poll_interval: float = 0.5
+    poll_interval: float = 0.25
     """Seconds between two reads of the calls while they change."""
-    poll_idle: float = 2.0
+    poll_idle: float = 0.5
     """Seconds between two reads of the calls while nothing happens."""
     states_interval: float = 5.0
     """Seconds between two readings of all extensions' states."""

@@ -3,7 +3,7 @@
 Requests that come close together make one read. A request while a read is under way makes
 another read after it: the first one was asked before the change that caused the request. The pace
 is that of :mod:`monitor.pbx.adaptive_interval`. If a PBX is slow or asks for time, requests do not
-hurry it either.
+hurry it either. :mod:`monitor.pbx.xapi.read_budget` says how close together requested reads are.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from monitor.pbx.adaptive_interval import AdaptiveInterval
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ActiveCall, ActiveCallsRead
 from monitor.pbx.v20_client import PbxClient
+from monitor.pbx.xapi.read_budget import ReadBudget
 from monitor.shared.errors import PbxError
-
-GAP_S = 0.2
-"""Seconds between the starts of two reads."""
 
 
 class ActiveCallsPoller:
@@ -33,6 +31,7 @@ class ActiveCallsPoller:
         self._poked = asyncio.Event()
         self._began = self._ended = float("-inf")
         self._pace = AdaptiveInterval(client.settings.poll_interval, client.settings.poll_idle)
+        self._budget = ReadBudget()
         self._rows: tuple[ActiveCall, ...] = ()
         self._failed = False
         self._looking: list[asyncio.Future[None]] = []
@@ -64,7 +63,8 @@ class ActiveCallsPoller:
         """
         while True:
             await asyncio.sleep(
-                max(self._began + GAP_S, self._ended + self._pace.least) - self._clock.now()
+                max(self._began + self._budget.gap, self._ended + self._pace.least)
+                - self._clock.now()
             )
             self._poked.clear()
             try:
@@ -87,12 +87,15 @@ class ActiveCallsPoller:
         self._ended = self._clock.now()
         if answer.server_now is not None:
             self._clock.learn(answer.server_now, asked, self._ended)
+        begun = time.thread_time()
         self._pace.answered(
             self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows)
         )
         self._rows = answer.rows
         failed, self._failed = self._failed, False
         self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked), failed))
+        cost = answer.cpu_seconds + time.thread_time() - begun
+        self._budget.spent(cost, self._ended, time.process_time())
         for told in looking:
             if not told.done():
                 told.set_result(None)

@@ -19,6 +19,7 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantSeen,
     ParticipantsRead,
+    QueueFiguresRead,
 )
 from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.pbx.v20_source import PbxSource
@@ -260,3 +261,15 @@ async def test_without_the_licence_nothing_is_to_be_had_and_the_reason_says_so()
         finally:
             running.cancel()
             await asyncio.wait([running])
+
+
+async def test_a_caller_of_whom_the_web_client_alone_tells_has_the_calls_read() -> None:
+    quiet = replace(BUSY, traffic=False)
+    async with followed(quiet, poll_interval=60.0, poll_idle=60.0) as (pbx, _, mirror):
+        await mirror.until(QueueFiguresRead)
+        queue = pbx.directory.queue_numbers()[0]
+        call = pbx.switchboard.arrive(pbx.directory.trunk_numbers()[0], "+4930100")
+        pbx.switchboard.route(call, queue, greeting=False)
+        await mirror.until(
+            ActiveCallsRead, lambda read: any(row.callee.startswith(queue) for row in read.rows)
+        )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -319,3 +320,52 @@ def _words(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list | tuple):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _words(item)
+
+
+def _call_row(id_: object, callee: object = "800 Sales", now: int = 0) -> dict[str, Any]:
+    return {
+        "Id": id_,
+        "Caller": "10000 skyetel (+49)",
+        "Callee": callee,
+        "Status": "Talking",
+        "LastChangeStatus": "2026-03-04T03:15:00.1234567Z",
+        "EstablishedAt": None,
+        "ServerNow": f"2026-03-04T03:15:{now:02}Z",
+    }
+
+
+def test_a_row_of_active_calls_that_has_not_changed_is_the_very_same_again() -> None:
+    rows = xapi.ActiveCallRows()
+    (first,) = rows.parse([_call_row(7)])
+    same, other = rows.parse([_call_row(7, now=1), _call_row(8)])
+    assert same is first
+    assert other == replace(first, id=8)
+    (moved,) = rows.parse([_call_row(7, "101 Ext 101")])
+    assert moved == xapi.active_call(_call_row(7, "101 Ext 101"))
+    (again,) = rows.parse([_call_row(8)])
+    assert again == other
+    assert again is not other, "only the last answer's rows are remembered"
+
+
+@given(
+    st.lists(
+        st.lists(
+            st.fixed_dictionaries(
+                {"Id": st.integers(0, 3) | st.text(max_size=2) | json_values},
+                optional={
+                    name: st.text(max_size=3) | json_values
+                    for name in ("Caller", "Callee", "Status", "LastChangeStatus")
+                },
+            ),
+            max_size=4,
+        ),
+        max_size=4,
+    )
+)
+def test_rows_of_active_calls_are_parsed_as_if_each_answer_were_the_first(
+    answers: list[list[dict[str, Any]]],
+) -> None:
+    rows = xapi.ActiveCallRows()
+    for answer in answers:
+        alone = [call for row in answer if (call := xapi.active_call(row)) is not None]
+        assert list(rows.parse(answer)) == alone

@@ -9,7 +9,7 @@ import pytest
 from monitor.pbx.facts import (
     ActiveCallsRead,
 )
-from monitor.pbx.xapi.active_calls_poller import GAP_S
+from monitor.pbx.xapi.read_budget import LEAST_GAP_S
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 from tests.monitor.pbx.test_v20_source import ROWS
 
@@ -34,7 +34,7 @@ async def test_pokes_are_gathered_and_one_during_a_read_causes_another(pbx: Scri
         held.release()
         first = await facts.until(ActiveCallsRead, after=before)
         second = await facts.until(ActiveCallsRead, lambda read: read is not first, before)
-        assert second.asked - first.asked >= GAP_S * 0.9
+        assert second.asked - first.asked >= LEAST_GAP_S * 0.9
         assert pbx.requests[ROWS] == asked + 1
 
 
