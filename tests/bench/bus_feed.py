@@ -33,10 +33,10 @@ def key(number: int) -> str:
     return f"key-of-the-bench-{number:02}"
 
 
-def stream_paths(count: int, topics: str = "ivrs") -> list[str]:
-    """Addresses of so many subscriptions."""
+def stream_paths(count: int, topics: str = "ivrs", keys: int = _KEYS) -> list[str]:
+    """Addresses of so many subscriptions, with so many keys."""
     return [
-        f"/webapi/{key(number * _KEYS // count)}/stream?topics={topics}" for number in range(count)
+        f"/webapi/{key(number * keys // count)}/stream?topics={topics}" for number in range(count)
     ]
 
 
@@ -146,7 +146,7 @@ async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
         async with party(*command, speaks=False) as process:
             process.port = port
             async with asyncio.timeout(20):
-                while not await _ready(port):  # noqa: ASYNC110 - what is waited for is another process
+                while not await ready(port):  # noqa: ASYNC110 - what is waited for is another process
                     await asyncio.sleep(0.05)
             yield process
 
@@ -177,7 +177,8 @@ name = "{PBX}"
 {keys}"""
 
 
-async def _ready(port: int) -> bool:
+async def ready(port: int) -> bool:
+    """Return whether a gateway serves there."""
     try:
         reader, sender = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -16,6 +16,7 @@ from tests.bench import (
     monitoring,
     queries,
     rush,
+    stops,
     whole_way,
 )
 from tests.bench.contacts import CONTACTS, Start
@@ -62,6 +63,8 @@ async def run() -> None:
     done(monitor_sheet(await monitoring.measure(9)))
     done(await whole_way.measure(200))
     done(await rush.measure(15))
+    plain = await stops.measure(60, 60, plain=True)
+    done(stops.sheet(await stops.measure(60, 60), plain))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
 
 
