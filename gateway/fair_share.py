@@ -10,6 +10,7 @@
   everything else has its turn before the next.
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
   its snapshot until it has taken it. A key that holds too many gets no more until some are taken.
+- Parts of snapshots: between two looks at what others have sent, only a few are made and sent.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -19,12 +20,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.fanout.filters import EntityFilter
-from gateway.fanout.frames import Message
+from gateway.fanout.frames import Messages, SnapshotParts, TakenSnapshot
 from gateway.token_bucket import LogBudget, TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
@@ -45,15 +46,18 @@ _TURN_S: Final = 0.005
 
 REQUESTS_A_TURN: Final = 4
 """Requests of one key that are begun in one turn; they take a few milliseconds."""
+PARTS_A_TURN: Final = 16
+"""Parts of snapshots that are made and sent in one turn, for all clients together."""
 
 
 class RequestTurns:
     """Start each key's requests in order, a few at a time, and those of all keys side by side.
 
-    In place of a key's digest it may be an address.
+    In place of a key's digest it may be an address. ``at_once``: how many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, at_once: int = REQUESTS_A_TURN) -> None:
+        self._at_once = at_once
         self._taken: Counter[str] = Counter()
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
         self._renewing = False
@@ -64,7 +68,7 @@ class RequestTurns:
         It does not wait unless many came together.
         """
         self._renew_soon()
-        if digest not in self._waiting and self._taken[digest] < REQUESTS_A_TURN:
+        if digest not in self._waiting and self._taken[digest] < self._at_once:
             self._taken[digest] += 1
             return
         turn = asyncio.get_running_loop().create_future()
@@ -82,7 +86,7 @@ class RequestTurns:
         self._renewing = False
         self._taken.clear()
         for digest, waiting in list(self._waiting.items()):
-            while waiting and self._taken[digest] < REQUESTS_A_TURN:
+            while waiting and self._taken[digest] < self._at_once:
                 turn = waiting.popleft()
                 if not turn.done():  # if it is done, its client is gone
                     turn.set_result(None)
@@ -99,6 +103,7 @@ class WorkTurns:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._worked = 0.0
+        self._parts = RequestTurns(PARTS_A_TURN)
 
     async def turn(self) -> None:
         """Wait until a piece of work may be made, in the order of the calls."""
@@ -106,6 +111,13 @@ class WorkTurns:
             if self._worked >= _TURN_S:
                 await asyncio.sleep(0)
                 self._worked = 0.0
+
+    async def part_turn(self) -> None:
+        """Wait until one more part of a snapshot may be made and sent, in the order of the calls.
+
+        So thousands of clients that come at once hold nobody else up, however fast they read.
+        """
+        await self._parts.turn("")
 
     def worked(self, seconds: float) -> None:
         """Count a piece of work of so many seconds."""
@@ -126,15 +138,16 @@ class KeyShare:
         self.log_budget = LogBudget(clock())
         self.filter_bytes = 0
         self.answer_bytes = 0
-        self.unsent_bytes = 0
+        self._unsent_bytes = 0
         self._unsent: dict[int, int] = {}
+        self._snapshots: dict[int, tuple[SnapshotParts, int]] = {}
         self._may_hold = asyncio.Event()
-        self._may_hold.set()
         self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
         self._pace = pace
         self._clock = clock
         self._work = WORK_AT_ONCE_S
         self._work_at = clock()
+        self._parts_s = 0.0
 
     def hold(self, wanted: EntityFilter) -> EntityFilter:
         """Count a filter in, and return the copy that all subscriptions with an equal one share.
@@ -182,32 +195,48 @@ class KeyShare:
         """Count out an answer of ``size`` bytes that is not watched any more."""
         self.answer_bytes -= size
 
-    def hold_unsent(self, messages: Sequence[Message]) -> None:
+    @property
+    def unsent_bytes(self) -> int:
+        """Return the bytes of all messages that are made and not sent yet; of whole snapshots."""
+        snapshots = (parts.expected_size for parts, _ in self._snapshots.values())
+        return self._unsent_bytes + sum(snapshots)
+
+    def hold_unsent(self, messages: Messages) -> None:
         """Count in messages that a connection is about to send; equal objects are counted once."""
+        if isinstance(messages, TakenSnapshot):
+            parts = messages.parts
+            _, holders = self._snapshots.get(id(parts), (parts, 0))
+            self._snapshots[id(parts)] = (parts, holders + 1)
+            return
         for message in messages:
             holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
             self._unsent[id(message)] = holders + 1
             if not holders:
-                self.unsent_bytes += len(message)
-        if self.unsent_bytes > MOST_UNSENT_BYTES:
-            self._may_hold.clear()
+                self._unsent_bytes += len(message)
 
-    def let_unsent_go(self, messages: Sequence[Message]) -> None:
+    def let_unsent_go(self, messages: Messages) -> None:
         """Count out messages that were sent, or will not be."""
-        for message in messages:
-            self._unsent[id(message)] -= 1
-            if not self._unsent[id(message)]:
-                del self._unsent[id(message)]
-                self.unsent_bytes -= len(message)
+        if isinstance(messages, TakenSnapshot):
+            parts, holders = self._snapshots.pop(id(messages.parts))
+            if holders > 1:
+                self._snapshots[id(parts)] = (parts, holders - 1)
+        else:
+            for message in messages:
+                self._unsent[id(message)] -= 1
+                if not self._unsent[id(message)]:
+                    del self._unsent[id(message)]
+                    self._unsent_bytes -= len(message)
         if self.unsent_bytes <= MOST_UNSENT_BYTES:
             self._may_hold.set()
 
     async def turn_to_send(self) -> None:
         """Wait until messages may be made for this key: work may be done, and few are unsent."""
         while True:
-            await self._may_hold.wait()
+            if self.unsent_bytes > MOST_UNSENT_BYTES:
+                self._may_hold.clear()
+                await self._may_hold.wait()
             await self.turn()
-            if self._may_hold.is_set():
+            if self.unsent_bytes <= MOST_UNSENT_BYTES:
                 return
 
     async def turn(self) -> None:
@@ -225,6 +254,17 @@ class KeyShare:
             self._earn()
             self._work -= seconds
             self._pace.worked(seconds)
+
+    async def part_turn(self) -> None:
+        """Wait until one more part of a snapshot may be made and sent, as all keys do."""
+        await self._pace.part_turn()
+
+    def worked_on_part(self, seconds: float) -> None:
+        """Count so many seconds of making a part of a snapshot, together with those before."""
+        self._parts_s += seconds
+        if self._parts_s >= _PIECE_S:
+            seconds, self._parts_s = self._parts_s, 0.0
+            self.worked(seconds)
 
     @property
     def owed(self) -> float:

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HoldsTooMuch, shown
-from gateway.fanout.frames import Message, encode
+from gateway.fanout.frames import Message, TakenSnapshot, encode
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import (
@@ -97,10 +97,22 @@ class EventStream(StreamConnection):
 
     async def _send_next(self) -> bool:
         messages = await self._next_messages()
-        last, at = len(messages) - 1, self._place.position
+        at = self._place.position
+        if isinstance(messages, TakenSnapshot):
+            await self._send_snapshot(messages, at)
+            return True
+        last = len(messages) - 1
         for number, message in enumerate(messages):
             await self._say(_event(message, at if number == last else None))
         return bool(messages)
+
+    async def _send_snapshot(self, snapshot: TakenSnapshot, at: Position | None) -> None:
+        parts = snapshot.payloads()
+        part = await self._next_part(parts)
+        while part is not None:
+            following = await self._next_part(parts)
+            await self._say(_event(part, at if following is None else None))
+            part = following
 
     async def _say(self, text: str) -> None:
         self._check()

@@ -8,7 +8,7 @@ from gateway.errors import AnswersTooLarge, NoState
 from gateway.fair_share import KeyShare
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
-from gateway.fanout.frames import Encoding, Message
+from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
@@ -84,7 +84,7 @@ class ClientSubscription:
             self._share.let_answer_go(self._answer_bytes)
             self._answer_bytes = 0
 
-    def next_messages(self) -> tuple[Message, ...]:
+    def next_messages(self) -> Messages:
         """Return the messages to send next, as from the hub."""
         if self._watching is not None:
             return self._pbx.watches.next_messages(self._watching)

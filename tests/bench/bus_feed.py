@@ -127,8 +127,13 @@ async def writing(bus: RealBus, state: State) -> AsyncIterator[Writer]:
 
 
 @asynccontextmanager
-async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
-    """``callmon gateway`` as it runs at a site, ready."""
+async def gateway(
+    bus: RealBus, heartbeat: int = 5, *, probed: bool = False
+) -> AsyncIterator[Party]:
+    """``callmon gateway`` as it runs at a site, ready.
+
+    ``probed``: with :mod:`tests.bench.probe`.
+    """
     with tempfile.TemporaryDirectory(prefix="callmon-bench-") as directory:
         settings = Path(directory) / "callmon.toml"
         port = free_port()
@@ -136,14 +141,14 @@ async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
         command = (
             sys.executable,
             "-m",
-            "gateway",
+            "tests.bench.probe" if probed else "gateway",
             "gateway",
             "--config",
             str(settings),
             "--port",
             str(port),
         )
-        async with party(*command, speaks=False) as process:
+        async with party(*command, speaks=probed) as process:
             process.port = port
             async with asyncio.timeout(20):
                 while not await ready(port):  # noqa: ASYNC110 - what is waited for is another process

@@ -14,6 +14,7 @@ from tests.bench import (
     frameworks,
     latency,
     monitoring,
+    newcomers,
     queries,
     rush,
     stops,
@@ -63,6 +64,7 @@ async def run() -> None:
     done(monitor_sheet(await monitoring.measure(9)))
     done(await whole_way.measure(200))
     done(await rush.measure(15))
+    done(await newcomers.run())
     plain = await stops.measure(60, 60, plain=True)
     done(stops.sheet(await stops.measure(60, 60), plain))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 
 import httpx
@@ -20,7 +19,7 @@ from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
 from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
 from gateway.fanout.filters import filter_of
-from gateway.fanout.frames import Message
+from gateway.fanout.frames import Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
 from gateway.rest import long_poll
@@ -223,7 +222,7 @@ async def test_slow_subscribers_of_a_key_hold_so_much_together_and_all_get_their
     held: list[int] = []
     hold = KeyShare.hold_unsent
 
-    def recorded(self: KeyShare, messages: Sequence[Message]) -> None:
+    def recorded(self: KeyShare, messages: Messages) -> None:
         hold(self, messages)
         held.append(self.unsent_bytes)
 
