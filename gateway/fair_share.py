@@ -47,7 +47,8 @@ _TURN_S: Final = 0.005
 REQUESTS_A_TURN: Final = 4
 """Requests of one key that are begun in one turn; they take a few milliseconds."""
 PARTS_A_TURN: Final = 16
-"""Parts of snapshots that are made and sent in one turn, for all clients together."""
+"""Subscriptions that are entered, and parts of snapshots that are made and sent, in one turn, for
+all clients together."""
 
 
 class RequestTurns:
@@ -113,7 +114,7 @@ class WorkTurns:
                 self._worked = 0.0
 
     async def part_turn(self) -> None:
-        """Wait until one more part of a snapshot may be made and sent, in the order of the calls.
+        """Wait until one more subscription or part of a snapshot has its turn, in order.
 
         So thousands of clients that come at once hold nobody else up, however fast they read.
         """
@@ -256,7 +257,7 @@ class KeyShare:
             self._pace.worked(seconds)
 
     async def part_turn(self) -> None:
-        """Wait until one more part of a snapshot may be made and sent, as all keys do."""
+        """Wait until one more subscription or part of a snapshot has its turn among all keys'."""
         await self._pace.part_turn()
 
     def worked_on_part(self, seconds: float) -> None:

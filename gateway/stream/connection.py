@@ -226,6 +226,7 @@ class StreamConnection(ABC):
         share = self.principal.share
         if share is not None:
             await share.turn()
+            await share.part_turn()
         began = thread_time()
         try:
             self._place.enter(wanted)
@@ -242,6 +243,8 @@ class StreamConnection(ABC):
             return self._place.next_messages()
         self._let_unsent_go()
         await share.turn_to_send()
+        if self._place.begins:
+            await share.part_turn()
         began = thread_time()
         messages = self._unsent = self._place.next_messages()
         share.worked(thread_time() - began)

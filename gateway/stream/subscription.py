@@ -53,6 +53,14 @@ class ClientSubscription:
         return self._subscribed is not None or self._watching is not None
 
     @property
+    def begins(self) -> bool:
+        """Return whether a whole view is due, or the change from where the client left it."""
+        if self._subscribed is None:
+            return False
+        subscriber = self._subscribed[1]
+        return subscriber.snapshot_due or subscriber.resuming
+
+    @property
     def position(self) -> Position | None:
         """Return the position that the client has been told; None before that."""
         if self._watching is not None:

@@ -13,8 +13,12 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
 from gateway import fair_share
+from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.frames import Encoding, FrameCache, SnapshotParts
 from gateway.stream.admission import LiveSettings
+from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
+from gateway.stream.subscription import ClientSubscription
 from gateway.transport.websocket_protocol import Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
@@ -271,6 +275,53 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
     assert len(taken) == 12 * number
     assert len({id(payload) for _, payload in taken}) <= 3 * number, "one snapshot a second"
     assert max(Counter(turn for turn, _ in taken).values()) <= 3
+
+
+@on_both_loops
+async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_few_in_a_turn() -> (
+    None
+):
+    turns, done = 0, list[int]()
+    enter, begin = ClientSubscription.enter, FrameCache._begin_snapshot
+
+    def entered(self: ClientSubscription, wanted: Subscribe | Watch) -> None:
+        done.append(turns)
+        enter(self, wanted)
+
+    def begun(self: FrameCache, view: FilteredView, encoding: Encoding) -> SnapshotParts:
+        done.append(turns)
+        return begin(self, view, encoding)
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with AsyncExitStack() as stack, asyncio.timeout(120):
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(fair_share, "PARTS_A_TURN", 3)
+        patch.setattr(ClientSubscription, "enter", entered)
+        patch.setattr(FrameCache, "_begin_snapshot", begun)
+        served = await stack.enter_async_context(serving())
+        served.put_all([("extensions", str(at), extension(str(at))) for at in range(30)])
+        clients = [await stack.enter_async_context(served.connect()) for _ in range(30)]
+        counting = asyncio.create_task(count())
+        try:
+            wanted = {"type": "subscribe", "topics": ["extensions"]}
+            await asyncio.gather(
+                *(
+                    say(client, wanted | {"filter": {"ext": [str(at)]}})
+                    for at, client in enumerate(clients)
+                )
+            )
+            for at, client in enumerate(clients):
+                found = await frame_of(client, "snapshot")
+                assert list(found["state"]["extensions"]) == [str(at)]
+        finally:
+            counting.cancel()
+    assert len(done) == 60
+    assert max(Counter(done).values()) <= 3
 
 
 @on_both_loops
