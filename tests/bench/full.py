@@ -13,6 +13,7 @@ from tests.bench import (
     delivery,
     frameworks,
     latency,
+    many_pbxs,
     monitoring,
     newcomers,
     queries,
@@ -65,6 +66,7 @@ async def run() -> None:
     done(await whole_way.measure(200))
     done(await rush.measure(15))
     done(await newcomers.run())
+    done(many_pbxs.sheet(await many_pbxs.measure()))
     plain = await stops.measure(60, 60, plain=True)
     done(stops.sheet(await stops.measure(60, 60), plain))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
