@@ -185,7 +185,7 @@ class Handshakes:
     ) -> None:
         self._proxies = proxies
         self._refusal = refusal
-        self._turns = RequestTurns(HANDSHAKES_A_TURN)
+        self._turns = RequestTurns(most=HANDSHAKES_A_TURN)
 
     def begin(self, scope: Scope, work: Callable[[], bool]) -> bool:
         """Call ``work`` when the handshake has its turn.

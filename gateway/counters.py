@@ -7,7 +7,6 @@ mere addition.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from monitor.shared.metrics.histogram import Histogram, slow_by_name
@@ -76,14 +75,17 @@ class FanoutCounters:
         if seconds is not None:
             self.awaited.add(seconds)
 
-    def snapshot(self, why: str, lengths: Collection[int]) -> None:
-        """Count a whole view that a client took.
+    def snapshot(self, why: str) -> None:
+        """Count a whole view that a client begins to take.
 
-        ``why``: the reason, as in :attr:`snapshots`. ``lengths``: the bytes of each part.
+        ``why``: the reason, as in :attr:`snapshots`.
         """
         self.snapshots[why] += 1
-        self.snapshot_parts += len(lengths)
-        self.snapshot_bytes += sum(lengths)
+
+    def snapshot_part(self, length: int) -> None:
+        """Count a part of ``length`` bytes that a client took."""
+        self.snapshot_parts += 1
+        self.snapshot_bytes += length
 
     def beat(self, length: int) -> None:
         """Count a heartbeat of ``length`` bytes that a client got."""

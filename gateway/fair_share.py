@@ -11,6 +11,7 @@
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
   its snapshot until it has taken it, and of each client's copy of the one that is on its way. A key
   that holds too many gets no more until some are taken. All keys together are bounded too.
+- Parts of snapshots: between two looks at what others have sent, only a few are made and sent.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -21,14 +22,14 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter, OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from sys import getsizeof
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
 from gateway.fanout.filters import EntityFilter
-from gateway.fanout.frames import Message
+from gateway.fanout.frames import PART_BYTES, Messages, SnapshotParts, TakenSnapshot
 from gateway.token_bucket import LogBudget, TokenBucket
 
 MOST_FILTER_BYTES: Final = 16 * 1024 * 1024
@@ -54,16 +55,20 @@ _TURN_S: Final = 0.005
 
 REQUESTS_A_TURN: Final = 4
 """Requests of one key that are begun in one turn; they take a few milliseconds."""
+PARTS_A_TURN: Final = 16
+"""Subscriptions that are entered, and parts of snapshots that are made and sent, in one turn, for
+all clients together."""
 
 
 class RequestTurns:
     """Start each key's requests in order, a few at a time, and those of all keys side by side.
 
-    In place of a key's digest it may be an address. ``most``: requests of all keys together that
-    are begun in one turn; the keys are served in rotation then.
+    In place of a key's digest it may be an address. ``at_once``: how many of a key are begun in
+    one turn. ``most``: how many of all keys; the keys are served in rotation then.
     """
 
-    def __init__(self, most: int = sys.maxsize) -> None:
+    def __init__(self, at_once: int = REQUESTS_A_TURN, most: int = sys.maxsize) -> None:
+        self._at_once = at_once
         self._most = self._left = most
         self._taken: Counter[str] = Counter()
         self._waiting: OrderedDict[str, deque[Callable[[], bool]]] = OrderedDict()
@@ -94,7 +99,7 @@ class RequestTurns:
 
     def _take(self, digest: str) -> bool:
         self._renew_soon()
-        if digest in self._waiting or self._taken[digest] >= REQUESTS_A_TURN or not self._left:
+        if digest in self._waiting or self._taken[digest] >= self._at_once or not self._left:
             return False
         self._taken[digest] += 1
         self._left -= 1
@@ -124,7 +129,7 @@ class RequestTurns:
                     self._left -= 1
                 if not waiting:
                     del self._waiting[digest]
-                elif self._taken[digest] >= REQUESTS_A_TURN:
+                elif self._taken[digest] >= self._at_once:
                     had_theirs[digest] = self._waiting.pop(digest)
         finally:  # also if a piece of work fails: the others are still in line
             self._waiting.update(had_theirs)
@@ -152,6 +157,7 @@ class WorkTurns:
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
         self._worked = 0.0
+        self._parts = RequestTurns(PARTS_A_TURN)
 
     async def turn(self) -> None:
         """Wait until a piece of work may be made, in the order of the calls."""
@@ -159,6 +165,13 @@ class WorkTurns:
             if self._worked >= _TURN_S:
                 await asyncio.sleep(0)
                 self._worked = 0.0
+
+    async def part_turn(self) -> None:
+        """Wait until one more subscription or part of a snapshot has its turn, in order.
+
+        So thousands of clients that come at once hold nobody else up, however fast they read.
+        """
+        await self._parts.turn("")
 
     def worked(self, seconds: float) -> None:
         """Count a piece of work of so many seconds."""
@@ -213,6 +226,8 @@ class KeyShare:
         self.answer_bytes = 0
         self.unsent_bytes = 0
         self._unsent: dict[int, int] = {}
+        self._snapshots: dict[int, tuple[SnapshotParts, int, int]] = {}
+        """Snapshots that are taken: id → the parts, how many clients take it, bytes counted."""
         self._may_hold = asyncio.Event()
         self._may_hold.set()
         self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
@@ -220,6 +235,7 @@ class KeyShare:
         self._clock = clock
         self._work = WORK_AT_ONCE_S
         self._work_at = clock()
+        self._parts_s = 0.0
 
     def hold(self, wanted: EntityFilter) -> EntityFilter:
         """Count a filter in, and return the copy that all subscriptions with an equal one share.
@@ -267,35 +283,61 @@ class KeyShare:
         """Count out an answer of ``size`` bytes that is not watched any more."""
         self.answer_bytes -= size
 
-    def hold_unsent(self, messages: Sequence[Message]) -> None:
+    def hold_unsent(self, messages: Messages) -> None:
         """Count in messages that a connection is about to send.
 
-        Equal objects are counted once. Besides, the connection's transport holds a copy of the one
-        that is being sent: the largest is counted for each connection.
+        Equal objects are counted once, a snapshot with the size that is expected of it. Besides,
+        the connection's transport holds a copy of the one that is being sent: the largest is
+        counted for each connection.
         """
         before = self.unsent_bytes
-        for message in messages:
-            holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
-            self._unsent[id(message)] = holders + 1
-            if not holders:
-                self.unsent_bytes += getsizeof(message)
-        self.unsent_bytes += max(map(getsizeof, messages), default=0)
+        if isinstance(messages, TakenSnapshot):
+            parts = messages.parts
+            _, holders, counted = self._snapshots.get(id(parts), (parts, 0, 0))
+            self._snapshots[id(parts)] = (parts, holders + 1, counted)
+            self.unsent_bytes += PART_BYTES
+            self._recount(parts)
+        else:
+            for message in messages:
+                holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
+                self._unsent[id(message)] = holders + 1
+                if not holders:
+                    self.unsent_bytes += getsizeof(message)
+            self.unsent_bytes += max(map(getsizeof, messages), default=0)
+        self._count_for_all(before)
+
+    def _recount(self, parts: SnapshotParts) -> None:
+        """Count a taken snapshot with the size that is expected now that more of it is made."""
+        _, holders, counted = self._snapshots[id(parts)]
+        size = parts.expected_size
+        self._snapshots[id(parts)] = (parts, holders, size)
+        self.unsent_bytes += size - counted
+
+    def _count_for_all(self, before: int) -> None:
         self._everyone.add(self.unsent_bytes - before)
         if self.unsent_bytes > MOST_UNSENT_BYTES:
             self._may_hold.clear()
+        else:
+            self._may_hold.set()
 
-    def let_unsent_go(self, messages: Sequence[Message]) -> None:
+    def let_unsent_go(self, messages: Messages) -> None:
         """Count out messages that were sent, or will not be."""
         before = self.unsent_bytes
-        for message in messages:
-            self._unsent[id(message)] -= 1
-            if not self._unsent[id(message)]:
-                del self._unsent[id(message)]
-                self.unsent_bytes -= getsizeof(message)
-        self.unsent_bytes -= max(map(getsizeof, messages), default=0)
-        self._everyone.add(self.unsent_bytes - before)
-        if self.unsent_bytes <= MOST_UNSENT_BYTES:
-            self._may_hold.set()
+        if isinstance(messages, TakenSnapshot):
+            parts, holders, counted = self._snapshots.pop(id(messages.parts))
+            self.unsent_bytes -= PART_BYTES
+            if holders > 1:
+                self._snapshots[id(parts)] = (parts, holders - 1, counted)
+            else:
+                self.unsent_bytes -= counted
+        else:
+            for message in messages:
+                self._unsent[id(message)] -= 1
+                if not self._unsent[id(message)]:
+                    del self._unsent[id(message)]
+                    self.unsent_bytes -= getsizeof(message)
+            self.unsent_bytes -= max(map(getsizeof, messages), default=0)
+        self._count_for_all(before)
 
     async def turn_to_send(self) -> None:
         """Wait until messages may be made for this key: work may be done, and few are unsent."""
@@ -324,6 +366,24 @@ class KeyShare:
             self._earn()
             self._work -= seconds
             self._pace.worked(seconds)
+
+    async def part_turn(self) -> None:
+        """Wait until one more subscription or part of a snapshot has its turn among all keys'."""
+        await self._pace.part_turn()
+
+    def worked_on_part(self, seconds: float, messages: Messages) -> None:
+        """Count so many seconds of making a part of a snapshot, together with those before.
+
+        ``messages``: those that were counted in, which the part is of.
+        """
+        if isinstance(messages, TakenSnapshot):
+            before = self.unsent_bytes
+            self._recount(messages.parts)
+            self._count_for_all(before)
+        self._parts_s += seconds
+        if self._parts_s >= _PIECE_S:
+            seconds, self._parts_s = self._parts_s, 0.0
+            self.worked(seconds)
 
     @property
     def owed(self) -> float:

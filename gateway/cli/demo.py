@@ -25,6 +25,7 @@ from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, new_key, sha256_hex
 from gateway.cli.demo_morning import HOURS, MOST_CALLS, leave_morning, place
 from gateway.cli.runtime import logging_setup
+from gateway.cli.runtime.garbage_collector import garbage_collected
 from gateway.cli.runtime.reload import nothing_to_reload, on_sighup
 from gateway.cli.terminal_output import say, say_text
 from gateway.config import GatewaySection, StreamSection
@@ -183,13 +184,16 @@ async def _show(
                 monitor_run.run(MonitorSettings(pbx=(section,)), lambda _: monitor_bus)
             )
             try:
-                async with gateway_run.serving(
-                    [_PBX],
-                    KeyTable(keys),
-                    settings,
-                    lambda _: gateway_bus,
-                    bound=lambda address: log.start(address=address),
-                ) as gateway:
+                async with (
+                    garbage_collected(),
+                    gateway_run.serving(
+                        [_PBX],
+                        KeyTable(keys),
+                        settings,
+                        lambda _: gateway_bus,
+                        bound=lambda address: log.start(address=address),
+                    ) as gateway,
+                ):
                     say_text(welcome(gateway.address))
                     if opens:
                         await asyncio.to_thread(webbrowser.open, _wall(gateway.address))

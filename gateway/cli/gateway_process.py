@@ -14,6 +14,7 @@ from gateway import run as gateway_run
 from gateway.auth.tickets import SECRET_BYTES
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime import service_notify as liveness
+from gateway.cli.runtime.garbage_collector import garbage_collected
 from gateway.cli.runtime.memory_release import memory_released
 from gateway.cli.runtime.reload import Reload, on_sighup
 from gateway.cli.runtime.startup import metrics_served, settings_told
@@ -116,6 +117,7 @@ async def _gateway(
 
     try:
         async with (
+            garbage_collected(),
             memory_released(),
             metrics_served("gateway", settings.metrics.host, metrics_port) as registry,
             heartbeat(redis.of(SITE), "gateway") as told,

@@ -12,6 +12,7 @@ import structlog
 
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime import service_notify as liveness
+from gateway.cli.runtime.garbage_collector import garbage_collected
 from gateway.cli.runtime.reload import Reload, on_sighup
 from gateway.cli.runtime.startup import metrics_served, settings_told
 from gateway.cli.runtime.status_reporter import heartbeat
@@ -70,6 +71,7 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
     try:
         async with (
+            garbage_collected(),
             metrics_served(
                 *("monitor", metrics.host, metrics.monitor_port, troubles), rejected
             ) as registry,

@@ -16,12 +16,12 @@ for may apply it as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.fanout.filters import EntityFilter
-from gateway.visibility import Visibility
+from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.changes import Change, Position
 from monitor.shared.entities.topics import Entity, State
 
@@ -88,16 +88,31 @@ class FilteredView:
             seen if seen is not None and (self.filter is None or self.filter(topic, seen)) else None
         )
 
-    def snapshot(self, history: History) -> State:
-        """Return everything in the view now, with every topic of the view that the space has."""
+    def snapshot(
+        self,
+        history: History,
+        candidates: Callable[[FilteredView, str], Iterable[str]] | None = None,
+    ) -> State:
+        """Return everything in the view now, with every topic of the view that the space has.
+
+        ``candidates``: returns ids among which are all that the view has of a topic; None: all ids
+        are looked at.
+        """
         return {
-            topic: {
-                id_: seen
-                for id_, entity in entities.items()
-                if (seen := self.shown(topic, entity)) is not None
-            }
+            topic: self._shown_of(
+                topic, entities, entities if candidates is None else candidates(self, topic)
+            )
             for topic, entities in history.state.items()
             if topic in self.topics
+        }
+
+    def _shown_of(
+        self, topic: str, entities: Mapping[str, Entity], ids: Iterable[str]
+    ) -> dict[str, Entity]:
+        if self.filter is None and self.visibility == EVERYTHING:
+            return dict(entities)
+        return {
+            id_: seen for id_ in ids if (seen := self.shown(topic, entities.get(id_))) is not None
         }
 
     def delta(self, changes: Iterable[Change]) -> Delta:

@@ -4,6 +4,10 @@ A message is text (JSON) or bytes (msgpack), ready to send. The last changes are
 and positions. Snapshots are cached for a second, even if the position has moved on: a client
 that gets an older snapshot gets the change from there right after.
 
+A snapshot consists of small parts. Each part is made when the first client takes it, and then
+shared by all. So nobody waits until all of it is made, and a client that takes a part holds no
+bytes of its own. Once a snapshot is no longer cached and nobody takes it, its bytes are freed.
+
 The caches are bounded. What is not in them is encoded again.
 """
 
@@ -11,11 +15,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct, field
 
+from gateway.fanout.entity_index import EntityIndex
 from gateway.fanout.filtered_view import Delta, FilteredView, History
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import to_json, to_msgpack
@@ -27,8 +31,9 @@ Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
 SIZE_LIMIT_BYTES = 256 * 1024
-"""Bytes of a part of a snapshot, or of a change. A larger change is sent as a snapshot. An
-entity is never divided."""
+"""Bytes of a change. A larger change is sent as a snapshot."""
+PART_BYTES = 64 * 1024
+"""Bytes of a part of a snapshot: as many as a socket takes at once. An entity is never divided."""
 
 _SNAPSHOT_AGE_S = 1.0
 """Seconds for which a snapshot is reused, so that many who come at once share one, also in
@@ -36,6 +41,8 @@ memory."""
 _SNAPSHOTS_KEPT_BYTES = 64 * 1024 * 1024
 """Bytes of all cached snapshots together, not counting the newest: many who come at once may
 each want another view."""
+_LOOK_S = 0.25
+"""Seconds between two looks for snapshots that are too old."""
 _HEAD_BYTES = 256
 """Bytes reserved for a frame's fields beside its entities."""
 _CHANGES_KEPT = 64
@@ -129,17 +136,82 @@ def size(message: Message) -> int:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Hold a snapshot ready to send: its position, and its parts in order."""
+class SnapshotParts:
+    """Hold a snapshot: its position, and its parts, which are made in order as they are wanted.
 
-    position: Position
-    messages: tuple[Message, ...]
+    ``parts``: yields each part, encoded, with the number of its entities. ``entities``: of all
+    parts together. ``text``: whether the parts are text (JSON).
+    """
+
+    __slots__ = (
+        *("__weakref__", "_entities", "_entities_made", "_made", "_rest"),
+        *("grown", "position", "size", "text"),
+    )
+
+    def __init__(
+        self, position: Position, parts: Iterator[tuple[bytes, int]], entities: int, *, text: bool
+    ) -> None:
+        self.position = position
+        self.text = text
+        self.size = 0
+        """Bytes of the parts that were made."""
+        self.grown: Callable[[int], None] | None = None
+        """Called with the bytes of each new part."""
+        self._entities = entities
+        self._entities_made = 0
+        self._made: list[bytes] = []
+        self._rest = parts
+        self._make()
 
     @property
-    def size(self) -> int:
-        """Return the bytes of all parts."""
-        return sum(map(size, self.messages))
+    def expected_size(self) -> int:
+        """Return about how many bytes all parts will have, by those that were made."""
+        return self.size * self._entities // max(1, self._entities_made)
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the parts as they are sent. Those that nobody has wanted before are made now."""
+        at = 0
+        while at < len(self._made) or self._make():
+            yield self._made[at]
+            at += 1
+
+    def _make(self) -> bool:
+        """Make one more part. Return whether there was one to make."""
+        part, entities = next(self._rest, (None, 0))
+        if part is None:
+            return False
+        self._made.append(part)
+        self.size += len(part)
+        self._entities_made += entities
+        if self.grown is not None:
+            self.grown(len(part))
+        return True
+
+
+class TakenSnapshot:
+    """Hand a snapshot's parts to one client. ``taken``: called with the bytes of each part.
+
+    Iterating yields messages; :meth:`payloads` yields their bytes, the same for all clients.
+    """
+
+    __slots__ = ("_taken", "parts")
+
+    def __init__(self, parts: SnapshotParts, taken: Callable[[int], None]) -> None:
+        self.parts = parts
+        self._taken = taken
+
+    def __iter__(self) -> Iterator[Message]:
+        return (payload.decode() if self.parts.text else payload for payload in self.payloads())
+
+    def payloads(self) -> Iterator[bytes]:
+        """Yield the parts as they are sent."""
+        for payload in self.parts.payloads():
+            self._taken(len(payload))
+            yield payload
+
+
+Messages: TypeAlias = tuple[Message, ...] | TakenSnapshot
+"""Messages to send in this order, with nothing in between."""
 
 
 class FrameCache:
@@ -156,10 +228,12 @@ class FrameCache:
             OrderedDict()
         )
         self._changes_epoch: str | None = None
-        self._snapshots: OrderedDict[tuple[FilteredView, Encoding], tuple[float, Parts]] = (
+        self._snapshots: OrderedDict[tuple[FilteredView, Encoding], tuple[float, SnapshotParts]] = (
             OrderedDict()
         )
         self._snapshots_size = 0
+        self._looked_at = 0.0
+        self._index = EntityIndex(history)
 
     def heartbeat(
         self, encoding: Encoding, stale_since: str | None, at: Position | None = None
@@ -204,7 +278,7 @@ class FrameCache:
                 self._changes.popitem(last=False)
         return self._changes[key]
 
-    def snapshot(self, view: FilteredView, encoding: Encoding, at_least: int) -> Parts:
+    def snapshot(self, view: FilteredView, encoding: Encoding, at_least: int) -> SnapshotParts:
         """Return the whole view, at the position now or at one that is at most a second old.
 
         It is a position of the present epoch that the log still reaches, and never before
@@ -212,28 +286,43 @@ class FrameCache:
         """
         self.forget()
         kept = self._snapshots.get((view, encoding))
-        if kept is not None and self._usable(kept[1].position, at_least):
+        if kept is not None and self._fresh(kept[0]) and self._usable(kept[1].position, at_least):
             self._snapshots.move_to_end((view, encoding))
             return kept[1]
-        parts = self._encode_snapshot(view, encoding)
+        parts = self._begin_snapshot(view, encoding)
         if kept is not None:
             self._drop((view, encoding))
         self._snapshots[view, encoding] = (self._clock(), parts)
-        self._snapshots_size += parts.size
-        while self._snapshots_size > _SNAPSHOTS_KEPT_BYTES and len(self._snapshots) > 1:
-            self._drop(next(iter(self._snapshots)))
+        parts.grown = self._grow
+        self._grow(parts.size)
         return parts
 
     def forget(self) -> None:
-        """Drop the snapshots that are too old to be reused."""
-        oldest = self._clock() - _SNAPSHOT_AGE_S
-        for key in [
-            key for key, (at, _) in self._snapshots.items() if not oldest < at <= self._clock()
-        ]:
+        """Drop the snapshots that are too old to be reused.
+
+        They are looked through a few times a second, however often this is called: there may be
+        thousands.
+        """
+        if 0 <= self._clock() - self._looked_at < _LOOK_S:
+            return
+        self._looked_at = self._clock()
+        for key in [key for key, (at, _) in self._snapshots.items() if not self._fresh(at)]:
             self._drop(key)
 
+    def _fresh(self, at: float) -> bool:
+        now = self._clock()
+        return now - _SNAPSHOT_AGE_S < at <= now
+
     def _drop(self, key: tuple[FilteredView, Encoding]) -> None:
-        self._snapshots_size -= self._snapshots.pop(key)[1].size
+        parts = self._snapshots.pop(key)[1]
+        parts.grown = None
+        self._snapshots_size -= parts.size
+
+    def _grow(self, length: int) -> None:
+        """Count a new part in; drop what has not been asked for the longest if that is too much."""
+        self._snapshots_size += length
+        while self._snapshots_size > _SNAPSHOTS_KEPT_BYTES and len(self._snapshots) > 1:
+            self._drop(next(iter(self._snapshots)))
 
     def _usable(self, position: Position, at_least: int) -> bool:
         now = self._position()
@@ -263,19 +352,11 @@ class FrameCache:
         message = encode(frame, encoding)
         return message if size(message) <= SIZE_LIMIT_BYTES else None
 
-    def _encode_snapshot(self, view: FilteredView, encoding: Encoding) -> Parts:
+    def _begin_snapshot(self, view: FilteredView, encoding: Encoding) -> SnapshotParts:
         now = self._position()
-        server_time = from_unix(self._clock())
-        parts = list(_parts(view.snapshot(self._history), encoding))
-        return Parts(
-            now,
-            tuple(
-                encode(
-                    Snapshot(now.epoch, now.seq, server_time, part, at + 1 < len(parts)), encoding
-                )
-                for at, part in enumerate(parts)
-            ),
-        )
+        state = view.snapshot(self._history, self._index.candidates)
+        parts = _encoded_parts(state, encoding, now, from_unix(self._clock()))
+        return SnapshotParts(now, parts, sum(map(len, state.values())), text=encoding == "json")
 
     def _position(self) -> Position:
         position = self._history.position
@@ -284,20 +365,34 @@ class FrameCache:
         return position
 
 
-def _parts(state: State, encoding: Encoding) -> Iterator[dict[str, dict[str, Raw]]]:
+def _encoded_parts(
+    state: State, encoding: Encoding, at: Position, server_time: str
+) -> Iterator[tuple[bytes, int]]:
+    """Yield the snapshot's parts, encoded when they are wanted, each with its entities' number."""
+    write = to_json if encoding == "json" else to_msgpack
+    parts = _parts(state, write)
+    part = next(parts, None)
+    while part is not None:
+        following = next(parts, None)
+        frame = Snapshot(at.epoch, at.seq, server_time, part, following is not None)
+        yield write(frame), sum(map(len, part.values()))
+        part = following
+
+
+def _parts(state: State, write: Callable[[Entity], bytes]) -> Iterator[dict[str, dict[str, Raw]]]:
     """Yield the state in parts that each fit into a frame; the first part has every topic."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
     used = _HEAD_BYTES + sum(len(topic) + 8 for topic in state)
     for topic, id_, entity in _rows(state):
-        raw = Raw(to_json(entity) if encoding == "json" else to_msgpack(entity))
-        cost = len(bytes(raw)) + len(to_json(id_)) + 8
-        if used + cost > SIZE_LIMIT_BYTES and any(part.values()):
+        encoded = write(entity)
+        cost = len(encoded) + len(to_json(id_)) + 8
+        if used + cost > PART_BYTES and any(part.values()):
             yield part
             part, used = {}, _HEAD_BYTES
         if topic not in part:
             part[topic] = {}
             used += len(topic) + 8
-        part[topic][id_] = raw
+        part[topic][id_] = Raw(encoded)
         used += cost
     yield part
 

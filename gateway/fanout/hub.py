@@ -27,7 +27,7 @@ from time import perf_counter
 
 from gateway.fanout.delivery_stats import DeliveryStats
 from gateway.fanout.filtered_view import FilteredView, History
-from gateway.fanout.frames import Encoding, FrameCache, Message, size
+from gateway.fanout.frames import Encoding, FrameCache, Messages, TakenSnapshot, size
 from gateway.fanout.view_subscribers import PATIENCE, DirectWriter, Subscriber, ViewSubscribers
 from gateway.transport.websocket_protocol import ready_made
 from monitor.shared.changes import Position
@@ -223,7 +223,7 @@ class Hub:
         )
         return None if message is None else ready_made(message)
 
-    def next_messages(self, subscriber: Subscriber) -> tuple[Message, ...]:
+    def next_messages(self, subscriber: Subscriber) -> Messages:
         """Return the messages to send next, in this order and with nothing in between.
 
         Empty: nothing is due until the subscriber is woken. This moves the subscriber's
@@ -272,7 +272,7 @@ class Hub:
                 self._frames.forget()
                 self._send_heartbeats(slot)
 
-    def _resume(self, subscriber: Subscriber, now: Position) -> tuple[Message, ...]:
+    def _resume(self, subscriber: Subscriber, now: Position) -> Messages:
         """Return the change from the position that the client named.
 
         Returns nothing while the client is ahead of us, until we stop believing it.
@@ -301,22 +301,20 @@ class Hub:
         subscriber.position = now
         return (message,)
 
-    def _snapshot(
-        self, subscriber: Subscriber, now: Position, at_least: int, why: str
-    ) -> tuple[Message, ...]:
+    def _snapshot(self, subscriber: Subscriber, now: Position, at_least: int, why: str) -> Messages:
         if at_least > now.seq:  # the client knows more than this gateway, or says so
             if subscriber.patience:
                 told = subscriber.position
                 return () if told is None else self._held_back(subscriber, told)
             at_least = now.seq
         parts = self._frames.snapshot(subscriber.view, subscriber.encoding, at_least)
-        self.counters.snapshot(why, [size(message) for message in parts.messages])
+        self.counters.snapshot(why)
         subscriber.snapshot_due = False
         subscriber.position = parts.position
         subscriber.heartbeat_due = subscriber.heartbeat_due or self._stale_since() is not None
-        return parts.messages
+        return TakenSnapshot(parts, self.counters.snapshot_part)
 
-    def _held_back(self, subscriber: Subscriber, told: Position) -> tuple[Message, ...]:
+    def _held_back(self, subscriber: Subscriber, told: Position) -> Messages:
         """Return only a heartbeat if we are stale, else nothing: the client is ahead of us."""
         stale_since = self._stale_since()
         if stale_since is None or not subscriber.heartbeat_due:

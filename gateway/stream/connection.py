@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from time import perf_counter, thread_time
 from typing import Any, Final
@@ -22,7 +22,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import NoState
 from gateway.fair_share import KeyShare
-from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Message
+from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Messages
 from gateway.fanout.view_subscribers import DirectWriter
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
@@ -140,7 +140,7 @@ class StreamConnection(ABC):
         self._writer: asyncio.Task[None] | None = None
         self._blocked_since: float | None = None
         self._pending = 0
-        self._unsent: tuple[Message, ...] = ()
+        self._unsent: Messages = ()
         self._place = ClientSubscription(
             pbx, principal.visibility, encoding, self._wake, line, principal.share
         )
@@ -226,6 +226,7 @@ class StreamConnection(ABC):
         share = self.principal.share
         if share is not None:
             await share.turn()
+            await share.part_turn()
         began = thread_time()
         try:
             self._place.enter(wanted)
@@ -235,18 +236,31 @@ class StreamConnection(ABC):
             if share is not None:
                 share.worked(thread_time() - began)
 
-    async def _next_messages(self) -> tuple[Message, ...]:
+    async def _next_messages(self) -> Messages:
         """Return what to send next, after waiting until the gateway may work for this key."""
         share = self.principal.share
         if share is None:
             return self._place.next_messages()
         self._let_unsent_go()
         await share.turn_to_send()
+        if self._place.begins:
+            await share.part_turn()
         began = thread_time()
         messages = self._unsent = self._place.next_messages()
         share.worked(thread_time() - began)
         share.hold_unsent(messages)
         return messages
+
+    async def _next_part(self, parts: Iterator[bytes]) -> bytes | None:
+        """Return a snapshot's next part, in turn with those of all other clients; None: no more."""
+        share = self.principal.share
+        if share is None:
+            return next(parts, None)
+        await share.part_turn()
+        began = thread_time()
+        part = next(parts, None)
+        share.worked_on_part(thread_time() - began, self._unsent)
+        return part
 
     def _let_unsent_go(self) -> None:
         """Count out what was taken last: it was sent, or never will be."""

@@ -21,7 +21,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from gateway.errors import HoldsTooMuch, shown
-from gateway.fanout.frames import Message, encode
+from gateway.fanout.frames import Message, TakenSnapshot, encode
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import (
@@ -98,7 +98,11 @@ class EventStream(StreamConnection):
     async def _send_next(self) -> bool:
         await self._room()
         messages = await self._next_messages()
-        last, at = len(messages) - 1, self._place.position
+        at = self._place.position
+        if isinstance(messages, TakenSnapshot):
+            await self._send_snapshot(messages, at)
+            return True
+        last = len(messages) - 1
         for number, message in enumerate(messages):
             await self._room()  # before the event is made: one that waits would be held three times
             await self._say(_event(message, at if number == last else None))
@@ -108,6 +112,15 @@ class EventStream(StreamConnection):
         """Wait until the client has taken what was sent."""
         if self._waiting():
             await self._say("")
+
+    async def _send_snapshot(self, snapshot: TakenSnapshot, at: Position | None) -> None:
+        parts = snapshot.payloads()
+        part = await self._next_part(parts)
+        while part is not None:
+            following = await self._next_part(parts)
+            await self._room()
+            await self._say(_event(part, at if following is None else None))
+            part = following
 
     async def _say(self, text: str) -> None:
         self._check()

@@ -8,7 +8,7 @@ from gateway.errors import AnswersTooLarge, NoState
 from gateway.fair_share import KeyShare
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
-from gateway.fanout.frames import Encoding, Message
+from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
@@ -53,6 +53,14 @@ class ClientSubscription:
         return self._subscribed is not None or self._watching is not None
 
     @property
+    def begins(self) -> bool:
+        """Return whether a whole view is due, or the change from where the client left it."""
+        if self._subscribed is None:
+            return False
+        subscriber = self._subscribed[1]
+        return subscriber.snapshot_due or subscriber.resuming
+
+    @property
     def position(self) -> Position | None:
         """Return the position that the client has been told; None before that."""
         if self._watching is not None:
@@ -89,7 +97,7 @@ class ClientSubscription:
         self.leave()
         self._wake = _nobody
 
-    def next_messages(self) -> tuple[Message, ...]:
+    def next_messages(self) -> Messages:
         """Return the messages to send next, as from the hub."""
         if self._watching is not None:
             return self._pbx.watches.next_messages(self._watching)

@@ -12,7 +12,16 @@ from contextlib import asynccontextmanager
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.errors import HoldsTooMuch, TooManyRequests, shown
-from gateway.fanout.frames import Encoding, ErrorFrame, Frame, Message, Pong, encode, size
+from gateway.fanout.frames import (
+    Encoding,
+    ErrorFrame,
+    Frame,
+    Message,
+    Pong,
+    TakenSnapshot,
+    encode,
+    size,
+)
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
 from gateway.stream.connection import (
@@ -134,9 +143,28 @@ class WebSocketSession(StreamConnection):
         async with self._send_lock():
             await self._room()
             messages = await self._next_messages()
+            if isinstance(messages, TakenSnapshot):
+                await self._send_snapshot(messages)
+                return True
             for message in messages:
                 await self._send(message)
         return bool(messages)
+
+    async def _send_snapshot(self, snapshot: TakenSnapshot) -> None:
+        """Send the parts as they are for all clients, one whenever everything before is gone."""
+        parts, text = snapshot.payloads(), snapshot.parts.text
+        while True:
+            await self._room()
+            part = await self._next_part(parts)
+            if part is None:
+                return
+            if self._socket is None:
+                await self._send(part.decode() if text else part)
+                continue
+            await self._room()
+            self._check()
+            if not self._socket.write(part, text=text):
+                raise WebSocketDisconnect(GONE)
 
     async def _answer(self, frame: Frame) -> None:
         async with self._send_lock():

@@ -135,6 +135,17 @@ class Socket:
             self._transport.write(frame[sent:])
         return True
 
+    def write(self, payload: bytes, *, text: bool) -> bool:
+        """Write one message for the caller, who holds ready-made frames back.
+
+        The transport keeps the same bytes until the kernel has taken them; they are not copied.
+        Returns whether it was written: False if the connection is full or at its end.
+        """
+        if not self.open:
+            return False
+        self._transport.writelines((_head(_TEXT if text else _BINARY, len(payload)), payload))
+        return True
+
     def abort(self) -> None:
         """Drop the connection, even if data is still to be sent."""
         self.open = False
@@ -169,14 +180,15 @@ def ready_made(message: str | bytes) -> bytes:
     It is text or binary, not masked and not compressed.
     """
     opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
-    size = len(payload)
+    return _head(opcode, len(payload)) + payload
+
+
+def _head(opcode: int, size: int) -> bytes:
     if size < 126:
-        head = struct.pack("!BB", opcode, size)
-    elif size < 65_536:
-        head = struct.pack("!BBH", opcode, 126, size)
-    else:
-        head = struct.pack("!BBQ", opcode, 127, size)
-    return head + payload
+        return struct.pack("!BB", opcode, size)
+    if size < 65_536:
+        return struct.pack("!BBH", opcode, 126, size)
+    return struct.pack("!BBQ", opcode, 127, size)
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):

@@ -26,7 +26,7 @@ _LONGEST_SEQ: Final = 16
 _EPOCH: Final = re.compile(r"[0-9]{15}-[!-~]{1,64}")
 
 
-class Position(Struct, frozen=True, order=True):
+class Position(Struct, frozen=True, gc=False, order=True):
     """Represent a place in a space's history.
 
     Positions are ordered: a newer epoch is greater, even with a smaller ``seq``.
@@ -40,7 +40,7 @@ class Position(Struct, frozen=True, order=True):
         return f"{self.epoch}/{self.seq}"
 
 
-class Edit(Struct, frozen=True):
+class Edit(Struct, frozen=True, gc=False):
     """Represent the change of one entity.
 
     ``before`` None: it is new. ``after`` None: it is gone. They are never both None and never
@@ -53,7 +53,7 @@ class Edit(Struct, frozen=True):
     after: Entity | None
 
 
-class Change(Struct, frozen=True):
+class Change(Struct, frozen=True, gc=False):
     """Represent one published change: it brings position ``seq - 1`` of its epoch to ``seq``."""
 
     position: Position

@@ -42,14 +42,14 @@ class Malformed(ValueError):
     """Signal that data is not in this module's format, or not what a client may send."""
 
 
-class _WireEdit(Struct, frozen=True, array_like=True):
+class _WireEdit(Struct, frozen=True, gc=False, array_like=True):
     topic: str
     id: str
     before: Raw
     after: Raw
 
 
-class _WireChange(Struct, frozen=True, array_like=True, tag="change"):
+class _WireChange(Struct, frozen=True, gc=False, array_like=True, tag="change"):
     epoch: str
     seq: int
     at: str
@@ -59,7 +59,7 @@ class _WireChange(Struct, frozen=True, array_like=True, tag="change"):
     heard: float = 0.0
 
 
-class Heartbeat(Struct, frozen=True, array_like=True, tag="position"):
+class Heartbeat(Struct, frozen=True, gc=False, array_like=True, tag="position"):
     """Announce a position without the change that led to it.
 
     It is sent for a heartbeat, a new epoch, or a change over 64 KiB. A follower that is behind it

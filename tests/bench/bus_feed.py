@@ -33,10 +33,10 @@ def key(number: int) -> str:
     return f"key-of-the-bench-{number:02}"
 
 
-def stream_paths(count: int, topics: str = "ivrs") -> list[str]:
-    """Addresses of so many subscriptions."""
+def stream_paths(count: int, topics: str = "ivrs", keys: int = _KEYS) -> list[str]:
+    """Addresses of so many subscriptions, with so many keys."""
     return [
-        f"/webapi/{key(number * _KEYS // count)}/stream?topics={topics}" for number in range(count)
+        f"/webapi/{key(number * keys // count)}/stream?topics={topics}" for number in range(count)
     ]
 
 
@@ -127,8 +127,13 @@ async def writing(bus: RealBus, state: State) -> AsyncIterator[Writer]:
 
 
 @asynccontextmanager
-async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
-    """``callmon gateway`` as it runs at a site, ready."""
+async def gateway(
+    bus: RealBus, heartbeat: int = 5, *, probed: bool = False
+) -> AsyncIterator[Party]:
+    """``callmon gateway`` as it runs at a site, ready.
+
+    ``probed``: with :mod:`tests.bench.probe`.
+    """
     with tempfile.TemporaryDirectory(prefix="callmon-bench-") as directory:
         settings = Path(directory) / "callmon.toml"
         port = free_port()
@@ -136,17 +141,17 @@ async def gateway(bus: RealBus, heartbeat: int = 5) -> AsyncIterator[Party]:
         command = (
             sys.executable,
             "-m",
-            "gateway",
+            "tests.bench.probe" if probed else "gateway",
             "gateway",
             "--config",
             str(settings),
             "--port",
             str(port),
         )
-        async with party(*command, speaks=False) as process:
+        async with party(*command, speaks=probed) as process:
             process.port = port
             async with asyncio.timeout(20):
-                while not await _ready(port):  # noqa: ASYNC110 - what is waited for is another process
+                while not await ready(port):  # noqa: ASYNC110 - what is waited for is another process
                     await asyncio.sleep(0.05)
             yield process
 
@@ -177,7 +182,8 @@ name = "{PBX}"
 {keys}"""
 
 
-async def _ready(port: int) -> bool:
+async def ready(port: int) -> bool:
+    """Return whether a gateway serves there."""
     try:
         reader, sender = await asyncio.open_connection("127.0.0.1", port)
     except OSError:

@@ -41,7 +41,7 @@ _LOOK: Final = 0.01
 _SELDOM: Final = 0.1
 """The same for the contacts."""
 _PATIENCE: Final = 120.0
-_ID, _SECRET = "bench", "secret-of-the-bench"
+CLIENT_ID, CLIENT_SECRET = "bench", "secret-of-the-bench"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ async def _start(bus: RealBus, pbx: Party, bare: float) -> Start:
     ports = free_port(), free_port()
     with tempfile.TemporaryDirectory(prefix="callmon-bench-") as directory:
         config = Path(directory) / "callmon.toml"
-        config.write_text(_settings(bus, pbx), encoding="utf-8")
+        config.write_text(settings(bus, pbx), encoding="utf-8")
         options = ("--config", str(config))
         begun = time.perf_counter()
         async with (
@@ -154,7 +154,11 @@ async def _ask(
 async def _page(port: int) -> float:
     """Seconds that all pages take a client that only decodes them."""
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-        form = {"grant_type": "client_credentials", "client_id": _ID, "client_secret": _SECRET}
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": CLIENT_ID,
+            "client_secret": CLIENT_SECRET,
+        }
         async with http.post("/connect/token", data=form) as response:
             token = from_json(await response.read())["access_token"]
         begun = time.perf_counter()
@@ -174,7 +178,8 @@ def _callmon(*arguments: str) -> tuple[str, ...]:
     return sys.executable, "-m", "gateway", *arguments
 
 
-def _settings(bus: RealBus, pbx: Party) -> str:
+def settings(bus: RealBus, pbx: Party) -> str:
+    """The file for a monitor of this PBX and a gateway."""
     return f"""
 [redis]
 url = "{bus.url}"
@@ -183,8 +188,8 @@ level = "error"
 [[pbx]]
 name = "{PBX}"
 url = "http://127.0.0.1:{pbx.port}"
-client_id = "{_ID}"
-client_secret = "{_SECRET}"
+client_id = "{CLIENT_ID}"
+client_secret = "{CLIENT_SECRET}"
 [[keys]]
 name = "bench"
 digest = "{sha256_hex(key(0))}"
@@ -195,8 +200,10 @@ scopes = ["read", "contacts"]
 
 async def _simulate() -> None:
     """The PBX; says its port when its calls are under way."""
-    settings = SimulatorSettings(contacts=CONTACTS, rate=600, client_id=_ID, client_secret=_SECRET)
-    async with SimulatedPbx(settings) as pbx:
+    simulated = SimulatorSettings(
+        contacts=CONTACTS, rate=600, client_id=CLIENT_ID, client_secret=CLIENT_SECRET
+    )
+    async with SimulatedPbx(simulated) as pbx:
         await until(lambda: len(pbx.switchboard.truth()) >= _CALLS, 30)
         print(json.dumps({"port": int(pbx.url.rpartition(":")[2])}), flush=True)
         await asyncio.Event().wait()

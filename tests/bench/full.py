@@ -13,10 +13,13 @@ from tests.bench import (
     delivery,
     frameworks,
     latency,
+    many_pbxs,
     monitoring,
+    newcomers,
     queries,
     queues,
     rush,
+    stops,
     whole_way,
 )
 from tests.bench.contacts import CONTACTS, Start
@@ -64,6 +67,10 @@ async def run() -> None:
     done(await whole_way.measure(200))
     done(await rush.measure(15))
     done(queues.sheet(queues.Plan(), await queues.measure(queues.Plan())))
+    done(await newcomers.run())
+    done(many_pbxs.sheet(await many_pbxs.measure()))
+    plain = await stops.measure(60, 60, plain=True)
+    done(stops.sheet(await stops.measure(60, 60), plain))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
 
 

@@ -1,8 +1,8 @@
 """Play a benchmark's subscribers: a process with thousands of raw sockets that discards all.
 
 Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if
-that is given; ``expect`` answers once a group has received so many bytes in all, ``give up`` ends
-that; ``count`` tells bytes and closed connections.
+that is given; ``say`` sends a text to each of a group; ``expect`` answers once a group has received
+so many bytes in all, ``give up`` ends that; ``count`` tells bytes and closed connections.
 """
 
 from __future__ import annotations
@@ -98,6 +98,11 @@ class Load:
                 self._say(given_up=True)
             case "count":
                 self._say(bytes=self._totals[group], closed=self._closed[group])
+            case "say":
+                mine = (fd for fd, its in self._group_of.items() if its == group)
+                for fd, text in zip(mine, command["texts"], strict=True):
+                    self._sockets[fd].sendall(_client_text(text))
+                self._say()
             case "watch":
                 self._watch = Watch(command["times"])
                 self._say()
@@ -146,8 +151,10 @@ class Load:
 
 
 def _client_text(text: str) -> bytes:
-    """A short text frame as a client sends it (RFC 6455, 5.2): masked, with a mask of zeros."""
-    return bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text.encode()
+    """A text frame as a client sends it (RFC 6455, 5.2): masked, with a mask of zeros."""
+    data = text.encode()
+    length = bytes((0x80 | len(data),)) if len(data) < 126 else struct.pack("!BH", 0xFE, len(data))
+    return bytes((0x81,)) + length + bytes(4) + data
 
 
 class Watch:

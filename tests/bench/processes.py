@@ -25,7 +25,22 @@ def cpu_seconds(pid: int) -> float:
 
 def resident(pid: int) -> int:
     """Bytes of a process that are in memory now."""
-    found = re.search(r"^VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    return _status(pid, "VmRSS")
+
+
+def peak(pid: int) -> int:
+    """The most bytes of a process that were in memory at any time since :func:`clear_peak`."""
+    return _status(pid, "VmHWM")
+
+
+def clear_peak(pid: int) -> None:
+    """Forget the peak until now; see proc(5)."""
+    Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def _status(pid: int, field: str) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
     assert found is not None
     return int(found[1]) * 1024
 

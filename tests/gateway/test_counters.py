@@ -29,9 +29,11 @@ def test_what_a_client_took_itself_is_told_apart() -> None:
 
 def test_a_snapshot_counts_once_and_its_parts_each() -> None:
     counters = FanoutCounters()
-    counters.snapshot("epoch", [7, 5])
-    counters.snapshot("epoch", [3])
-    counters.snapshot("log", [])
+    counters.snapshot("epoch")
+    counters.snapshot("epoch")
+    counters.snapshot("log")
+    for length in (7, 5, 3):
+        counters.snapshot_part(length)
     assert counters.snapshots == {"epoch": 2, "log": 1}
     assert (counters.snapshot_parts, counters.snapshot_bytes) == (3, 15)
     counters.beat(9)
@@ -56,6 +58,6 @@ def test_a_request_counts_by_command_and_result_and_a_long_poll_has_no_duration(
 
 def test_two_processes_parts_share_no_counter() -> None:
     one, other = FanoutCounters(), FanoutCounters()
-    one.snapshot("log", [1])
+    one.snapshot("log")
     one.wrote(1, 1, merged=False, seconds=1.0)
     assert (other.snapshots, other.written.count) == ({}, 0)

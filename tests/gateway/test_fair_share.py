@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
@@ -22,7 +21,7 @@ from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
 from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, UnsentBytes, WorkTurns
 from gateway.fanout.filters import filter_of
-from gateway.fanout.frames import Message
+from gateway.fanout.frames import Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
 from gateway.rest import long_poll
@@ -159,7 +158,7 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
 
 
 async def test_of_all_keys_together_so_many_begin_in_a_turn_each_key_in_rotation() -> None:
-    turns, order = RequestTurns(3), list[str]()
+    turns, order = RequestTurns(most=3), list[str]()
 
     def work(key: str) -> bool:
         order.append(key)
@@ -282,7 +281,7 @@ async def test_slow_subscribers_of_a_key_hold_so_much_together_and_all_get_their
     held: list[int] = []
     hold = KeyShare.hold_unsent
 
-    def recorded(self: KeyShare, messages: Sequence[Message]) -> None:
+    def recorded(self: KeyShare, messages: Messages) -> None:
         hold(self, messages)
         held.append(self.unsent_bytes)
 

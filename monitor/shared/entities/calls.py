@@ -29,7 +29,7 @@ for which it was made.
 monitor without history first saw it, or such a monitor never saw whom an internal call was for."""
 
 
-class Leg(Struct, frozen=True, rename="camel"):
+class Leg(Struct, frozen=True, gc=False, rename="camel"):
     """One active connection of a call, which 3CX calls ActiveConnection.
 
     The first four fields are the documented ones. The others are null or empty if the PBX does not
@@ -70,7 +70,7 @@ class Leg(Struct, frozen=True, rename="camel"):
     leave such a leg out."""
 
 
-class Call(Struct, frozen=True, rename="camel"):
+class Call(Struct, frozen=True, gc=False, rename="camel"):
     """An active call with everything that ``pbx.ac.get`` and ``pbx.callsinfo.get`` tell of it.
 
     Topic ``calls``.
@@ -111,7 +111,7 @@ class Call(Struct, frozen=True, rename="camel"):
     no end of their own."""
 
 
-class EndedCall(Struct, frozen=True, rename="camel"):
+class EndedCall(Struct, frozen=True, gc=False, rename="camel"):
     """A call that ended, one of at most 1,000 within the last 24 hours. Topic ``ended``.
 
     If there are more, the oldest are dropped first. Calls from outside that were missed or

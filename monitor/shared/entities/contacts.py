@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Contact(Struct, frozen=True, rename="lower"):
+class Contact(Struct, frozen=True, gc=False, rename="lower"):
     """An entry of the company's address book. Topic ``contacts``, in the space ``book``.
 
     ``phone`` Mobile, ``data0`` Mobile2, ``data1`` Home, ``data2`` Home2, ``data3`` Business,

@@ -24,7 +24,7 @@ Activity: TypeAlias = Literal["Idle", "Ringing", "Dialing", "Talking", "Listenin
 in a queue, at a menu or another machine, in a voicemail, parked, or while the next phone rings."""
 
 
-class QueueLogin(Struct, frozen=True, rename="camel"):
+class QueueLogin(Struct, frozen=True, gc=False, rename="camel"):
     """An extension's login to one queue, as in ``ext.state.get``'s ``qStatus``."""
 
     num: str
@@ -32,7 +32,7 @@ class QueueLogin(Struct, frozen=True, rename="camel"):
     """Null if the PBX does not tell: 3CX v20's XAPI knows the global login only."""
 
 
-class Talk(Struct, frozen=True, rename="camel"):
+class Talk(Struct, frozen=True, gc=False, rename="camel"):
     """One call activity of an extension: talking, ringing, dialling, listening or waiting."""
 
     call_id: int = field(name="callID")
@@ -45,7 +45,7 @@ class Talk(Struct, frozen=True, rename="camel"):
     queue: str = ""
 
 
-class Extension(Struct, frozen=True, rename="camel"):
+class Extension(Struct, frozen=True, gc=False, rename="camel"):
     """A user extension: what ``ext.info.get`` and ``ext.state.get`` tell, without secrets.
 
     Topic ``extensions``. Yes-or-no settings are 0 or 1 as in ``ext.update``; null if the PBX has no
@@ -104,7 +104,7 @@ class Extension(Struct, frozen=True, rename="camel"):
     """True if ring groups ring it; false if the profile in force takes it out of them."""
 
 
-class Agent(Struct, frozen=True, rename="camel"):
+class Agent(Struct, frozen=True, gc=False, rename="camel"):
     """An agent of a queue, in the queue's order of priority."""
 
     num: str
@@ -112,7 +112,7 @@ class Agent(Struct, frozen=True, rename="camel"):
     skill_group: str = ""
 
 
-class WaitingCaller(Struct, frozen=True, rename="camel"):
+class WaitingCaller(Struct, frozen=True, gc=False, rename="camel"):
     """A caller waiting in a queue."""
 
     call_id: int = field(name="callID")
@@ -123,7 +123,7 @@ class WaitingCaller(Struct, frozen=True, rename="camel"):
     """True if the caller's number is withheld; ``num`` is empty then."""
 
 
-class Queue(Struct, frozen=True, rename="camel"):
+class Queue(Struct, frozen=True, gc=False, rename="camel"):
     """A call queue. Topic ``queues``."""
 
     num: str
@@ -138,7 +138,7 @@ class Queue(Struct, frozen=True, rename="camel"):
     """Seconds within which a call should be answered, as set at the PBX."""
 
 
-class RingGroup(Struct, frozen=True, rename="camel"):
+class RingGroup(Struct, frozen=True, gc=False, rename="camel"):
     """A ring group. Topic ``groups``."""
 
     num: str
@@ -147,7 +147,7 @@ class RingGroup(Struct, frozen=True, rename="camel"):
     strategy: str = ""
 
 
-class Ivr(Struct, frozen=True, rename="camel"):
+class Ivr(Struct, frozen=True, gc=False, rename="camel"):
     """A digital receptionist. Topic ``ivrs``."""
 
     num: str
@@ -155,7 +155,7 @@ class Ivr(Struct, frozen=True, rename="camel"):
     kind: str = ""
 
 
-class Line(Struct, frozen=True, rename="camel"):
+class Line(Struct, frozen=True, gc=False, rename="camel"):
     """A trunk. Topic ``lines``."""
 
     num: str
@@ -168,7 +168,7 @@ class Line(Struct, frozen=True, rename="camel"):
     external_number: str = ""
 
 
-class ExtensionGroup(Struct, frozen=True, rename="camel"):
+class ExtensionGroup(Struct, frozen=True, gc=False, rename="camel"):
     """An extension group, in v20 a department. Topic ``extgroups``; its id is its name."""
 
     name: str

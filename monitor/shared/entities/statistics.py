@@ -17,7 +17,7 @@ PBX_STATS = "pbxstats"
 PBX_ID = "pbx"
 
 
-class Durations(Struct, frozen=True, rename="camel"):
+class Durations(Struct, frozen=True, gc=False, rename="camel"):
     """Durations in seconds, to the tenth. ``average`` and ``longest`` are null while there is none.
 
     ``count``: how many durations are known. What nobody saw from beginning to end is counted
@@ -30,7 +30,7 @@ class Durations(Struct, frozen=True, rename="camel"):
     longest: float | None
 
 
-class QueueStats(Struct, frozen=True, rename="camel"):
+class QueueStats(Struct, frozen=True, gc=False, rename="camel"):
     """A queue's day. Topic ``queuestats``; the id is the queue's number.
 
     A caller counts once for each time that the call comes into the queue, in the day in which it
@@ -98,7 +98,7 @@ class QueueStats(Struct, frozen=True, rename="camel"):
     and in ``yesterday`` itself. 3CX: its reports of that day."""
 
 
-class ExtensionStats(Struct, frozen=True, rename="camel"):
+class ExtensionStats(Struct, frozen=True, gc=False, rename="camel"):
     """An extension's day. Topic ``extstats``; the id is the extension's number.
 
     A call counts once, however often it rings there, in the day in which it first rang, dialled or
@@ -171,7 +171,7 @@ class ExtensionStats(Struct, frozen=True, rename="camel"):
     in ``yesterday`` itself. 3CX: its reports of that day."""
 
 
-class Traffic(Struct, frozen=True, rename="camel"):
+class Traffic(Struct, frozen=True, gc=False, rename="camel"):
     """Calls of one direction, by how they ended. The words are those of ``ended`` calls.
 
     ``calls`` = ``answered`` + ``missed`` + ``abandoned`` + ``unanswered`` + ``unknown`` +
@@ -203,7 +203,7 @@ class Traffic(Struct, frozen=True, rename="camel"):
     for which they were made."""
 
 
-class PbxStats(Struct, frozen=True, rename="camel"):
+class PbxStats(Struct, frozen=True, gc=False, rename="camel"):
     """The PBX's day. Topic ``pbxstats``; the only id is ``pbx``.
 
     A call counts on the day on which it began, also if it is answered or ends after midnight.

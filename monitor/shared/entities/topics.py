@@ -73,7 +73,7 @@ __all__ = [
 Connection: TypeAlias = Literal["connecting", "connected", "lost"]
 
 
-class System(Struct, frozen=True, rename="camel"):
+class System(Struct, frozen=True, gc=False, rename="camel"):
     """The PBX itself and the connection to it. Topic ``system``; the only id is ``pbx``."""
 
     connection: Connection

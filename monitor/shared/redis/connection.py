@@ -19,6 +19,7 @@ from redis.asyncio.client import Pipeline
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError, WatchError
 
@@ -39,6 +40,11 @@ CONNECTIONS_A_PBX: Final = 16
 gateway's four subscriptions. In a bad moment, lease, keys, statistics, directory, positions and
 budgets are read or written at the same time."""
 
+CONNECTING_AT_ONCE: Final = 32
+"""Connections of a client that are made at the same time. Each has only so many seconds. If
+hundreds of PBXs made all of theirs at once on a busy machine, none would be ready in time, and all
+would begin anew."""
+
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 """The errors that a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
@@ -50,6 +56,10 @@ _DAMAGE: Final = (
     "exhausted the last possible ID",
 )
 """Parts of Redis' errors if somebody else has put something else in a key's place."""
+
+_DRIVER: Final = DriverInfo()
+"""The client's name and version, as CLIENT LIST shows them. Without it each new connection would
+read them from the installed package's files, which takes longer than everything else."""
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +80,7 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
+        "driver_info": _DRIVER,
         **({} if ca_file is None else {"ssl_ca_certs": str(ca_file)}),
     }
 
@@ -88,7 +99,10 @@ def connect(url: str, ca_file: Path | None = None) -> Redis:
 
 
 def harden(pool: ConnectionPool) -> None:
-    """Make the pool's new connections raise nothing but RedisError, OSError and TimeoutError."""
+    """Make the pool's new connections raise nothing but RedisError, OSError and TimeoutError.
+
+    Only :data:`CONNECTING_AT_ONCE` of them are made at the same time; the others wait in line.
+    """
     pool.connection_class = _hardened(pool.connection_class)
 
 
@@ -309,9 +323,14 @@ class _Hardened(AbstractConnection):
     else.
     """
 
+    _connecting: asyncio.Semaphore
+
     async def connect(self) -> None:
         with _as_connection_error():
-            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+            if self.is_connected:
+                return
+            async with self._connecting:
+                await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
         with _as_connection_error():
@@ -334,7 +353,11 @@ def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     return (
         kind
         if issubclass(kind, _Hardened)
-        else type(f"Hardened{kind.__name__}", (_Hardened, kind), {})
+        else type(
+            f"Hardened{kind.__name__}",
+            (_Hardened, kind),
+            {"_connecting": asyncio.Semaphore(CONNECTING_AT_ONCE)},
+        )
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 
 import pytest
@@ -11,20 +12,33 @@ from hypothesis import strategies as st
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import (
-    SIZE_LIMIT_BYTES,
+    PART_BYTES,
     Encoding,
     ErrorFrame,
     FrameCache,
     Hello,
+    Message,
     Pong,
+    SnapshotParts,
+    TakenSnapshot,
     encode,
+    size,
 )
 from gateway.visibility import EVERYTHING
+from monitor.shared.changes import Position
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
 
 ALL = FilteredView(frozenset(TOPICS), EVERYTHING)
+
+
+def messages(parts: SnapshotParts) -> list[Message]:
+    """All parts as a client gets them, and counted."""
+    sizes: list[int] = []
+    taken = list(TakenSnapshot(parts, sizes.append))
+    assert sizes == [size(part) for part in taken]
+    return taken
 
 
 @dataclass
@@ -51,7 +65,7 @@ def test_the_frames_are_as_the_protocol_says() -> None:
     frames = FrameCache(call_registry, Clock())
     view = FilteredView(frozenset({"calls"}), EVERYTHING)
     head = {"epoch": "000000000000001-t", "server_time": START}
-    [part] = frames.snapshot(view, "json", 0).messages
+    [part] = messages(frames.snapshot(view, "json", 0))
     assert decoded(part) == {
         "type": "snapshot",
         "seq": 0,
@@ -111,8 +125,8 @@ def test_both_encodings_say_the_same(history: list[list[Put]], view: FilteredVie
     pairs = [
         (frames.change(view, "json", 0, 0), frames.change(view, "msgpack", 0, 0)),
         (
-            frames.snapshot(view, "json", 0).messages[0],
-            frames.snapshot(view, "msgpack", 0).messages[0],
+            messages(frames.snapshot(view, "json", 0))[0],
+            messages(frames.snapshot(view, "msgpack", 0))[0],
         ),
         (frames.heartbeat("json", START), frames.heartbeat("msgpack", START)),
     ]
@@ -127,23 +141,57 @@ def test_a_large_snapshot_comes_in_parts_of_bounded_size_that_are_swapped_in_on_
     encoding: Encoding,
 ) -> None:
     call_registry = busy_ledger(1200)
-    parts = FrameCache(call_registry, Clock()).snapshot(ALL, encoding, 0)
-    assert len(parts.messages) > 2
-    sizes = [
-        len(message if isinstance(message, bytes) else message.encode())
-        for message in parts.messages
-    ]
-    assert max(sizes) <= SIZE_LIMIT_BYTES
-    assert min(sizes[:-1]) > SIZE_LIMIT_BYTES * 0.9
-    assert [decoded(message)["more"] for message in parts.messages] == [True] * (len(sizes) - 1) + [
-        False
-    ]
+    parts = messages(FrameCache(call_registry, Clock()).snapshot(ALL, encoding, 0))
+    assert len(parts) > 2
+    sizes = [len(part if isinstance(part, bytes) else part.encode()) for part in parts]
+    assert max(sizes) <= PART_BYTES == 64 * 1024
+    assert min(sizes[:-1]) > PART_BYTES * 0.9
+    assert [decoded(part)["more"] for part in parts] == [True] * (len(sizes) - 1) + [False]
     follower = Follower()
-    for message in parts.messages[:-1]:
-        follower.receive(decoded(message))
+    for part in parts[:-1]:
+        follower.receive(decoded(part))
     assert follower.state == {}
-    follower.receive(decoded(parts.messages[-1]))
+    follower.receive(decoded(parts[-1]))
     assert follower.state == plain(call_registry.state)
+
+
+def test_a_part_is_made_when_the_first_client_takes_it_and_is_the_same_for_all() -> None:
+    """Also while the state moves on: all parts are of the position at which the first began."""
+    call_registry = busy_ledger(1200)
+    was = plain(call_registry.state)
+    parts = FrameCache(call_registry, Clock()).snapshot(ALL, "json", 0)
+    fast, slow = parts.payloads(), parts.payloads()
+    first = next(fast)
+    assert parts.size == len(first), "no other is made before somebody takes it"
+    expected = parts.expected_size
+    assert next(slow) is first
+    call_registry.put([("extensions", "1199", None), ("calls", "1", call(1))])
+    rest = list(fast)
+    assert len(rest) > 2
+    assert all(one is other for one, other in zip(rest, slow, strict=True))
+    assert parts.size == parts.expected_size == sum(map(len, (first, *rest)))
+    assert 0.8 * parts.size < expected < 1.2 * parts.size
+    follower = Follower()
+    for payload in (first, *rest):
+        follower.receive(decoded(payload.decode()))
+    assert follower.state == was
+    assert follower.position == Position(f"{1:015d}-t", 0)
+
+
+def test_a_snapshot_that_nobody_takes_is_freed_once_it_is_too_old_to_be_shared() -> None:
+    clock = Clock()
+    frames = FrameCache(busy_ledger(1200), clock)
+    client = TakenSnapshot(frames.snapshot(ALL, "json", 0), lambda _: None)
+    other = frames.snapshot(ALL, "json", 0).payloads()
+    next(other)
+    held = weakref.ref(client.parts)
+    clock.now += 1.1
+    frames.forget()
+    assert frames._snapshots_size == 0
+    assert len(list(client)) > 2, "who has begun gets it all"
+    assert len([*other]) > 1
+    del client
+    assert held() is None
 
 
 def test_a_change_too_large_for_a_frame_is_left_to_a_snapshot() -> None:
@@ -170,6 +218,8 @@ def test_a_snapshot_is_shared_for_a_second_but_never_older_than_the_clients_posi
     call_registry = busy_ledger(3)
     clock = Clock()
     frames = FrameCache(call_registry, clock)
+    frames.forget()
+    clock.now += 0.1
     first = frames.snapshot(ALL, "json", 0)
     call_registry.put([("calls", "1", call(1))])
     assert frames.snapshot(ALL, "json", 0) is first
@@ -185,13 +235,14 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
     call_registry, clock = busy_ledger(100), Clock()
     frames = FrameCache(call_registry, clock)
     one = frames.snapshot(ALL, "json", 0)
+    messages(one)
     room = 3 * one.size + 100
     monkeypatch.setattr("gateway.fanout.frames._SNAPSHOTS_KEPT_BYTES", room)
     for number in range(20):
         own = FilteredView(
             frozenset(TOPICS), EVERYTHING, EntityFilter(call=frozenset({str(number)}))
         )
-        frames.snapshot(own, "json", 0)
+        messages(frames.snapshot(own, "json", 0))
         assert frames.snapshot(ALL, "json", 0) is one, "what is asked for again and again is kept"
         assert (
             sum(parts.size for _, parts in frames._snapshots.values())
@@ -199,7 +250,7 @@ def test_many_who_come_at_once_with_a_view_of_their_own_each_do_not_fill_the_mem
             <= room
         )
     call_registry.put([("calls", "1", call(1))])
-    frames.snapshot(ALL, "json", 1)
+    messages(frames.snapshot(ALL, "json", 1))
     assert (
         sum(parts.size for _, parts in frames._snapshots.values()) == frames._snapshots_size <= room
     )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.fanout.filtered_view import FilteredView
-from gateway.fanout.frames import Encoding, FrameCache, Message
+from gateway.fanout.frames import Encoding, FrameCache, Message, TakenSnapshot
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
 from gateway.visibility import EVERYTHING, Limits, Visibility
@@ -368,9 +368,11 @@ def test_a_new_epoch_is_a_snapshot_for_everyone_encoded_once_a_view() -> None:
         world.read_all(place)
     world.call_registry.start_epoch()
     world.hub.changed()
-    [one], [other] = (world.hub.next_messages(place[0]) for place in places)
-    assert one is other
-    assert decoded(one)["type"] == "snapshot"
+    one, other = (world.hub.next_messages(place[0]) for place in places)
+    assert isinstance(one, TakenSnapshot)
+    assert isinstance(other, TakenSnapshot)
+    assert one.parts is other.parts
+    assert [decoded(message)["type"] for message in one] == ["snapshot"]
 
 
 def test_without_a_state_there_is_nothing_to_send_until_there_is() -> None:

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from gateway import fair_share
+from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.frames import Encoding, FrameCache, SnapshotParts
 from gateway.stream.admission import LiveSettings
+from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
+from gateway.stream.subscription import ClientSubscription
+from gateway.transport.websocket_protocol import Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
-from tests.gateway.entities import call
+from tests.bus import until
+from tests.gateway.entities import call, extension
 from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import (
     closed,
@@ -219,3 +229,120 @@ async def test_too_many_messages_end_it() -> None:
         for _ in range(6):
             await say(connection, {"type": "ping"})
         assert (await closed(connection))[0] == 4101
+
+
+@on_both_loops
+async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_them_in_a_turn() -> (
+    None
+):
+    """However fast they read: between two turns of the loop everybody else is served."""
+    turns, taken = 0, list[tuple[int, bytes]]()
+    write = Socket.write
+
+    def recorded(self: Socket, payload: bytes, *, text: bool) -> bool:
+        taken.append((turns, payload))
+        return write(self, payload, text=text)
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def whole(client: ClientConnection) -> int:
+        follower = Follower()
+        await follow(client, follower, served.position)
+        assert follower.state == expected
+        return len(follower.seen)
+
+    async with AsyncExitStack() as stack, asyncio.timeout(120):
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(fair_share, "PARTS_A_TURN", 3)
+        patch.setattr(Socket, "write", recorded)
+        served = await stack.enter_async_context(serving())
+        served.put_all([("extensions", str(at), extension(str(at))) for at in range(1_000)])
+        expected = {"extensions": plain(served.view.live.state["extensions"])}
+        clients = [await stack.enter_async_context(served.connect()) for _ in range(12)]
+        counting = asyncio.create_task(count())
+        try:
+            for client in clients:
+                await say(client, {"type": "subscribe", "topics": ["extensions"]})
+            parts = set(await asyncio.gather(*map(whole, clients)))
+        finally:
+            counting.cancel()
+    assert len(parts) == 1
+    assert (number := parts.pop()) > 5
+    assert len(taken) == 12 * number
+    assert len({id(payload) for _, payload in taken}) <= 3 * number, "one snapshot a second"
+    assert max(Counter(turn for turn, _ in taken).values()) <= 3
+
+
+@on_both_loops
+async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_few_in_a_turn() -> (
+    None
+):
+    turns, done = 0, list[int]()
+    enter, begin = ClientSubscription.enter, FrameCache._begin_snapshot
+
+    def entered(self: ClientSubscription, wanted: Subscribe | Watch) -> None:
+        done.append(turns)
+        enter(self, wanted)
+
+    def begun(self: FrameCache, view: FilteredView, encoding: Encoding) -> SnapshotParts:
+        done.append(turns)
+        return begin(self, view, encoding)
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with AsyncExitStack() as stack, asyncio.timeout(120):
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(fair_share, "PARTS_A_TURN", 3)
+        patch.setattr(ClientSubscription, "enter", entered)
+        patch.setattr(FrameCache, "_begin_snapshot", begun)
+        served = await stack.enter_async_context(serving())
+        served.put_all([("extensions", str(at), extension(str(at))) for at in range(30)])
+        clients = [await stack.enter_async_context(served.connect()) for _ in range(30)]
+        counting = asyncio.create_task(count())
+        try:
+            wanted = {"type": "subscribe", "topics": ["extensions"]}
+            await asyncio.gather(
+                *(
+                    say(client, wanted | {"filter": {"ext": [str(at)]}})
+                    for at, client in enumerate(clients)
+                )
+            )
+            for at, client in enumerate(clients):
+                found = await frame_of(client, "snapshot")
+                assert list(found["state"]["extensions"]) == [str(at)]
+        finally:
+            counting.cancel()
+    assert len(done) == 60
+    assert max(Counter(done).values()) <= 3
+
+
+@on_both_loops
+async def test_frames_of_the_one_who_holds_the_connection_pass_until_it_is_full() -> None:
+    async with serving() as served:
+        reader, writer = await stuck(served)
+        (session,) = sessions(served)
+        socket = session._socket
+        assert socket is not None
+        await until(lambda: socket.ready)
+        socket.holds += 1
+        assert not socket.push(b"\x81\x00")
+        payload = b"x" * 60_000
+        written = 0
+        while socket.write(payload, text=True):
+            written += 1
+            assert written < 1_000
+        assert written > 0
+        assert 0 < socket.pending <= len(payload) + 10, "it is full at once"
+        assert not socket.write(b"", text=True)
+        writer.transport.abort()
+        await until(lambda: not len(served.live))
+        assert not socket.write(b"", text=True), "it is at its end"
+        del reader

@@ -11,8 +11,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis import connection
 from monitor.shared.redis.connection import GuardedTransaction, translated
-from tests.bus import real_bus
+from tests.bus import real_bus, until
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,38 @@ def test_what_a_client_raises_that_nobody_foresaw_is_told_once_and_translated() 
 def test_an_error_of_ours_passes_untranslated() -> None:
     with pytest.raises(StoreFailed), translated():
         raise StoreFailed("the disk is full")
+
+
+async def test_only_some_connections_are_made_at_the_same_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Else hundreds of PBXs on a busy machine would all run out of time, and begin anew."""
+    monkeypatch.setattr(connection, "CONNECTING_AT_ONCE", 5)
+    beginning, most = 0, 0
+    answering = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal beginning, most
+        beginning += 1
+        most = max(most, beginning)
+        await reader.readuntil(b"SETINFO")  # what the client says first
+        await answering.wait()
+        beginning -= 1
+        writer.write(b"+OK\r\n+OK\r\n")
+        await reader.readuntil(b"PING\r\n")
+        writer.write(b"+PONG\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        redis = connection.connect(f"redis://127.0.0.1:{port}/0")
+        redis.connection_pool.connection_kwargs.update(socket_timeout=60.0)
+        redis.connection_pool.connection_kwargs.update(socket_connect_timeout=60.0)
+        pings = [asyncio.ensure_future(redis.ping()) for _ in range(40)]
+        await until(lambda: beginning == 5)
+        answering.set()
+        async with asyncio.timeout(60):
+            assert await asyncio.gather(*pings) == [True] * 40
+        assert most == 5
+        await redis.aclose()
