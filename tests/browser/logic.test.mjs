@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { densest, fit, pageOf, roomiest, sheets } from "../../gateway/static/wall/fit.js";
+import { densest, fit, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
 import { duration, midnight } from "../../gateway/static/wall/times.js";
@@ -86,6 +86,18 @@ test("few tiles are drawn larger, as far as all of them still fit", () => {
     assert.ok(grid.cols * grid.rows >= count);
   }
   assert.equal(roomiest(300, space, tiles).tile, tiles[1]);
+});
+
+test("the numbers of a strip shrink together until all fit, their labels do not", () => {
+  const needs = [
+    { fixed: 40, value: 200, label: 150 },
+    { fixed: 40, value: 400, label: 100 },
+  ];
+  assert.equal(shrunk(needs, 680), 1);
+  const scale = shrunk(needs, 530);
+  assert.ok(80 + 600 * scale <= 530 && 80 + 600 * (scale + 0.03) > 530, `${scale}`);
+  assert.ok(80 + 150 + 400 * shrunk(needs, 430) <= 430);
+  assert.equal(shrunk(needs, 10), 0.5);
 });
 
 test("the address is the configuration, and nonsense in it does no harm", () => {

@@ -51,6 +51,26 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   ];
 })"""
 """Elements that a tile's edge cuts off, or that cover their neighbour."""
+_CLIPPED = """(() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.querySelector('.strip'), NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    const inside = text.parentElement;
+    if (!text.data.trim() || inside.closest('.hidden, .name, .other, .alarms, .place')) continue;
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const { left, right, top, bottom } = range.getBoundingClientRect();
+    for (let box = inside; box && right > left; box = box.parentElement) {
+      if (/visible|auto/.test(getComputedStyle(box).overflow)) continue;
+      const held = box.getBoundingClientRect();
+      const half = (bottom - top) / 4;
+      if (left < held.left - 1 || right > held.right + 1 || top < held.top - half
+        || bottom > held.bottom + half) found.push(`${text.data} in ${box.className}`);
+    }
+  }
+  return found;
+})()"""
+"""Texts that stick out of a container that cuts them off, other than names."""
 _MOVES = """(() => {
   const number = document.querySelector('.kpi .value span');
   const second = document.querySelectorAll('.kpi')[1];
@@ -159,6 +179,42 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
             await page.becomes([], _SPILLS)
             await page.becomes([], _CUT)
             assert await page.run(_MOVES) == 0
+        assert not page.complaints
+
+
+def full_day(at: float) -> State:
+    """Return one queue with 38 callers, the first for 12:45, and a day of three digits."""
+    state = house(12, at)
+    del state["queues"]["801"], state["calls"]["801"]
+    queue = state["queues"]["800"]
+    waiting = tuple(
+        WaitingCaller(caller, "+493012345678", "Максим", from_unix(at - 765 + caller))
+        for caller in range(38)
+    )
+    state["queues"]["800"] = msgspec.structs.replace(queue, waiting=waiting)
+    stats = entities.queue_stats("800", offered=962)
+    state["queuestats"]["800"] = msgspec.structs.replace(
+        stats, answered=847, abandoned=115, service_level=100.0
+    )
+    return state
+
+
+@pytest.mark.parametrize("mode", ["kiosk=1", ""], ids=["TV mode", "desk"])
+async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
+    page: Page, valkey: RealBus, mode: str
+) -> None:
+    async with writing(valkey, full_day(time.time())), gateway(valkey, heartbeat=1) as served:
+        for size in (TV, (3840, 2160), (1366, 768), (1080, 1920), (820, 1180), (844, 390)):
+            await page.resize(*size)
+            for lang in ("en", "ru"):
+                settings = f"{mode}&view=queues&theme=dark&lang={lang}"
+                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+                strip = "document.querySelector('.strip')?.innerText ?? ''"
+                await page.until(
+                    f"['38', '847', '962', '115', '100'].every((each) => ({strip}).includes(each))"
+                )
+                await page.until("document.fonts.status === 'loaded'")
+                await page.becomes([], _CLIPPED)
         assert not page.complaints
 
 

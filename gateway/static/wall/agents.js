@@ -3,7 +3,7 @@
 import { Empty, Glyph, html, Kpi, Opener, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
-import { Tiles } from "./stage.js";
+import { Strip, Tiles } from "./stage.js";
 import { detail, find, shown, words } from "./store.js";
 
 const DENSITIES = [
@@ -20,9 +20,9 @@ export function Agents() {
   );
   if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
   const counts = tally(all);
-  return html`<section class="strip" aria-label=${words.total}>
-      ${STATES.map((state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`)}
-    </section>
+  return html`<${Strip} label=${words.total} items=${STATES.map(
+    (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`,
+  )} />
     ${rows.length ? null : html`<${Empty} text=${words.nothingFound} />`}
     <${Tiles} name="agents" items=${rows} tile=${DENSITIES} draw=${(row, tile) =>
       html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;

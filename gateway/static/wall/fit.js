@@ -43,6 +43,16 @@ export function sheets(count, height, most) {
   return { perPage: rows - 1, pages: most, left: count - (rows - 1) * most };
 }
 
+/**
+ * How large the numbers of a strip may be, 1 or less, that all fit into `room`. `needs`: of each number {fixed, value,
+ * label}: what does not shrink, the number's width at 1, and the least that is kept for its label.
+ */
+export function shrunk(needs, room, least = 0.5) {
+  const width = (scale) => needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(value * scale, label), 0);
+  for (let scale = 1; scale > least; scale -= 0.02) if (width(scale) <= room) return scale;
+  return least;
+}
+
 /** The items of a page; the page may lie beyond the last one after some have gone. */
 export function pageOf(items, { perPage, pages }, page) {
   const at = Math.min(page, pages - 1) * perPage;

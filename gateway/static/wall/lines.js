@@ -3,7 +3,7 @@
 import { levelOf } from "./alarms.js";
 import { Empty, Glyph, html, Kpi } from "./parts.js";
 import { lineRows, matches } from "./rows.js";
-import { Tiles } from "./stage.js";
+import { Strip, Tiles } from "./stage.js";
 import { find, now, shown, system, words } from "./store.js";
 
 const TILE = { w: 14, h: 9.4, most: 10 };
@@ -23,22 +23,16 @@ export function Lines() {
   const licence = licenceOf(state, system.value, now.value);
   const day = state.get("pbxstats")?.get("pbx");
   const down = all.filter((line) => line.registered === false).length;
-  return html`<section class="strip">
-      <${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />
-      ${
-        licence
-          ? html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
-        title=${words.simultaneous} level=${licence.level} />`
-          : null
-      }
-      ${
-        day
-          ? html`<${Kpi} value=${day.calls} label=${words.callsToday} />
-        <${Kpi} value=${day.answered} label=${words.answeredToday} />
-        <${Kpi} value=${day.peak} label=${words.peak} />`
-          : null
-      }
-    </section>
+  const items = [
+    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />`,
+    licence &&
+      html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
+        title=${words.simultaneous} level=${licence.level} />`,
+    day && html`<${Kpi} value=${day.calls} label=${words.callsToday} />`,
+    day && html`<${Kpi} value=${day.answered} label=${words.answeredToday} />`,
+    day && html`<${Kpi} value=${day.peak} label=${words.peak} />`,
+  ];
+  return html`<${Strip} items=${items} label=${words.lines} />
     ${rows.length ? null : html`<${Empty} text=${all.length ? words.nothingFound : words.noLines} />`}
     <${Tiles} name="lines" items=${rows} tile=${TILE} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
 }

@@ -55,11 +55,11 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm; `hours`: it is long.
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
  * `digits`: so many have room at least, that its neighbours stay where they are. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title, hours = false, digits = 0 }) {
+export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0 }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class=${`value ${hours ? "hours" : ""}`}>${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
+    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
     <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
       <span>${label}</span></div>
   </div>`;

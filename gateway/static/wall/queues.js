@@ -4,7 +4,7 @@ import { Empty, Glyph, html, Kpi, Opener, Party, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
-import { Tiles } from "./stage.js";
+import { Strip, Tiles } from "./stage.js";
 import { limits } from "./settings.js";
 import { detail, find, now, settings, shown, words } from "./store.js";
 import { duration, instant } from "./times.js";
@@ -17,7 +17,7 @@ export function Queues() {
   const all = queueRows(state);
   const rows = all.filter((row) => matches([row.num, row.name], find.value));
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
-  return html`<${Strip} rows=${all} state=${state} />
+  return html`<${Totals} rows=${all} state=${state} />
     <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
       html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />`;
 }
@@ -38,27 +38,29 @@ function callersIn({ w, h }, day) {
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
-function Strip({ rows, state }) {
+function Totals({ rows, state }) {
   const agents = tally(agentRows(state));
   const sum = totals(rows, now.value, agents.free);
-  const day = sum.day;
+  const { day, levels } = sum;
   const goal = limits(settings.thresholds, "sl", "")[0];
-  const long = sum.waiting > 99 || sum.day?.offered > 999; // for a TV at full size
-  return html`<section class=${`strip ${long ? "long" : ""}`} aria-label=${words.total}>
-    <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} digits=${2} />
-    <${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
-      level=${sum.levels.wait} hours=${isLong(sum.oldest)} digits=${3.4} />
-    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${sum.levels.free} digits=${2} />
-    ${
-      day
-        ? html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />
-      <${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />
-      <${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
-        label=${words.serviceLevel} level=${sum.levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`
-        : html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />
-      <${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`
-    }
-  </section>`;
+  const items = [
+    html`<${Kpi} value=${sum.waiting} label=${words.waiting} level=${levels.waiting} digits=${2} />`,
+    html`<${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
+      level=${levels.wait} digits=${3.4} />`,
+    html`<${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${levels.free} digits=${2} />`,
+    ...(day
+      ? [
+          html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />`,
+          html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />`,
+          html`<${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
+            label=${words.serviceLevel} level=${levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`,
+        ]
+      : [
+          html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />`,
+          html`<${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`,
+        ]),
+  ];
+  return html`<${Strip} items=${items} label=${words.total} />`;
 }
 
 function Queue({ row, room, brief }) {

@@ -1,14 +1,16 @@
 /** Where a view's tiles go: a grid that fills the screen and pages in TV mode, or one that scrolls. */
 
-import { useEffect } from "preact/hooks";
-import { signal } from "@preact/signals";
-import { pageOf, roomiest, sheets } from "./fit.js";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { computed, signal } from "@preact/signals";
+import { pageOf, roomiest, sheets, shrunk } from "./fit.js";
 import { html } from "./parts.js";
 import { page, settings, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
 
-const STRIP = 5.6; // rem that the strip of numbers above the tiles takes
+/** Rows of the strip of numbers: a portrait TV has two. */
+export const bands = computed(() => (settings.kiosk && size.value.h > size.value.w ? 2 : 1));
+const BAND = 5.6; // rem that each of them takes
 const GAP = 0.5; // rem between tiles
 const ROWS = 500; // that a browser draws without effort
 
@@ -21,7 +23,7 @@ export function Tiles({ items, tile, draw, name }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
   const { kiosk } = settings;
   const phone = size.value.w < 40 && !kiosk;
-  const space = { w: size.value.w, h: size.value.h - STRIP };
+  const space = { w: size.value.w, h: size.value.h - BAND * bands.value };
   const grid = phone ? onPhone(tiles) : roomiest(items.length, space, tiles);
   usePages(kiosk ? grid.pages : 1);
   const here = kiosk ? pageOf(items, grid, page.value) : items;
@@ -32,6 +34,41 @@ export function Tiles({ items, tile, draw, name }) {
     h: fixed ? (space.h / grid.zoom - GAP * (rows - 1)) / rows : null,
   };
   return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
+}
+
+/** The numbers above the tiles, as large as all of them fit. `items`: Kpis, or null. */
+export function Strip({ items, label }) {
+  const strip = useRef(null);
+  useLayoutEffect(() => {
+    const measure = () => fitStrip(strip.current);
+    const observer = new ResizeObserver(measure);
+    for (const each of strip.current.querySelectorAll(".value > *, .label")) observer.observe(each);
+    observer.observe(strip.current);
+    measure();
+    return () => observer.disconnect();
+  });
+  const kept = items.filter(Boolean);
+  const each = Math.ceil(kept.length / bands.value);
+  const rows = Array.from({ length: bands.value }, (_, row) => kept.slice(row * each, (row + 1) * each));
+  return html`<section class="strip" ref=${strip} aria-label=${label}>${rows.map(
+    (row, index) => html`<div class="band" key=${index}>${row}</div>`,
+  )}</section>`;
+}
+
+/** Measure what the numbers need, and draw them so large. */
+function fitStrip(strip) {
+  strip.style.fontSize = "1rem";
+  const scales = [...strip.querySelectorAll(".band")].map((band) => {
+    const style = getComputedStyle(band);
+    const gaps = parseFloat(style.columnGap) * (band.children.length - 1);
+    const needs = [...band.children].map((kpi) => {
+      const { paddingLeft, paddingRight, borderLeftWidth } = getComputedStyle(kpi);
+      const [value, label] = [...kpi.children].map((each) => each.offsetWidth);
+      return { fixed: parseFloat(paddingLeft) + parseFloat(paddingRight) + 2 * parseFloat(borderLeftWidth), value, label };
+    });
+    return style.display === "flex" ? shrunk(needs, band.clientWidth - gaps) : 1;
+  });
+  strip.style.fontSize = `${Math.min(...scales)}rem`;
 }
 
 function filling({ cols, rows, tile, zoom }) {
