@@ -44,7 +44,7 @@ function Line({ line }) {
   return html`<article class=${`tile line level${down ? 2 : 0}`}
       aria-label=${`${line.num} ${line.name}`}>
     <header><b class="num">${line.num}</b><h2 class="name" title=${line.name}>${line.name}</h2></header>
-    <div class="figures"><div class="figure"><span class="value">${inUse}${
+    <div class="figures big"><div class="figure"><span class="value">${inUse}${
       capacity ? html`<small> / ${capacity}</small>` : null
     }</span><span class="label">${words.inUse}</span></div></div>
     ${share === null ? null : html`<div class="meter" aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></div>`}

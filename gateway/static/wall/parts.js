@@ -50,6 +50,11 @@ export function Glyph({ of }) {
   return html`<svg class=${`glyph ${of}`} viewBox="0 0 16 16" aria-hidden="true">${PATHS[of]}</svg>`;
 }
 
+/** The sign beside a number that is bad. `level`: 0 well, 1 warning, 2 alarm. */
+export function Sign({ level }) {
+  return level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
+}
+
 /** A state: glyph and word in its colour. */
 export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
@@ -59,9 +64,8 @@ export function State({ of, word }) {
  * `digits`: so many have room at least, that its neighbours stay where they are. */
 export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0 }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
-    <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
-      <span>${label}</span></div>
+    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span><${Sign} level=${level} /></div>
+    <div class="label">${label}</div>
   </div>`;
 }
 

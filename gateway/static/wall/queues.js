@@ -1,16 +1,17 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, Opener, Party, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, Opener, Party, Sign, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
+import { shrunk } from "./fit.js";
 import { Strip, Tiles } from "./stage.js";
 import { limits } from "./settings.js";
 import { detail, find, now, settings, shown, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
+const LABEL = 0.8125; // rem
 const WIDE = 24; // rem from which on the callers stand beside the numbers
-const HOUR = 3_600_000;
 
 export function Queues() {
   const state = shown();
@@ -68,78 +69,116 @@ function Queue({ row, room, brief }) {
   const worst = Math.max(levels.waiting, levels.wait, levels.sl, levels.free === 2 ? 2 : 0);
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
-  const hours = isLong(oldest) ? "hours" : "";
-  const long = waiting.length > 9 && now.value - instant(oldest) >= HOUR / 6;
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
   const target = `${words.target} ${duration(row.target * 1000)}`;
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
+  const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
+  const beside = halfOf(room, wide) - (wide ? 1.1 : 0); // where the callers are
+  const labels = [words.waiting, brief || tight ? target : words.longest];
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
     <header><${Opener} class="num" says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2>
       ${
         brief
-          ? html`<span class=${`state free level${levels.free}`}><${Glyph} of="free" /><b>${row.agents.free}</b></span>`
+          ? html`<${Free} count=${row.agents.free} level=${levels.free} />`
           : tight
-            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%</b>`
+            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%<${Sign} level=${levels.sl} /></b>`
             : html`<small class="target">${target}</small>`
-      }
-      ${worst ? html`<${Glyph} of=${worst === 2 ? "alarm" : "warn"} />` : null}</header>
+      }</header>
     <div class="numbers">
-      <div class=${`figures ${long ? "long" : ""}`}>
-        <div class=${`figure level${levels.waiting}`}><span class="value">${waiting.length}</span>
-          <span class="label">${words.waiting}</span></div>
-        <div class=${`figure level${levels.wait}`}><span class=${`value ${hours}`}>${
-          oldest ? html`<${Timer} since=${oldest} />` : "0:00"
-        }</span>
-          <span class="label">${brief || tight ? target : words.longest}</span></div>
+      <div class="figures" style=${{ fontSize: `${figureSize(room, wide, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+        <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
+        <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
-      ${brief ? null : html`<${Counts} agents=${row.agents} level=${levels.free} />`}
+      ${brief ? null : html`<${Counts} agents=${row.agents} level=${levels.free} room=${halfOf(room, wide)} />`}
     </div>
     ${
       brief
         ? null
         : html`<div class="people">
-      <${Waiting} callers=${waiting} lines=${callersIn(room, day)} />
-      ${day ? html`<${Day} row=${row} level=${levels.sl} />` : null}
+      <${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${beside} />
+      ${day ? html`<${Day} row=${row} level=${levels.sl} room=${beside} />` : null}
     </div>`
     }
   </article>`;
 }
 
-function Counts({ agents, level }) {
-  const many = STATES.map((state) => agents[state]).join("").length + (level ? 1 : 0) > STATES.length + 1;
-  return html`<ul class=${`counts ${many ? "many" : ""}`}>${STATES.map(
-    (state) => html`<li key=${state} class=${`state ${state} ${state === "free" ? `level${level}` : ""}`}
-        title=${words.states[state]}><${Glyph} of=${state} /><span>${agents[state]}</span>${
-          state === "free" && level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null
-        }<span class="hidden">${words.states[state]}</span></li>`,
+function Figure({ level, label, children }) {
+  return html`<div class=${`figure level${level}`}><span class="value">${children}<${Sign} level=${level} /></span>
+    <span class="label">${label}</span></div>`;
+}
+
+/** How wide the half of a tile is that has the numbers, in rem. */
+function halfOf({ w }, wide) {
+  return wide ? (w - 2.9) / 2 : w - 1.8;
+}
+
+/** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
+function ems(text, signs = 0) {
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.34 : /[\d%+]/.test(one) ? 0.65 : 0.58), 0.8 * signs);
+}
+
+/** How large both numbers of a tile may be, in rem, beside which their labels are whole. */
+function figureSize(room, wide, texts, levels, labels) {
+  const most = settings.kiosk ? (wide ? 3.1 : 2.7) : 2.6;
+  const needs = texts.map((text, at) => ({
+    fixed: 0.4,
+    value: most * ems(text, levels[at] ? 1 : 0),
+    label: LABEL * ems(labels[at]),
+  }));
+  return most * shrunk(needs, halfOf(room, wide));
+}
+
+function Counts({ agents, level, room }) {
+  const need = ems(STATES.map((state) => agents[state]).join(""), level ? 1.7 : 0) + 1.6 * STATES.length;
+  const size = `${Math.min(settings.kiosk ? 1 : 0.95, room / need)}rem`;
+  return html`<ul class="counts" style=${{ fontSize: size }}>${STATES.map((state) =>
+    state === "free"
+      ? html`<li key=${state}><${Free} count=${agents.free} level=${level} /></li>`
+      : html`<li key=${state} class=${`state ${state}`} title=${words.states[state]}><${Glyph} of=${state} /><span>${
+          agents[state]
+        }</span><span class="hidden">${words.states[state]}</span></li>`,
   )}</ul>`;
 }
 
-/** Whether its timer needs room for hours. */
-function isLong(since) {
-  return since !== null && now.value - instant(since) >= HOUR;
+function Free({ count, level }) {
+  return html`<span class=${`state free level${level}`} title=${words.states.free}><${Glyph} of="free" /><b>${count}</b><${Sign}
+    level=${level} /><span class="hidden">${words.states.free}</span></span>`;
 }
 
-function Day({ row: { num, stats }, level }) {
+function Day({ row: { num, stats }, level, room }) {
   const { answered, offered, abandoned, serviceLevel } = stats;
   const goal = limits(settings.thresholds, "sl", num)[0];
-  return html`<dl class=${`day ${offered > 999 ? "many" : ""}`}>
-    <div title=${words.answered}><dt>${words.day.answered}</dt><dd>${answered}<small> / ${offered}</small></dd></div>
-    <div title=${words.abandoned}><dt>${words.day.abandoned}</dt><dd>${abandoned}</dd></div>
-    <div class=${`level${level}`} title=${`${words.serviceLevel}; ${words.target} ${goal ?? "–"}\u00a0%`}>
-      <dt>${words.day.level}</dt><dd>${typeof serviceLevel === "number" ? Math.round(serviceLevel) : "–"}${
-        goal === null ? null : html`<small> / ${goal}</small>`
-      }</dd></div>
-  </dl>`;
+  const cells = [
+    [words.day.answered, answered, ` / ${offered}`, words.answered],
+    [words.day.abandoned, abandoned, "", words.abandoned],
+    [words.day.level, percent(serviceLevel), goal === null ? "" : ` / ${goal}`, words.serviceLevel, level],
+  ];
+  const need = cells.reduce(
+    (sum, [label, value, small, , bad]) =>
+      sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.5,
+    0,
+  );
+  return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need)}rem` }}>${cells.map(
+    ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
+      <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
+  )}</dl>`;
 }
 
-function Waiting({ callers, lines }) {
+function percent(level) {
+  return typeof level === "number" ? `${Math.round(level)}` : "–";
+}
+
+function Waiting({ callers, lines, room }) {
   if (lines < 1) return null;
   const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
-  return html`<ol class="callers">
+  const need = Math.max(
+    1,
+    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(duration(now.value - instant(since), words.units)) + 0.8),
+  );
+  return html`<ol class="callers" style=${{ fontSize: `${Math.min(0.875, room / need)}rem` }}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,
