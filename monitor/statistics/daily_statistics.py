@@ -44,6 +44,9 @@ _BACK_MS = 3_600_000
 """Milliseconds by which a clock may be set back over midnight without beginning another day."""
 _UNNOTICED_MS = 60_000
 """Milliseconds without counting that are not yet a gap."""
+_MINUTE_MS = 60_000
+_HALF_HOUR_MS = 30 * _MINUTE_MS
+_HOUR_MS = 60 * _MINUTE_MS
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
 
@@ -69,6 +72,7 @@ class Statistics:
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
+        self._minute = 0
 
     def reconcile(self, state: topics.State, at: float) -> tuple[Edit, ...]:
         """Bring everything in line with a full state; calls that it does not have are over.
@@ -104,9 +108,9 @@ class Statistics:
     def tick(self, at: float) -> tuple[Edit, ...]:
         """Advance the time, draw the statistics and return what changed of them.
 
-        Time alone changes something at midnight, when a target is missed, and when a call is
-        counted for good. Call it about every second: statistics that changed often in between then
-        changes once.
+        Time alone changes something at midnight, when a target is missed, when a call is counted
+        for good, and each minute in a queue's recent service levels. Call it about every second:
+        statistics that changed often in between then change once.
         """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE_MS):
@@ -114,7 +118,22 @@ class Statistics:
             if self.saved.previous is not None:
                 self.saved.previous.tallies.count(account, self.saved.previous.day)
         self._places.touched |= set(self._accounts.unsettled())
+        if self._minute != now // _MINUTE_MS:
+            self._minute = now // _MINUTE_MS
+            self._move_on(now)
         return self._drawn(now)
+
+    def _move_on(self, now: int) -> None:
+        """Let the recent service levels begin a minute later."""
+        for counted in (self.saved.tallies, *self._previous_totals()):
+            for tally in counted.queues.values():
+                tally.forget_recent(now - _HOUR_MS - _MINUTE_MS)
+        for num, entity in self.figures[QUEUE_STATS].items():
+            if isinstance(entity, QueueStats) and entity.last_hour and entity.last_hour.counted:
+                self._places.touched.add(("queues", num))
+
+    def _previous_totals(self) -> tuple[Totals, ...]:
+        return () if self.saved.previous is None else (self.saved.previous.tallies,)
 
     # time
 
@@ -231,17 +250,26 @@ class Statistics:
 
     def _queue(self, num: str, now: int) -> StatisticsEntity:
         previous = self.saved.previous
-        yesterday = None
+        tally = self._queue_totals(num, self.saved.tallies, self._day, now)
+        recent, yesterday = tally.recent, None
         if previous is not None:
-            yesterday = self._queue_day(num, previous.tallies, previous.day, now)
-        return replace(
-            self._queue_day(num, self.saved.tallies, self._day, now), yesterday=yesterday
+            before = self._queue_totals(num, previous.tallies, previous.day, now)
+            recent = [*before.recent, *recent]
+            yesterday = self._queue_day(num, before, previous.day)
+        minute, today = now // _MINUTE_MS * _MINUTE_MS, self._queue_day(num, tally, self._day)
+        half, whole = (
+            entity_builder.recent_level(recent, minute - span, today.target, today.short_below)
+            for span in (_HALF_HOUR_MS, _HOUR_MS)
         )
+        return replace(today, last_half_hour=half, last_hour=whole, yesterday=yesterday)
 
-    def _queue_day(self, num: str, tallies: Totals, day: Day, now: int) -> QueueStats:
+    def _queue_totals(self, num: str, tallies: Totals, day: Day, now: int) -> QueueTotals:
         tally = tallies.queues.get(num, QueueTotals()).copy()
         for account in self._places.of(("queues", num)):
             add_visits(tally, num, account, day, now)
+        return tally
+
+    def _queue_day(self, num: str, tally: QueueTotals, day: Day) -> QueueStats:
         sla_time = self._sla_times.get(num)
         target = self.terms.queue_target(num, sla_time)
         return entity_builder.queue(num, tally, day, target, self.terms.short, sla_time)

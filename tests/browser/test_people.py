@@ -7,6 +7,7 @@ import time
 import msgspec
 import pytest
 
+from monitor.shared.entities.statistics import RecentLevel
 from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, WaitingCaller
 from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
@@ -216,6 +217,32 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
                 await page.until("document.fonts.status === 'loaded'")
                 await page.becomes([], _CLIPPED)
         assert not page.complaints
+
+
+@pytest.mark.parametrize("late", [19, 8])
+async def test_a_tile_is_coloured_by_what_is_so_now_and_not_by_the_morning(
+    page: Page, valkey: RealBus, late: int
+) -> None:
+    state = full_day(time.time())
+    for topic, changes in (
+        ("queues", {"waiting": ()}),
+        ("queuestats", {"service_level": 40.0, "last_hour": RecentLevel(20, late, 5.0 * late)}),
+    ):
+        state[topic]["800"] = msgspec.structs.replace(state[topic]["800"], **changes)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*TV)
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        await page.go(f"{wall}&view=queues#key={key(0)}")
+        await page.shows("40", ".queue .day .level2 dd")
+        assert await page.count(".queue.level0") == 1
+        hour = f".queue .day .level{0 if late == 19 else 2}:last-child dd"
+        assert await page.text(hour) == f"{5 * late}\xa0%"
+        await page.press("2")
+        await page.until("document.querySelectorAll('.agent').length === 12")
+        if late == 19:
+            assert not await page.count(".alarms"), "the day's level is known for hours"
+        else:
+            await page.shows("SL 40\xa0%", ".alarms")
 
 
 @pytest.mark.parametrize("agents", [5, 300])

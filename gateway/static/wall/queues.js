@@ -55,6 +55,7 @@ function Totals({ rows, state }) {
           html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />`,
           html`<${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
             label=${words.serviceLevel} level=${levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`,
+          day.hour && html`<${Kpi} value=${percent(day.hour.serviceLevel)} unit="%" label=${words.day.hour} level=${levels.hour} title=${words.lastHour} />`,
         ]
       : [
           html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />`,
@@ -66,7 +67,7 @@ function Totals({ rows, state }) {
 
 function Queue({ row, room, brief }) {
   const levels = queueLevels(row, now.value);
-  const worst = Math.max(levels.waiting, levels.wait, levels.sl, levels.free === 2 ? 2 : 0);
+  const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // what is so now, not the day
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
@@ -97,7 +98,7 @@ function Queue({ row, room, brief }) {
         ? null
         : html`<div class="people">
       <${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${beside} />
-      ${day ? html`<${Day} row=${row} level=${levels.sl} room=${beside} />` : null}
+      ${day ? html`<${Day} row=${row} levels=${levels} room=${beside} />` : null}
     </div>`
     }
   </article>`;
@@ -146,14 +147,15 @@ function Free({ count, level }) {
     level=${level} /><span class="hidden">${words.states.free}</span></span>`;
 }
 
-function Day({ row: { num, stats }, level, room }) {
+function Day({ row: { num, stats }, levels, room }) {
   const { answered, offered, abandoned, serviceLevel } = stats;
   const goal = limits(settings.thresholds, "sl", num)[0];
   const cells = [
     [words.day.answered, answered, ` / ${offered}`, words.answered],
     [words.day.abandoned, abandoned, "", words.abandoned],
-    [words.day.level, percent(serviceLevel), goal === null ? "" : ` / ${goal}`, words.serviceLevel, level],
-  ];
+    [words.day.level, percent(serviceLevel), goal === null ? "" : ` / ${goal}`, words.serviceLevel, levels.sl],
+    stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
+  ].filter(Boolean);
   const need = cells.reduce(
     (sum, [label, value, small, , bad]) =>
       sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.5,
@@ -166,7 +168,7 @@ function Day({ row: { num, stats }, level, room }) {
 }
 
 function percent(level) {
-  return typeof level === "number" ? `${Math.round(level)}` : "–";
+  return typeof level === "number" ? `${Math.round(level)}` : "–"; // "67", as the sign may stand small
 }
 
 function Waiting({ callers, lines, room }) {

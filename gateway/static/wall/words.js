@@ -26,7 +26,7 @@ const en = {
   profiles: {},
   legs: {},
   states: { free: "Free", ringing: "Ringing", talking: "Talking", away: "Away", out: "Logged out" },
-  day: { answered: "Ans.", abandoned: "Lost", level: "SL, %" },
+  day: { answered: "Ans.", abandoned: "Lost", level: "SL, %", hour: "60 min" },
   agentDay: (s, talked) =>
     `rung by ${s.offered}, answered ${s.answered}, missed ${s.missed}, ${s.elsewhere} taken by others; placed ${s.placed}; talked ${talked}`,
   queueDay: (s, wait, talk) =>
@@ -34,6 +34,7 @@ const en = {
   answered: "Answered",
   abandoned: "Abandoned",
   serviceLevel: "Service level",
+  lastHour: "Service level of the last 60 minutes",
   noQueues: "There are no queues to show.",
   noAgents: "There are no agents to show.",
   noCalls: "No calls now.",
@@ -155,7 +156,7 @@ const ru = {
   profiles: { Available: "На месте", Away: "Отошёл", "Out of office": "Вне офиса" },
   legs: { Connected: "На связи", Ringing: "Звонит", Dialing: "Набирает" },
   states: { free: "Свободны", ringing: "Вызов", talking: "Говорят", away: "Отошли", out: "Не в очереди" },
-  day: { answered: "Отв.", abandoned: "Ушли", level: "Серв., %" },
+  day: { answered: "Отв.", abandoned: "Ушли", level: "SL, %", hour: "60 мин" },
   agentDay: (s, talked) =>
     `поступило ${s.offered}, отвечено ${s.answered}, пропущено ${s.missed}, взяли другие ${s.elsewhere}; исходящих ${s.placed}; разговоры ${talked}`,
   queueDay: (s, wait, talk) =>
@@ -163,6 +164,7 @@ const ru = {
   answered: "Отвечено",
   abandoned: "Не дождались",
   serviceLevel: "Уровень сервиса",
+  lastHour: "Уровень сервиса за последние 60 минут",
   noQueues: "Нет очередей.",
   noAgents: "Нет операторов.",
   noCalls: "Сейчас нет звонков.",
