@@ -108,12 +108,34 @@ test("the address is the configuration, and nonsense in it does no harm", () => 
   assert.deepEqual([settings.views, settings.lang, settings.kiosk, settings.theme], [["agents"], "ru", true, "dark"]);
   assert.deepEqual(limits(settings.thresholds, "wait", "800", 20), [30, 90]);
   assert.deepEqual(limits(settings.thresholds, "wait", "801", 20), [20, 60]);
-  assert.deepEqual(limits(settings.thresholds, "free", "801"), [null, null]);
+  assert.deepEqual(limits(settings.thresholds, "free", "801"), [0, null]);
   const plain = parseSettings("?page=zzz&kiosk=0", { languages: ["en", "ru"], preferred: ["de-DE", "ru-RU"] });
   assert.deepEqual(
     [plain.views, plain.kiosk, plain.page, plain.lang, plain.filter],
     [["queues"], false, 10, "ru", undefined],
   );
+});
+
+test("what the address says wrongly is told, and the default holds", () => {
+  const read = (search) => parseSettings(search, { languages: ["en", "ru"] });
+  for (const [search, metric, queue] of [
+    ["waiting=abc", "waiting", ""],
+    ["waiting=5,abc", "waiting", ""],
+    ["waiting=5;6", "waiting", ""],
+    ["sl.800=-5", "sl", "800"],
+  ]) {
+    const { problems, thresholds } = read(`?${search}`);
+    assert.deepEqual(problems, [{ given: search, known: true }]);
+    assert.deepEqual(limits(thresholds, metric, queue), THRESHOLDS[metric], search);
+  }
+  for (const search of ["view=agents,bogus", "theme=drak", "lang=xx", "page=zzz", "page=1", "kiosk=yes", "queues="]) {
+    assert.deepEqual(read(`?${search}`).problems, [{ given: search, known: true }]);
+  }
+  for (const search of ["wating=5", "kisok=1", "waiting.=5"]) {
+    assert.deepEqual(read(`?${search}`).problems, [{ given: search, known: false }]);
+  }
+  const good = "view=everybody&kiosk=1&sound=0&theme=dark&lang=ru-RU&page=20&title=x&find=y&ext=101&waiting=&free=0,&wait.800=30,90&_=7";
+  assert.deepEqual(read(`?${good}`).problems, []);
 });
 
 test("what deploy/wallboard.md says of the address is so", () => {

@@ -272,6 +272,44 @@ async def test_everybody_has_a_place_and_nothing_runs_over(
         assert not page.complaints
 
 
+async def test_who_is_named_is_shown_and_no_alarm_of_queues_that_are_not(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(4, time.time())
+    extension: Extension = entities.extension("150", extgroups=("Desk",))
+    state["extensions"]["150"] = msgspec.structs.replace(extension, name="Rezeption")
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        for settings, shown, alarms in (
+            ("view=agents", ["100", "101", "102", "103"], 1),
+            ("view=agents&ext=101,150", ["101", "150"], 1),
+            ("view=agents&extgroups=Desk", ["150"], 0),
+            ("view=everybody", ["100", "101", "102", "103", "150"], 1),
+            ("view=everybody&ext=150", ["150"], 0),
+            ("view=everybody&kiosk=1&find=Rezeption", ["150"], 0),
+        ):
+            await page.go("about:blank")
+            await page.go(f"{wall}&{settings}#key={key(0)}")
+            nums = "[...document.querySelectorAll('.agent .num')].map((each) => each.innerText)"
+            await page.becomes(shown, nums)
+            await page.becomes(alarms, "document.querySelectorAll('.alarms').length")
+        assert not page.complaints
+
+
+async def test_a_typo_in_the_address_is_told_and_silences_nothing(
+    page: Page, valkey: RealBus
+) -> None:
+    async with writing(valkey, full_day(time.time())), gateway(valkey, heartbeat=1) as served:
+        for mode, size in (("", PHONE), ("kiosk=1", TV)):
+            await page.resize(*size)
+            wall = f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{mode}"
+            await page.go(f"{wall}&waiting=abc&wating=1#key={key(0)}")
+            await page.shows("“waiting=abc” in the address is not understood", ".problems")
+            await page.shows("“wating=1” in the address is not a setting", ".problems")
+            await page.until("document.querySelector('.queue .figure.level2')")
+            await page.becomes([], _CLIPPED)
+
+
 @pytest.mark.parametrize("agents", [5, 300])
 async def test_in_tv_mode_too(page: Page, valkey: RealBus, agents: int) -> None:
     async with writing(valkey, house(agents, time.time())), gateway(valkey, heartbeat=1) as served:

@@ -1,10 +1,10 @@
 /** The agents: all at once, as large as their number allows. */
 
-import { Empty, Glyph, html, Kpi, Opener, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, nameOf, Opener, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
-import { detail, find, shown, words } from "./store.js";
+import { detail, find, settings, shown, words } from "./store.js";
 
 const DENSITIES = [
   { w: 13, h: 4.6, lines: 3, most: 7 },
@@ -13,8 +13,13 @@ const DENSITIES = [
   { w: 9.8, h: 1.4, lines: 1 },
 ];
 
-export function Agents() {
-  const all = agentRows(shown());
+/** Whether the address names people: then all of them are shown, whatever queues they are in. */
+const NAMED = ["ext", "extgroup", "group"].some((field) => settings.filter?.[field]);
+
+export const Everybody = () => html`<${Agents} everybody=${true} />`;
+
+export function Agents({ everybody = NAMED }) {
+  const all = agentRows(shown(), everybody);
   const rows = all.filter((row) =>
     matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value),
   );
@@ -34,7 +39,7 @@ export function stateWord(row) {
 
 function Agent({ row, lines, stacked }) {
   const { num, name, state, since, talk } = row;
-  const other = talk ? [talk.num, talk.name].filter(Boolean).join(" ") || words.anonymous : "";
+  const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
   return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} data-item=${`agent:${num}`}
       onClick=${() => (detail.value = { kind: "agent", id: num })}
       aria-label=${`${num} ${name}: ${stateWord(row)}`} title=${`${num} ${name} · ${stateWord(row)}${other && ` · ${other}`}`}>

@@ -4,19 +4,25 @@ import { useEffect, useRef } from "preact/hooks";
 import { alarmsOf } from "./alarms.js";
 import { licenceOf } from "./lines.js";
 import { Glyph, html } from "./parts.js";
-import { lineRows, queueRows } from "./rows.js";
+import { lineRows, matches, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
-import { now, shown, system, view, words } from "./store.js";
+import { now, settings, shown, system, view, words } from "./store.js";
 
 /** What shows it, the most urgent first: a day's service level is known for hours, a caller waits now. */
 const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
 const URGENCY = Object.keys(VIEW_OF);
 
+/** Whether this wall ever shows it: on a TV nobody takes back the address's `find`. */
+function isShown(...texts) {
+  return !settings.kiosk || matches(texts, settings.find);
+}
+
 export function Announcer() {
   const said = useRef(new Map());
   const state = shown();
   const time = now.value;
-  const found = alarmsOf(queueRows(state), lineRows(state), licenceOf(state, system.value, time), time, words);
+  const queues = queueRows(state, settings.filter).filter((row) => isShown(row.num, row.name));
+  const found = alarmsOf(queues, lineRows(state), licenceOf(state, system.value, time), time, words);
   const fresh = [...found.keys()].filter((name) => !said.current.has(name));
   for (const name of said.current.keys()) if (!found.has(name)) said.current.delete(name);
   for (const name of fresh) said.current.set(name, found.get(name)); // as it was when it began: not read out each second

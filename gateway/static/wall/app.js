@@ -1,7 +1,7 @@
 /** The page's frame: bar, banner, the view, and what opens over it. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { Agents } from "./agents.js";
+import { Agents, Everybody } from "./agents.js";
 import { Announcer } from "./announcer.js";
 import { Access, Asking, offered } from "./access.js";
 import { Calls, Missed } from "./calls.js";
@@ -34,7 +34,7 @@ import {
 } from "./store.js";
 import { duration, timeOfDay } from "./times.js";
 
-const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines };
+const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines, everybody: Everybody };
 
 export function App() {
   const wanted = connection.value;
@@ -44,6 +44,7 @@ export function App() {
   return html`<div class=${`wall ${settings.kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
     <${Bar} />
     <${Banner} stale=${stale} />
+    <${Problems} />
     <${Stage} />
     ${settings.kiosk ? html`<${Dots} />` : null}
     <${Details} />
@@ -118,6 +119,14 @@ function Banner({ stale }) {
       stale.reason ? html` <small title=${stale.reason}>${stale.reason}</small>` : null
     }</p>
   </aside>`;
+}
+
+/** What of the address is not understood: a typo must not silence an alarm in silence. */
+function Problems() {
+  if (!settings.problems.length) return null;
+  return html`<aside class="banner connecting problems" aria-label=${words.address}>${settings.problems.map(
+    ({ given, known }) => html`<p key=${given}>${known ? words.addressWrong(given) : words.addressUnknown(given)}</p>`,
+  )}</aside>`;
 }
 
 function Stage() {

@@ -74,8 +74,17 @@ export function Opener({ class: name, says, children }) {
   return html`<button type="button" class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
 }
 
+/** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
+const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
+
+/** A person's name, unless it only says that the number is withheld. */
+export function nameOf(num, name) {
+  return name && (num || !WITHHELD.test(name)) ? name : "";
+}
+
 /** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
 export function Party({ num, name, outside, more = 0, says }) {
+  name = nameOf(num, name);
   const first = outside && !num ? { class: "name", text: words.anonymous } : { class: "num", text: num };
   return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
     ${

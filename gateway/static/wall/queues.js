@@ -15,7 +15,7 @@ const WIDE = 24; // rem from which on the callers stand beside the numbers
 
 export function Queues() {
   const state = shown();
-  const all = queueRows(state);
+  const all = queueRows(state, settings.filter);
   const rows = all.filter((row) => matches([row.num, row.name], find.value));
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
   return html`<${Totals} rows=${all} state=${state} />
