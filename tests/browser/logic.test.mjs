@@ -140,7 +140,7 @@ test("what the address says wrongly is told, and the default holds", () => {
 
 test("what deploy/wallboard.md says of the address is so", () => {
   const text = readFileSync(new URL("../../deploy/wallboard.md", import.meta.url), "utf-8");
-  const [, settings, metrics] = text.split(/^\| (?:setting|metric) \|/m);
+  const [, settings, metrics] = text.split("\n## The words")[0].split(/^\| (?:setting|metric) \|/m);
   const names = (table) => [...table.matchAll(/^\|([^|]+)\|/gm)].flatMap(([, cell]) => cell.match(/[a-z]+/g) ?? []);
   const known = ["view", "kiosk", "page", "lang", "theme", "title", "find", "sound", ...Object.keys(LISTS)];
   assert.deepEqual(names(settings).filter((name) => !known.includes(name)), []);
@@ -150,6 +150,18 @@ test("what deploy/wallboard.md says of the address is so", () => {
   assert.equal(said.length, 4);
   const { thresholds } = parseSettings(`?${said.join("&")}`);
   for (const [name, found] of Object.entries(thresholds)) assert.deepEqual(found, THRESHOLDS[name], name);
+});
+
+test("the glossary explains words that the wall has, and no two words are one thing", () => {
+  const text = readFileSync(new URL("../../deploy/wallboard.md", import.meta.url), "utf-8").split("## The words")[1];
+  const explained = [...text.matchAll(/^\| ([A-Z][^|]*?) \|/gm)].map(([, word]) => word);
+  const known = Object.values(LANGUAGES.en).flatMap((word) => (typeof word === "object" ? Object.values(word) : word));
+  assert.ok(explained.length > 8);
+  assert.deepEqual(explained.filter((word) => !known.includes(word)), []);
+  const said = JSON.stringify(LANGUAGES.en, (_, one) => (typeof one === "function" ? String(one) : one));
+  for (const other of [/gave up/i, /\blost\b(?! \$)/i, /hung up/i]) assert.doesNotMatch(said, other);
+  assert.equal(LANGUAGES.en.levelToday(80), "SL today, target 80 %");
+  assert.notEqual(LANGUAGES.en.answeredQueues, LANGUAGES.en.answeredToday);
 });
 
 test("both languages have the same words", () => {

@@ -54,7 +54,7 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
 """Elements that a tile's edge cuts off, or that cover their neighbour."""
 _CLIPPED = """(() => {
   const found = [];
-  const texts = document.createTreeWalker(document.querySelector('.strip'), NodeFilter.SHOW_TEXT);
+  const texts = document.createTreeWalker(document.querySelector('.wall'), NodeFilter.SHOW_TEXT);
   for (let text = texts.nextNode(); text; text = texts.nextNode()) {
     const inside = text.parentElement;
     if (!text.data.trim() || inside.closest('.hidden, .name, .other, .alarms, .place')) continue;
@@ -293,6 +293,33 @@ async def test_who_is_named_is_shown_and_no_alarm_of_queues_that_are_not(
             nums = "[...document.querySelectorAll('.agent .num')].map((each) => each.innerText)"
             await page.becomes(shown, nums)
             await page.becomes(alarms, "document.querySelectorAll('.alarms').length")
+        assert not page.complaints
+
+
+async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_bad(
+    page: Page, valkey: RealBus
+) -> None:
+    state = full_day(time.time())
+    system = state["system"]["pbx"]
+    pbx = msgspec.structs.replace(entities.pbx_stats(), active=85)
+    state["pbxstats"]["pbx"] = pbx
+    state["system"]["pbx"] = msgspec.structs.replace(system, licence_limit=100)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(1366, 768)
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        await page.go(f"{wall}&view=queues#key={key(0)}")
+        await page.shows("85 of 100 calls of the licence", ".alarms.level1")
+        await page.shows("SL today, target 80 %", ".strip")
+        await page.shows("Answered, queues", ".strip")
+        await page.press("5")
+        await page.shows("Answered today, all", ".strip")
+        await page.shows("38 waiting", ".alarms.level2")
+        await page.run("document.querySelector('button.alarms').click()")
+        await page.becomes(2, "document.querySelectorAll('dialog[open] .list .level2').length")
+        await page.shows("85 of 100 calls", "dialog[open] .list .level1")
+        await page.run("document.querySelector('dialog[open] .list button').click()")
+        await page.until("document.activeElement.closest('[data-item=\"queue:800\"]')")
+        assert not await page.count("dialog[open]")
         assert not page.complaints
 
 

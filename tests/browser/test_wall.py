@@ -58,7 +58,7 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
     )
     await page.shows("1 / 3", "[data-item='queue:800'] .day")
     await page.run("document.querySelector('[data-item=\"queue:800\"]').click()")
-    await page.shows("Today: 3 offered, 1 answered, 0 gave up", "dialog[open]")
+    await page.shows("Today: 3 offered, 1 answered, 0 abandoned", "dialog[open]")
     assert not page.complaints
 
 
@@ -96,7 +96,7 @@ async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> Non
     await page.shows(CALLER, "table.calls")
     world.pbx.switchboard.end(call)
     await page.press("4")
-    await page.shows("Gave up waiting", "table.missed")
+    await page.shows("Abandoned in queue", "table.missed")
     await page.shows(CALLER, "table.missed")
 
 

@@ -82,22 +82,23 @@ function day(stats) {
   };
 }
 
-/** The sentences of what is an alarm now, by what it is about. */
+/** What is an alarm now, or a warning of the licence, by what it is about: {text, level}. */
 export function alarmsOf(rows, lines, licence, now, words) {
   const said = new Map();
+  const say = (about, text, level = 2) => said.set(about, { text, level });
   for (const row of rows) {
     const levels = queueLevels(row, now);
     const name = `${row.num} ${row.name}`;
-    if (levels.waiting === 2) said.set(`waiting.${row.num}`, words.alarmWaiting(name, row.waiting.length));
+    if (levels.waiting === 2) say(`waiting.${row.num}`, words.alarmWaiting(name, row.waiting.length));
     if (levels.wait === 2)
-      said.set(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
-    if (levels.free === 2) said.set(`free.${row.num}`, words.alarmFree(name));
-    const level = row.stats?.lastHour ?? row.stats; // an earlier monitor knows of the day alone
+      say(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
+    if (levels.free === 2) say(`free.${row.num}`, words.alarmFree(name));
+    const stats = row.stats?.lastHour ?? row.stats; // an earlier monitor knows of the day alone
     if ((row.stats?.lastHour ? levels.hour : levels.sl) === 2)
-      said.set(`sl.${row.num}`, words.alarmLevel(name, Math.round(level.serviceLevel)));
+      say(`sl.${row.num}`, words.alarmLevel(name, Math.round(stats.serviceLevel)));
   }
   for (const line of lines)
-    if (line.registered === false) said.set(`line.${line.num}`, words.alarmLine(line.name || line.num));
-  if (licence?.level) said.set("licence", words.alarmLicence(licence.used, licence.limit));
+    if (line.registered === false) say(`line.${line.num}`, words.alarmLine(line.name || line.num));
+  if (licence?.level) say("licence", words.alarmLicence(licence.used, licence.limit), licence.level);
   return said;
 }

@@ -2,6 +2,7 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
+import { AlarmList } from "./announcer.js";
 import { Outcome } from "./calls.js";
 import { html, nameOf, State, Timer } from "./parts.js";
 import { agentRows, fullName } from "./people.js";
@@ -38,6 +39,7 @@ function content({ kind, id }) {
     ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>
     <p><a href=${otherMode()}>${settings.kiosk ? words.deskMode : words.tvMode}</a></p>`;
+  if (kind === "alarms") return html`<${AlarmList} />`;
   if (kind === "call") return call(state.get("calls")?.get(id));
   if (kind === "ended") return ended(state, id);
   return kind === "agent" ? agent(state, id) : queue(state, id);

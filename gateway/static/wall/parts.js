@@ -62,9 +62,9 @@ export function State({ of, word }) {
 
 /** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
  * `digits`: so many have room at least, that its neighbours stay where they are. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0 }) {
+export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0, beside = null }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span><${Sign} level=${level} /></div>
+    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span><${Sign} level=${level} />${beside}</div>
     <div class="label">${label}</div>
   </div>`;
 }

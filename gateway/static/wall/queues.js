@@ -51,11 +51,14 @@ function Totals({ rows, state }) {
     html`<${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${levels.free} digits=${2} />`,
     ...(day
       ? [
-          html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />`,
+          html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answeredQueues} title=${words.today} />`,
           html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />`,
-          html`<${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
-            label=${words.serviceLevel} level=${levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`,
-          day.hour && html`<${Kpi} value=${percent(day.hour.serviceLevel)} unit="%" label=${words.day.hour} level=${levels.hour} title=${words.lastHour} />`,
+          html`<${Kpi} value=${percent(day.level)} unit="%" label=${words.levelToday(goal)} level=${levels.sl}
+            title=${words.serviceLevel} beside=${
+              day.hour &&
+              html`<span class=${`beside level${levels.hour}`} title=${words.lastHour}><b>${percent(day.hour.serviceLevel)}\u00a0%<${Sign}
+                level=${levels.hour} /></b><small>${words.day.hour}</small></span>`
+            } />`,
         ]
       : [
           html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />`,
@@ -71,7 +74,8 @@ function Queue({ row, room, brief }) {
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
-  const target = `${words.target} ${duration(row.target * 1000)}`;
+  const within = duration(row.target * 1000);
+  const target = `${words.target} ${within}`;
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
   const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
   const beside = halfOf(room, wide) - (wide ? 1.1 : 0); // where the callers are
@@ -84,7 +88,7 @@ function Queue({ row, room, brief }) {
           ? html`<${Free} count=${row.agents.free} level=${levels.free} />`
           : tight
             ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%<${Sign} level=${levels.sl} /></b>`
-            : html`<small class="target">${target}</small>`
+            : html`<small class="target">${stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target}</small>`
       }</header>
     <div class="numbers">
       <div class="figures" style=${{ fontSize: `${figureSize(room, wide, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
@@ -147,13 +151,12 @@ function Free({ count, level }) {
     level=${level} /><span class="hidden">${words.states.free}</span></span>`;
 }
 
-function Day({ row: { num, stats }, levels, room }) {
+function Day({ row: { stats }, levels, room }) {
   const { answered, offered, abandoned, serviceLevel } = stats;
-  const goal = limits(settings.thresholds, "sl", num)[0];
   const cells = [
     [words.day.answered, answered, ` / ${offered}`, words.answered],
     [words.day.abandoned, abandoned, "", words.abandoned],
-    [words.day.level, percent(serviceLevel), goal === null ? "" : ` / ${goal}`, words.serviceLevel, levels.sl],
+    [words.day.level, percent(serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
     stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
   ].filter(Boolean);
   const need = cells.reduce(
