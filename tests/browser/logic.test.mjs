@@ -1,12 +1,15 @@
 // The wallboard's logic without a browser: values in, values out.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { densest, fit, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
 import { duration, midnight } from "../../gateway/static/wall/times.js";
-import { LANGUAGES } from "../../gateway/static/wall/words.js";
+import { LANGUAGES as LOADERS } from "../../gateway/static/wall/words.js";
+
+const LANGUAGES = {};
+for (const [name, load] of Object.entries(LOADERS)) LANGUAGES[name] = (await load()).default;
 
 test("durations read as people say them and are never negative", () => {
   const read = (seconds) => duration(seconds * 1000);
@@ -86,6 +89,10 @@ test("few tiles are drawn larger, as far as all of them still fit", () => {
     assert.ok(grid.cols * grid.rows >= count);
   }
   assert.equal(roomiest(300, space, tiles).tile, tiles[1]);
+  const tall = { w: 14, h: 13, grows: true };
+  const two = roomiest(2, { w: 51, h: 20 }, [{ w: 24, h: 9 }, tall]);
+  assert.deepEqual([two.tile, two.zoom, two.cols, two.rows], [tall, 1.5, 2, 1], "what grows more fills the screen");
+  assert.equal(roomiest(1, { w: 20, h: 5 }, [{ w: 24, h: 9 }]).zoom, 1, "not even one fits");
 });
 
 test("the numbers of a strip shrink together until all fit, their labels do not", () => {
@@ -185,4 +192,14 @@ test("a day begins at midnight of the PBX's zone, also when the clocks are chang
   assert.equal(begins("2026-11-01T20:00:00.000Z", "America/Chicago"), "2026-11-01T05:00:00.000Z");
   assert.equal(begins("2026-03-29T12:00:00.000Z", "Europe/Berlin"), "2026-03-28T23:00:00.000Z");
   assert.equal(begins("2026-10-25T12:00:00.000Z", "Europe/Berlin"), "2026-10-24T22:00:00.000Z");
+});
+
+test("what a page loads of the wall's own code is less than 120 KB", () => {
+  const folder = new URL("../../gateway/static/wall/", import.meta.url);
+  const size = (name) => readFileSync(new URL(name, folder)).length;
+  const [words, code] = [[], []];
+  for (const name of readdirSync(folder)) (name.startsWith("words-") ? words : code).push(size(name));
+  assert.equal(words.length, Object.keys(LANGUAGES).length);
+  const sum = code.reduce((total, one) => total + one, 0) + Math.max(...words);
+  assert.ok(sum < 120 * 1024, `${sum} bytes`);
 });

@@ -57,7 +57,7 @@ _CLIPPED = """(() => {
   const texts = document.createTreeWalker(document.querySelector('.wall'), NodeFilter.SHOW_TEXT);
   for (let text = texts.nextNode(); text; text = texts.nextNode()) {
     const inside = text.parentElement;
-    if (!text.data.trim() || inside.closest('.hidden, .name, .other, .alarms, .place')) continue;
+    if (!text.data.trim() || inside.closest('.hidden, .name, .other, .alarms, .target')) continue;
     const range = document.createRange();
     range.selectNodeContents(text);
     const { left, right, top, bottom } = range.getBoundingClientRect();
@@ -219,6 +219,65 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
         assert not page.complaints
 
 
+_SMALLEST = """Math.min(...[...document.querySelectorAll(
+  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td'
+)].filter((each) => each.getClientRects().length).map(
+  (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
+))"""
+"""Pixels of the smallest of the texts that are to be read from the room."""
+
+
+@pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
+async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_it(
+    page: Page, valkey: RealBus, size: tuple[int, int]
+) -> None:
+    filled = """(() => {
+      const tiles = [...document.querySelectorAll('.tile')];
+      const boxes = tiles.map((one) => one.getBoundingClientRect());
+      const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
+      const { width, height } = document.querySelector('.tiles').getBoundingClientRect();
+      return used / (width * height);
+    })()"""
+    async with writing(valkey, house(5, time.time())), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*size)
+        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", "td")):
+            for lang in ("en", "ru"):
+                settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
+                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+                await page.until(f"document.querySelectorAll({what!r}).length > 1")
+                await page.until(f"{_SMALLEST} >= 32")
+                await page.becomes([], _CLIPPED)
+                if view != "calls":
+                    zoom = "document.querySelector('.tile').currentCSSZoom"
+                    await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
+                if view == "queues":
+                    await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+        assert not page.complaints
+
+
+async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(300, time.time())
+    for num, activity in (("399", "Ringing"), ("398", "Talking")):
+        state["extensions"][num] = msgspec.structs.replace(
+            state["extensions"][num], activity=activity
+        )
+    state["extensions"]["100"] = msgspec.structs.replace(
+        state["extensions"]["100"], registered=False
+    )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*TV)
+        wall = f"http://127.0.0.1:{served.port}/wall?kiosk=1&view=agents&lang=en"
+        await page.go(f"{wall}#key={key(0)}")
+        nums = "[...document.querySelectorAll('.agent .num')].map((each) => each.innerText)"
+        await page.becomes(["399", "398", "101"], f"{nums}.slice(0, 3)")
+        await page.becomes(4, "document.querySelectorAll('.dots i').length")
+        shown = await page.count(".agent")
+        await page.shows(f"{300 - 4 * shown} more", "footer")
+        assert await page.run(f"{_SMALLEST} >= 32")
+
+
 @pytest.mark.parametrize("late", [19, 8])
 async def test_a_tile_is_coloured_by_what_is_so_now_and_not_by_the_morning(
     page: Page, valkey: RealBus, late: int
@@ -314,6 +373,9 @@ async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_b
         await page.press("5")
         await page.shows("Answered today, all", ".strip")
         await page.shows("38 waiting", ".alarms.level2")
+        chip = "document.querySelector('.alarms span')"
+        await page.until(f"{chip}.scrollWidth <= {chip}.clientWidth")
+        await page.until("document.querySelector('#find').offsetWidth >= 160")
         await page.run("document.querySelector('button.alarms').click()")
         await page.becomes(2, "document.querySelectorAll('dialog[open] .list .level2').length")
         await page.shows("85 of 100 calls", "dialog[open] .list .level1")

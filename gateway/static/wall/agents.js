@@ -6,12 +6,20 @@ import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
 import { detail, find, settings, shown, words } from "./store.js";
 
-const DENSITIES = [
+const ROOMY = [
   { w: 13, h: 4.6, lines: 3, most: 7 },
   { w: 11.5, h: 3.1, lines: 2, phone: true },
-  { w: 7.9, h: 2.25, lines: 1, stacked: true },
-  { w: 9.8, h: 1.4, lines: 1 },
 ];
+const DENSITIES = settings.kiosk
+  ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // names that can be read from the room
+  : [...ROOMY, { w: 7.9, h: 2.25, lines: 1, stacked: true }, { w: 9.8, h: 1.4, lines: 1 }];
+const PAGES = 4; // of a TV: who comes later is free or logged out, as the strip tells
+const URGENCY = ["ringing", "away", "talking", "free", "out"];
+
+function urgent(one, other) {
+  const state = URGENCY.indexOf(one.state) - URGENCY.indexOf(other.state);
+  return state || ((one.since ?? "") < (other.since ?? "") ? -1 : 1);
+}
 
 /** Whether the address names people: then all of them are shown, whatever queues they are in. */
 const NAMED = ["ext", "extgroup", "group"].some((field) => settings.filter?.[field]);
@@ -29,7 +37,7 @@ export function Agents({ everybody = NAMED }) {
     (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`,
   )} />
     ${rows.length ? null : html`<${Empty} text=${words.nothingFound} />`}
-    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} draw=${(row, tile) =>
+    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, tile) =>
       html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;
 }
 

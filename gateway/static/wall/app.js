@@ -8,10 +8,10 @@ import { Calls, Missed } from "./calls.js";
 import { Details } from "./details.js";
 import { Lines } from "./lines.js";
 import { Glyph, html } from "./parts.js";
-import { Queues } from "./queues.js";
+import { Legend, Queues } from "./queues.js";
 import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
-import { pages } from "./stage.js";
+import { pages, unseen } from "./stage.js";
 import {
   clock,
   connection,
@@ -46,7 +46,7 @@ export function App() {
     <${Banner} stale=${stale} />
     <${Problems} />
     <${Stage} />
-    ${settings.kiosk ? html`<${Dots} />` : null}
+    ${settings.kiosk ? html`<${Footer} />` : null}
     <${Details} />
   </div>`;
 }
@@ -150,10 +150,16 @@ function Stage() {
     ${ready ? html`<${Shown} />` : html`<p class="empty">${words.connecting}</p>`}</main>`;
 }
 
-function Dots() {
+function Footer() {
   const count = pages.value;
-  if (count < 2) return html`<footer></footer>`;
   const at = Math.min(page.value, count - 1);
-  return html`<footer><p class="dots" role="img" aria-label=${words.page(at + 1, count)}>
-    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</p></footer>`;
+  return html`<footer>${view.value === "queues" ? html`<${Legend} />` : null}
+    ${
+      count < 2
+        ? null
+        : html`<p class="dots" role="img" aria-label=${words.page(at + 1, count)}>${Array.from(
+            { length: count },
+            (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`,
+          )}</p>`
+    }${unseen.value ? html`<p class="unseen">${words.more(unseen.value)}</p>` : null}</footer>`;
 }

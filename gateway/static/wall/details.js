@@ -1,10 +1,10 @@
 /** What opens over the wall: a call's legs, an agent, a queue, the keys. */
 
-import { useLayoutEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
 import { AlarmList } from "./announcer.js";
 import { Outcome } from "./calls.js";
-import { html, nameOf, State, Timer } from "./parts.js";
+import { html, nameOf, State, Tel, Timer } from "./parts.js";
 import { agentRows, fullName } from "./people.js";
 import { missedRows } from "./rows.js";
 import { detail, settings, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
@@ -17,6 +17,9 @@ export function Details() {
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
   }, [detail.value]);
+  useEffect(() => {
+    if (open && !history.state?.over) history.pushState({ over: true }, "");
+  }, [open]);
   // The browser tells of a closing a frame later; whoever is quick has opened something else by then.
   const closed = () => {
     if (!dialog.current.open) detail.value = null;
@@ -63,7 +66,7 @@ function call(found) {
     <tbody>${found.AConnList.map(
       (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
       <td class="num">${leg.dnNum}</td><td class="who"><span class="name">${leg.name}</span></td>
-      <td class="other"><span class="name">${[leg.hidden ? words.anonymous : leg.externalParty, nameOf(leg.externalParty, leg.partyName)].filter(Boolean).join(" ")}</span></td>
+      <td class="other"><span class="name">${leg.hidden || leg.externalParty ? html`<${Tel} num=${leg.externalParty} />` : null} ${nameOf(leg.externalParty, leg.partyName)}</span></td>
       <td class="now">${leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status)}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;
@@ -73,7 +76,7 @@ function ended(state, id) {
   const found = state.get("ended")?.get(id);
   if (!found) return gone();
   const row = missedRows(state, 0).find((one) => one.id === id);
-  return html`<h2>${found.caller || words.anonymous} ${nameOf(found.caller, found.callerName)}</h2>
+  return html`<h2><${Tel} num=${found.caller} /> ${nameOf(found.caller, found.callerName)}</h2>
     <p>${timeOfDay(Date.parse(found.startedAt), zone.value)} – ${timeOfDay(Date.parse(found.endedAt), zone.value)}
       ${found.queues.length ? ` · ${words.via} ${found.queues.join(", ")}` : ""}${found.did ? ` · DID ${found.did}` : ""}
       ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>
@@ -97,7 +100,7 @@ function agent(state, id) {
     ${
       ext.talks.length
         ? html`<ul>${ext.talks.map(
-            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · ${talk.num || words.anonymous} ${nameOf(talk.num, talk.name)}${
+            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · <${Tel} num=${talk.num} /> ${nameOf(talk.num, talk.name)}${
               talk.since ? html` · <${Timer} since=${talk.since} />` : ""
             }</li>`,
           )}</ul>`
@@ -119,7 +122,7 @@ function queue(state, id) {
     ${day ? html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>` : null}
     <table class="rows members"><tbody>${found.waiting.map(
       (caller) => html`<tr key=${caller.callID}>
-      <td class="num">${caller.num || words.anonymous}</td><td class="who"><span class="name">${nameOf(caller.num, caller.name)}</span></td>
+      <td class="num"><${Tel} num=${caller.num} /></td><td class="who"><span class="name">${nameOf(caller.num, caller.name)}</span></td>
       <td class="now"><${State} of="waiting" word=${words.inQueue} /></td>
       <td class="right"><${Timer} since=${caller.since} /></td></tr>`,
     )}

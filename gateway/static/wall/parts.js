@@ -3,7 +3,7 @@
 import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
-import { now, words } from "./store.js";
+import { now, settings, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
 export const html = htm.bind(h);
@@ -82,14 +82,20 @@ export function nameOf(num, name) {
   return name && (num || !WITHHELD.test(name)) ? name : "";
 }
 
+/** An outside number to call back by a tap; nothing to touch on a TV. */
+export function Tel({ num }) {
+  if (settings.kiosk || !/^\+?[\d ()/.-]{5,}$/.test(num)) return num || words.anonymous;
+  return html`<a class="tel" href=${`tel:${num.replace(/[^+\d]/g, "")}`} onClick=${(event) => event.stopPropagation()}>${num}</a>`;
+}
+
 /** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
-export function Party({ num, name, outside, more = 0, says }) {
+export function Party({ num, name, outside, more = 0, says, tel = false }) {
   name = nameOf(num, name);
   const first = outside && !num ? { class: "name", text: words.anonymous } : { class: "num", text: num };
   return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
     ${
       says === undefined
-        ? html`<span class=${first.class}>${first.text}</span>`
+        ? html`<span class=${first.class}>${tel ? html`<${Tel} num=${num} />` : first.text}</span>`
         : html`<${Opener} class=${first.class} says=${`${first.text} ${name ?? ""}: ${says}`}>${first.text}<//>`
     }
     ${name ? html`<span class="name">${name}</span>` : null}

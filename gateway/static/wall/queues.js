@@ -1,6 +1,6 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, Opener, Party, Sign, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, Opener, Party, Sign, State, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
@@ -10,7 +10,7 @@ import { limits } from "./settings.js";
 import { detail, find, now, settings, shown, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
-const LABEL = 0.8125; // rem
+const LABEL = settings.kiosk ? 1 : 0.8125; // rem
 const WIDE = 24; // rem from which on the callers stand beside the numbers
 
 export function Queues() {
@@ -20,14 +20,15 @@ export function Queues() {
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
   return html`<${Totals} rows=${all} state=${state} />
     <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
-      html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />`;
+      html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />
+    ${settings.kiosk ? null : html`<${Legend} />`}`;
 }
 
 /** What a tile needs; two columns of callers and figures are as high as the numbers alone. */
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },
-    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8 },
+    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8, grows: true },
     { w: 12, h: 5.9, brief: true },
   ];
 }
@@ -35,8 +36,13 @@ function tile(rows) {
 /** How many callers have room. */
 function callersIn({ w, h }, day) {
   if (h === null) return 3;
-  const taken = w >= WIDE ? 2.9 + (day ? 2.4 : 0) : 9.3 + (day ? 2.4 : 0);
+  const taken = (w >= WIDE ? 3.2 : 7) + (day ? 2.2 : 1.4) + (w < WIDE && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
+}
+
+/** What the signs of the agents' states mean. */
+export function Legend() {
+  return html`<p class="legend">${STATES.map((state) => html`<${State} key=${state} of=${state} word=${words.states[state]} />`)}</p>`;
 }
 
 function Totals({ rows, state }) {
@@ -78,11 +84,11 @@ function Queue({ row, room, brief }) {
   const target = `${words.target} ${within}`;
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
   const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
-  const beside = halfOf(room, wide) - (wide ? 1.1 : 0); // where the callers are
   const labels = [words.waiting, brief || tight ? target : words.longest];
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
-    <header><${Opener} class="num" says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2>
+    <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
+        says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
         brief
           ? html`<${Free} count=${row.agents.free} level=${levels.free} />`
@@ -95,14 +101,14 @@ function Queue({ row, room, brief }) {
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
-      ${brief ? null : html`<${Counts} agents=${row.agents} level=${levels.free} room=${halfOf(room, wide)} />`}
     </div>
     ${
       brief
         ? null
-        : html`<div class="people">
-      <${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${beside} />
-      ${day ? html`<${Day} row=${row} levels=${levels} room=${beside} />` : null}
+        : html`<${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${partOf(room, wide, 0.52)} />
+    <div class="bottom">
+      <${Counts} agents=${row.agents} level=${levels.free} room=${wide ? 0.4 * (room.w - 2.6) : room.w - 1.8} />
+      ${day ? html`<${Day} row=${row} levels=${levels} room=${wide ? 0.57 * (room.w - 2.6) : room.w - 1.8} />` : null}
     </div>`
     }
   </article>`;
@@ -113,42 +119,43 @@ function Figure({ level, label, children }) {
     <span class="label">${label}</span></div>`;
 }
 
-/** How wide the half of a tile is that has the numbers, in rem. */
-function halfOf({ w }, wide) {
-  return wide ? (w - 2.9) / 2 : w - 1.8;
+/** How wide the numbers' part of a tile is, or the callers', in rem. */
+function partOf({ w }, wide, share) {
+  return wide ? (w - 2.5) * share : w - 2;
 }
 
 /** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
 function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.34 : /[\d%+]/.test(one) ? 0.65 : 0.58), 0.8 * signs);
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+]/.test(one) ? 0.65 : 0.55), 0.8 * signs);
 }
 
 /** How large both numbers of a tile may be, in rem, beside which their labels are whole. */
 function figureSize(room, wide, texts, levels, labels) {
-  const most = settings.kiosk ? (wide ? 3.1 : 2.7) : 2.6;
+  const most = settings.kiosk ? 2.9 : 2.6;
   const needs = texts.map((text, at) => ({
-    fixed: 0.4,
+    fixed: 0.25,
     value: most * ems(text, levels[at] ? 1 : 0),
     label: LABEL * ems(labels[at]),
   }));
-  return most * shrunk(needs, halfOf(room, wide));
+  return most * shrunk(needs, partOf(room, wide, 0.48), 0.6);
 }
 
 function Counts({ agents, level, room }) {
   const need = ems(STATES.map((state) => agents[state]).join(""), level ? 1.7 : 0) + 1.6 * STATES.length;
   const size = `${Math.min(settings.kiosk ? 1 : 0.95, room / need)}rem`;
-  return html`<ul class="counts" style=${{ fontSize: size }}>${STATES.map((state) =>
+  const worded = room > need + 20;
+  return html`<ul class=${`counts ${worded ? "worded" : ""}`} style=${{ fontSize: size }}>${STATES.map((state) =>
     state === "free"
       ? html`<li key=${state}><${Free} count=${agents.free} level=${level} /></li>`
       : html`<li key=${state} class=${`state ${state}`} title=${words.states[state]}><${Glyph} of=${state} /><span>${
           agents[state]
-        }</span><span class="hidden">${words.states[state]}</span></li>`,
+        }</span><small class="hidden">${words.states[state]}</small></li>`,
   )}</ul>`;
 }
 
 function Free({ count, level }) {
   return html`<span class=${`state free level${level}`} title=${words.states.free}><${Glyph} of="free" /><b>${count}</b><${Sign}
-    level=${level} /><span class="hidden">${words.states.free}</span></span>`;
+    level=${level} /><small class="hidden">${words.states.free}</small></span>`;
 }
 
 function Day({ row: { stats }, levels, room }) {
@@ -181,9 +188,9 @@ function Waiting({ callers, lines, room }) {
   const rest = sorted.length - few.length;
   const need = Math.max(
     1,
-    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(duration(now.value - instant(since), words.units)) + 0.8),
+    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(duration(now.value - instant(since), words.units)) + 0.4),
   );
-  return html`<ol class="callers" style=${{ fontSize: `${Math.min(0.875, room / need)}rem` }}>
+  return html`<ol class="callers" style=${{ fontSize: `${Math.min(settings.kiosk ? 1 : 0.875, room / need)}rem` }}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,

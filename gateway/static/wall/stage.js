@@ -7,26 +7,30 @@ import { html } from "./parts.js";
 import { page, settings, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
+export const unseen = signal(0); // tiles that are on none of them
 
-/** Rows of the strip of numbers: a portrait TV has two. */
-export const bands = computed(() => (settings.kiosk && size.value.h > size.value.w ? 2 : 1));
-const BAND = 5.6; // rem that each of them takes
+const phone = computed(() => size.value.w < 40 && !settings.kiosk);
+const portrait = computed(() => settings.kiosk && size.value.h > size.value.w);
+const above = signal(5.6); // rem that the strip of numbers above the tiles takes
 const GAP = 0.5; // rem between tiles
 const ROWS = 500; // that a browser draws without effort
 
 /**
  * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first; `most`: how high a
  * row may grow; `phone`: which one is for phones).
+ * In TV mode with more than one page, the first ones are those that `urgent` sorts first, on `most` pages.
  * `draw(item, tile, room)`; `room`: what each tile has, {w, h}, h null where it may grow.
  */
-export function Tiles({ items, tile, draw, name }) {
+export function Tiles({ items, tile, draw, name, urgent, most = Infinity }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
   const { kiosk } = settings;
-  const phone = size.value.w < 40 && !kiosk;
-  const space = { w: size.value.w, h: size.value.h - BAND * bands.value };
-  const grid = phone ? onPhone(tiles) : roomiest(items.length, space, tiles);
-  usePages(kiosk ? grid.pages : 1);
-  const here = kiosk ? pageOf(items, grid, page.value) : items;
+  const space = { w: size.value.w, h: size.value.h - above.value };
+  const grid = phone.value ? onPhone(tiles) : roomiest(items.length, space, tiles);
+  const paged = kiosk && grid.pages > 1;
+  const shown = Math.min(grid.pages, most);
+  usePages(kiosk ? shown : 1, paged ? Math.max(0, items.length - shown * grid.perPage) : 0);
+  const sorted = paged && urgent ? [...items].sort(urgent) : items;
+  const here = kiosk ? pageOf(sorted, { ...grid, pages: shown }, page.value) : items;
   const fixed = kiosk || grid.pages === 1;
   const { cols, rows, style } = fixed ? filling(grid) : scrolling(grid, space);
   const room = {
@@ -48,8 +52,8 @@ export function Strip({ items, label }) {
     return () => observer.disconnect();
   });
   const kept = items.filter(Boolean);
-  const each = Math.ceil(kept.length / bands.value);
-  const rows = Array.from({ length: bands.value }, (_, row) => kept.slice(row * each, (row + 1) * each));
+  const each = phone.value ? 3 : !portrait.value ? kept.length : kept.length > 5 ? 2 : 3;
+  const rows = Array.from({ length: Math.ceil(kept.length / each) }, (_, row) => kept.slice(row * each, (row + 1) * each));
   return html`<section class="strip" ref=${strip} aria-label=${label}>${rows.map(
     (row, index) => html`<div class="band" key=${index}>${row}</div>`,
   )}</section>`;
@@ -63,12 +67,16 @@ function fitStrip(strip) {
     const gaps = parseFloat(style.columnGap) * (band.children.length - 1);
     const needs = [...band.children].map((kpi) => {
       const { paddingLeft, paddingRight, borderLeftWidth } = getComputedStyle(kpi);
-      const [value, label] = [...kpi.children].map((each) => each.offsetWidth);
+      const value = kpi.children[0].offsetWidth;
+      const words = phone.value ? kpi.children[1].textContent.split(" ") : []; // there it may have two rows
+      const label = phone.value ? 7.5 * Math.max(...words.map((one) => one.length)) : kpi.children[1].offsetWidth;
       return { fixed: parseFloat(paddingLeft) + parseFloat(paddingRight) + 2 * parseFloat(borderLeftWidth), value, label };
     });
-    return style.display === "flex" ? shrunk(needs, band.clientWidth - gaps) : 1;
+    return shrunk(needs, band.clientWidth - gaps);
   });
   strip.style.fontSize = `${Math.min(...scales)}rem`;
+  const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
+  if (Math.abs(height - above.value) > 0.05) above.value = height;
 }
 
 function filling({ cols, rows, tile, zoom }) {
@@ -100,8 +108,9 @@ export function usePagedRows(items, most = Infinity) {
   return { here: pageOf(items, grid, page.value), left: Math.max(0, grid.left) };
 }
 
-function usePages(count) {
+function usePages(count, left = 0) {
   useEffect(() => {
     pages.value = count;
-  }, [count]);
+    unseen.value = left;
+  }, [count, left]);
 }
