@@ -1,6 +1,6 @@
 /** What opens over the wall: a call's legs, an agent, a queue, the keys. */
 
-import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
 import { AlarmList } from "./announcer.js";
 import { Outcome } from "./calls.js";
@@ -17,7 +17,7 @@ export function Details() {
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
   }, [detail.value]);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open && !history.state?.over) history.pushState({ over: true }, "");
   }, [open]);
   // The browser tells of a closing a frame later; whoever is quick has opened something else by then.
