@@ -13,6 +13,7 @@ from monitor.shared.entities.statistics import (
     ExtensionStats,
     PbxStats,
     QueueStats,
+    RecentLevel,
     Traffic,
 )
 from monitor.shared.entities.topics import (
@@ -104,6 +105,8 @@ def queue_stats() -> QueueStats:
         callbacks=2,
         callbacks_failed=1,
         sla_breaches=7,
+        last_half_hour=RecentLevel(6, 6, 100.0),
+        last_hour=RecentLevel(11, 10, 90.9),
     )
 
 

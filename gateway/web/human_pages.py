@@ -11,6 +11,7 @@ keep the file for ever. The page's policy allows that one inline text by its has
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64encode
 from collections.abc import Iterable
 from functools import partial
@@ -50,6 +51,8 @@ _HELP: Final = {
     "/wall/help.ru": ("wall/help.ru.md", "Табло", "Табло", "ru"),
 }
 """Address of a help page → its text, its title, the link back, its language."""
+_LINK_IN_REPOSITORY: Final = re.compile(r"\[([^\]\[]*)\]\([^()\s]*\.md\)")
+"""A link to another page of the repository, which the gateway does not serve."""
 _NAMED: Final = {
     "callmon": "callmon.js",
     "htm": "vendor/htm/htm.js",
@@ -112,7 +115,7 @@ def _path(name: str) -> Path:
 
 
 def _help(name: str, title: str, back: str, language: str) -> Document:
-    text = _path(name).read_text(encoding="utf-8")
+    text = _LINK_IN_REPOSITORY.sub(r"\1", _path(name).read_text(encoding="utf-8"))
     page = text_page(text, title=title, back=back, to="../wall", language=language)
     return document_of(page.encode(), "text/html", TEXT_POLICY)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -44,6 +44,9 @@ _BACK_MS = 3_600_000
 """Milliseconds by which a clock may be set back over midnight without beginning another day."""
 _UNNOTICED_MS = 60_000
 """Milliseconds without counting that are not yet a gap."""
+_MINUTE_MS = 60_000
+_HALF_HOUR_MS = 30 * _MINUTE_MS
+_HOUR_MS = 60 * _MINUTE_MS
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
 
@@ -69,6 +72,7 @@ class Statistics:
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
+        self._minute = 0
 
     def reconcile(self, state: topics.State, at: float) -> tuple[Edit, ...]:
         """Bring everything in line with a full state; calls that it does not have are over.
@@ -104,9 +108,9 @@ class Statistics:
     def tick(self, at: float) -> tuple[Edit, ...]:
         """Advance the time, draw the statistics and return what changed of them.
 
-        Time alone changes something at midnight, when a target is missed, and when a call is
-        counted for good. Call it about every second: statistics that changed often in between then
-        changes once.
+        Time alone changes something at midnight, when a target is missed, when a call is counted
+        for good, and each minute in a queue's recent service levels. Call it about every second:
+        statistics that changed often in between then change once.
         """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE_MS):
@@ -114,7 +118,22 @@ class Statistics:
             if self.saved.previous is not None:
                 self.saved.previous.tallies.count(account, self.saved.previous.day)
         self._places.touched |= set(self._accounts.unsettled())
+        if self._minute != now // _MINUTE_MS:
+            self._minute = now // _MINUTE_MS
+            self._move_on(now)
         return self._drawn(now)
+
+    def _move_on(self, now: int) -> None:
+        """Let the recent service levels begin a minute later."""
+        for counted in (self.saved.tallies, *self._previous_totals()):
+            for tally in counted.queues.values():
+                tally.forget_recent(now - _HOUR_MS - _MINUTE_MS)
+        for num, entity in self.figures[QUEUE_STATS].items():
+            if isinstance(entity, QueueStats) and entity.last_hour and entity.last_hour.counted:
+                self._places.touched.add(("queues", num))
+
+    def _previous_totals(self) -> tuple[Totals, ...]:
+        return () if self.saved.previous is None else (self.saved.previous.tallies,)
 
     # time
 
@@ -232,6 +251,9 @@ class Statistics:
         previous = saved.previous
         yesterday = None if previous is None else self._of_day(topic, num, previous, 0, now)
         drawn = self._of_day(topic, num, today, self._accounts.going_on, now)
+        if isinstance(drawn, QueueStats):
+            days = (today,) if previous is None else (previous, today)
+            drawn = self._with_recent_levels(drawn, days, now)
         return replace(drawn, yesterday=yesterday)
 
     def _of_day(
@@ -240,19 +262,34 @@ class Statistics:
         """Draw one day of an entity. ``active``: calls that go on."""
         match topic:
             case "queues":
-                return self._queue_day(num, counted.tallies, counted.day, now)
+                totals = self._queue_totals(num, counted, now)
+                sla_time = self._sla_times.get(num)
+                target = self.terms.queue_target(num, sla_time)
+                return entity_builder.queue(
+                    num, totals, counted.day, target, self.terms.short, sla_time
+                )
             case "extensions":
                 return self._extension_day(num, counted.tallies, counted.day, now)
             case _:
                 return self._pbx_day(counted, active)
 
-    def _queue_day(self, num: str, tallies: Totals, day: Day, now: int) -> QueueStats:
-        tally = tallies.queues.get(num, QueueTotals()).copy()
+    def _with_recent_levels(
+        self, drawn: QueueStats, days: Iterable[CountedDay], now: int
+    ) -> QueueStats:
+        """Add the service level of late, by the callers of these days."""
+        recent = [visit for day in days for visit in self._queue_totals(drawn.num, day, now).recent]
+        minute = now // _MINUTE_MS * _MINUTE_MS
+        half, whole = (
+            entity_builder.recent_level(recent, minute - span, drawn.target, drawn.short_below)
+            for span in (_HALF_HOUR_MS, _HOUR_MS)
+        )
+        return replace(drawn, last_half_hour=half, last_hour=whole)
+
+    def _queue_totals(self, num: str, counted: CountedDay, now: int) -> QueueTotals:
+        totals = counted.tallies.queues.get(num, QueueTotals()).copy()
         for account in self._places.of(("queues", num)):
-            add_visits(tally, num, account, day, now)
-        sla_time = self._sla_times.get(num)
-        target = self.terms.queue_target(num, sla_time)
-        return entity_builder.queue(num, tally, day, target, self.terms.short, sla_time)
+            add_visits(totals, num, account, counted.day, now)
+        return totals
 
     def _extension_day(self, num: str, tallies: Totals, day: Day, now: int) -> ExtensionStats:
         tally = tallies.extensions.get(num, ExtensionTotals()).copy()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from monitor.shared.entities.statistics import (
     Durations,
     ExtensionStats,
     PbxStats,
     QueueStats,
+    RecentLevel,
     Traffic,
 )
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.call_account import Kind
 from monitor.statistics.day import Day
 from monitor.statistics.durations import DurationTally
-from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotals
+from monitor.statistics.totals import ExtensionTotals, QueueTotals, RecentVisit, TrafficTotals
 
 
 def queue(
@@ -48,6 +49,26 @@ def queue(
         callbacks_failed=tally.callbacks_failed,
         sla_breaches=_breaches(tally, sla_time or target),
     )
+
+
+def recent_level(visits: Iterable[RecentVisit], begin: int, target: int, short: int) -> RecentLevel:
+    """Build a queue's service level of the visits that began from ``begin`` on.
+
+    ``begin``: POSIX milliseconds. ``target``, ``short``: seconds.
+    """
+    counted = answered = 0
+    for visit in visits:
+        if visit.since < begin or _is_left_out(visit, target, short):
+            continue
+        counted += 1
+        answered += visit.end == "answered" and visit.wait <= target * 1000
+    return RecentLevel(counted, answered, _percent(answered, counted))
+
+
+def _is_left_out(visit: RecentVisit, target: int, short: int) -> bool:
+    if visit.end == "abandoned":
+        return visit.wait < short * 1000
+    return visit.end == "waiting" and visit.wait <= target * 1000
 
 
 def extension(

@@ -12,11 +12,25 @@ from monitor.statistics.call_account import CallAccount, Kind, talk_time
 from monitor.statistics.day import Day
 from monitor.statistics.durations import DurationTally, Spread
 from monitor.statistics.extension_visits import ExtensionVisit, how
-from monitor.statistics.queue_visits import QueueVisit
+from monitor.statistics.queue_visits import End, QueueVisit
 
 MOST_NUMBERS = 20_000
 """Queues, and extensions, that are counted in a day. A call may name some that the directory does
 not have."""
+
+
+MOST_RECENT = 10_000
+"""Visits of a queue that are kept for its recent service level; of more, the first are left out."""
+
+
+class RecentVisit(Struct, frozen=True, array_like=True):
+    """Hold what the recent service level needs of a visit to a queue."""
+
+    since: int
+    """POSIX milliseconds."""
+    wait: int
+    """Milliseconds, so far if the caller waits yet."""
+    end: End
 
 
 class QueueTotals(Struct):
@@ -35,6 +49,12 @@ class QueueTotals(Struct):
     """Waits of the ``diverted``; older checkpoints have their number alone."""
     callbacks: int = 0
     callbacks_failed: int = 0
+    recent: list[RecentVisit] = field(default_factory=list)
+    """Visits that began not much longer ago than the recent service level looks back."""
+
+    def forget_recent(self, before: int) -> None:
+        """Forget recent visits that began before this. ``before``: POSIX milliseconds."""
+        self.recent = [visit for visit in self.recent if visit.since >= before]
 
     def copy(self) -> QueueTotals:
         """Return an independent copy."""
@@ -49,6 +69,7 @@ class QueueTotals(Struct):
             self.diverted_waits.copy(),
             self.callbacks,
             self.callbacks_failed,
+            list(self.recent),
         )
 
 
@@ -196,6 +217,10 @@ def add_call(tally: TrafficTotals, account: CallAccount, day: Day) -> None:
 
 
 def _add_visit(tally: QueueTotals, visit: QueueVisit, now: int) -> None:
+    wait = now - visit.since if visit.end == "waiting" else visit.wait
+    if visit.end != "unknown" and wait is not None:
+        tally.recent.append(RecentVisit(visit.since, max(0, wait), visit.end))
+        del tally.recent[:-MOST_RECENT]
     match visit.end:
         case "waiting":
             tally.waiting.append(now - visit.since)

@@ -1,12 +1,15 @@
 // The wallboard's logic without a browser: values in, values out.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { densest, fit, pageOf, roomiest, sheets } from "../../gateway/static/wall/fit.js";
+import { densest, fit, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
 import { duration, midnight } from "../../gateway/static/wall/times.js";
-import { LANGUAGES } from "../../gateway/static/wall/words.js";
+import { LANGUAGES as LOADERS } from "../../gateway/static/wall/words.js";
+
+const LANGUAGES = {};
+for (const [name, load] of Object.entries(LOADERS)) LANGUAGES[name] = (await load()).default;
 
 test("durations read as people say them and are never negative", () => {
   const read = (seconds) => duration(seconds * 1000);
@@ -86,6 +89,22 @@ test("few tiles are drawn larger, as far as all of them still fit", () => {
     assert.ok(grid.cols * grid.rows >= count);
   }
   assert.equal(roomiest(300, space, tiles).tile, tiles[1]);
+  const tall = { w: 14, h: 13, grows: true };
+  const two = roomiest(2, { w: 51, h: 20 }, [{ w: 24, h: 9 }, tall]);
+  assert.deepEqual([two.tile, two.zoom, two.cols, two.rows], [tall, 1.5, 2, 1], "what grows more fills the screen");
+  assert.equal(roomiest(1, { w: 20, h: 5 }, [{ w: 24, h: 9 }]).zoom, 1, "not even one fits");
+});
+
+test("the numbers of a strip shrink together until all fit, their labels do not", () => {
+  const needs = [
+    { fixed: 40, value: 200, label: 150 },
+    { fixed: 40, value: 400, label: 100 },
+  ];
+  assert.equal(shrunk(needs, 680), 1);
+  const scale = shrunk(needs, 530);
+  assert.ok(80 + 600 * scale <= 530 && 80 + 600 * (scale + 0.03) > 530, `${scale}`);
+  assert.ok(80 + 150 + 400 * shrunk(needs, 430) <= 430);
+  assert.equal(shrunk(needs, 10), 0.5);
 });
 
 test("the address is the configuration, and nonsense in it does no harm", () => {
@@ -96,7 +115,7 @@ test("the address is the configuration, and nonsense in it does no harm", () => 
   assert.deepEqual([settings.views, settings.lang, settings.kiosk, settings.theme], [["agents"], "ru", true, "dark"]);
   assert.deepEqual(limits(settings.thresholds, "wait", "800", 20), [30, 90]);
   assert.deepEqual(limits(settings.thresholds, "wait", "801", 20), [20, 60]);
-  assert.deepEqual(limits(settings.thresholds, "free", "801"), [null, null]);
+  assert.deepEqual(limits(settings.thresholds, "free", "801"), [0, null]);
   const plain = parseSettings("?page=zzz&kiosk=0", { languages: ["en", "ru"], preferred: ["de-DE", "ru-RU"] });
   assert.deepEqual(
     [plain.views, plain.kiosk, plain.page, plain.lang, plain.filter],
@@ -104,9 +123,31 @@ test("the address is the configuration, and nonsense in it does no harm", () => 
   );
 });
 
+test("what the address says wrongly is told, and the default holds", () => {
+  const read = (search) => parseSettings(search, { languages: ["en", "ru"] });
+  for (const [search, metric, queue] of [
+    ["waiting=abc", "waiting", ""],
+    ["waiting=5,abc", "waiting", ""],
+    ["waiting=5;6", "waiting", ""],
+    ["sl.800=-5", "sl", "800"],
+  ]) {
+    const { problems, thresholds } = read(`?${search}`);
+    assert.deepEqual(problems, [{ given: search, known: true }]);
+    assert.deepEqual(limits(thresholds, metric, queue), THRESHOLDS[metric], search);
+  }
+  for (const search of ["view=agents,bogus", "theme=drak", "lang=xx", "page=zzz", "page=1", "kiosk=yes", "queues="]) {
+    assert.deepEqual(read(`?${search}`).problems, [{ given: search, known: true }]);
+  }
+  for (const search of ["wating=5", "kisok=1", "waiting.=5"]) {
+    assert.deepEqual(read(`?${search}`).problems, [{ given: search, known: false }]);
+  }
+  const good = "view=everybody&kiosk=1&sound=0&theme=dark&lang=ru-RU&page=20&title=x&find=y&ext=101&waiting=&free=0,&wait.800=30,90&_=7";
+  assert.deepEqual(read(`?${good}`).problems, []);
+});
+
 test("what deploy/wallboard.md says of the address is so", () => {
   const text = readFileSync(new URL("../../deploy/wallboard.md", import.meta.url), "utf-8");
-  const [, settings, metrics] = text.split(/^\| (?:setting|metric) \|/m);
+  const [, settings, metrics] = text.split("\n## The words")[0].split(/^\| (?:setting|metric) \|/m);
   const names = (table) => [...table.matchAll(/^\|([^|]+)\|/gm)].flatMap(([, cell]) => cell.match(/[a-z]+/g) ?? []);
   const known = ["view", "kiosk", "page", "lang", "theme", "title", "find", "sound", ...Object.keys(LISTS)];
   assert.deepEqual(names(settings).filter((name) => !known.includes(name)), []);
@@ -116,6 +157,18 @@ test("what deploy/wallboard.md says of the address is so", () => {
   assert.equal(said.length, 4);
   const { thresholds } = parseSettings(`?${said.join("&")}`);
   for (const [name, found] of Object.entries(thresholds)) assert.deepEqual(found, THRESHOLDS[name], name);
+});
+
+test("the glossary explains words that the wall has, and no two words are one thing", () => {
+  const text = readFileSync(new URL("../../deploy/wallboard.md", import.meta.url), "utf-8").split("## The words")[1];
+  const explained = [...text.matchAll(/^\| ([A-Z][^|]*?) \|/gm)].map(([, word]) => word);
+  const known = Object.values(LANGUAGES.en).flatMap((word) => (typeof word === "object" ? Object.values(word) : word));
+  assert.ok(explained.length > 8);
+  assert.deepEqual(explained.filter((word) => !known.includes(word)), []);
+  const said = JSON.stringify(LANGUAGES.en, (_, one) => (typeof one === "function" ? String(one) : one));
+  for (const other of [/gave up/i, /\blost\b(?! \$)/i, /hung up/i]) assert.doesNotMatch(said, other);
+  assert.equal(LANGUAGES.en.levelToday(80), "SL today, target 80 %");
+  assert.notEqual(LANGUAGES.en.answeredQueues, LANGUAGES.en.answeredToday);
 });
 
 test("both languages have the same words", () => {
@@ -139,4 +192,14 @@ test("a day begins at midnight of the PBX's zone, also when the clocks are chang
   assert.equal(begins("2026-11-01T20:00:00.000Z", "America/Chicago"), "2026-11-01T05:00:00.000Z");
   assert.equal(begins("2026-03-29T12:00:00.000Z", "Europe/Berlin"), "2026-03-28T23:00:00.000Z");
   assert.equal(begins("2026-10-25T12:00:00.000Z", "Europe/Berlin"), "2026-10-24T22:00:00.000Z");
+});
+
+test("what a page loads of the wall's own code is less than 120 KB", () => {
+  const folder = new URL("../../gateway/static/wall/", import.meta.url);
+  const size = (name) => readFileSync(new URL(name, folder)).length;
+  const [words, code] = [[], []];
+  for (const name of readdirSync(folder)) (name.startsWith("words-") ? words : code).push(size(name));
+  assert.equal(words.length, Object.keys(LANGUAGES).length);
+  const sum = code.reduce((total, one) => total + one, 0) + Math.max(...words);
+  assert.ok(sum < 120 * 1024, `${sum} bytes`);
 });

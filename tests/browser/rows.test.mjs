@@ -78,6 +78,25 @@ test("queues count their own agents and know their oldest caller", () => {
   );
 });
 
+test("who is named in the address is shown, and of the queues those that they are agents of", () => {
+  const topics = {
+    extensions: { 101: extension("101"), 150: extension("150", { qGlobalStatus: "LoggedOut" }) },
+    queues: {
+      800: { num: "800", name: "A", agents: [{ num: "101" }], loggedIn: ["101"], waiting: [] },
+      801: { num: "801", name: "B", agents: [{ num: "199" }], loggedIn: [], waiting: [] },
+    },
+  };
+  const nums = (rows) => rows.map((row) => row.num);
+  assert.deepEqual(nums(agentRows(state(topics))), ["101"]);
+  assert.deepEqual(nums(agentRows(state(topics), true)), ["101", "150"]);
+  assert.equal(agentRows(state(topics), true)[1].state, "free", "no queue's login counts for him");
+  assert.deepEqual(nums(queueRows(state(topics))), ["800", "801"]);
+  for (const filter of [{ ext: ["101"] }, { extgroup: ["Sales"] }, { group: ["600"] }]) {
+    assert.deepEqual(nums(queueRows(state(topics), filter)), ["800"]);
+  }
+  assert.deepEqual(nums(queueRows(state(topics), { queue: ["801"], ext: ["101"] })), ["800", "801"]);
+});
+
 const leg = (dnNum, dnType, status, more = {}) => ({
   dnNum,
   dnType,
@@ -120,6 +139,9 @@ test("a call says whom it rings at, what it waits in, and that a number is withh
   assert.deepEqual([ringing.kind, ringing.to.num, ringing.to.more], ["ringing", "101", 1]);
   assert.deepEqual(ringing.from, { num: "", name: "", outside: true });
   assert.equal(rows({ state: "Talking", talkTo: [leg("101", "extension", "Connected")] }).kind, "talking");
+  const owner = leg("101", "extension", "Connected");
+  const leaving = rows({ direction: "Internal", state: "Talking", owner, talkTo: [leg("101", "extension", "Connected")] });
+  assert.deepEqual([leaving.from.num, leaving.to.num], ["101", "–"], "a leg leaves");
   const passedOn = rows({ direction: "Outbound", state: "Talking", talkTo: [leg("101", "extension", "Connected")] });
   assert.deepEqual([passedOn.from.num, passedOn.to.outside], ["101", true], "its maker has left it");
 });

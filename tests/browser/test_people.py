@@ -7,6 +7,7 @@ import time
 import msgspec
 import pytest
 
+from monitor.shared.entities.statistics import RecentLevel
 from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, WaitingCaller
 from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
@@ -51,6 +52,26 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   ];
 })"""
 """Elements that a tile's edge cuts off, or that cover their neighbour."""
+_CLIPPED = """(() => {
+  const found = [];
+  const texts = document.createTreeWalker(document.querySelector('.wall'), NodeFilter.SHOW_TEXT);
+  for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+    const inside = text.parentElement;
+    if (!text.data.trim() || inside.closest('.hidden, .name, .other, .alarms, .target')) continue;
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    const { left, right, top, bottom } = range.getBoundingClientRect();
+    for (let box = inside; box && right > left; box = box.parentElement) {
+      if (/visible|auto/.test(getComputedStyle(box).overflow)) continue;
+      const held = box.getBoundingClientRect();
+      const half = (bottom - top) / 4;
+      if (left < held.left - 1 || right > held.right + 1 || top < held.top - half
+        || bottom > held.bottom + half) found.push(`${text.data} in ${box.className}`);
+    }
+  }
+  return found;
+})()"""
+"""Texts that stick out of a container that cuts them off, other than names."""
 _MOVES = """(() => {
   const number = document.querySelector('.kpi .value span');
   const second = document.querySelectorAll('.kpi')[1];
@@ -162,6 +183,127 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
         assert not page.complaints
 
 
+def full_day(at: float) -> State:
+    """Return one queue with 38 callers, the first for 12:45, and a day of three digits."""
+    state = house(12, at)
+    del state["queues"]["801"], state["calls"]["801"]
+    queue = state["queues"]["800"]
+    waiting = tuple(
+        WaitingCaller(caller, "+493012345678", "Максим", from_unix(at - 765 + caller))
+        for caller in range(38)
+    )
+    state["queues"]["800"] = msgspec.structs.replace(queue, waiting=waiting)
+    stats = entities.queue_stats("800", offered=962)
+    state["queuestats"]["800"] = msgspec.structs.replace(
+        stats, answered=847, abandoned=115, service_level=100.0
+    )
+    return state
+
+
+@pytest.mark.parametrize("mode", ["kiosk=1", ""], ids=["TV mode", "desk"])
+async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
+    page: Page, valkey: RealBus, mode: str
+) -> None:
+    async with writing(valkey, full_day(time.time())), gateway(valkey, heartbeat=1) as served:
+        for size in (TV, (3840, 2160), (1366, 768), (1080, 1920), (820, 1180), (844, 390)):
+            await page.resize(*size)
+            for lang in ("en", "ru"):
+                settings = f"{mode}&view=queues&theme=dark&lang={lang}"
+                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+                strip = "document.querySelector('.strip')?.innerText ?? ''"
+                await page.until(
+                    f"['38', '847', '962', '115', '100'].every((each) => ({strip}).includes(each))"
+                )
+                await page.until("document.fonts.status === 'loaded'")
+                await page.becomes([], _CLIPPED)
+        assert not page.complaints
+
+
+_SMALLEST = """Math.min(...[...document.querySelectorAll(
+  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td'
+)].filter((each) => each.getClientRects().length).map(
+  (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
+))"""
+"""Pixels of the smallest of the texts that are to be read from the room."""
+
+
+@pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
+async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_it(
+    page: Page, valkey: RealBus, size: tuple[int, int]
+) -> None:
+    filled = """(() => {
+      const tiles = [...document.querySelectorAll('.tile')];
+      const boxes = tiles.map((one) => one.getBoundingClientRect());
+      const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
+      const { width, height } = document.querySelector('.tiles').getBoundingClientRect();
+      return used / (width * height);
+    })()"""
+    async with writing(valkey, house(5, time.time())), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*size)
+        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", "td")):
+            for lang in ("en", "ru"):
+                settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
+                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+                await page.until(f"document.querySelectorAll({what!r}).length > 1")
+                await page.until(f"{_SMALLEST} >= 32")
+                await page.becomes([], _CLIPPED)
+                if view != "calls":
+                    zoom = "document.querySelector('.tile').currentCSSZoom"
+                    await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
+                if view == "queues":
+                    await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+        assert not page.complaints
+
+
+async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(300, time.time())
+    for num, activity in (("399", "Ringing"), ("398", "Talking")):
+        state["extensions"][num] = msgspec.structs.replace(
+            state["extensions"][num], activity=activity
+        )
+    state["extensions"]["100"] = msgspec.structs.replace(
+        state["extensions"]["100"], registered=False
+    )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*TV)
+        wall = f"http://127.0.0.1:{served.port}/wall?kiosk=1&view=agents&lang=en"
+        await page.go(f"{wall}#key={key(0)}")
+        nums = "[...document.querySelectorAll('.agent .num')].map((each) => each.innerText)"
+        await page.becomes(["399", "398", "101"], f"{nums}.slice(0, 3)")
+        await page.becomes(4, "document.querySelectorAll('.dots i').length")
+        shown = await page.count(".agent")
+        await page.shows(f"{300 - 4 * shown} more", "footer")
+        assert await page.run(f"{_SMALLEST} >= 32")
+
+
+@pytest.mark.parametrize("late", [19, 8])
+async def test_a_tile_is_coloured_by_what_is_so_now_and_not_by_the_morning(
+    page: Page, valkey: RealBus, late: int
+) -> None:
+    state = full_day(time.time())
+    for topic, changes in (
+        ("queues", {"waiting": ()}),
+        ("queuestats", {"service_level": 40.0, "last_hour": RecentLevel(20, late, 5.0 * late)}),
+    ):
+        state[topic]["800"] = msgspec.structs.replace(state[topic]["800"], **changes)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*TV)
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        await page.go(f"{wall}&view=queues#key={key(0)}")
+        await page.shows("40", ".queue .day .level2 dd")
+        assert await page.count(".queue.level0") == 1
+        hour = f".queue .day .level{0 if late == 19 else 2}:last-child dd"
+        assert await page.text(hour) == f"{5 * late}\xa0%"
+        await page.press("2")
+        await page.until("document.querySelectorAll('.agent').length === 12")
+        if late == 19:
+            assert not await page.count(".alarms"), "the day's level is known for hours"
+        else:
+            await page.shows("SL 40\xa0%", ".alarms")
+
+
 @pytest.mark.parametrize("agents", [5, 300])
 @pytest.mark.parametrize("size", [TV, PHONE], ids=["TV", "phone"])
 async def test_everybody_has_a_place_and_nothing_runs_over(
@@ -187,6 +329,74 @@ async def test_everybody_has_a_place_and_nothing_runs_over(
             await page.until(f"document.documentElement.scrollWidth <= {size[0]}")
         await page.shows("1:06:", "table.calls")
         assert not page.complaints
+
+
+async def test_who_is_named_is_shown_and_no_alarm_of_queues_that_are_not(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(4, time.time())
+    extension: Extension = entities.extension("150", extgroups=("Desk",))
+    state["extensions"]["150"] = msgspec.structs.replace(extension, name="Rezeption")
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        for settings, shown, alarms in (
+            ("view=agents", ["100", "101", "102", "103"], 1),
+            ("view=agents&ext=101,150", ["101", "150"], 1),
+            ("view=agents&extgroups=Desk", ["150"], 0),
+            ("view=everybody", ["100", "101", "102", "103", "150"], 1),
+            ("view=everybody&ext=150", ["150"], 0),
+            ("view=everybody&kiosk=1&find=Rezeption", ["150"], 0),
+        ):
+            await page.go("about:blank")
+            await page.go(f"{wall}&{settings}#key={key(0)}")
+            nums = "[...document.querySelectorAll('.agent .num')].map((each) => each.innerText)"
+            await page.becomes(shown, nums)
+            await page.becomes(alarms, "document.querySelectorAll('.alarms').length")
+        assert not page.complaints
+
+
+async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_bad(
+    page: Page, valkey: RealBus
+) -> None:
+    state = full_day(time.time())
+    system = state["system"]["pbx"]
+    pbx = msgspec.structs.replace(entities.pbx_stats(), active=85)
+    state["pbxstats"]["pbx"] = pbx
+    state["system"]["pbx"] = msgspec.structs.replace(system, licence_limit=100)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(1366, 768)
+        wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en"
+        await page.go(f"{wall}&view=queues#key={key(0)}")
+        await page.shows("85 of 100 calls of the licence", ".alarms.level1")
+        await page.shows("SL today, target 80 %", ".strip")
+        await page.shows("Answered, queues", ".strip")
+        await page.press("5")
+        await page.shows("Answered today, all", ".strip")
+        await page.shows("38 waiting", ".alarms.level2")
+        chip = "document.querySelector('.alarms span')"
+        await page.until(f"{chip}.scrollWidth <= {chip}.clientWidth")
+        await page.until("document.querySelector('#find').offsetWidth >= 160")
+        await page.run("document.querySelector('button.alarms').click()")
+        await page.becomes(2, "document.querySelectorAll('dialog[open] .list .level2').length")
+        await page.shows("85 of 100 calls", "dialog[open] .list .level1")
+        await page.run("document.querySelector('dialog[open] .list button').click()")
+        await page.until("document.activeElement.closest('[data-item=\"queue:800\"]')")
+        assert not await page.count("dialog[open]")
+        assert not page.complaints
+
+
+async def test_a_typo_in_the_address_is_told_and_silences_nothing(
+    page: Page, valkey: RealBus
+) -> None:
+    async with writing(valkey, full_day(time.time())), gateway(valkey, heartbeat=1) as served:
+        for mode, size in (("", PHONE), ("kiosk=1", TV)):
+            await page.resize(*size)
+            wall = f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{mode}"
+            await page.go(f"{wall}&waiting=abc&wating=1#key={key(0)}")
+            await page.shows("“waiting=abc” in the address is not understood", ".problems")
+            await page.shows("“wating=1” in the address is not a setting", ".problems")
+            await page.until("document.querySelector('.queue .figure.level2')")
+            await page.becomes([], _CLIPPED)
 
 
 @pytest.mark.parametrize("agents", [5, 300])

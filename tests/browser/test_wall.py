@@ -58,7 +58,7 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
     )
     await page.shows("1 / 3", "[data-item='queue:800'] .day")
     await page.run("document.querySelector('[data-item=\"queue:800\"]').click()")
-    await page.shows("Today: 3 offered, 1 answered, 0 gave up", "dialog[open]")
+    await page.shows("Today: 3 offered, 1 answered, 0 abandoned", "dialog[open]")
     assert not page.complaints
 
 
@@ -96,7 +96,7 @@ async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> Non
     await page.shows(CALLER, "table.calls")
     world.pbx.switchboard.end(call)
     await page.press("4")
-    await page.shows("Gave up waiting", "table.missed")
+    await page.shows("Abandoned in queue", "table.missed")
     await page.shows(CALLER, "table.missed")
 
 
@@ -284,6 +284,47 @@ async def test_on_a_phone_all_fits_the_width_and_the_thumb(page: Page, world: Wo
                 )
                 == 0
             )
+
+
+async def test_on_a_phone_the_list_begins_early_and_the_views_stay_in_sight(
+    page: Page, world: World
+) -> None:
+    await page.resize(390, 844)
+    for lang in ("en", "ru"):
+        await page.go(world.wall(f"view=agents&lang={lang}").replace("lang=en&", "", 1))
+        await page.until("document.querySelectorAll('.agent').length > 9")
+        top = "document.querySelector('.agent').getBoundingClientRect().top"
+        await page.until(f"{top} < innerHeight * 0.4")
+        await page.run("scrollTo(0, 9999)")
+        nav = "document.querySelector('nav button').getBoundingClientRect().top"
+        await page.until(f"scrollY > 200 && {nav} >= 0 && {nav} < 60")
+        cut = """[...document.querySelectorAll('nav button')].filter((each) =>
+          each.scrollWidth > each.clientWidth).map((each) => each.innerText)"""
+        assert await page.run(cut) == []
+
+
+async def test_who_was_missed_is_called_back_by_a_tap_and_back_closes_what_is_open(
+    page: Page, world: World
+) -> None:
+    await page.resize(390, 844)
+    await page.go(world.wall("view=calls"))
+    await page.shows("No calls now.")
+    calls = [world.queued(), world.queued(number="")]
+    await page.until("document.querySelectorAll('table.calls tbody tr').length === 2")
+    for call in calls:
+        world.pbx.switchboard.end(call)
+    await page.press("4")
+    await page.until("document.querySelectorAll('table.missed tbody tr').length === 2")
+    links = "[...document.querySelectorAll('table.missed a')].map((each) => each.href)"
+    assert await page.run(links) == [f"tel:{CALLER}"], "a withheld number cannot be called"
+    row = "document.querySelector('table.missed a').closest('tr')"
+    await page.run(f"{row}.querySelector('.open').click()")
+    await page.shows(CALLER, "dialog[open] h2 a[href^='tel:']")
+    await page.run("history.back()")
+    await page.until("!document.querySelector('dialog[open]')")
+    await page.until("document.querySelector('table.missed')")
+    assert "view=missed" in await page.run("location.search"), "it is still the same view"
+    assert not page.complaints
 
 
 async def test_on_a_phone_what_opens_can_be_read(page: Page, world: World) -> None:

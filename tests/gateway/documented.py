@@ -140,7 +140,9 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '"serviceLevel":77.5,"waits":{"count":36,"total":511.2,"average":14.2,"longest":71.0},'
             '"abandons":{"count":3,"total":143.1,"average":47.7,"longest":80.3},'
             '"talks":{"count":35,"total":6402.5,"average":182.9,"longest":913.8},'
-            '"unanswered":5,"callbacks":2,"callbacksFailed":1,"slaBreaches":7,"yesterday":null}'
+            '"unanswered":5,"callbacks":2,"callbacksFailed":1,"slaBreaches":7,'
+            '"lastHalfHour":{"counted":6,"answeredInTarget":6,"serviceLevel":100.0},'
+            '"lastHour":{"counted":11,"answeredInTarget":10,"serviceLevel":90.9},"yesterday":null}'
         ),
     ),
     ("queue.members.get", {"num": "800"}, '{"nums":["99","101","102","555","1000"]}'),

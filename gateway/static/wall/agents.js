@@ -1,30 +1,43 @@
 /** The agents: all at once, as large as their number allows. */
 
-import { Empty, Glyph, html, Kpi, Opener, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, nameOf, Opener, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
-import { Tiles } from "./stage.js";
-import { detail, find, shown, words } from "./store.js";
+import { Strip, Tiles } from "./stage.js";
+import { detail, find, settings, shown, words } from "./store.js";
 
-const DENSITIES = [
+const ROOMY = [
   { w: 13, h: 4.6, lines: 3, most: 7 },
   { w: 11.5, h: 3.1, lines: 2, phone: true },
-  { w: 7.9, h: 2.25, lines: 1, stacked: true },
-  { w: 9.8, h: 1.4, lines: 1 },
 ];
+const DENSITIES = settings.kiosk
+  ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // names that can be read from the room
+  : [...ROOMY, { w: 7.9, h: 2.25, lines: 1, stacked: true }, { w: 9.8, h: 1.4, lines: 1 }];
+const PAGES = 4; // of a TV: who comes later is free or logged out, as the strip tells
+const URGENCY = ["ringing", "away", "talking", "free", "out"];
 
-export function Agents() {
-  const all = agentRows(shown());
+function urgent(one, other) {
+  const state = URGENCY.indexOf(one.state) - URGENCY.indexOf(other.state);
+  return state || ((one.since ?? "") < (other.since ?? "") ? -1 : 1);
+}
+
+/** Whether the address names people: then all of them are shown, whatever queues they are in. */
+const NAMED = ["ext", "extgroup", "group"].some((field) => settings.filter?.[field]);
+
+export const Everybody = () => html`<${Agents} everybody=${true} />`;
+
+export function Agents({ everybody = NAMED }) {
+  const all = agentRows(shown(), everybody);
   const rows = all.filter((row) =>
     matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value),
   );
   if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
   const counts = tally(all);
-  return html`<section class="strip" aria-label=${words.total}>
-      ${STATES.map((state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`)}
-    </section>
+  return html`<${Strip} label=${words.total} items=${STATES.map(
+    (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`,
+  )} />
     ${rows.length ? null : html`<${Empty} text=${words.nothingFound} />`}
-    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} draw=${(row, tile) =>
+    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, tile) =>
       html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;
 }
 
@@ -34,7 +47,7 @@ export function stateWord(row) {
 
 function Agent({ row, lines, stacked }) {
   const { num, name, state, since, talk } = row;
-  const other = talk ? [talk.num, talk.name].filter(Boolean).join(" ") || words.anonymous : "";
+  const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
   return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} data-item=${`agent:${num}`}
       onClick=${() => (detail.value = { kind: "agent", id: num })}
       aria-label=${`${num} ${name}: ${stateWord(row)}`} title=${`${num} ${name} · ${stateWord(row)}${other && ` · ${other}`}`}>

@@ -8,10 +8,10 @@ import { duration, instant } from "./times.js";
 const steady = new Steady();
 const ENOUGH = 10; // calls from which on a service level is judged: one caller of two is no trend
 
-/** The level of a metric of a queue ("" for none), held for a while. `target`: seconds; `now`: milliseconds. */
-export function levelOf(metric, queue, value, now, target = 20) {
+/** The level of a metric of a queue ("" for none), held for a while. `target`: seconds; `now`: milliseconds; `of`: when. */
+export function levelOf(metric, queue, value, now, target = 20, of = "") {
   const found = level(value, limits(settings.thresholds, metric, queue, target), LOW[metric]);
-  return steady.level(`${metric}.${queue}`, found, now);
+  return steady.level(`${metric}${of}.${queue}`, found, now);
 }
 
 /** How bad each number of a queue's tile is. */
@@ -22,6 +22,7 @@ export function queueLevels(row, now) {
     wait: levelOf("wait", row.num, seconds, now, row.target),
     free: levelOf("free", row.num, row.staff ? row.agents.free : null, now),
     sl: levelOf("sl", row.num, row.stats && judged(row.stats) >= ENOUGH ? row.stats.serviceLevel : null, now),
+    hour: levelOf("sl", row.num, lately(row.stats?.lastHour), now, undefined, "hour"),
   };
 }
 
@@ -42,6 +43,7 @@ export function totals(rows, now, free) {
       waiting: worst("waiting"),
       wait: worst("wait"),
       sl: levelOf("sl", "", whole && whole.judged >= ENOUGH ? whole.level : null, now),
+      hour: levelOf("sl", "", lately(whole?.hour), now, undefined, "hour"),
       free: levelOf("free", "", rows.some((row) => row.staff) ? free : null, now),
     },
   };
@@ -50,6 +52,18 @@ export function totals(rows, now, free) {
 /** How many callers a service level speaks of, about. */
 function judged(stats) {
   return stats.offered - (stats.shortAbandoned ?? 0) - (stats.waiting ?? 0);
+}
+
+/** The service level of the last hour; null where too few callers came in to judge it. */
+function lately(hour) {
+  return hour && hour.counted >= ENOUGH ? hour.serviceLevel : null;
+}
+
+function hourOf(stats) {
+  const hours = stats.map((one) => one.lastHour).filter(Boolean);
+  const counted = hours.reduce((sum, one) => sum + one.counted, 0);
+  const inTarget = hours.reduce((sum, one) => sum + one.answeredInTarget, 0);
+  return hours.length ? { counted, serviceLevel: counted ? (100 * inTarget) / counted : null } : null;
 }
 
 function day(stats) {
@@ -63,24 +77,28 @@ function day(stats) {
     answered: sum("answered"),
     abandoned: sum("abandoned"),
     judged: weights,
+    hour: hourOf(stats),
     level: known.length ? known.reduce((total, one) => total + one.serviceLevel * weight(one), 0) / weights : null,
   };
 }
 
-/** The sentences of what is an alarm now, by what it is about. */
+/** What is an alarm now, or a warning of the licence, by what it is about: {text, level}. */
 export function alarmsOf(rows, lines, licence, now, words) {
   const said = new Map();
+  const say = (about, text, level = 2) => said.set(about, { text, level });
   for (const row of rows) {
     const levels = queueLevels(row, now);
     const name = `${row.num} ${row.name}`;
-    if (levels.waiting === 2) said.set(`waiting.${row.num}`, words.alarmWaiting(name, row.waiting.length));
+    if (levels.waiting === 2) say(`waiting.${row.num}`, words.alarmWaiting(name, row.waiting.length));
     if (levels.wait === 2)
-      said.set(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
-    if (levels.free === 2) said.set(`free.${row.num}`, words.alarmFree(name));
-    if (levels.sl === 2) said.set(`sl.${row.num}`, words.alarmLevel(name, Math.round(row.stats.serviceLevel)));
+      say(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
+    if (levels.free === 2) say(`free.${row.num}`, words.alarmFree(name));
+    const stats = row.stats?.lastHour ?? row.stats; // an earlier monitor knows of the day alone
+    if ((row.stats?.lastHour ? levels.hour : levels.sl) === 2)
+      say(`sl.${row.num}`, words.alarmLevel(name, Math.round(stats.serviceLevel)));
   }
   for (const line of lines)
-    if (line.registered === false) said.set(`line.${line.num}`, words.alarmLine(line.name || line.num));
-  if (licence?.level) said.set("licence", words.alarmLicence(licence.used, licence.limit));
+    if (line.registered === false) say(`line.${line.num}`, words.alarmLine(line.name || line.num));
+  if (licence?.level) say("licence", words.alarmLicence(licence.used, licence.limit), licence.level);
   return said;
 }

@@ -3,36 +3,68 @@
 import { useEffect, useRef } from "preact/hooks";
 import { alarmsOf } from "./alarms.js";
 import { licenceOf } from "./lines.js";
-import { Glyph, html } from "./parts.js";
-import { lineRows, queueRows } from "./rows.js";
+import { html, Sign } from "./parts.js";
+import { lineRows, matches, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
-import { now, shown, system, view, words } from "./store.js";
+import { detail, find, now, settings, show, shown, system, view, words } from "./store.js";
 
 /** What shows it, the most urgent first: a day's service level is known for hours, a caller waits now. */
 const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
 const URGENCY = Object.keys(VIEW_OF);
 
+/** Whether this wall ever shows it: on a TV nobody takes back the address's `find`. */
+function isShown(...texts) {
+  return !settings.kiosk || matches(texts, settings.find);
+}
+
+/** What is bad now, the most urgent first: {about, kind, text, level}. */
+function alarmsNow() {
+  const [state, time] = [shown(), now.value];
+  const queues = queueRows(state, settings.filter).filter((row) => isShown(row.num, row.name));
+  return [...alarmsOf(queues, lineRows(state), licenceOf(state, system.value, time), time, words)]
+    .map(([about, found]) => ({ about, kind: about.split(".")[0], ...found }))
+    .sort((one, other) => other.level - one.level || URGENCY.indexOf(one.kind) - URGENCY.indexOf(other.kind));
+}
+
 export function Announcer() {
   const said = useRef(new Map());
-  const state = shown();
-  const time = now.value;
-  const found = alarmsOf(queueRows(state), lineRows(state), licenceOf(state, system.value, time), time, words);
-  const fresh = [...found.keys()].filter((name) => !said.current.has(name));
-  for (const name of said.current.keys()) if (!found.has(name)) said.current.delete(name);
-  for (const name of fresh) said.current.set(name, found.get(name)); // as it was when it began: not read out each second
+  const found = alarmsNow();
+  const names = new Set(found.map(({ about }) => about));
+  const fresh = found.filter(({ about }) => !said.current.has(about));
+  for (const name of said.current.keys()) if (!names.has(name)) said.current.delete(name);
+  for (const { about, text } of fresh) said.current.set(about, text); // as it was when it began: not read out each second
   useEffect(() => {
-    if (fresh.length) tone();
+    if (fresh.some(({ level }) => level === 2)) tone();
   });
-  const elsewhere = [...found]
-    .map(([name, text]) => ({ kind: name.split(".")[0], text }))
-    .filter(({ kind }) => VIEW_OF[kind] !== view.value)
-    .sort((one, other) => URGENCY.indexOf(one.kind) - URGENCY.indexOf(other.kind))
-    .map(({ text }) => text);
+  const elsewhere = found.filter(({ kind }) => VIEW_OF[kind] !== view.value);
+  const first = elsewhere[0];
+  const inside =
+    first &&
+    html`<${Sign} level=${first.level} /><span>${first.text}</span>
+      ${elsewhere.length > 1 ? html`<b>+${elsewhere.length - 1}</b>` : null}`;
   return html`<p class="hidden" role="status" aria-live="polite">${[...said.current.values()].join(". ")}</p>
     ${
-      elsewhere.length
-        ? html`<p class="alarms" title=${elsewhere.join("\n")}><${Glyph} of="alarm" /><span>${elsewhere[0]}</span>
-      ${elsewhere.length > 1 ? html`<b>+${elsewhere.length - 1}</b>` : null}</p>`
-        : null
+      !first
+        ? null
+        : settings.kiosk
+          ? html`<p class=${`alarms level${first.level}`}>${inside}</p>`
+          : html`<button type="button" class=${`alarms level${first.level}`} aria-haspopup="dialog" title=${words.alarms}
+              onClick=${() => (detail.value = { kind: "alarms" })}>${inside}</button>`
     }`;
+}
+
+/** All that is bad now, each a button that leads to where it is shown. */
+export function AlarmList() {
+  const found = alarmsNow();
+  return html`<h2>${words.alarms}</h2>${found.length ? null : html`<p>${words.noAlarms}</p>`}<ul class="list">${found.map(
+    ({ about, kind, text, level }) =>
+      html`<li key=${about}><button type="button" class=${`level${level}`} onClick=${() => lead(about, kind)}><${Sign} level=${level} /> ${text}</button></li>`,
+  )}</ul>`;
+}
+
+function lead(about, kind) {
+  find.value = "";
+  show(VIEW_OF[kind]);
+  const item = `[data-item="queue:${about.slice(kind.length + 1)}"]`;
+  requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`${item} .open`)?.focus()));
 }

@@ -1,17 +1,17 @@
 /** The page's frame: bar, banner, the view, and what opens over it. */
 
 import { useEffect, useRef } from "preact/hooks";
-import { Agents } from "./agents.js";
+import { Agents, Everybody } from "./agents.js";
 import { Announcer } from "./announcer.js";
 import { Access, Asking, offered } from "./access.js";
 import { Calls, Missed } from "./calls.js";
 import { Details } from "./details.js";
 import { Lines } from "./lines.js";
 import { Glyph, html } from "./parts.js";
-import { Queues } from "./queues.js";
+import { Legend, Queues } from "./queues.js";
 import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
-import { pages } from "./stage.js";
+import { pages, unseen } from "./stage.js";
 import {
   clock,
   connection,
@@ -34,7 +34,7 @@ import {
 } from "./store.js";
 import { duration, timeOfDay } from "./times.js";
 
-const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines };
+const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines, everybody: Everybody };
 
 export function App() {
   const wanted = connection.value;
@@ -44,8 +44,9 @@ export function App() {
   return html`<div class=${`wall ${settings.kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
     <${Bar} />
     <${Banner} stale=${stale} />
+    <${Problems} />
     <${Stage} />
-    ${settings.kiosk ? html`<${Dots} />` : null}
+    ${settings.kiosk ? html`<${Footer} />` : null}
     <${Details} />
   </div>`;
 }
@@ -120,6 +121,14 @@ function Banner({ stale }) {
   </aside>`;
 }
 
+/** What of the address is not understood: a typo must not silence an alarm in silence. */
+function Problems() {
+  if (!settings.problems.length) return null;
+  return html`<aside class="banner connecting problems" aria-label=${words.address}>${settings.problems.map(
+    ({ given, known }) => html`<p key=${given}>${known ? words.addressWrong(given) : words.addressUnknown(given)}</p>`,
+  )}</aside>`;
+}
+
 function Stage() {
   const stage = useRef(null);
   useEffect(() => {
@@ -141,10 +150,16 @@ function Stage() {
     ${ready ? html`<${Shown} />` : html`<p class="empty">${words.connecting}</p>`}</main>`;
 }
 
-function Dots() {
+function Footer() {
   const count = pages.value;
-  if (count < 2) return html`<footer></footer>`;
   const at = Math.min(page.value, count - 1);
-  return html`<footer><p class="dots" role="img" aria-label=${words.page(at + 1, count)}>
-    ${Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`)}</p></footer>`;
+  return html`<footer>${view.value === "queues" ? html`<${Legend} />` : null}
+    ${
+      count < 2
+        ? null
+        : html`<p class="dots" role="img" aria-label=${words.page(at + 1, count)}>${Array.from(
+            { length: count },
+            (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`,
+          )}</p>`
+    }${unseen.value ? html`<p class="unseen">${words.more(unseen.value)}</p>` : null}</footer>`;
 }

@@ -1,6 +1,6 @@
 /** The calls that go on, the oldest first; and those that nobody took today. */
 
-import { Empty, Glyph, html, Party, State, Timer } from "./parts.js";
+import { Empty, Glyph, html, nameOf, Opener, Party, State, Timer } from "./parts.js";
 import { callRows, matches, missedRows } from "./rows.js";
 import { usePagedRows } from "./stage.js";
 import { detail, find, now, shown, words, zone } from "./store.js";
@@ -50,8 +50,8 @@ export function Missed() {
       <th>${words.outcome}</th><th class="right">${words.waited}</th></tr></thead>
     <tbody>${here.map(
       (row) => html`<tr key=${row.id} class=${row.spoken ? "spoken" : ""} ...${OPEN("ended", row.id)}>
-      <td class="when"><span class="num">${timeOfDay(row.ended, zone.value)}</span></td>
-      <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} says=${words[row.outcome]} /></td>
+      <td class="when"><${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${timeOfDay(row.ended, zone.value)}<//></td>
+      <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} tel=${true} /></td>
       <td class="via"><span class="name">${row.to}</span></td>
       <td class="now"><${Outcome} row=${row} /></td>
       <td class="right"><span class="timer">${duration(row.waited, words.units)}</span></td>

@@ -2,8 +2,9 @@
 
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
+import { AlarmList } from "./announcer.js";
 import { Outcome } from "./calls.js";
-import { html, State, Timer } from "./parts.js";
+import { html, nameOf, State, Tel, Timer } from "./parts.js";
 import { agentRows, fullName } from "./people.js";
 import { missedRows } from "./rows.js";
 import { detail, settings, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
@@ -16,6 +17,9 @@ export function Details() {
     if (open && !dialog.current.open) dialog.current.showModal();
     if (!open && dialog.current.open) dialog.current.close();
   }, [detail.value]);
+  useLayoutEffect(() => {
+    if (open && !history.state?.over) history.pushState({ over: true }, "");
+  }, [open]);
   // The browser tells of a closing a frame later; whoever is quick has opened something else by then.
   const closed = () => {
     if (!dialog.current.open) detail.value = null;
@@ -38,6 +42,7 @@ function content({ kind, id }) {
     ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>
     <p><a href=${otherMode()}>${settings.kiosk ? words.deskMode : words.tvMode}</a></p>`;
+  if (kind === "alarms") return html`<${AlarmList} />`;
   if (kind === "call") return call(state.get("calls")?.get(id));
   if (kind === "ended") return ended(state, id);
   return kind === "agent" ? agent(state, id) : queue(state, id);
@@ -61,7 +66,7 @@ function call(found) {
     <tbody>${found.AConnList.map(
       (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
       <td class="num">${leg.dnNum}</td><td class="who"><span class="name">${leg.name}</span></td>
-      <td class="other"><span class="name">${[leg.externalParty, leg.partyName].filter(Boolean).join(" ")}</span></td>
+      <td class="other"><span class="name">${leg.hidden || leg.externalParty ? html`<${Tel} num=${leg.externalParty} />` : null} ${nameOf(leg.externalParty, leg.partyName)}</span></td>
       <td class="now">${leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status)}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
     )}
     </tbody></table>`;
@@ -71,7 +76,7 @@ function ended(state, id) {
   const found = state.get("ended")?.get(id);
   if (!found) return gone();
   const row = missedRows(state, 0).find((one) => one.id === id);
-  return html`<h2>${found.caller || words.anonymous} ${found.callerName}</h2>
+  return html`<h2><${Tel} num=${found.caller} /> ${nameOf(found.caller, found.callerName)}</h2>
     <p>${timeOfDay(Date.parse(found.startedAt), zone.value)} – ${timeOfDay(Date.parse(found.endedAt), zone.value)}
       ${found.queues.length ? ` · ${words.via} ${found.queues.join(", ")}` : ""}${found.did ? ` · DID ${found.did}` : ""}
       ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>
@@ -81,7 +86,7 @@ function ended(state, id) {
 function agent(state, id) {
   const ext = state.get("extensions")?.get(id);
   if (!ext) return gone();
-  const row = agentRows(state).find((one) => one.num === id);
+  const row = agentRows(state, true).find((one) => one.num === id);
   return html`<h2>${ext.num} ${fullName(ext)}</h2>
     ${
       row
@@ -95,7 +100,7 @@ function agent(state, id) {
     ${
       ext.talks.length
         ? html`<ul>${ext.talks.map(
-            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · ${talk.num || words.anonymous} ${talk.name}${
+            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · <${Tel} num=${talk.num} /> ${nameOf(talk.num, talk.name)}${
               talk.since ? html` · <${Timer} since=${talk.since} />` : ""
             }</li>`,
           )}</ul>`
@@ -117,7 +122,7 @@ function queue(state, id) {
     ${day ? html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>` : null}
     <table class="rows members"><tbody>${found.waiting.map(
       (caller) => html`<tr key=${caller.callID}>
-      <td class="num">${caller.num || words.anonymous}</td><td class="who"><span class="name">${caller.name}</span></td>
+      <td class="num"><${Tel} num=${caller.num} /></td><td class="who"><span class="name">${nameOf(caller.num, caller.name)}</span></td>
       <td class="now"><${State} of="waiting" word=${words.inQueue} /></td>
       <td class="right"><${Timer} since=${caller.since} /></td></tr>`,
     )}

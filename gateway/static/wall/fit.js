@@ -2,7 +2,7 @@
 
 const ROW = 1.78; // rem, of a table
 const HEAD = 1.9;
-const ZOOMS = [1.5, 1.375, 1.25, 1.125, 1];
+const ZOOMS = [3, 2.75, 2.5, 2.25, 2, 1.75, 1.5, 1.375, 1.25, 1.125, 1];
 
 /** The grid of `count` tiles no smaller than `tile` in `space`: {cols, rows, perPage, pages}. */
 export function fit(count, space, tile, gap = 0.5) {
@@ -22,13 +22,17 @@ export function densest(count, space, densities, gap = 0.5) {
 }
 
 /**
- * The grid that shows all at once as large as it can: the roomiest tile, drawn larger where there is room; where it
- * does not even fit as it is, the `densest`. `zoom`: how much larger.
+ * The grid that shows all at once as large as it can: the roomiest tile, or one that `grows`, drawn larger where there
+ * is room; where none fits as it is, the `densest`. `zoom`: how much larger.
  */
 export function roomiest(count, space, densities) {
+  const growing = densities.filter((tile, at) => at === 0 || tile.grows);
   for (const zoom of ZOOMS) {
-    const grid = fit(count, { w: space.w / zoom, h: space.h / zoom }, densities[0]);
-    if (grid.pages === 1) return { ...grid, tile: densities[0], zoom };
+    for (const tile of growing) {
+      const room = { w: space.w / zoom, h: space.h / zoom };
+      const grid = fit(count, room, tile);
+      if (grid.pages === 1 && room.w >= tile.w && room.h >= tile.h) return { ...grid, tile, zoom };
+    }
   }
   return { ...densest(count, space, densities), zoom: 1 };
 }
@@ -41,6 +45,16 @@ export function sheets(count, height, most) {
   const rows = Math.max(2, Math.floor((height - HEAD) / ROW));
   if (count <= rows * most) return { perPage: rows, pages: Math.max(1, Math.ceil(count / rows)), left: 0 };
   return { perPage: rows - 1, pages: most, left: count - (rows - 1) * most };
+}
+
+/**
+ * How large the numbers of a strip may be, 1 or less, that all fit into `room`. `needs`: of each number {fixed, value,
+ * label}: what does not shrink, the number's width at 1, and the least that is kept for its label.
+ */
+export function shrunk(needs, room, least = 0.5) {
+  const width = (scale) => needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(value * scale, label), 0);
+  for (let scale = 1; scale > least; scale -= 0.02) if (width(scale) <= room) return scale;
+  return least;
 }
 
 /** The items of a page; the page may lie beyond the last one after some have gone. */

@@ -3,7 +3,7 @@
 import { levelOf } from "./alarms.js";
 import { Empty, Glyph, html, Kpi } from "./parts.js";
 import { lineRows, matches } from "./rows.js";
-import { Tiles } from "./stage.js";
+import { Strip, Tiles } from "./stage.js";
 import { find, now, shown, system, words } from "./store.js";
 
 const TILE = { w: 14, h: 9.4, most: 10 };
@@ -23,22 +23,16 @@ export function Lines() {
   const licence = licenceOf(state, system.value, now.value);
   const day = state.get("pbxstats")?.get("pbx");
   const down = all.filter((line) => line.registered === false).length;
-  return html`<section class="strip">
-      <${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />
-      ${
-        licence
-          ? html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
-        title=${words.simultaneous} level=${licence.level} />`
-          : null
-      }
-      ${
-        day
-          ? html`<${Kpi} value=${day.calls} label=${words.callsToday} />
-        <${Kpi} value=${day.answered} label=${words.answeredToday} />
-        <${Kpi} value=${day.peak} label=${words.peak} />`
-          : null
-      }
-    </section>
+  const items = [
+    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />`,
+    licence &&
+      html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
+        title=${words.simultaneous} level=${licence.level} />`,
+    day && html`<${Kpi} value=${day.calls} label=${words.callsToday} />`,
+    day && html`<${Kpi} value=${day.answered} label=${words.answeredToday} />`,
+    day && html`<${Kpi} value=${day.peak} label=${words.peak} />`,
+  ];
+  return html`<${Strip} items=${items} label=${words.lines} />
     ${rows.length ? null : html`<${Empty} text=${all.length ? words.nothingFound : words.noLines} />`}
     <${Tiles} name="lines" items=${rows} tile=${TILE} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
 }
@@ -50,7 +44,7 @@ function Line({ line }) {
   return html`<article class=${`tile line level${down ? 2 : 0}`}
       aria-label=${`${line.num} ${line.name}`}>
     <header><b class="num">${line.num}</b><h2 class="name" title=${line.name}>${line.name}</h2></header>
-    <div class="figures"><div class="figure"><span class="value">${inUse}${
+    <div class="figures big"><div class="figure"><span class="value">${inUse}${
       capacity ? html`<small> / ${capacity}</small>` : null
     }</span><span class="label">${words.inUse}</span></div></div>
     ${share === null ? null : html`<div class="meter" aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></div>`}

@@ -7,7 +7,7 @@ import { pages } from "./stage.js";
 import { page, paused, settings, show, view, words } from "./store.js";
 
 document.documentElement.lang = settings.lang;
-document.documentElement.classList.toggle("tv", settings.kiosk);
+document.documentElement.classList.add(settings.kiosk ? "tv" : "desk");
 effect(() => {
   document.title = `${words[view.value]} · callmon`;
 });

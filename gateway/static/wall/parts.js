@@ -3,7 +3,7 @@
 import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
-import { now, words } from "./store.js";
+import { now, settings, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
 export const html = htm.bind(h);
@@ -50,18 +50,22 @@ export function Glyph({ of }) {
   return html`<svg class=${`glyph ${of}`} viewBox="0 0 16 16" aria-hidden="true">${PATHS[of]}</svg>`;
 }
 
+/** The sign beside a number that is bad. `level`: 0 well, 1 warning, 2 alarm. */
+export function Sign({ level }) {
+  return level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
+}
+
 /** A state: glyph and word in its colour. */
 export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm; `hours`: it is long.
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
  * `digits`: so many have room at least, that its neighbours stay where they are. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title, hours = false, digits = 0 }) {
+export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0, beside = null }) {
   return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class=${`value ${hours ? "hours" : ""}`}>${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span></div>
-    <div class="label">${level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null}
-      <span>${label}</span></div>
+    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span><${Sign} level=${level} />${beside}</div>
+    <div class="label">${label}</div>
   </div>`;
 }
 
@@ -70,13 +74,28 @@ export function Opener({ class: name, says, children }) {
   return html`<button type="button" class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
 }
 
+/** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
+const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
+
+/** A person's name, unless it only says that the number is withheld. */
+export function nameOf(num, name) {
+  return name && (num || !WITHHELD.test(name)) ? name : "";
+}
+
+/** An outside number to call back by a tap; nothing to touch on a TV. */
+export function Tel({ num }) {
+  if (settings.kiosk || !/^\+?[\d ()/.-]{5,}$/.test(num)) return num || words.anonymous;
+  return html`<a class="tel" href=${`tel:${num.replace(/[^+\d]/g, "")}`} onClick=${(event) => event.stopPropagation()}>${num}</a>`;
+}
+
 /** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
-export function Party({ num, name, outside, more = 0, says }) {
+export function Party({ num, name, outside, more = 0, says, tel = false }) {
+  name = nameOf(num, name);
   const first = outside && !num ? { class: "name", text: words.anonymous } : { class: "num", text: num };
   return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
     ${
       says === undefined
-        ? html`<span class=${first.class}>${first.text}</span>`
+        ? html`<span class=${first.class}>${tel ? html`<${Tel} num=${num} />` : first.text}</span>`
         : html`<${Opener} class=${first.class} says=${`${first.text} ${name ?? ""}: ${says}`}>${first.text}<//>`
     }
     ${name ? html`<span class="name">${name}</span>` : null}

@@ -34,21 +34,25 @@ export function fullName(ext) {
   return [ext.name, ext.lastname].filter(Boolean).join(" ");
 }
 
-/** The agents of all queues, or all extensions where there are no queues; by number. */
-export function agentRows(state) {
+/**
+ * The agents of all queues, by number. `everybody`: all extensions that there are; so also where people are named in
+ * the address, or where there are no queues.
+ */
+export function agentRows(state, everybody = false) {
   const extensions = topic(state, "extensions");
   const queues = [...topic(state, "queues").values()];
   const nums = new Set(queues.flatMap((queue) => queue.agents.map((agent) => agent.num)));
   const loggedIn = new Set(queues.flatMap((queue) => queue.loggedIn));
-  const shown = queues.length ? [...nums].map((num) => extensions.get(num)).filter(Boolean) : [...extensions.values()];
+  const all = everybody || !queues.length;
   const stats = topic(state, "extstats");
-  return shown
+  return [...extensions.values()]
+    .filter((ext) => all || nums.has(ext.num))
     .map((ext) => ({
       num: ext.num,
       name: fullName(ext),
       ext,
       stats: stats.get(ext.num) ?? null,
-      ...doing(ext, queues.length ? loggedIn.has(ext.num) : undefined),
+      ...doing(ext, nums.has(ext.num) ? loggedIn.has(ext.num) : queues.length ? true : undefined),
     }))
     .sort(byNumber);
 }

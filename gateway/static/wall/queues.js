@@ -1,32 +1,34 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, Opener, Party, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, Opener, Party, Sign, State, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
-import { Tiles } from "./stage.js";
+import { shrunk } from "./fit.js";
+import { Strip, Tiles } from "./stage.js";
 import { limits } from "./settings.js";
 import { detail, find, now, settings, shown, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
+const LABEL = settings.kiosk ? 1 : 0.8125; // rem
 const WIDE = 24; // rem from which on the callers stand beside the numbers
-const HOUR = 3_600_000;
 
 export function Queues() {
   const state = shown();
-  const all = queueRows(state);
+  const all = queueRows(state, settings.filter);
   const rows = all.filter((row) => matches([row.num, row.name], find.value));
   if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
-  return html`<${Strip} rows=${all} state=${state} />
+  return html`<${Totals} rows=${all} state=${state} />
     <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
-      html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />`;
+      html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />
+    ${settings.kiosk ? null : html`<${Legend} />`}`;
 }
 
 /** What a tile needs; two columns of callers and figures are as high as the numbers alone. */
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },
-    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8 },
+    { w: 14, h: rows.some((row) => row.stats) ? 13.2 : 10.8, grows: true },
     { w: 12, h: 5.9, brief: true },
   ];
 }
@@ -34,110 +36,161 @@ function tile(rows) {
 /** How many callers have room. */
 function callersIn({ w, h }, day) {
   if (h === null) return 3;
-  const taken = w >= WIDE ? 2.9 + (day ? 2.4 : 0) : 9.3 + (day ? 2.4 : 0);
+  const taken = (w >= WIDE ? 3.2 : 7) + (day ? 2.2 : 1.4) + (w < WIDE && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
-function Strip({ rows, state }) {
+/** What the signs of the agents' states mean. */
+export function Legend() {
+  return html`<p class="legend">${STATES.map((state) => html`<${State} key=${state} of=${state} word=${words.states[state]} />`)}</p>`;
+}
+
+function Totals({ rows, state }) {
   const agents = tally(agentRows(state));
   const sum = totals(rows, now.value, agents.free);
-  const day = sum.day;
+  const { day, levels } = sum;
   const goal = limits(settings.thresholds, "sl", "")[0];
-  const long = sum.waiting > 99 || sum.day?.offered > 999; // for a TV at full size
-  return html`<section class=${`strip ${long ? "long" : ""}`} aria-label=${words.total}>
-    <${Kpi} value=${sum.waiting} label=${words.waiting} level=${sum.levels.waiting} digits=${2} />
-    <${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
-      level=${sum.levels.wait} hours=${isLong(sum.oldest)} digits=${3.4} />
-    <${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${sum.levels.free} digits=${2} />
-    ${
-      day
-        ? html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answered} title=${words.today} />
-      <${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />
-      <${Kpi} value=${day.level === null ? "–" : Math.round(day.level)} unit=${goal === null ? "%" : `/ ${goal}\u00a0%`}
-        label=${words.serviceLevel} level=${sum.levels.sl} title=${`${words.today}; ${words.target} ${goal ?? "–"}\u00a0%`} />`
-        : html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />
-      <${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`
-    }
-  </section>`;
+  const items = [
+    html`<${Kpi} value=${sum.waiting} label=${words.waiting} level=${levels.waiting} digits=${2} />`,
+    html`<${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
+      level=${levels.wait} digits=${3.4} />`,
+    html`<${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${levels.free} digits=${2} />`,
+    ...(day
+      ? [
+          html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answeredQueues} title=${words.today} />`,
+          html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />`,
+          html`<${Kpi} value=${percent(day.level)} unit="%" label=${words.levelToday(goal)} level=${levels.sl}
+            title=${words.serviceLevel} beside=${
+              day.hour &&
+              html`<span class=${`beside level${levels.hour}`} title=${words.lastHour}><b>${percent(day.hour.serviceLevel)}\u00a0%<${Sign}
+                level=${levels.hour} /></b><small>${words.day.hour}</small></span>`
+            } />`,
+        ]
+      : [
+          html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />`,
+          html`<${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`,
+        ]),
+  ];
+  return html`<${Strip} items=${items} label=${words.total} />`;
 }
 
 function Queue({ row, room, brief }) {
   const levels = queueLevels(row, now.value);
-  const worst = Math.max(levels.waiting, levels.wait, levels.sl, levels.free === 2 ? 2 : 0);
+  const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // what is so now, not the day
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
-  const hours = isLong(oldest) ? "hours" : "";
-  const long = waiting.length > 9 && now.value - instant(oldest) >= HOUR / 6;
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
-  const target = `${words.target} ${duration(row.target * 1000)}`;
+  const within = duration(row.target * 1000);
+  const target = `${words.target} ${within}`;
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
+  const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
+  const labels = [words.waiting, brief || tight ? target : words.longest];
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
-    <header><${Opener} class="num" says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2>
+    <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
+        says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
         brief
-          ? html`<span class=${`state free level${levels.free}`}><${Glyph} of="free" /><b>${row.agents.free}</b></span>`
+          ? html`<${Free} count=${row.agents.free} level=${levels.free} />`
           : tight
-            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%</b>`
-            : html`<small class="target">${target}</small>`
-      }
-      ${worst ? html`<${Glyph} of=${worst === 2 ? "alarm" : "warn"} />` : null}</header>
+            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%<${Sign} level=${levels.sl} /></b>`
+            : html`<small class="target">${stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target}</small>`
+      }</header>
     <div class="numbers">
-      <div class=${`figures ${long ? "long" : ""}`}>
-        <div class=${`figure level${levels.waiting}`}><span class="value">${waiting.length}</span>
-          <span class="label">${words.waiting}</span></div>
-        <div class=${`figure level${levels.wait}`}><span class=${`value ${hours}`}>${
-          oldest ? html`<${Timer} since=${oldest} />` : "0:00"
-        }</span>
-          <span class="label">${brief || tight ? target : words.longest}</span></div>
+      <div class="figures" style=${{ fontSize: `${figureSize(room, wide, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+        <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
+        <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
-      ${brief ? null : html`<${Counts} agents=${row.agents} level=${levels.free} />`}
     </div>
     ${
       brief
         ? null
-        : html`<div class="people">
-      <${Waiting} callers=${waiting} lines=${callersIn(room, day)} />
-      ${day ? html`<${Day} row=${row} level=${levels.sl} />` : null}
+        : html`<${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${partOf(room, wide, 0.52)} />
+    <div class="bottom">
+      <${Counts} agents=${row.agents} level=${levels.free} room=${wide ? 0.4 * (room.w - 2.6) : room.w - 1.8} />
+      ${day ? html`<${Day} row=${row} levels=${levels} room=${wide ? 0.57 * (room.w - 2.6) : room.w - 1.8} />` : null}
     </div>`
     }
   </article>`;
 }
 
-function Counts({ agents, level }) {
-  const many = STATES.map((state) => agents[state]).join("").length + (level ? 1 : 0) > STATES.length + 1;
-  return html`<ul class=${`counts ${many ? "many" : ""}`}>${STATES.map(
-    (state) => html`<li key=${state} class=${`state ${state} ${state === "free" ? `level${level}` : ""}`}
-        title=${words.states[state]}><${Glyph} of=${state} /><span>${agents[state]}</span>${
-          state === "free" && level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null
-        }<span class="hidden">${words.states[state]}</span></li>`,
+function Figure({ level, label, children }) {
+  return html`<div class=${`figure level${level}`}><span class="value">${children}<${Sign} level=${level} /></span>
+    <span class="label">${label}</span></div>`;
+}
+
+/** How wide the numbers' part of a tile is, or the callers', in rem. */
+function partOf({ w }, wide, share) {
+  return wide ? (w - 2.5) * share : w - 2;
+}
+
+/** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
+function ems(text, signs = 0) {
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+]/.test(one) ? 0.65 : 0.55), 0.8 * signs);
+}
+
+/** How large both numbers of a tile may be, in rem, beside which their labels are whole. */
+function figureSize(room, wide, texts, levels, labels) {
+  const most = settings.kiosk ? 2.9 : 2.6;
+  const needs = texts.map((text, at) => ({
+    fixed: 0.25,
+    value: most * ems(text, levels[at] ? 1 : 0),
+    label: LABEL * ems(labels[at]),
+  }));
+  return most * shrunk(needs, partOf(room, wide, 0.48), 0.6);
+}
+
+function Counts({ agents, level, room }) {
+  const need = ems(STATES.map((state) => agents[state]).join(""), level ? 1.7 : 0) + 1.6 * STATES.length;
+  const size = `${Math.min(settings.kiosk ? 1 : 0.95, room / need)}rem`;
+  const worded = room > need + 20;
+  return html`<ul class=${`counts ${worded ? "worded" : ""}`} style=${{ fontSize: size }}>${STATES.map((state) =>
+    state === "free"
+      ? html`<li key=${state}><${Free} count=${agents.free} level=${level} /></li>`
+      : html`<li key=${state} class=${`state ${state}`} title=${words.states[state]}><${Glyph} of=${state} /><span>${
+          agents[state]
+        }</span><small class="hidden">${words.states[state]}</small></li>`,
   )}</ul>`;
 }
 
-/** Whether its timer needs room for hours. */
-function isLong(since) {
-  return since !== null && now.value - instant(since) >= HOUR;
+function Free({ count, level }) {
+  return html`<span class=${`state free level${level}`} title=${words.states.free}><${Glyph} of="free" /><b>${count}</b><${Sign}
+    level=${level} /><small class="hidden">${words.states.free}</small></span>`;
 }
 
-function Day({ row: { num, stats }, level }) {
+function Day({ row: { stats }, levels, room }) {
   const { answered, offered, abandoned, serviceLevel } = stats;
-  const goal = limits(settings.thresholds, "sl", num)[0];
-  return html`<dl class=${`day ${offered > 999 ? "many" : ""}`}>
-    <div title=${words.answered}><dt>${words.day.answered}</dt><dd>${answered}<small> / ${offered}</small></dd></div>
-    <div title=${words.abandoned}><dt>${words.day.abandoned}</dt><dd>${abandoned}</dd></div>
-    <div class=${`level${level}`} title=${`${words.serviceLevel}; ${words.target} ${goal ?? "–"}\u00a0%`}>
-      <dt>${words.day.level}</dt><dd>${typeof serviceLevel === "number" ? Math.round(serviceLevel) : "–"}${
-        goal === null ? null : html`<small> / ${goal}</small>`
-      }</dd></div>
-  </dl>`;
+  const cells = [
+    [words.day.answered, answered, ` / ${offered}`, words.answered],
+    [words.day.abandoned, abandoned, "", words.abandoned],
+    [words.day.level, percent(serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
+    stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
+  ].filter(Boolean);
+  const need = cells.reduce(
+    (sum, [label, value, small, , bad]) =>
+      sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.5,
+    0,
+  );
+  return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need)}rem` }}>${cells.map(
+    ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
+      <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
+  )}</dl>`;
 }
 
-function Waiting({ callers, lines }) {
+function percent(level) {
+  return typeof level === "number" ? `${Math.round(level)}` : "–"; // "67", as the sign may stand small
+}
+
+function Waiting({ callers, lines, room }) {
   if (lines < 1) return null;
   const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
-  return html`<ol class="callers">
+  const need = Math.max(
+    1,
+    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(duration(now.value - instant(since), words.units)) + 0.4),
+  );
+  return html`<ol class="callers" style=${{ fontSize: `${Math.min(settings.kiosk ? 1 : 0.875, room / need)}rem` }}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,

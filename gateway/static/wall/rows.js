@@ -5,11 +5,16 @@ import { instant } from "./times.js";
 
 const TARGET = 20; // seconds, where the PBX says nothing
 
-/** A row a queue: who waits, how its agents are, and the day's figures if there are any. */
-export function queueRows(state) {
+/**
+ * A row a queue: who waits, how its agents are, and the day's figures if there are any. `filter`: the address's; where
+ * it names people and no queues, only the queues that these are agents of.
+ */
+export function queueRows(state, filter) {
   const extensions = topic(state, "extensions");
   const figures = topic(state, "queuestats");
-  return [...topic(state, "queues").values()].sort(byNumber).map((queue) => {
+  const named = !filter?.queue && (filter?.ext || filter?.extgroup || filter?.group);
+  const wanted = (queue) => !named || queue.agents.some((agent) => extensions.has(agent.num));
+  return [...topic(state, "queues").values()].filter(wanted).sort(byNumber).map((queue) => {
     const loggedIn = new Set(queue.loggedIn);
     const agents = queue.agents
       .map((agent) => extensions.get(agent.num))
@@ -45,10 +50,13 @@ export function callRows(state) {
     .sort((one, other) => (one.started < other.started ? -1 : one.started > other.started ? 1 : one.id - other.id));
 }
 
+const NOBODY = { num: "–", name: "" };
+
 /** Of a call to outside whose maker has left it, whoever has it now is at its near end. */
 function ends(call, queues) {
-  const from = call.owner ? party(call.owner) : { num: "", name: "" };
+  const from = call.owner ? party(call.owner) : NOBODY;
   const to = callee(call, queues);
+  if (!to.outside && to.num === from.num) return { from, to: NOBODY }; // while a leg leaves
   return directionOf(call.direction) === "outbound" && from.outside ? { from: to, to: from } : { from, to };
 }
 

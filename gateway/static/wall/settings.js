@@ -1,6 +1,6 @@
 /** The page's address is its configuration. No input or output. */
 
-export const VIEWS = ["queues", "agents", "calls", "missed", "lines"];
+export const VIEWS = ["queues", "agents", "calls", "missed", "lines", "everybody"];
 /** Names in the address that pick what is shown, and the stream's filters of that. */
 export const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
 
@@ -30,7 +30,32 @@ export function parseSettings(search, { languages = ["en"], preferred = [] } = {
     page: clamp(Number(given.get("page")) || 10, 3, 600),
     sound: flag(given.get("sound")),
     thresholds: thresholds(given),
+    problems: [...given].map(([name, value]) => problem(name, value, languages)).filter(Boolean),
   };
+}
+
+const METRIC = new RegExp(`^(${Object.keys(THRESHOLDS).join("|")})(\\.[^.]+)?$`);
+const LIMITS = /^\s*(\d+(\.\d+)?)?\s*(,\s*(\d+(\.\d+)?)?\s*)?$/;
+const FLAG = /^([01]?|true|false)$/;
+/** Of each setting whether it is understood; else its default holds. */
+const GOOD = {
+  view: (text) => list(text).length > 0 && list(text).every((view) => VIEWS.includes(view)),
+  theme: (text) => /^(dark|light)$/.test(text),
+  lang: (text, languages) => languages.includes(text.slice(0, 2).toLowerCase()),
+  page: (text) => Number(text) >= 3 && Number(text) <= 600,
+  kiosk: (text) => FLAG.test(text),
+  sound: (text) => FLAG.test(text),
+  title: (text) => text.length <= 60,
+  find: () => true,
+};
+
+/** What is wrong with a setting of the address: {given, known}; null if nothing is. */
+function problem(name, value, languages) {
+  const good =
+    GOOD[name] ??
+    (METRIC.test(name) ? (text) => LIMITS.test(text) : name in LISTS ? (text) => list(text).length > 0 : undefined);
+  if (name.startsWith("_") || good?.(value, languages)) return null; // "_": of caches and tests
+  return { given: `${name}=${value}`.slice(0, 60), known: good !== undefined };
 }
 
 /** The thresholds of a metric, a queue's own before the general ones. `target`: the queue's, in seconds. */
@@ -52,15 +77,13 @@ function streamFilter(given) {
 function thresholds(given) {
   const found = {};
   for (const [name, value] of given) {
-    if (!(name.split(".")[0] in THRESHOLDS)) continue;
-    found[name] = [0, 1].map((at) => number(value.split(",")[at]));
+    if (METRIC.test(name) && LIMITS.test(value)) found[name] = [0, 1].map((at) => number(value.split(",")[at]));
   }
   return found;
 }
 
 function number(text) {
-  const value = Number(text?.trim() || NaN);
-  return Number.isFinite(value) ? value : null;
+  return text?.trim() ? Number(text) : null;
 }
 
 function language(wanted, known) {

@@ -1,30 +1,36 @@
 /** Where a view's tiles go: a grid that fills the screen and pages in TV mode, or one that scrolls. */
 
-import { useEffect } from "preact/hooks";
-import { signal } from "@preact/signals";
-import { pageOf, roomiest, sheets } from "./fit.js";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { computed, signal } from "@preact/signals";
+import { pageOf, roomiest, sheets, shrunk } from "./fit.js";
 import { html } from "./parts.js";
 import { page, settings, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
+export const unseen = signal(0); // tiles that are on none of them
 
-const STRIP = 5.6; // rem that the strip of numbers above the tiles takes
+const phone = computed(() => size.value.w < 40 && !settings.kiosk);
+const portrait = computed(() => settings.kiosk && size.value.h > size.value.w);
+const above = signal(5.6); // rem that the strip of numbers above the tiles takes
 const GAP = 0.5; // rem between tiles
 const ROWS = 500; // that a browser draws without effort
 
 /**
  * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first; `most`: how high a
  * row may grow; `phone`: which one is for phones).
+ * In TV mode with more than one page, the first ones are those that `urgent` sorts first, on `most` pages.
  * `draw(item, tile, room)`; `room`: what each tile has, {w, h}, h null where it may grow.
  */
-export function Tiles({ items, tile, draw, name }) {
+export function Tiles({ items, tile, draw, name, urgent, most = Infinity }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
   const { kiosk } = settings;
-  const phone = size.value.w < 40 && !kiosk;
-  const space = { w: size.value.w, h: size.value.h - STRIP };
-  const grid = phone ? onPhone(tiles) : roomiest(items.length, space, tiles);
-  usePages(kiosk ? grid.pages : 1);
-  const here = kiosk ? pageOf(items, grid, page.value) : items;
+  const space = { w: size.value.w, h: size.value.h - above.value };
+  const grid = phone.value ? onPhone(tiles) : roomiest(items.length, space, tiles);
+  const paged = kiosk && grid.pages > 1;
+  const shown = Math.min(grid.pages, most);
+  usePages(kiosk ? shown : 1, paged ? Math.max(0, items.length - shown * grid.perPage) : 0);
+  const sorted = paged && urgent ? [...items].sort(urgent) : items;
+  const here = kiosk ? pageOf(sorted, { ...grid, pages: shown }, page.value) : items;
   const fixed = kiosk || grid.pages === 1;
   const { cols, rows, style } = fixed ? filling(grid) : scrolling(grid, space);
   const room = {
@@ -32,6 +38,45 @@ export function Tiles({ items, tile, draw, name }) {
     h: fixed ? (space.h / grid.zoom - GAP * (rows - 1)) / rows : null,
   };
   return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
+}
+
+/** The numbers above the tiles, as large as all of them fit. `items`: Kpis, or null. */
+export function Strip({ items, label }) {
+  const strip = useRef(null);
+  useLayoutEffect(() => {
+    const measure = () => fitStrip(strip.current);
+    const observer = new ResizeObserver(measure);
+    for (const each of strip.current.querySelectorAll(".value > *, .label")) observer.observe(each);
+    observer.observe(strip.current);
+    measure();
+    return () => observer.disconnect();
+  });
+  const kept = items.filter(Boolean);
+  const each = phone.value ? 3 : !portrait.value ? kept.length : kept.length > 5 ? 2 : 3;
+  const rows = Array.from({ length: Math.ceil(kept.length / each) }, (_, row) => kept.slice(row * each, (row + 1) * each));
+  return html`<section class="strip" ref=${strip} aria-label=${label}>${rows.map(
+    (row, index) => html`<div class="band" key=${index}>${row}</div>`,
+  )}</section>`;
+}
+
+/** Measure what the numbers need, and draw them so large. */
+function fitStrip(strip) {
+  strip.style.fontSize = "1rem";
+  const scales = [...strip.querySelectorAll(".band")].map((band) => {
+    const style = getComputedStyle(band);
+    const gaps = parseFloat(style.columnGap) * (band.children.length - 1);
+    const needs = [...band.children].map((kpi) => {
+      const { paddingLeft, paddingRight, borderLeftWidth } = getComputedStyle(kpi);
+      const value = kpi.children[0].offsetWidth;
+      const words = phone.value ? kpi.children[1].textContent.split(" ") : []; // there it may have two rows
+      const label = phone.value ? 7.5 * Math.max(...words.map((one) => one.length)) : kpi.children[1].offsetWidth;
+      return { fixed: parseFloat(paddingLeft) + parseFloat(paddingRight) + 2 * parseFloat(borderLeftWidth), value, label };
+    });
+    return shrunk(needs, band.clientWidth - gaps);
+  });
+  strip.style.fontSize = `${Math.min(...scales)}rem`;
+  const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
+  if (Math.abs(height - above.value) > 0.05) above.value = height;
 }
 
 function filling({ cols, rows, tile, zoom }) {
@@ -63,8 +108,9 @@ export function usePagedRows(items, most = Infinity) {
   return { here: pageOf(items, grid, page.value), left: Math.max(0, grid.left) };
 }
 
-function usePages(count) {
+function usePages(count, left = 0) {
   useEffect(() => {
     pages.value = count;
-  }, [count]);
+    unseen.value = left;
+  }, [count, left]);
 }

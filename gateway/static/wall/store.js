@@ -13,7 +13,7 @@ export const settings = parseSettings(location.search, {
   languages: Object.keys(LANGUAGES),
   preferred: navigator.languages ?? [],
 });
-export const words = LANGUAGES[settings.lang];
+export const words = (await LANGUAGES[settings.lang]()).default;
 
 export const singleKeys = signal(remembered("keys") !== "0"); // dictation and a child's hand press some, too
 export const view = signal(settings.views[0]);
@@ -146,10 +146,20 @@ export function show(name) {
     detail.value = null;
   });
   if (settings.kiosk) return;
-  const address = new URL(location.href);
-  address.searchParams.set("view", name);
-  history.replaceState(null, "", address);
+  addressView();
 }
+
+function addressView() {
+  const address = new URL(location.href);
+  address.searchParams.set("view", view.value);
+  history.replaceState(history.state, "", address);
+}
+
+/** Going back closes what is open, and the view stays. */
+addEventListener("popstate", () => {
+  detail.value = null;
+  if (!settings.kiosk && !location.hash) addressView();
+});
 
 export function toggleTheme() {
   theme.value = theme.value === "dark" ? "light" : "dark";

@@ -30,6 +30,18 @@ class Durations(Struct, frozen=True, gc=False, rename="camel"):
     longest: float | None
 
 
+class RecentLevel(Struct, frozen=True, gc=False, rename="camel"):
+    """A queue's service level of late, by the callers who came in since a full minute."""
+
+    counted: int
+    """Callers that count, by the rules of ``serviceLevel``. 3CX: none."""
+    answered_in_target: int
+    """Those of ``counted`` who were answered within the target. 3CX: none."""
+    service_level: float | None
+    """Percent, to the tenth: ``answeredInTarget`` divided by ``counted``. Null if no caller
+    counts. 3CX: none."""
+
+
 class QueueStats(Struct, frozen=True, gc=False, rename="camel"):
     """A queue's day. Topic ``queuestats``; the id is the queue's number.
 
@@ -93,6 +105,11 @@ class QueueStats(Struct, frozen=True, gc=False, rename="camel"):
     """Callers who waited longer than the queue's SLA time, however their wait ended, with those
     who wait now. The SLA time is the one set at the PBX, else ``target``. 3CX:
     ``BadSlaCallsCount``, the rows of ``ReportBreachesSla``."""
+    last_half_hour: RecentLevel | None = None
+    """The service level of the last 30 minutes, and of the minute under way. It goes on over
+    midnight. Null in ``yesterday``. 3CX: none."""
+    last_hour: RecentLevel | None = None
+    """The same for 60 minutes. 3CX: none."""
     yesterday: QueueStats | None = None
     """The day before, with what its callers came to after midnight; null if it was not counted,
     and in ``yesterday`` itself. 3CX: its reports of that day."""

@@ -9,12 +9,12 @@ import pytest
 from msgspec import Struct
 
 from monitor.shared.changes import Edit
-from monitor.shared.entities.statistics import Durations
+from monitor.shared.entities.statistics import Durations, RecentLevel
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.settings import StatisticsSettings
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.play import all_stats
-from tests.monitor.statistics.scene import queue
+from tests.monitor.statistics.scene import NOON, queue
 
 
 @pytest.fixture
@@ -98,6 +98,43 @@ def test_a_moment_outside_the_queue_is_no_diversion(pbx: Counting, then: str) ->
     pbx.tell(*(pbx.scene.wait(1, "800") if then == "wait" else pbx.scene.answer(1, "101")))
     assert (pbx.queue().offered, pbx.queue().diverted) == (1, 0)
     assert (pbx.queue().waiting, pbx.queue().answered) == ((1, 0) if then == "wait" else (0, 1))
+
+
+def test_the_level_of_the_last_hour_is_that_of_callers_who_came_in_during_it(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 25, 5)
+    pbx.pass_time(1800)
+    pbx.wait_and_answer(2, 5, 5)
+    pbx.wait_in_vain(3, 2)
+    pbx.wait_in_vain(4, 30)
+    pbx.tell(*pbx.scene.arrive(5))
+    pbx.tell(*pbx.scene.wait(5, "800"))
+    it = pbx.queue()
+    assert it.last_hour == RecentLevel(3, 1, 33.3)
+    assert it.last_half_hour == RecentLevel(2, 1, 50.0)
+    pbx.pass_time(21)
+    assert pbx.queue().last_half_hour == RecentLevel(3, 1, 33.3), "the last one waits too long now"
+    pbx.tell(*pbx.scene.end(5))
+    assert pbx.pass_time(1870), "time alone moves it on"
+    assert pbx.queue().last_hour == RecentLevel(3, 1, 33.3)
+    assert pbx.queue().last_half_hour == RecentLevel(0, 0, None)
+    pbx.pass_time(3600)
+    assert pbx.queue().last_hour == RecentLevel(0, 0, None)
+    assert (pbx.queue().offered, pbx.queue().service_level) == (5, 25.0), "the day has them all"
+    assert not any(tally.recent for tally in pbx.statistics.saved.tallies.queues.values())
+
+
+def test_the_last_hour_goes_on_over_midnight_and_a_restart() -> None:
+    pbx = Counting(at=NOON + 12 * 3600 - 600)
+    pbx.wait_and_answer(1, 5, 5)
+    pbx.wait_and_answer(2, 25, 5)
+    pbx.pass_time(900)
+    pbx.wait_and_answer(3, 5, 5)
+    assert pbx.queue().offered == 1
+    assert pbx.queue().last_hour == RecentLevel(3, 2, 66.7)
+    assert pbx.queue().yesterday.last_hour is None
+    pbx.restart()
+    pbx.pass_time(1)
+    assert pbx.queue().last_hour == RecentLevel(3, 2, 66.7)
 
 
 # extensions
