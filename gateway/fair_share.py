@@ -10,7 +10,7 @@
   everything else has its turn before the next.
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
   its snapshot until it has taken it, and of each client's copy of the one that is on its way. A key
-  that holds too many gets no more until some are taken.
+  that holds too many gets no more until some are taken. All keys together are bounded too.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -39,6 +39,10 @@ as much again."""
 MOST_UNSENT_BYTES: Final = 64 * 1024 * 1024
 """Bytes in memory of a key's messages that are made and not sent yet; one client's next ones come
 on top."""
+MOST_UNSENT_BYTES_IN_ALL: Final = 96 * 1024 * 1024
+"""The same for all keys together. Above it, a key gets no more unless it holds little."""
+LITTLE_UNSENT_BYTES: Final = 2 * 1024 * 1024
+"""Unsent bytes that a key may hold whatever the others hold."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25
@@ -161,16 +165,48 @@ class WorkTurns:
         self._worked += seconds
 
 
+class UnsentBytes:
+    """Count the bytes that all keys together hold of messages that are not sent yet."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._room = asyncio.Event()
+        self._room.set()
+
+    @property
+    def full(self) -> bool:
+        """Return whether all keys together hold too much."""
+        return self.bytes > MOST_UNSENT_BYTES_IN_ALL
+
+    def add(self, size: int) -> None:
+        """Count so many bytes more; less, if ``size`` is below 0."""
+        self.bytes += size
+        if self.full:
+            self._room.clear()
+        else:
+            self._room.set()
+
+    async def room(self) -> None:
+        """Wait until all keys together hold little enough."""
+        await self._room.wait()
+
+
 class KeyShare:
     """Hold what one key uses. ``clock``: seconds, from a monotonic clock.
 
     ``at_once`` and ``per_second``: messages of all its connections together. ``pace``: the turns
-    that all keys share.
+    that all keys share. ``everyone``: what all keys have not sent yet; None: this one is alone.
     """
 
     def __init__(
-        self, at_once: int, per_second: float, pace: WorkTurns, clock: Callable[[], float]
+        self,
+        at_once: int,
+        per_second: float,
+        pace: WorkTurns,
+        clock: Callable[[], float],
+        everyone: UnsentBytes | None = None,
     ) -> None:
+        self._everyone = UnsentBytes() if everyone is None else everyone
         self.allowance = TokenBucket(at_once, per_second, clock())
         self.log_budget = LogBudget(clock())
         self.filter_bytes = 0
@@ -237,23 +273,27 @@ class KeyShare:
         Equal objects are counted once. Besides, the connection's transport holds a copy of the one
         that is being sent: the largest is counted for each connection.
         """
+        before = self.unsent_bytes
         for message in messages:
             holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
             self._unsent[id(message)] = holders + 1
             if not holders:
                 self.unsent_bytes += getsizeof(message)
         self.unsent_bytes += max(map(getsizeof, messages), default=0)
+        self._everyone.add(self.unsent_bytes - before)
         if self.unsent_bytes > MOST_UNSENT_BYTES:
             self._may_hold.clear()
 
     def let_unsent_go(self, messages: Sequence[Message]) -> None:
         """Count out messages that were sent, or will not be."""
+        before = self.unsent_bytes
         for message in messages:
             self._unsent[id(message)] -= 1
             if not self._unsent[id(message)]:
                 del self._unsent[id(message)]
                 self.unsent_bytes -= getsizeof(message)
         self.unsent_bytes -= max(map(getsizeof, messages), default=0)
+        self._everyone.add(self.unsent_bytes - before)
         if self.unsent_bytes <= MOST_UNSENT_BYTES:
             self._may_hold.set()
 
@@ -261,8 +301,12 @@ class KeyShare:
         """Wait until messages may be made for this key: work may be done, and few are unsent."""
         while True:
             await self._may_hold.wait()
+            if self.unsent_bytes > LITTLE_UNSENT_BYTES:
+                await self._everyone.room()
             await self.turn()
-            if self._may_hold.is_set():
+            if self._may_hold.is_set() and not (
+                self._everyone.full and self.unsent_bytes > LITTLE_UNSENT_BYTES
+            ):
                 return
 
     async def turn(self) -> None:

@@ -28,8 +28,9 @@ from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.rest.ticket_endpoint import ticket_routes
 from gateway.stream.server import StreamServer
 from gateway.supervision import kept_running
+from gateway.transport.held_bytes import MOST_UNFINISHED_BYTES, MOST_UNTAKEN_BYTES, HeldBytes
 from gateway.transport.http_protocol import ConnectionCounter
-from gateway.transport.websocket_protocol import uvicorn_options
+from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, uvicorn_options
 from monitor.shared.http_server import EmbeddedServer, bind
 
 
@@ -115,6 +116,7 @@ async def serving(
         settings.connections_per_address,
         lambda host: not proxies.trusts(host),
     )
+    unfinished, untaken = HeldBytes(MOST_UNFINISHED_BYTES), HeldBytes(MOST_UNTAKEN_BYTES)
     await proxies.look_up()
     config = uvicorn.Config(
         ClientAddress(live.bypass_middleware(fast_path), proxies, settings.connections_per_address),
@@ -126,17 +128,22 @@ async def serving(
             connection_counter=connection_counter,
             allowed_hosts=frozenset(settings.allowed_hosts),
             handshakes=Handshakes(proxies, live.refusal),
+            unfinished=unfinished,
+            untaken=untaken,
         ),  # type: ignore[arg-type]  # uvicorn takes any factory
         proxy_headers=False,  # gateway.client_addresses reads them
         access_log=False,
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(settings.stream.message_burst, settings.stream.messages_per_second),
+        **uvicorn_options(
+            settings.stream.message_burst, settings.stream.messages_per_second, unfinished, untaken
+        ),
     )
-    server = Gateway(
-        config, bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live
+    bound_socket = bind(
+        settings.host, settings.port, shared=shared, send_buffer_bytes=SEND_BUFFER_BYTES
     )
+    server = Gateway(config, bound_socket, pbxs, keys, rate_limiter, live)
     bound(server.address)
     feeds = [
         KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs

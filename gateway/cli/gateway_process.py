@@ -12,6 +12,7 @@ import structlog
 from gateway import run as gateway_run
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime import service_notify as liveness
+from gateway.cli.runtime.memory_release import memory_released
 from gateway.cli.runtime.reload import Reload, on_sighup
 from gateway.cli.runtime.startup import metrics_served, settings_told
 from gateway.cli.runtime.status_reporter import heartbeat
@@ -103,6 +104,7 @@ async def _gateway(
 
     try:
         async with (
+            memory_released(),
             metrics_served("gateway", settings.metrics.host, metrics_port) as registry,
             heartbeat(redis.of(SITE), "gateway") as told,
         ):

@@ -17,7 +17,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
-from gateway.fair_share import KeyShare, WorkTurns
+from gateway.fair_share import KeyShare, UnsentBytes, WorkTurns
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
@@ -114,6 +114,7 @@ class Admission:
         self._per_key: Counter[str] = Counter()
         self._rate_limiter = rate_limiter
         self._pace = WorkTurns()
+        self._unsent = UnsentBytes()
         self._shares: dict[str, KeyShare] = {}
 
     def limit(self, settings: LiveSettings) -> None:
@@ -240,6 +241,7 @@ class Admission:
                 settings.messages_per_second_per_key,
                 self._pace,
                 asyncio.get_running_loop().time,
+                self._unsent,
             )
         return self._shares[key.digest]
 

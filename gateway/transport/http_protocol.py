@@ -40,6 +40,7 @@ from gateway.errors import BadParameter, BadRequest, HostRefused, Refused, TooLa
 from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN
 from gateway.responses import guarded, refuse
 from gateway.token_bucket import LogBudget
+from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
 
@@ -66,6 +67,10 @@ MOST_PIECES: Final = 4_096
 """Pieces in which a body may come. A client that writes JSON by tokens needs some thousands."""
 
 
+_MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
+"""Bytes of an unfinished request that are kept, at most; the rest of its body is thrown away."""
+_HEADER_BYTES: Final = 150
+"""Bytes of a header's objects beside its characters, about."""
 _SUBPROTOCOLS: Final = b"sec-websocket-protocol"
 _HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
@@ -158,7 +163,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     ``stall_timeout``: the seconds in place of :data:`STALL_S`. ``connection_counter``: counts
     the connections; None: any number may be open. ``allowed_hosts``: hosts, in small letters, that
     the header ``Host`` may name, with any port; empty: all. ``handshakes``: says when a WebSocket's
-    handshake has its turn; None: at once.
+    handshake has its turn; None: at once. ``unfinished`` and ``untaken``: count what all
+    connections hold of requests that are not whole, and of answers that are not taken; None:
+    nothing is counted.
 
     Requests that come in one piece and answers that go at once cost no timer. Nearly all are
     such.
@@ -173,6 +180,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         connection_counter: ConnectionCounter | None = None,
         allowed_hosts: Collection[str] = (),
         handshakes: HandshakeGate | None = None,
+        unfinished: HeldBytes | None = None,
+        untaken: HeldBytes | None = None,
         **more: Any,
     ) -> None:
         super().__init__(*args, **more)
@@ -180,6 +189,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._allowed_hosts = allowed_hosts
         self._handshakes = handshakes
         self._upgrading = False
+        self._unfinished = unfinished
+        self._untaken_answers = untaken
+        self._received_bytes = 0
+        """Bytes of the unfinished request, as they came; 0 if none are counted."""
         self._connection_counter = connection_counter
         self._leave: Callable[[], None] | None = None
         self.url = b""
@@ -219,6 +232,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Do as uvicorn does, and stop the timers."""
         self._done()
         self._watch_no_more()
+        self._let_request_go()
+        if self._untaken_answers is not None:
+            self._untaken_answers.let_go(self)
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -246,7 +262,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         if not self._begun:
             if self._deadline is not None:
                 self._done()
+            if self._received_bytes:
+                self._let_request_go()
             return
+        self._hold_request(len(data))
         if self._deadline is None:
             self._deadline = self.loop.call_later(self._within, self._late)
         if goes_on and not self._headed:
@@ -254,6 +273,23 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             if self._head > LARGEST_HEAD_BYTES and not self.transport.is_closing():
                 self._refusal = _too_large()
                 self.send_400_response("")
+
+    def _hold_request(self, more: int) -> None:
+        """Count what the unfinished request holds: its bytes, and its headers as objects."""
+        if self._unfinished is None or self.transport.is_closing():
+            return
+        self._received_bytes += more
+        size = min(self._received_bytes, _MOST_HELD_BYTES) + _HEADER_BYTES * len(self.headers)
+        self._unfinished.hold(self, size, self._drop_request)
+
+    def _drop_request(self) -> None:
+        self.logger.warning("slow_request_dropped")
+        self.transport.abort()
+
+    def _let_request_go(self) -> None:
+        self._received_bytes = 0
+        if self._unfinished is not None:
+            self._unfinished.let_go(self)
 
     def on_message_begin(self) -> None:
         """Do as uvicorn does, and put the transport into the scope."""
@@ -345,6 +381,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._begun = False
         self._done()
         self._watch_no_more()
+        self._let_request_go()
         super().handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # as in connection_lost: a cycle
         stream = self.transport.get_protocol()
@@ -431,11 +468,20 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Do as uvicorn does, and watch that the client takes what is sent."""
         super().pause_writing()
         self._watch_taking()
+        if self._untaken_answers is not None:
+            size = self.transport.get_write_buffer_size()
+            self._untaken_answers.hold(self, size, self._drop_answer)
+
+    def _drop_answer(self) -> None:
+        self.logger.warning("slow_answer_dropped")
+        self.transport.abort()
 
     def resume_writing(self) -> None:
         """Do as uvicorn does; the client took what was sent."""
         super().resume_writing()
         self._untaken = sys.maxsize
+        if self._untaken_answers is not None:
+            self._untaken_answers.let_go(self)
 
     def on_response_complete(self) -> None:
         """Do as uvicorn does; if the connection closes, watch that the client takes the rest."""

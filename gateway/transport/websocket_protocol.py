@@ -37,6 +37,7 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.token_bucket import TokenBucket
+from gateway.transport.held_bytes import HeldBytes
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
@@ -182,13 +183,23 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """Speak WebSocket for the stream, as ``uvicorn.Config(ws=StreamProtocol)``.
 
     See :func:`uvicorn_options`. ``message_burst`` and ``messages_per_second``: what the
-    client may say, as its session counts it.
+    client may say, as its session counts it. ``unread`` and ``untaken``: count what all
+    connections hold of messages that their sessions have not read, and of frames that their
+    clients have not taken; None: nothing is counted.
     """
 
     def __init__(
-        self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+        self,
+        *args: Any,
+        message_burst: int = 30,
+        messages_per_second: float = 10.0,
+        unread: HeldBytes | None = None,
+        untaken: HeldBytes | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._unread = unread
+        self._untaken = untaken
         self.logger = _logger
         self.conn.parser.close()  # it refers to its connection: a cycle
         self._connection = _Connection(
@@ -218,6 +229,24 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
             self.transport.write(b"".join(self.conn.data_to_send()))
             self.transport.close()
+        self._hold_unread()
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """Do as uvicorn does, and count what is left."""
+        event = await super().receive()
+        self._hold_unread()
+        return event
+
+    def _hold_unread(self) -> None:
+        """Count the messages that were not read yet, and the parts of one that is not whole."""
+        if self._unread is None:
+            return
+        parts = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        size = parts + cast(_Inbox, self.queue).bytes
+        if size and not self.disconnected:
+            self._unread.hold(self, size, self.transport.abort)
+        else:
+            self._unread.let_go(self)
 
     def handle_connect(self, event: Request) -> None:
         """Do as uvicorn does, and put the extension into the scope.
@@ -271,10 +300,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         super().pause_writing()
         if self._socket is not None:
             self._socket.open = False
+        if self._untaken is not None:
+            self._untaken.hold(self, self.transport.get_write_buffer_size(), self.transport.abort)
 
     def resume_writing(self) -> None:
         """Do as uvicorn does; send the pong that waits, and allow ready-made frames again."""
         super().resume_writing()
+        if self._untaken is not None:
+            self._untaken.let_go(self)
         if self._pong and not self._ending:
             self.transport.write(self._pong)
         self._pong = b""
@@ -350,10 +383,13 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._end()
         if self._lingering is not None:
             self._lingering.cancel()
+        if self._untaken is not None:
+            self._untaken.let_go(self)
         if self.leave is not None:
             self.leave()
             self.leave = None
         super().connection_lost(exc)
+        self._hold_unread()
         self.conn.parser.close()
 
     def _open(self) -> None:
@@ -370,11 +406,17 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = False
 
 
-def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+def uvicorn_options(
+    message_burst: int = 30,
+    messages_per_second: float = 10.0,
+    unread: HeldBytes | None = None,
+    untaken: HeldBytes | None = None,
+) -> dict[str, Any]:
     """Return what to give ``uvicorn.Config`` besides.
 
     ``message_burst``, ``messages_per_second``: what a connection may say, as its session
-    counts it.
+    counts it. ``unread`` and ``untaken``: count what all connections hold of messages that are not
+    read, and of frames that are not taken.
 
     There is no compression: it costs up to 316 KiB for each connection, and frames that are the
     same for all would be compressed for each. A connection that does not answer pings for a
@@ -382,7 +424,11 @@ def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) 
     """
     return {
         "ws": partial(
-            StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second
+            StreamProtocol,
+            message_burst=message_burst,
+            messages_per_second=messages_per_second,
+            unread=unread,
+            untaken=untaken,
         ),
         "ws_max_size": MESSAGE_SIZE_BYTES,
         "ws_per_message_deflate": False,
@@ -410,6 +456,12 @@ class _Inbox:
 
     def empty(self) -> bool:
         return not self._items
+
+    @property
+    def bytes(self) -> int:
+        """Return the bytes of the messages in it, texts counted by their characters."""
+        messages = (item for item in self._items if item["type"] == "websocket.receive")
+        return sum(len(message.get("text") or message.get("bytes") or "") for message in messages)
 
     async def get(self) -> ASGIReceiveEvent:
         while not self._items:

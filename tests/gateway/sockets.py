@@ -117,11 +117,11 @@ async def standing(**section: Any) -> AsyncIterator[gateway_run.Gateway]:
 @asynccontextmanager
 async def connected(server: gateway_run.Gateway, many: int) -> AsyncIterator[list[socket.socket]]:
     """So many connections that the server has taken; nothing was sent on them."""
-    before = len(server.server_state.connections)
+    before = set(server.server_state.connections)
     port = int(server.address.rpartition(":")[2])
     sockets = [socket.create_connection(("127.0.0.1", port)) for _ in range(many)]
     try:
-        await until(lambda: len(server.server_state.connections) == before + many)
+        await until(lambda: len(server.server_state.connections - before) == many)
         yield sockets
     finally:
         for one in sockets:

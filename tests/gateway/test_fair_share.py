@@ -20,7 +20,7 @@ from websockets.asyncio.client import ClientConnection
 
 from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
-from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, WorkTurns
+from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, UnsentBytes, WorkTurns
 from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Message
 from gateway.fanout.hub import Hub
@@ -251,6 +251,28 @@ async def test_what_is_made_and_not_sent_is_counted_shared_frames_once_and_copie
     one.hold_unsent(())
     one.let_unsent_go(())
     assert one.unsent_bytes == 0
+
+
+async def test_all_keys_together_hold_so_much_and_one_that_holds_little_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "MOST_UNSENT_BYTES_IN_ALL", 40_000)
+    monkeypatch.setattr(shares, "LITTLE_UNSENT_BYTES", 1_000)
+    everyone = UnsentBytes()
+    one, other, third = (KeyShare(30, 10.0, WorkTurns(), Clock(), everyone) for _ in range(3))
+    snapshots = (b"1" * 10_000,), (b"2" * 12_000,)
+    one.hold_unsent(snapshots[0])
+    other.hold_unsent(snapshots[1])
+    assert everyone.bytes == one.unsent_bytes + other.unsent_bytes > 40_000
+    async with asyncio.timeout(60):
+        await third.turn_to_send()
+        waiting = [asyncio.create_task(key.turn_to_send()) for key in (one, other)]
+        await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        other.let_unsent_go(snapshots[1])
+        await asyncio.gather(*waiting)
+    one.let_unsent_go(snapshots[0])
+    assert everyone.bytes == 0
 
 
 async def test_slow_subscribers_of_a_key_hold_so_much_together_and_all_get_their_snapshot(
