@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sys
 import time
 from collections import Counter
@@ -42,7 +43,6 @@ from gateway.token_bucket import LogBudget
 from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
-from monitor.shared.host_names import host_in
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
@@ -72,6 +72,7 @@ _MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
 _HEADER_BYTES: Final = 150
 """Bytes of a header's objects beside its characters, about."""
 _SUBPROTOCOLS: Final = b"sec-websocket-protocol"
+_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -282,9 +283,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._unfinished.hold(self, size, self._drop_request)
 
     def _drop_request(self) -> None:
-        self.logger.warning(
-            "A request was dropped: it came slowly, and all that came slowly held too much."
-        )
+        self.logger.warning("slow_request_dropped")
         self.transport.abort()
 
     def _let_request_go(self) -> None:
@@ -438,7 +437,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Return whether the request names one host, and this gateway answers for it."""
         if not self._allowed_hosts:
             return True
-        return host_in(self.headers) in self._allowed_hosts
+        hosts = [value for name, value in self.headers if name == b"host"]
+        return len(hosts) == 1 and host_of(hosts[0]) in self._allowed_hosts
 
     def _refused(self) -> tuple[int, Refused] | None:
         """Return status and refusal if the request has more of anything than any command needs."""
@@ -473,10 +473,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._untaken_answers.hold(self, size, self._drop_answer)
 
     def _drop_answer(self) -> None:
-        self.logger.warning(
-            "An answer was dropped: it was taken slowly, and all that were taken slowly held "
-            "too much."
-        )
+        self.logger.warning("slow_answer_dropped")
         self.transport.abort()
 
     def resume_writing(self) -> None:
@@ -529,6 +526,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+def host_of(value: bytes) -> str:
+    """Return the host of a header ``Host`` without its port, in small letters; empty if wrong."""
+    match = _HOST.fullmatch(value.decode("latin-1").strip().lower())
+    return "" if match is None else match[1]
 
 
 def _too_large() -> tuple[int, Refused]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from gateway.transport.http_protocol import TimeoutHttpProtocol
 from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES
 from monitor.shared.api_keys import Budgets
 from monitor.shared.entities.topics import TOPICS
+from tests.bus import until
 from tests.gateway import entities
 from tests.gateway.histories import Follower, plain
 from tests.gateway.serving import (
@@ -303,6 +305,39 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
             "it is not kept until the client reads, which it never does"
         )
     assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
+
+
+async def test_what_one_has_not_taken_counts_until_it_is_taken_and_its_headers_are_forgotten() -> (
+    None
+):
+    numbers = [str(number) for number in range(100, 450)]  # they fit into one part of a snapshot
+    request = (
+        b"GET /webapi/events?topics=extensions&key=reader-key HTTP/1.1\r\nHost: x\r\n"
+        b"X-Pad: " + b"x" * 20_000 + b"\r\n\r\n"
+    )
+    loop = asyncio.get_running_loop()
+    async with serving() as served, asyncio.timeout(60):
+        served.put_all([("extensions", number, entities.extension(number)) for number in numbers])
+        with socket.socket() as slow:
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            slow.setblocking(False)
+            host, _, port = served.host.partition(":")
+            await loop.sock_connect(slow, (host, int(port)))
+            await loop.sock_sendall(slow, request)
+            await until(lambda: len(served.live) > 0)
+            [stream] = served.live.sessions
+            share = stream.principal.share
+            assert share is not None
+            await until(lambda: stream.blocked > 0)
+            assert share.unsent_bytes > 300_000, "the snapshot, and the copy that is on its way"
+            lists = [found for found in gc.get_objects() if type(found) is list]
+            assert not [found for found in lists if any(_is_pad(item) for item in found)]
+            while share.unsent_bytes:
+                await loop.sock_recv(slow, 65_536)
+
+
+def _is_pad(item: object) -> bool:
+    return type(item) is tuple and item[:1] == (b"x-pad",)
 
 
 @pytest.mark.parametrize(

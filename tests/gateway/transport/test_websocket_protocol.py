@@ -18,7 +18,12 @@ import uvloop
 
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
-from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, Socket, StreamProtocol
+from gateway.transport.websocket_protocol import (
+    LARGEST_PUSHED_BYTES,
+    SEND_BUFFER_BYTES,
+    Socket,
+    StreamProtocol,
+)
 from monitor.shared.codec import to_json
 from tests.gateway.entities import call, extension
 from tests.gateway.serving import (
@@ -278,3 +283,16 @@ async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> 
         assert transport.get_write_buffer_limits()[1] == 0
         size = transport.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
         assert size <= 2 * SEND_BUFFER_BYTES  # Linux doubles it for its own use
+
+
+@on_both_loops
+async def test_a_large_frame_is_not_written_past_its_session_which_counts_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await subscribed(connection)
+        [session] = sessions(served)
+        assert session._socket is not None
+        assert session._socket.ready
+        assert not session._socket.push(bytes(LARGEST_PUSHED_BYTES + 1))
+        for number in range(3):
+            served.put_all(big_change(number))
+            assert len((await frame_of(connection, "change"))["upsert"]["extensions"]) == 60
