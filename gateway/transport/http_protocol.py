@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import sys
 import time
 from collections import Counter
@@ -43,6 +42,7 @@ from gateway.token_bucket import LogBudget
 from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.ip_addresses import held_by
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
+from monitor.shared.host_names import host_in
 
 TRANSPORT: Final = "callmon.transport"
 """Key of a connection's transport among the extensions in a request's scope: for answers that
@@ -72,7 +72,6 @@ _MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
 _HEADER_BYTES: Final = 150
 """Bytes of a header's objects beside its characters, about."""
 _SUBPROTOCOLS: Final = b"sec-websocket-protocol"
-_HOST: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -437,8 +436,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Return whether the request names one host, and this gateway answers for it."""
         if not self._allowed_hosts:
             return True
-        hosts = [value for name, value in self.headers if name == b"host"]
-        return len(hosts) == 1 and host_of(hosts[0]) in self._allowed_hosts
+        return host_in(self.headers) in self._allowed_hosts
 
     def _refused(self) -> tuple[int, Refused] | None:
         """Return status and refusal if the request has more of anything than any command needs."""
@@ -473,7 +471,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._untaken_answers.hold(self, size, self._drop_answer)
 
     def _drop_answer(self) -> None:
-        self.logger.warning("slow_answer_dropped")
+        self.logger.warning(
+            "An answer was dropped: it was taken slowly, and all that were taken slowly held "
+            "too much."
+        )
         self.transport.abort()
 
     def resume_writing(self) -> None:
@@ -526,12 +527,6 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
-
-
-def host_of(value: bytes) -> str:
-    """Return the host of a header ``Host`` without its port, in small letters; empty if wrong."""
-    match = _HOST.fullmatch(value.decode("latin-1").strip().lower())
-    return "" if match is None else match[1]
 
 
 def _too_large() -> tuple[int, Refused]:
