@@ -163,7 +163,6 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
         writing(valkey, busy_queues(14, time.time())),
         gateway(valkey, heartbeat=1) as served,
     ):
-        await page.resize(*TV)
         for count, mode in (
             (1, "kiosk=1"),
             (4, "kiosk=1"),
@@ -171,14 +170,18 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
             (14, "kiosk=1"),
             (4, ""),
             (14, ""),
+            (5, "desk"),
+            (6, "desk"),
         ):
+            await page.resize(*((1366, 768) if mode == "desk" else TV))
+            mode = "" if mode == "desk" else mode
             shown = ",".join(str(800 + place) for place in range(count))
             settings = f"{mode}&view=queues&theme=dark&lang=ru&queues={shown}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
             least = 4 if mode else count
             await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")
-            await page.becomes([], _SPILLS)
-            await page.becomes([], _CUT)
+            for unseen in (_SPILLS, _CUT, _CLIPPED):
+                await page.becomes([], unseen)
             assert await page.run(_MOVES) == 0
         assert not page.complaints
 
@@ -373,6 +376,7 @@ async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_b
         await page.press("5")
         await page.shows("Answered today, all", ".strip")
         await page.shows("38 waiting", ".alarms.level2")
+        await page.becomes("▲ 2 · Lines · callmon", "document.title")
         chip = "document.querySelector('.alarms span')"
         await page.until(f"{chip}.scrollWidth <= {chip}.clientWidth")
         await page.until("document.querySelector('#find').offsetWidth >= 160")

@@ -1,6 +1,7 @@
 /** Says new alarms: one polite region for screen readers, a tone, and a word in the bar of what other views show. */
 
 import { useEffect, useRef } from "preact/hooks";
+import { signal } from "@preact/signals";
 import { alarmsOf } from "./alarms.js";
 import { licenceOf } from "./lines.js";
 import { html, Sign } from "./parts.js";
@@ -16,6 +17,9 @@ const URGENCY = Object.keys(VIEW_OF);
 function isShown(...texts) {
   return !settings.kiosk || matches(texts, settings.find);
 }
+
+/** How many alarms there are now, for the window's title. */
+export const alarmCount = signal(0);
 
 /** What is bad now, the most urgent first: {about, kind, text, level}. */
 function alarmsNow() {
@@ -34,6 +38,7 @@ export function Announcer() {
   for (const name of said.current.keys()) if (!names.has(name)) said.current.delete(name);
   for (const { about, text } of fresh) said.current.set(about, text); // as it was when it began: not read out each second
   useEffect(() => {
+    alarmCount.value = found.filter(({ level }) => level === 2).length;
     if (fresh.some(({ level }) => level === 2)) tone();
   });
   const elsewhere = found.filter(({ kind }) => VIEW_OF[kind] !== view.value);

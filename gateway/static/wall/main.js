@@ -1,6 +1,7 @@
 import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import { enter } from "./access.js";
+import { alarmCount } from "./announcer.js";
 import { App } from "./app.js";
 import { listen } from "./keys.js";
 import { pages } from "./stage.js";
@@ -9,7 +10,8 @@ import { page, paused, settings, show, view, words } from "./store.js";
 document.documentElement.lang = settings.lang;
 document.documentElement.classList.add(settings.kiosk ? "tv" : "desk");
 effect(() => {
-  document.title = `${words[view.value]} · callmon`;
+  const alarms = alarmCount.value;
+  document.title = `${alarms ? `▲ ${alarms} · ` : ""}${words[view.value]} · callmon`;
 });
 
 if (settings.kiosk) setInterval(turn, settings.page * 1_000);

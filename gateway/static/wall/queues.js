@@ -36,7 +36,7 @@ function tile(rows) {
 /** How many callers have room. */
 function callersIn({ w, h }, day) {
   if (h === null) return 3;
-  const taken = (w >= WIDE ? 3.2 : 7) + (day ? 2.2 : 1.4) + (w < WIDE && day ? 1.6 : 0);
+  const taken = (w >= WIDE ? 3.2 : 8.1) + (day ? 2.2 : 1.4) + (w < WIDE && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
