@@ -471,10 +471,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._untaken_answers.hold(self, size, self._drop_answer)
 
     def _drop_answer(self) -> None:
-        self.logger.warning(
-            "An answer was dropped: it was taken slowly, and all that were taken slowly held "
-            "too much."
-        )
+        self.logger.warning("slow_answer_dropped")
         self.transport.abort()
 
     def resume_writing(self) -> None:

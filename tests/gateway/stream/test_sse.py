@@ -310,14 +310,13 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
 async def test_what_one_has_not_taken_counts_until_it_is_taken_and_its_headers_are_forgotten() -> (
     None
 ):
-    numbers = [str(number) for number in range(100, 450)]  # they fit into one part of a snapshot
+    numbers = [str(number) for number in range(100, 160)]
     request = (
         b"GET /webapi/events?topics=extensions&key=reader-key HTTP/1.1\r\nHost: x\r\n"
         b"X-Pad: " + b"x" * 20_000 + b"\r\n\r\n"
     )
     loop = asyncio.get_running_loop()
     async with serving() as served, asyncio.timeout(60):
-        served.put_all([("extensions", number, entities.extension(number)) for number in numbers])
         with socket.socket() as slow:
             slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
             slow.setblocking(False)
@@ -328,8 +327,14 @@ async def test_what_one_has_not_taken_counts_until_it_is_taken_and_its_headers_a
             [stream] = served.live.sessions
             share = stream.principal.share
             assert share is not None
-            await until(lambda: stream.blocked > 0)
-            assert share.unsent_bytes > 300_000, "the snapshot, and the copy that is on its way"
+            change = 0
+            while not stream._waiting():
+                change += 1
+                entity = {number: entities.extension(number, (f"{change}",)) for number in numbers}
+                served.put_all([("extensions", number, entity[number]) for number in numbers])
+                await asyncio.sleep(0.001)
+            await until(lambda: stream.blocked > 0 or stream._writer is None)
+            assert share.unsent_bytes > 20_000, "the change that is on its way"
             lists = [found for found in gc.get_objects() if type(found) is list]
             assert not [found for found in lists if any(_is_pad(item) for item in found)]
             while share.unsent_bytes:
