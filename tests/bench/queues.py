@@ -42,6 +42,8 @@ from tests.system.processes import site
 from tests.system.stack import KEY, subscriber, until
 
 _SAMPLE_S: Final = 0.002
+_WARM_S: Final = 20.0
+"""Seconds until all is read that is read once: directory, address book, logins to queues."""
 _SETTLED_S: Final = 3.0
 """Seconds after the last act by which it must have been shown."""
 _READS: Final = ("active_calls_poller.py", "_rows_read")
@@ -142,7 +144,7 @@ async def _watch(plan: Plan, pbx: Party, address: str, monitor: int) -> Found:
     shown: dict[State, float] = {}
     async with connect(url, max_size=None) as socket:
         reading = asyncio.create_task(_read(socket, shown))
-        await asyncio.sleep(5.0)
+        await asyncio.sleep(_WARM_S)
         begun, used = await pbx.ask(do="begin"), cpu_seconds(monitor)
         await asyncio.sleep(plan.seconds)
         used = cpu_seconds(monitor) - used

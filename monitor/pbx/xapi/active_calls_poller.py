@@ -87,15 +87,13 @@ class ActiveCallsPoller:
         self._ended = self._clock.now()
         if answer.server_now is not None:
             self._clock.learn(answer.server_now, asked, self._ended)
-        begun = time.thread_time()
         self._pace.answered(
             self._ended - asked, news=answer.rows != self._rows, busy=bool(answer.rows)
         )
         self._rows = answer.rows
         failed, self._failed = self._failed, False
         self._emit(ActiveCallsRead(answer.rows, asked, self._clock.at(asked), failed))
-        cost = answer.cpu_seconds + time.thread_time() - begun
-        self._budget.spent(cost, self._ended, time.process_time())
+        self._budget.spent(answer.cpu_seconds, self._ended, time.process_time())
         for told in looking:
             if not told.done():
                 told.set_result(None)

@@ -18,10 +18,10 @@ LEAST_GAP_S: Final = 0.06
 """Fewest seconds between the starts of two reads."""
 _MOST_GAP_S: Final = 0.5
 _SHARE: Final = 0.12
-_ALWAYS: Final = 0.02
-_OUTSIDE: Final = 1.5
-"""What a read costs in all, as a multiple of what is measured of it: the request and the way of the
-body through the socket are not measured."""
+_ALWAYS: Final = 0.03
+_OUTSIDE: Final = 2.0
+"""What a read costs in all, as a multiple of what its JSON costs, which is measured. What follows
+from its news is no cost of reading often: each change is worked on once."""
 _WEIGHT: Final = 0.1
 """Weight of the newest measurement in the averages."""
 
