@@ -80,6 +80,8 @@ class PbxSource:
         self._connected = asyncio.Event()
         self._directory_wanted = asyncio.Event()
         self._live_since: float | None = None
+        self._lost_beside_participants = False
+        """Whether the PBX counts as lost although Call Control's session goes on."""
         self._rows_failing_since: float | None = None
         self._contacts_wanted = asyncio.Event()
         self._known = DirectoryCache(emit)
@@ -186,10 +188,10 @@ class PbxSource:
 
     def _participants_read(self) -> None:
         self._counters.reads["participants"] += 1
+        self._poller.request_read()  # after both reads it is clear which calls still go on
         if self._live_since is None:
             self._live_since = self._clock.now()
             self._alone = False
-            self._poller.request_read()  # after both reads it is clear which calls still go on
             self._state.call_control.set(InterfaceCondition.LIVE)
             self._tell()
 
@@ -353,8 +355,13 @@ class PbxSource:
             self._connected.set()
             if again and before != "connected":
                 self._directory_wanted.set()  # a PBX that was away may have another directory now
+            if self._lost_beside_participants:
+                self.request_full_read()  # it decides which of the known calls still go on
+            self._lost_beside_participants = False
         else:
             self._connected.clear()
+            live = self._state.call_control.condition is InterfaceCondition.LIVE
+            self._lost_beside_participants = live
         troubled = news.connection == "lost" or (
             news.reason and self._state.lacking
         )  # lost, never reached or partial

@@ -201,6 +201,27 @@ async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) 
         await facts.connected(facts.all.index(down))
 
 
+async def test_a_pbx_that_was_lost_beside_its_participants_tells_all_calls_again(
+    pbx: ScriptedPbx,
+) -> None:
+    pbx.put(1, "Connected")
+    pbx.refuse("/xapi/v1/Peers", 500)
+    held = pbx.hold("/xapi/v1/Peers")
+    async with following(settings_for(pbx.url, watchdog_interval=3600.0)) as (_, facts):
+        await facts.connected()
+        held.release()
+        down = await facts.until(ConnectionChanged, lost)
+        pbx.allow("/xapi/v1/Peers")
+        found = await facts.connected(facts.all.index(down))
+        read = await facts.until(ParticipantsRead, after=facts.all.index(found))
+        assert [p.id for p in read.participants] == [1]
+        await facts.until(
+            ActiveCallsRead,
+            lambda rows: rows.asked > read.asked,
+            after=facts.all.index(read),
+        )
+
+
 async def test_without_the_right_to_call_control_it_goes_on_with_active_calls(
     pbx: ScriptedPbx,
 ) -> None:
