@@ -17,8 +17,8 @@ from tests.backtracking import growth
 _PACKAGES = [Path(str(package.__file__)).parent for package in (monitor, gateway)]
 _TRIED_EVERYWHERE = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 _CALLS = _TRIED_EVERYWHERE | {"compile", "match", "fullmatch"}
-_JS_LITERAL = re.compile(
-    r"[=(,:!&|?{};\[] *(/(?![/*])(?:[^\n/\\\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)[a-z]*"
+_JS_LITERAL = re.compile(  # "/>" is the end of an element in a template
+    r"[=(,:!&|?{};\[] *(/(?![/*>])(?:[^\n/\\\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)[a-z]*"
 )
 
 

@@ -40,7 +40,7 @@ _TYPES: Final = {
     ".woff2": "font/woff2",
 }
 _DEPLOY: Final = Path(__file__).parents[2] / "deploy"
-_FROM_DEPLOY: Final = {
+FROM_DEPLOY: Final = {
     "start/wall.webp": "wall.webp",
     "wall/help.md": "wallboard.md",
     "wall/help.ru.md": "wallboard.ru.md",
@@ -93,7 +93,7 @@ def _files() -> list[str]:
         for path in (_STATIC / folder).rglob("*")
         if path.suffix in _TYPES
     )
-    pictures = (name for name in _FROM_DEPLOY if name.endswith(".webp"))
+    pictures = (name for name in FROM_DEPLOY if name.endswith(".webp"))
     return sorted(
         {
             "callmon.js",
@@ -111,7 +111,7 @@ def _file(name: str) -> Document:
 def _path(name: str) -> Path:
     """Return where a file is: among the pages, or in a checkout's ``deploy/``."""
     path = _STATIC / name
-    return _DEPLOY / _FROM_DEPLOY[name] if name in _FROM_DEPLOY and not path.exists() else path
+    return _DEPLOY / FROM_DEPLOY[name] if name in FROM_DEPLOY and not path.exists() else path
 
 
 def _help(name: str, title: str, back: str, language: str) -> Document:

@@ -17,6 +17,7 @@ import pytest
 from gateway.cli.demo import DEMO_KEY
 from gateway.fanout.filters import FIELDS
 from gateway.scopes import Scope
+from gateway.web.human_pages import FROM_DEPLOY
 from monitor.config import MonitorSettings
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 from tests.bus import until_async
@@ -146,14 +147,18 @@ def test_the_readme_stays_short() -> None:
     assert [line for line in lines if len(line) > 150] == []
 
 
-def test_the_picture_is_small_and_not_installed() -> None:
+def test_the_picture_is_small_and_the_pages_bring_what_they_show_of_deploy() -> None:
     (picture,) = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", TEXTS["README.md"])
     assert 10_000 < (ROOT / picture).stat().st_size < 120_000
     hatch = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["hatch"]
-    assert hatch == {"build": {"targets": {"wheel": {"packages": ["monitor", "gateway"]}}}}
-    assert Path(picture).suffix not in (ROOT / "deploy" / "debian" / "build.sh").read_text(
-        encoding="utf-8"
-    )
+    wheel = hatch["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["monitor", "gateway"]
+    assert wheel["force-include"] == {
+        f"deploy/{source}": f"gateway/static/{name}" for name, source in FROM_DEPLOY.items()
+    }
+    assert picture in wheel["force-include"]
+    image = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    assert all(source in image for source in wheel["force-include"])
 
 
 @pytest.mark.parametrize("name", ["README.md", "deploy/connect.md"])

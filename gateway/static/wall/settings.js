@@ -35,7 +35,8 @@ export function parseSettings(search, { languages = ["en"], preferred = [] } = {
 }
 
 const METRIC = new RegExp(`^(${Object.keys(THRESHOLDS).join("|")})(\\.[^.]+)?$`);
-const LIMITS = /^\s*(\d+(\.\d+)?)?\s*(,\s*(\d+(\.\d+)?)?\s*)?$/;
+const LIMIT = /^(\d+(\.\d+)?)?$/;
+const limitsRead = (text) => text.split(",").length < 3 && text.split(",").every((one) => LIMIT.test(one.trim()));
 const FLAG = /^([01]?|true|false)$/;
 /** Of each setting whether it is understood; else its default holds. */
 const GOOD = {
@@ -53,7 +54,7 @@ const GOOD = {
 function problem(name, value, languages) {
   const good =
     GOOD[name] ??
-    (METRIC.test(name) ? (text) => LIMITS.test(text) : name in LISTS ? (text) => list(text).length > 0 : undefined);
+    (METRIC.test(name) ? limitsRead : name in LISTS ? (text) => list(text).length > 0 : undefined);
   if (name.startsWith("_") || good?.(value, languages)) return null; // "_": of caches and tests
   return { given: `${name}=${value}`.slice(0, 60), known: good !== undefined };
 }
@@ -77,7 +78,7 @@ function streamFilter(given) {
 function thresholds(given) {
   const found = {};
   for (const [name, value] of given) {
-    if (METRIC.test(name) && LIMITS.test(value)) found[name] = [0, 1].map((at) => number(value.split(",")[at]));
+    if (METRIC.test(name) && limitsRead(value)) found[name] = [0, 1].map((at) => number(value.split(",")[at]));
   }
   return found;
 }

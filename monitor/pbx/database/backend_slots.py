@@ -38,7 +38,7 @@ WHERE pid = pg_catalog.pg_backend_pid() OR (
     AND application_name <> pg_catalog.current_setting('application_name')
 )
 """
-"""Up to version 0.2.0, all connections had the name ``callmon``."""
+"""Earlier versions named all connections ``callmon``."""
 _LISTED: Final = """
 SELECT pid, backend_start FROM pg_catalog.pg_stat_activity WHERE pid = ANY ($1::integer[])
 """
