@@ -71,6 +71,8 @@ class CallEvidence:
     """True if a full read found the call: nobody saw its beginning."""
     counted_in: str = ""
     """Queue whose count of ringing callers rose when this call alone began to ring its agents."""
+    counted_out: str = ""
+    """Queue in which more calls ring than the PBX counts, this one among them by a conclusion."""
     answer_missed: bool = False
     """True if a leg that may have been answered changed and was gone before it could be read."""
 
@@ -142,6 +144,8 @@ class CallReading:
     """DN → how many of its participants are connected; DNs without one are left out."""
     counted_in: str = ""
     """As in :class:`CallEvidence`."""
+    counted_out: str = ""
+    """As in :class:`CallEvidence`."""
 
     @property
     def fresh_word(self) -> str:
@@ -184,6 +188,7 @@ def read_evidence(
         order=evidence.order,
         connected=connected,
         counted_in=evidence.counted_in,
+        counted_out=evidence.counted_out,
     )
 
 

@@ -233,3 +233,39 @@ def test_counts_from_before_a_lost_connection_are_not_compared(pbx: Counted) -> 
     count(pbx, 1)
     reads(pbx, (8, "101"))
     assert pbx.call(8).queues == ()
+
+
+def test_callers_who_are_known_to_ring_there_explain_the_count_by_themselves(pbx: Counted) -> None:
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    ring(pbx, "101")
+    count(pbx, 0)
+    pbx.now += 60
+    ring(pbx, "102", call=9)
+    pbx.now -= 0.9
+    count(pbx, 1)
+    reads(pbx, (8, "101"), (9, "102"))
+    assert (pbx.call(8).queues, pbx.call(9).queues) == (("800",), ()), "one is counted and known"
+
+
+def test_who_was_counted_by_chance_is_taken_out_when_the_queues_own_caller_is_known(
+    pbx: Counted,
+) -> None:
+    count(pbx, 0)
+    ring(pbx, "101")
+    pbx.now -= 0.5
+    count(pbx, 1)
+    reads(pbx, (8, "101"))
+    assert pbx.call(8).queue == "800", "nothing else is known that rings"
+    pbx.now += 5
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"), (9, CALLER, "800 Sales", "Talking"))
+    ring(pbx, "102", call=9)
+    pbx.now += 5
+    reads(pbx, (8, "101"), (9, "102"))
+    assert (pbx.call(8).queues, pbx.call(9).queues) == ((), ("800",))
+    told = pbx.figures("queuestats", "800")
+    assert (told.offered, told.waiting) == (1, 1)
+    pbx.now += 5
+    count(pbx, 0)
+    count(pbx, 1)
+    reads(pbx, (8, "101"), (9, "102"))
+    assert pbx.call(8).queues == (), "it is not counted in again"
