@@ -131,7 +131,11 @@ async def serving(
         log_config=None,
         server_header=False,
         timeout_graceful_shutdown=5,
-        **uvicorn_options(settings.stream.message_burst, settings.stream.messages_per_second),
+        **uvicorn_options(
+            settings.stream.message_burst,
+            settings.stream.messages_per_second,
+            compression=settings.compression,
+        ),
     )
     server = Gateway(
         config, bind(settings.host, settings.port, shared=shared), pbxs, keys, rate_limiter, live

@@ -3,7 +3,8 @@
 The stream finds it in the ASGI extension ``callmon.socket``.
 
 - A WebSocket frame from a server is the same bytes for every client. So the hub makes it once
-  and writes it to each connection.
+  and writes it to each connection. The same holds for its compressed form, which those clients get
+  that agreed on compression.
 - A connection is "full" as soon as anything stands in the transport's buffer, and the kernel's
   send buffer is small. Else a slow client would read frames that are minutes old and take them
   for live ones.
@@ -36,6 +37,8 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.token_bucket import TokenBucket
+from gateway.transport.compression import MESSAGES
+from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
@@ -57,6 +60,8 @@ _LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
+_COMPRESSED: Final = 0x40
+"""RSV1, the bit of a frame that begins a compressed message (RFC 7692, 6)."""
 
 _TOO_MUCH = "too many frames"
 
@@ -75,13 +80,47 @@ _logger.setLevel(logging.WARNING)
 _logger.addFilter(of_fault)
 
 
+class ReadyFrame:
+    """Hold a message as one WebSocket frame of a server (RFC 6455, 5.2), for all who get it.
+
+    It is text or binary, and not masked. It is compressed when the first client wants that.
+    """
+
+    __slots__ = ("_compressed", "_opcode", "_payload", "plain", "size")
+
+    def __init__(self, message: str | bytes) -> None:
+        self._opcode, self._payload = (
+            (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+        )
+        self.size = len(self._payload)
+        """Bytes of the message."""
+        self.plain = _head(self._opcode, self.size) + self._payload
+        """The frame for clients without compression."""
+        self._compressed: bytes | None = None
+
+    def compressed(self) -> bytes:
+        """Return the frame for clients with compression; it is plain if that is not worth it."""
+        if self._compressed is None:
+            packed = MESSAGES.of(self._payload)
+            self._compressed = (
+                self.plain
+                if packed is None
+                else _head(self._opcode | _COMPRESSED, len(packed)) + packed
+            )
+        return self._compressed
+
+
 class Socket:
-    """Write to a WebSocket connection past the server, and tell what waits in it."""
+    """Write to a WebSocket connection past the server, and tell what waits in it.
 
-    __slots__ = ("_fd", "_transport", "_writable", "holds", "open")
+    ``window``: bytes of the largest message that is sent compressed; 0: none is.
+    """
 
-    def __init__(self, transport: Transport, writable: Event) -> None:
+    __slots__ = ("_fd", "_transport", "_window", "_writable", "holds", "open")
+
+    def __init__(self, transport: Transport, writable: Event, window: int = 0) -> None:
         self._transport = transport
+        self._window = window
         self._writable = writable
         self.holds = 0
         """Number of reasons for which the application holds ready-made frames back."""
@@ -112,7 +151,7 @@ class Socket:
         """Return the bytes that the kernel has not taken yet."""
         return waiting_in(self._transport)
 
-    def push(self, frame: bytes) -> bool:
+    def push(self, frame: ReadyFrame) -> bool:
         """Write a ready-made frame unless something prevents it. Return whether it was written.
 
         It goes to the kernel directly, as the transport has nothing waiting then. The transport
@@ -120,15 +159,16 @@ class Socket:
         """
         if self.holds or not self.open:
             return False
+        data = frame.plain if frame.size > self._window else frame.compressed()
         if self._fd is None:
-            self._transport.write(frame)
+            self._transport.write(data)
             return True
         try:
-            sent = os.write(self._fd, frame)
+            sent = os.write(self._fd, data)
         except OSError:  # the socket is full or lost: the transport finds out which
             sent = 0
-        if sent < len(frame):
-            self._transport.write(frame[sent:])
+        if sent < len(data):
+            self._transport.write(data[sent:])
         return True
 
     def abort(self) -> None:
@@ -159,31 +199,28 @@ def waiting_in(transport: Transport) -> int:
     return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
-def ready_made(message: str | bytes) -> bytes:
-    """Return the message as one WebSocket frame of a server (RFC 6455, 5.2).
-
-    It is text or binary, not masked and not compressed.
-    """
-    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
-    size = len(payload)
+def _head(opcode: int, size: int) -> bytes:
     if size < 126:
-        head = struct.pack("!BB", opcode, size)
-    elif size < 65_536:
-        head = struct.pack("!BBH", opcode, 126, size)
-    else:
-        head = struct.pack("!BBQ", opcode, 127, size)
-    return head + payload
+        return struct.pack("!BB", opcode, size)
+    if size < 65_536:
+        return struct.pack("!BBH", opcode, 126, size)
+    return struct.pack("!BBQ", opcode, 127, size)
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
     """Speak WebSocket for the stream, as ``uvicorn.Config(ws=StreamProtocol)``.
 
     See :func:`uvicorn_options`. ``message_burst`` and ``messages_per_second``: what the
-    client may say, as its session counts it.
+    client may say, as its session counts it. ``compression``: whether clients may agree on it.
     """
 
     def __init__(
-        self, *args: Any, message_burst: int = 30, messages_per_second: float = 10.0, **kwargs: Any
+        self,
+        *args: Any,
+        message_burst: int = 30,
+        messages_per_second: float = 10.0,
+        compression: bool = True,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.logger = _logger
@@ -191,6 +228,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.loop.time,
             message_burst,
             messages_per_second,
+            extensions=[SharedDeflateFactory()] if compression else None,
             max_size=self.config.ws_max_size,
             logger=_logger,
         )
@@ -222,7 +260,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """
         super().handle_connect(event)
         if hasattr(self, "scope"):  # there is no scope if the request was not a handshake
-            self._socket = Socket(self.transport, self.writable)
+            deflate = self._connection.deflate
+            self._socket = Socket(
+                self.transport, self.writable, 0 if deflate is None else deflate.window
+            )
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = self._socket
 
@@ -352,21 +393,26 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._socket.open = False
 
 
-def uvicorn_options(message_burst: int = 30, messages_per_second: float = 10.0) -> dict[str, Any]:
+def uvicorn_options(
+    message_burst: int = 30, messages_per_second: float = 10.0, *, compression: bool = True
+) -> dict[str, Any]:
     """Return what to give ``uvicorn.Config`` besides.
 
     ``message_burst``, ``messages_per_second``: what a connection may say, as its session
-    counts it.
+    counts it. ``compression``: whether clients may agree on it.
 
-    There is no compression: it costs up to 316 KiB for each connection, and frames that are the
-    same for all would be compressed for each. A connection that does not answer pings for a
-    minute is closed.
+    A connection that does not answer pings for a minute is closed.
     """
     return {
         "ws": partial(
-            StreamProtocol, message_burst=message_burst, messages_per_second=messages_per_second
+            StreamProtocol,
+            message_burst=message_burst,
+            messages_per_second=messages_per_second,
+            compression=compression,
         ),
         "ws_max_size": MESSAGE_SIZE_BYTES,
+        # uvicorn's own would hold up to 316 KiB for each connection, and compress the frames that
+        # are the same for all once for each.
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 60.0,
@@ -422,11 +468,17 @@ class _Connection(ServerProtocol):
             now,
         )
 
+    @property
+    def deflate(self) -> SharedDeflate | None:
+        """Return the compression that was agreed on; None without it."""
+        return next((one for one in self.extensions if isinstance(one, SharedDeflate)), None)
+
     def recv_frame(self, frame: Frame) -> None:
         now = self._clock()
-        if not (
-            self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD_BYTES)
-        ):
+        size = len(frame.data)
+        if (deflate := self.deflate) is not None:
+            size = max(size, deflate.received)  # megabytes may inflate to nothing
+        if not (self._frames.take(now) and self._bytes.take(now, size + _FRAME_HEAD_BYTES)):
             self.flooded = True
             raise _Flood(_TOO_MUCH)  # stops the parser, which then calls fail()
         super().recv_frame(frame)
