@@ -88,7 +88,12 @@ async def serving(
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
     tickets = Tickets(clients, keys, time.time)
     live = StreamServer(
-        pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
+        pbxs,
+        keys,
+        settings.stream.settings(),
+        tickets=tickets,
+        rate_limiter=rate_limiter,
+        compression=settings.compression,
     )
     requests, bodies = RequestCounters(), UnauthenticatedBodies()
     app = create_app(

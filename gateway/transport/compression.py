@@ -101,7 +101,7 @@ def gzipped(body: bytes) -> bytes | None:
 class GzipStream:
     """Make one client's stream of gzip out of messages that all clients share.
 
-    Whatever was added can be read by the client at once, as each piece ends at a whole byte.
+    Whatever was sent can be read by the client at once, as each piece ends at a whole byte.
     """
 
     __slots__ = ("_checksum", "_head", "_size")
@@ -111,15 +111,21 @@ class GzipStream:
         self._checksum = 0
         self._size = 0
 
-    def add(self, *parts: bytes) -> bytes:
-        """Return what to send for these parts; large ones are compressed once for all clients."""
-        whole = b"".join(parts)
-        self._checksum = zlib.crc32(whole, self._checksum)
-        self._size += len(whole)
-        head, self._head = self._head, b""
-        if len(whole) < SMALLEST_BYTES:
-            return head + _stored(whole)
-        return b"".join((head, *map(_block, parts)))
+    def pack(self, *parts: bytes) -> bytes:
+        """Return what to send for these parts; large ones are compressed once for all clients.
+
+        Call :meth:`sent` once it was sent.
+        """
+        if sum(map(len, parts)) < SMALLEST_BYTES:
+            return self._head + _stored(b"".join(parts))
+        return b"".join((self._head, *map(_block, parts)))
+
+    def sent(self, *parts: bytes) -> None:
+        """Count these parts in: the stream's end has a checksum of all that was sent."""
+        self._head = b""
+        for part in parts:
+            self._checksum = zlib.crc32(part, self._checksum)
+            self._size += len(part)
 
     def end(self) -> bytes:
         """Return the end of the stream."""

@@ -199,7 +199,13 @@ async def serving(
         None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
     )
     live = StreamServer(
-        {"main": view, "empty": empty}, keys, settings, clock, tickets, rate_limiter
+        {"main": view, "empty": empty},
+        keys,
+        settings,
+        clock,
+        tickets,
+        rate_limiter,
+        compression=compression,
     )
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)

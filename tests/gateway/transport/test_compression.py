@@ -83,7 +83,9 @@ def test_each_piece_of_a_stream_can_be_read_at_once(pieces: list[list[int]]) -> 
     stream, reader, sent, whole = GzipStream(), zlib.decompressobj(31), b"", b""
     for sizes in pieces:
         parts = [text(size) for size in sizes]
-        piece = stream.add(*parts)
+        assert reader.copy().decompress(stream.pack(b"never sent")) == b"never sent"
+        piece = stream.pack(*parts)
+        stream.sent(*parts)
         assert reader.decompress(piece) == b"".join(parts)
         sent, whole = sent + piece, whole + b"".join(parts)
     assert gzip.decompress(sent + stream.end()) == whole
@@ -92,7 +94,9 @@ def test_each_piece_of_a_stream_can_be_read_at_once(pieces: list[list[int]]) -> 
 def test_a_large_part_that_cannot_be_compressed_is_stored_in_pieces() -> None:
     noise = random.Random(1).randbytes(200_000)
     stream = GzipStream()
-    assert gzip.decompress(stream.add(b"a: ", noise) + stream.end()) == b"a: " + noise
+    piece = stream.pack(b"a: ", noise)
+    stream.sent(b"a: ", noise)
+    assert gzip.decompress(piece + stream.end()) == b"a: " + noise
 
 
 @pytest.mark.parametrize(
