@@ -108,8 +108,9 @@ async def serving(
         counters=requests,
         draining=lambda: live.draining,
         bodies=bodies,
+        compression=settings.compression,
     )
-    fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
+    fast_path = QueryFastPath(app, keys, rate_limiter, time.time, compression=settings.compression)
     if registry is not None:
         registry.register(
             GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
