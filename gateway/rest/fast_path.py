@@ -48,17 +48,17 @@ _OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
-_LONG_WAY: Final = frozenset(
-    {
-        b"origin",
-        b"prefer",
-        b"callmon-min-position",
-        b"content-length",
-        b"transfer-encoding",
-        b"range",
-    }
+_LONG_WAY: Final = (
+    b"origin",
+    b"prefer",
+    b"callmon-min-position",
+    b"content-length",
+    b"transfer-encoding",
+    b"range",
 )
-_READ: Final = frozenset({b"authorization", b"x-api-key", b"if-none-match", b"accept-encoding"})
+_READ: Final = (b"authorization", b"x-api-key", b"if-none-match", b"accept-encoding")
+_MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
+"""Header that makes a difference → whether it is read here; else the request is unusual."""
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _Name: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes]
 """Path, query, the headers with the key, and the encoding of the answer."""
@@ -334,10 +334,12 @@ def _asked_for(
         return None
     read: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in _LONG_WAY or name in read:
+        read_here = _MATTERS.get(name)
+        if read_here is None:
+            continue
+        if not read_here or name in read:
             return None
-        if name in _READ:
-            read[name] = value
+        read[name] = value
     authorization = read.get(b"authorization")
     if authorization is not None and authorization[: len(_BEARER)].lower() != _BEARER:
         return None

@@ -59,6 +59,8 @@ _FAREWELL_S = 2.0
 _LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
+_EXTENSIONS: Final = (SharedDeflateFactory(),)
+"""What connections may agree on; all share it."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 _COMPRESSED: Final = 0x40
 """RSV1, the bit of a frame that begins a compressed message (RFC 7692, 6)."""
@@ -228,7 +230,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.loop.time,
             message_burst,
             messages_per_second,
-            extensions=[SharedDeflateFactory()] if compression else None,
+            extensions=_EXTENSIONS if compression else None,
             max_size=self.config.ws_max_size,
             logger=_logger,
         )
