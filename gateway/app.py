@@ -55,6 +55,7 @@ def create_app(
     draining: Callable[[], bool] = lambda: False,
     bodies: UnauthenticatedBodies | None = None,
     rejected: RejectedValues | None = None,
+    compression: bool = True,
 ) -> Starlette:
     """Return the gateway's ASGI application.
 
@@ -62,12 +63,15 @@ def create_app(
     limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
     seconds. ``counters``: counts the requests for the metrics. ``draining``: returns whether all
     clients are being sent away. ``bodies``: counts the bytes of bodies whose senders are not known
-    yet, here and for tickets. ``rejected``: what this gateway left out on Redis.
+    yet, here and for tickets. ``rejected``: what this gateway left out on Redis. ``compression``:
+    whether answers are compressed for clients that take it.
 
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
-    web_api = WebApiEndpoint(pbxs, keys, VERSION, clock, rate_limiter, counters, bodies)
+    web_api = WebApiEndpoint(
+        pbxs, keys, VERSION, clock, rate_limiter, counters, bodies, compression=compression
+    )
 
     async def healthz(request: Request) -> Response:
         return alive_response(request, VERSION)

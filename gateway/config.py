@@ -174,6 +174,8 @@ class GatewaySection(Section):
     connections_per_address: int = Field(default=1_000, ge=0, le=1_000_000)
     """Requests and streams that one client address may hold open, also behind a proxy; 0: any
     number."""
+    compression: bool = True
+    """True to compress the stream and answers for clients that can read that."""
     budgets: BudgetsSection = BudgetsSection()
     """Budgets of each key that has none of its own."""
     stream: StreamSection = StreamSection()

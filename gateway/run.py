@@ -94,7 +94,12 @@ async def serving(
         clients, keys, time.time, None if secret is None else secret.get_secret_value().encode()
     )
     live = StreamServer(
-        pbxs, keys, settings.stream.settings(), tickets=tickets, rate_limiter=rate_limiter
+        pbxs,
+        keys,
+        settings.stream.settings(),
+        tickets=tickets,
+        rate_limiter=rate_limiter,
+        compression=settings.compression,
     )
     requests, bodies = RequestCounters(), UnauthenticatedBodies()
     rejected = RejectedValues()
@@ -110,9 +115,10 @@ async def serving(
         counters=requests,
         draining=lambda: live.draining,
         bodies=bodies,
+        compression=settings.compression,
         rejected=rejected,
     )
-    fast_path = QueryFastPath(app, keys, rate_limiter, time.time)
+    fast_path = QueryFastPath(app, keys, rate_limiter, time.time, compression=settings.compression)
     if registry is not None:
         registry.register(
             GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
@@ -148,7 +154,11 @@ async def serving(
         server_header=False,
         timeout_graceful_shutdown=5,
         **uvicorn_options(
-            settings.stream.message_burst, settings.stream.messages_per_second, unfinished, untaken
+            settings.stream.message_burst,
+            settings.stream.messages_per_second,
+            unfinished,
+            untaken,
+            compression=settings.compression,
         ),
     )
     bound_socket = bind(

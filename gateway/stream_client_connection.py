@@ -140,7 +140,6 @@ class GatewayTarget:
             additional_headers={"Authorization": f"Bearer {key}"},
             subprotocols=[Subprotocol(subprotocol)],
             user_agent_header=USER_AGENT,
-            compression=None,
             max_size=_LARGEST_FRAME_BYTES,
             open_timeout=HANDSHAKE_TIMEOUT_S,
             ping_interval=None,

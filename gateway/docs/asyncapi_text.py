@@ -139,6 +139,18 @@ The subprotocol `callmon.v1.json` (or none) has text messages in JSON, `callmon.
 ones in msgpack. Both hold the same data: maps with the same names, instants as text, no extension \
 types. An offer of only unknown subprotocols is refused.
 
+## Compression
+
+A client that offers `permessage-deflate` (RFC 7692) gets messages from 512 bytes to 1 MiB \
+compressed, about a quarter of their size. Browsers offer it by themselves. Each message is \
+compressed by itself, in both directions (`server_no_context_takeover`, \
+`client_no_context_takeover`), and once for all clients that get it. If a client asks for a window \
+of less than 15 bits, messages larger than the window come uncompressed. A client may compress \
+its messages too. The bounds hold for their bytes before and after inflating: a message that is \
+larger closes with 4013, and what inflates to nothing is counted as it came. Server-Sent Events \
+are compressed for clients that accept `gzip`: one stream of it, of which each event can be read \
+at once. A gateway may be set to compress nothing.
+
 ## Positions
 
 A position is an epoch and a number in it. A `snapshot` replaces all that the client holds. A \

@@ -38,6 +38,7 @@ from gateway.operations.operation_table import Command
 from gateway.responses import refuse
 from gateway.rest.query_responses import matches
 from gateway.token_bucket import TokenBucket
+from gateway.transport.compression import takes_gzip
 from gateway.transport.ip_addresses import held_by
 from monitor.shared.codec import to_json
 
@@ -158,7 +159,7 @@ class RenderedDocument:
 
 
 def _response(document: Document, request: Request) -> Response:
-    compressed = _takes_gzip(request.headers.get("accept-encoding", ""))
+    compressed = takes_gzip(request.headers.get("accept-encoding", ""))
     body = document.compressed if compressed else document.body
     etag = f'"{document.tag}-gzip"' if compressed else f'"{document.tag}"'
     headers = {
@@ -176,15 +177,6 @@ def _response(document: Document, request: Request) -> Response:
     return Response(
         b"" if request.method == "HEAD" else body, 200, headers, media_type=document.media_type
     )
-
-
-def _takes_gzip(accepted: str) -> bool:
-    """Return whether gzip is among the encodings and not refused (RFC 9110, 12.5.3)."""
-    for part in accepted.lower().split(","):
-        coding, _, weight = part.partition(";")
-        if coding.strip() in ("gzip", "*"):
-            return weight.strip().removeprefix("q=").strip("0.") != "" or not weight.strip()
-    return False
 
 
 def document_of(body: bytes, media_type: str, policy: str | None = None) -> Document:

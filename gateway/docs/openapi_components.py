@@ -91,7 +91,7 @@ PARAMETERS: Final[dict[str, Any]] = {
 HEADERS: Final[dict[str, Any]] = {
     "ETag": {
         "description": "A hash of the answer. It is the same at every gateway and changes only "
-        "with the answer.",
+        "with the answer. It begins with `W/` if the answer is compressed.",
         "schema": {"type": "string"},
         "example": '"5f1d7a84db00d2fce00b31a7fc73224f"',
     },

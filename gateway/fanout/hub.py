@@ -29,7 +29,7 @@ from gateway.fanout.delivery_stats import DeliveryStats
 from gateway.fanout.filtered_view import FilteredView, History
 from gateway.fanout.frames import Encoding, FrameCache, Messages, TakenSnapshot, size
 from gateway.fanout.view_subscribers import PATIENCE, DirectWriter, Subscriber, ViewSubscribers
-from gateway.transport.websocket_protocol import ready_made
+from gateway.transport.websocket_protocol import ReadyFrame
 from monitor.shared.changes import Position
 
 _SLOTS = 20
@@ -179,7 +179,7 @@ class Hub:
         now = self._history.position
         told: Position | None = None
         encoding: Encoding | None = None
-        frame: bytes | None = None
+        frame: ReadyFrame | None = None
         sent = 0
         for subscriber in subscribers:
             line = subscriber.line
@@ -198,7 +198,7 @@ class Hub:
                         subscriber.wake()
                         continue
                     if sent and told is not None and frame is not None:
-                        self._tally.written(track, told, len(frame), sent)
+                        self._tally.written(track, told, len(frame.plain), sent)
                         sent = 0
                     told, encoding = subscriber.position, subscriber.encoding
                     frame = self._ready_change(track, told, encoding)
@@ -209,11 +209,11 @@ class Hub:
             if subscriber.position is not now or subscriber.snapshot_due or subscriber.resuming:
                 subscriber.wake()
         if sent and told is not None and frame is not None:
-            self._tally.written(track, told, len(frame), sent)
+            self._tally.written(track, told, len(frame.plain), sent)
 
     def _ready_change(
         self, track: ViewSubscribers, told: Position | None, encoding: Encoding
-    ) -> bytes | None:
+    ) -> ReadyFrame | None:
         now = self._history.position
         if told is None or now is None or told.epoch != now.epoch or told.seq >= now.seq:
             return None
@@ -221,7 +221,7 @@ class Hub:
         message = (
             None if stretch is None else self._frames.change(track.view, encoding, *stretch, now)
         )
-        return None if message is None else ready_made(message)
+        return None if message is None else ReadyFrame(message)
 
     def next_messages(self, subscriber: Subscriber) -> Messages:
         """Return the messages to send next, in this order and with nothing in between.
@@ -332,7 +332,7 @@ class Hub:
             subscriber.patience = max(0, subscriber.patience - 1)
 
     def _send_heartbeats(self, subscribers: set[Subscriber]) -> None:
-        frames: dict[Encoding, bytes] = {}
+        frames: dict[Encoding, ReadyFrame] = {}
         for subscriber in subscribers:
             subscriber.heartbeat_due = True
             if subscriber.resuming or subscriber.snapshot_due:
@@ -340,7 +340,7 @@ class Hub:
             if not self._beat_directly(subscriber, frames):
                 subscriber.wake()
 
-    def _beat_directly(self, subscriber: Subscriber, frames: dict[Encoding, bytes]) -> bool:
+    def _beat_directly(self, subscriber: Subscriber, frames: dict[Encoding, ReadyFrame]) -> bool:
         """Write a heartbeat if nothing else is due and the connection can take it.
 
         Returns whether it was written.
@@ -362,10 +362,10 @@ class Hub:
         frame = frames.get(subscriber.encoding)
         if frame is None:
             beat = self._frames.heartbeat(subscriber.encoding, self._stale_since())
-            frame = frames[subscriber.encoding] = ready_made(beat)
+            frame = frames[subscriber.encoding] = ReadyFrame(beat)
         if not subscriber.line.push(frame):
             return False
-        self.counters.beat(len(frame))
+        self.counters.beat(len(frame.plain))
         subscriber.heartbeat_due, subscriber.position = False, now
         return True
 

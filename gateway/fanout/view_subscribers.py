@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from gateway.fanout.filtered_view import FilteredView, History
 from gateway.fanout.frames import Encoding
+from gateway.transport.websocket_protocol import ReadyFrame
 from monitor.shared.changes import Position
 
 PATIENCE: Final = 2
@@ -32,7 +33,7 @@ class DirectWriter(Protocol):
         """Return whether a frame can be written now: for example, no buffer is full."""
         ...
 
-    def push(self, frame: bytes) -> bool:
+    def push(self, frame: ReadyFrame) -> bool:
         """Write a ready-made frame if nothing prevents it. Return whether it was written."""
         ...
 

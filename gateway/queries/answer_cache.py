@@ -1,13 +1,14 @@
-"""Encode an answer once for all clients that ask the same at the same position. Pure."""
+"""Encode and compress an answer once for all clients that ask the same at a position. Pure."""
 
 from __future__ import annotations
 
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
+from gateway.transport.compression import gzipped
 from monitor.shared.changes import Position
 from monitor.shared.codec import to_json
 
@@ -32,13 +33,21 @@ class Answer:
     body: bytes
     etag: str
     position: Position
+    _gzipped: list[bytes | None] = field(default_factory=list, compare=False, repr=False)
+
+    def gzipped(self) -> bytes | None:
+        """Return the body in gzip, made when it is first asked for; None if not worth it."""
+        if not self._gzipped:
+            self._gzipped.append(gzipped(self.body))
+        return self._gzipped[0]
 
 
 class AnswerCache:
     """Keep the answers of one space of one PBX at its present position.
 
     When the position changes, all answers are forgotten. The cache is bounded in number and
-    bytes: the answers that were not asked for longest go first.
+    bytes: the answers that were not asked for longest go first. What is compressed of them is not
+    counted; it is smaller than they are.
     """
 
     def __init__(self, entries: int = _CACHED_ANSWERS, size: int = _CACHED_BYTES) -> None:

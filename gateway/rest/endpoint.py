@@ -59,6 +59,7 @@ from gateway.responses import json_response, refuse
 from gateway.rest import command_requests, long_poll, request_id
 from gateway.rest.query_responses import matches, respond
 from gateway.rest.request_parser import UnauthenticatedBodies, keys_outside, parse_request
+from gateway.transport.compression import takes_gzip
 from monitor.shared.codec import to_json
 from monitor.shared.timestamps import from_unix
 
@@ -130,7 +131,10 @@ class WebApiEndpoint:
         rate_limiter: RateLimiter | None = None,
         counters: RequestCounters | None = None,
         bodies: UnauthenticatedBodies | None = None,
+        *,
+        compression: bool = True,
     ) -> None:
+        self._compression = compression
         self._counters = RequestCounters() if counters is None else counters
         self._rate_limiter = rate_limiter
         self._bodies = UnauthenticatedBodies() if bodies is None else bodies
@@ -262,7 +266,9 @@ class WebApiEndpoint:
             applied = seconds
             self._check_still(key, keys)
         stale_since = view.stale_since(question.command.space)
-        response = respond(answer, stale_since, request.method, known)
+        response = respond(
+            answer, stale_since, request.method, known, gzip=self._takes_gzip(request)
+        )
         request.scope[REPEATABLE] = (key, view, question)
         if applied is not None:
             response.headers["Preference-Applied"] = f"wait={applied}"
@@ -286,8 +292,15 @@ class WebApiEndpoint:
 
         answer = view.answer("live", ("", usable, scopes), make)
         return respond(
-            answer, view.stale_since("live"), request.method, request.headers.get("if-none-match")
+            answer,
+            view.stale_since("live"),
+            request.method,
+            request.headers.get("if-none-match"),
+            gzip=self._takes_gzip(request),
         )
+
+    def _takes_gzip(self, request: Request) -> bool:
+        return self._compression and takes_gzip(request.headers.get("accept-encoding", ""))
 
 
 def _with_form(

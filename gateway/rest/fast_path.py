@@ -22,6 +22,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from gateway.responses import guarded
 from gateway.rest.endpoint import REPEATABLE
 from gateway.rest.query_responses import answer_headers, matches
+from gateway.transport.compression import takes_gzip
 from gateway.transport.http_protocol import MOST_HEADERS, TimeoutHttpProtocol
 from monitor.shared.timestamps import moment
 
@@ -47,18 +48,21 @@ _OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
-_LONG_WAY: Final = frozenset(
-    {
-        b"origin",
-        b"prefer",
-        b"callmon-min-position",
-        b"content-length",
-        b"transfer-encoding",
-        b"range",
-    }
+_LONG_WAY: Final = (
+    b"origin",
+    b"prefer",
+    b"callmon-min-position",
+    b"content-length",
+    b"transfer-encoding",
+    b"range",
 )
+_READ: Final = (b"authorization", b"x-api-key", b"if-none-match", b"accept-encoding")
+_MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
+"""Header that makes a difference → whether it is read here; else the request is unusual."""
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes]
+_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes]
+"""Path, query, the headers with the key, and the encoding of the answer."""
+_GZIP: Final = b"gzip"
 
 
 @dataclass(slots=True, eq=False)
@@ -72,9 +76,15 @@ class _Known:
     """Fast answers to its command; all requests of the command share this counter."""
     version: int
     expires: float | None
+    gzip: bool = False
+    """Whether the client takes a compressed answer."""
     position: Position | None = None
     stale_since: str | None = None
     answer: Answer | None = None
+    body: bytes = b""
+    """The answer as it is sent to this client."""
+    held: tuple[bytes, ...] = ()
+    """What it holds of the answer, in both forms if it needs both."""
     headers: _Headers = ()
     """Headers of a 304. An answer with a body has ``of_body`` besides."""
     of_body: _Headers = ()
@@ -84,7 +94,11 @@ class _Known:
 
 
 class QueryFastPath:
-    """Serve as the ASGI application, with the fast path before it. ``clock``: POSIX seconds."""
+    """Serve as the ASGI application, with the fast path before it.
+
+    ``clock``: POSIX seconds. ``compression``: whether answers are compressed for clients that take
+    it.
+    """
 
     def __init__(
         self,
@@ -92,7 +106,10 @@ class QueryFastPath:
         keys: KeyTable,
         rate_limiter: RateLimiter | None,
         clock: Callable[[], float],
+        *,
+        compression: bool = True,
     ) -> None:
+        self._compression = compression
         self._app = app
         self._keys = keys
         self._rate_limiter = rate_limiter
@@ -112,7 +129,7 @@ class QueryFastPath:
         if scope["type"] != "http" or scope["method"] != "GET":
             await self._app(scope, receive, send)
             return
-        asked = _asked_for(scope["raw_path"], scope["query_string"], scope["headers"])
+        asked = self._asked_for(scope["raw_path"], scope["query_string"], scope["headers"])
         if asked is None:
             await self._app(scope, receive, send)
             return
@@ -135,7 +152,7 @@ class QueryFastPath:
         else:
             headers = [*known.headers, *known.of_body, *spent]
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": known.answer.body})
+            await send({"type": "http.response.body", "body": known.body})
 
     def at_once(
         self, url: bytes, headers: Sequence[tuple[bytes, bytes]]
@@ -145,7 +162,7 @@ class QueryFastPath:
         The head is the status line and the header lines, with the line end of the last one.
         """
         path, _, query = url.partition(b"?")
-        asked = _asked_for(path, query, headers)
+        asked = self._asked_for(path, query, headers)
         known = None if asked is None else self._known.get(asked[0])
         spent = None if known is None else self._spent(known)
         if asked is None or known is None or known.answer is None or spent is None:
@@ -156,8 +173,13 @@ class QueryFastPath:
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
         return (
             b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget,
-            known.answer.body,
+            known.body,
         )
+
+    def _asked_for(
+        self, path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]
+    ) -> tuple[_Name, bytes] | None:
+        return _asked_for(path, query, headers, compression=self._compression)
 
     def _remember(self, name: _Name, scope: Scope, version: int) -> None:
         found = scope.get(REPEATABLE)
@@ -173,35 +195,37 @@ class QueryFastPath:
         self._bytes += cost
         expires = None if key.expires is None else moment(key.expires).timestamp()
         tally = self._tallies.setdefault(question.command.name, [0])
-        self._known[name] = _Known(key, view, question, tally, version, expires)
+        gzip = name[-1] == _GZIP
+        self._known[name] = _Known(key, view, question, tally, version, expires, gzip)
 
     def _forget(self, name: _Name) -> None:
         known = self._known.pop(name, None)
         if known is not None:
             self._bytes -= sum(map(len, name)) + _OVERHEAD_BYTES
-            self._let_go(known.answer)
+            self._let_go(known)
 
     def _forget_all(self) -> None:
         self._known.clear()
         self._holders.clear()
         self._bytes = 0
 
-    def _hold(self, answer: Answer) -> None:
-        """Count an answer's bytes, once for all requests that share it."""
-        holders = self._holders.get(
-            id(answer), 0
-        )  # no other object has this id while the answer is held
-        self._holders[id(answer)] = holders + 1
-        if not holders:
-            self._bytes += len(answer.body)
+    def _hold(self, known: _Known) -> None:
+        """Count the bytes of its answer, once for all requests that share it."""
+        for data in known.held:
+            holders = self._holders.get(id(data), 0)  # no other has this id while it is held
+            self._holders[id(data)] = holders + 1
+            if not holders:
+                self._bytes += len(data)
 
-    def _let_go(self, answer: Answer | None) -> None:
-        if answer is None or id(answer) not in self._holders:
-            return
-        self._holders[id(answer)] -= 1
-        if not self._holders[id(answer)]:
-            del self._holders[id(answer)]
-            self._bytes -= len(answer.body)
+    def _let_go(self, known: _Known) -> None:
+        held, known.held = known.held, ()
+        for data in held:
+            if id(data) not in self._holders:
+                continue
+            self._holders[id(data)] -= 1
+            if not self._holders[id(data)]:
+                del self._holders[id(data)]
+                self._bytes -= len(data)
 
     def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
         """Bring the answer up to date, count the request, and return the rate limit headers.
@@ -230,20 +254,23 @@ class QueryFastPath:
             known.view.replica_of(space).position,
             known.view.stale_since(space),
         )
+        packed = answer.gzipped() if known.gzip else None
         if (
             answer is not known.answer and self._known
         ):  # if all is forgotten, this one is dropped too
-            self._let_go(known.answer)
-            self._hold(answer)
-        known.answer = answer
+            self._let_go(known)
+            known.held = (answer.body,) if packed is None else (answer.body, packed)
+            self._hold(known)
+        known.answer, known.body = answer, answer.body if packed is None else packed
         if self._bytes > MOST_BYTES:
             self._forget_all()
-        pairs = answer_headers(answer, known.stale_since)
+        pairs = answer_headers(answer, known.stale_since, compressed=packed is not None)
         known.headers = tuple(
             guarded([(name.lower().encode(), value.encode()) for name, value in pairs.items()])
         )
         known.of_body = (
-            (b"content-length", str(len(answer.body)).encode()),
+            *(() if packed is None else ((b"content-encoding", _GZIP),)),
+            (b"content-length", str(len(known.body)).encode()),
             (b"content-type", b"application/json"),
         )
         known.lines, known.lines_of_body = (
@@ -296,7 +323,7 @@ class FastPathProtocol(TimeoutHttpProtocol):
 
 
 def _asked_for(
-    path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]
+    path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]], *, compression: bool
 ) -> tuple[_Name, bytes] | None:
     """Return the request's name in the memory and its ``If-None-Match``; None if it is unusual.
 
@@ -305,24 +332,24 @@ def _asked_for(
     """
     if len(headers) > MOST_HEADERS:
         return None
-    authorization = api_key = tag = None
+    read: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in _LONG_WAY:
+        read_here = _MATTERS.get(name)
+        if read_here is None:
+            continue
+        if not read_here or name in read:
             return None
-        if name == b"if-none-match":
-            if tag is not None:
-                return None
-            tag = value
-        elif name == b"authorization":
-            if authorization is not None or value[: len(_BEARER)].lower() != _BEARER:
-                return None
-            authorization = value
-        elif name == b"x-api-key":
-            if api_key is not None:
-                return None
-            api_key = value
-    asked = (path, query, authorization or b"", api_key or b"")
-    return None if sum(map(len, asked)) > LONGEST_NAME_BYTES else (asked, tag or b"")
+        read[name] = value
+    authorization = read.get(b"authorization")
+    if authorization is not None and authorization[: len(_BEARER)].lower() != _BEARER:
+        return None
+    accepted = read.get(b"accept-encoding", b"")
+    gzip = compression and takes_gzip(accepted.decode("latin-1"))
+    api_key = read.get(b"x-api-key", b"")
+    asked = (path, query, authorization or b"", api_key, _GZIP if gzip else b"")
+    if sum(map(len, asked)) > LONGEST_NAME_BYTES:
+        return None
+    return asked, read.get(b"if-none-match", b"")
 
 
 def _has(tag: bytes, answer: Answer) -> bool:

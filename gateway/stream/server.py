@@ -38,6 +38,7 @@ from gateway.stream.connection import GONE, farewell_reason
 from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
 from gateway.stream.websocket import WebSocketSession
 from gateway.token_bucket import LogBudget
+from gateway.transport.compression import takes_gzip
 
 _log = structlog.get_logger(__name__)
 
@@ -50,7 +51,8 @@ class StreamServer:
     """Serve the stream of all PBXs. Its owner calls :meth:`drain` before the HTTP server stops.
 
     ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts
-    connections and subscriptions as reads; None: they are not limited.
+    connections and subscriptions as reads; None: they are not limited. ``compression``: whether
+    Server-Sent Events are compressed for clients that take it.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class StreamServer:
         clock: Callable[[], float] = time.time,
         tickets: Tickets | None = None,
         rate_limiter: RateLimiter | None = None,
+        *,
+        compression: bool = True,
     ) -> None:
         self.counters = StreamCounters()
+        self._compression = compression
         self._pbxs = pbxs
         self._settings = settings or LiveSettings()
         self._clock = clock
@@ -204,6 +209,8 @@ class StreamServer:
                 request.headers.get("last-event-id"),
                 self._settings.limits,
                 self._clock,
+                compressed=self._compression
+                and takes_gzip(request.headers.get("accept-encoding", "")),
             )
         except Denial as denial:
             self._admission.out(key)

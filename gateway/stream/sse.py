@@ -2,6 +2,8 @@
 
 - ``id`` is the position after a frame, so that ``Last-Event-ID`` resumes. Of a snapshot in parts
   only the last part has one.
+- A client that takes gzip gets one stream of it. Each event can be read at once, and its frame is
+  compressed once for all clients of the stream, WebSocket or not.
 - A client that takes nothing costs its socket's buffer. When it reads again it gets one merged
   change.
 - A browser's EventSource never comes back after a status other than 200. So it gets an empty
@@ -33,6 +35,7 @@ from gateway.stream.connection import (
     StreamConnection,
     StreamPrincipal,
 )
+from gateway.transport.compression import GzipStream
 from gateway.transport.http_protocol import TRANSPORT
 from gateway.transport.websocket_protocol import keep_buffers_small, waiting_in
 from monitor.shared.changes import Position, is_epoch
@@ -43,17 +46,21 @@ _RETRY_MS = (500, 3_000)
 value of this range."""
 _LONGEST_DIGITS = 18
 _CONTENT_TYPE = "text/event-stream; charset=utf-8"
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Vary": "Accept-Encoding",
+    "X-Accel-Buffering": "no",
+}
 
 
 class EventStream(StreamConnection):
     """Serve one client's stream of events.
 
     ``last_event_id``: the value of its ``Last-Event-ID`` header; None without one. ``clock``:
-    POSIX seconds.
+    POSIX seconds. ``compressed``: whether it takes gzip.
     """
 
-    __slots__ = ("_first", "_send", "_transport")
+    __slots__ = ("_first", "_gzip", "_send", "_transport")
 
     def __init__(
         self,
@@ -63,10 +70,19 @@ class EventStream(StreamConnection):
         last_event_id: str | None,
         limits: ConnectionLimits,
         clock: Callable[[], float],
+        *,
+        compressed: bool = False,
     ) -> None:
         super().__init__(pbx, principal, "json", limits, clock)
+        self._gzip = GzipStream() if compressed else None
         since = _position(last_event_id)
         self._first = first if since is None else replace(first, since=since)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers of the response."""
+        encoding = {} if self._gzip is None else {"Content-Encoding": "gzip"}
+        return {"Content-Type": _CONTENT_TYPE, **_HEADERS, **encoding}
 
     async def run(
         self, receive: Receive, send: Send, transport: asyncio.Transport | None = None
@@ -85,9 +101,8 @@ class EventStream(StreamConnection):
             await self._say_farewell(farewell)
 
     async def _begin(self, receive: Receive) -> None:
-        await self._say(
-            f"retry: {random.randint(*_RETRY_MS)}\n{_event(encode(self._hello(), 'json'))}"  # noqa: S311
-        )
+        retry = f"retry: {random.randint(*_RETRY_MS)}\n".encode()  # noqa: S311
+        await self._say((retry, *_event(encode(self._hello(), "json"))))
         try:
             await self._enter(self._first)
         except HoldsTooMuch as error:
@@ -111,7 +126,7 @@ class EventStream(StreamConnection):
     async def _room(self) -> None:
         """Wait until the client has taken what was sent."""
         if self._waiting():
-            await self._say("")
+            await self._say(())
 
     async def _send_snapshot(self, snapshot: TakenSnapshot, at: Position | None) -> None:
         parts = snapshot.payloads()
@@ -122,11 +137,14 @@ class EventStream(StreamConnection):
             await self._say(_event(part, at if following is None else None))
             part = following
 
-    async def _say(self, text: str) -> None:
+    async def _say(self, parts: tuple[bytes, ...]) -> None:
         self._check()
+        body = b"".join(parts) if self._gzip is None else self._gzip.pack(*parts)
         await self._await_send(
-            self._send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+            self._send({"type": "http.response.body", "body": body, "more_body": True})
         )
+        if self._gzip is not None:
+            self._gzip.sent(*parts)
 
     def _waiting(self) -> int:
         return 0 if self._transport is None else waiting_in(self._transport)
@@ -141,7 +159,12 @@ class EventStream(StreamConnection):
         """
         retry = _retry(farewell.reason)
         text = f": {farewell.code}\n" + (f"retry: {retry}\n" if retry is not None else "") + "\n"
-        end = {"type": "http.response.body", "body": text.encode(), "more_body": False}
+        body = text.encode()
+        if self._gzip is not None:
+            packed = self._gzip.pack(body)
+            self._gzip.sent(body)
+            body = packed + self._gzip.end()
+        end = {"type": "http.response.body", "body": body, "more_body": False}
         try:
             async with asyncio.timeout(0 if farewell.code == STALLED else CLOSE_WITHIN_S):
                 await self._send(end)
@@ -163,7 +186,7 @@ class EventsResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the whole stream; of a HEAD request only the headers."""
-        fields = {"Content-Type": _CONTENT_TYPE, **_HEADERS}
+        fields = self._stream.headers
         headers = [(name.lower().encode(), value.encode()) for name, value in fields.items()]
         try:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -198,9 +221,10 @@ def come_back_later(why: str, retry_after_s: float) -> Response:
     return Response(text, headers={**_HEADERS, "Content-Type": _CONTENT_TYPE})
 
 
-def _event(message: Message, at: Position | None = None) -> str:
-    text = message if isinstance(message, str) else message.decode()
-    return f"data: {text}\n\n" if at is None else f"id: {at}\ndata: {text}\n\n"
+def _event(message: Message, at: Position | None = None) -> tuple[bytes, bytes, bytes]:
+    """Return the event in three parts; the middle one is the same for all clients."""
+    payload = message.encode() if isinstance(message, str) else message
+    return b"data: " if at is None else f"id: {at}\ndata: ".encode(), payload, b"\n\n"
 
 
 def _position(last_event_id: str | None) -> Position | None:

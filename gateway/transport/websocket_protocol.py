@@ -3,7 +3,8 @@
 The stream finds it in the ASGI extension ``callmon.socket``.
 
 - A WebSocket frame from a server is the same bytes for every client. So the hub makes it once
-  and writes it to each connection.
+  and writes it to each connection. The same holds for its compressed form, which those clients get
+  that agreed on compression.
 - A connection is "full" as soon as anything stands in the transport's buffer, and the kernel's
   send buffer is small. Else a slow client would read frames that are minutes old and take them
   for live ones.
@@ -37,7 +38,9 @@ from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
 from gateway.token_bucket import TokenBucket
+from gateway.transport.compression import MESSAGES
 from gateway.transport.held_bytes import HeldBytes
+from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
@@ -60,7 +63,11 @@ _FAREWELL_S = 2.0
 _LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
+_EXTENSIONS: Final = (SharedDeflateFactory(),)
+"""What connections may agree on; all share it."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
+_COMPRESSED: Final = 0x40
+"""RSV1, the bit of a frame that begins a compressed message (RFC 7692, 6)."""
 
 _TOO_MUCH = "too many frames"
 
@@ -79,13 +86,47 @@ _logger.setLevel(logging.WARNING)
 _logger.addFilter(of_fault)
 
 
+class ReadyFrame:
+    """Hold a message as one WebSocket frame of a server (RFC 6455, 5.2), for all who get it.
+
+    It is text or binary, and not masked. It is compressed when the first client wants that.
+    """
+
+    __slots__ = ("_compressed", "_opcode", "_payload", "plain", "size")
+
+    def __init__(self, message: str | bytes) -> None:
+        self._opcode, self._payload = (
+            (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
+        )
+        self.size = len(self._payload)
+        """Bytes of the message."""
+        self.plain = _head(self._opcode, self.size) + self._payload
+        """The frame for clients without compression."""
+        self._compressed: bytes | None = None
+
+    def compressed(self) -> bytes:
+        """Return the frame for clients with compression; it is plain if that is not worth it."""
+        if self._compressed is None:
+            packed = MESSAGES.of(self._payload)
+            self._compressed = (
+                self.plain
+                if packed is None
+                else _head(self._opcode | _COMPRESSED, len(packed)) + packed
+            )
+        return self._compressed
+
+
 class Socket:
-    """Write to a WebSocket connection past the server, and tell what waits in it."""
+    """Write to a WebSocket connection past the server, and tell what waits in it.
 
-    __slots__ = ("_fd", "_transport", "_writable", "holds", "open")
+    ``window``: bytes of the largest message that is sent compressed; 0: none is.
+    """
 
-    def __init__(self, transport: Transport, writable: Event) -> None:
+    __slots__ = ("_fd", "_transport", "_window", "_writable", "holds", "open")
+
+    def __init__(self, transport: Transport, writable: Event, window: int = 0) -> None:
         self._transport = transport
+        self._window = window
         self._writable = writable
         self.holds = 0
         """Number of reasons for which the application holds ready-made frames back."""
@@ -116,34 +157,42 @@ class Socket:
         """Return the bytes that the kernel has not taken yet."""
         return waiting_in(self._transport)
 
-    def push(self, frame: bytes) -> bool:
+    def push(self, frame: ReadyFrame) -> bool:
         """Write a ready-made frame unless something prevents it. Return whether it was written.
 
         It goes to the kernel directly, as the transport has nothing waiting then. The transport
         gets what the kernel does not take. Nobody counts that, so a large frame is not written.
         """
-        if self.holds or not self.open or len(frame) > LARGEST_PUSHED_BYTES:
+        if self.holds or not self.open:
+            return False
+        data = frame.plain if frame.size > self._window else frame.compressed()
+        if len(data) > LARGEST_PUSHED_BYTES:
             return False
         if self._fd is None:
-            self._transport.write(frame)
+            self._transport.write(data)
             return True
         try:
-            sent = os.write(self._fd, frame)
+            sent = os.write(self._fd, data)
         except OSError:  # the socket is full or lost: the transport finds out which
             sent = 0
-        if sent < len(frame):
-            self._transport.write(frame[sent:])
+        if sent < len(data):
+            self._transport.write(data[sent:])
         return True
 
     def write(self, payload: bytes, *, text: bool) -> bool:
         """Write one message for the caller, who holds ready-made frames back.
 
-        The transport keeps the same bytes until the kernel has taken them; they are not copied.
+        It is compressed, once for all clients, if this one takes that. The transport keeps the same
+        bytes until the kernel has taken them; they are not copied.
         Returns whether it was written: False if the connection is full or at its end.
         """
         if not self.open:
             return False
-        self._transport.writelines((_head(_TEXT if text else _BINARY, len(payload)), payload))
+        opcode = _TEXT if text else _BINARY
+        packed = MESSAGES.of(payload) if len(payload) <= self._window else None
+        if packed is not None:
+            opcode, payload = opcode | _COMPRESSED, packed
+        self._transport.writelines((_head(opcode, len(payload)), payload))
         return True
 
     def abort(self) -> None:
@@ -174,15 +223,6 @@ def waiting_in(transport: Transport) -> int:
     return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
-def ready_made(message: str | bytes) -> bytes:
-    """Return the message as one WebSocket frame of a server (RFC 6455, 5.2).
-
-    It is text or binary, not masked and not compressed.
-    """
-    opcode, payload = (_TEXT, message.encode()) if isinstance(message, str) else (_BINARY, message)
-    return _head(opcode, len(payload)) + payload
-
-
 def _head(opcode: int, size: int) -> bytes:
     if size < 126:
         return struct.pack("!BB", opcode, size)
@@ -197,7 +237,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     See :func:`uvicorn_options`. ``message_burst`` and ``messages_per_second``: what the
     client may say, as its session counts it. ``unread`` and ``untaken``: count what all
     connections hold of messages that their sessions have not read, and of frames that their
-    clients have not taken; None: nothing is counted.
+    clients have not taken; None: nothing is counted. ``compression``: whether clients may agree
+    on it.
     """
 
     def __init__(
@@ -207,6 +248,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         messages_per_second: float = 10.0,
         unread: HeldBytes | None = None,
         untaken: HeldBytes | None = None,
+        compression: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -218,6 +260,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.loop.time,
             message_burst,
             messages_per_second,
+            extensions=_EXTENSIONS if compression else None,
             max_size=self.config.ws_max_size,
             logger=_logger,
         )
@@ -254,7 +297,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if self._unread is None:
             return
         parts = len(self.conn.reader.buffer) + sum(map(len, self.frames))
-        size = parts + cast(_Inbox, self.queue).bytes
+        deflate = self._connection.deflate
+        size = parts + cast(_Inbox, self.queue).bytes + (0 if deflate is None else deflate.held)
         if size and not self.disconnected:
             self._unread.hold(self, size, self.transport.abort)
         else:
@@ -269,7 +313,10 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if not hasattr(self, "scope"):  # the request was not a handshake
             self._forget_failure()
         else:
-            self._socket = Socket(self.transport, self.writable)
+            deflate = self._connection.deflate
+            self._socket = Socket(
+                self.transport, self.writable, 0 if deflate is None else deflate.window
+            )
             extensions = cast(dict[str, object], self.scope["extensions"])
             extensions[EXTENSION] = self._socket
 
@@ -423,16 +470,16 @@ def uvicorn_options(
     messages_per_second: float = 10.0,
     unread: HeldBytes | None = None,
     untaken: HeldBytes | None = None,
+    *,
+    compression: bool = True,
 ) -> dict[str, Any]:
     """Return what to give ``uvicorn.Config`` besides.
 
     ``message_burst``, ``messages_per_second``: what a connection may say, as its session
     counts it. ``unread`` and ``untaken``: count what all connections hold of messages that are not
-    read, and of frames that are not taken.
+    read, and of frames that are not taken. ``compression``: whether clients may agree on it.
 
-    There is no compression: it costs up to 316 KiB for each connection, and frames that are the
-    same for all would be compressed for each. A connection that does not answer pings for a
-    minute is closed.
+    A connection that does not answer pings for a minute is closed.
     """
     return {
         "ws": partial(
@@ -441,8 +488,11 @@ def uvicorn_options(
             messages_per_second=messages_per_second,
             unread=unread,
             untaken=untaken,
+            compression=compression,
         ),
         "ws_max_size": MESSAGE_SIZE_BYTES,
+        # uvicorn's own would hold up to 316 KiB for each connection, and compress the frames that
+        # are the same for all once for each.
         "ws_per_message_deflate": False,
         "ws_ping_interval": 20.0,
         "ws_ping_timeout": 60.0,
@@ -504,11 +554,17 @@ class _Connection(ServerProtocol):
             now,
         )
 
+    @property
+    def deflate(self) -> SharedDeflate | None:
+        """Return the compression that was agreed on; None without it."""
+        return next((one for one in self.extensions if isinstance(one, SharedDeflate)), None)
+
     def recv_frame(self, frame: Frame) -> None:
         now = self._clock()
-        if not (
-            self._frames.take(now) and self._bytes.take(now, len(frame.data) + _FRAME_HEAD_BYTES)
-        ):
+        size = len(frame.data)
+        if (deflate := self.deflate) is not None:
+            size = max(size, deflate.received)  # megabytes may inflate to nothing
+        if not (self._frames.take(now) and self._bytes.take(now, size + _FRAME_HEAD_BYTES)):
             self.flooded = True
             raise _Flood(_TOO_MUCH)  # stops the parser, which then calls fail()
         super().recv_frame(frame)

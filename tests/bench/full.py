@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.bench import (
+    compression,
     contacts,
     crowd,
     delivery,
@@ -22,6 +23,7 @@ from tests.bench import (
     stops,
     whole_way,
 )
+from tests.bench.compression import compression_sheet
 from tests.bench.contacts import CONTACTS, Start
 from tests.bench.crowd import Crowd
 from tests.bench.delivery import BROADCASTER, CHANNELS, NODE_WS, SOCKETIO
@@ -54,6 +56,8 @@ async def run() -> None:
             done(
                 delivery_sheet(await delivery.measure(bus, subscribers, peers, times=7, each=each))
             )
+    async with real_bus() as bus:
+        done(compression_sheet(await compression.measure(bus, 1_000, times=9, each=8)))
     for subscribers, stuck in ((10_000, 0), (10_000, 1_000)):
         async with real_bus() as bus:
             done(crowd_sheet(await crowd.measure(bus, subscribers, stuck, seconds=15)))

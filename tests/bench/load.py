@@ -2,7 +2,8 @@
 
 Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if
 that is given; ``say`` sends a text to each of a group; ``expect`` answers once a group has received
-so many bytes in all, ``give up`` ends that; ``count`` tells bytes and closed connections.
+so many bytes in all, ``give up`` ends that; ``rest`` reads nothing for so many seconds; ``count``
+tells bytes and closed connections.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any
 
 HANDSHAKE = (
     "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{offer}\r\n"
 )
+_COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
 _AT_ONCE = 100
 _READ = 64 * 1024
 _SMALL = 4096
@@ -98,6 +100,9 @@ class Load:
                 self._say(given_up=True)
             case "count":
                 self._say(bytes=self._totals[group], closed=self._closed[group])
+            case "rest":
+                self._say()
+                time.sleep(command["seconds"])
             case "say":
                 mine = (fd for fd, its in self._group_of.items() if its == group)
                 for fd, text in zip(mine, command["texts"], strict=True):
@@ -115,9 +120,17 @@ class Load:
         self._closed.setdefault(group, 0)
         paths: list[str] = command["paths"]
         hello: str = command.get("hello", "")
+        offer = _COMPRESSION if command.get("compressed", False) else ""
         for start in range(0, len(paths), _AT_ONCE):
             opened = [
-                self._connect(group, command["port"], path, stuck=command.get("stuck", False))
+                self._connect(
+                    group,
+                    command["port"],
+                    path,
+                    offer,
+                    command.get("segment", 0),
+                    stuck=command.get("stuck", False),
+                )
                 for path in paths[start : start + _AT_ONCE]
             ]
             for sock in opened:
@@ -134,13 +147,17 @@ class Load:
                 if not command.get("stuck", False):
                     self._epoll.register(sock.fileno(), select.EPOLLIN)
 
-    def _connect(self, group: str, port: int, path: str, *, stuck: bool) -> socket.socket:
+    def _connect(
+        self, group: str, port: int, path: str, offer: str, segment: int, *, stuck: bool
+    ) -> socket.socket:
         sock = socket.socket()
+        if segment:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, segment)
         if stuck:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALL)
         sock.connect(("127.0.0.1", port))
         if path:
-            sock.sendall(HANDSHAKE.format(path=path).encode())
+            sock.sendall(HANDSHAKE.format(path=path, offer=offer).encode())
         self._sockets[sock.fileno()] = sock
         self._group_of[sock.fileno()] = group
         return sock

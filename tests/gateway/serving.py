@@ -117,13 +117,15 @@ class Served:
         path: str = "/webapi/stream",
         offer: list[str] | None = None,
         headers: dict[str, str] | None = None,
+        *,
+        compressed: bool = False,
     ) -> connect:
         given = {"Authorization": f"Bearer {key}"} if key is not None else {}
         return connect(
             self.url(path),
             additional_headers={**given, **(headers or {})},
             subprotocols=None if offer is None else [Subprotocol(name) for name in offer],
-            compression=None,
+            compression="deflate" if compressed else None,
             max_size=None,
             ping_interval=None,
         )
@@ -177,6 +179,8 @@ async def serving(
     clock: Callable[[], float] = time.time,
     port: int = 0,
     budgets: Budgets | None = None,
+    *,
+    compression: bool = True,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Everything started, and stopped again afterwards.
@@ -195,7 +199,13 @@ async def serving(
         None if budgets is None else RateLimiter({"main": redis, "empty": redis}, budgets)
     )
     live = StreamServer(
-        {"main": view, "empty": empty}, keys, settings, clock, tickets, rate_limiter
+        {"main": view, "empty": empty},
+        keys,
+        settings,
+        clock,
+        tickets,
+        rate_limiter,
+        compression=compression,
     )
     listener = socket.create_server(("127.0.0.1", port))
     web_api = WebApiEndpoint({"main": view, "empty": empty}, keys, "1.2.3", clock)
@@ -211,7 +221,9 @@ async def serving(
     limits = (settings or LiveSettings()).limits
     ours = {
         "http": TimeoutHttpProtocol,
-        **uvicorn_options(limits.message_burst, limits.messages_per_second),
+        **uvicorn_options(
+            limits.message_burst, limits.messages_per_second, compression=compression
+        ),
     }
     server = uvicorn.Server(
         uvicorn.Config(app, lifespan="off", log_config=None, **{**ours, **options})

@@ -18,11 +18,14 @@ from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import BudgetsSection, GatewaySection, StreamSection
 from gateway.visibility import Limits
+from monitor.shared.changes import Position
+from monitor.shared.entities.topics import TOPICS, empty_state
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.key_names import AccessKeys
 from tests.bus import FakeBus, fake_bus, only, until, until_async
 from tests.gateway.cli.console import free_port
+from tests.gateway.entities import START, call
 from tests.gateway.serving import closed
 from tests.monitor.terms import running
 
@@ -33,8 +36,10 @@ STAYS, GOES = (
 
 
 @asynccontextmanager
-async def served(bus: FakeBus, **more: Any) -> AsyncIterator[run.Gateway]:
-    section = GatewaySection(port=0, stream=StreamSection(drain_time=0))
+async def served(
+    bus: FakeBus, *, compression: bool = True, **more: Any
+) -> AsyncIterator[run.Gateway]:
+    section = GatewaySection(port=0, stream=StreamSection(drain_time=0), compression=compression)
     async with run.serving(
         ["pbx"], KeyTable([STAYS, GOES]), section, only(bus.client()), **more
     ) as gateway:
@@ -58,6 +63,27 @@ async def test_it_answers_from_when_it_is_entered_until_it_is_left() -> None:
                 await http.get("/healthz")
         with pytest.raises(RuntimeError, match="ended by itself"):
             await gateway.ended()
+
+
+@pytest.mark.parametrize("compression", [True, False])
+async def test_the_setting_says_whether_anything_is_compressed(*, compression: bool) -> None:
+    state = empty_state(TOPICS)
+    state["calls"] = {str(number): call(number) for number in range(20)}
+    async with fake_bus() as bus, served(bus, compression=compression) as gateway:
+        view = gateway.pbxs["pbx"]
+        view.live.load(Position(f"{1:015d}-t", 0), START, state)
+        gzip = {"Accept-Encoding": "gzip"}
+        async with httpx.AsyncClient(base_url=gateway.address, headers=gzip) as http:
+            for _ in range(2):  # the second one is answered from memory
+                answer = await http.get("/webapi/key-that-stays/pbx.callsinfo.get")
+                assert answer.json()["count"] == 20
+                assert ("content-encoding" in answer.headers) is compression
+            events = await http.head("/webapi/key-that-stays/events?topics=calls")
+            assert ("content-encoding" in events.headers) is compression
+        url = gateway.address.replace("http", "ws") + "/webapi/key-that-stays/stream"
+        async with connect(url) as connection:
+            assert connection.response is not None
+            assert ("Sec-WebSocket-Extensions" in connection.response.headers) is compression
 
 
 async def test_run_says_that_it_serves_and_ends_when_cancelled() -> None:

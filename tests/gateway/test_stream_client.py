@@ -311,3 +311,18 @@ async def test_it_comes_back_when_an_answer_to_its_handshake_says(delays: list[f
             await until(lambda: bool(delays))
         await refused
     assert all(10 <= delay <= 20 for delay in delays)
+
+
+async def test_it_takes_compressed_frames() -> None:
+    offered: list[str] = []
+
+    async def script(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        offered.append(connection.request.headers.get("Sec-WebSocket-Extensions", ""))
+        assert connection.protocol.extensions, "agreed on"
+        await heard(connection)
+        await send(connection, type="snapshot", epoch="e", seq=1, state=EMPTY, more=False)
+
+    async with scripted(script) as client:
+        await following(client, lambda update: update.kind == "snapshot")
+    assert "permessage-deflate" in offered[0]

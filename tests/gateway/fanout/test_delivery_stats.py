@@ -9,6 +9,7 @@ from gateway.fanout.delivery_stats import DeliveryStats
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.hub import Hub
 from gateway.replication.replica import Replica
+from gateway.transport.websocket_protocol import ReadyFrame
 from gateway.visibility import Visibility
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, empty_state
@@ -21,9 +22,9 @@ class _Line:
 
     def __init__(self) -> None:
         self.ready = True
-        self.frames: list[bytes] = []
+        self.frames: list[ReadyFrame] = []
 
-    def push(self, frame: bytes) -> bool:
+    def push(self, frame: ReadyFrame) -> bool:
         if self.ready:
             self.frames.append(frame)
         return self.ready
@@ -74,7 +75,9 @@ def test_a_delivery_is_as_old_as_the_oldest_change_in_its_frame() -> None:
     assert desk.counters.awaited.count == 2
     assert desk.counters.awaited.total == pytest.approx(2 * 3.0)
     assert (desk.counters.changes, desk.counters.merged) == (4, 2)
-    assert desk.counters.change_bytes == sum(map(len, quick.frames)) + 2 * len(message)
+    assert desk.counters.change_bytes == sum(len(frame.plain) for frame in quick.frames) + 2 * len(
+        message
+    )
 
 
 def test_a_change_of_an_older_monitor_has_no_age() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.frames import Encoding, FrameCache, Message, TakenSnapshot
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
+from gateway.transport.websocket_protocol import ReadyFrame
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.changes import Change, Position
 from monitor.shared.entities.topics import TOPICS
@@ -31,14 +33,16 @@ class Wire:
 
     follower: Follower
     open: bool = True
+    compresses: bool = False
 
     @property
     def ready(self) -> bool:
         return self.open
 
-    def push(self, frame: bytes) -> bool:
+    def push(self, frame: ReadyFrame) -> bool:
         if self.open:
-            self.follower.receive(decoded(unframed(frame)))
+            data = frame.compressed() if self.compresses else frame.plain
+            self.follower.receive(decoded(unframed(data)))
         return self.open
 
 
@@ -49,7 +53,10 @@ def unframed(frame: bytes) -> str | bytes:
         at = 4 if size == 126 else 10
         size = int.from_bytes(frame[2:at], "big")
     assert len(frame) == at + size, "a frame is its head and its payload"
-    return frame[at:].decode() if frame[0] == 0x81 else frame[at:]
+    payload = frame[at:]
+    if frame[0] & 0x40:  # compressed, as RFC 7692 has it
+        payload = zlib.decompressobj(-15).decompress(payload + b"\x00\x00\xff\xff")
+    return payload.decode() if frame[0] & 15 == 1 else payload
 
 
 @dataclass
@@ -75,7 +82,7 @@ class World:
     ) -> tuple[Subscriber, Follower]:
         number, follower = len(self.places), Follower()
         wake = partial(self.woken.append, number)
-        line = Wire(follower) if wired else None
+        line = Wire(follower, compresses=number % 2 == 0) if wired else None
         place = (self.hub.subscribe(view, encoding, wake, merge=merge, line=line), follower)
         self.places.append(place)
         return place
@@ -184,7 +191,7 @@ def rejoin(world: World, step: Step) -> None:
     world.hub.leave(subscriber)
     if step.what != "resume":
         follower = Follower()
-    line = None if subscriber.line is None else Wire(follower)
+    line = None if subscriber.line is None else Wire(follower, compresses=bool(step.puts))
     merge, since = step.what != "unmerged", follower.position
     if subscriber.snapshot_due and not subscriber.resuming:
         since = None  # what it holds is of the view that it had before

@@ -93,21 +93,25 @@ def same(one: httpx.Response, other: httpx.Response) -> bool:
     )
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
 @pytest.mark.parametrize(
     "name", [name for name, command in COMMANDS.items() if command.query is not None]
 )
-async def test_every_query_is_answered_as_by_the_long_way(desk: Desk, name: str) -> None:
+async def test_every_query_is_answered_as_by_the_long_way(
+    desk: Desk, name: str, encoding: str
+) -> None:
+    takes = {"Accept-Encoding": encoding}
     path = f"/webapi/{KEY}/{name}"
     arguments = dict(arguments_of(COMMANDS[name]))
     query = f"{path}?{httpx.QueryParams(arguments)}" if arguments else path
-    long = await desk.get(query, short=False)
-    first = await desk.get(query)
-    again = await desk.get(query)
+    long = await desk.get(query, takes, short=False)
+    first = await desk.get(query, takes)
+    again = await desk.get(query, takes)
     assert same(long, first)
     if long.status_code == 200:
         assert same(long, again)
         assert desk.long == 1
-        tag = {"If-None-Match": long.headers["etag"]}
+        tag = takes | {"If-None-Match": long.headers["etag"]}
         assert same(await desk.get(query, tag, short=False), await desk.get(query, tag))
         assert desk.long == 1
     else:
@@ -281,11 +285,29 @@ async def test_what_is_remembered_is_bounded_in_bytes(
                 await desk.get(f"/webapi/{KEY}/ext.state.get?{'&' * number}num=101")
             ).status_code == 200
         desk.put("calls", str(number), entities.call(number))
-        bodies = {
-            id(one.answer): len(one.answer.body) for one in known.values() if one.answer is not None
-        }
+        for encoding in ("gzip", "identity"):
+            infos = await desk.get(
+                f"/webapi/{KEY}/pbx.callsinfo.get?{'&' * (number % 3)}",
+                {"Accept-Encoding": encoding},
+            )
+            assert infos.status_code == 200
+        bodies = {id(data): len(data) for one in known.values() for data in one.held}
         assert sum(bodies.values()) + sum(sum(map(len, name)) + 2_048 for name in known) <= 60_000
     assert known
+
+
+async def test_each_is_answered_from_memory_in_the_encoding_that_it_takes(desk: Desk) -> None:
+    path = f"/webapi/{KEY}/pbx.callsinfo.get"
+    for accepted, encoding in (("gzip, br", "gzip"), ("identity", None), ("br", None)):
+        for number in range(3):
+            desk.put("calls", "4711", entities.call(4711, (f"{100 + number}",)))
+            answer = await desk.get(path, {"Accept-Encoding": accepted})
+            assert answer.headers.get("content-encoding") == encoding
+            assert answer.headers["etag"].startswith("W/") is (encoding is not None)
+            assert answer.json()["count"] == len(desk.view.live.state["calls"])
+    assert desk.long == 2, "gzip, and none"
+    assert (await desk.get(path, [("Accept-Encoding", "gzip")] * 2)).status_code == 200
+    assert desk.long == 3
 
 
 @asynccontextmanager

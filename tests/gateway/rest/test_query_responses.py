@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from gateway.app import create_app
 from gateway.pbx_context import PbxContext
+from gateway.rest.fast_path import QueryFastPath
 from gateway.rest.query_responses import matches
 from monitor.shared.changes import Change, Edit, Position
 from tests.gateway import entities
-from tests.gateway.world import FULL, LIMITED, client, view
+from tests.gateway.world import FULL, LIMITED, NOW, client, keys, view
 
 ADDRESS = f"/webapi/{FULL}/pbx.calls.get"
 
@@ -99,3 +102,60 @@ def test_entity_tags_are_compared_weakly() -> None:
     assert matches("*", '"a"')
     assert not matches('"ab"', '"a"')
     assert not matches("", '"a"')
+
+
+INFOS = f"/webapi/{FULL}/pbx.callsinfo.get"
+
+
+async def raw(http: httpx.AsyncClient, method: str, accepted: str) -> tuple[httpx.Response, bytes]:
+    """A response, and its body as it was sent."""
+    headers = {"Accept-Encoding": accepted}
+    async with http.stream(method, INFOS, headers=headers) as response:
+        return response, b"".join([part async for part in response.aiter_raw()])
+
+
+async def test_a_large_answer_is_compressed_for_those_who_take_it(http: httpx.AsyncClient) -> None:
+    plain, body = await raw(http, "GET", "identity")
+    assert "content-encoding" not in plain.headers
+    assert "Accept-Encoding" in plain.headers["vary"]
+    for method in ("GET", "POST"):
+        answer, packed = await raw(http, method, "br, gzip")
+        assert answer.headers["content-encoding"] == "gzip"
+        assert gzip.decompress(packed) == body
+        assert len(packed) == int(answer.headers["content-length"]) < len(body) / 2
+        assert answer.headers["vary"] == plain.headers["vary"]
+        assert answer.headers["etag"] == "W/" + plain.headers["etag"], "not the same bytes"
+    head, nothing = await raw(http, "HEAD", "gzip")
+    assert (nothing, head.headers["content-length"]) == (b"", str(len(packed)))
+
+
+async def test_the_tag_of_either_form_stands_for_both(http: httpx.AsyncClient) -> None:
+    tags = [(await raw(http, "GET", accepted))[0].headers["etag"] for accepted in ("gzip", "br")]
+    for tag in tags:
+        for accepted, own in zip(("gzip", "br"), tags, strict=True):
+            headers = {"If-None-Match": tag, "Accept-Encoding": accepted}
+            same = await http.get(INFOS, headers=headers)
+            assert (same.status_code, same.content) == (304, b"")
+            assert same.headers["etag"] == own
+            assert "content-encoding" not in same.headers
+
+
+async def test_small_answers_and_refusals_are_not_compressed(
+    http: httpx.AsyncClient,
+) -> None:
+    for path, status in ((ADDRESS, 200), (f"/webapi/{FULL}/queue.free.get?num=1{'0' * 90}", 400)):
+        answer = await http.get(path, headers={"Accept-Encoding": "gzip"})
+        assert answer.status_code == status
+        assert "content-encoding" not in answer.headers
+
+
+async def test_compression_can_be_switched_off(pbx: PbxContext) -> None:
+    app = create_app({"main": pbx}, keys(), clock=lambda: NOW, compression=False)
+    transport = httpx.ASGITransport(
+        app=QueryFastPath(app, keys(), None, lambda: NOW, compression=False)
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        for _ in range(2):
+            answer = await http.get(INFOS, headers={"Accept-Encoding": "gzip"})
+            assert (answer.status_code, len(answer.content) > 1_000) == (200, True)
+            assert "content-encoding" not in answer.headers

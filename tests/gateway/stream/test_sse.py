@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import gzip
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -407,3 +408,51 @@ async def test_connections_and_further_subscriptions_are_counted_as_reads() -> N
 async def test_all_topics_may_be_read_as_events() -> None:
     async with serving() as served, events(served, "topics=" + ",".join(TOPICS)) as stream:
         assert set((await stream.of("snapshot"))[1]["state"]) == set(TOPICS)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "switched_on", "compressed"),
+    [("gzip, br", True, True), ("br, gzip;q=0", True, False), ("gzip", False, False)],
+)
+async def test_events_are_compressed_for_those_who_take_it(
+    accepted: str, *, switched_on: bool, compressed: bool
+) -> None:
+    async with serving(compression=switched_on) as served, http(served) as client:
+        headers = READER | {"Accept-Encoding": accepted}
+        head = await client.head("/events?topics=calls", headers=headers)
+        assert head.headers.get("content-encoding") == ("gzip" if compressed else None)
+        assert head.headers["vary"] == "Accept-Encoding"
+        async with events(served, "topics=calls", **{"Accept-Encoding": accepted}) as stream:
+            assert stream.response.headers.get("content-encoding") == (
+                "gzip" if compressed else None
+            )
+            await stream.of("snapshot")
+            for number in range(5):  # each can be read before anything else comes
+                served.put_all([("calls", str(n), entities.call(n + number)) for n in range(20)])
+                assert len((await stream.of("change"))[1]["upsert"]["calls"]) == 20
+            served.put("calls", "1", None)
+            assert (await stream.of("change"))[1]["remove"] == {"calls": ["1"]}
+            received = stream.response.num_bytes_downloaded
+        assert (received < 20_000) is compressed, "they are 75 KB"
+
+
+async def test_a_compressed_stream_ends_whole_even_if_its_client_was_stuck() -> None:
+    async with serving() as served, asyncio.timeout(60):
+        host, _, port = served.host.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
+        writer.write(
+            b"GET /webapi/events?topics=calls&key=reader-key HTTP/1.1\r\nHost: x\r\n"
+            b"Accept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+        )
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b"content-encoding: gzip" in head.lower()
+        [stream] = served.live.sessions
+        await busy_until(served, lambda: stream.blocked > 0)
+        served.live.revoke("reader")
+        sent = bytearray()
+        while size := int(await reader.readuntil(b"\r\n"), 16):
+            sent += (await reader.readexactly(size + 2))[:-2]
+        text = gzip.decompress(sent)  # which looks at the checksum
+        assert text.startswith(b"retry: ")
+        assert text.endswith(b": 4001\n\n")
+        writer.close()

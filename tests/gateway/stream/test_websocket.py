@@ -19,7 +19,7 @@ from gateway.stream.admission import LiveSettings
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import ClientSubscription
-from gateway.transport.websocket_protocol import Socket
+from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
 from tests.bus import until
@@ -333,7 +333,7 @@ async def test_frames_of_the_one_who_holds_the_connection_pass_until_it_is_full(
         assert socket is not None
         await until(lambda: socket.ready)
         socket.holds += 1
-        assert not socket.push(b"\x81\x00")
+        assert not socket.push(ReadyFrame(""))
         payload = b"x" * 60_000
         written = 0
         while socket.write(payload, text=True):

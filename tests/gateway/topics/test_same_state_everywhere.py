@@ -46,14 +46,16 @@ KEYS = {
     "some-key": Visibility(Limits(frozenset(EXTENSIONS[:1]), frozenset(QUEUES[:1]))),
 }
 Door = Literal["websocket", "events"]
-KINDS: tuple[tuple[Door, Encoding, str], ...] = (
-    ("websocket", "json", "all-key"),
-    ("websocket", "msgpack", "some-key"),
-    ("websocket", "msgpack", "all-key"),
-    ("events", "json", "all-key"),
-    ("websocket", "json", "some-key"),
-    ("events", "json", "some-key"),
+KINDS: tuple[tuple[Door, Encoding, str, bool], ...] = (
+    ("websocket", "json", "all-key", False),
+    ("websocket", "msgpack", "some-key", False),
+    ("websocket", "json", "all-key", True),
+    ("websocket", "msgpack", "all-key", True),
+    ("events", "json", "all-key", True),
+    ("websocket", "json", "some-key", True),
+    ("events", "json", "some-key", False),
 )
+"""Door, encoding, key, and whether the client takes compressed frames."""
 QUERY = "pbx.callsinfo.get"
 
 Step = tuple[str, int, list[Put]]
@@ -66,6 +68,7 @@ class Client:
     door: Door
     encoding: Encoding
     key: str
+    compressed: bool
     wanted: EntityFilter | None
     merge: bool
     gateways: Sequence[Served]
@@ -98,7 +101,9 @@ class Client:
 
     async def over_websocket(self) -> None:
         offer = [f"callmon.v1.{self.encoding}"]
-        async with self.gateways[self.at].connect(self.key, offer=offer) as connection:
+        async with self.gateways[self.at].connect(
+            self.key, offer=offer, compressed=self.compressed
+        ) as connection:
             message: dict[str, Any] = {
                 "topics": sorted(self.view.topics),
                 "filter": self.filter,
@@ -114,7 +119,10 @@ class Client:
         address = f"http://{self.gateways[self.at].host}/webapi/events"
         params = {"topics": ",".join(sorted(self.view.topics)), "merge": str(self.merge).lower()}
         params |= {name: ",".join(values) for name, values in self.filter.items()}
-        headers = {"X-API-Key": self.key}
+        headers = {
+            "X-API-Key": self.key,
+            "Accept-Encoding": "gzip" if self.compressed else "identity",
+        }
         if (held := self.follower.position) is not None:
             headers["Last-Event-ID"] = str(held)
         async with (
@@ -197,13 +205,14 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
                 door,
                 encoding,
                 key,
+                compressed,
                 wanted[number % len(wanted)],
                 number % 3 != 0,
                 gateways,
                 call_registry,
                 number % 2,
             )
-            for number, (door, encoding, key) in enumerate(KINDS)
+            for number, (door, encoding, key, compressed) in enumerate(KINDS)
         ]
         for client in clients:
             client.come()

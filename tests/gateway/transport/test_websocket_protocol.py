@@ -10,25 +10,29 @@ import gc
 import random
 import socket
 import struct
+import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import uvloop
 
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
+from gateway.transport import compression
 from gateway.transport.websocket_protocol import (
     LARGEST_PUSHED_BYTES,
     SEND_BUFFER_BYTES,
+    ReadyFrame,
     Socket,
     StreamProtocol,
 )
 from monitor.shared.codec import to_json
-from tests.gateway.entities import call, extension
+from tests.gateway.entities import call, extension, ivr
 from tests.gateway.serving import (
     Served,
     frame_of,
+    say,
     serving,
     subscribed,
 )
@@ -57,11 +61,13 @@ async def stuck_for_now(
         writer.transport.abort()
 
 
-async def flooding(served: Served) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A client that may write what it likes, its handshake done."""
+async def flooding(
+    served: Served, offer: str = ""
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client that may write what it likes, its handshake done. ``offer``: a header of it."""
     host, port = served.host.split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(f"GET /webapi/reader-key/stream HTTP/1.1\r\n{HANDSHAKE}\r\n".encode())
+    writer.write(f"GET /webapi/reader-key/stream HTTP/1.1\r\n{HANDSHAKE}{offer}\r\n".encode())
     await reader.readuntil(b"\r\n\r\n")
     return reader, writer
 
@@ -285,6 +291,188 @@ async def test_the_sockets_send_buffer_is_small_and_full_at_the_first_byte() -> 
         assert size <= 2 * SEND_BUFFER_BYTES  # Linux doubles it for its own use
 
 
+COMPRESSION = "Sec-WebSocket-Extensions: permessage-deflate\r\n"
+ASKED = b'{"type":"ping","at":"%s"}'
+
+
+def packed(message: bytes, level: int = 9) -> bytes:
+    """A message as a client compresses it (RFC 7692, 7.2.1)."""
+    compressor = zlib.compressobj(level, wbits=-15)
+    return (compressor.compress(message) + compressor.flush(zlib.Z_SYNC_FLUSH))[:-4]
+
+
+def large_frame(first: int, payload: bytes) -> bytes:
+    """A frame of a client, of any size; its mask is zero."""
+    return struct.pack("!BBQI", first, 0xFF, len(payload), 0) + payload
+
+
+@on_both_loops
+async def test_one_who_takes_compressed_frames_gets_the_same_messages_in_fewer_bytes() -> None:
+    async with (
+        serving() as served,
+        served.connect() as plain,
+        served.connect(compressed=True) as compressed,
+        served.connect(compressed=True, offer=["callmon.v1.msgpack"]) as packs,
+    ):
+        assert "Sec-WebSocket-Extensions" not in plain.response.headers  # type: ignore[union-attr]
+        answer = compressed.response.headers["Sec-WebSocket-Extensions"]  # type: ignore[union-attr]
+        assert (
+            answer == "permessage-deflate; server_no_context_takeover; client_no_context_takeover"
+        )
+        served.put_all(big_change(0))
+        for connection, encoding in ((plain, "json"), (compressed, "json"), (packs, "msgpack")):
+            message = {"type": "subscribe", "topics": ["extensions"]}
+            await say(connection, message, "json" if encoding == "json" else "msgpack")
+        snapshots = [await frame_of(one, "snapshot") for one in (plain, compressed, packs)]
+        assert all(one["state"] == snapshots[0]["state"] for one in snapshots)
+        for number in range(1, 6):  # the hub writes these itself
+            served.put_all(big_change(number))
+            told = [await frame_of(one, "change") for one in (plain, compressed, packs)]
+            assert all(one["upsert"] == told[0]["upsert"] for one in told)
+        served.put("extensions", "100", None)  # a small one
+        told = [await frame_of(one, "change") for one in (plain, compressed, packs)]
+        assert all(one["remove"] == {"extensions": ["100"]} for one in told)
+
+
+@on_both_loops
+async def test_a_large_frame_is_compressed_once_for_all_and_a_small_one_never() -> None:
+    made: list[int] = []
+    compress = compression.compress
+
+    def counted(payload: bytes) -> bytes | None:
+        made.append(len(payload))
+        return compress(payload)
+
+    async with serving() as served, AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(served.connect(compressed=True)) for _ in range(5)
+        ]
+        for client in clients:
+            await subscribed(client, ["extensions", "ivrs"])
+        served.put("ivrs", "7", ivr("7"))
+        for client in clients:
+            await frame_of(client, "change")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compression, "compress", counted)
+            for number in range(3):
+                served.put_all(big_change(number))
+                served.put("ivrs", "7", ivr("7") if number % 2 else None)
+                for client in clients:
+                    await frame_of(client, "change")
+                    await frame_of(client, "change")
+        assert len(made) == 3
+        assert min(made) > 10_000
+
+
+@on_both_loops
+async def test_a_snapshots_parts_are_compressed_once_for_all() -> None:
+    made: list[bytes] = []
+    compress = compression.compress
+
+    def counted(payload: bytes) -> bytes | None:
+        made.append(payload)
+        return compress(payload)
+
+    async with serving() as served, AsyncExitStack() as stack:
+        for number in range(5):
+            many = [str(1000 + 100 * number + at) for at in range(100)]
+            served.put_all([("extensions", one, extension(one, ("800",) * 9)) for one in many])
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compression, "compress", counted)
+            for _ in range(5):
+                client = await stack.enter_async_context(served.connect(compressed=True))
+                await say(client, {"type": "subscribe", "topics": ["extensions"]})
+                parts = [await frame_of(client, "snapshot")]
+                while parts[-1]["more"]:
+                    parts.append(await frame_of(client, "snapshot"))
+                assert sum(len(part["state"]["extensions"]) for part in parts) == 500
+        assert len(parts) > 1
+        assert len(set(made)) == len(made) < 5 * len(parts)
+
+
+@on_both_loops
+async def test_frames_of_the_hub_are_small_on_the_wire() -> None:
+    async with serving() as served:
+        host, port = served.host.split(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        path = "/webapi/reader-key/stream?topics=extensions"
+        writer.write(f"GET {path} HTTP/1.1\r\n{HANDSHAKE}{COMPRESSION}\r\n".encode())
+        await read_until(reader, b'"more":false}')
+        served.put_all(big_change(1))
+        async with asyncio.timeout(60):
+            first, length = await reader.readexactly(2)
+            assert first == 0xC1, "text, compressed"
+            assert length == 126
+            payload = await reader.readexactly(int.from_bytes(await reader.readexactly(2)))
+        whole = zlib.decompressobj(-15).decompress(payload + b"\0\0\xff\xff")
+        assert b'"type":"change"' in whole
+        assert len(payload) < len(whole) * 0.28
+        writer.transport.abort()
+
+
+@on_both_loops
+async def test_compression_that_is_switched_off_is_not_agreed_on() -> None:
+    async with serving(compression=False) as served, served.connect(compressed=True) as connection:
+        assert "Sec-WebSocket-Extensions" not in connection.response.headers  # type: ignore[union-attr]
+        served.put_all(big_change(1))
+        assert len((await subscribed(connection))["state"]["extensions"]) == 60
+
+
+BOMBS = {
+    "one frame": large_frame(0xC1, packed(ASKED % (b"a" * 50_000_000))),
+    "many parts": b"".join(
+        [large_frame(0x41, packed(b" " * 60_000) + b"\0\0\xff\xff")]
+        + [large_frame(0x00, packed(b" " * 60_000) + b"\0\0\xff\xff")] * 20
+    ),
+    "parts of nothing": b"".join(
+        [large_frame(0x41, b"\0\0\0\xff\xff" * 5_000)]
+        + [large_frame(0x00, b"\0\0\0\xff\xff" * 5_000)] * 20
+    ),
+}
+
+
+@on_both_loops
+async def test_a_bomb_closes_that_connection_as_any_message_that_is_too_large() -> None:
+    async with serving() as served, served.connect("display-key") as innocent:
+        await subscribed(innocent)
+        for bomb in BOMBS.values():
+            reader, writer = await flooding(served, COMPRESSION)
+            writer.write(bomb)
+            async with asyncio.timeout(60):
+                *_, (_, farewell) = await frames_until_the_end(reader)
+            assert (int.from_bytes(farewell[:2]), farewell[2:]) == (4013, b"message too large")
+            writer.transport.abort()
+        served.put("calls", "1", call(1))
+        assert (await frame_of(innocent, "change"))["upsert"].keys() == {"calls"}
+
+
+@on_both_loops
+async def test_large_frames_that_inflate_to_nothing_are_a_flood() -> None:
+    """Each is far smaller than a message may be, and has hardly a byte for the application."""
+    async with serving() as served:
+        reader, writer = await flooding(served, COMPRESSION)
+        writer.write(large_frame(0xC1, b"\0\0\0\xff\xff" * 10_000 + packed(b"{}")) * 40)
+        async with asyncio.timeout(60):
+            *_, (_, farewell) = await frames_until_the_end(reader)
+        assert int.from_bytes(farewell[:2]) in (4000, 4101)
+        assert served.live.counters.ended["4101"] + served.live.counters.ended["4000"] == 1
+        writer.transport.abort()
+
+
+@on_both_loops
+async def test_a_compressed_message_of_a_client_is_understood_also_in_parts() -> None:
+    async with serving(TALKATIVE) as served:
+        reader, writer = await flooding(served, COMPRESSION)
+        await read_until(reader, b'"hello"')
+        whole = packed(ASKED % (b"x" * 3_000 + b"first"))
+        writer.write(large_frame(0x41, whole[:20]) + client_frame(0x89, b"between"))
+        writer.write(large_frame(0x80, whole[20:]))
+        writer.write(large_frame(0x81, ASKED % b"plain"))
+        writer.write(large_frame(0xC1, packed(ASKED % b"last")))
+        await read_until(reader, b'"at":"last"')
+        writer.transport.abort()
+
+
 @on_both_loops
 async def test_a_large_frame_is_not_written_past_its_session_which_counts_it() -> None:
     async with serving() as served, served.connect() as connection:
@@ -292,7 +480,7 @@ async def test_a_large_frame_is_not_written_past_its_session_which_counts_it() -
         [session] = sessions(served)
         assert session._socket is not None
         assert session._socket.ready
-        assert not session._socket.push(bytes(LARGEST_PUSHED_BYTES + 1))
+        assert not session._socket.push(ReadyFrame(bytes(LARGEST_PUSHED_BYTES + 1)))
         for number in range(3):
             served.put_all(big_change(number))
             assert len((await frame_of(connection, "change"))["upsert"]["extensions"]) == 60
