@@ -260,6 +260,8 @@ def _talk_slack(story: Story, evidence: Evidence) -> float:
     slack = 0.0 if evidence.answer_heard else BETWEEN_READS
     if not any(dn in evidence.visible for dn in story.parties):
         slack += BETWEEN_READS
+    if any(act.deed == "merged" for act in story.acts):
+        slack += BETWEEN_READS  # that the talk goes on without the phone is told with the next row
     return slack + _TENTH + evidence.latency
 
 

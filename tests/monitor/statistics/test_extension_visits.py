@@ -267,3 +267,15 @@ def test_who_talks_in_a_conference_began_when_somebody_else_was_there() -> None:
 def test_of_a_call_that_rings_everywhere_so_many_extensions_count() -> None:
     now = unix_ms(from_unix(NOON))
     assert len(observed((), conference(MOST_TURNS + 9), None, now)) == MOST_TURNS
+
+
+def test_who_comes_at_the_moment_of_the_end_was_not_in_the_call(pbx: Counting) -> None:
+    """An attended transfer gives the call's id to another call, with that one's phone."""
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(1, "101"))
+    pbx.pass_time(20)
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.ext("101").answered == 1
+    assert pbx.ext("102").offered == 0
