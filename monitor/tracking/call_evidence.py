@@ -69,10 +69,6 @@ class CallEvidence:
     """The order that this monitor gave for the call."""
     found: bool = False
     """True if a full read found the call: nobody saw its beginning."""
-    counted_in: str = ""
-    """Queue whose count of ringing callers rose when this call alone began to ring its agents."""
-    counted_out: str = ""
-    """Queue in which more calls ring than the PBX counts, this one among them by a conclusion."""
     answer_missed: bool = False
     """True if a leg that may have been answered changed and was gone before it could be read."""
 
@@ -142,10 +138,6 @@ class CallReading:
     """The order that this monitor gave for the call."""
     connected: Mapping[str, int]
     """DN → how many of its participants are connected; DNs without one are left out."""
-    counted_in: str = ""
-    """As in :class:`CallEvidence`."""
-    counted_out: str = ""
-    """As in :class:`CallEvidence`."""
 
     @property
     def fresh_word(self) -> str:
@@ -187,8 +179,6 @@ def read_evidence(
         ringing=frozenset(ringing),
         order=evidence.order,
         connected=connected,
-        counted_in=evidence.counted_in,
-        counted_out=evidence.counted_out,
     )
 
 

@@ -63,7 +63,6 @@ class CallRegistry:
         self._orders: OrderedDict[int, CallOrdered] = OrderedDict()
         self._home: dict[tuple[str, int], int] = {}
         self._rows_asked = float("-inf")
-        self._counted: set[int] = set()
         self._rows_followed = False
         """True while each ActiveCalls answer follows another without a break."""
         self._unconfirmed: dict[int, Mapping[tuple[str, int], Participant]] = {}
@@ -127,31 +126,6 @@ class CallRegistry:
         """Note that these calls may have been answered by a leg that was never read."""
         for call_id in call_ids:
             self.calls[call_id].answer_missed = True
-
-    def counted(self, call_id: int, queue: str) -> bool:
-        """Note that the PBX counts a call in a queue; return whether that is news."""
-        call = self.calls.get(call_id)
-        if call is None or queue in (call.counted_in, call.counted_out):
-            return False
-        call.counted_in = queue
-        self._counted.add(call_id)
-        return True
-
-    def counted_calls(self) -> dict[str, set[int]]:
-        """Return for each queue the calls that the PBX was found to count there."""
-        self._counted &= self.calls.keys()
-        found: dict[str, set[int]] = {}
-        for call_id in self._counted:
-            found.setdefault(self.calls[call_id].counted_in, set()).add(call_id)
-        return found
-
-    def count_out(self, calls: set[int]) -> set[int]:
-        """Note that the PBX does not count these calls in the queue; return them."""
-        for call_id in calls:
-            call = self.calls[call_id]
-            call.counted_in, call.counted_out = "", call.counted_in
-        self._counted -= calls
-        return calls
 
     def gone(self, fact: ParticipantGone) -> set[int]:
         """Remove a participant; ignore one that is not known."""

@@ -8,13 +8,10 @@ agent's ringing; a participant connected to a queue; a leg that rings on behalf 
 *Concluded.* Agents may ring before anything names the queue: the caller came in between two reads,
 and the row names the phone that rings. Then the queue is concluded from who rings, if nothing else
 explains it (:meth:`~monitor.tracking.directory_index.DirectoryIndex.only_queue`). That needs a call
-from outside of which nothing else was told, and phones that began to ring together. Or the PBX's
-own count of a queue's ringing callers rose, the calls that are known to ring there are fewer, and
-of all others this alone began to ring its agents at that time (:class:`CountedCallers`). Such a
-queue is likely, not told. It stands until the PBX says otherwise while these phones still ring: the
-row names another place, a phone rings too that is no agent, or more calls ring in the queue than
-the PBX counts. Then it is as if it had never been concluded. A single phone of an agent is no sign
-by itself: it may be called directly.
+from outside of which nothing else was told, and phones that began to ring together. Such a queue is
+likely, not told. It stands until the PBX says otherwise while these phones still ring: the row
+names another place, or a phone rings too that is no agent. Then it is as if it had never been
+concluded. A single phone of an agent is no sign by itself: it may be called directly.
 
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
 connected to it until an extension rings or talks, or an event tells of the call while Call Control
@@ -33,7 +30,7 @@ answered, as such a caller is connected while the next phone rings.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -124,7 +121,7 @@ def find_place(
     if answered or place.queues or place.groups or place.machine_dn:
         return place
     queue = _concluded_queue(said, originator, directory_index, since, now)
-    if queue in ("", said.counted_out):
+    if not queue:
         return place
     return replace(
         place,
@@ -139,63 +136,6 @@ def find_place(
     )
 
 
-class CountedCallers:
-    """Hold how many callers of each queue ring, as the PBX counts them, and which counts rose.
-
-    The count and the events come on different ways. So a count is looked at only after a read of
-    the calls that was asked for :data:`_SETTLED` seconds later. By then the calls that began to
-    ring with it are known.
-    """
-
-    def __init__(self) -> None:
-        self._ringing: dict[str, tuple[float, float]] = {}
-        """Queue → how many ring, and when that was told."""
-        self._risen: dict[str, float] = {}
-
-    def told(self, figures: Mapping[str, Mapping[str, float]], at: float) -> None:
-        """Take in the PBX's figures of its queues. ``at``: POSIX seconds on its clock."""
-        for queue in self._ringing.keys() - figures.keys():
-            del self._ringing[queue]
-        for queue, held in figures.items():
-            if "ringing" not in held:
-                continue
-            count = held["ringing"]
-            before, since = self._ringing.get(queue, (count, at))
-            if count - before == 1 and queue not in self._risen:
-                self._risen[queue] = at
-            self._ringing[queue] = (count, since if count == before else at)
-
-    def risen(self, asked: float) -> dict[str, float]:
-        """Return each queue whose rise is to be looked at now, and when it was told.
-
-        ``asked``: when the calls that are known now were asked for, on the PBX's clock.
-        """
-        found = {queue: at for queue, at in self._risen.items() if asked >= at + _SETTLED}
-        for queue in found:
-            del self._risen[queue]
-        return found
-
-    def ringing(self, queue: str, asked: float) -> float | None:
-        """Return how many callers of the queue ring; None if that is not known, or changes now."""
-        count, since = self._ringing.get(queue, (None, 0.0))
-        return count if asked >= since + _SETTLED else None
-
-
-def counted_call(
-    calls: Mapping[int, Iterable[tuple[str, float]]], agents: frozenset[str], at: float
-) -> int | None:
-    """Return the only call that began to ring these agents at about this time; None if not one.
-
-    ``calls``: call → DN and time of each phone that rings.
-    """
-    found = [
-        id_
-        for id_, rung in calls.items()
-        if any(dn in agents and abs(since - at) <= _SAME_TIME for dn, since in rung)
-    ]
-    return found[0] if len(found) == 1 else None
-
-
 def was_withdrawn(before: Place, place: Place) -> bool:
     """Return whether a queue that had been concluded turned out to be none of the call's."""
     return before.concluded != "" and before.concluded not in place.queues
@@ -208,8 +148,6 @@ def _is_refuted(
     queue = before.concluded
     if not queue or queue != before.queue:
         return False
-    if queue == said.counted_out:
-        return True
     agents = directory_index.agents.get(queue, frozenset())
     rung = said.ringing - {originator.dn}
     if agents.isdisjoint(rung):
@@ -252,8 +190,6 @@ def _concluded_queue(
         if leg.kind != "extension" or p.status != "Ringing" or not routed:
             return ""
     rung = said.ringing
-    if said.counted_in and rung <= directory_index.agents.get(said.counted_in, frozenset()):
-        return said.counted_in
     begun = [since[dn][1] if dn in since else now for dn in rung]
     if max(begun) - min(begun) > _TOGETHER or any(
         key not in rung and key != originator.dn for key in since

@@ -9,7 +9,7 @@ one change and are never split.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import assert_never
 
@@ -39,7 +39,6 @@ from monitor.tracking.call_registry import CallRegistry
 from monitor.tracking.call_transfers import CallTransfers, Handover, continued
 from monitor.tracking.entity_builder import build_call, build_ended
 from monitor.tracking.party_text import plain_participant
-from monitor.tracking.place_rules import CountedCallers, counted_call
 
 
 class Tracker(BaseTracker):
@@ -56,7 +55,6 @@ class Tracker(BaseTracker):
         self._call_registry = CallRegistry()
         self._inferences: dict[int, CallInference] = {}
         self._transfers = CallTransfers()
-        self._counted = CountedCallers()
 
     @property
     def inconsistent_calls(self) -> set[int]:
@@ -104,7 +102,6 @@ class Tracker(BaseTracker):
             case QueueLoginsRead():
                 return pbx_state.set_queue_logins(fact.logins)
             case QueueFiguresRead():
-                self._counted.told(fact.figures, fact.at)
                 return ()
             case ConnectionChanged():
                 return self._connection_changed(fact)
@@ -163,61 +160,13 @@ class Tracker(BaseTracker):
 
     def _rows_read(self, fact: ActiveCallsRead) -> tuple[Edit, ...]:
         self._read.add("activecalls")
-        edits = self._update(self._call_registry.rows(fact), fact.at)
-        return (*edits, *self._update(self._match_counts(fact.at), fact.at))
-
-    def _match_counts(self, asked: float) -> set[int]:
-        """Note which calls the PBX counts in a queue, and which it does not; return these."""
-        registry = self._call_registry
-        matched: set[int] = set()
-        for queue, at in self._counted.risen(asked).items():
-            agents = self._pbx_state.directory_index.agents.get(queue, frozenset())
-            if not agents or not agents <= registry.visible:
-                continue  # it may ring where no event tells
-            ringing = dict(self._ringing_at(agents))
-            told = self._counted.ringing(queue, asked)
-            here = {id_ for id_, call in ringing.items() if call.place.queue == queue}
-            if told is None or len(here) >= told:
-                continue
-            rung = {
-                id_: [
-                    (leg.dn, call.path.since[leg.key][1])
-                    for leg in call.legs
-                    if leg.status == "Ringing"
-                ]
-                for id_, call in ringing.items()
-                if id_ not in here
-            }
-            found = counted_call(rung, agents, at)
-            if found is not None and registry.counted(found, queue):
-                matched.add(found)
-        return matched | self._uncounted(asked)
-
-    def _uncounted(self, asked: float) -> set[int]:
-        """Take back the queues of counted calls where more calls ring than the PBX counts."""
-        registry, matched = self._call_registry, set[int]()
-        for queue, counted in registry.counted_calls().items():
-            told = self._counted.ringing(queue, asked)
-            agents = self._pbx_state.directory_index.agents.get(queue, frozenset())
-            here = {id_ for id_, call in self._ringing_at(agents) if call.place.queue == queue}
-            if told is not None and len(here) > told:
-                matched |= registry.count_out(here & counted)
-        return matched
-
-    def _ringing_at(self, agents: Collection[str]) -> Iterator[tuple[int, CallInference]]:
-        for id_ in self._pbx_state.calls_on(agents):
-            call = self._inferences.get(id_)
-            if call is not None and any(
-                leg.dn in agents and leg.status == "Ringing" for leg in call.legs
-            ):
-                yield id_, call
+        return self._update(self._call_registry.rows(fact), fact.at)
 
     def _connection_changed(self, fact: ConnectionChanged) -> tuple[Edit, ...]:
         before = self._pbx_state.connection
         opened = fact.connection == "connecting" and before.connection != "connected"
         if fact.connection != "connected" and not opened:
             self._call_registry.connection_lost()
-            self._counted = CountedCallers()
         elif "activecalls" in before.source and fact.source == "callcontrol":
             self._call_registry.active_calls_lost()
         edits = self._pbx_state.connect(fact)

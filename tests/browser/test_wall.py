@@ -337,7 +337,7 @@ async def test_on_a_phone_what_opens_can_be_read(page: Page, world: World) -> No
       each.scrollWidth > each.clientWidth + 1 && each.clientWidth < 120
     ).map((each) => each.outerHTML)"""
     row = f"tr[data-item='call:{call.id}']"  # the other call rings nobody
-    for view, item, says in (("calls", row, "Звонит"), ("queues", ".queue", "Вызов")):
+    for view, item, says in (("calls", row, "Звонит"), ("queues", ".queue", "Звонит")):
         await page.go(world.wall(f"view={view}&lang=ru").replace("lang=en&", "", 1))
         await page.until(f"document.querySelector({item!r})")
         await page.run(f"document.querySelector({item!r}).click()")

@@ -85,6 +85,8 @@ function Queue({ row, room, brief }) {
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
   const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
   const labels = [words.waiting, brief || tight ? target : words.longest];
+  if (LABEL * ems(labels.join("")) + 1 > partOf(room, wide, 0.48))
+    labels.splice(0, 2, words.waitingBrief, brief || tight ? target : words.longestBrief);
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
     <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
@@ -126,7 +128,7 @@ function partOf({ w }, wide, share) {
 
 /** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
 function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+]/.test(one) ? 0.65 : 0.55), 0.8 * signs);
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
 }
 
 /** How large both numbers of a tile may be, in rem, beside which their labels are whole. */

@@ -1,5 +1,7 @@
 /** The page's words in Russian. */
 
+const plural = new Intl.PluralRules("ru");
+
 export default {
   queues: "Очереди",
   agents: "Операторы",
@@ -8,7 +10,9 @@ export default {
   lines: "Линии",
   everybody: "Все",
   waiting: "Ожидают",
+  waitingBrief: "Ждут",
   longest: "Макс. ожидание",
+  longestBrief: "Макс.",
   free: "Свободен",
   ringing: "Звонит",
   talking: "В разговоре",
@@ -107,7 +111,7 @@ export default {
   tvMode: "Режим ТВ: крупно, страница за страницей",
   deskMode: "Выйти из режима ТВ",
   singleKeys: "Клавиши из одной буквы, цифры или знака",
-  paused: (n) => `Пауза · ждут ${n} ${plural(n, "изменение", "изменения", "изменений")}`,
+  paused: (n) => `Пауза · ждут ${n} ${{ one: "изменение", few: "изменения", many: "изменений" }[plural.select(n)]}`,
   close: "Закрыть",
   details: "Подробности",
   page: (n, of) => `Страница ${n} из ${of}`,
@@ -138,9 +142,3 @@ export default {
   ],
   units: { d: "д", h: "ч" },
 };
-
-function plural(n, one, few, many) {
-  const [last, lastTwo] = [n % 10, n % 100];
-  if (last === 1 && lastTwo !== 11) return one;
-  return last >= 2 && last <= 4 && (lastTwo < 12 || lastTwo > 14) ? few : many;
-}

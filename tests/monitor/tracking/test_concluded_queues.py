@@ -11,10 +11,8 @@ import pytest
 
 from monitor.pbx.facts import (
     AgentRow,
-    ConnectionChanged,
     InboundRuleRow,
     ParticipantSeen,
-    QueueFiguresRead,
     QueueRow,
     RingGroupRow,
     TrunkRow,
@@ -162,110 +160,3 @@ def test_neither_a_transfer_nor_an_order_nor_a_call_inside_is_a_queues(pbx: Coun
         pbx.see(number, int(number), 8, "Ringing", OUTSIDE, referred_by_dn="100")
         pbx.see(number, int(number) + 100, 9, "Ringing", "100")
     assert pbx.call(8).queues == pbx.call(9).queues == ()
-
-
-def count(pbx: Counted, ringing: int, queue: str = "800") -> None:
-    """Tell how many of the queue's callers the PBX counts as ringing, and read the calls after."""
-    pbx.tell(QueueFiguresRead({queue: {"ringing": float(ringing)}}, pbx.now))
-
-
-def reads(pbx: Counted, *calls: tuple[int, str]) -> None:
-    """Let ActiveCalls tell calls from outside and the phone that each rings."""
-    pbx.rows(*((id_, CALLER, f"{number} Ext {number}", "Routing") for id_, number in calls))
-
-
-def test_the_only_call_that_rings_when_the_pbxs_count_rises_is_the_queues(pbx: Counted) -> None:
-    count(pbx, 0)
-    ring(pbx, "101")
-    pbx.now -= 0.5
-    count(pbx, 1)
-    assert pbx.call(8).queue == "", "the events of that moment may not be known yet"
-    reads(pbx, (8, "101"))
-    assert pbx.call(8).queue == "800"
-    assert pbx.figures("queuestats", "800").offered == 1
-    ring(pbx, "105")
-    assert pbx.call(8).queues == (), "it is likely, and is taken back as the others are"
-
-
-def test_of_two_calls_that_ring_when_a_count_rises_none_is_the_queues(pbx: Counted) -> None:
-    count(pbx, 0)
-    ring(pbx, "101")
-    pbx.now -= 0.9
-    ring(pbx, "102", call=9)
-    pbx.now -= 0.9
-    count(pbx, 1)
-    reads(pbx, (8, "101"), (9, "102"))
-    assert (pbx.call(8).queues, pbx.call(9).queues) == ((), ())
-
-
-def test_a_caller_who_is_known_to_be_in_the_queue_explains_the_count(pbx: Counted) -> None:
-    count(pbx, 0)
-    pbx.rows((8, CALLER, "800 Sales", "Talking"))
-    ring(pbx, "101")
-    pbx.now -= 0.9
-    ring(pbx, "102", call=9)
-    pbx.now -= 0.9
-    count(pbx, 1)
-    reads(pbx, (8, "101"), (9, "102"))
-    assert (pbx.call(8).queues, pbx.call(9).queues) == (("800",), ())
-
-
-@pytest.mark.parametrize("why", ["long ago", "not risen", "two more", "unseen agents", "first"])
-def test_a_count_that_may_mean_another_call_is_no_sign(pbx: Counted, why: str) -> None:
-    if why != "first":
-        count(pbx, 1 if why == "not risen" else 0)
-    if why == "unseen agents":
-        pbx.tell(directory(queues=(replace(SALES, agents=(*SALES.agents, AgentRow("199"))),)))
-    ring(pbx, "101")
-    pbx.now += 5 if why == "long ago" else -0.5
-    count(pbx, 2 if why == "two more" else 1)
-    reads(pbx, (8, "101"))
-    assert pbx.call(8).queues == ()
-
-
-def test_counts_from_before_a_lost_connection_are_not_compared(pbx: Counted) -> None:
-    count(pbx, 0)
-    pbx.tell(ConnectionChanged("lost", "away", pbx.now))
-    pbx.tell(ConnectionChanged("connected", "", pbx.now, "callcontrol+activecalls"))
-    pbx.full()
-    ring(pbx, "101")
-    pbx.now -= 0.5
-    count(pbx, 1)
-    reads(pbx, (8, "101"))
-    assert pbx.call(8).queues == ()
-
-
-def test_callers_who_are_known_to_ring_there_explain_the_count_by_themselves(pbx: Counted) -> None:
-    pbx.rows((8, CALLER, "800 Sales", "Talking"))
-    ring(pbx, "101")
-    count(pbx, 0)
-    pbx.now += 60
-    ring(pbx, "102", call=9)
-    pbx.now -= 0.9
-    count(pbx, 1)
-    reads(pbx, (8, "101"), (9, "102"))
-    assert (pbx.call(8).queues, pbx.call(9).queues) == (("800",), ()), "one is counted and known"
-
-
-def test_who_was_counted_by_chance_is_taken_out_when_the_queues_own_caller_is_known(
-    pbx: Counted,
-) -> None:
-    count(pbx, 0)
-    ring(pbx, "101")
-    pbx.now -= 0.5
-    count(pbx, 1)
-    reads(pbx, (8, "101"))
-    assert pbx.call(8).queue == "800", "nothing else is known that rings"
-    pbx.now += 5
-    pbx.rows((8, CALLER, "101 Ext 101", "Routing"), (9, CALLER, "800 Sales", "Talking"))
-    ring(pbx, "102", call=9)
-    pbx.now += 5
-    reads(pbx, (8, "101"), (9, "102"))
-    assert (pbx.call(8).queues, pbx.call(9).queues) == ((), ("800",))
-    told = pbx.figures("queuestats", "800")
-    assert (told.offered, told.waiting) == (1, 1)
-    pbx.now += 5
-    count(pbx, 0)
-    count(pbx, 1)
-    reads(pbx, (8, "101"), (9, "102"))
-    assert pbx.call(8).queues == (), "it is not counted in again"
