@@ -29,6 +29,8 @@ from monitor.tracking.call_inference import CallInference
 
 _SHUFFLE: Final = 2.0
 """Seconds within which the parties of a call change in one transfer."""
+_MOST_CHANGES: Final = 8
+"""Changes of a call's parties that are looked at together."""
 _LEFTOVER: Final = 10.0
 """Seconds for which the PBX may still list a call whose story goes on under another id."""
 
@@ -54,7 +56,9 @@ class CallTransfers:
     def __init__(self) -> None:
         self.unanswered: set[int] = set()
         self._continued: dict[int, float] = {}
-        self._before: dict[int, tuple[CallInference, float]] = {}
+        self._before: dict[int, list[tuple[CallInference, float]]] = {}
+        """Call id → how it was before each of the last changes of its parties, and when it changed.
+        """
         self._calls_of: dict[str, set[int]] = defaultdict(set)
         self._over: OrderedDict[str, tuple[CallInference, topics.EndedCall, float]] = OrderedDict()
         """Who began a call that nobody answered → the call, as it was kept, and when it ended."""
@@ -77,20 +81,15 @@ class CallTransfers:
         parties = _parties(call)
         if before is None or parties == _parties(before):
             return None
-        settled, changed_at = self._before.get(call.id, (before, now))
-        if now - changed_at > _SHUFFLE:
-            settled = before
-        self._before[call.id] = settled, now
-        come = parties - _parties(settled)
-        if not come:
-            return None
-        for person in _left(call, settled):
-            for other in self._others(person, calls, now):
-                if other.id == call.id:
-                    continue
-                handover = _handover(settled, other, person, come)
-                if handover is not None:
-                    return handover
+        lately = [(was, at) for was, at in self._before.get(call.id, ()) if now - at <= _SHUFFLE]
+        lately = self._before[call.id] = [*lately[-_MOST_CHANGES:], (before, now)]
+        for settled, _ in lately:
+            come = parties - _parties(settled)
+            for person in _left(call, settled) if come else ():
+                for other in self._others(person, calls, now):
+                    handover = _handover(settled, other, person, come)
+                    if handover is not None and other.id != call.id:
+                        return handover
         return None
 
     def _others(

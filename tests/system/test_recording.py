@@ -229,7 +229,7 @@ async def test_masked_it_is_the_same_but_for_names_and_numbers(recorded: Recorde
     )
     assert not list(differing(first, second))
     then, now = (numbers(bare(state, set(), recorded.earlier)) for state in (recorded.state, again))
-    assert len(now) == len(then) > 3
+    assert len(now) >= len(then) > 3, "a number in two notations may have two masks"
     assert not now & then
 
 

@@ -206,3 +206,29 @@ def test_a_first_call_that_is_listed_on_for_long_is_shown_again() -> None:
         pbx.now += 1
         pbx.tracker.tick(pbx.now)
     assert pbx.tracker.state["calls"].keys() == {"1", "2"}
+
+
+def test_a_consultation_that_a_row_told_first_may_be_handed_over_at_once() -> None:
+    pbx = Counted("callcontrol+activecalls")
+    for status in ("Ringing", "Connected"):
+        pbx.see("102", 2, 7, "Dialing" if status == "Ringing" else status, "101")
+        pbx.see("101", 1, 7, status, "102")
+    first = "102 Ext 102", "101 Ext 101", "Talking"
+    pbx.rows((7, *first))
+    pbx.rows((7, *first), (8, "102 Ext 102", "103 Ext 103", "Routing"))
+    began = pbx.now
+    for after, status in ((0.0, "Ringing"), (0.5, "Connected")):
+        pbx.now = began + after
+        pbx.see("102", 3, 8, "Dialing" if status == "Ringing" else status, "103")
+        pbx.see("103", 4, 8, status, "102")
+    for gone in (2, 3):
+        pbx.now = began + 1.5
+        pbx.gone("102", gone)
+    pbx.now = began + 1.5
+    pbx.see("101", 1, 8, "Connected", "103")
+    pbx.now = began + 1.5
+    pbx.see("103", 4, 8, "Connected", "101")
+    call = pbx.call(8)
+    assert call.owner is not None
+    assert (call.owner.dn_num, call.continues) == ("101", (7,))
+    assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(8, "answered")]
