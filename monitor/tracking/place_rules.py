@@ -49,10 +49,6 @@ from monitor.tracking.originator_rules import Originator
 
 _TOGETHER: Final = 0.5
 """Seconds within which phones that are rung at once begin to ring."""
-_SETTLED: Final = 0.1
-"""Seconds after a count by which the events of the same moment are known."""
-_SAME_TIME: Final = 1.0
-"""Seconds by which a count and a ring that belong together may be told apart."""
 _NO_LEGS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType({})
 
 
