@@ -24,7 +24,6 @@ import sys
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from functools import partial
-from sys import getsizeof
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge
@@ -302,8 +301,8 @@ class KeyShare:
                 holders = self._unsent.get(id(message), 0)  # no other has this id while it is held
                 self._unsent[id(message)] = holders + 1
                 if not holders:
-                    self.unsent_bytes += getsizeof(message)
-            self.unsent_bytes += max(map(getsizeof, messages), default=0)
+                    self.unsent_bytes += sys.getsizeof(message)
+            self.unsent_bytes += max(map(sys.getsizeof, messages), default=0)
         self._count_for_all(before)
 
     def _recount(self, parts: SnapshotParts) -> None:
@@ -335,8 +334,8 @@ class KeyShare:
                 self._unsent[id(message)] -= 1
                 if not self._unsent[id(message)]:
                     del self._unsent[id(message)]
-                    self.unsent_bytes -= getsizeof(message)
-            self.unsent_bytes -= max(map(getsizeof, messages), default=0)
+                    self.unsent_bytes -= sys.getsizeof(message)
+            self.unsent_bytes -= max(map(sys.getsizeof, messages), default=0)
         self._count_for_all(before)
 
     async def turn_to_send(self) -> None:

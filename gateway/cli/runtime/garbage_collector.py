@@ -21,6 +21,8 @@ from typing import Final
 
 import structlog
 
+from gateway.supervision import running
+
 YOUNG: Final = 2_000
 """New objects after which Python looks for cycles among them: about a millisecond."""
 MIDDLE: Final = 10
@@ -80,12 +82,10 @@ async def garbage_collected() -> AsyncIterator[None]:
     thresholds = gc.get_threshold()
     collector = GarbageCollector()
     collector.begin()
-    task = asyncio.create_task(_look_regularly(collector))
     try:
-        yield
+        async with running(_look_regularly(collector)):
+            yield
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         gc.unfreeze()
         gc.set_threshold(*thresholds)
 

@@ -20,6 +20,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from gateway.supervision import running
+
 LARGE_BLOCK_BYTES: Final = 64 * 1024
 """Bytes from which on a block is taken from the system by itself."""
 EVERY_S: Final = 5.0
@@ -53,12 +55,8 @@ async def memory_released() -> AsyncIterator[None]:
     """Give the process's free memory back while the context is entered."""
     memory = MemoryRelease(ctypes.CDLL(None))
     memory.begin()
-    task = asyncio.create_task(_release_regularly(memory))
-    try:
+    async with running(_release_regularly(memory)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _release_regularly(memory: MemoryRelease) -> None:

@@ -18,6 +18,8 @@ from typing import Any, Final
 
 import structlog
 
+from gateway.supervision import running
+
 BEAT_FILE: Final = "CALLMON_BEAT"
 """Environment variable with the file to touch every :data:`BEAT_EVERY_S` seconds."""
 BEAT_EVERY_S: Final = 5.0
@@ -70,12 +72,8 @@ async def _beating() -> AsyncIterator[None]:
     if period is None:
         yield
         return
-    task = asyncio.create_task(_beat(period, file), name="beat")
-    try:
+    async with running(_beat(period, file)):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _beat(period: float, file: Path | None) -> None:

@@ -21,7 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from gateway.supervision import kept_running
+from gateway.supervision import kept_running, running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import (
     REDIS_FAILURES,
@@ -160,12 +160,8 @@ async def heartbeat(
     The first report comes after ``of_monitor`` or ``of_gateway`` was called.
     """
     beating = StatusReporter(redis, program, name)
-    task = asyncio.create_task(kept_running("heartbeat", beating.run))
-    try:
+    async with running(kept_running("heartbeat", beating.run)):
         yield beating
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def tell(redis: Redis, id_: str, process: ProcessStatus) -> list[str]:
