@@ -53,17 +53,19 @@ class ApiKey:
 
     def admit(self, address: str) -> None:
         """Raise AddressRefused if the key may not be used from this address."""
+        if not self.admits(address):
+            raise AddressRefused(f"This key may not be used from this address, {address}.")
+
+    def admits(self, address: str) -> bool:
+        """Return whether the key may be used from this address."""
         if not self.networks:
-            return
+            return True
         try:
             came = ip_address(address)
         except ValueError:
-            came = None
+            return False
         mapped = getattr(came, "ipv4_mapped", None)
-        if came is None or not any(
-            (mapped or came) in ip_network(network) for network in self.networks
-        ):
-            raise AddressRefused(f"This key may not be used from this address, {address}.")
+        return any((mapped or came) in ip_network(network) for network in self.networks)
 
     @property
     def visibility(self) -> Visibility:

@@ -140,8 +140,7 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     if wanted is None:
         return False
     position = parse_position(wanted)
-    space = view.position_waiter.space_of(position, command.space)
-    live, book = (position, None) if space == "live" else (None, position)
+    live, book = _wanted(position, view, command)
     if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(
         live, book
     ):
@@ -153,6 +152,23 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
             f"The position {position} has not been reached; try again.", {"Retry-After": "1"}
         )
     return True
+
+
+def is_reached(wanted: str, view: PbxContext, command: Command) -> bool:
+    """Return whether a header's position is reached; False too if it does not hold one."""
+    try:
+        position = parse_position(wanted)
+    except BadParameter:
+        return False
+    return view.position_waiter.reached(*_wanted(position, view, command))
+
+
+def _wanted(
+    position: Position, view: PbxContext, command: Command
+) -> tuple[Position | None, Position | None]:
+    """Return the position to wait for in the live space and in the directory's, or None."""
+    space = view.position_waiter.space_of(position, command.space)
+    return (position, None) if space == "live" else (None, position)
 
 
 def parse_position(text: str) -> Position:

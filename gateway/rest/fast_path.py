@@ -1,25 +1,26 @@
 """Answer repeated queries, such as those of pages that poll, on a fast path.
 
-A GET that was answered once is remembered by its address and credentials, with its key and its
-question. When the same GET comes again, it is answered from there, without routing and parsing.
-Status, headers and body are the same as on the normal path. Everything unusual takes the normal
-path: a changed key table, a spent budget, a refusal, a page from another origin, a client that
-wants to wait.
+A query that was answered once is remembered by its method, its address, its credentials, its page's
+origin and, of a POST, its body; with its key and its question. When the same comes again, it is
+answered from there, without routing and parsing. Status, headers and body are the same as on the
+normal path. Everything unusual takes the normal path: a changed key table, a spent budget, a
+refusal, a client that would have to wait.
 
-Under uvicorn :class:`FastPathProtocol` answers as soon as a request's headers are there. Under
-other servers :class:`QueryFastPath` does, as the ASGI application.
+Under uvicorn :class:`FastPathProtocol` answers a GET as soon as its headers are there. All other
+forms are answered by :class:`QueryFastPath` as the ASGI application.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from gateway.responses import guarded
+from gateway.rest.command_requests import is_reached
 from gateway.rest.endpoint import REPEATABLE
 from gateway.rest.query_responses import answer_headers, matches
 from gateway.transport.compression import takes_gzip
@@ -41,28 +42,86 @@ MOST_BYTES: Final = 32 * 1024 * 1024
 
 An answer that several requests share is counted once."""
 LONGEST_NAME_BYTES: Final = 1_024
-"""Bytes of the name of a remembered request, at most.
+"""Bytes of the name of a remembered request, and of its body, at most.
 
 Longer requests take the normal path, so that padded ones cannot fill this memory."""
 _OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
 
-_LONG_WAY: Final = (
+_LONG_WAY: Final = (b"transfer-encoding", b"range")
+_READ: Final = (
+    b"authorization",
+    b"x-api-key",
+    b"if-none-match",
+    b"accept-encoding",
     b"origin",
     b"prefer",
     b"callmon-min-position",
     b"content-length",
-    b"transfer-encoding",
-    b"range",
+    b"content-type",
 )
-_READ: Final = (b"authorization", b"x-api-key", b"if-none-match", b"accept-encoding")
 _MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
 """Header that makes a difference → whether it is read here; else the request is unusual."""
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Path, query, the headers with the key, and the encoding of the answer."""
+_HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
+_Name: TypeAlias = tuple[bytes, ...]
+"""Path, query, the headers with the key, the page's origin and the encoding of the answer. Of a
+POST also the type of its body, and then the body."""
 _GZIP: Final = b"gzip"
+_POST: Final = b"POST"
+_ORIGIN, _ENCODING, _NAME_OF_POST = 4, 5, 8
+"""Places in a request's name, and how long a POST's is without its body."""
+_OF_PAGES: Final = b"access-control-"
+
+
+@dataclass(slots=True)
+class _Asked:
+    """Hold what a request asks.
+
+    ``tag``: its ``If-None-Match``. ``wait``: its ``Prefer``. ``position``: its
+    ``Callmon-Min-Position``.
+    """
+
+    name: _Name
+    tag: str
+    wait: str
+    position: str
+
+
+class _Body:
+    """Hold what was read of a request's body, so that it can be read again."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._read: list[Message] = []
+        self._given = 0
+
+    async def __call__(self) -> Message:
+        """Return the next message that was not returned yet, of those read or a new one."""
+        message = self._read[self._given] if self._given < len(self._read) else await self._next()
+        self._given += 1
+        return message
+
+    async def read(self) -> None:
+        """Read the body to its end."""
+        while not self._read or self._read[-1].get("more_body"):
+            await self._next()
+
+    @property
+    def whole(self) -> bytes | None:
+        """Return the body; None if it was not read to its end."""
+        if not self._read or self._read[-1]["type"] != "http.request":
+            return None
+        if self._read[-1].get("more_body"):
+            return None
+        return b"".join(message.get("body", b"") for message in self._read)
+
+    async def _next(self) -> Message:
+        message = await self._receive()
+        if not self._read or self._read[-1].get("more_body"):  # later ones are not the body's
+            self._read.append(message)
+        return message
 
 
 @dataclass(slots=True, eq=False)
@@ -78,6 +137,8 @@ class _Known:
     expires: float | None
     gzip: bool = False
     """Whether the client takes a compressed answer."""
+    of_page: dict[bytes, bytes] = field(default_factory=dict)
+    """Headers for the page from another origin that asks. They are the same in each answer."""
     position: Position | None = None
     stale_since: str | None = None
     answer: Answer | None = None
@@ -115,6 +176,8 @@ class QueryFastPath:
         self._rate_limiter = rate_limiter
         self._clock = clock
         self._known: dict[_Name, _Known] = {}
+        self._posts: set[_Name] = set()
+        """Names of remembered POSTs, without their bodies."""
         self._holders: dict[int, int] = {}
         self._bytes = 0
         self._tallies: dict[str, list[int]] = {}
@@ -126,33 +189,62 @@ class QueryFastPath:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or pass anything else to the application."""
-        if scope["type"] != "http" or scope["method"] != "GET":
-            await self._app(scope, receive, send)
-            return
-        asked = self._asked_for(scope["raw_path"], scope["query_string"], scope["headers"])
+        method = scope["method"] if scope["type"] == "http" else ""
+        asked = None
+        if method in ("GET", "HEAD", "POST"):
+            asked = _asked_for(
+                method == "POST",
+                scope["raw_path"],
+                scope["query_string"],
+                scope["headers"],
+                compression=self._compression,
+            )
         if asked is None:
             await self._app(scope, receive, send)
             return
-        name, tag = asked
-        known = self._known.get(name)
-        spent = None if known is None else self._spent(known)
-        if known is None or known.answer is None or spent is None:
-            version = (
-                self._keys.version
-            )  # read before the key is checked, as it may be revoked meanwhile
-            await self._app(scope, receive, send)
-            self._remember(name, scope, version)
+        body = None
+        if method == "POST":
+            receive = body = _Body(receive)
+            if asked.name in self._posts:  # else its key must be judged before its body is taken
+                await body.read()
+                asked.name = (*asked.name, body.whole or b"")
+        known = self._known.get(asked.name)
+        client = scope.get("client")
+        spent = None if known is None else self._spent(known, asked, client[0] if client else "")
+        if known is None or spent is None:
+            await self._pass_on(asked, body, scope, receive, send)
             return
         known.tally[0] += 1
-        if _has(tag, known.answer):
-            await send(
-                {"type": "http.response.start", "status": 304, "headers": [*known.headers, *spent]}
-            )
-            await send({"type": "http.response.body", "body": b""})
+        if method != "POST" and _has(asked.tag, known):
+            headers, content = [*known.headers, *spent], b""
+            await send({"type": "http.response.start", "status": 304, "headers": headers})
         else:
             headers = [*known.headers, *known.of_body, *spent]
+            content = b"" if method == "HEAD" else known.body
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await send({"type": "http.response.body", "body": known.body})
+        await send({"type": "http.response.body", "body": content})
+
+    async def _pass_on(
+        self, asked: _Asked, body: _Body | None, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Have the application answer, and remember the request if it can be repeated."""
+        version = self._keys.version  # read before the key is checked: it may be revoked meanwhile
+        headers: list[tuple[bytes, bytes]] = []
+
+        async def watched(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers.extend(message["headers"])
+            await send(message)
+
+        await self._app(scope, receive, watched)
+        if body is None:
+            self._remember(asked.name, scope, version, headers)
+        elif (content := body.whole) is not None and len(content) <= LONGEST_NAME_BYTES:
+            name = asked.name[:_NAME_OF_POST]
+            if len(self._posts) >= MOST:
+                self._posts.clear()
+            if self._remember((*name, content), scope, version, headers):
+                self._posts.add(name)
 
     def at_once(
         self, url: bytes, headers: Sequence[tuple[bytes, bytes]]
@@ -162,32 +254,31 @@ class QueryFastPath:
         The head is the status line and the header lines, with the line end of the last one.
         """
         path, _, query = url.partition(b"?")
-        asked = self._asked_for(path, query, headers)
-        known = None if asked is None else self._known.get(asked[0])
-        spent = None if known is None else self._spent(known)
-        if asked is None or known is None or known.answer is None or spent is None:
+        asked = _asked_for(False, path, query, headers, compression=self._compression)
+        known = None if asked is None else self._known.get(asked.name)
+        if asked is None or known is None or known.key.networks:  # its client is not known yet
+            return None
+        spent = self._spent(known, asked)
+        if spent is None:
             return None
         known.tally[0] += 1
         budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
-        if _has(asked[1], known.answer):
+        if _has(asked.tag, known):
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
         return (
             b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget,
             known.body,
         )
 
-    def _asked_for(
-        self, path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]]
-    ) -> tuple[_Name, bytes] | None:
-        return _asked_for(path, query, headers, compression=self._compression)
+    def _remember(self, name: _Name, scope: Scope, version: int, headers: _HeaderPairs) -> bool:
+        """Remember an answered request; return False if it cannot be repeated.
 
-    def _remember(self, name: _Name, scope: Scope, version: int) -> None:
+        ``headers``: those of the answer.
+        """
         found = scope.get(REPEATABLE)
         if found is None:
-            return
+            return False
         key, view, question = found
-        if key.networks:
-            return  # the client's address must be checked each time
         self._forget(name)
         cost = sum(map(len, name)) + _OVERHEAD_BYTES
         if len(self._known) >= MOST or self._bytes + cost > MOST_BYTES:
@@ -195,8 +286,10 @@ class QueryFastPath:
         self._bytes += cost
         expires = None if key.expires is None else moment(key.expires).timestamp()
         tally = self._tallies.setdefault(question.command.name, [0])
-        gzip = name[-1] == _GZIP
-        self._known[name] = _Known(key, view, question, tally, version, expires, gzip)
+        gzip = name[_ENCODING] == _GZIP
+        of_page = {} if not name[_ORIGIN] else _for_page(headers)
+        self._known[name] = _Known(key, view, question, tally, version, expires, gzip, of_page)
+        return True
 
     def _forget(self, name: _Name) -> None:
         known = self._known.pop(name, None)
@@ -206,6 +299,7 @@ class QueryFastPath:
 
     def _forget_all(self) -> None:
         self._known.clear()
+        self._posts.clear()
         self._holders.clear()
         self._bytes = 0
 
@@ -227,19 +321,30 @@ class QueryFastPath:
                 del self._holders[id(data)]
                 self._bytes -= len(data)
 
-    def _spent(self, known: _Known) -> Sequence[tuple[bytes, bytes]] | None:
+    def _spent(
+        self, known: _Known, asked: _Asked, client: str = ""
+    ) -> Sequence[tuple[bytes, bytes]] | None:
         """Bring the answer up to date, count the request, and return the rate limit headers.
 
-        Returns None if the request must take the normal path.
+        Returns None if the request must take the normal path. ``client``: its address.
         """
         if known.version != self._keys.version or (
             known.expires is not None and self._clock() >= known.expires
         ):
             return None
-        space = known.question.command.space
-        position = known.view.replica_of(space).position
-        moved = position is not known.position or known.view.stale_since(space) != known.stale_since
+        if known.key.networks and not known.key.admits(client):
+            return None
+        command = known.question.command
+        position = known.view.replica_of(command.space).position
+        moved = (
+            position is not known.position
+            or known.view.stale_since(command.space) != known.stale_since
+        )
         if moved and not self._asked(known):
+            return None
+        if asked.wait and _has(asked.tag, known):
+            return None
+        if asked.position and not is_reached(asked.position, known.view, command):
             return None
         return () if self._rate_limiter is None else self._rate_limiter.read_at_once(known.key)
 
@@ -265,9 +370,8 @@ class QueryFastPath:
         if self._bytes > MOST_BYTES:
             self._forget_all()
         pairs = answer_headers(answer, known.stale_since, compressed=packed is not None)
-        known.headers = tuple(
-            guarded([(name.lower().encode(), value.encode()) for name, value in pairs.items()])
-        )
+        headers = {name.lower().encode(): value.encode() for name, value in pairs.items()}
+        known.headers = tuple(guarded([*(headers | known.of_page).items()]))
         known.of_body = (
             *(() if packed is None else ((b"content-encoding", _GZIP),)),
             (b"content-length", str(len(known.body)).encode()),
@@ -323,9 +427,14 @@ class FastPathProtocol(TimeoutHttpProtocol):
 
 
 def _asked_for(
-    path: bytes, query: bytes, headers: Sequence[tuple[bytes, bytes]], *, compression: bool
-) -> tuple[_Name, bytes] | None:
-    """Return the request's name in the memory and its ``If-None-Match``; None if it is unusual.
+    post: bool,
+    path: bytes,
+    query: bytes,
+    headers: _HeaderPairs,
+    *,
+    compression: bool,
+) -> _Asked | None:
+    """Return what a GET, a HEAD or a POST asks; None if it is unusual.
 
     A header that comes twice is unusual too: the normal path reads only one of the two, and this
     function must not guess which.
@@ -340,17 +449,48 @@ def _asked_for(
         if not read_here or name in read:
             return None
         read[name] = value
-    authorization = read.get(b"authorization")
-    if authorization is not None and authorization[: len(_BEARER)].lower() != _BEARER:
+    take = read.get
+    authorization = take(b"authorization", b"")
+    if authorization and authorization[: len(_BEARER)].lower() != _BEARER:
         return None
-    accepted = read.get(b"accept-encoding", b"")
-    gzip = compression and takes_gzip(accepted.decode("latin-1"))
-    api_key = read.get(b"x-api-key", b"")
-    asked = (path, query, authorization or b"", api_key, _GZIP if gzip else b"")
+    length = take(b"content-length")
+    of_post: _Name = ()
+    if post:
+        if length is None or not _is_short(length):
+            return None
+        of_post = (_POST, take(b"content-type", b""))
+    elif length is not None:
+        return None
+    gzip = compression and takes_gzip(take(b"accept-encoding", b"").decode("latin-1"))
+    asked = (
+        path,
+        query,
+        authorization,
+        take(b"x-api-key", b""),
+        take(b"origin", b""),
+        _GZIP if gzip else b"",
+        *of_post,
+    )
     if sum(map(len, asked)) > LONGEST_NAME_BYTES:
         return None
-    return asked, read.get(b"if-none-match", b"")
+    return _Asked(
+        asked,
+        take(b"if-none-match", b"").decode("latin-1"),
+        take(b"prefer", b"").decode("latin-1"),
+        take(b"callmon-min-position", b"").decode("latin-1"),
+    )
 
 
-def _has(tag: bytes, answer: Answer) -> bool:
-    return bool(tag) and matches(tag.decode("latin-1"), answer.etag)
+def _is_short(length: bytes) -> bool:
+    """Return whether a body of this ``Content-Length`` may be remembered."""
+    return length.isdigit() and len(length) <= 4 and int(length) <= LONGEST_NAME_BYTES
+
+
+def _has(tag: str, known: _Known) -> bool:
+    """Return whether the client has this answer already."""
+    return bool(tag) and known.answer is not None and matches(tag, known.answer.etag)
+
+
+def _for_page(headers: _HeaderPairs) -> dict[bytes, bytes]:
+    """Return those headers of an answer that it has because a page of another origin asked."""
+    return {name: value for name, value in headers if name.startswith(_OF_PAGES) or name == b"vary"}

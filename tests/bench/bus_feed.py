@@ -21,6 +21,8 @@ from tests.bench.processes import Party, party
 from tests.bus import RealBus
 
 PBX = "bench"
+ORIGIN = "https://wall.example.com"
+"""Origin of the pages that may read the gateway's answers."""
 _KEYS = 12
 """A key may have a thousand connections."""
 FRAME = 200
@@ -175,6 +177,7 @@ url = "{bus.url}"
 level = "error"
 [gateway]
 heartbeat_interval = {heartbeat}
+cors_origins = ["{ORIGIN}"]
 [gateway.budgets]
 reads = 1_000_000_000
 [[pbx]]

@@ -16,16 +16,18 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from tests.bench.bus_feed import Writer, gateway, key, writing
+from tests.bench.bus_feed import ORIGIN, Writer, gateway, key, writing
 from tests.bench.office import Office
 from tests.bench.processes import Party, party, python, ratio, rounds
 from tests.bus import RealBus
 
 _CHANGES = 20
 """A second."""
-OURS, KNOWN, BARE, ENCODING = (
+OURS, KNOWN, PAGE, POST, BARE, ENCODING = (
     "callmon gateway",
     "callmon gateway, If-None-Match",
+    "callmon gateway, a page of another origin",
+    "callmon gateway, POST",
     "bare route",
     "route that encodes",
 )
@@ -73,11 +75,15 @@ async def measure(bus: RealBus, calls: int, times: int, each: int) -> Requests:
             assert tag is not None
             return await ours(_get(address, f"If-None-Match: {tag[1]}\r\n"))
 
+        page = _get(f"/webapi/{key(0)}/pbx.callsinfo.get", f"Origin: {ORIGIN}\r\n")
+
         turns: dict[str, Callable[[], Awaitable[float]]] = {
             OURS: partial(ours, request),
             BARE: partial(_round, peer, requester, _get("/bare"), each),
             ENCODING: partial(_round, peer, requester, _get("/json"), each),
             KNOWN: known,
+            PAGE: partial(ours, page),
+            POST: partial(ours, _post("/webapi/pbx.callsinfo.get", f"key={key(0)}")),
         }
         for turn in turns.values():  # warm up
             await turn()
@@ -86,6 +92,12 @@ async def measure(bus: RealBus, calls: int, times: int, each: int) -> Requests:
 
 def _get(path: str, headers: str = "") -> str:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: application/json\r\n{headers}\r\n"
+
+
+def _post(path: str, body: str) -> str:
+    form = "Content-Type: application/x-www-form-urlencoded\r\n"
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{form}Content-Length: {len(body)}\r\n\r\n"
+    return head + body
 
 
 async def _round(server: Party, requester: Party, request: str, times: int) -> float:

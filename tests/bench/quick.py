@@ -8,7 +8,7 @@ from statistics import median
 from tests.bench import delivery, latency, queries
 from tests.bench.delivery import Deliveries
 from tests.bench.latency import Latencies
-from tests.bench.queries import BARE, ENCODING, KNOWN, OURS, Requests
+from tests.bench.queries import BARE, ENCODING, KNOWN, OURS, PAGE, POST, Requests
 from tests.bench.table import Sheet, show
 from tests.bus import real_bus
 
@@ -104,4 +104,6 @@ def queries_sheet(found: Requests) -> Sheet:
     sheet.add(BARE, f"{found.median(BARE):.0f} µs", ratio=found.ratio(BARE), least=0.9)
     sheet.add(ENCODING, f"{found.median(ENCODING):.0f} µs", ratio=found.ratio(ENCODING), least=3)
     sheet.add(f"{KNOWN}: 304", f"{found.median(KNOWN):.0f} µs", ratio=found.ratio(BARE, KNOWN))
+    for form in (PAGE, POST):
+        sheet.add(form, f"{found.median(form):.0f} µs", ratio=found.ratio(BARE, form))
     return sheet

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,7 @@ from gateway.rest.fast_path import MOST, FastPathProtocol, QueryFastPath
 from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.timestamps import from_unix
+from tests.bus import until
 from tests.gateway import entities
 from tests.gateway.world import view
 
@@ -48,11 +49,16 @@ class Desk:
     now: float = NOW
     long: int = 0
     rate_limiter: RateLimiter | None = None
+    cors_origins: Sequence[str] = ()
     apps: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         app = create_app(
-            {"main": self.view}, self.keys, rate_limiter=self.rate_limiter, clock=lambda: self.now
+            {"main": self.view},
+            self.keys,
+            rate_limiter=self.rate_limiter,
+            cors_origins=self.cors_origins,
+            clock=lambda: self.now,
         )
 
         async def counted(scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,9 +70,17 @@ class Desk:
     async def get(
         self, path: str, headers: Headers = None, *, short: bool = True
     ) -> httpx.Response:
+        return await self.ask("GET", path, headers, short=short)
+
+    async def post(self, path: str, *, short: bool = True, **given: Any) -> httpx.Response:
+        return await self.ask("POST", path, short=short, **given)
+
+    async def ask(
+        self, method: str, path: str, headers: Headers = None, *, short: bool = True, **given: Any
+    ) -> httpx.Response:
         transport = httpx.ASGITransport(app=self.apps[short])
         async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-            return await http.get(path, headers=headers)
+            return await http.request(method, path, headers=headers, **given)
 
     def put(self, topic: str, id_: str, entity: Any) -> None:
         replica = self.view.live
@@ -78,6 +92,21 @@ class Desk:
 
 def key(**given: Any) -> ApiKey:
     return ApiKey("test", sha256_hex(KEY), "main", frozenset({"read", "contacts"}), **given)
+
+
+def scope_of(path: str, method: str = "GET", headers: Sequence[tuple[bytes, bytes]] = ()) -> Scope:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": list(headers),
+        "server": ("gateway", 80),
+        "client": ("127.0.0.1", 1),
+        "scheme": "http",
+    }
 
 
 @pytest.fixture
@@ -186,21 +215,6 @@ async def test_a_key_given_twice_is_not_remembered_as_either(desk: Desk, name: s
 
 
 async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk: Desk) -> None:
-    scope = {
-        "type": "http",
-        "method": "GET",
-        "path": QUERY,
-        "raw_path": QUERY.encode(),
-        "query_string": b"",
-    }
-    scope |= {
-        "root_path": "",
-        "headers": [],
-        "server": ("gateway", 80),
-        "client": ("127.0.0.1", 1),
-        "scheme": "http",
-    }
-
     async def receive() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -210,26 +224,140 @@ async def test_a_key_that_is_revoked_while_it_is_answered_is_not_remembered(desk
         ):  # as one who does not read, until his key is gone
             desk.keys.replace([])
 
-    await desk.apps[1](scope, receive, send)
+    await desk.apps[1](scope_of(QUERY), receive, send)
     for _ in range(2):
         assert (await desk.get(QUERY)).status_code == 401
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
-        {"Origin": "https://wall.example.com"},
-        {"Prefer": "wait=1"},
-        {"Callmon-Min-Position": "x"},
-    ],
-    ids=["from a page", "would wait", "wants a position"],
-)
-async def test_whatever_is_out_of_the_ordinary_goes_the_long_way(
-    desk: Desk, headers: dict[str, str]
+async def test_a_page_of_another_origin_is_answered_from_memory_with_its_own_headers() -> None:
+    desk = Desk(view(), KeyTable([key()]), cors_origins=["https://wall.example.com"])
+    for origin in ("https://wall.example.com", "https://else.example.com"):
+        page = {"Origin": origin}
+        long = await desk.get(QUERY, page, short=False)
+        before = desk.long
+        for number in range(3):
+            desk.put("calls", f"{number}", entities.call(number))
+            short = await desk.get(QUERY, page)
+            assert same(short, await desk.get(QUERY, page, short=False))
+        assert desk.long == before + 1
+        known = page | {"If-None-Match": short.headers["etag"]}
+        assert same(await desk.get(QUERY, known, short=False), await desk.get(QUERY, known))
+        assert ("access-control-allow-origin" in long.headers) is (
+            origin != "https://else.example.com"
+        )
+    plain = await desk.get(QUERY)
+    assert "access-control-allow-origin" not in plain.headers
+
+
+async def test_who_would_wait_goes_the_long_way_and_who_need_not_is_answered_at_once(
+    desk: Desk,
 ) -> None:
-    await desk.get(QUERY)
-    await desk.get(QUERY, headers)
+    tag = (await desk.get(QUERY)).headers["etag"]
+    for headers in ({"Prefer": "wait=1"}, {"Prefer": "wait=1", "If-None-Match": '"another"'}):
+        long = await desk.get(QUERY, headers, short=False)
+        assert same(long, await desk.get(QUERY, headers))
+    assert desk.long == 1
+    waits = {"Prefer": "wait=1", "If-None-Match": tag}
+    assert (await desk.get(QUERY, waits)).headers["preference-applied"] == "wait=1"
     assert desk.long == 2
+
+
+async def test_who_asks_for_a_position_is_answered_at_once_if_it_is_reached(desk: Desk) -> None:
+    before = (await desk.get(QUERY)).headers["callmon-position"]
+    desk.put("calls", "4711", entities.call(4711))
+    now = (await desk.get(QUERY)).headers["callmon-position"]
+    assert now != before
+    for reached in (before, now):
+        assert (await desk.get(QUERY, {"Callmon-Min-Position": reached})).status_code == 200
+    assert desk.long == 1
+    for wrong in ("x", now.split("/")[0]):
+        assert (await desk.get(QUERY, {"Callmon-Min-Position": wrong})).status_code == 400
+    assert desk.long == 3
+    epoch, seq = now.split("/")
+    later = asyncio.create_task(
+        desk.get(QUERY, {"Callmon-Min-Position": f"{epoch}/{int(seq) + 1}"})
+    )
+    await until(lambda: desk.view.position_waiter.waiting == 1)
+    desk.put("calls", "4712", entities.call(4712))
+    desk.view.position_waiter.moved()
+    assert (await later).headers["callmon-position"] == f"{epoch}/{int(seq) + 1}"
+
+
+@pytest.mark.parametrize("form", ["form", "json"])
+async def test_a_post_is_answered_from_memory_by_its_body(desk: Desk, form: str) -> None:
+    path = "/webapi/ext.state.get"
+
+    def given(num: str, secret: str = KEY) -> dict[str, Any]:
+        pairs = {"key": secret, "num": num}
+        return {"json": pairs} if form == "json" else {"data": pairs}
+
+    for num in ("101", "102", "101", "102"):
+        long = await desk.post(path, short=False, **given(num))
+        assert long.status_code == 200
+        assert same(long, await desk.post(path, **given(num)))
+    assert desk.long == 2
+    assert (await desk.post(path, **given("101", "another"))).status_code == 401
+    assert (await desk.post(path, **given("999999"))).status_code == 404
+    long = await desk.post(path, headers={"Content-Type": "text/x-odd"}, content=b"num=101")
+    assert long.status_code == 415
+    assert desk.long == 5
+    tagged = await desk.post(
+        path, headers={"If-None-Match": "*"}, **given("101")
+    )  # it holds for GET and HEAD alone
+    assert (tagged.status_code, desk.long) == (200, 5)
+
+
+async def test_a_post_whose_body_is_long_or_ends_early_goes_the_long_way(desk: Desk) -> None:
+    path = f"/webapi/{KEY}/ext.state.get"
+    for _ in range(2):
+        assert (await desk.post(path, data={"num": "101"})).status_code == 200
+    assert desk.long == 1
+    for _ in range(2):
+        padded = {"num": "101", "key": KEY, "_": "x" * 2_000}
+        assert (await desk.post(path, data=padded)).status_code == 200
+    assert desk.long == 3
+
+    messages = [{"type": "http.request", "body": b"num", "more_body": True}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        pytest.fail(f"there is nobody: {message}")
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"7")]
+    await desk.apps[1](scope_of(path, "POST", headers), receive, send)
+    assert desk.long == 4
+
+
+async def test_a_head_is_answered_from_memory_without_a_body(desk: Desk) -> None:
+    whole = await desk.get(QUERY)
+    for headers in (None, {"If-None-Match": whole.headers["etag"]}):
+        long = await desk.ask("HEAD", QUERY, headers, short=False)
+        short = await desk.ask("HEAD", QUERY, headers)
+        assert same(long, short)
+        assert short.content == b""
+    assert desk.long == 1
+
+
+async def test_a_key_for_some_networks_is_judged_by_the_clients_address_each_time(
+    desk: Desk,
+) -> None:
+    desk.keys.replace([key(networks=("127.0.0.0/8",))])
+    for _ in range(2):
+        assert (await desk.get(QUERY)).status_code == 200
+    assert desk.long == 1
+    answers: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    elsewhere = {**scope_of(QUERY), "client": ("192.0.2.1", 1)}
+    await desk.apps[1](elsewhere, receive, send)
+    assert answers[0]["status"] == 403
 
 
 async def test_a_budget_is_counted_and_kept(monkeypatch: pytest.MonkeyPatch) -> None:
