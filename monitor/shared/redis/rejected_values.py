@@ -79,6 +79,11 @@ def _named(key: str, part: str) -> str:
 _collected: ContextVar[RejectedValues | None] = ContextVar("rejected_values", default=None)
 
 
+def collect(values: RejectedValues) -> None:
+    """Collect here what this task rejects from now on, and the tasks that it creates."""
+    _collected.set(values)
+
+
 @contextmanager
 def collecting(values: RejectedValues) -> Iterator[None]:
     """Collect here what this task rejects, and the tasks that it creates meanwhile."""
