@@ -15,6 +15,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests.bus import Bus, RealBus, fake_bus, real_bus
+from tests.examples import FUZZ
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,9 +32,9 @@ for _name in ("no_proxy", "NO_PROXY"):
 
 # What passed passes again: whoever changes nothing must not meet a new example. `make fuzz` looks
 # for those.
-settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("same", max_examples=60, derandomize=True, deadline=None)
 settings.register_profile("fuzz", max_examples=2_000, deadline=None, print_blob=True)
-settings.load_profile("fuzz" if os.environ.get("CALLMON_FUZZ") else "same")
+settings.load_profile("fuzz" if FUZZ else "same")
 
 
 class Spread(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import pytest
 import structlog
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -31,8 +31,9 @@ from gateway.replication.redis_reader import read_state
 from monitor.shared.entities.topics import Ivr, empty_state
 from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, patient, real_bus, restore
 from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
+from tests.examples import examples
 
-EXAMPLES = 30
+EXAMPLES = 20
 STEPS = 50
 T = TypeVar("T")
 
@@ -292,10 +293,9 @@ def explore(
     try:
         run_state_machine_as_test(
             Machine,
-            settings=settings(
-                max_examples=EXAMPLES,
+            settings=examples(
+                EXAMPLES,
                 stateful_step_count=STEPS,
-                deadline=None,
                 suppress_health_check=list(HealthCheck),
             ),
         )

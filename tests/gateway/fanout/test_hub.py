@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fanout.filtered_view import FilteredView
@@ -20,6 +20,7 @@ from gateway.transport.websocket_protocol import ReadyFrame
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.changes import Change, Position
 from monitor.shared.entities.topics import TOPICS
+from tests.examples import examples
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.fanout.test_frames import Clock
 from tests.gateway.histories import Follower, Ledger, Put, decoded, plain, puts, views
@@ -201,7 +202,7 @@ def rejoin(world: World, step: Step) -> None:
     world.places[step.who] = (again, follower)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(60)
 @given(
     st.lists(views(), min_size=1, max_size=3),
     steps(),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -21,6 +21,7 @@ from monitor.statistics.figures_comparison import (
     FigureDifference,
     FiguresComparison,
 )
+from tests.examples import examples
 from tests.monitor.statistics.test_statistics_simulator import FOLLOWED, Counted
 
 NOON = 1_772_625_600.0
@@ -262,7 +263,7 @@ def test_it_is_said_in_a_plain_sentence() -> None:
     assert lower.sentence.endswith("waiting callers is 1 lower than callmon's.")
 
 
-@settings(max_examples=30, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32), st.floats(0.1, 3.0), st.floats(0.0, 2.5), st.floats(0.0, 2.5))
 def test_equal_counts_that_come_late_are_never_different(
     seed: int, gap: float, late_theirs: float, late_ours: float
@@ -296,7 +297,7 @@ def test_equal_counts_that_come_late_are_never_different(
     assert watch.differences() == AGREED
 
 
-@settings(max_examples=30, deadline=None)
+@examples(15)
 @given(st.integers(0, 2**32), st.integers(1, 5))
 def test_calls_that_one_side_missed_are_told_once_it_is_quiet(seed: int, missed: int) -> None:
     chance, watch = Random(seed), Watch()
@@ -325,14 +326,14 @@ def test_at_a_busy_pbx_only_what_really_differs_is_told(missed: int) -> None:
     pbx = Counted(FOLLOWED["defaults"][0], call_control=True, without=without)
     comparison = FiguresComparison()
     figures = QueueFigures(pbx.switchboard, lambda _: None, lambda: False)
-    pbx.traffic.limit = 900
+    pbx.traffic.limit = 500
     pauses, told_at, extra, quiet = random.Random(1), 0.0, 0, 0
     while quiet < 60:
-        over = pbx.traffic.stats.over >= 900
+        over = pbx.traffic.stats.over >= 500
         pbx.play(1.0 if over else pauses.choice((0.2, 1.0)))
         pbx.poll()
         pbx.statistics.tick(pbx.now)
-        extra = missed if pbx.traffic.stats.over > 750 else 0
+        extra = missed if pbx.traffic.stats.over > 400 else 0
         if pbx.now - told_at >= 3.0 and pbx.traffic.stats.over > 10:
             told_at = pbx.now
             told = {number: figures.of(number) for number in pbx.directory.queue_numbers()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import cycle
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.shared.changes import Change, Edit, Position
@@ -20,6 +20,7 @@ from monitor.shared.entities.statistics import (
 from monitor.shared.timestamps import from_unix
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
+from tests.examples import examples
 from tests.monitor.statistics.play import (
     Step,
     all_stats,
@@ -56,7 +57,7 @@ def _whole_traffic(it: Traffic) -> bool:
     return it.pending >= 0 and it.calls == over + it.pending and it.talks.count <= it.answered
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(histories(longest=200))
 def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
     scene, statistics = Scene(), Statistics(StatisticsSettings())
@@ -75,7 +76,7 @@ def test_the_parts_make_the_whole_at_every_step(steps: list[Step]) -> None:
         assert stats_of(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(histories(shortest=3.0))
 def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> None:
     statistics, scene = counted(steps)
@@ -97,7 +98,7 @@ def test_queues_count_what_really_became_of_every_wait(steps: list[Step]) -> Non
     assert pbx.internal.calls == kinds["internal"]
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(histories(), st.data())
 def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObject) -> None:
     once, _ = counted(steps)
@@ -114,7 +115,7 @@ def test_what_is_told_again_changes_nothing(steps: list[Step], data: st.DataObje
     assert all_stats(often) == all_stats(once)
 
 
-@settings(max_examples=60)
+@examples(30)
 @given(histories())
 def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]) -> None:
     once, _ = counted(steps)
@@ -126,7 +127,7 @@ def test_edits_that_were_written_and_read_again_count_the_same(steps: list[Step]
     assert all_stats(read) == all_stats(once)
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(
     histories(), st.lists(st.booleans(), min_size=1, max_size=9), st.sampled_from([NOON, _EVENING])
 )
@@ -143,7 +144,7 @@ def test_a_restart_at_any_point_changes_nothing(
     assert all_stats(handed_on) == all_stats(once)
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(histories(longest=30), st.integers(0, 60), st.integers(0, 30))
 def test_a_take_over_with_old_statistics_counts_every_call_once(
     steps: list[Step], kept: int, away: int
@@ -175,7 +176,7 @@ def test_a_take_over_with_old_statistics_counts_every_call_once(
         assert all(_whole(it) for it in all_stats(heir).values())
 
 
-@settings(max_examples=100)
+@examples(40)
 @given(histories(shortest=3.0, longest=60.0))
 def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> None:
     statistics, scene = counted(steps, at=_EVENING)
@@ -198,7 +199,7 @@ def test_after_midnight_only_what_began_after_it_counts(steps: list[Step]) -> No
     assert stats_of(statistics, "pbxstats", "pbx").peak >= len(scene.state["calls"])
 
 
-@settings(max_examples=60)
+@examples(30)
 @given(histories(), st.integers(1, 120), st.integers(0, 30))
 def test_other_terms_after_a_restart_are_as_if_they_had_always_been(
     steps: list[Step], target: int, short: int
@@ -211,7 +212,7 @@ def test_other_terms_after_a_restart_are_as_if_they_had_always_been(
     assert all_stats(heir) == all_stats(always)
 
 
-@settings(max_examples=60)
+@examples(30)
 @given(histories(shortest=3.0, longest=200.0))
 def test_over_midnight_every_wait_is_in_one_day_with_its_end(steps: list[Step]) -> None:
     scene, statistics = Scene(_EVENING), Statistics(StatisticsSettings())

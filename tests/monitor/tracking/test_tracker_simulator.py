@@ -48,8 +48,8 @@ from tests.system.compare import (
 )
 
 CLIENT = "callmon"
-CALLS = 250
-"""A setting; three thousand in all."""
+CALLS = 160
+"""A setting; two thousand in all."""
 MANY = 850
 """With ``make soak-monitors``."""
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -21,6 +21,7 @@ from monitor.simulator.calls.api_rows import ParticipantView
 from monitor.simulator.calls.ground_truth import TruthCall
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import ControlRequest
+from tests.examples import examples
 from tests.monitor.simulator.exchange_bench import AGENTS, CALLER, MOBILE, Bench, Client
 
 PHONES = tuple(str(number) for number in range(100, 112))
@@ -349,11 +350,9 @@ class Exchange(RuleBasedStateMachine):
             assert self.switchboard.truth() == before, "a refused step has changed something"
 
 
-SETTINGS = settings(
-    max_examples=250,
+SETTINGS = examples(
+    250,
     stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
     suppress_health_check=list(HealthCheck),
 )
 STEPS = (
