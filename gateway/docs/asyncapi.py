@@ -22,8 +22,10 @@ from gateway.fanout.frames import (
     Pong,
     ResultFrame,
     Snapshot,
+    Unsubscribed,
 )
 from gateway.operations.operation_table import COMMANDS
+from gateway.stream.client_messages import LARGEST_ID, LONGEST_ID
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Entity
 
@@ -32,6 +34,18 @@ ASYNCAPI: Final = "3.1.0"
 _EPOCH: Final = "001772594100000-9f3c"
 _STATES: Final = {"state": "State", "upsert": "State", "remove": "Removed", "result": "Result"}
 """Fields of frames whose shape depends on the topic, and the schema of each."""
+_ID: Final[Schema] = {
+    "type": ["string", "integer"],
+    "minLength": 1,
+    "maxLength": LONGEST_ID,
+    "minimum": 0,
+    "maximum": LARGEST_ID,
+}
+_ID_OF_FRAME: Final[Schema] = _ID | {
+    "description": "Id of the subscription, if it has one. It comes before all other fields."
+}
+_OF_CONNECTION: Final = (Hello, Pong)
+"""Frames that belong to no subscription."""
 
 
 def asyncapi(version: str) -> dict[str, Any]:
@@ -135,6 +149,8 @@ def _frame(kind: type[Struct]) -> Schema:
     schema = schemas_of([plain])[kind.__name__]
     for name in _STATES.keys() & schema["properties"].keys():
         schema["properties"][name] = {"$ref": PLACE + _STATES[name]}
+    if kind not in _OF_CONNECTION:
+        schema["properties"] = {"id": _ID_OF_FRAME, **schema["properties"]}
     return schema
 
 
@@ -179,6 +195,7 @@ _EXAMPLES: Final[dict[type[Struct], Struct]] = {
     ResultFrame: ResultFrame(_EPOCH, 1025, AT, msgspec.Raw(b'{"result":5}')),
     HeartbeatFrame: HeartbeatFrame(_EPOCH, 1025, AT, None),
     ErrorFrame: ErrorFrame("bad_message", "topics is empty: name a topic."),
+    Unsubscribed: Unsubscribed(),
     Pong: Pong(1772612130250, AT),
 }
 
@@ -186,8 +203,8 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "subscribe",
         "title": "subscribe",
-        "summary": "Watch topics, or the answer of a query. A new subscription replaces the "
-        "last one.",
+        "summary": "Watch topics, or the answer of a query. With an `id` it is one of several on "
+        "the connection. Without an `id` it replaces the last one without an `id`.",
         "payload": {"$ref": PLACE + "Subscribe"},
         "examples": [
             {"payload": {"type": "subscribe", "topics": ["calls", "queues"]}},
@@ -206,7 +223,16 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
                 }
             },
             {"payload": {"type": "subscribe", "query": "ext.state.get", "params": {"num": "101"}}},
+            {"payload": {"type": "subscribe", "id": "lines", "topics": ["lines"]}},
         ],
+    },
+    {
+        "name": "unsubscribe",
+        "title": "unsubscribe",
+        "summary": "End the subscription with this `id`; without an `id`, the one without. The "
+        "gateway answers with `unsubscribed`.",
+        "payload": {"$ref": PLACE + "Unsubscribe"},
+        "examples": [{"payload": {"type": "unsubscribe", "id": "lines"}}],
     },
     {
         "name": "ping",
@@ -235,6 +261,10 @@ _FILTER: Final[Schema] = {
     },
     "additionalProperties": False,
 }
+_ID_SAID: Final[Schema] = _ID | {
+    "type": ["string", "integer", "null"],
+    "description": "Names one of several subscriptions on the connection. All its frames have it.",
+}
 _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
@@ -243,6 +273,7 @@ _SAID: Final[dict[str, Schema]] = {
         "position.",
         "properties": {
             "type": {"const": "subscribe"},
+            "id": _ID_SAID,
             "topics": {
                 "type": "array",
                 "minItems": 1,
@@ -285,6 +316,13 @@ _SAID: Final[dict[str, Schema]] = {
                 "not": {"anyOf": [{"required": [name]} for name in ("filter", "merge")]},
             },
         ],
+        "additionalProperties": False,
+    },
+    "Unsubscribe": {
+        "title": "Unsubscribe",
+        "type": "object",
+        "properties": {"type": {"const": "unsubscribe"}, "id": _ID_SAID},
+        "required": ["type"],
         "additionalProperties": False,
     },
     "Ping": {

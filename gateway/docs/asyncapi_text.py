@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.fanout.filters import FIELDS
 from gateway.stream.server import SUBPROTOCOLS
+from gateway.stream.subscription import MOST_SUBSCRIPTIONS
 
 _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     1001: ("the server stops", "come back with back-off"),
@@ -115,7 +116,7 @@ def description() -> str:
     )
 
 
-_DESCRIPTION: Final = """\
+_DESCRIPTION: Final = f"""\
 Every active connection and every change of state of a 3CX, as it happens. The queries and \
 commands are described in [openapi.json](openapi.json).
 
@@ -164,6 +165,24 @@ heard nothing from the monitor. No client is sent back in time: if `since` is ne
 gateway's state (the gateway is cut off or late), the client gets nothing older, and while the \
 gateway is stale, it gets a `heartbeat` at its own position.
 
+## Several subscriptions
+
+A connection may have up to {MOST_SUBSCRIPTIONS} subscriptions with an `id`, and one without. Each \
+has its own topics, filter and position, and all have the encoding of the connection. Each frame \
+of a subscription with an `id` has the `id` as its first field, `error` included. A `subscribe` \
+with an `id` that is in use gets the error `id_in_use`; with one too many, \
+`too_many_subscriptions`. `unsubscribe` ends a subscription. The answer is `unsubscribed`, and no \
+frame of that subscription follows. If there is no such subscription, it gets the error \
+`unknown_id`. To subscribe again with the same `id`, unsubscribe first, and ignore the frames with \
+that `id` until `unsubscribed` comes. A connection without any subscription gets no heartbeats, \
+and is closed after a while (4203).
+
+## Versions
+
+`protocol` in `hello` is the number in the subprotocol. `version` tells more: 1.1 has `id` and \
+`unsubscribe`. A gateway without `version` speaks 1.0. For a client of 1.0 nothing else is \
+different.
+
 ## Bounds
 
 A connection, and each further subscription on it, counts as one of the key's reads. A connection \
@@ -171,12 +190,13 @@ may send 30 messages at once and 10 a second, unless the gateway is set otherwis
 message it may send ten frames and 6.4 KiB, but at least 256 KiB at once. Pings, pongs and parts \
 of messages are frames too. The filters of all connections of a key hold at most 16 MiB together, \
 and equal filters count once. A subscription beyond that gets the error `filters_too_large`. \
-Watched answers beyond 64 MiB get the error `answers_too_large`. Work for single connections may \
-take a quarter of the gateway's time for all connections of a key together. Beyond that, it is \
-done later.
+Watched answers beyond 64 MiB get the error `answers_too_large`. All connections of a key together \
+may have as many subscriptions with an `id` as the key may have connections, else \
+`too_many_subscriptions`. Work for single connections may take a quarter of the gateway's time for \
+all connections of a key together. Beyond that, it is done later.
 
 ## The end
 
 If possible, a handshake is refused with an HTTP status and the same body as a query's failure, \
-else with a close code. The reason of 4200 is `{"retry_in": [from, to]}`: the client comes back \
+else with a close code. The reason of 4200 is `{{"retry_in": [from, to]}}`: the client comes back \
 after a random time in this range, in seconds."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Raw, Struct, field
 
@@ -30,6 +30,8 @@ Encoding: TypeAlias = Literal["json", "msgpack"]
 Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
+VERSION: Final = "1.1"
+"""What ``hello`` says. A client of 1.0 finds all that it knows in 1.1."""
 SIZE_LIMIT_BYTES = 256 * 1024
 """Bytes of a change. A larger change is sent as a snapshot."""
 PART_BYTES = 64 * 1024
@@ -54,6 +56,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     """The first frame.
 
     ``heartbeat``: seconds between heartbeats. ``topics``: those that the key may see.
+    ``version``: of the protocol; the first version, 1.0, had no such field.
     """
 
     protocol: int
@@ -62,6 +65,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     heartbeat: float
     server_time: str
     topics: tuple[str, ...]
+    version: str = VERSION
 
 
 class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
@@ -114,6 +118,10 @@ class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
+class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    """The answer to ``unsubscribe``. No frame of that subscription follows."""
+
+
 class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     """The answer to a ping. It repeats the ping's ``at``."""
 
@@ -121,7 +129,9 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     server_time: str
 
 
-Frame: TypeAlias = Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame | ErrorFrame | Pong
+Frame: TypeAlias = (
+    Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame | ErrorFrame | Unsubscribed | Pong
+)
 
 
 def encode(frame: Frame, encoding: Encoding) -> Message:

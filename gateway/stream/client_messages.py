@@ -15,17 +15,22 @@ from gateway.fanout.filters import FIELDS as FILTER_FIELDS
 from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
 from gateway.operations.operation_table import Command, command_named
 from gateway.parameters import MOST_GIVEN, Arguments
+from gateway.transport.id_head import SubscriptionId
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json, from_msgpack
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 
 
 class BadMessage(Exception):
-    """Signal that the client's message is wrong. The client gets an error frame with ``code``."""
+    """Signal that the client's message is wrong. The client gets an error frame with ``code``.
+
+    ``id``: of the subscription that the message was about; None: it had none.
+    """
 
     def __init__(self, message: str, code: str = "bad_message") -> None:
         super().__init__(message)
         self.code = code
+        self.id: SubscriptionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +39,14 @@ class Subscribe:
 
     Live topics and the address book have positions of their own. ``since``: the position at
     which the client holds this very view. ``merge`` false: send every change by itself, as far
-    as the log goes.
+    as the log goes. ``id``: the subscription's; None: it is the one without an id.
     """
 
     topics: frozenset[str]
     filter: EntityFilter | None = None
     since: Position | None = None
     merge: bool = True
+    id: SubscriptionId | None = None
 
     @property
     def book(self) -> bool:
@@ -52,12 +58,20 @@ class Subscribe:
 class Watch:
     """Represent the wish to watch the answer of a documented query.
 
-    ``since``: the position of the answer that the client has.
+    ``since``: the position of the answer that the client has. ``id``: as for topics.
     """
 
     command: Command
     arguments: Arguments
     since: Position | None = None
+    id: SubscriptionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Represent the wish to end a subscription. ``id``: None: the one without an id."""
+
+    id: SubscriptionId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +81,17 @@ class Ping:
     at: int | float | str | None
 
 
-ClientMessage: TypeAlias = Subscribe | Watch | Ping
+ClientMessage: TypeAlias = Subscribe | Watch | Unsubscribe | Ping
 
 _FIELDS = {
-    "subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"},
+    "subscribe": {"type", "id", "topics", "filter", "since", "merge", "query", "params"},
+    "unsubscribe": {"type", "id"},
     "ping": {"type", "at"},
 }
 _SUBSCRIPTION: Final = ("topics", "filter", "merge")
+LONGEST_ID: Final = 64
+LARGEST_ID: Final = 2**53 - 1
+"""The largest whole number that JavaScript holds exactly."""
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 
@@ -96,11 +114,36 @@ def parse(data: str | bytes, rights: Rights) -> ClientMessage:
         raise BadMessage("A message must be an object with a type.")
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise BadMessage(f"The type must be subscribe or ping, not {_short(kind)}.")
-    for name in message:
-        if name not in _FIELDS[kind]:
-            raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
-    return _subscribe(message, rights) if kind == "subscribe" else _ping(message)
+        raise BadMessage(f"The type must be subscribe, unsubscribe or ping, not {_short(kind)}.")
+    id_ = None if kind == "ping" else _id(message.get("id"))
+    try:
+        for name in message:
+            if name not in _FIELDS[kind]:
+                raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
+        match kind:
+            case "subscribe":
+                return replace(_subscribe(message, rights), id=id_)
+            case "unsubscribe":
+                return Unsubscribe(id_)
+            case _:
+                return _ping(message)
+    except BadMessage as error:
+        error.id = id_
+        raise
+
+
+def _id(id_: object) -> SubscriptionId | None:
+    match id_:
+        case None:
+            return None
+        case str() if 1 <= len(id_) <= LONGEST_ID:
+            return id_
+        case int() if not isinstance(id_, bool) and 0 <= id_ <= LARGEST_ID:
+            return id_
+    raise BadMessage(
+        f"id must be a text of 1 to {LONGEST_ID} characters or a whole number from 0 to "
+        f"{LARGEST_ID}, not {_short(id_)}."
+    )
 
 
 def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe | Watch | None:
@@ -195,7 +238,8 @@ def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
     wanted = frozenset(topics)
     if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
         raise BadMessage(
-            "contacts have their own position: subscribe to them alone, on another connection."
+            "contacts have their own position: subscribe to them alone, with an id of its own or "
+            "on another connection."
         )
     return wanted
 
