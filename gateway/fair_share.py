@@ -1,8 +1,8 @@
 """Limit what all connections of one key use together, however many they are.
 
 - Messages: a number at once, and a number a second in the long run.
-- Filters: bytes of all different ones. Equal ones are held once and counted once. Answers that
-  are watched are limited likewise.
+- Filters, with the fields that go with them: bytes of all different ones. Equal ones are held once
+  and counted once. Answers that are watched are limited likewise.
 - Subscriptions with an id: as many as the key may have connections.
 - Work: the time in which the gateway makes something for one client alone. Examples are a
   snapshot of a view that nobody else has, or the change from a very old position. A key may have
@@ -29,7 +29,7 @@ from sys import getsizeof
 from typing import Final
 
 from gateway.errors import AnswersTooLarge, FiltersTooLarge, TooManySubscriptions
-from gateway.fanout.filters import EntityFilter
+from gateway.fanout.field_selection import Selection
 from gateway.fanout.frames import PART_BYTES, Messages, SnapshotParts, TakenSnapshot
 from gateway.token_bucket import LogBudget, TokenBucket
 
@@ -235,7 +235,7 @@ class KeyShare:
         """Snapshots that are taken: id → the parts, how many clients take it, bytes counted."""
         self._may_hold = asyncio.Event()
         self._may_hold.set()
-        self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
+        self._filters: dict[Selection, tuple[Selection, int]] = {}
         self._pace = pace
         self._clock = clock
         self._work = WORK_AT_ONCE_S
@@ -258,8 +258,8 @@ class KeyShare:
         """Count out a subscription with an id."""
         self.subscriptions -= 1
 
-    def hold(self, wanted: EntityFilter) -> EntityFilter:
-        """Count a filter in, and return the copy that all subscriptions with an equal one share.
+    def hold(self, wanted: Selection) -> Selection:
+        """Count a filter in, with its fields. Return the copy that all who have the same share.
 
         Raises FiltersTooLarge if the key's filters take too much memory; then nothing is
         counted.
@@ -271,13 +271,13 @@ class KeyShare:
                 raise FiltersTooLarge(
                     f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} "
                     f"bytes together; "
-                    "use shorter filters or fewer connections."
+                    "use shorter filters, fewer fields or fewer connections."
                 )
             self.filter_bytes += size
         self._filters[held] = (held, holders + 1)
         return held
 
-    def let_go(self, wanted: EntityFilter) -> None:
+    def let_go(self, wanted: Selection) -> None:
         """Count the filter out, as one subscription needs it no more."""
         held, holders = self._filters[wanted]
         if holders > 1:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gateway.docs.asyncapi_text import CHANNELS, close_codes, description
 from gateway.docs.example_data import AT, live_state
 from gateway.docs.schemas import PLACE, Schema, described, ref, schemas_of
+from gateway.fanout.field_selection import MOST_FIELDS, names_of
 from gateway.fanout.filters import FIELDS, LONGEST_VALUE, WORDS
 from gateway.fanout.frames import (
     PROTOCOL,
@@ -165,7 +166,7 @@ def _of_topics(entities: dict[str, type[Entity]]) -> dict[str, Schema]:
 
     return {
         "State": by_topic(
-            "Entities by topic and id.",
+            "Entities by topic and id. If the subscription has `fields`, they have only these.",
             {
                 topic: {"type": "object", "additionalProperties": ref(kind)}
                 for topic, kind in entities.items()
@@ -224,6 +225,13 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
             },
             {"payload": {"type": "subscribe", "query": "ext.state.get", "params": {"num": "101"}}},
             {"payload": {"type": "subscribe", "id": "lines", "topics": ["lines"]}},
+            {
+                "payload": {
+                    "type": "subscribe",
+                    "topics": ["extensions"],
+                    "fields": ["activity", "available"],
+                }
+            },
         ],
     },
     {
@@ -265,6 +273,14 @@ _ID_SAID: Final[Schema] = _ID | {
     "type": ["string", "integer", "null"],
     "description": "Names one of several subscriptions on the connection. All its frames have it.",
 }
+
+
+def _field_names() -> list[str]:
+    """Return the names of the fields of all topics, each once."""
+    topics = (*TOPICS, *BOOK_TOPICS)
+    return list(dict.fromkeys(name for topic in topics for name in names_of(topic)))
+
+
 _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
@@ -281,6 +297,15 @@ _SAID: Final[dict[str, Schema]] = {
                 "description": "Topics that `hello` lists.",
             },
             "filter": _FILTER,
+            "fields": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "maxItems": MOST_FIELDS,
+                "items": {"type": "string", "enum": _field_names()},
+                "description": "Send only these fields of each entity, and those that identify it. "
+                "A change of other fields is not sent. At least one of the topics must have each "
+                "field. Without `fields` entities come whole.",
+            },
             "since": {
                 "type": ["object", "null"],
                 "properties": {
@@ -313,7 +338,7 @@ _SAID: Final[dict[str, Schema]] = {
             {"required": ["topics"], "not": {"required": ["params"]}},
             {
                 "required": ["query"],
-                "not": {"anyOf": [{"required": [name]} for name in ("filter", "merge")]},
+                "not": {"anyOf": [{"required": [name]} for name in ("filter", "fields", "merge")]},
             },
         ],
         "additionalProperties": False,

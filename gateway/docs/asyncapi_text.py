@@ -45,6 +45,11 @@ _QUERY: Final[dict[str, Any]] = {
         }
         for name in FIELDS
     },
+    "fields": {
+        "type": "string",
+        "description": "The only fields of each entity to send, separated by commas.",
+        "examples": ["activity,available"],
+    },
     "since": {"type": "string", "description": "The client's position, as `epoch/seq`."},
     "merge": {"type": "string", "enum": ["true", "false"]},
     "query": {
@@ -179,21 +184,21 @@ and is closed after a while (4203).
 
 ## Versions
 
-`protocol` in `hello` is the number in the subprotocol. `version` tells more: 1.1 has `id` and \
-`unsubscribe`. A gateway without `version` speaks 1.0. For a client of 1.0 nothing else is \
-different.
+`protocol` in `hello` is the number in the subprotocol. `version` tells more: 1.1 has `id`, \
+`unsubscribe` and `fields`. A gateway without `version` speaks 1.0. For a client of 1.0 nothing \
+else is different.
 
 ## Bounds
 
 A connection, and each further subscription on it, counts as one of the key's reads. A connection \
 may send 30 messages at once and 10 a second, unless the gateway is set otherwise. For each \
 message it may send ten frames and 6.4 KiB, but at least 256 KiB at once. Pings, pongs and parts \
-of messages are frames too. The filters of all connections of a key hold at most 16 MiB together, \
-and equal filters count once. A subscription beyond that gets the error `filters_too_large`. \
-Watched answers beyond 64 MiB get the error `answers_too_large`. All connections of a key together \
-may have as many subscriptions with an `id` as the key may have connections, else \
-`too_many_subscriptions`. Work for single connections may take a quarter of the gateway's time for \
-all connections of a key together. Beyond that, it is done later.
+of messages are frames too. The filters of all connections of a key, with their `fields`, hold at \
+most 16 MiB together, and equal ones count once. A subscription beyond that gets the error \
+`filters_too_large`. Watched answers beyond 64 MiB get the error `answers_too_large`. All \
+connections of a key together may have as many subscriptions with an `id` as the key may have \
+connections, else `too_many_subscriptions`. Work for single connections may take a quarter of the \
+gateway's time for all connections of a key together. Beyond that, it is done later.
 
 ## The end
 

@@ -1,7 +1,8 @@
 """Compute what a subscription sees: its view now, and the change since a position. Pure.
 
 A view decides about each entity by that entity alone. An entity is in the view if its topic is
-subscribed, the key may see it, and the subscription's filter accepts it.
+subscribed, the key may see it, and the subscription's filter accepts it. Of an entity in the view
+it shows all, or the fields that were asked for.
 
 So an entity enters or leaves a view only by its own changes. What brings a subscriber from any
 position to now is therefore a function of the log's edits:
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.fanout.field_selection import FieldSelection, Shown, ShownState
 from gateway.fanout.filters import EntityFilter
 from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.changes import Change, Position
@@ -55,7 +57,7 @@ class Delta:
     topic.
     """
 
-    upsert: State
+    upsert: ShownState
     remove: dict[str, list[str]]
 
     @property
@@ -66,7 +68,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class FilteredView:
-    """Represent a view: its topics, what the key may see of them, and the filter on that.
+    """Represent a view: its topics, what the key may see of them, the filter and fields of that.
 
     Equal views get the same bytes.
     """
@@ -74,25 +76,26 @@ class FilteredView:
     topics: frozenset[str]
     visibility: Visibility
     filter: EntityFilter | None = None
+    fields: FieldSelection | None = None
 
-    def shown(self, topic: str, entity: Entity | None) -> Entity | None:
+    def shown(self, topic: str, entity: Entity | None) -> Shown | None:
         """Return the entity as this view shows it, or None if the view does not have it.
 
-        The filter sees only what is shown. If it saw the whole entity, the entity's presence
-        would reveal hidden values.
+        The filter sees only what the key may see. If it saw the whole entity, the entity's presence
+        would reveal hidden values. It sees fields that were not asked for.
         """
         if entity is None or topic not in self.topics:
             return None
         seen = self.visibility.shown(topic, entity)
-        return (
-            seen if seen is not None and (self.filter is None or self.filter(topic, seen)) else None
-        )
+        if seen is None or not (self.filter is None or self.filter(topic, seen)):
+            return None
+        return seen if self.fields is None else self.fields.of(seen)
 
     def snapshot(
         self,
         history: History,
         candidates: Callable[[FilteredView, str], Iterable[str]] | None = None,
-    ) -> State:
+    ) -> ShownState:
         """Return everything in the view now, with every topic of the view that the space has.
 
         ``candidates``: returns ids among which are all that the view has of a topic; None: all ids
@@ -108,8 +111,8 @@ class FilteredView:
 
     def _shown_of(
         self, topic: str, entities: Mapping[str, Entity], ids: Iterable[str]
-    ) -> dict[str, Entity]:
-        if self.filter is None and self.visibility == EVERYTHING:
+    ) -> dict[str, Shown]:
+        if self.filter is None and self.visibility == EVERYTHING and self.fields is None:
             return dict(entities)
         return {
             id_: seen for id_ in ids if (seen := self.shown(topic, entities.get(id_))) is not None
@@ -121,7 +124,7 @@ class FilteredView:
         The changes are successive. The result also holds for a start at any position within
         them.
         """
-        latest: dict[tuple[str, str], Entity | None] = {}
+        latest: dict[tuple[str, str], Shown | None] = {}
         for topic, id_, before, after in self._edits(changes):
             if before != after:  # else it is unchanged, and so is its entry in ``latest``
                 latest[topic, id_] = after
@@ -139,7 +142,7 @@ class FilteredView:
 
     def _edits(
         self, changes: Iterable[Change]
-    ) -> Iterable[tuple[str, str, Entity | None, Entity | None]]:
+    ) -> Iterable[tuple[str, str, Shown | None, Shown | None]]:
         for change in changes:
             for edit in change.edits:
                 if edit.topic in self.topics:

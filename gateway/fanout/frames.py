@@ -20,10 +20,10 @@ from typing import Final, Literal, TypeAlias
 from msgspec import Raw, Struct, field
 
 from gateway.fanout.entity_index import EntityIndex
+from gateway.fanout.field_selection import Shown, ShownState
 from gateway.fanout.filtered_view import Delta, FilteredView, History
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import to_json, to_msgpack
-from monitor.shared.entities.topics import Entity, State
 from monitor.shared.timestamps import from_unix
 
 Encoding: TypeAlias = Literal["json", "msgpack"]
@@ -85,7 +85,7 @@ class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
     from_seq: int = field(name="from")
     seq: int
     server_time: str
-    upsert: State
+    upsert: ShownState
     remove: dict[str, list[str]]
 
 
@@ -376,7 +376,7 @@ class FrameCache:
 
 
 def _encoded_parts(
-    state: State, encoding: Encoding, at: Position, server_time: str
+    state: ShownState, encoding: Encoding, at: Position, server_time: str
 ) -> Iterator[tuple[bytes, int]]:
     """Yield the snapshot's parts, encoded when they are wanted, each with its entities' number."""
     write = to_json if encoding == "json" else to_msgpack
@@ -389,7 +389,9 @@ def _encoded_parts(
         part = following
 
 
-def _parts(state: State, write: Callable[[Entity], bytes]) -> Iterator[dict[str, dict[str, Raw]]]:
+def _parts(
+    state: ShownState, write: Callable[[Shown], bytes]
+) -> Iterator[dict[str, dict[str, Raw]]]:
     """Yield the state in parts that each fit into a frame; the first part has every topic."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
     used = _HEAD_BYTES + sum(len(topic) + 8 for topic in state)
@@ -407,7 +409,7 @@ def _parts(state: State, write: Callable[[Entity], bytes]) -> Iterator[dict[str,
     yield part
 
 
-def _rows(state: State) -> Iterable[tuple[str, str, Entity]]:
+def _rows(state: ShownState) -> Iterable[tuple[str, str, Shown]]:
     return (
         (topic, id_, entity)
         for topic, entities in state.items()

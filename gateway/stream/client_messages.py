@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from gateway.errors import Refused, shown
+from gateway.fanout.field_selection import BadFields, FieldSelection, Selection, selection_of
 from gateway.fanout.filters import FIELDS as FILTER_FIELDS
 from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
 from gateway.operations.operation_table import Command, command_named
@@ -39,7 +40,8 @@ class Subscribe:
 
     Live topics and the address book have positions of their own. ``since``: the position at
     which the client holds this very view. ``merge`` false: send every change by itself, as far
-    as the log goes. ``id``: the subscription's; None: it is the one without an id.
+    as the log goes. ``id``: the subscription's; None: it is the one without an id. ``fields``: what
+    to show of each entity; None: all.
     """
 
     topics: frozenset[str]
@@ -47,6 +49,14 @@ class Subscribe:
     since: Position | None = None
     merge: bool = True
     id: SubscriptionId | None = None
+    fields: FieldSelection | None = None
+
+    @property
+    def selection(self) -> Selection | None:
+        """Return what it selects of the topics; None: it takes all."""
+        if self.filter is None and self.fields is None:
+            return None
+        return Selection(self.filter, self.fields)
 
     @property
     def book(self) -> bool:
@@ -83,12 +93,13 @@ class Ping:
 
 ClientMessage: TypeAlias = Subscribe | Watch | Unsubscribe | Ping
 
+_OF_TOPICS: Final = ("topics", "filter", "fields", "merge")
+"""Fields of a subscription to topics alone."""
 _FIELDS = {
-    "subscribe": {"type", "id", "topics", "filter", "since", "merge", "query", "params"},
+    "subscribe": {"type", "id", *_OF_TOPICS, "since", "query", "params"},
     "unsubscribe": {"type", "id"},
     "ping": {"type", "at"},
 }
-_SUBSCRIPTION: Final = ("topics", "filter", "merge")
 LONGEST_ID: Final = 64
 LARGEST_ID: Final = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
@@ -162,8 +173,8 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
     message: dict[str, Any] = {"filter": {}}
     for name, value in given:
         match name:
-            case "topics":
-                message["topics"] = _split(value)
+            case "topics" | "fields":
+                message[name] = _split(value)
             case "since":
                 epoch, _, seq = value.rpartition("/")
                 message["since"] = {
@@ -175,7 +186,7 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
             case _ if name in FILTER_FIELDS:
                 message["filter"][name] = _split(value)
             case _:
-                known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
+                known = ", ".join(("topics", "fields", "since", "merge", *FILTER_FIELDS))
                 raise BadMessage(
                     f"There is no parameter {_short(name)} here; known are query (with its "
                     f"parameters), {known}."
@@ -195,7 +206,7 @@ def _refuse_twice(names: Iterable[str]) -> None:
 
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
-        if any(name in message for name in _SUBSCRIPTION):
+        if any(name in message for name in _OF_TOPICS):
             raise BadMessage(
                 "query goes only with params and since: a subscription watches either topics "
                 "or a query."
@@ -215,7 +226,13 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     merge = message.get("merge", True)
     if not isinstance(merge, bool):
         raise BadMessage("merge must be true or false.")
-    return Subscribe(topics, _filter(message.get("filter")), _position(message.get("since")), merge)
+    return Subscribe(
+        topics,
+        _filter(message.get("filter")),
+        _position(message.get("since")),
+        merge,
+        fields=_selection(message.get("fields"), topics),
+    )
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
@@ -254,6 +271,13 @@ def _filter(given: object) -> EntityFilter | None:
     try:
         return filter_of(given)
     except BadFilter as error:
+        raise BadMessage(str(error)) from error
+
+
+def _selection(given: object, topics: Collection[str]) -> FieldSelection | None:
+    try:
+        return selection_of(given, topics)
+    except BadFields as error:
         raise BadMessage(str(error)) from error
 
 

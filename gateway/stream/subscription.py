@@ -12,8 +12,8 @@ from typing import Final
 
 from gateway.errors import AnswersTooLarge, NoState, TooManySubscriptions
 from gateway.fair_share import KeyShare
+from gateway.fanout.field_selection import Selection
 from gateway.fanout.filtered_view import FilteredView
-from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
@@ -73,7 +73,7 @@ class ClientSubscription:
         if head is not None:
             self.head = head
         self._share = share
-        self._filter: EntityFilter | None = None
+        self._selection: Selection | None = None
         self._answer_bytes = 0
         self._line = line
         self._pbx = pbx
@@ -147,19 +147,25 @@ class ClientSubscription:
         hub = self._pbx.book_hub if wanted.book else self._pbx.hub
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
-        view = FilteredView(wanted.topics, self._visibility, self._held(wanted.filter))
+        held = self._held(wanted.selection)
+        view = FilteredView(
+            wanted.topics,
+            self._visibility,
+            None if held is None else held.filter,
+            None if held is None else held.fields,
+        )
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
             return
         watching = self._watching
         told = None
-        held, self._filter = self._filter, None
+        self._selection = None  # else leave() would count out what was just counted in
         if watching is not None and wanted.book is (
             watching.watched.question.command.space == "book"
         ):
             told = watching.position
         self.leave()
-        self._filter = held
+        self._selection = held if self._share is not None else None
         subscriber = hub.subscribe(
             view,
             self._encoding,
@@ -171,19 +177,19 @@ class ClientSubscription:
         )
         self._subscribed = (hub, subscriber)
 
-    def _held(self, wanted: EntityFilter | None) -> EntityFilter | None:
-        """Count the new filter in place of the old one. Return the shared copy of it."""
+    def _held(self, wanted: Selection | None) -> Selection | None:
+        """Count the new selection in place of the old one. Return the shared copy of it."""
         if self._share is None:
             return wanted
         held = None if wanted is None else self._share.hold(wanted)
         self._let_go()
-        self._filter = held
+        self._selection = held
         return held
 
     def _let_go(self) -> None:
-        if self._filter is not None and self._share is not None:
-            self._share.let_go(self._filter)
-        self._filter = None
+        if self._selection is not None and self._share is not None:
+            self._share.let_go(self._selection)
+        self._selection = None
 
     def _watch(self, wanted: Watch) -> None:
         hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from gateway.fanout.field_selection import FieldSelection, names_of
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import WORDS, EntityFilter
 from gateway.fanout.frames import Message
@@ -131,14 +132,22 @@ def entity_filters() -> st.SearchStrategy[EntityFilter]:
 
 
 def views() -> st.SearchStrategy[FilteredView]:
-    """Any view: topics, limits, with and without a filter."""
+    """Any view: topics, limits, with and without a filter, with all fields and with some."""
     topics = st.frozensets(st.sampled_from(tuple(TOPICS)), min_size=1) | st.just(frozenset(TOPICS))
     filters = (
         st.none()
         | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES)))
         | entity_filters()
     )
-    return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters)
+    fields = st.none() | field_selections()
+    return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters, fields)
+
+
+def field_selections() -> st.SearchStrategy[FieldSelection]:
+    """Some fields of any topics."""
+    names = sorted({name for topic in TOPICS for name in names_of(topic)})
+    some = st.frozensets(st.sampled_from(names), min_size=1, max_size=8)
+    return st.builds(FieldSelection, some)
 
 
 @dataclass

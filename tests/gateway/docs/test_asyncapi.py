@@ -115,6 +115,11 @@ def test_the_gateway_takes_the_examples_of_what_a_client_may_say() -> None:
         {"type": "subscribe", "query": "pbx.calls.get", "merge": True},
         {"type": "subscribe", "topics": ["calls"], "params": {}},
         *({"type": "subscribe", "topics": ["calls"], "id": id_} for id_ in IDS),
+        *(
+            {"type": "subscribe", "topics": ["calls"], "fields": fields}
+            for fields in (["state"], ["colour"], [], None, "state", [7], {"calls": ["state"]})
+        ),
+        {"type": "subscribe", "query": "pbx.calls.get", "fields": ["state"]},
         {"type": "unsubscribe", "id": "a"},
         {"type": "unsubscribe"},
         {"type": "unsubscribe", "id": {}},

@@ -6,9 +6,11 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.fanout.field_selection import FieldSelection, ShownState
 from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.filters import filter_of
 from gateway.visibility import EVERYTHING, Limits, Visibility
-from monitor.shared.entities.topics import TOPICS, Entity, State
+from monitor.shared.entities.topics import TOPICS, Entity
 from tests.gateway.entities import call, extension, group, line, queue
 from tests.gateway.histories import (
     EXTENSIONS,
@@ -17,6 +19,7 @@ from tests.gateway.histories import (
     QUEUES,
     Ledger,
     Put,
+    field_selections,
     limits,
     puts,
     views,
@@ -33,7 +36,9 @@ def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
     return call_registry
 
 
-def applied(state: State, view: FilteredView, call_registry: Ledger, from_seq: int) -> State:
+def applied(
+    state: ShownState, view: FilteredView, call_registry: Ledger, from_seq: int
+) -> ShownState:
     delta = view.delta(call_registry.told_since(from_seq))
     result = {topic: dict(entities) for topic, entities in state.items()}
     for topic, entities in delta.upsert.items():
@@ -80,12 +85,15 @@ def test_only_what_was_or_is_in_the_view_is_named(
         )
 
 
-@given(st.lists(puts(), max_size=8), limits(), st.data())
+@given(st.lists(puts(), max_size=8), limits(), st.none() | field_selections(), st.data())
 def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
-    history: list[list[Put]], keys_limits: Limits, data: st.DataObject
+    history: list[list[Put]],
+    keys_limits: Limits,
+    fields: FieldSelection | None,
+    data: st.DataObject,
 ) -> None:
     call_registry = ledger_of(history)
-    view = FilteredView(ALL, Visibility(keys_limits))
+    view = FilteredView(ALL, Visibility(keys_limits), None, fields)
     delta = view.delta(
         call_registry.told_since(data.draw(st.integers(0, len(call_registry.past) - 1)))
     )
@@ -125,7 +133,7 @@ def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
 
 def one_change(
     before: Entity | None, after: Entity | None, topic: str, id_: str, view: FilteredView
-) -> tuple[State, list[str]]:
+) -> tuple[ShownState, list[str]]:
     call_registry = Ledger()
     if before is not None:
         call_registry.state[topic][id_] = before
@@ -171,6 +179,27 @@ def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -
     )
     delta = FilteredView(ALL, EVERYTHING).delta(call_registry.told_since(1))
     assert delta.upsert == {"extensions": {"101": idle}}
+
+
+def test_a_change_of_other_fields_is_no_change() -> None:
+    view = FilteredView(ALL, LIMITED.visibility, None, FieldSelection(frozenset({"loggedIn"})))
+    before, after = queue("800", ("101",)), queue("800", ("101",), ("101",))
+    assert one_change(before, after, "queues", "800", view) == ({}, [])
+    after = queue("800", ("101", "102"))  # one who is hidden logs in
+    assert one_change(before, after, "queues", "800", view) == ({}, [])
+    shown = {"num": "800", "loggedIn": ()}
+    after = queue("800")
+    assert one_change(before, after, "queues", "800", view) == ({"queues": {"800": shown}}, [])
+    assert one_change(before, None, "queues", "800", view) == ({}, ["800"])
+
+
+def test_a_filter_judges_by_fields_that_were_not_asked_for() -> None:
+    wanted = filter_of({"state": ["Talking"]})
+    view = FilteredView(ALL, EVERYTHING, wanted, FieldSelection(frozenset({"direction"})))
+    rings, talks = call(1, state="Routing"), call(1)
+    shown = {"callID": 1, "direction": "Inbound"}
+    assert one_change(rings, talks, "calls", "1", view) == ({"calls": {"1": shown}}, [])
+    assert one_change(talks, rings, "calls", "1", view) == ({}, ["1"])
 
 
 def test_other_topics_are_not_in_the_view() -> None:

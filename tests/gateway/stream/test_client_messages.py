@@ -10,6 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.fanout.field_selection import names_of
 from gateway.fanout.filters import FIELDS
 from gateway.fanout.frames import Encoding, ErrorFrame, Pong, Unsubscribed, encode
 from gateway.operations.operation_table import COMMANDS
@@ -38,6 +39,7 @@ WORDS = st.sampled_from(
             "filter",
             "since",
             "merge",
+            "fields",
             "query",
             "params",
             "at",
@@ -71,6 +73,7 @@ MESSAGES = _ANY | st.fixed_dictionaries(
         "filter": st.dictionaries(st.sampled_from(FIELDS), st.lists(_SCALARS, max_size=3)) | _ANY,
         "since": st.fixed_dictionaries({"epoch": _SCALARS, "seq": _SCALARS}) | _ANY,
         "merge": _ANY,
+        "fields": st.lists(st.sampled_from(names_of("calls")) | _SCALARS, max_size=3) | _ANY,
         "query": st.sampled_from(list(COMMANDS)) | _ANY,
         "params": st.dictionaries(WORDS, _SCALARS, max_size=3) | _ANY,
         "at": _ANY,
@@ -129,7 +132,8 @@ def test_any_bytes_and_any_text_are_a_message_or_refused(data: str | bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "place", ["type", "topics", "filter", "since", "query", "params", "at", "merge", "id", "else"]
+    "place",
+    ["type", "topics", "filter", "since", "query", "params", "at", "merge", "id", "fields", "x"],
 )
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_a_message_of_any_depth_is_refused(place: str, encoding: str) -> None:

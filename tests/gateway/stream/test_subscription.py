@@ -18,7 +18,19 @@ from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Position
 from tests.bus import until
 from tests.gateway import entities
-from tests.gateway.serving import closed, frame, frame_of, position, say, serving, silence
+from tests.gateway.serving import (
+    READER,
+    closed,
+    events,
+    frame,
+    frame_of,
+    http,
+    position,
+    say,
+    serving,
+    silence,
+)
+from tests.gateway.sockets import sessions
 from tests.system.stack import running
 
 CALLS = {"type": "subscribe", "topics": ["calls"]}
@@ -53,9 +65,64 @@ async def test_a_limited_key_gets_nothing_more_by_a_filter() -> None:
         await silence(connection)
 
 
+async def test_only_the_fields_that_were_asked_for_come_and_only_when_they_change() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        served.put("calls", "1", entities.call(1, ("101",)))
+        await frame(connection)
+        await subscribe(connection, fields=["state"])
+        shown = {"callID": 1, "state": "Talking"}
+        assert (await frame_of(connection, "snapshot"))["state"] == {"calls": {"1": shown}}
+        served.put("calls", "1", entities.call(1, ("101", "102")))
+        await silence(connection)
+        left = served.position
+        served.put("calls", "1", entities.call(1, ("102",), state="Routing"))
+        change = await frame_of(connection, "change")
+        assert change["upsert"] == {"calls": {"1": {"callID": 1, "state": "Routing"}}}
+        served.put("calls", "1", None)
+        assert (await frame_of(connection, "change"))["remove"] == {"calls": ["1"]}
+        await subscribe(connection, id="again", fields=["state"], since=position(left))
+        change = await of(connection, "again", "change")
+        assert (change["from"], change["remove"]) == (left.seq, {"calls": ["1"]})
+
+
+async def test_server_sent_events_have_fields_as_a_parameter() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1))
+        async with events(served, "topics=calls,queues&fields=state,waiting") as stream:
+            _, snapshot = await stream.of("snapshot")
+            assert snapshot["state"]["calls"] == {"1": {"callID": 1, "state": "Talking"}}
+            served.put("queues", "800", entities.queue("800", ("101",)))
+            _, change = await stream.of("change")
+            assert change["upsert"]["queues"] == {"800": {"num": "800", "waiting": []}}
+        async with http(served) as client:
+            answer = await client.get("/events?topics=lines&fields=colour", headers=READER)
+            assert answer.status_code == 400
+            assert "'colour'; lines has num, name" in answer.json()["error"]["message"]
+
+
+async def test_who_asks_for_the_same_fields_shares_a_view_and_its_bytes_are_counted_once() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for id_, fields in enumerate((["state", "did"], ["did", "state", "did"], ["did"])):
+            await named(connection, id_, fields=fields)
+            await of(connection, id_, "snapshot")
+        assert len(served.view.hub.tracks) == 2
+        (session,) = sessions(served)
+        assert session.principal.share is not None
+        sizes = {track.view.fields: track.view.fields.size for track in served.view.hub.tracks}  # type: ignore[union-attr]
+        assert session.principal.share.filter_bytes == sum(sizes.values())
+        for id_ in range(3):
+            await say(connection, {"type": "unsubscribe", "id": id_})
+            await of(connection, id_, "unsubscribed")
+        assert session.principal.share.filter_bytes == 0
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        ({"fields": ["num"]}, "'num'; calls has callID, direction"),
+        ({"fields": []}, "leave it out"),
+        ({"fields": "state"}, "list of at most"),
         ({"filter": {"num": ["101"]}}, "has no field"),
         ({"filter": {"ext": "101"}}, "object of lists"),
         ({"filter": ["101"]}, "object of lists"),

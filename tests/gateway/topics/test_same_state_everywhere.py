@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.fanout.field_selection import FieldSelection, names_of
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import FIELDS, EntityFilter
 from gateway.fanout.frames import Encoding
@@ -37,6 +38,7 @@ from tests.gateway.histories import (
     Put,
     decoded,
     entity_filters,
+    field_selections,
     plain,
     puts,
 )
@@ -71,15 +73,18 @@ class Watched:
 
     key: str
     wanted: EntityFilter | None
+    fields: FieldSelection | None
     merge: bool
     call_registry: Ledger
     follower: Follower = field(default_factory=Follower)
 
     @property
     def view(self) -> FilteredView:
-        return FilteredView(
-            frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted
-        )
+        topics = frozenset(KEYS[self.key].topics) & frozenset(TOPICS)
+        known = {name for topic in topics for name in names_of(topic)}
+        names = known & (frozenset() if self.fields is None else self.fields.names)
+        fields = FieldSelection(frozenset(names)) if names else None
+        return FilteredView(topics, KEYS[self.key], self.wanted, fields)
 
     @property
     def filter(self) -> dict[str, list[str]]:
@@ -93,6 +98,8 @@ class Watched:
             "filter": self.filter,
             "merge": self.merge,
         }
+        if (fields := self.view.fields) is not None:
+            message["fields"] = sorted(fields.names)
         if (held := self.follower.position) is not None:
             message["since"] = {"epoch": held.epoch, "seq": held.seq}
         return {"type": "subscribe"} | message
@@ -154,6 +161,8 @@ class Client:
             "merge": str(watched.merge).lower(),
         }
         params |= {name: ",".join(values) for name, values in watched.filter.items()}
+        if (fields := watched.view.fields) is not None:
+            params["fields"] = ",".join(sorted(fields.names))
         headers = {
             "X-API-Key": self.key,
             "Accept-Encoding": "gzip" if self.compressed else "identity",
@@ -225,7 +234,9 @@ def follow(call_registry: Ledger, gateways: Sequence[Served]) -> None:
         served._moved()
 
 
-async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
+async def play(
+    history: list[Step], wanted: list[EntityFilter | None], fields: list[FieldSelection | None]
+) -> None:
     call_registry = Ledger()
     call_registry.start_epoch()
     async with both() as gateways, asyncio.timeout(60):
@@ -239,6 +250,7 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
                     id_: Watched(
                         key,
                         wanted[(number + place) % len(wanted)],
+                        fields[(number + place) % len(fields)],
                         (number + place) % 3 != 0,
                         call_registry,
                     )
@@ -290,8 +302,12 @@ async def same_answers(gateways: Sequence[Served]) -> None:
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps(), st.lists(st.none() | entity_filters(), min_size=1, max_size=4))
+@given(
+    steps(),
+    st.lists(st.none() | entity_filters(), min_size=1, max_size=4),
+    st.lists(st.none() | field_selections(), min_size=1, max_size=5),
+)
 def test_every_subscriber_by_every_door_is_exact_at_every_frame_and_reaches_the_newest(
-    history: list[Step], wanted: list[EntityFilter | None]
+    history: list[Step], wanted: list[EntityFilter | None], fields: list[FieldSelection | None]
 ) -> None:
-    asyncio.run(play(history, wanted))
+    asyncio.run(play(history, wanted, fields))
