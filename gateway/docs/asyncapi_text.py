@@ -52,6 +52,11 @@ _QUERY: Final[dict[str, Any]] = {
     },
     "since": {"type": "string", "description": "The client's position, as `epoch/seq`."},
     "merge": {"type": "string", "enum": ["true", "false"]},
+    "patch": {
+        "type": "string",
+        "enum": ["true", "false"],
+        "description": "Whether to send only the fields that changed of an entity.",
+    },
     "query": {
         "type": "string",
         "description": "A query to watch; add its parameters by their names.",
@@ -163,12 +168,15 @@ A position is an epoch and a number in it. A `snapshot` replaces all that the cl
 large one comes in parts; all but the last have `more`. A `change` applies if it has the client's \
 epoch and `from` ≤ the client's position < `seq`; then `seq` is the new position. With `seq` ≤ the \
 position ignore it. With another epoch, or `from` > the position, subscribe again. A `since` so \
-far back that a snapshot costs less is answered by a snapshot. Entities come whole. On a slow \
-connection several changes come as one: the last state of every entity arrives, states in between \
-may not. A `heartbeat` moves the position too. Its `stale_since` says since when the gateway has \
-heard nothing from the monitor. No client is sent back in time: if `since` is newer than this \
-gateway's state (the gateway is cut off or late), the client gets nothing older, and while the \
-gateway is stale, it gets a `heartbeat` at its own position.
+far back that a snapshot costs less is answered by a snapshot. Entities come whole, unless the \
+subscription has `patch`: then a `change` may have `patch` too, with the fields of entities that \
+the client holds which changed at any position from `from` to `seq`, as they are at `seq`. All \
+their other fields are as before. On a slow connection several changes come as one: the last state \
+of every entity arrives, states in between may not. A `heartbeat` moves the position too. Its \
+`stale_since` says since when the gateway has heard nothing from the monitor. No client is sent \
+back in time: if `since` is newer than this gateway's state (the gateway is cut off or late), the \
+client gets nothing older, and while the gateway is stale, it gets a `heartbeat` at its own \
+position.
 
 ## Several subscriptions
 
@@ -185,8 +193,8 @@ and is closed after a while (4203).
 ## Versions
 
 `protocol` in `hello` is the number in the subprotocol. `version` tells more: 1.1 has `id`, \
-`unsubscribe` and `fields`. A gateway without `version` speaks 1.0. For a client of 1.0 nothing \
-else is different.
+`unsubscribe`, `fields` and `patch`. A gateway without `version` speaks 1.0. For a client of 1.0 \
+nothing else is different.
 
 ## Bounds
 

@@ -1,4 +1,4 @@
-"""Show only some fields of each entity: the stream's ``fields``. Pure.
+"""Show only some fields of each entity, and tell which ones changed: ``fields``, ``patch``. Pure.
 
 - A field that an entity does not have does not matter to it.
 - The fields that identify an entity always come, also where nobody asked for them.
@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -101,21 +101,44 @@ class Selection:
         return sum(part.size for part in parts if part is not None)
 
 
+def changed_fields(before: Shown, after: Shown) -> Iterator[str]:
+    """Yield the names, as on the wire, of the fields in which two states of an entity differ.
+
+    Both show the same fields.
+    """
+    if isinstance(before, dict) or isinstance(after, dict):
+        old, new = fields_of(before), fields_of(after)
+        yield from (name for name, value in new.items() if old.get(name) != value)
+        return
+    for attribute, name in _attributes(type(after)):
+        if getattr(before, attribute) != getattr(after, attribute):
+            yield name
+
+
+def fields_of(entity: Shown) -> dict[str, Any]:
+    """Return what is shown of an entity, by the names on the wire."""
+    if isinstance(entity, dict):
+        return entity
+    return {name: getattr(entity, attribute) for attribute, name in _attributes(type(entity))}
+
+
+@lru_cache(maxsize=64)
+def _attributes(kind: type[Entity]) -> tuple[tuple[str, str], ...]:
+    return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))
+
+
 @lru_cache(maxsize=4096)
 def _selected(kind: type[Entity], names: frozenset[str]) -> tuple[tuple[str, str], ...]:
     keys = KEYS.get(kind, ())
     return tuple(
-        (field.name, field.encode_name)
-        for field in msgspec.structs.fields(kind)
-        if field.encode_name in names or field.encode_name in keys
+        (attribute, name) for attribute, name in _attributes(kind) if name in names or name in keys
     )
 
 
 @lru_cache(maxsize=64)
 def names_of(topic: str) -> tuple[str, ...]:
     """Return the names of the fields of a topic's entities."""
-    kind = TOPICS.get(topic) or BOOK_TOPICS[topic]
-    return tuple(field.encode_name for field in msgspec.structs.fields(kind))
+    return tuple(name for _, name in _attributes(TOPICS.get(topic) or BOOK_TOPICS[topic]))
 
 
 def selection_of(given: object, topics: Collection[str]) -> FieldSelection | None:

@@ -9,6 +9,9 @@ position to now is therefore a function of the log's edits:
 
 - An entity that looked the same in the view at every position since then is left out.
 - Any other entity is sent whole if it is in the view now, and removed if it is not.
+- A view may ask for patches. Then an entity that was in the view at every position since then is
+  patched: all fields that changed at any of them are sent, as they are now. So a patch holds for
+  every position in between too.
 
 Merging for slow clients, catching up and resuming all use this one function. Its result holds
 for every position between the one asked for and now. So a client that is ahead of the one asked
@@ -18,10 +21,16 @@ for may apply it as well.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from gateway.fanout.field_selection import FieldSelection, Shown, ShownState
+from gateway.fanout.field_selection import (
+    FieldSelection,
+    Shown,
+    ShownState,
+    changed_fields,
+    fields_of,
+)
 from gateway.fanout.filters import EntityFilter
 from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.changes import Change, Position
@@ -54,29 +63,32 @@ class Delta:
     """Hold what brings a view from a position to a later one.
 
     ``upsert``: the entities that came or changed. ``remove``: the ids of those that left, by
-    topic.
+    topic. ``patch``: topic → id → the fields that changed, of entities that are in neither.
     """
 
     upsert: ShownState
     remove: dict[str, list[str]]
+    patch: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Return whether the view did not change."""
-        return not self.upsert and not self.remove
+        return not self.upsert and not self.remove and not self.patch
 
 
 @dataclass(frozen=True, slots=True)
 class FilteredView:
     """Represent a view: its topics, what the key may see of them, the filter and fields of that.
 
-    Equal views get the same bytes.
+    Equal views get the same bytes. ``patch``: of entities that it has already, send only the fields
+    that changed.
     """
 
     topics: frozenset[str]
     visibility: Visibility
     filter: EntityFilter | None = None
     fields: FieldSelection | None = None
+    patch: bool = False
 
     def shown(self, topic: str, entity: Entity | None) -> Shown | None:
         """Return the entity as this view shows it, or None if the view does not have it.
@@ -125,13 +137,22 @@ class FilteredView:
         them.
         """
         latest: dict[tuple[str, str], Shown | None] = {}
+        patched: dict[tuple[str, str], set[str] | None] = {}
+        """Fields that changed; None: it was not in the view all the time."""
         for topic, id_, before, after in self._edits(changes):
             if before != after:  # else it is unchanged, and so is its entry in ``latest``
                 latest[topic, id_] = after
+                if self.patch:
+                    _note(patched, (topic, id_), before, after)
         delta = Delta({}, {})
         for (topic, id_), entity in latest.items():
             if entity is None:
                 delta.remove.setdefault(topic, []).append(id_)
+            elif (names := patched.get((topic, id_))) is not None:
+                values = fields_of(entity)
+                delta.patch.setdefault(topic, {})[id_] = {
+                    name: value for name, value in values.items() if name in names
+                }
             else:
                 delta.upsert.setdefault(topic, {})[id_] = entity
         return delta
@@ -152,3 +173,18 @@ class FilteredView:
                         self.shown(edit.topic, edit.before),
                         self.shown(edit.topic, edit.after),
                     )
+
+
+def _note(
+    patched: dict[tuple[str, str], set[str] | None],
+    place: tuple[str, str],
+    before: Shown | None,
+    after: Shown | None,
+) -> None:
+    """Note which fields an edit changed; None once the entity came or left by an edit."""
+    names = patched.get(place, set())
+    if names is None or before is None or after is None:
+        patched[place] = None
+        return
+    names.update(changed_fields(before, after))
+    patched[place] = names

@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from gateway.fanout.entity_index import EntityIndex
 from gateway.fanout.field_selection import Shown, ShownState
@@ -79,7 +80,10 @@ class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
-    """The change that brings a client from any position in ``from`` … ``seq`` to ``seq``."""
+    """The change that brings a client from any position in ``from`` … ``seq`` to ``seq``.
+
+    ``patch``: only in a subscription that asked for it.
+    """
 
     epoch: str
     from_seq: int = field(name="from")
@@ -87,6 +91,7 @@ class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
     server_time: str
     upsert: ShownState
     remove: dict[str, list[str]]
+    patch: dict[str, dict[str, dict[str, Any]]] | UnsetType = UNSET
 
 
 class ResultFrame(Struct, frozen=True, tag_field="type", tag="result"):
@@ -282,7 +287,7 @@ class FrameCache:
             changes = self._history.since(same_until, to.seq)
             delta = None if changes is None or self._dearer(view, changes) else view.delta(changes)
             self._changes[key] = (
-                None if delta is None else self._encode_change(delta, encoding, from_seq, to)
+                None if delta is None else self._encode_change(view, delta, encoding, from_seq, to)
             )
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
@@ -295,6 +300,8 @@ class FrameCache:
         ``at_least``. ``at_least`` must not be after now.
         """
         self.forget()
+        if view.patch:  # a snapshot is the same for those who ask for patches
+            view = replace(view, patch=False)
         kept = self._snapshots.get((view, encoding))
         if kept is not None and self._fresh(kept[0]) and self._usable(kept[1].position, at_least):
             self._snapshots.move_to_end((view, encoding))
@@ -355,10 +362,13 @@ class FrameCache:
         )
 
     def _encode_change(
-        self, delta: Delta, encoding: Encoding, from_seq: int, to: Position
+        self, view: FilteredView, delta: Delta, encoding: Encoding, from_seq: int, to: Position
     ) -> Message | None:
         server_time = from_unix(self._clock())
-        frame = ChangeFrame(to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove)
+        patch = delta.patch if view.patch else UNSET
+        frame = ChangeFrame(
+            to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove, patch
+        )
         message = encode(frame, encoding)
         return message if size(message) <= SIZE_LIMIT_BYTES else None
 

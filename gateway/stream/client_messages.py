@@ -41,7 +41,8 @@ class Subscribe:
     Live topics and the address book have positions of their own. ``since``: the position at
     which the client holds this very view. ``merge`` false: send every change by itself, as far
     as the log goes. ``id``: the subscription's; None: it is the one without an id. ``fields``: what
-    to show of each entity; None: all.
+    to show of each entity; None: all. ``patch``: of an entity that the client has, send only the
+    fields that changed.
     """
 
     topics: frozenset[str]
@@ -50,6 +51,7 @@ class Subscribe:
     merge: bool = True
     id: SubscriptionId | None = None
     fields: FieldSelection | None = None
+    patch: bool = False
 
     @property
     def selection(self) -> Selection | None:
@@ -93,10 +95,10 @@ class Ping:
 
 ClientMessage: TypeAlias = Subscribe | Watch | Unsubscribe | Ping
 
-_OF_TOPICS: Final = ("topics", "filter", "fields", "merge")
+OF_TOPICS: Final = ("topics", "filter", "fields", "merge", "patch")
 """Fields of a subscription to topics alone."""
 _FIELDS = {
-    "subscribe": {"type", "id", *_OF_TOPICS, "since", "query", "params"},
+    "subscribe": {"type", "id", *OF_TOPICS, "since", "query", "params"},
     "unsubscribe": {"type", "id"},
     "ping": {"type", "at"},
 }
@@ -181,12 +183,12 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
                     "epoch": epoch,
                     "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None,
                 }
-            case "merge":
-                message["merge"] = {"true": True, "false": False}.get(value)
+            case "merge" | "patch":
+                message[name] = {"true": True, "false": False}.get(value)
             case _ if name in FILTER_FIELDS:
                 message["filter"][name] = _split(value)
             case _:
-                known = ", ".join(("topics", "fields", "since", "merge", *FILTER_FIELDS))
+                known = ", ".join(("topics", "fields", "since", "merge", "patch", *FILTER_FIELDS))
                 raise BadMessage(
                     f"There is no parameter {_short(name)} here; known are query (with its "
                     f"parameters), {known}."
@@ -206,7 +208,7 @@ def _refuse_twice(names: Iterable[str]) -> None:
 
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
-        if any(name in message for name in _OF_TOPICS):
+        if any(name in message for name in OF_TOPICS):
             raise BadMessage(
                 "query goes only with params and since: a subscription watches either topics "
                 "or a query."
@@ -223,16 +225,21 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "params" in message:
         raise BadMessage("params goes only with query.")
     topics = _topics(message.get("topics"), rights.topics)
-    merge = message.get("merge", True)
-    if not isinstance(merge, bool):
-        raise BadMessage("merge must be true or false.")
     return Subscribe(
         topics,
         _filter(message.get("filter")),
         _position(message.get("since")),
-        merge,
+        _flag(message, "merge", usual=True),
         fields=_selection(message.get("fields"), topics),
+        patch=_flag(message, "patch", usual=False),
     )
+
+
+def _flag(message: Mapping[str, Any], name: str, *, usual: bool) -> bool:
+    value = message.get(name, usual)
+    if not isinstance(value, bool):
+        raise BadMessage(f"{name} must be true or false.")
+    return value
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:

@@ -153,6 +153,7 @@ class ClientSubscription:
             self._visibility,
             None if held is None else held.filter,
             None if held is None else held.fields,
+            wanted.patch,
         )
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)

@@ -140,7 +140,8 @@ def views() -> st.SearchStrategy[FilteredView]:
         | entity_filters()
     )
     fields = st.none() | field_selections()
-    return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters, fields)
+    seen = st.builds(Visibility, limits())
+    return st.builds(FilteredView, topics, seen, filters, fields, st.booleans())
 
 
 def field_selections() -> st.SearchStrategy[FieldSelection]:
@@ -232,6 +233,17 @@ def decoded(message: Message) -> dict[str, Any]:
     return frame
 
 
+def patched(
+    state: Mapping[str, dict[str, Any]], patch: Mapping[str, Mapping[str, dict[str, Any]]]
+) -> None:
+    """Put the fields in their places; each must belong to an entity that is there."""
+    for topic, entities in patch.items():
+        for id_, fields in entities.items():
+            held = state[topic][id_]
+            assert fields.keys() <= held.keys()
+            state[topic][id_] = held | fields
+
+
 @dataclass
 class Follower:
     """A client by the rules of the protocol; anything against them fails."""
@@ -255,6 +267,7 @@ class Follower:
                 assert self.position.epoch == position.epoch, "an epoch changes by a snapshot only"
                 if frame["from"] == position.seq == self.position.seq:
                     assert (frame["upsert"], frame["remove"]) == ({}, {}), "nothing had changed"
+                    assert not frame.get("patch"), "nothing had changed"
                     return
                 assert frame["from"] <= self.position.seq < position.seq, (
                     "a change that cannot be applied"
@@ -264,6 +277,7 @@ class Follower:
                 for topic, ids in frame["remove"].items():
                     for id_ in ids:
                         self.state[topic].pop(id_, None)
+                patched(self.state, frame.get("patch", {}))
                 self.position = position
             case "heartbeat":
                 assert self.position is not None

@@ -120,6 +120,11 @@ def test_the_gateway_takes_the_examples_of_what_a_client_may_say() -> None:
             for fields in (["state"], ["colour"], [], None, "state", [7], {"calls": ["state"]})
         ),
         {"type": "subscribe", "query": "pbx.calls.get", "fields": ["state"]},
+        *(
+            {"type": "subscribe", "topics": ["calls"], "patch": patch}
+            for patch in (True, False, 1, None, "true")
+        ),
+        {"type": "subscribe", "query": "pbx.calls.get", "patch": True},
         {"type": "unsubscribe", "id": "a"},
         {"type": "unsubscribe"},
         {"type": "unsubscribe", "id": {}},
@@ -171,6 +176,15 @@ async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str)
         named = await frame_of(connection, "snapshot")
         assert list(named)[:2] == ["id", "type"]
         holds(named, "snapshot")
+        await say(
+            connection, {"type": "subscribe", "id": 8, "topics": ["calls"], "patch": True}, encoding
+        )
+        await frame_of(connection, "snapshot")
+        served.put("calls", "1", entities.call(1, ("101",), ("800",), state="Routing"))
+        changes = [await frame_of(connection, "change") for _ in range(2)]
+        (patched,) = (change for change in changes if change["id"] == 8)
+        assert (patched["upsert"], patched["patch"]) == ({}, {"calls": {"1": {"state": "Routing"}}})
+        holds(patched, "change")
         await say(connection, {"type": "unsubscribe", "id": 7}, encoding)
         holds(await frame_of(connection, "unsubscribed"), "unsubscribed")
 

@@ -73,6 +73,7 @@ MESSAGES = _ANY | st.fixed_dictionaries(
         "filter": st.dictionaries(st.sampled_from(FIELDS), st.lists(_SCALARS, max_size=3)) | _ANY,
         "since": st.fixed_dictionaries({"epoch": _SCALARS, "seq": _SCALARS}) | _ANY,
         "merge": _ANY,
+        "patch": st.booleans() | _ANY,
         "fields": st.lists(st.sampled_from(names_of("calls")) | _SCALARS, max_size=3) | _ANY,
         "query": st.sampled_from(list(COMMANDS)) | _ANY,
         "params": st.dictionaries(WORDS, _SCALARS, max_size=3) | _ANY,

@@ -85,6 +85,37 @@ async def test_only_the_fields_that_were_asked_for_come_and_only_when_they_chang
         assert (change["from"], change["remove"]) == (left.seq, {"calls": ["1"]})
 
 
+async def test_who_asks_for_patches_gets_the_fields_that_changed_and_snapshots_are_shared() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        served.put("queues", "800", entities.queue("800", ("101", "102")))
+        await frame(connection)
+        await named(connection, "patched", topics=["queues"], patch=True)
+        patched = await of(connection, "patched", "snapshot")
+        await named(connection, "whole", topics=["queues"])
+        whole = await of(connection, "whole", "snapshot")
+        assert patched | {"id": "whole"} == whole
+        served.put("queues", "800", entities.queue("800", ("101", "102"), ("101",)))
+        told = {found["id"]: found for found in [await frame(connection) for _ in "12"]}
+        assert set(told["whole"]["upsert"]["queues"]) == {"800"}
+        assert "patch" not in told["whole"]
+        assert told["patched"]["upsert"] == {}
+        assert told["patched"]["patch"] == {"queues": {"800": {"managers": ["101"]}}}
+        served.put("queues", "801", entities.queue("801"))
+        told = {found["id"]: found for found in [await frame(connection) for _ in "12"]}
+        assert told["patched"]["patch"] == {}
+        assert told["patched"]["upsert"] == told["whole"]["upsert"]
+
+
+async def test_patches_of_some_fields_have_only_these() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1, ("101",)))
+        async with events(served, "topics=calls&fields=state,extensions&patch=true") as stream:
+            await stream.of("snapshot")
+            served.put("calls", "1", entities.call(1, ("102",)))
+            _, change = await stream.of("change")
+            assert change["patch"] == {"calls": {"1": {"extensions": ["102"]}}}
+
+
 async def test_server_sent_events_have_fields_as_a_parameter() -> None:
     async with serving() as served:
         served.put("calls", "1", entities.call(1))
@@ -130,7 +161,8 @@ async def test_who_asks_for_the_same_fields_shares_a_view_and_its_bytes_are_coun
         ({"since": {"epoch": "e", "seq": -1}}, "position"),
         ({"since": {"epoch": "e", "seq": True}}, "position"),
         ({"since": "e/1"}, "position"),
-        ({"merge": "no"}, "true or false"),
+        ({"merge": "no"}, "merge must be true or false"),
+        ({"patch": "yes"}, "patch must be true or false"),
         ({"params": {}}, "with query"),
         ({"query": "pbx.calls.get"}, "either topics or a query"),
     ],

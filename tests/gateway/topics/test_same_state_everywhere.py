@@ -75,6 +75,7 @@ class Watched:
     wanted: EntityFilter | None
     fields: FieldSelection | None
     merge: bool
+    patch: bool
     call_registry: Ledger
     follower: Follower = field(default_factory=Follower)
 
@@ -97,6 +98,7 @@ class Watched:
             "topics": sorted(self.view.topics),
             "filter": self.filter,
             "merge": self.merge,
+            "patch": self.patch,
         }
         if (fields := self.view.fields) is not None:
             message["fields"] = sorted(fields.names)
@@ -105,6 +107,7 @@ class Watched:
         return {"type": "subscribe"} | message
 
     def take(self, frame: dict[str, Any]) -> None:
+        assert ("patch" in frame) is (self.patch and frame["type"] == "change")
         self.follower.receive(frame)
         if self.follower.parts is None:
             assert self.follower.position is not None
@@ -159,6 +162,7 @@ class Client:
         params = {
             "topics": ",".join(sorted(watched.view.topics)),
             "merge": str(watched.merge).lower(),
+            "patch": str(watched.patch).lower(),
         }
         params |= {name: ",".join(values) for name, values in watched.filter.items()}
         if (fields := watched.view.fields) is not None:
@@ -252,6 +256,7 @@ async def play(
                         wanted[(number + place) % len(wanted)],
                         fields[(number + place) % len(fields)],
                         (number + place) % 3 != 0,
+                        (number + place) % 2 == 0,
                         call_registry,
                     )
                     for place, id_ in enumerate(ids)
