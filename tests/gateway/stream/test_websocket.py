@@ -19,6 +19,7 @@ from gateway.stream.admission import LiveSettings
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import ClientSubscription
+from gateway.transport.id_head import IdHead
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
@@ -239,9 +240,9 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
     turns, taken = 0, list[tuple[int, bytes]]()
     write = Socket.write
 
-    def recorded(self: Socket, payload: bytes, *, text: bool) -> bool:
+    def recorded(self: Socket, payload: bytes, *, text: bool, head: IdHead | None = None) -> bool:
         taken.append((turns, payload))
-        return write(self, payload, text=text)
+        return write(self, payload, text=text, head=head)
 
     async def count() -> None:
         nonlocal turns
@@ -275,6 +276,27 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
     assert len(taken) == 12 * number
     assert len({id(payload) for _, payload in taken}) <= 3 * number, "one snapshot a second"
     assert max(Counter(turn for turn, _ in taken).values()) <= 3
+
+
+@on_both_loops
+async def test_a_snapshot_in_parts_and_what_follows_have_the_id_compressed_or_not() -> None:
+    for compressed in (False, True):
+        async with serving() as served, served.connect(compressed=compressed) as connection:
+            served.put_all(big_change(0))
+            served.put_all([("extensions", str(at), extension(str(at))) for at in range(900)])
+            await frame(connection)
+            await say(connection, {"type": "subscribe", "id": "ж", "topics": ["extensions"]})
+            follower = Follower()
+            while follower.position is None or follower.position < served.position:
+                found = await frame(connection)
+                assert found.pop("id") == "ж"
+                follower.receive(found)
+            assert len(follower.seen) > 5
+            served.put_all(big_change(1))
+            found = await frame_of(connection, "change")
+            assert found.pop("id") == "ж"
+            follower.receive(found)
+            assert follower.state == {"extensions": plain(served.view.live.state["extensions"])}
 
 
 @on_both_loops
