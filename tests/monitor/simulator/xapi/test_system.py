@@ -39,6 +39,6 @@ async def test_definitions_and_dial_codes_are_there(client: Client) -> None:
 
 
 async def test_office_hours_are_those_of_the_pbxs_zone(client: Client) -> None:
-    usual = (await client.get("/OfficeHours")).body["TimeZoneId"]
     client.directory.time_zone = "Asia/Tokyo"
-    assert (await client.get("/OfficeHours")).body["TimeZoneId"] == "Asia/Tokyo" != usual
+    assert (await client.get("/OfficeHours")).body["TimeZoneId"] == "Asia/Tokyo"
+    assert (await Client().get("/OfficeHours")).body["TimeZoneId"] == "44", "Berlin's Id"
