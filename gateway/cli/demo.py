@@ -71,7 +71,7 @@ def company(
         rate=calls,
         seed=seed,
         talk=talk,
-        without=frozenset({"bracket_names"}),
+        without=frozenset({"bracket_names", "formatted_numbers"}),
         call_centre=True,
         time_zone=time_zone,
     )

@@ -151,11 +151,13 @@ def doing(extension: Entity, logged_in: bool | None = None) -> str:
         return "talking"
     if activity == "Ringing":
         return "ringing"
-    here = extension["qGlobalStatus"] != "LoggedOut" if logged_in is None else logged_in
-    if is_offline(extension) or not here:
-        return "out"
     profile = extension["fwdName"]
-    return "away" if profile and profile != "Available" and not extension["available"] else "free"
+    if is_offline(extension):
+        return "out"
+    if profile and profile != "Available" and not extension["available"]:
+        return "away"  # a profile may log out of the queues: then it says more than that
+    here = extension["qGlobalStatus"] != "LoggedOut" if logged_in is None else logged_in
+    return "free" if here else "out"
 
 
 def doing_words(extension: Entity, what: str) -> str:

@@ -44,6 +44,9 @@ test("an agent is what he does, else what his login and profile say", () => {
   assert.equal(doing(extension("1", { activity: "Waiting" })).state, "talking");
   assert.equal(doing(extension("1"), false).state, "out");
   assert.deepEqual(doing(extension("1", { fwdName: "Out of office", available: false })).profile, "Out of office");
+  const resting = extension("1", { fwdName: "Away", available: false, qGlobalStatus: "LoggedOut" });
+  assert.equal(doing(resting).state, "away", "its profile has logged it out");
+  assert.equal(doing(extension("1", { qGlobalStatus: "LoggedOut", available: false })).state, "out");
 });
 
 test("queues count their own agents and know their oldest caller", () => {

@@ -19,10 +19,11 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
     return { state: "talking", word: queued ? "inQueue" : BUSY[ext.activity], since: talk?.since ?? since, talk };
   }
   if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };
-  if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {
+    // a profile may log out of the queues: then it says more than that
     return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: presenceSince, talk };
   }
+  if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   return { state: "free", word: "free", since: later(since, presenceSince), talk };
 }
 

@@ -11,6 +11,7 @@ from math import ceil
 from typing import Final
 
 from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.pbx_data.templates import PROFILES
 
 _AGENTS: Final = 0.75
 """Share of the people who are agents."""
@@ -40,6 +41,9 @@ def staff(directory: Directory, seed: int) -> None:
             directory.update(queue, {"Agents": rows})
             if each > _MOST_THAT_RING:
                 directory.update(queue, {"PollingStrategy": "Hunt"})
+    for user in directory.users.values():
+        if user["CurrentProfileName"] != PROFILES[0]:  # it logs out of the queues
+            directory.update(user, {"QueueStatus": "LoggedOut"})
     for rule in directory.inbound_rules.values():
         rule["RuleName"] = _line(rule["OfficeHoursDestination"]["Number"], directory)
 

@@ -22,8 +22,7 @@ _LATER_S: Final = 15.0
 def shift(scene: Scene, number: str, most: int) -> Play:
     """Play the breaks of one agent, for ever. At most ``most`` phones are left at a time.
 
-    A phone whose owner is away is not rung by this traffic. 3CX itself rings it, unless the
-    profile logs the agent out.
+    The profile of a break logs out of the queues, as it does at a 3CX with that option.
     """
     directory, rng = scene.cast.directory, scene.rng
     if not _is_here(directory, number):
@@ -33,15 +32,14 @@ def shift(scene: Scene, number: str, most: int) -> Play:
         while scene.switchboard.busy(number) or len(scene.cast.away) >= most:
             yield _LATER_S
         if rng.random() < _SHARE_OUT:
-            _set(directory, number, "QueueStatus", "LoggedOut")
+            _set(directory, number, QueueStatus="LoggedOut")
             yield rng.uniform(*_OUT_S)
-            _set(directory, number, "QueueStatus", "LoggedIn")
         else:
             scene.cast.away.add(number)
-            _set(directory, number, "CurrentProfileName", _reason(rng))
+            _set(directory, number, QueueStatus="LoggedOut", CurrentProfileName=_reason(rng))
             yield rng.uniform(*_BREAK_S)
             scene.cast.away.discard(number)
-            _set(directory, number, "CurrentProfileName", PROFILES[0])
+        _set(directory, number, QueueStatus="LoggedIn", CurrentProfileName=PROFILES[0])
         yield rng.expovariate(1.0 / _WORK_S)
 
 
@@ -59,7 +57,7 @@ def _reason(rng: random.Random) -> str:
     return PROFILES[1] if rng.random() < 0.8 else PROFILES[2]
 
 
-def _set(directory: Directory, number: str, name: str, value: str) -> None:
+def _set(directory: Directory, number: str, **values: str) -> None:
     user = directory.entity(number)
     if user is not None:
-        directory.update(user, {name: value})
+        directory.update(user, values)

@@ -35,6 +35,9 @@ NOON = "2026-03-04T12:00:00.000Z"
         ({"q_global_status": "LoggedOut"}, True, "free"),
         ({}, False, "out"),
         ({"fwd_name": "Away", "available": False}, None, "away"),
+        ({"fwd_name": "Away", "available": False}, False, "away"),
+        ({"fwd_name": "Away", "available": False, "registered": False}, None, "out"),
+        ({"fwd_name": "Away", "available": True}, False, "out"),
         ({"fwd_name": "Custom 1", "available": True}, None, "free"),
     ],
 )
