@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { agentRows, doing } from "../../gateway/static/wall/people.js";
-import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
+import { callRows, isOnlyNumber, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
 
 const extension = (num, more = {}) => ({
   num,
@@ -233,4 +233,13 @@ test("a filter finds all its words anywhere, in any case", () => {
   assert.ok(matches(["101", "Мария Иванова", null], "иван 101"));
   assert.ok(!matches(["101"], "101 102"));
   assert.ok(matches(["anything"], ""));
+});
+
+test("a name that is the number once more is told from a name", () => {
+  const number = "+16468819347";
+  for (const name of [number, "+1 646 881 9347", "001 646-881-9347", "(646) 881-9347"])
+    assert.equal(isOnlyNumber(name, number), true, name);
+  for (const name of ["Oksana", "Pool 6468819347", "+1 646 881 9348", "42", ""])
+    assert.equal(isOnlyNumber(name, number), false, name);
+  assert.equal(isOnlyNumber("101", "101"), true);
 });

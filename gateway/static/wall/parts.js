@@ -3,6 +3,7 @@
 import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
+import { isOnlyNumber } from "./rows.js";
 import { now, settings, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
@@ -77,9 +78,9 @@ export function Opener({ class: name, says, children }) {
 /** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
 const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
 
-/** A person's name, unless it only says that the number is withheld. */
+/** A person's name, unless it only says the number once more, or that it is withheld. */
 export function nameOf(num, name) {
-  return name && (num || !WITHHELD.test(name)) ? name : "";
+  return name && (num ? !isOnlyNumber(name, num) : !WITHHELD.test(name)) ? name : "";
 }
 
 /** An outside number to call back by a tap; nothing to touch on a TV. */
