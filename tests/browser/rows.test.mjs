@@ -1,8 +1,8 @@
 // What the wallboard's views show of the entities: values in, values out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentRows, doing } from "../../gateway/static/wall/people.js";
-import { callRows, isOnlyNumber, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
+import { agentRows, doing, nameOf } from "../../gateway/static/wall/people.js";
+import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
 
 const extension = (num, more = {}) => ({
   num,
@@ -235,11 +235,11 @@ test("a filter finds all its words anywhere, in any case", () => {
   assert.ok(matches(["anything"], ""));
 });
 
-test("a name that is the number once more is told from a name", () => {
-  const number = "+16468819347";
-  for (const name of [number, "+1 646 881 9347", "001 646-881-9347", "(646) 881-9347"])
-    assert.equal(isOnlyNumber(name, number), true, name);
-  for (const name of ["Oksana", "Pool 6468819347", "+1 646 881 9348", "42", ""])
-    assert.equal(isOnlyNumber(name, number), false, name);
-  assert.equal(isOnlyNumber("101", "101"), true);
+test("a party's name is left out where it only says the number again, or that it is withheld", () => {
+  for (const name of ["+16468819347", "+1 646 881 9347", "(646) 881-9347", ""])
+    assert.equal(nameOf("+16468819347", name), "", name);
+  assert.equal(nameOf("+16468819347", "Oksana 2"), "Oksana 2");
+  assert.equal(nameOf("+16468819347", "Скрытый, Иван"), "Скрытый, Иван", "whoever shows a number hides nothing");
+  assert.equal(nameOf("", "Anonymous"), "");
+  assert.equal(nameOf("", "Front desk"), "Front desk");
 });

@@ -20,7 +20,6 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
   }
   if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };
   if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {
-    // a profile may log out of the queues: then it says more than that
     return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: presenceSince, talk };
   }
   if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
@@ -29,6 +28,14 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
 
 function later(one, other) {
   return one && other ? (one > other ? one : other) : (one ?? other);
+}
+
+/** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
+const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
+
+/** A person's name, unless it only says the number again, or that it is withheld. */
+export function nameOf(num, name) {
+  return name && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 }
 
 export function fullName(ext) {

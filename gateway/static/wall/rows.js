@@ -146,11 +146,6 @@ function isIn(talks, call) {
   return talks.some((talk) => talk.at > instant(call.endedAt) && isSameNumber(talk.num, call.caller));
 }
 
-/** Whether what stands for a party's name is only its number, perhaps written in another way. */
-export function isOnlyNumber(name, num) {
-  return !/\p{L}/u.test(name) && isSameNumber(name, num);
-}
-
 /** Whether two texts are one outside number, written with the country's code or without; never of withheld ones. */
 function isSameNumber(one, other) {
   const [a, b] = [one, other].map((text) => text.replace(/[^\d+]/g, "").replace(/^00/, "+"));
