@@ -30,7 +30,7 @@ function later(one, other) {
   return one && other ? (one > other ? one : other) : (one ?? other);
 }
 
-/** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
+/** What PBXs and providers write for the name of one who withholds the number. */
 const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
 
 /** A person's name, unless it only says the number again, or that it is withheld. */
