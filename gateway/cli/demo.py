@@ -16,6 +16,7 @@ import time
 import webbrowser
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import fakeredis
 from pydantic import SecretStr, ValidationError
@@ -41,6 +42,8 @@ from monitor.simulator.traffic.planner import busy_hour
 
 DEMO_KEY = "qRQi5xQj8SvI"
 """The demo key of the documented interface. It can only read."""
+_MOST_TALKING: Final = 0.4
+"""Calls that go on at once for each extension, above which callers wait longer and longer."""
 _PBX = "demo"
 """Name in a recording → name of the setting, where the two differ."""
 _DISPLAY = ApiKey("demo", sha256_hex(DEMO_KEY), _PBX, frozenset({"read", "contacts"}))
@@ -55,6 +58,23 @@ def has_screen() -> bool:
         map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY"))
     )
     return graphical and sys.stdout.isatty() and "SSH_CONNECTION" not in os.environ
+
+
+def company(
+    extensions: int, queues: int, rate: float | None, seed: int, time_zone: str
+) -> SimulatorSettings:
+    """Return the settings of a PBX that has a busy hour. ``rate``: as of :func:`run`."""
+    calls, talk = busy_hour(extensions, rate, call_centre=True)
+    return SimulatorSettings(
+        extensions=extensions,
+        queues=queues,
+        rate=calls,
+        seed=seed,
+        talk=talk,
+        without=frozenset({"bracket_names", "formatted_numbers"}),
+        call_centre=True,
+        time_zone=time_zone,
+    )
 
 
 async def run(
@@ -80,10 +100,12 @@ async def run(
     logging_setup.configure("warning", "human")
     on_sighup(nothing_to_reload)
     plugins.load()
-    calls, talk = busy_hour(extensions, rate)
-    simulated = SimulatorSettings(
-        extensions=extensions, queues=queues, rate=calls, seed=seed, talk=talk
-    )
+    simulated = company(extensions, queues, rate, seed, place(time.time()))
+    calls = simulated.rate
+    if simulated.talk * calls > _MOST_TALKING * 60.0 * extensions:
+        say(
+            f"{calls:g} calls a minute are too many for {extensions} extensions: callers will wait."
+        )
     keys = [_DISPLAY]
     control_key = new_key() if control else None
     if control_key is not None:
@@ -96,7 +118,7 @@ async def run(
             url=pbx.url,
             client_id=pbx.client_id,
             client_secret=SecretStr(pbx.client_secret),
-            figures=FiguresSection(time_zone=place(time.time())),
+            figures=FiguresSection(time_zone=simulated.time_zone),
         )
 
         async def begin(redis: Redis) -> None:

@@ -12,6 +12,7 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import count
 from typing import Final
@@ -26,6 +27,7 @@ from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
+    DirectoryRead,
     Fact,
     ParticipantGone,
     ParticipantSeen,
@@ -49,21 +51,24 @@ from monitor.tracking.tracker import Tracker
 
 HOURS: Final = 4.0
 """Hours of calls behind a demo at its start: half a working day."""
-MOST_CALLS: Final = 1_800
+MOST_CALLS: Final = 1_500
 """Calls that are played before a demo at most, so that it begins within seconds."""
-_ZONES: Final = ("Europe/Berlin", "Asia/Tokyo", "America/Los_Angeles")
-"""Places for the simulated company. At any time, one of them has had some hours of its day."""
+_ZONES: Final = (
+    *("Europe/Berlin", "America/New_York", "America/Los_Angeles"),
+    *("Pacific/Auckland", "Asia/Tokyo", "Asia/Dubai"),
+)
+"""Places for the simulated company. At any time, it is the middle of the day in one of them."""
+_MIDDLE_OF_THE_DAY: Final = range(11, 18)
+"""Hours before which a half of a working day has passed."""
 _TICK_S: Final = 20.0
 """Seconds between two drawings of the statistics, which nobody sees meanwhile."""
 _NAME: Final = "demo, earlier"
 
 
 def place(now: float) -> str:
-    """Return a time zone in which the day is old enough for the hours before ``now``."""
-    return next(
-        (zone for zone in _ZONES if datetime.fromtimestamp(now, zone_info(zone)).hour > HOURS),
-        _ZONES[0],
-    )
+    """Return a time zone in which it is the middle of a working day at ``now``."""
+    hours = {zone: datetime.fromtimestamp(now, zone_info(zone)).hour for zone in _ZONES}
+    return next(zone for zone in _ZONES if hours[zone] in _MIDDLE_OF_THE_DAY)
 
 
 async def leave_morning(
@@ -95,6 +100,8 @@ class _Follower:
         self._moments = count(1.0)
         self._at = self._ticked = 0.0
         self._rows: dict[ActiveCallRow, ActiveCall | None] = {}
+        self._directory: DirectoryRead | None = None
+        """The directory as it is now; None before the beginning and after the end."""
 
     async def begin(self, at: float) -> None:
         """Read the directory and follow the calls from ``at`` on, POSIX seconds."""
@@ -110,6 +117,8 @@ class _Follower:
         apply(ConnectionChanged("connected", "", at, "callcontrol+activecalls"))
         apply(directory)
         apply(contacts)
+        self._directory = directory
+        self._pbx.directory.on_change(self._note_change)
         kinds = {
             dn.number: f"W{dn.kind}"
             for dn in self._pbx.directory.dns()
@@ -118,6 +127,17 @@ class _Follower:
         apply(ParticipantsRead((), kinds, next(self._moments), at))
         apply(ActiveCallsRead((), next(self._moments), at))
         self._pbx.switchboard.listen(self.hear)
+
+    def _note_change(self, number: str) -> None:
+        """Take in what an agent has changed, such as the profile in force for a break."""
+        changed = self._pbx.directory.entity(number)
+        row = None if changed is None or self._directory is None else xapi.user(changed)
+        if row is None or self._directory is None:
+            return
+        at = self._at = max(self._at, self._pbx.switchboard.clock())
+        users = tuple(row if one.number == number else one for one in self._directory.users)
+        self._directory = replace(self._directory, users=users, at=at)
+        self._tracker.apply(self._directory)
 
     def hear(self, event: Event) -> None:
         """Take in an event of Call Control."""
@@ -149,6 +169,7 @@ class _Follower:
 
     async def leave(self, redis: Redis) -> None:
         """Write state and statistics as a monitor that leads, and give the lease back."""
+        self._directory = None
         keys = SpaceKeys(self._section.name, "live")
         lease = Lease(redis, keys, _NAME)
         await lease.acquire()

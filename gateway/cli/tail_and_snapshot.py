@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from gateway.cli.terminal_output import say, say_text
+from gateway.cli.wall_words import (
+    WORDS,
+    direction,
+    doing,
+    doing_words,
+    leg_word,
+    outcome,
+    progress,
+)
 from gateway.stream_client import Connection, StreamClient, Update
 from gateway.stream_client_connection import stream_url, tls_context
 from monitor.shared.entities.topics import TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
+from monitor.shared.timestamps import moment
 
-_CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
+_HELD_S: Final = 2.0
+"""Seconds for which the row of a call that lost all legs but one is held back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,10 @@ class Reporter:
 
 async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
     """Print changes until cancelled. Raises StreamRefused, ConfigError."""
+    lines = _json_lines if as_json else _Lines()
     async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
-            for line in _json_lines(update) if as_json else _lines(update):
+            for line in lines(update):
                 say(line)
 
 
@@ -114,51 +126,92 @@ def _json_lines(update: Update) -> Iterable[str]:
     yield json.dumps(body, ensure_ascii=False, separators=(",", ":"))
 
 
-def _lines(update: Update) -> Iterable[str]:
-    at = update.server_time[11:23]
-    if update.kind == "snapshot":
-        counts = ", ".join(f"{len(table)} {topic}" for topic, table in update.state.items())
-        yield f"{at}  snapshot at {update.position}: {counts}"
-    elif update.kind == "heartbeat":
-        if update.stale_since is not None:
-            yield f"{at}  nothing heard from the monitor since {update.stale_since}"
-    else:
+class _Lines:
+    """Write changes as lines for people.
+
+    A call whose parties leave tells of one leg for a moment before it ends. Such a row is held back
+    for :data:`_HELD_S` seconds, and is not shown if the call has ended or changed by then.
+    """
+
+    def __init__(self) -> None:
+        self._together: set[str] = set()
+        """Calls that have had several legs."""
+        self._held: dict[str, tuple[float, str]] = {}
+        """Call → time of the row that is held back, in POSIX seconds, and the row."""
+
+    def __call__(self, update: Update) -> Iterator[str]:
+        """Yield the lines for an update."""
+        at = update.server_time[11:23]
+        if update.kind == "snapshot":
+            self._held.clear()
+            calls = update.state.get("calls", {})
+            self._together = {id_ for id_, call in calls.items() if len(call["AConnList"]) > 1}
+            counts = ", ".join(f"{len(table)} {topic}" for topic, table in update.state.items())
+            yield f"{at}  snapshot at {update.position}: {counts}"
+            return
+        self._forget(update)
+        yield from self._due(moment(update.server_time).timestamp())
+        if update.kind == "heartbeat":
+            if update.stale_since is not None:
+                yield f"{at}  nothing heard from the monitor since {update.stale_since}"
+            return
         for topic, table in update.upsert.items():
             for id_, entity in table.items():
-                yield f"{at}  {_DESCRIBE.get(topic, _plain)(id_, entity, topic)}"
+                line = f"{at}  {_DESCRIBE.get(topic, _plain)(id_, entity, topic)}"
+                if topic != "calls" or self._is_shown(id_, entity, line, update):
+                    yield line
         for topic, ids in update.remove.items():
-            if topic != "calls":
+            if topic not in ("calls", "ended"):  # an end has its row; the oldest ends make room
                 yield from (f"{at}  {topic} {id_} is gone" for id_ in ids)
 
+    def _forget(self, update: Update) -> None:
+        """Drop the rows of calls that have changed or ended."""
+        gone = {str(ended["callID"]) for ended in update.upsert.get("ended", {}).values()}
+        gone.update(update.remove.get("calls", ()))
+        self._together -= gone
+        for id_ in gone.union(update.upsert.get("calls", ())):
+            self._held.pop(id_, None)
 
-def _does(leg: dict[str, Any]) -> str:
-    if leg.get("listening"):
-        return "listens"
-    word: str = _CALL_WORDS.get(leg["status"], leg["status"])
-    return word
+    def _due(self, now: float) -> Iterator[str]:
+        """Yield the rows that were held back long enough."""
+        for id_, (at, line) in list(self._held.items()):
+            if now - at >= _HELD_S:
+                del self._held[id_]
+                yield line
+
+    def _is_shown(self, id_: str, call: dict[str, Any], line: str, update: Update) -> bool:
+        """Return whether a call's row is shown now; if it may be later, hold it back."""
+        legs = len(call["AConnList"])
+        if legs > 1:
+            self._together.add(id_)
+        elif legs and id_ in self._together:
+            self._held[id_] = moment(update.server_time).timestamp(), line
+            return False
+        return legs > 0
 
 
 def _call(id_: str, call: dict[str, Any], _topic: str) -> str:
     legs = ", ".join(
-        f"{leg['dnNum']}{_in_brackets(leg['name'])} {_does(leg)}"
+        f"{leg['dnNum']}{_in_brackets(leg['name'])} {leg_word(leg)}"
         + (
-            f" {leg['externalParty']}{_in_brackets(leg['partyName'])}"
+            f" {leg['externalParty'] or WORDS['anonymous']}{_in_brackets(leg['partyName'])}"
             if leg["dnType"] == "externalline"
             else ""
         )
         for leg in call["AConnList"]
     )
-    where = f" · waits in {call['queue']}" if call["queue"] else ""
+    where = f" · {WORDS['waiting']} in {call['queue']}" if call["queue"] else ""
     did = f" · {call['did']}" if call["did"] else ""
-    return f"call {id_:>6}  {call['direction']:<12} {call['state']:<12} {legs}{where}{did}"
+    way, state = WORDS[direction(call)], WORDS[progress(call)]
+    return f"call {id_:>6}  {way:<8} {state:<12} {legs}{where}{did}"
 
 
 def _ended(_id: str, ended: dict[str, Any], _topic: str) -> str:
-    caller = f"{ended['caller'] or 'unknown'}{_in_brackets(ended['callerName'])}"
-    callee = f"{ended['callee'] or 'nobody'}{_in_brackets(ended['calleeName'])}"
+    caller = f"{ended['caller'] or WORDS['anonymous']}{_in_brackets(ended['callerName'])}"
+    callee = f"{ended['callee'] or WORDS['nobody']}{_in_brackets(ended['calleeName'])}"
     return (
-        f"call {ended['callID']:>6}  {ended['direction']:<12} {'ended':<12} "
-        f"{ended['outcome']}: {caller} → {callee}"
+        f"call {ended['callID']:>6}  {WORDS[direction(ended)]:<8} {'ended':<12} "
+        f"{outcome(ended)}: {caller} → {callee}"
     )
 
 
@@ -169,15 +222,17 @@ def _system(_id: str, system: dict[str, Any], _topic: str) -> str:
 
 def _extension(id_: str, extension: dict[str, Any], _topic: str) -> str:
     name = f"{extension['name']} {extension['lastname']}".strip()
-    doing = " and ".join(
-        f"{talk['activity']} {talk['num']}{_in_brackets(talk['name'])}"
+    talks = " and ".join(
+        f"{WORDS.get(talk['activity'].lower(), talk['activity'])} "
+        f"{talk['num'] or WORDS['anonymous']}{_in_brackets(talk['name'])}"
         for talk in extension["talks"]
     )
-    return f"extension {id_}{_in_brackets(name)}: {doing or extension['activity']}"
+    words = talks or doing_words(extension, doing(extension))
+    return f"extension {id_}{_in_brackets(name)}: {words}"
 
 
 def _queue(id_: str, queue: dict[str, Any], _topic: str) -> str:
-    return f"queue {id_}{_in_brackets(queue['name'])}: {len(queue['waiting'])} waiting"
+    return f"queue {id_}{_in_brackets(queue['name'])}: {WORDS['waiting']} {len(queue['waiting'])}"
 
 
 def _plain(id_: str, _entity: dict[str, Any], topic: str) -> str:

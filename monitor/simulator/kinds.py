@@ -120,22 +120,38 @@ MIX: Final[Mapping[Kind, float]] = {
 
 Calls to the API client's own route point (``app``) are made only on request."""
 
+CALL_CENTRE: Final[Mapping[Kind, float]] = {
+    "queue": 50,
+    "queue_abandoned": 2.5,
+    "menu_queue": 12,
+    "internal_unanswered": 1,
+    "direct_unanswered": 1,
+    "ring_group_unanswered": 1,
+}
+"""Weights of the kinds that are more frequent, or rarer, in a call centre."""
+
 
 def mix_with(
-    apps: float = 0.0, kinds: Collection[str] = (), without: Collection[str] = ()
+    apps: float = 0.0,
+    kinds: Collection[str] = (),
+    without: Collection[str] = (),
+    *,
+    call_centre: bool = False,
 ) -> Mapping[Kind, float]:
     """Return the weights of the chosen kinds.
 
     ``apps``: percentage, less than 100, of calls to the API client's route point. ``kinds``: the
-    only kinds; empty means all of the ordinary mix. Raises ValueError for a name that is no kind,
+    only kinds; empty means all of the ordinary mix. ``call_centre``: most calls are for queues.
+    Raises ValueError for a name that is no kind,
     or in ``without`` no habit either.
     """
     _check(kinds, KINDS)
     _check(without, (*KINDS, *HABITS))
+    weights = {**MIX, **CALL_CENTRE} if call_centre else MIX
     chosen = {
-        kind: MIX.get(kind, 1.0)
+        kind: weights.get(kind, 1.0)
         for kind in KINDS
-        if (kind in kinds if kinds else kind in MIX) and kind not in without
+        if (kind in kinds if kinds else kind in weights) and kind not in without
     }
     return {**chosen, "app": sum(chosen.values()) * apps / (100 - apps)} if apps else chosen
 

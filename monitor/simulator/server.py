@@ -23,6 +23,8 @@ from monitor.simulator.faults import Faults
 from monitor.simulator.kinds import mix_with
 from monitor.simulator.listener import Listener
 from monitor.simulator.myphone import WebClientService
+from monitor.simulator.pbx_data.call_centre import staff
+from monitor.simulator.pbx_data.directory import ZONE
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
@@ -73,6 +75,10 @@ class SimulatorSettings:
     """Kinds of calls and habits of the data that are left out; :mod:`monitor.simulator.kinds`."""
     odd_names: bool = False
     """True: people and queues have names that are hard to show."""
+    call_centre: bool = False
+    """True: most calls are for queues. These have agents enough, who take breaks."""
+    time_zone: str = ZONE
+    """IANA name of the zone in the PBX's office hours."""
     tls: bool = False
     switches: Switches = field(default_factory=Switches)
     client_id: str = "callmon"
@@ -110,6 +116,9 @@ class SimulatedPbx:
             without=settings.without,
             odd_names=settings.odd_names,
         )
+        if settings.call_centre:
+            staff(self.directory, settings.seed)
+        self.directory.time_zone = settings.time_zone
         self.directory.secrets[self.client_id] = self.client_secret
         if self.switches.expires_in == "minutes":
             self.directory.version = _LAST_IN_MINUTES
@@ -292,9 +301,13 @@ class SimulatedPbx:
             0.0 if settings.people and not settings.traffic else settings.rate,
             settings.speed,
             limit=limit,
-            mix=mix_with(settings.apps, settings.kinds, settings.without),
+            mix=mix_with(
+                *(settings.apps, settings.kinds, settings.without),
+                call_centre=settings.call_centre,
+            ),
             without=settings.without,
             talk=settings.talk,
+            call_centre=settings.call_centre,
         )
 
     def _start_traffic(self) -> None:

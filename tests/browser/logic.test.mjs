@@ -34,6 +34,11 @@ test("levels rise at once and fall after a while; free agents count the other wa
     [2, 1, 0].map((value) => level(value, [1, 0], "downTo")),
     [0, 1, 2],
   );
+  assert.deepEqual(
+    [80, 79.6, 79.4, 59.4].map((value) => level(value, [80, 60], "below")),
+    [0, 0, 1, 2],
+    "no warning stands beside an 80 %",
+  );
   assert.equal(level(99, [null, null]), 0);
   const steady = new Steady(3000);
   assert.deepEqual(

@@ -1,7 +1,7 @@
 // What the wallboard's views show of the entities: values in, values out.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentRows, doing } from "../../gateway/static/wall/people.js";
+import { agentRows, doing, nameOf } from "../../gateway/static/wall/people.js";
 import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
 
 const extension = (num, more = {}) => ({
@@ -44,6 +44,9 @@ test("an agent is what he does, else what his login and profile say", () => {
   assert.equal(doing(extension("1", { activity: "Waiting" })).state, "talking");
   assert.equal(doing(extension("1"), false).state, "out");
   assert.deepEqual(doing(extension("1", { fwdName: "Out of office", available: false })).profile, "Out of office");
+  const resting = extension("1", { fwdName: "Away", available: false, qGlobalStatus: "LoggedOut" });
+  assert.equal(doing(resting).state, "away", "its profile has logged it out");
+  assert.equal(doing(extension("1", { qGlobalStatus: "LoggedOut", available: false })).state, "out");
 });
 
 test("queues count their own agents and know their oldest caller", () => {
@@ -230,4 +233,13 @@ test("a filter finds all its words anywhere, in any case", () => {
   assert.ok(matches(["101", "Мария Иванова", null], "иван 101"));
   assert.ok(!matches(["101"], "101 102"));
   assert.ok(matches(["anything"], ""));
+});
+
+test("a party's name is left out where it only says the number again, or that it is withheld", () => {
+  for (const name of ["+16468819347", "+1 646 881 9347", "(646) 881-9347", ""])
+    assert.equal(nameOf("+16468819347", name), "", name);
+  assert.equal(nameOf("+16468819347", "Oksana 2"), "Oksana 2");
+  assert.equal(nameOf("+16468819347", "Скрытый, Иван"), "Скрытый, Иван", "whoever shows a number hides nothing");
+  assert.equal(nameOf("", "Anonymous"), "");
+  assert.equal(nameOf("", "Front desk"), "Front desk");
 });

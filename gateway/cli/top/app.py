@@ -1,4 +1,4 @@
-"""Draw ``callmon top`` on the screen: three tables, a line of state, a filter, details.
+"""Draw ``callmon top`` on the screen: four tables, a line of state, a filter, details.
 
 It draws at most :data:`DRAWS` times a second, and in the tables only the cells that changed. The
 cursor stays on its row while rows come, go and change places.
@@ -20,15 +20,19 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Footer, Input, Static, TabbedContent, TabPane
 from textual.worker import WorkerError
 
+from gateway.cli.top.agent_status import DOING
 from gateway.cli.top.details import Details, details
 from gateway.cli.top.follower import Follower
 from gateway.cli.top.rows import SHEETS, Sheet
 from gateway.cli.top.table_view import SheetView
+from gateway.cli.wall_words import WORDS
 from gateway.stream_client import Entities, StreamClient, StreamRefused
 
 DRAWS: Final = 4
+_STATES: Final = ", ".join(WORDS[name].lower() for name in DOING)
 _HELP: Final = (
-    ("1 2 3", "calls, queues, agents"),
+    ("1 2 3 4", "calls, queues, agents, missed calls"),
+    (" ".join(glyph for glyph, _ in DOING.values()), _STATES),
     ("↑ ↓", "choose a row; Enter shows its details"),
     ("/", "filter by what any column shows; Escape shows all again"),
     ("s  S", "sort by the next column; the other way round"),
@@ -46,7 +50,7 @@ class Top(App[int]):
     #standing { height: auto; max-height: 4; padding: 0 1; background: $panel; }
     #standing.stale { background: $warning; color: $text; }
     #standing.refused { background: $error; color: $text; }
-    #summary { height: 1; padding: 0 1; }
+    #summary { height: auto; max-height: 2; padding: 0 1; }
     #find { height: 1; border: none; padding: 0 1; display: none; }
     #find.open { display: block; }
     .old SheetView { opacity: 60%; }
@@ -64,6 +68,7 @@ class Top(App[int]):
         Binding("1", "sheet('Calls')", "Calls"),
         Binding("2", "sheet('Queues')", "Queues"),
         Binding("3", "sheet('Agents')", "Agents"),
+        Binding("4", "sheet('Missed')", "Missed"),
         Binding("slash", "find", "Filter", key_display="/"),
         Binding("s", "sort", "Sort"),
         Binding("S", "reverse", "Reverse", show=False),
@@ -158,9 +163,7 @@ class Top(App[int]):
         line.set_class(standing.health == "stale" or self._held is not None, "stale")
         line.set_class(standing.health == "refused", "refused")
         self.query_one(TabbedContent).set_class(standing.health != "live", "old")
-        self.query_one("#summary", Static).update(
-            Text(_summary(state), no_wrap=True, overflow="ellipsis")
-        )
+        self.query_one("#summary", Static).update(Text(_summary(state), overflow="ellipsis"))
         view = self._view
         view.draw(state, now)
         view.set_class(bool(view.nothing), "bare")
@@ -254,7 +257,7 @@ class Over(ModalScreen[None]):
         """Show the keys at once; details come with the next drawing."""
         self.query_one(DataTable).display = False
         if self._of is None:
-            lines = [Text.assemble((f"{key:<7}", "bold"), what) for key, what in _HELP]
+            lines = [Text.assemble((f"{key:<11}", "bold"), what) for key, what in _HELP]
             self.query_one("#text", Static).update(Text("\n").join([Text("Keys", "bold"), *lines]))
 
     def refresh_from(self, state: Entities, now: float) -> None:
@@ -284,9 +287,14 @@ def _summary(state: Entities) -> str:
         len(state.get("calls", {})) if day is None else day["active"]
     )  # of the whole PBX, like the licence's limit
     waiting = sum(len(queue["waiting"]) for queue in state.get("queues", {}).values())
-    parts = [f"{calls}{limit} calls", f"{waiting} waiting"]
+    parts = [f"{WORDS['callsNow']} {calls}{limit}", f"{WORDS['waiting']} {waiting}"]
     if day is not None:
-        parts.append(f"today {day['calls']} calls, {day['answered']} answered, peak {day['peak']}")
+        for word, name in (
+            ("callsToday", "calls"),
+            ("answeredToday", "answered"),
+            ("peak", "peak"),
+        ):
+            parts.append(f"{WORDS[word]} {day[name]}")
     return " · ".join(parts)
 
 

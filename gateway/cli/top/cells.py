@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 from rich.cells import cell_len
 from rich.text import Text
 
 from gateway.cli.top.agent_status import Tone
-from gateway.cli.top.rows import Cell, Column, Sheet
+from gateway.cli.top.rows import Cell, Column
 
 GAP: Final = 1
 """Blank cells between two columns."""
@@ -22,6 +23,18 @@ STYLES: Final[dict[Tone, str]] = {
     "dim": "dim",
     "strong": "bold",
 }
+
+
+def heads(columns: Sequence[Column], room: int) -> list[Column]:
+    """Return the columns as a table of ``room`` cells heads them.
+
+    They have their whole titles if all of these have room, else the brief ones.
+    """
+    mark = 1  # the sorted column's
+    whole = [replace(one, width=max(one.width, cell_len(one.title) + mark)) for one in columns]
+    if sum(one.width for one in whole) + GAP * len(whole) <= room:
+        return whole
+    return [replace(one, title=one.brief or one.title) for one in columns]
 
 
 def widths(columns: Sequence[Column], room: int) -> list[int]:
@@ -57,10 +70,8 @@ def drawn(cell: Cell, column: Column, width: int) -> Text:
     return _aligned(cut(cell.text, width), STYLES[cell.tone], column, width)
 
 
-def title(sheet: Sheet, index: int, width: int, by: int, *, reverse: bool) -> Text:
-    """Return a column's head; the sorted column's head shows the direction."""
-    column = sheet.columns[index]
-    mark = ("▼" if reverse else "▲") if index == by else ""
+def title(column: Column, width: int, mark: str) -> Text:
+    """Return a column's head. ``mark``: the direction of the sorted column, else empty."""
     text = cut(column.title, width - len(mark)) + mark
     return _aligned(text, "bold", column, width)
 

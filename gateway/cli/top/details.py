@@ -1,16 +1,18 @@
 """Compose the details of ``callmon top``. Pure.
 
-These are a call's legs, a queue's callers and agents, or an agent's day.
+These are a call's legs, a queue's callers and agents, an agent's day, or a missed call.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 from typing import Any
 
-from gateway.cli.top.agent_status import agents, doing, told
-from gateway.cli.top.rows import duration, named, since
+from gateway.cli.top.agent_status import agents, told
+from gateway.cli.top.rows import duration, named, since, wanted_by, zone_of
+from gateway.cli.wall_words import WORDS, direction, doing, leg_word, outcome, progress
 from gateway.stream_client import Entities
 from monitor.shared.timestamps import moment
 
@@ -33,24 +35,27 @@ def details(sheet: str, id_: str, state: Entities, now: float) -> Details:
         "Calls": ("calls", _call),
         "Queues": ("queues", _queue),
         "Agents": ("extensions", _agent),
+        "Missed": ("ended", _missed),
     }[sheet]
     entity = state.get(topic, {}).get(id_)
     if entity is None:
         return Details(
-            f"{sheet[:-1]} {id_}",
+            f"{sheet.removesuffix('s')} {id_}",
             ("It has ended.",) if topic == "calls" else ("It no longer exists.",),
         )
     return draw(entity, state, now)
 
 
-def _call(call: Mapping[str, Any], _state: Entities, now: float) -> Details:
+def _call(call: Mapping[str, Any], state: Entities, now: float) -> Details:
+    zone = zone_of(state)
     began = (
-        f"began {_clock(call['startedAt'])}, {duration(since(call['startedAt'], now) or 0.0)} ago"
+        f"began {_clock(call['startedAt'], zone)}, "
+        f"{duration(since(call['startedAt'], now) or 0.0)} ago"
     )
-    lines = [f"{call['direction']} · {call['state']} · {began}"]
+    lines = [f"{WORDS[direction(call)]} · {WORDS[progress(call)]} · {began}"]
     if call["answeredAt"]:
         lines.append(
-            f"Answered {_clock(call['answeredAt'])}, talks for "
+            f"Answered {_clock(call['answeredAt'], zone)}, talks for "
             f"{duration(since(call['answeredAt'], now) or 0)}"
         )
     if call["queue"]:
@@ -59,12 +64,15 @@ def _call(call: Mapping[str, Any], _state: Entities, now: float) -> Details:
         )
     if call["did"]:
         lines.append(f"DID: {call['did']}")
-    head = ("DN", "Name", "Status", "Since", "Other side", "For", "Type", "Leg")
+    head = (
+        *(WORDS["number"], WORDS["name"], WORDS["status"], WORDS["time"], WORDS["party"]),
+        *("For", "Type", "Leg"),
+    )
     legs = (
         (
             leg["dnNum"],
             leg["name"],
-            leg["status"],
+            leg_word(leg),
             "" if leg["since"] is None else duration(since(leg["since"], now) or 0.0),
             " ".join(part for part in (leg["externalParty"], leg["partyName"]) if part),
             leg["onBehalfOf"]
@@ -104,7 +112,7 @@ def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
     return Details(
         f"Queue {named(queue['num'], queue['name'])}",
         tuple(lines),
-        (("No.", "Agent", "State", "Skill"), *members),
+        (("No.", WORDS["name"], WORDS["state"], "Skill"), *members),
     )
 
 
@@ -118,15 +126,35 @@ def _agent(extension: Mapping[str, Any], state: Entities, now: float) -> Details
     talks = (
         (
             str(talk["callID"]),
-            talk["activity"],
+            WORDS.get(talk["activity"].lower(), talk["activity"]),
             named(talk["num"], talk["name"]),
             talk["queue"],
             "" if talk["since"] is None else duration(since(talk["since"], now) or 0.0),
         )
         for talk in extension["talks"]
     )
-    head = (("Call", "Does", "With", "Queue", "Time"),) if extension["talks"] else ()
+    head = (
+        (("Call", WORDS["state"], WORDS["party"], "Queue", WORDS["time"]),)
+        if extension["talks"]
+        else ()
+    )
     return Details(f"Extension {named(extension['num'], name)}", tuple(lines), (*head, *talks))
+
+
+def _missed(ended: Mapping[str, Any], state: Entities, _now: float) -> Details:
+    zone = zone_of(state)
+    waited = moment(ended["endedAt"]) - moment(ended["queuedAt"] or ended["startedAt"])
+    times = f"{_clock(ended['startedAt'], zone)} – {_clock(ended['endedAt'], zone)}"
+    lines = [
+        f"{times} · {outcome(ended)} · {WORDS['waited']} {duration(waited.total_seconds())}",
+        f"{WORDS['to']}: {wanted_by(ended, state.get('queues', {})) or WORDS['nobody']}",
+    ]
+    if ended["did"]:
+        lines.append(f"DID: {ended['did']}")
+    if ended.get("returnedAt"):
+        by = f", {ended['returnedBy']}" if ended["returnedBy"] else ""
+        lines.append(f"{WORDS['calledBack']}: {_clock(ended['returnedAt'], zone)}{by}")
+    return Details(named(ended["caller"], ended["callerName"]), tuple(lines))
 
 
 def _day(stats: Mapping[str, Any] | None) -> list[str]:
@@ -144,8 +172,8 @@ def _day(stats: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _clock(instant: str) -> str:
-    return moment(instant).astimezone().strftime("%H:%M:%S")
+def _clock(instant: str, zone: tzinfo | None) -> str:
+    return moment(instant).astimezone(zone).strftime("%H:%M:%S")
 
 
 def _percent(level: float | None) -> str:

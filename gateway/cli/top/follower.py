@@ -11,7 +11,10 @@ from gateway.stream_client import Entities, StreamClient, StreamRefused
 from monitor.shared.printable_text import printable
 from monitor.shared.timestamps import moment
 
-TOPICS: Final = ("system", "calls", "queues", "extensions", "queuestats", "extstats", "pbxstats")
+TOPICS: Final = (
+    *("system", "calls", "queues", "extensions", "ended"),
+    *("queuestats", "extstats", "pbxstats"),
+)
 Health: TypeAlias = Literal["live", "stale", "refused"]
 
 

@@ -8,43 +8,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from typing import Any, Final, TypeAlias
 
-from gateway.cli.top.agent_status import (
-    DOING,
-    Tone,
-    agents,
-    doing,
-    lasts_since,
-    talk_of,
-    tally,
-    told,
-)
+from gateway.cli.top.agent_status import DOING, Tone, agents, lasts_since, tally, told
+from gateway.cli.wall_words import WORDS, direction, doing, outcome, progress, queue_of, talk_of
 from gateway.stream_client import Entities
+from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.shared.timestamps import moment
 
 SortKey: TypeAlias = tuple[float, str]
 
-ANONYMOUS: Final = "anonymous"
-_DIRECTIONS: Final = {
-    "FromExternal": "→ in",
-    "Inbound": "→ in",
-    "Outbound": "← out",
-    "External": "↔ ext",
-    "FromInternal": "· int",
-    "Internal": "· int",
-}
-_SHORT: Final = {"Transferring": "Transfer", "Initiating": "Begins"}
-"""Shorter words for states of a call that do not fit into the column."""
+_NOBODY: Final = WORDS["nobody"]
+_WAYS: Final = {"inbound": "→", "outbound": "←", "internal": "·"}
+_STATE_TONES: Final[Mapping[str, Tone]] = {"talking": "busy", "inQueue": "warn", "ringing": "warn"}
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Hold a text, its meaning, and a number. Cells are sorted by number, then by text."""
+    """Hold a text, its meaning, and a number. Cells are sorted by number, then by text.
+
+    ``word``: what the filter finds where the text is a sign.
+    """
 
     text: str
     tone: Tone = ""
     number: float = 0.0
+    word: str = ""
 
     @property
     def key(self) -> SortKey:
@@ -64,13 +54,15 @@ class Row:
 class Column:
     """Describe a column.
 
-    ``width``: in the terminal's cells; the minimum if the column ``grows``.
+    ``width``: in the terminal's cells; the minimum if the column ``grows``. ``brief``: the title
+    where the whole one has no room.
     """
 
     title: str
     width: int
     right: bool = False
     grows: bool = False
+    brief: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +74,8 @@ class Sheet:
     rows: Callable[[Entities, float], list[Row]]
     empty: str
     """Text that is shown when there are no rows."""
+    newest_first: bool = False
+    """True if the rows begin with the greatest of the first column, until they are sorted."""
 
 
 def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> list[Row]:
@@ -93,7 +87,8 @@ def shown(rows: Iterable[Row], find: str, by: int, *, reverse: bool = False) -> 
     left = [
         row
         for row in rows
-        if not wanted or any(wanted in cell.text.casefold() for cell in row.cells)
+        if not wanted
+        or any(wanted in text.casefold() for cell in row.cells for text in (cell.text, cell.word))
     ]
     left.sort(key=lambda row: row.cells[0].key)
     left.sort(key=lambda row: row.cells[by].key, reverse=reverse)
@@ -116,14 +111,14 @@ def since(instant: str | None, now: float) -> float | None:
 
 def named(number: str, name: str) -> str:
     """Return number and name of a party, as far as they are known."""
-    return " ".join(part for part in (number, name) if part) or ANONYMOUS
+    return " ".join(part for part in (number, name) if part) or WORDS["anonymous"]
 
 
 def caller(call: Mapping[str, Any]) -> str:
     """Return the caller: the owner's leg, else the outside line's."""
     legs: Sequence[Mapping[str, Any]] = call["AConnList"]
     leg = call["owner"] or next((leg for leg in legs if leg["dnType"] == "externalline"), None)
-    return ANONYMOUS if leg is None else party(leg)
+    return WORDS["anonymous"] if leg is None else party(leg)
 
 
 def ends(call: Mapping[str, Any]) -> tuple[str, str]:
@@ -172,17 +167,16 @@ def _call(id_: str, call: Mapping[str, Any], now: float) -> Row:
     lasts = since(call["startedAt"], now) or 0.0
     waits = since(call["queuedAt"], now) if call["queue"] else None
     near, far = ends(call)
-    word = "In queue" if call["queue"] else _SHORT.get(call["state"], str(call["state"]))
-    tone: Tone = "warn" if call["queue"] else "busy" if word == "Talking" else ""
+    way, state = direction(call), progress(call)
     return Row(
         id_,
         (
             Cell(id_, "dim", call["callID"]),
-            Cell(_DIRECTIONS.get(call["direction"], call["direction"])),
+            Cell(_WAYS[way], word=WORDS[way]),
             Cell(near, "strong"),
-            Cell(far),
+            Cell(_NOBODY if far == near else far),  # while a leg leaves
             Cell(call["queue"] or ", ".join(call["queues"]) or call["did"]),
-            Cell(word, tone),
+            Cell(WORDS[state], _STATE_TONES.get(state, "")),
             _time(waits, "warn"),
             _time(lasts),
         ),
@@ -207,7 +201,7 @@ def _queue(
     counts = tally(queue, extensions)
     waiting = queue["waiting"]
     longest = since(waiting[0]["since"], now) if waiting else None
-    level = stats["serviceLevel"] if stats else None
+    hour = stats.get("lastHour") if stats else None
     return Row(
         id_,
         (
@@ -222,13 +216,25 @@ def _queue(
             ),
             *(
                 Cell(str(counts[name]), "" if counts[name] else "dim", counts[name])
-                for name in ("ringing", "talking")
+                for name in ("ringing", "talking", "away", "out")
             ),
-            Cell(str(counts["away"] + counts["out"]), "dim", counts["away"] + counts["out"]),
-            *(_count(stats, name) for name in ("offered", "answered", "abandoned")),
-            Cell("–" if level is None else f"{level:.0f} %", "", -1.0 if level is None else level),
+            _answered(stats),
+            _count(stats, "abandoned"),
+            _level(stats["serviceLevel"] if stats else None),
+            _level(hour["serviceLevel"] if hour else None),
         ),
     )
+
+
+def _answered(stats: Mapping[str, Any] | None) -> Cell:
+    if stats is None:
+        return Cell("", "", -1.0)
+    answered: int = stats["answered"]
+    return Cell(f"{answered}/{stats['offered']}", "" if stats["offered"] else "dim", answered)
+
+
+def _level(level: float | None) -> Cell:
+    return Cell(_NOBODY, "", -1.0) if level is None else Cell(f"{level:.0f} %", "", level)
 
 
 def _agents(state: Entities, now: float) -> list[Row]:
@@ -266,6 +272,69 @@ def _agent(
     )
 
 
+def _missed(state: Entities, now: float) -> list[Row]:
+    """Return today's calls from outside that nobody took."""
+    zone = zone_of(state)
+    day = state.get("pbxstats", {}).get("pbx")
+    begun = (
+        moment(day["since"]).timestamp()
+        if day is not None
+        else datetime.fromtimestamp(now, zone)
+        .replace(hour=0, minute=0, second=0, microsecond=0)
+        .timestamp()
+    )
+    return [
+        _missed_call(id_, ended, state.get("queues", {}), zone)
+        for id_, ended in state.get("ended", {}).items()
+        if ended["outcome"] in ("missed", "abandoned")
+        and direction(ended) == "inbound"
+        and moment(ended["endedAt"]).timestamp() >= begun
+    ]
+
+
+def _missed_call(
+    id_: str,
+    ended: Mapping[str, Any],
+    queues: Mapping[str, Mapping[str, Any]],
+    zone: tzinfo | None,
+) -> Row:
+    end = moment(ended["endedAt"])
+    came = moment(ended["queuedAt"] or ended["startedAt"])
+    wanted = wanted_by(ended, queues)
+    returned = ended.get("returnedAt")
+    return Row(
+        id_,
+        (
+            Cell(end.astimezone(zone).strftime("%H:%M"), "dim", end.timestamp()),
+            Cell(named(ended["caller"], ended["callerName"]), "strong"),
+            Cell(wanted),
+            Cell(WORDS["calledBack"], "good") if returned else Cell(outcome(ended), "warn"),
+            _time((end - came).total_seconds()),
+        ),
+    )
+
+
+def wanted_by(ended: Mapping[str, Any], queues: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the party that the caller wanted, as far as it is known."""
+    queue = queue_of(ended)
+    if queue:
+        return str(queues.get(queue, {}).get("name") or queue)
+    callee = " ".join(part for part in (ended["callee"], ended["calleeName"]) if part)
+    return callee or next(iter(ended["groups"]), "") or str(ended["did"])
+
+
+def zone_of(state: Entities) -> tzinfo | None:
+    """Return the PBX's time zone, as the wall does; None, this machine's, if it is not known."""
+    system, day = state.get("system", {}).get("pbx"), state.get("pbxstats", {}).get("pbx")
+    for name in ((system or {}).get("timeZone"), (day or {}).get("zone")):
+        if name:
+            try:
+                return zone_info(name)
+            except UnknownZone:
+                continue
+    return None
+
+
 def _number(text: str) -> Cell:
     """Return a cell that sorts shorter numbers first, and those of one length in order."""
     return Cell(text, "strong", len(text))
@@ -285,53 +354,66 @@ def _count(stats: Mapping[str, Any] | None, name: str) -> Cell:
 
 SHEETS: Final = (
     Sheet(
-        "Calls",
+        WORDS["calls"],
         (
             Column("Call", 6, right=True),
-            Column("Way", 6),
-            Column("From", 15, grows=True),
-            Column("To", 14, grows=True),
-            Column("Via", 7),
-            Column("State", 9),
-            Column("Waits", 6, right=True),
-            Column("Time", 7, right=True),
+            Column("", 2),
+            Column(WORDS["from"], 15, grows=True),
+            Column(WORDS["to"], 14, grows=True),
+            Column(WORDS["via"], 8),
+            Column(WORDS["state"], 12),
+            Column(WORDS["waited"], 6, right=True),
+            Column(WORDS["time"], 7, right=True),
         ),
         _calls,
-        "No calls now.",
+        WORDS["noCalls"],
     ),
     Sheet(
-        "Queues",
+        WORDS["queues"],
         (
-            Column("No.", 5),
-            Column("Name", 12, grows=True),
-            Column("Wait", 4, right=True),
-            Column("Longest", 7, right=True),
-            Column("Free", 4, right=True),
-            Column("Ring", 4, right=True),
-            Column("Talk", 4, right=True),
-            Column("Gone", 4, right=True),
-            Column("Offered", 7, right=True),
-            Column("Answ", 5, right=True),
-            Column("Aband", 5, right=True),
-            Column("SL", 5, right=True),
+            Column("No.", 4),
+            Column(WORDS["name"], 10, grows=True),
+            Column(WORDS["waiting"], 7, right=True),
+            Column(WORDS["longestBrief"], 7, right=True),
+            *(
+                Column(WORDS[name], 2 if name in ("away", "out") else 3, right=True, brief=glyph)
+                for name, (glyph, _) in DOING.items()
+            ),
+            Column(WORDS["answered"], 7, right=True, brief=WORDS["day.answered"]),
+            Column(WORDS["abandoned"], 6, right=True, brief=WORDS["day.abandoned"]),
+            Column(WORDS["day.level"], 5, right=True),
+            Column(WORDS["day.hour"], 6, right=True),
         ),
         _queues,
         "There are no queues, or this key may not see them.",
     ),
     Sheet(
-        "Agents",
+        WORDS["agents"],
         (
             Column("No.", 5),
-            Column("Name", 11, grows=True),
-            Column("State", 12),
-            Column("Time", 7, right=True),
-            Column("With", 11, grows=True),
-            Column("Queues", 6),
-            Column("Answ", 5, right=True),
-            Column("Miss", 5, right=True),
+            Column(WORDS["name"], 10, grows=True),
+            Column(WORDS["state"], 12),
+            Column(WORDS["time"], 7, right=True),
+            Column(WORDS["party"], 10, grows=True),
+            Column(WORDS["queues"], 7),
+            Column(WORDS["answered"], 5, right=True, brief=WORDS["day.answered"]),
+            Column(WORDS["missed"], 6, right=True),
             Column("Talked", 7, right=True),
         ),
         _agents,
         "There are no agents, or this key may not see them.",
+    ),
+    Sheet(
+        WORDS["missed"],
+        (
+            Column(WORDS["when"], 5),
+            Column(WORDS["who"], 20, grows=True),
+            Column(WORDS["to"], 16, grows=True),
+            Column(WORDS["outcome"], 18),
+            Column(WORDS["waited"], 7, right=True),
+        ),
+        _missed,
+        WORDS["noMissed"],
+        newest_first=True,
     ),
 )

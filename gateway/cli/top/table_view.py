@@ -9,7 +9,7 @@ from textual.events import Resize
 from textual.widgets import DataTable
 from textual.widgets.data_table import RowDoesNotExist
 
-from gateway.cli.top.cells import GAP, drawn, title, widths
+from gateway.cli.top.cells import GAP, drawn, heads, title, widths
 from gateway.cli.top.rows import Cell, Row, Sheet, shown
 from gateway.stream_client import Entities
 
@@ -21,7 +21,7 @@ class SheetView(DataTable[Text]):
         super().__init__(cursor_type="row", zebra_stripes=True, cell_padding=0)
         self.sheet = sheet
         self.find = ""
-        self._by, self._reverse = 0, False
+        self._by, self._reverse = 0, sheet.newest_first
         self._widths: list[int] = []
         self._cells: dict[str, tuple[Cell, ...]] = {}
         """Cells that stand in each row, in the order of the rows."""
@@ -72,12 +72,12 @@ class SheetView(DataTable[Text]):
         at = self._key_at_cursor()
         self.clear(columns=True)
         self._cells = {}
-        self._widths = widths(
-            self.sheet.columns, self.size.width - self.styles.scrollbar_size_vertical
-        )
-        for index, width in enumerate(self._widths):
-            head = title(self.sheet, index, width, self._by, reverse=self._reverse)
-            self.add_column(head, width=width + GAP, key=str(index))
+        room = self.size.width - self.styles.scrollbar_size_vertical
+        columns = heads(self.sheet.columns, room)
+        self._widths = widths(columns, room)
+        for index, (column, width) in enumerate(zip(columns, self._widths, strict=True)):
+            mark = ("▼" if self._reverse else "▲") if index == self._by else ""
+            self.add_column(title(column, width, mark), width=width + GAP, key=str(index))
         if self._last is not None and at is not None:
             self.draw(*self._last)
             self._put_cursor(at)

@@ -3,7 +3,7 @@
 const BAD = {
   from: (value, limit) => value >= limit,
   downTo: (value, limit) => value <= limit,
-  below: (value, limit) => value < limit,
+  below: (value, limit) => Math.round(value) < limit, // as shown
 };
 
 /** `limits`: [warn, alarm], null for never. `bad`: `from` the limit on, `downTo` it, or `below` it. */

@@ -3,9 +3,11 @@
 import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
+import { nameOf } from "./people.js";
 import { now, settings, words } from "./store.js";
 import { duration, instant } from "./times.js";
 
+export { nameOf };
 export const html = htm.bind(h);
 
 /** A running time since an instant (text, or milliseconds). Only its text is drawn anew each second. */
@@ -72,14 +74,6 @@ export function Kpi({ value, unit = null, label, level = 0, of = null, title, di
 /** What opens the tile or the row that it stands in, by keyboard; `says`: to those who do not see the rest of it. */
 export function Opener({ class: name, says, children }) {
   return html`<button type="button" class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
-}
-
-/** What PBXs and providers write for the name of one who withholds the number: the page has one word for it. */
-const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
-
-/** A person's name, unless it only says that the number is withheld. */
-export function nameOf(num, name) {
-  return name && (num || !WITHHELD.test(name)) ? name : "";
 }
 
 /** An outside number to call back by a tap; nothing to touch on a TV. */

@@ -19,15 +19,23 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
     return { state: "talking", word: queued ? "inQueue" : BUSY[ext.activity], since: talk?.since ?? since, talk };
   }
   if (!ext.registered || ext.enabled === 0) return { state: "out", word: "offline", since: presenceSince, talk };
-  if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   if (ext.fwdName && ext.fwdName !== "Available" && !ext.available) {
     return { state: "away", word: ext.fwdName === "Away" ? "away" : null, profile: ext.fwdName, since: presenceSince, talk };
   }
+  if (!loggedIn) return { state: "out", word: "out", since: presenceSince, talk };
   return { state: "free", word: "free", since: later(since, presenceSince), talk };
 }
 
 function later(one, other) {
   return one && other ? (one > other ? one : other) : (one ?? other);
+}
+
+/** What PBXs and providers write for the name of one who withholds the number. */
+const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
+
+/** A person's name, unless it only says the number again, or that it is withheld. */
+export function nameOf(num, name) {
+  return name && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 }
 
 export function fullName(ext) {

@@ -24,6 +24,8 @@ from monitor.simulator.pbx_data.templates import Entity
 
 __all__ = ["Device", "Directory", "Dn", "DnKind"]
 
+ZONE: Final = "Europe/Berlin"
+"""Time zone of a PBX that is not said to be elsewhere."""
 _REFERENCES: Final = {
     "queue": ("Agents", "Managers"),
     "ringgroup": ("Members",),
@@ -61,6 +63,8 @@ class Directory:
         self.version = "20.0.10.1"
         self.fqdn = "pbx.example.com"
         self.max_calls = 512
+        self.time_zone = ZONE
+        """IANA name of the zone in the office hours."""
         self.dial_codes: Entity = {}
         self.operator = ""
         """The operator's extension, which cannot be deleted."""

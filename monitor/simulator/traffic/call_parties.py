@@ -48,6 +48,8 @@ class Cast:
     def __init__(self, switchboard: Switchboard, directory: Directory) -> None:
         self.switchboard = switchboard
         self.directory = directory
+        self.away: set[str] = set()
+        """Extensions whose owners have a break: nobody is there to call or to be rung."""
         self._usable: list[str] | None = None
         self._places: dict[str, int] = {}
         self._queues_of: dict[str, list[str]] = {}
@@ -56,30 +58,27 @@ class Cast:
     def free(self, wish: str, *others: str) -> str:
         """Return the wished extension if it is free, else the next free one.
 
-        A free extension is in no call and none of ``others``. Raises NoRoom if there is none.
+        A free extension is in no call, not away, and none of ``others``. Raises NoRoom if there is
+        none.
         """
         usable = self._phones()
         start = self._places.get(wish, 0)
         for number in (*usable[start:], *usable[:start]):
-            if number not in others and not self.switchboard.busy(number):
+            if number not in others and self._is_free(number):
                 return number
         raise NoRoom
 
     def agents(self, queue: str) -> list[str]:
         """Return a queue's agents that can be rung now, in order of priority."""
         return [
-            number
-            for number in self.directory.available_agents(queue)
-            if not self.switchboard.busy(number)
+            number for number in self.directory.available_agents(queue) if self._is_free(number)
         ]
 
     def members(self, group: str) -> list[str]:
         """Return a ring group's members that can be rung now, in order."""
         self._phones()
         return [
-            n
-            for n in self.directory.rung_members(group)
-            if n in self._places and not self.switchboard.busy(n)
+            n for n in self.directory.rung_members(group) if n in self._places and self._is_free(n)
         ]
 
     def queues_of(self, agent: str) -> list[str]:
@@ -129,6 +128,9 @@ class Cast:
             if trunk and self.switchboard.in_use(n) < int(trunk["SimultaneousCalls"])
         ]
         return room or [number for number, _ in known]
+
+    def _is_free(self, number: str) -> bool:
+        return number not in self.away and not self.switchboard.busy(number)
 
     def _phones(self) -> list[str]:
         if self._usable is None:

@@ -25,6 +25,8 @@ from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
+from monitor.simulator.pbx_data.templates import PROFILES
+from monitor.simulator.traffic.breaks import shift
 from monitor.simulator.traffic.call_parties import Cast, InQueue, NoRoom, Scene
 from monitor.simulator.traffic.planner import TALK_S, Plan, Planner
 from monitor.simulator.traffic.scenarios import PLAYS, people
@@ -39,6 +41,10 @@ _STEPS_IN_A_ROW = 32
 """Number of steps after which other tasks on the event loop get a turn."""
 _PEOPLE = 1_000_000_000
 """First plan index for calls that programs made."""
+_AWAY_AT_ONCE = 6
+"""Of so many agents one may be away at a time."""
+_SHIFTS = 2_000_000_000
+"""First plan index for the breaks of agents."""
 
 
 @dataclass(slots=True)
@@ -58,7 +64,8 @@ class TrafficGenerator:
 
     ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
     kinds. ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have.
-    ``talk``: average seconds of a talk.
+    ``talk``: average seconds of a talk. ``call_centre``: agents take breaks and answer quickly, and
+    the traffic is never over.
     """
 
     def __init__(
@@ -73,6 +80,7 @@ class TrafficGenerator:
         mix: Mapping[Kind, float] = MIX,
         without: Collection[str] = (),
         talk: float = TALK_S,
+        call_centre: bool = False,
     ) -> None:
         if rate < 0 or speed <= 0:
             raise ValueError("a rate is not negative, and a speed is more than nothing")
@@ -83,7 +91,7 @@ class TrafficGenerator:
         self.limit = limit
         self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
-        self._planner = Planner(directory, seed, mix, without, talk)
+        self._planner = Planner(directory, seed, mix, without, talk, call_centre=call_centre)
         self._arrivals = random.Random(f"{seed}/arrivals")  # noqa: S311 - made-up calls, nothing secret
         self._between = 60.0 * speed / rate if rate > 0 else None
         self._order = count()
@@ -100,6 +108,8 @@ class TrafficGenerator:
         switchboard.on_order(self._ordered)
         directory.on_change(self._agent_free)
         self._schedule_arrival()
+        if call_centre:
+            self._begin_shifts()
 
     # control
 
@@ -192,6 +202,22 @@ class TrafficGenerator:
             self._play(scene)
 
     # scenes
+
+    def _begin_shifts(self) -> None:
+        """Let the agents of all queues take breaks from now on."""
+        directory = self._cast.directory
+        self._cast.away.update(
+            user["Number"]
+            for user in directory.users.values()
+            if user["CurrentProfileName"] != PROFILES[0]
+        )
+        agents = {agent for queue in directory.queue_numbers() for agent in directory.agents(queue)}
+        for place, number in enumerate(sorted(agents)):
+            plan = self._planner.plan(_SHIFTS + place)
+            if plan is not None:
+                scene = self._scene(plan)
+                scene.play = shift(scene, number, max(1, len(agents) // _AWAY_AT_ONCE))
+                heapq.heappush(self._agenda, (self.now, next(self._order), scene.version, scene))
 
     def _schedule_arrival(self) -> None:
         done = self.limit is not None and self.stats.started >= self.limit

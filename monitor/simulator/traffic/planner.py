@@ -29,9 +29,14 @@ are."""
 _LONGEST_TALK_S: Final = 150.0
 _CALLS_EACH: Final = 0.15
 """Calls a minute for each extension."""
+_CALL_CENTRE_CALLS_EACH: Final = 0.2
 _MOST_CALLS: Final = 300.0
 _TALKING: Final = 0.4
 """Calls that go on at once for each extension."""
+_CALL_CENTRE_TALKING: Final = 0.34
+_ROUNDS: Final = (7, 2, 1)
+"""Weights of no, one and two times that a queue rings in vain."""
+_ROUNDS_OF_AGENTS: Final = (17, 2, 1)
 _FROM_BOOK = 0.4
 """Share of outside parties that are in the address book."""
 _BOOK_SAMPLE = 500
@@ -43,13 +48,22 @@ _SHARE_GERMAN = 0.3
 _DIGITS = frozenset("+0123456789")
 
 
-def busy_hour(extensions: int, rate: float | None = None) -> tuple[float, float]:
+def busy_hour(
+    extensions: int, rate: float | None = None, *, call_centre: bool = False
+) -> tuple[float, float]:
     """Return calls a minute and average seconds of a talk with which half of the phones are busy.
 
     ``rate``: calls a minute if they are given; then only the talks are as long as fits.
+    ``call_centre``: more and shorter talks, so that agents are free; few agents must be less busy
+    than many for that.
     """
-    calls = min(_MOST_CALLS, max(1.0, extensions * _CALLS_EACH)) if rate is None else rate
-    return calls, min(_LONGEST_TALK_S, max(TALK_S, _TALKING * extensions * 60.0 / calls))
+    each, talking = (
+        (_CALL_CENTRE_CALLS_EACH, _CALL_CENTRE_TALKING * extensions / (extensions + 4))
+        if call_centre
+        else (_CALLS_EACH, _TALKING)
+    )
+    calls = min(_MOST_CALLS, max(1.0, extensions * each)) if rate is None else rate
+    return calls, min(_LONGEST_TALK_S, max(TALK_S, talking * extensions * 60.0 / calls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +99,7 @@ class Planner:
     """Make the plans of one sequence. The directory is read only once, at construction.
 
     ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have. ``talk``:
-    average seconds of a talk.
+    average seconds of a talk. ``call_centre``: agents mostly answer when their queue first rings.
     """
 
     def __init__(
@@ -95,8 +109,11 @@ class Planner:
         mix: Mapping[Kind, float] = MIX,
         without: Collection[str] = (),
         talk: float = TALK_S,
+        *,
+        call_centre: bool = False,
     ) -> None:
         self._seed = seed
+        self._rounds = _ROUNDS_OF_AGENTS if call_centre else _ROUNDS
         self._talk = talk
         self._without = frozenset(without)
         self._extensions = [
@@ -135,7 +152,7 @@ class Planner:
             patience=round(
                 rng.uniform(6.0, 30.0) if kind == "queue_abandoned" else rng.uniform(90.0, 270.0), 2
             ),
-            rounds=rng.choices((0, 1, 2), (7, 2, 1))[0],
+            rounds=rng.choices((0, 1, 2), self._rounds)[0],
             seed=rng.getrandbits(32),
         )
 

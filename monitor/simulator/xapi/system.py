@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from monitor.simulator.pbx_data.directory import ZONE
 from monitor.simulator.pbx_data.templates import Entity, blank
 from monitor.simulator.xapi import derived_entities
 from monitor.simulator.xapi.context import Site, instant
 
 _YEAR: Final = 365 * 86400
-_ZONE: Final = {"id": "44", "iana": "Europe/Berlin", "windows": "W. Europe Standard Time"}
+_ZONE: Final = {"id": "44", "iana": ZONE, "windows": "W. Europe Standard Time"}
 
 
 def office_hours(site: Site) -> Entity:
     """Return the ``Pbx.OfficeHours``: always open, so that routing never depends on them."""
-    return blank("OfficeHours", TimeZoneId=_ZONE[site.switches.time_zone])
+    zone = site.directory.time_zone
+    told = _ZONE[site.switches.time_zone] if zone == ZONE else zone
+    return blank("OfficeHours", TimeZoneId=told)
 
 
 def defs() -> Entity:

@@ -71,7 +71,7 @@ async def test_a_host_that_is_none_is_told_in_words() -> None:
 
 
 async def test_the_demo_can_be_ended_while_it_makes_the_calls_of_the_hours_before() -> None:
-    async with running("demo", "--port", "0", "--hours", "12", until="calls of the last 5.0 hours"):
+    async with running("demo", "--port", "0", "--hours", "12", until="calls of the last 3.1 hours"):
         pass
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import fakeredis
 import pytest
+from msgspec import to_builtins
 from pydantic import SecretStr
 
-from gateway.cli.demo_morning import HOURS, leave_morning, place
+from gateway.cli.demo import company
+from gateway.cli.demo_morning import leave_morning, place
+from gateway.cli.wall_words import doing
 from monitor import run as monitor_run
 from monitor.config import FiguresSection, MonitorSettings, PbxSection
 from monitor.shared.codec import decode_entity
-from monitor.shared.entities.calls import Call
+from monitor.shared.entities.calls import Call, EndedCall
+from monitor.shared.entities.directory import Extension, Queue
+from monitor.shared.entities.statistics import QueueStats
+from monitor.shared.entities.topics import System
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.time_zones import zone_info
 from monitor.simulator.calls.ground_truth import TruthEnded
@@ -24,6 +30,7 @@ from monitor.statistics.checkpoint_format import decode
 from tests.system.stack import PBX, gateway, running, subscriber, until
 
 KEYS = SpaceKeys(PBX, "live")
+_Kind = TypeVar("_Kind")
 
 
 def simulated() -> SimulatedPbx:
@@ -100,6 +107,45 @@ def _stats(state: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("hour", range(24))
-def test_the_company_is_where_the_day_is_old_enough(hour: int) -> None:
-    now = datetime(2026, 3, 4, hour, 30, tzinfo=UTC).timestamp()
-    assert datetime.fromtimestamp(now, zone_info(place(now))).hour >= HOURS
+def test_the_company_is_where_it_is_the_middle_of_the_day(hour: int) -> None:
+    for month in (1, 7):
+        now = datetime(2026, month, 4, hour, 30, tzinfo=UTC).timestamp()
+        assert 11 <= datetime.fromtimestamp(now, zone_info(place(now))).hour < 18
+
+
+@pytest.mark.parametrize("hours", [0.4, 1.4])
+async def test_the_wall_of_a_demo_is_that_of_a_busy_hour(hours: float) -> None:
+    """At its start and, as the calls are the same, an hour later."""
+    redis = fakeredis.FakeAsyncRedis()
+    zone = place(time.time())
+    async with SimulatedPbx(company(40, 4, None, 42, zone)) as pbx:
+        pbx.traffic.pause()
+        await leave_morning(pbx, section(pbx), redis, hours)
+    (system,) = await _stored(redis, "system", System)
+    assert system.time_zone == zone
+    calls = await _stored(redis, "calls", Call)
+    assert 6 < len(calls) < 40
+    assert any(call.state == "Talking" for call in calls)
+    queues = await _stored(redis, "queues", Queue)
+    assert sum(len(queue.waiting) for queue in queues) < 8
+    days = await _stored(redis, "queuestats", QueueStats)
+    counted = sum(day.offered - day.short_abandoned for day in days)
+    level = 100 * sum(day.answered_in_target for day in days) / counted
+    assert 75 <= level <= 97
+    assert counted > 150 * hours
+    ended = await _stored(redis, "ended", EndedCall)
+    missed = [call for call in ended if call.outcome in ("missed", "abandoned")]
+    assert 0.02 < len(missed) / len(ended) < 0.2
+    agents = {agent.num for queue in queues for agent in queue.agents}
+    people = [one for one in await _stored(redis, "extensions", Extension) if one.num in agents]
+    does = [doing(to_builtins(one)) for one in people]
+    assert {"free", "talking", "away", "out"} <= set(does)
+    assert does.count("free") > 2
+    assert any(one.presence_since for one in people), "somebody had a break, and it is known when"
+
+
+async def _stored(redis: Any, topic: str, kind: type[_Kind]) -> list[_Kind]:
+    """The entities of a topic on Redis."""
+    found: dict[bytes, bytes] = await redis.hgetall(KEYS.state(topic))
+    made = [decode_entity(topic, data) for data in found.values()]
+    return [entity for entity in made if isinstance(entity, kind)]

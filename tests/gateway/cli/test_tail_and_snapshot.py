@@ -13,7 +13,7 @@ from gateway.cli.tail_and_snapshot import GatewayAddress
 from gateway.cli.terminal_output import say
 from gateway.stream_client import Connection, Entities, Update
 from monitor.shared.changes import Position
-from monitor.shared.entities.topics import TOPICS, Entity, Leg, Talk
+from monitor.shared.entities.topics import TOPICS, Call, Entity, Extension, Leg, Talk
 from monitor.shared.errors import CallmonError, ConfigError
 from tests.gateway import entities
 from tests.gateway.cli.console import HOSTILE, OBEYED
@@ -32,7 +32,7 @@ def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -
         {"system": {"pbx": system}},
         {},
     )
-    for line in (*tail_and_snapshot._lines(change), *tail_and_snapshot._json_lines(change)):
+    for line in (*tail_and_snapshot._Lines()(change), *tail_and_snapshot._json_lines(change)):
         say(line)
     out = capsys.readouterr().out
     assert not OBEYED & set(out)
@@ -52,7 +52,7 @@ def update(**more: Any) -> Update:
 
 def lines(**more: Any) -> list[str]:
     """What people read, without the time before it."""
-    found = list(tail_and_snapshot._lines(update(**more)))
+    found = list(tail_and_snapshot._Lines()(update(**more)))
     assert all(line.startswith("08:15:30.250  ") for line in found)
     return [line.removeprefix("08:15:30.250  ") for line in found]
 
@@ -71,6 +71,8 @@ CALL = replace(
     did="Sales",
 )
 
+ANN: Extension = replace(entities.extension("101"), registered=True, enabled=1)
+
 
 @pytest.mark.parametrize(
     ("upsert", "says"),
@@ -78,23 +80,23 @@ CALL = replace(
         (
             of("calls", "7", CALL),
             (
-                "call      7  Inbound      Talking      10000 (trunk) talks +4930 (Ann), "
-                "101 (Ben) rings · waits in 800 · Sales"
+                "call      7  inbound  Talking      10000 (trunk) Connected +4930 (Ann), "
+                "101 (Ben) Ringing · Waiting in 800 · Sales"
             ),
         ),
         (
             of("ended", "7", replace(entities.ended(7), callee="101", callee_name="Ben")),
-            "call      7  Inbound      ended        missed: 0301234567 → 101 (Ben)",
+            "call      7  inbound  ended        Missed: 0301234567 → 101 (Ben)",
         ),
         (
             of("ended", "7", replace(entities.ended(7), caller="")),
-            "call      7  Inbound      ended        missed: unknown → nobody",
+            "call      7  inbound  ended        Missed: Number withheld → –",
         ),
         (
             of("system", "pbx", replace(entities.system("lost"), reason="it hangs")),
             "PBX pbx.example lost: it hangs",
         ),
-        (of("extensions", "101", entities.extension("101")), "extension 101 (N101): Idle"),
+        (of("extensions", "101", ANN), "extension 101 (N101): Free"),
         (
             of(
                 "extensions",
@@ -109,7 +111,7 @@ CALL = replace(
             ),
             "extension 101 (N101): Talking 102 (Ann) and Ringing +49",
         ),
-        (of("queues", "800", entities.queue("800")), "queue 800 (Q800): 0 waiting"),
+        (of("queues", "800", entities.queue("800")), "queue 800 (Q800): Waiting 0"),
         (of("ivrs", "70", entities.ivr("70")), "ivrs 70 changed"),
     ],
 )
@@ -117,15 +119,62 @@ def test_a_change_is_told_in_words(upsert: dict[str, dict[str, Any]], says: str)
     assert lines(upsert=upsert) == [says]
 
 
+TOGETHER: Call = replace(CALL, queue="", did="")
+ALONE: Call = replace(TOGETHER, legs=CALL.legs[:1])
+EMPTY: Call = replace(TOGETHER, legs=())
+
+
+def at(second: int, **more: Any) -> Update:
+    return update(server_time=f"2026-03-04T08:15:{second:02}.000Z", **more)
+
+
+def told(*updates: Update) -> list[str]:
+    """Which calls have a row in what people read, with their time and their legs' number."""
+    write = tail_and_snapshot._Lines()
+    return [
+        f"{line[6:8]} {'ended' if ' ended ' in line else line.count('Connected')}"
+        for one in updates
+        for line in write(one)
+        if "  call " in line
+    ]
+
+
+def test_the_last_leg_before_an_end_and_a_call_without_parties_have_no_row() -> None:
+    ended = {"upsert": of("ended", "7", entities.ended(7)), "remove": {"calls": ["7"]}}
+    assert told(
+        at(1, upsert=of("calls", "7", ALONE)),
+        at(2, upsert=of("calls", "7", TOGETHER)),
+        at(3, upsert=of("calls", "7", ALONE)),
+        at(4, upsert=of("calls", "7", EMPTY)),
+        at(4, **ended),
+        at(20, kind="heartbeat"),
+    ) == ["01 1", "02 1", "04 ended"]
+    snapshot = at(1, kind="snapshot", state=of("calls", "7", TOGETHER))
+    assert told(snapshot, at(2, upsert=of("calls", "7", ALONE)), at(2, **ended)) == ["02 ended"]
+
+
+def test_a_call_that_goes_on_with_one_leg_is_told_a_moment_later() -> None:
+    falling = at(2, upsert=of("calls", "7", ALONE))
+    begun = at(1, upsert=of("calls", "7", TOGETHER))
+    assert told(begun, falling, at(3, kind="heartbeat")) == ["01 1"]
+    assert told(begun, falling, at(3, kind="heartbeat"), at(7, kind="heartbeat")) == [
+        "01 1",
+        "02 1",
+    ]
+    passed_on = at(3, upsert=of("calls", "7", TOGETHER))
+    assert told(begun, falling, passed_on, at(9, kind="heartbeat")) == ["01 1", "03 1"]
+
+
 def test_what_is_gone_is_told_but_for_calls_of_which_their_end_tells() -> None:
-    assert lines(remove={"calls": ["7"], "queues": ["800", "801"]}) == [
+    gone = {"calls": ["7"], "ended": ["6@2026"], "queues": ["800", "801"]}
+    assert lines(remove=gone) == [
         "queues 800 is gone",
         "queues 801 is gone",
     ]
 
 
 def test_a_snapshot_is_told_by_its_size_and_a_heartbeat_only_if_something_is_wrong() -> None:
-    state: Entities = {"calls": {"7": {}}, "queues": {}}
+    state: Entities = {"calls": {"7": plain(CALL)}, "queues": {}}
     assert lines(kind="snapshot", state=state) == ["snapshot at e/7: 1 calls, 0 queues"]
     assert lines(kind="heartbeat") == []
     assert lines(kind="heartbeat", stale_since=entities.START) == [

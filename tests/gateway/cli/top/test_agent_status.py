@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from gateway.cli.top.agent_status import agents, doing, lasts_since, talk_of, tally, told
+from gateway.cli.top.agent_status import agents, lasts_since, tally, told
+from gateway.cli.wall_words import doing, talk_of
 from gateway.stream_client import Entities
 from monitor.shared.entities.topics import (
     Extension,
@@ -34,6 +35,9 @@ NOON = "2026-03-04T12:00:00.000Z"
         ({"q_global_status": "LoggedOut"}, True, "free"),
         ({}, False, "out"),
         ({"fwd_name": "Away", "available": False}, None, "away"),
+        ({"fwd_name": "Away", "available": False}, False, "away"),
+        ({"fwd_name": "Away", "available": False, "registered": False}, None, "out"),
+        ({"fwd_name": "Away", "available": True}, False, "out"),
         ({"fwd_name": "Custom 1", "available": True}, None, "free"),
     ],
 )
@@ -91,7 +95,7 @@ def test_the_talk_that_counts_is_of_the_activity_and_with_a_person_first(
         ({"activity": "Waiting", "talks": (talk("Waiting", "800"),)}, "talking", "● In queue"),
         ({"activity": "Waiting", "talks": (talk("Waiting"),)}, "talking", "● Waiting"),
         ({"activity": "Listening", "talks": (talk("Listening"),)}, "talking", "● Listening"),
-        ({"activity": "Dialing"}, "talking", "● Dialling"),
+        ({"activity": "Dialing"}, "talking", "● Dialing"),
         ({"fwd_name": "At lunch"}, "away", "❙ At lunch"),
         ({}, "out", "× Logged out"),
     ],

@@ -127,11 +127,11 @@ async def test_queues_and_agents_follow_with_their_day(world: World) -> None:
         await screen.until(lambda: bool(screen.table) and screen.table[0][0] == "800")
         call = world.queued()
         await screen.until(lambda: screen.table[0][2] == "1")
-        await screen.until(lambda: screen.table[0][8] == "1")
+        await screen.until(lambda: screen.table[0][9] == "0/1")
         world.pbx.switchboard.poll(call, [agent])
         world.pbx.switchboard.answer(call, agent)
         await screen.until(
-            lambda: screen.table[0][2] == "0" and screen.table[0][9:] == ["1", "0", "100 %"]
+            lambda: screen.table[0][2] == "0" and screen.table[0][9:12] == ["1/1", "0", "100 %"]
         )
         await screen.pilot.press("3")
         await screen.until(

@@ -11,7 +11,7 @@ def test_details_of_a_call_show_its_legs(state: Entities) -> None:
     found = details("Calls", "7", state, NOW)
     assert found.title == "Call 7"
     assert "Waits in queue 800 for 1:05" in found.lines
-    assert [row[0] for row in found.table] == ["DN", "10000", "800", "101"]
+    assert [row[0] for row in found.table] == ["Number", "10000", "800", "101"]
     assert found.table[1][4] == "+493012345 Юрий Иванов"
     del state["calls"]["7"]
     assert details("Calls", "7", state, NOW).lines == ("It has ended.",)
@@ -36,3 +36,20 @@ def test_details_of_an_agent_show_his_day_and_his_talks(state: Entities) -> None
         "as the table says"
     )
     assert details("Agents", "999", state, NOW).lines == ("It no longer exists.",)
+
+
+def test_details_of_a_missed_call_say_when_whom_and_who_called_back(state: Entities) -> None:
+    state["system"] = {"pbx": {"timeZone": "Asia/Tokyo"}}
+    found = details("Missed", "4", state, NOW)
+    assert found.title == "0301234567"
+    assert found.lines == (
+        "12:14:45 – 12:15:05 · Missed · Waited 0:20",
+        "To: 600",
+        "Spoken since: 12:15:56, 102",
+    )
+    hidden = details("Missed", "3", state, NOW)
+    assert (hidden.title, hidden.lines[1:]) == (
+        "Number withheld",
+        ("To: Main number", "DID: Main number"),
+    )
+    assert details("Missed", "999", state, NOW).lines == ("It no longer exists.",)

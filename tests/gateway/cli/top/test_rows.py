@@ -21,7 +21,7 @@ from monitor.shared.entities.topics import (
 from tests.gateway import entities
 from tests.gateway.cli.top.scene import LATER, NOW, extension, plain
 
-CALLS, QUEUES, AGENTS = SHEETS
+CALLS, QUEUES, AGENTS, MISSED = SHEETS
 
 
 def texts(rows: list[Row]) -> dict[str, list[str]]:
@@ -30,8 +30,8 @@ def texts(rows: list[Row]) -> dict[str, list[str]]:
 
 def test_a_call_says_who_calls_whom_and_for_how_long(state: Entities) -> None:
     assert texts(CALLS.rows(state, NOW)) == {
-        "7": ["7", "→ in", "+493012345 Юрий Иванов", "101", "800", "In queue", "1:05", "1:05"],
-        "12": ["12", "· int", "102", "103", "", "Talking", "", "1:05"],
+        "7": [*("7", "→", "+493012345 Юрий Иванов", "101", "800", "Ringing", "1:05", "1:05")],
+        "12": ["12", "·", "102", "103", "", "Talking", "", "1:05"],
     }
 
 
@@ -46,16 +46,19 @@ def test_every_state_of_a_call_has_room_in_its_column(state: Entities) -> None:
 
 def test_a_queue_says_who_waits_how_its_agents_are_and_how_its_day_is(state: Entities) -> None:
     assert texts(QUEUES.rows(state, NOW)) == {
-        "800": ["800", "Sales", "1", "1:05", "0", "1", "1", "1", "42", "36", "3", "78 %"]
+        "800": [
+            *("800", "Sales", "1", "1:05", "0", "1", "1", "0", "1"),
+            *("36/42", "3", "78 %", "91 %"),
+        ]
     }
     assert QUEUES.rows(state, NOW)[0].cells[4].tone == "alarm", "somebody waits and nobody is free"
     del state["queuestats"]
-    assert texts(QUEUES.rows(state, NOW))["800"][-4:] == ["", "", "", "–"]
+    assert texts(QUEUES.rows(state, NOW))["800"][-4:] == ["", "", "–", "–"]
 
 
 def test_an_agent_says_what_he_does_and_with_whom(state: Entities) -> None:
     rows = texts(AGENTS.rows(state, NOW))
-    assert rows["101"][2:5] == ["◐ Ringing", "1:05", "anonymous"]
+    assert rows["101"][2:5] == ["◐ Ringing", "1:05", "Number withheld"]
     assert rows["101"][6:] == ["17", "2", duration(2912.0 + 301.5)]
     assert rows["102"][2:5] == ["● Talking", "1:05", "103 Kim"]
     assert rows["104"][2] == "× Logged out"
@@ -76,6 +79,23 @@ def test_an_agent_says_what_he_does_and_with_whom(state: Entities) -> None:
     assert "105" in texts(AGENTS.rows(state, NOW)), (
         "but where there are no queues everybody is shown"
     )
+
+
+def test_a_missed_call_says_when_who_whom_and_what_happened_the_newest_first(
+    state: Entities,
+) -> None:
+    state["system"] = {"pbx": {"timeZone": "Asia/Tokyo"}}  # 9 hours before UTC
+    assert texts(MISSED.rows(state, NOW)) == {
+        "1": ["12:15", "0301234567", "101 Ann", "Missed", "0:20"],
+        "2": ["12:15", "0301234567", "Sales", "Abandoned in queue", "0:15"],
+        "3": ["12:15", "Number withheld", "Main number", "Abandoned in menu", "0:20"],
+        "4": ["12:15", "0301234567", "600", "Spoken since", "0:20"],
+    }
+    assert MISSED.newest_first
+    del state["pbxstats"]
+    assert set(texts(MISSED.rows(state, NOW))) == {"1", "2", "3", "4"}, "since midnight there"
+    state["system"]["pbx"]["timeZone"] = "Nowhere/At_all"
+    assert len(MISSED.rows(state, NOW)) >= 4, "this machine's zone is the last resort"
 
 
 @pytest.mark.parametrize(
@@ -100,13 +120,13 @@ def test_an_agents_time_is_that_of_his_state(more: dict[str, Any], lasts: str) -
 
 def test_a_call_of_which_nothing_is_known_has_words_too() -> None:
     bare = plain(entities.call(1))
-    assert (caller(bare), reached(bare)) == ("anonymous", "")
+    assert (caller(bare), reached(bare)) == ("Number withheld", "")
     hidden = plain(
         msgspec.structs.replace(
             entities.call(1), legs=(Leg("10000", "externalline", "", "Ringing"),)
         )
     )
-    assert (caller(hidden), reached(hidden)) == ("anonymous", "anonymous")
+    assert (caller(hidden), reached(hidden)) == ("Number withheld", "Number withheld")
     several = plain(entities.call(1, ("101", "102", "103")))
     assert reached(several) == "102 +1"
 
@@ -143,7 +163,8 @@ def test_rows_are_found_by_what_they_show_whatever_the_case_and_sorted_by_any_co
 ) -> None:
     calls = CALLS.rows(state, NOW)
     assert [row.id for row in shown(calls, "ИВАНОВ", 0)] == ["7"]
-    assert [row.id for row in shown(calls, "in queue", 0)] == ["7"]
+    assert [row.id for row in shown(calls, "ringing", 0)] == ["7"]
+    assert [row.id for row in shown(calls, "internal", 0)] == ["12"], "a sign has a word"
     assert shown(calls, "no such", 0) == []
     assert [row.id for row in shown(calls, "", 0)] == ["7", "12"]
     assert [row.id for row in shown(calls, "", 0, reverse=True)] == ["12", "7"]

@@ -50,6 +50,31 @@ def test_a_busy_hour_fits_the_company(
     assert busy_hour(extensions, given) == pytest.approx((calls, talk))
 
 
+@pytest.mark.parametrize(
+    ("extensions", "given", "calls", "talk"),
+    [
+        (40, None, 8.0, 92.7),
+        (5, None, 1.0, 56.7),
+        (9000, None, 300.0, 150.0),
+        (300, 600.0, 600.0, 18.0),
+    ],
+)
+def test_a_call_centre_has_more_calls_that_are_shorter(
+    extensions: int, given: float | None, calls: float, talk: float
+) -> None:
+    found = busy_hour(extensions, given, call_centre=True)
+    assert found == pytest.approx((calls, talk), abs=0.1)
+
+
+def test_agents_of_a_call_centre_mostly_answer_when_they_are_first_rung() -> None:
+    directory = make_directory(1, 20, 2, contacts=5)
+    rounds = [
+        sum(plan.rounds for i in range(500) if (plan := planner.plan(i)) is not None)
+        for planner in (Planner(directory, 1), Planner(directory, 1, call_centre=True))
+    ]
+    assert rounds[1] < 0.6 * rounds[0]
+
+
 def test_talks_are_as_long_as_wanted() -> None:
     planner = Planner(make_directory(1, 20, 2, contacts=5), 1, talk=100.0)
     talks = [plan.talk for i in range(2000) if (plan := planner.plan(i)) is not None]

@@ -36,3 +36,9 @@ async def test_definitions_and_dial_codes_are_there(client: Client) -> None:
     assert (await client.get("/Defs/Codecs")).column("RfcName") == ["PCMA", "PCMU"]
     assert (await client.get("/Defs", expand="TimeZones")).body["TimeZones"]
     assert (await client.get("/DialCodeSettings")).body["DialCodeLoggedInQueue"] == "*62"
+
+
+async def test_office_hours_are_those_of_the_pbxs_zone(client: Client) -> None:
+    client.directory.time_zone = "Asia/Tokyo"
+    assert (await client.get("/OfficeHours")).body["TimeZoneId"] == "Asia/Tokyo"
+    assert (await Client().get("/OfficeHours")).body["TimeZoneId"] == "44", "Berlin's Id"
