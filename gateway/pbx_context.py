@@ -36,7 +36,7 @@ class PbxContext:
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
     and ``watches``. The spaces have positions of their own: ``live`` has all topics but
     contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``; look it up
-    anew for every use.
+    anew for every use. ``tenant``: whose PBX it is; empty if the settings do not say.
     """
 
     name: str
@@ -49,6 +49,7 @@ class PbxContext:
     phonebook: PhoneIndex
     position_waiter: PositionWaiter
     commander: CommandDispatcher
+    tenant: str = ""
     watches: WatchedQueries = field(init=False)
     _answers: dict[Space, AnswerCache] = field(
         default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()}
@@ -127,11 +128,12 @@ def open_view(
     log_length: int = LOG_LENGTH,
     log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
+    tenant: str = "",
 ) -> PbxContext:
     """Make the view of this PBX, with all parts connected; nothing runs yet.
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
-    bytes. ``clock``: POSIX seconds.
+    bytes. ``clock``: POSIX seconds. ``tenant``: whose PBX it is.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = (
@@ -166,6 +168,7 @@ def open_view(
         PhoneIndex(),
         position_waiter,
         CommandDispatcher(redis, name, position_waiter),
+        tenant,
     )
     keeper = PhonebookKeeper(view)
     return view

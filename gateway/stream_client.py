@@ -123,7 +123,8 @@ class StreamClient:
     ``url``: the stream's address (``ws://host:8765/webapi/stream``). ``key`` goes into a header.
     ``wanted``: the protocol's filter, such as ``{"queue": ["800"]}``. ``merge`` false: every
     change by itself, as far as the gateway's log reaches. A caller that stops before the end
-    must call :meth:`close`, or use the client as an asynchronous context manager.
+    must call :meth:`close`, or use the client as an asynchronous context manager. ``pbx``: the PBX
+    to watch, for a key for several.
 
     For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
     system's. ``proxy``: True for what the environment names, None for none, or an address.
@@ -144,6 +145,7 @@ class StreamClient:
         wanted: Mapping[str, Sequence[str]] | None = None,
         merge: bool = True,
         on_connection: Callable[[Connection], None] | None = None,
+        pbx: str = "",
     ) -> None:
         self.connection = Connection("closed")
         self.state: Entities = {}
@@ -156,7 +158,7 @@ class StreamClient:
         self.resumed = 0
         """Number of times that the state was continued after subscribing again, without a
         snapshot."""
-        self._target = GatewayTarget(url, ssl, ca_file, proxy)
+        self._target = GatewayTarget(url, ssl, ca_file, proxy, pbx)
         self._key = key
         self._topics = list(topics)
         self._encoding = encoding

@@ -143,11 +143,12 @@ def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
 
 def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
     if command.query is None:
-        return [] if command.name == "query" else [_parameter("IdempotencyKey")]
+        names = ("Pbx",) if command.name == "query" else ("Pbx", "IdempotencyKey")
+        return [_parameter(name) for name in names]
     return [
         _parameter(name)
-        for name in ("IfNoneMatch", "MinPosition")
-        if method == "GET" or name == "MinPosition"
+        for name in ("Pbx", "IfNoneMatch", "MinPosition")
+        if method == "GET" or name != "IfNoneMatch"
     ]
 
 

@@ -56,12 +56,15 @@ _LONG_WAY: Final = (
     b"transfer-encoding",
     b"range",
 )
-_READ: Final = (b"authorization", b"x-api-key", b"if-none-match", b"accept-encoding")
+_READ: Final = (
+    *(b"authorization", b"x-api-key", b"callmon-pbx"),
+    *(b"if-none-match", b"accept-encoding"),
+)
 _MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
 """Header that makes a difference → whether it is read here; else the request is unusual."""
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
-_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes]
-"""Path, query, the headers with the key, and the encoding of the answer."""
+_Name: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes]
+"""Path, query, the headers with key and PBX, and the encoding of the answer."""
 _GZIP: Final = b"gzip"
 
 
@@ -346,7 +349,8 @@ def _asked_for(
     accepted = read.get(b"accept-encoding", b"")
     gzip = compression and takes_gzip(accepted.decode("latin-1"))
     api_key = read.get(b"x-api-key", b"")
-    asked = (path, query, authorization or b"", api_key, _GZIP if gzip else b"")
+    pbx = read.get(b"callmon-pbx", b"")
+    asked = (path, query, authorization or b"", api_key, pbx, _GZIP if gzip else b"")
     if sum(map(len, asked)) > LONGEST_NAME_BYTES:
         return None
     return asked, read.get(b"if-none-match", b"")

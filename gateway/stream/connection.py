@@ -94,6 +94,8 @@ class StreamPrincipal:
     """What all connections of its key share; None: no limit."""
     count: Callable[[], Awaitable[object]] | None = None
     """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
+    key_home: str | None = None
+    """The PBX with which its key is stored; None: the one that is watched."""
 
     @property
     def rights(self) -> Rights:

@@ -59,6 +59,13 @@ KEYS = (
     ApiKey("old", sha256_hex("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
     ApiKey("dialler", sha256_hex("dialler-key"), "main", frozenset({"control"})),
     ApiKey("elsewhere", sha256_hex("elsewhere-key"), "branch", frozenset({"read"})),
+    ApiKey(
+        "fleet",
+        sha256_hex("fleet-key"),
+        "main",
+        frozenset({"read", "contacts"}),
+        pbxs=("empty", "main", "unserved"),
+    ),
     ApiKey("early", sha256_hex("early-key"), "empty", frozenset({"read"})),
 )
 
@@ -72,6 +79,7 @@ class Served:
     live: StreamServer
     keys: KeyTable
     redis: fakeredis.FakeAsyncRedis
+    other: PbxContext
     epochs: int = 1
 
     def url(self, path: str = "/webapi/stream") -> str:
@@ -233,7 +241,7 @@ async def serving(
         hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
         hubs += [] if rate_limiter is None else [tasks.create_task(rate_limiter.run())]
         try:
-            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis)
+            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis, empty)
         finally:
             for task in hubs:
                 task.cancel()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import fakeredis
 import httpx
 import msgspec
+from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
@@ -250,6 +251,11 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxContext:
     return seen
 
 
+def app(pbxs: Mapping[str, PbxContext], table: KeyTable) -> Starlette:
+    """A gateway's application, without its lifespan, at a time that stands still."""
+    return create_app(pbxs, table, clock=lambda: NOW)
+
+
 @asynccontextmanager
 async def client(
     pbx: PbxContext | None = None, table: KeyTable | None = None
@@ -258,8 +264,7 @@ async def client(
 
     Without its lifespan, so nothing moves the state.
     """
-    app = create_app({"main": pbx or view()}, table or keys(), clock=lambda: NOW)
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app({"main": pbx or view()}, table or keys()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield http
 
