@@ -166,6 +166,10 @@ async def _running(pbxs: Mapping[str, PbxContext]) -> AsyncIterator[None]:
                 ("watched queries", view.watches.run),
             )
         ]
+        running += [
+            tasks.create_task(kept_running("fleet hub", fleet.hub.run))
+            for fleet in {id(view.fleet): view.fleet for view in pbxs.values()}.values()
+        ]
         try:
             yield
         finally:

@@ -23,6 +23,7 @@ from gateway.auth.tickets import Tickets
 from gateway.client_addresses import ClientAddress, Handshakes, TrustedProxies
 from gateway.config import GatewaySection
 from gateway.counters import RequestCounters
+from gateway.fanout.fleet import Fleet
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
@@ -87,6 +88,7 @@ async def serving(
     """
     clients = {name: redis_of(name) for name in names}
     tenant_of = dict.fromkeys(clients, "") | dict(tenants or {})
+    fleet = Fleet(heartbeat=settings.heartbeat_interval)
     pbxs = {
         name: open_view(
             name,
@@ -95,6 +97,7 @@ async def serving(
             log_length=settings.change_log_length,
             log_bytes=settings.change_log_bytes,
             tenant=tenant_of[name],
+            fleet=fleet,
         )
         for name, redis in clients.items()
     }

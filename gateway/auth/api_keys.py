@@ -57,6 +57,9 @@ class ApiKey:
     """The served PBXs that a key for several is for, once one of them is chosen."""
     stored_with: str = ""
     """Home of a key for several, once a PBX is chosen."""
+    named: bool = True
+    """False if a request with a key for several names no PBX. Then ``pbx`` is any of them, and only
+    what is of all PBXs may be asked for."""
 
     @property
     def home(self) -> str:
@@ -68,7 +71,7 @@ class ApiKey:
         """Return the key as the table holds it: without the PBX that was chosen."""
         if not self.reach:
             return self
-        return replace(self, pbx=self.stored_with, reach=frozenset(), stored_with="")
+        return replace(self, pbx=self.stored_with, reach=frozenset(), stored_with="", named=True)
 
     def admit(self, address: str) -> None:
         """Raise AddressRefused if the key may not be used from this address."""
@@ -88,6 +91,16 @@ class ApiKey:
     def visibility(self) -> Visibility:
         """Return what the key's owner may see, in queries and stream alike."""
         return Visibility(self.limits, "contacts" in self.scopes)
+
+    @property
+    def pbxs_seen(self) -> frozenset[str]:
+        """Return the PBXs whose summaries the key's owner may see, once a PBX is chosen."""
+        return self.reach or frozenset({self.pbx})
+
+    def sees(self, space: str) -> Visibility:
+        """Return what the key's owner may see of a space, once a PBX is chosen."""
+        seen = self.visibility
+        return replace(seen, pbxs=self.pbxs_seen) if space == "fleet" else seen
 
     def require(self, scope: str) -> None:
         """Raise ScopeMissing if the key does not have this scope."""

@@ -36,11 +36,12 @@ class PbxChoice:
             return key.reach
         return frozenset(served_of(key.pbxs, self._tenants))
 
-    def chosen(self, key: ApiKey, named: Iterable[str | None]) -> ApiKey:
+    def chosen(self, key: ApiKey, named: Iterable[str | None], *, of_all: bool = False) -> ApiKey:
         """Return the key as that of the PBX that the request names.
 
         ``named``: the PBX from each way to name it; None or empty for a way that is not used.
-        Raises PbxNotNamed, UnknownPbx, and BadParameter for two different names.
+        ``of_all``: the request may be about all PBXs of the key, and needs no name. Raises
+        PbxNotNamed, UnknownPbx, and BadParameter for two different names.
         """
         names = sorted({name for name in named if name})
         if len(names) > 1:
@@ -54,12 +55,16 @@ class PbxChoice:
             raise UnknownPbx(f"There is no PBX {quoted(names[0])}. {_known(reach)}")
         if not key.pbxs:
             return key
+        if not reach:
+            raise UnknownPbx(_known(reach))
+        if not names and of_all:
+            return replace(key, pbx=min(reach), reach=reach, stored_with=key.home, named=False)
         if not names:
             raise PbxNotNamed(
                 "This key is for several PBXs: name one in the address, as "
                 f"/webapi/{{key}}/{{pbx}}/{{command}}, or in the header {HEADER}. {_known(reach)}"
             )
-        return replace(key, pbx=names[0], reach=reach, stored_with=key.home)
+        return replace(key, pbx=names[0], reach=reach, stored_with=key.home, named=True)
 
 
 def served_of(words: Iterable[str], tenants: Mapping[str, str]) -> tuple[str, ...]:

@@ -46,6 +46,8 @@ SECRET_BYTES: Final = 32
 """Bytes of a secret that a gateway makes for itself."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
+_OF_ALL: Final = "~"
+"""What stands in a ticket after its PBX if none was named. No random part begins with it."""
 
 
 class Tickets:
@@ -72,7 +74,8 @@ class Tickets:
 
     async def issue(self, key: ApiKey) -> str:
         """Return a new ticket for this key and its PBX, which is served here. Raises BusAway."""
-        ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
+        mark = "" if key.named else _OF_ALL
+        ticket = f"{key.pbx}.{mark}{secrets.token_urlsafe(_BYTES)}"
         made = str(int(self._clock() * 1000))
         entry = f"{key.digest} {made} {self._code(ticket, key.digest, made)}"
         try:
@@ -85,8 +88,9 @@ class Tickets:
 
     @staticmethod
     def pbx_of(ticket: str) -> str:
-        """Return the name of the PBX that the ticket names."""
-        return ticket.partition(".")[0]
+        """Return the name of the PBX whose state the ticket is for; empty if it is for no one's."""
+        pbx, _, rest = ticket.partition(".")
+        return "" if rest.startswith(_OF_ALL) else pbx
 
     async def take(self, ticket: str) -> ApiKey:
         """Return the key of this ticket at the ticket's PBX, and make the ticket void.
@@ -104,7 +108,9 @@ class Tickets:
         if entry is None:
             raise KeyUnknown(_VOID)
         digest = self._digest(pbx, ticket, entry)
-        return self.choice.chosen(self._keys.of_digest(digest, from_unix(self._clock())), (pbx,))
+        key = self._keys.of_digest(digest, from_unix(self._clock()))
+        of_all = rest.startswith(_OF_ALL)
+        return self.choice.chosen(key, () if of_all else (pbx,), of_all=of_all)
 
     def _digest(self, pbx: str, ticket: str, entry: Any) -> str:
         """Return the digest of the ticket's key. Raises KeyUnknown if this is no entry of ours."""

@@ -114,7 +114,8 @@ def _paths(table: Iterable[Command], replies: Mapping[str, Reply]) -> dict[str, 
 
 
 def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
-    item: dict[str, Any] = {"parameters": [_parameter("Key")]} if suffix else {}
+    shared = ("Key", "Pbx") if suffix else ("Pbx",)
+    item: dict[str, Any] = {"parameters": [_parameter(name) for name in shared]}
     for method in (method for method in command.methods if method != "HEAD"):
         operation = {
             "operationId": f"{method.lower()}_{_identifier(command)}{suffix}",
@@ -143,12 +144,11 @@ def _own_parameters(command: Command, method: str) -> list[dict[str, Any]]:
 
 def _header_parameters(command: Command, method: str) -> list[dict[str, str]]:
     if command.query is None:
-        names = ("Pbx",) if command.name == "query" else ("Pbx", "IdempotencyKey")
-        return [_parameter(name) for name in names]
+        return [] if command.name == "query" else [_parameter("IdempotencyKey")]
     return [
         _parameter(name)
-        for name in ("Pbx", "IfNoneMatch", "MinPosition")
-        if method == "GET" or name != "IfNoneMatch"
+        for name in ("IfNoneMatch", "MinPosition")
+        if method == "GET" or name == "MinPosition"
     ]
 
 

@@ -198,9 +198,11 @@ class WebApiEndpoint:
         request.scope[KEY_NAME] = key.name
         key.admit(request.client.host if request.client is not None else "")
         address = address.of_pbx(self._choice.reach(key))
-        if address.command is not None and address.pbx is None:
-            command_named(address.command)  # before a PBX is asked for: it may be one, mistyped
-        key = self._choice.chosen(key, (address.pbx, *request.headers.getlist(HEADER)))
+        named = (address.pbx, *request.headers.getlist(HEADER))
+        # Before a PBX is asked for: it may be one, mistyped.
+        wanted = command_named(address.command) if address.command and not address.pbx else None
+        of_all = wanted is not None and wanted.space == "fleet"
+        key = self._choice.chosen(key, named, of_all=of_all)
         view = self._pbxs[key.pbx]
         if address.command is None:
             request.scope[_COMMAND] = "bare"
@@ -228,7 +230,7 @@ class WebApiEndpoint:
         if await command_requests.at_least(request, view, command):
             self._check_still(key, keys)
         return await self._query(
-            request, view, key, Question(command, arguments, key.visibility), keys
+            request, view, key, Question(command, arguments, key.sees(command.space)), keys
         )
 
     def _judged(self, request: Request) -> ApiKey | None:

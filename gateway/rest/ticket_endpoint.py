@@ -53,7 +53,7 @@ def ticket_routes(
             check((), came.pairs, "ticket")
             # before it is counted: no Redis here counts for another PBX
             named = (request.path_params.get("pbx"), *request.headers.getlist(HEADER))
-            key = tickets.choice.chosen(key, named)
+            key = tickets.choice.chosen(key, named, of_all=True)
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
             return json_response(

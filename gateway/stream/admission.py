@@ -23,7 +23,7 @@ from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
 from monitor.shared.codec import to_json
-from monitor.shared.entities.topics import BOOK_TOPICS
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS
 from monitor.shared.timestamps import from_unix, moment
 
 _CREDENTIALS = ("key", "ticket")
@@ -174,12 +174,15 @@ class Admission:
         """
         key.admit(connection.client.host if connection.client is not None else "")
         named = (connection.path_params.get("pbx"), *connection.headers.getlist(HEADER))
-        return self._choice.chosen(key, (*named, key.pbx if key.reach else None))
+        if key.reach:  # a ticket's
+            return self._choice.chosen(key, (*named, key.pbx)) if key.named or any(named) else key
+        return self._choice.chosen(key, named, of_all=True)
 
     def _pbx_of(self, key: ApiKey) -> PbxContext:
         """Return the PBX that was chosen for this key. Raises NoState."""
         pbx = self._pbxs[key.pbx]
-        _check_ready(pbx)
+        if key.named:
+            _check_ready(pbx)
         return pbx
 
     def _check_room(self, key: ApiKey) -> None:
@@ -211,15 +214,16 @@ class Admission:
         """Return what the connection needs to know of the client with this key."""
         topics = tuple(
             topic
-            for topic in key.visibility.topics
+            for topic in (key.visibility.topics if key.named else ())
             if topic not in BOOK_TOPICS or "contacts" in key.scopes
         )
+        topics += tuple(FLEET_TOPICS) if key.pbxs else ()
         expires = None if key.expires is None else moment(key.expires).timestamp()
         max_age = random.uniform(*self._settings.max_connection_age)  # noqa: S311
         count = None if self._rate_limiter is None else partial(self._rate_limiter.spend, key, None)
         return StreamPrincipal(
             *(key.name, key.visibility, topics, expires, max_age, key.scopes),
-            *(self._share(key), count, key.home),
+            *(self._share(key), count, key.home, key.pbxs_seen, key.named),
         )
 
     async def _count(self, key: ApiKey) -> None:

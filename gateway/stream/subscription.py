@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.errors import AnswersTooLarge, NoState
 from gateway.fair_share import KeyShare
@@ -12,6 +13,7 @@ from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
+from gateway.operations.operation_table import AnswerSpace
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.visibility import Visibility
@@ -24,7 +26,7 @@ class ClientSubscription:
     ``wake`` is called whenever :meth:`next_messages` may have something. A new subscription
     replaces the old one. It may keep its place in the hub, so that positions never go back.
     ``line``: as for the hub. ``share``: what all connections of the client's key share; None: no
-    limit.
+    limit. ``pbxs``: the PBXs whose summaries the client may see.
     """
 
     def __init__(
@@ -35,7 +37,9 @@ class ClientSubscription:
         wake: Callable[[], None],
         line: DirectWriter | None = None,
         share: KeyShare | None = None,
+        pbxs: frozenset[str] = frozenset(),
     ) -> None:
+        self._pbxs = pbxs
         self._share = share
         self._filter: EntityFilter | None = None
         self._answer_bytes = 0
@@ -108,19 +112,19 @@ class ClientSubscription:
         )
 
     def _subscribe(self, wanted: Subscribe) -> None:
-        hub = self._pbx.book_hub if wanted.book else self._pbx.hub
+        hub = self._pbx.hub_of(wanted.space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
-        view = FilteredView(wanted.topics, self._visibility, self._held(wanted.filter))
+        seen = self._sees(wanted.space)
+        view = FilteredView(wanted.topics, seen, self._held(wanted.filter))
+        since = self._ours(wanted.space, wanted.since)
         if self._subscribed is not None and self._subscribed[0] is hub:
-            hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
+            hub.change_view(self._subscribed[1], view, since, merge=wanted.merge)
             return
         watching = self._watching
         told = None
         held, self._filter = self._filter, None
-        if watching is not None and wanted.book is (
-            watching.watched.question.command.space == "book"
-        ):
+        if watching is not None and wanted.space == watching.watched.question.command.space:
             told = watching.position
         self.leave()
         self._filter = held
@@ -128,12 +132,23 @@ class ClientSubscription:
             view,
             self._encoding,
             self._wake,
-            wanted.since,
+            since,
             merge=wanted.merge,
             line=self._line,
             told=told,
         )
         self._subscribed = (hub, subscriber)
+
+    def _sees(self, space: AnswerSpace) -> Visibility:
+        return replace(self._visibility, pbxs=self._pbxs) if space == "fleet" else self._visibility
+
+    def _ours(self, space: AnswerSpace, since: Position | None) -> Position | None:
+        """Return the client's position; None if another gateway gave it.
+
+        Epochs of summaries are a gateway's own, so a newer one does not mean that we are late.
+        """
+        foreign = since is not None and since.epoch != self._pbx.fleet.summaries.position.epoch
+        return None if space == "fleet" and foreign else since
 
     def _held(self, wanted: EntityFilter | None) -> EntityFilter | None:
         """Count the new filter in place of the old one. Return the shared copy of it."""
@@ -150,12 +165,14 @@ class ClientSubscription:
         self._filter = None
 
     def _watch(self, wanted: Watch) -> None:
-        hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub
+        space = wanted.command.space
+        hub = self._pbx.hub_of(space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
         self.leave()
-        question = Question(wanted.command, wanted.arguments, self._visibility)
-        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)
+        question = Question(wanted.command, wanted.arguments, self._sees(space))
+        since = self._ours(space, wanted.since)
+        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, since)
         watched = self._watching.watched
         if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
             try:

@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
+from gateway.fanout.fleet import Fleet
 from gateway.fanout.frames import Encoding
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.endpoint import WebApiEndpoint
@@ -116,6 +117,7 @@ class Served:
             await asyncio.sleep(0.02)
 
     def _moved(self) -> None:
+        self.view.fleet.refresh("main")
         self.view.hub.changed()
         self.view.watches.changed()
 
@@ -196,8 +198,10 @@ async def serving(
     ``budgets``: of each key; ``options``: uvicorn's, for ours.
     """
     redis = fakeredis.FakeAsyncRedis()
+    fleet = Fleet(clock, heartbeat)
     view, empty = (
-        open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty")
+        open_view(name, redis, heartbeat=heartbeat, clock=clock, fleet=fleet)
+        for name in ("main", "empty")
     )
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
@@ -238,7 +242,8 @@ async def serving(
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
-        hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
+        moving = (view.hub, view.book_hub, view.watches, empty.watches, fleet.hub)
+        hubs = [tasks.create_task(hub.run()) for hub in moving]
         hubs += [] if rate_limiter is None else [tasks.create_task(rate_limiter.run())]
         try:
             yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis, empty)
