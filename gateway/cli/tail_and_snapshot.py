@@ -12,7 +12,7 @@ from typing import Any
 from gateway.cli.terminal_output import say, say_text
 from gateway.stream_client import Connection, StreamClient, Update
 from gateway.stream_client_connection import stream_url, tls_context
-from monitor.shared.entities.topics import TOPICS
+from monitor.shared.entities.topics import FLEET_TOPICS, TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
 
 _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
@@ -22,13 +22,14 @@ _CALL_WORDS = {"Ringing": "rings", "Dialing": "calls", "Connected": "talks"}
 class GatewayAddress:
     """Hold a gateway's address and key from the command line.
 
-    ``insecure``: do not check its certificate.
+    ``insecure``: do not check its certificate. ``pbx``: the PBX to watch, for a key for several.
     """
 
     url: str
     key: str
     ca_file: Path | None = None
     insecure: bool = False
+    pbx: str = ""
 
     def client(
         self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
@@ -38,7 +39,9 @@ class GatewayAddress:
         context = (
             tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
         )
-        return StreamClient(url, self.key, topics, ssl=context, on_connection=on_connection)
+        return StreamClient(
+            *(url, self.key, topics), ssl=context, on_connection=on_connection, pbx=self.pbx
+        )
 
 
 class Reporter:
@@ -91,9 +94,10 @@ async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> No
 
 def _topics(text: str) -> tuple[str, ...]:
     topics = tuple(part.strip() for part in text.split(",") if part.strip()) or tuple(TOPICS)
-    unknown = [topic for topic in topics if topic not in TOPICS]
+    known = (*TOPICS, *FLEET_TOPICS)
+    unknown = [topic for topic in topics if topic not in known]
     if unknown:
-        raise ConfigError(f"{', '.join(unknown)}: not a topic; the topics are {', '.join(TOPICS)}")
+        raise ConfigError(f"{', '.join(unknown)}: not a topic; the topics are {', '.join(known)}")
     return topics
 
 

@@ -16,11 +16,11 @@ from gateway.operations.operation_table import COMMANDS
 from tests.gateway.docs.test_document_pages import Links
 from tests.gateway.world import client
 
-PAGES = ("/", "/wall")
+PAGES = ("/", "/wall", "/fleet")
 STATIC = Path(__file__).parents[3] / "gateway" / "static"
 OURS = sorted(
     path.relative_to(STATIC).as_posix()
-    for folder in ("wall", "start")
+    for folder in ("wall", "fleet", "start")
     for path in (STATIC / folder).iterdir()
 )
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>')
