@@ -72,6 +72,9 @@ class PbxContext:
             self.hub.heartbeat,
             lambda: self.live.at,
         )
+
+    def join_fleet(self) -> None:
+        """Have this PBX among the summaries, and its watched queries told when one changes."""
         self.fleet.follow(self.name, self.live, self._fleet_moved)
 
     def _fleet_moved(self) -> None:
@@ -203,6 +206,7 @@ def open_view(
         Fleet(clock, heartbeat) if fleet is None else fleet,
     )
     keeper = PhonebookKeeper(view)
+    view.join_fleet()
     return view
 
 

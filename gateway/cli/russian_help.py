@@ -67,7 +67,6 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "Make, list and revoke API keys.": "Создать, перечислить или отозвать ключи.",
     "Make a key; it is shown once.": "Создать ключ; он показывается один раз.",
     "Name of the key, for people and logs.": "Имя ключа, для людей и журналов.",
-    "Name of the PBX; needed if there are several.": "Имя АТС; нужно, если их несколько.",
     "Name of the PBX with which the key is stored; needed if there are several.": (
         "Имя АТС, при которой хранится ключ; нужно, если их несколько."
     ),

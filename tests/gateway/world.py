@@ -247,6 +247,7 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxContext:
         position_waiter=position_waiter,
         commander=CommandDispatcher(redis, name, position_waiter),
     )
+    seen.join_fleet()
     seen.live_feed.connected = seen.book_feed.connected = loaded
     return seen
 

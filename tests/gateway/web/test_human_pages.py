@@ -7,6 +7,7 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from os.path import normpath
 from pathlib import Path
 
 import httpx
@@ -101,8 +102,8 @@ async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.Async
             r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE
         ):
             at = (
-                f"./static/{Path(name).parent}/{wanted.removeprefix('./')}"
-                if wanted.startswith("./")
+                f"./static/{normpath(Path(name).parent / wanted)}"
+                if wanted.startswith(".")
                 else wanted
             )
             assert at in modules, f"{name} imports {wanted}"
