@@ -7,8 +7,8 @@ import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
-from os.path import normpath
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -101,11 +101,7 @@ async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.Async
         for wanted in re.findall(
             r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE
         ):
-            at = (
-                f"./static/{normpath(Path(name).parent / wanted)}"
-                if wanted.startswith(".")
-                else wanted
-            )
+            at = f"./{urljoin(f'static/{name}', wanted)}" if wanted.startswith(".") else wanted
             assert at in modules, f"{name} imports {wanted}"
 
 
