@@ -37,9 +37,8 @@ def summary_of(name: str, live: State, stale_since: str | None) -> PbxSummary:
     if system is None:
         return unknown(name)
     calls = len(live["calls"])
-    waiting = [
-        caller.since for queue in table(live, "queues", Queue).values() for caller in queue.waiting
-    ]
+    # A queue's callers come oldest first, so the first of each is enough: this is for each change.
+    waiting = [queue.waiting for queue in table(live, "queues", Queue).values() if queue.waiting]
     lines = table(live, "lines", Line).values()
     capacities = [line.capacity for line in lines if line.capacity is not None]
     silent = stale_since is not None
@@ -51,8 +50,8 @@ def summary_of(name: str, live: State, stale_since: str | None) -> PbxSummary:
         system.version,
         system.licence_limit,
         calls,
-        len(waiting),
-        min(waiting, default=None),
+        sum(map(len, waiting)),
+        min((callers[0].since for callers in waiting), default=None),
         sum(line.in_use for line in lines),
         sum(capacities) if capacities else None,
         tuple(_alarms(system, lines, calls, silent=silent)),
