@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.auth.api_keys import KeyTable
+from gateway.auth.pbx_choice import PbxChoice
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.counters import RequestCounters
 from gateway.docs.document_pages import ADDRESSES, Handouts, documents
@@ -69,6 +70,7 @@ def create_app(
     Its lifespan runs the feeds and hubs of all PBXs. Without it the views stay as they are.
     """
     handouts = Handouts()
+    choice = PbxChoice({name: view.tenant for name, view in pbxs.items()})
     web_api = WebApiEndpoint(
         pbxs, keys, VERSION, clock, rate_limiter, counters, bodies, compression=compression
     )
@@ -79,10 +81,11 @@ def create_app(
     async def readyz(request: Request) -> Response:
         state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining(), rejected=rejected)
         try:
-            pbx = asker(request, keys, from_unix(clock()))
+            told = asker(request, keys, from_unix(clock()))
         except Refused as error:
             return refuse(error, request.method)
-        return readiness_response(state, pbx, request.method)
+        own = None if told is None else choice.reach(told)
+        return readiness_response(state, own, request.method)
 
     app = Starlette(
         routes=[
@@ -121,6 +124,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
                     "X-API-Key",
                     "Idempotency-Key",
                     "Callmon-Min-Position",
+                    "Callmon-Pbx",
                     "If-None-Match",
                     "Prefer",
                 ),
@@ -161,6 +165,10 @@ async def _running(pbxs: Mapping[str, PbxContext]) -> AsyncIterator[None]:
                 ("commands", view.commander.run),
                 ("watched queries", view.watches.run),
             )
+        ]
+        running += [
+            tasks.create_task(kept_running("fleet hub", fleet.hub.run))
+            for fleet in {id(view.fleet): view.fleet for view in pbxs.values()}.values()
         ]
         try:
             yield

@@ -19,12 +19,20 @@ from pydantic import (
 )
 
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
+from gateway.auth.pbx_choice import served_of
 from gateway.operations.operation_table import RESERVED
 from gateway.parameters import quoted
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH
 from gateway.scopes import Scope
 from gateway.visibility import NO_LIMITS, Limits, is_number
-from monitor.shared.api_keys import Budgets, InstantForm
+from monitor.shared.api_keys import (
+    MOST_PBX_WORDS,
+    PBX_NAME,
+    PBX_WORD,
+    TENANT,
+    Budgets,
+    InstantForm,
+)
 from monitor.shared.host_names import as_named
 from monitor.shared.settings.loader import FileSettings, Section
 from monitor.shared.timestamps import instant
@@ -48,6 +56,15 @@ _Numbers = frozenset[Annotated[str, AfterValidator(_number)]]
 _Budget = Annotated[int, Field(ge=0, le=1_000_000_000)]
 _PROXY = re.compile(r"\*?|[\w.-]+|[0-9a-fA-F.:]+(%\w+)?(/\d{1,3})?")
 """Proxy's address, network or name."""
+
+
+def _pbx_word(value: str) -> str:
+    if not re.fullmatch(PBX_WORD, value):
+        raise ValueError(f'{quoted(value)} is no PBX; give a name, "tenant:NAME" or "*" for all')
+    return value
+
+
+_PbxWord = Annotated[str, AfterValidator(_pbx_word)]
 
 
 def _host(value: str) -> str:
@@ -228,6 +245,9 @@ class KeySection(Section):
     """SHA-256 of the key in hexadecimal."""
     pbx: str = ""
     """Name of the PBX that the key is for; may be left out if there is only one."""
+    pbxs: tuple[_PbxWord, ...] = Field(default=(), max_length=MOST_PBX_WORDS)
+    """In place of ``pbx``, for several: names, ``tenant:`` and a tenant's name, or ``*`` for
+    all."""
     scopes: frozenset[Scope] = Field(default=frozenset({"read"}), min_length=1)
     expires: AwareDatetime | None = None
     """Instant from which on the key is refused; with a time zone."""
@@ -238,6 +258,11 @@ class KeySection(Section):
     """Form of the instants in answers to queries that name none: ``milliseconds`` or
     ``seconds``."""
     budgets: KeyBudgetsSection = KeyBudgetsSection()
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """Return what the key says of its PBXs, word for word."""
+        return self.pbxs or (self.pbx,)
 
     @field_validator("digest")
     @classmethod
@@ -263,15 +288,17 @@ class KeySection(Section):
             networks,
             budgets,
             self.time,
+            self.pbxs,
         )
 
 
 class PbxName(BaseModel):
-    """Hold ``[[pbx]]``: its name alone. The rest is for the monitor, which checks it."""
+    """Hold ``[[pbx]]``: its name and tenant. The rest is for the monitor, which checks it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True)
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    name: str = Field(pattern=f"^{PBX_NAME}$")
+    tenant: str = Field(default="", pattern=f"^({PBX_NAME})?$")
 
 
 class GatewaySettings(FileSettings):
@@ -287,6 +314,11 @@ class GatewaySettings(FileSettings):
     def pbx_names(self) -> tuple[str, ...]:
         """Return the PBXs that are served, in the file's order."""
         return tuple(section.name for section in self.pbx)
+
+    @property
+    def tenants(self) -> dict[str, str]:
+        """Return each PBX's tenant, empty if it has none, in the file's order."""
+        return {section.name: section.tenant for section in self.pbx}
 
     def key_table(self) -> KeyTable:
         """Return the keys as a table for lookup."""
@@ -307,20 +339,23 @@ class GatewaySettings(FileSettings):
     def _known_pbx(
         cls, value: tuple[KeySection, ...], info: ValidationInfo
     ) -> tuple[KeySection, ...]:
-        names = [section.name for section in info.data.get("pbx", ())]
-        return tuple(_with_pbx(section, names) for section in value)
+        return tuple(_with_pbx(section, info.data.get("pbx", ())) for section in value)
 
 
-def _with_pbx(section: KeySection, names: list[str]) -> KeySection:
+def _with_pbx(section: KeySection, pbxs: tuple[PbxName, ...]) -> KeySection:
+    names = [pbx.name for pbx in pbxs]
     known = ", ".join(names) or "none"
-    if not section.pbx and len(names) == 1:
+    if section.pbx and section.pbxs:
+        raise ValueError(f"the key {section.name!r} has both pbx and pbxs; give one of them")
+    if not section.pbxs and not section.pbx and len(names) == 1:
         return section.model_copy(update={"pbx": names[0]})
-    if not section.pbx:
+    if not section.pbxs and not section.pbx:
         raise ValueError(f"the key {section.name!r} names no pbx; known are: {known}")
-    if names and section.pbx not in names:
-        raise ValueError(
-            f"the key {section.name!r} is for the pbx {section.pbx!r}; known are: {known}"
-        )
+    tenants = {pbx.name: pbx.tenant for pbx in pbxs}
+    for word in section.words if names else ():
+        if not served_of((word,), tenants):
+            what = f"tenant {word.removeprefix(TENANT)!r}" if TENANT in word else f"pbx {word!r}"
+            raise ValueError(f"the key {section.name!r} is for the {what}; known are: {known}")
     return section
 
 

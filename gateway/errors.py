@@ -5,7 +5,7 @@
     Refused                      the root; its text is a plain sentence for the client
     ├── BadRequest               the client's mistake: do not repeat it unchanged
     │   ├── BadParameter       ├── UnknownParameter   ├── MissingParameter   ├── DuplicateParameter
-    │   ├── BadBody            ├── TooLarge           ├── UnsupportedBody
+    │   ├── BadBody            ├── TooLarge           ├── UnsupportedBody    ├── PbxNotNamed
     │   └── WrongMethod        └── UpgradeNeeded
     ├── HostRefused              the request names a host for which this gateway does not answer
     ├── KeyRefused               the key: another one is needed
@@ -71,6 +71,10 @@ class MissingParameter(BadRequest):
 
 class DuplicateParameter(BadRequest):
     """A parameter was given twice."""
+
+
+class PbxNotNamed(BadRequest):
+    """The key is for several PBXs, and the request names none."""
 
 
 class BadBody(BadRequest):
@@ -158,7 +162,7 @@ class UnknownContact(NotFound):
 
 
 class UnknownPbx(NotFound):
-    """The key's PBX is not served here."""
+    """There is no such PBX here, or the key is not for it."""
 
 
 class NotAvailable(Refused):
@@ -283,6 +287,7 @@ _TABLE: dict[type[Refused], Shown] = {
     UnknownParameter: Shown(400, "unknown_parameter", 4000),
     MissingParameter: Shown(400, "missing_parameter", 4000),
     DuplicateParameter: Shown(400, "duplicate_parameter", 4000),
+    PbxNotNamed: Shown(400, "pbx_not_named", 4004),
     BadBody: Shown(400, "bad_body", 4000),
     TooLarge: Shown(413, "too_large", 4013),
     UnsupportedBody: Shown(415, "unsupported_body", 4000),

@@ -11,20 +11,22 @@ from redis.asyncio import Redis
 
 from gateway.commands.dispatcher import CommandDispatcher
 from gateway.errors import NoState
+from gateway.fanout.fleet import Fleet
 from gateway.fanout.hub import Hub
 from gateway.fanout.watched_queries import Question, WatchedQueries
-from gateway.operations.operation_table import TIME
+from gateway.operations.operation_table import TIME, AnswerSpace
 from gateway.parameters import NONE, Arguments
 from gateway.queries.answer_cache import Answer, AnswerCache
 from gateway.queries.context import QueryContext
 from gateway.replication.follower import StateFollower
+from gateway.replication.pbx_summaries import PbxSummaries
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import SYSTEM_ID, Contact, System, table
 from monitor.shared.phone_index import PhoneIndex
-from monitor.shared.redis.key_names import Space, SpaceKeys
+from monitor.shared.redis.key_names import SpaceKeys
 
 _log = structlog.get_logger(__name__)
 
@@ -36,7 +38,8 @@ class PbxContext:
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
     and ``watches``. The spaces have positions of their own: ``live`` has all topics but
     contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``; look it up
-    anew for every use.
+    anew for every use. ``tenant``: whose PBX it is; empty if the settings do not say.
+    ``fleet``: the summaries of all PBXs; all contexts of a gateway have the same one.
     """
 
     name: str
@@ -49,9 +52,15 @@ class PbxContext:
     phonebook: PhoneIndex
     position_waiter: PositionWaiter
     commander: CommandDispatcher
+    tenant: str = ""
+    fleet: Fleet = field(default_factory=Fleet)
     watches: WatchedQueries = field(init=False)
-    _answers: dict[Space, AnswerCache] = field(
-        default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()}
+    _answers: dict[AnswerSpace, AnswerCache] = field(
+        default_factory=lambda: {
+            "live": AnswerCache(),
+            "book": AnswerCache(),
+            "fleet": AnswerCache(),
+        }
     )
 
     def __post_init__(self) -> None:
@@ -64,17 +73,35 @@ class PbxContext:
             lambda: self.live.at,
         )
 
-    def replica_of(self, space: Space) -> Replica:
+    def join_fleet(self) -> None:
+        """Have this PBX among the summaries, and its watched queries told when one changes."""
+        self.fleet.follow(self.name, self.live, self._fleet_moved)
+
+    def _fleet_moved(self) -> None:
+        if len(self.watches):
+            self.watches.changed()
+
+    def hub_of(self, space: AnswerSpace) -> Hub:
+        """Return the hub of this space."""
+        if space == "fleet":
+            return self.fleet.hub
+        return self.book_hub if space == "book" else self.hub
+
+    def replica_of(self, space: AnswerSpace) -> Replica | PbxSummaries:
         """Return the replica whose position an answer from this space has."""
+        if space == "fleet":
+            return self.fleet.summaries
         return self.book if space == "book" else self.live
 
-    def stale_since(self, space: Space) -> str | None:
+    def stale_since(self, space: AnswerSpace) -> str | None:
         """Return since when an answer from this space may be out of date; None while it is live.
 
         It may be while nothing is heard from the monitor, and while the monitor is not connected
         to the PBX. The result is an instant.
         """
-        silent = self.replica_of(space).stale_since
+        if space == "fleet":  # each summary says so for its PBX
+            return None
+        silent = (self.book if space == "book" else self.live).stale_since
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
         if silent is not None or system is None or system.connection == "connected":
             return silent
@@ -82,7 +109,10 @@ class PbxContext:
 
     def asked(self, visibility: Visibility, arguments: Arguments = NONE) -> QueryContext:
         """Return what a query gets as its input."""
-        return QueryContext(self.live.state, self.book.state, self.phonebook, visibility, arguments)
+        return QueryContext(
+            *(self.live.state, self.book.state, self.phonebook, visibility, arguments),
+            fleet=self.fleet.summaries.state,
+        )
 
     def ask(self, question: Question) -> Answer:
         """Return the answer to a query now. Raises NoState, and what the query refuses with."""
@@ -95,7 +125,7 @@ class PbxContext:
 
     def answer(
         self,
-        space: Space,
+        space: AnswerSpace,
         question: Hashable,
         make: Callable[[], object],
         *,
@@ -109,6 +139,8 @@ class PbxContext:
         position = self.replica_of(space).position
         if position is None:
             raise NoState("There is no state of the PBX yet; try again in a moment.")
+        if space == "fleet":
+            return self._answers[space].answer(question, position, make, seconds=seconds)
         system = table(self.live.state, "system", System).get(SYSTEM_ID)
         if system is not None and system.connection == "connecting" and self._nothing_read:
             raise NoState(f"Nothing could be read from the PBX yet. {system.reason}".rstrip())
@@ -127,11 +159,14 @@ def open_view(
     log_length: int = LOG_LENGTH,
     log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
+    tenant: str = "",
+    fleet: Fleet | None = None,
 ) -> PbxContext:
     """Make the view of this PBX, with all parts connected; nothing runs yet.
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
-    bytes. ``clock``: POSIX seconds.
+    bytes. ``clock``: POSIX seconds. ``tenant``: whose PBX it is.
+    ``fleet``: the summaries of all PBXs of this gateway; None: those of this PBX alone.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = (
@@ -145,6 +180,7 @@ def open_view(
     log = _log.bind(pbx=name)
 
     def live_changed() -> None:
+        view.fleet.refresh(name)
         _changed(hub, live, log)
         view.watches.changed()
         position_waiter.moved()
@@ -166,8 +202,11 @@ def open_view(
         PhoneIndex(),
         position_waiter,
         CommandDispatcher(redis, name, position_waiter),
+        tenant,
+        Fleet(clock, heartbeat) if fleet is None else fleet,
     )
     keeper = PhonebookKeeper(view)
+    view.join_fleet()
     return view
 
 

@@ -17,11 +17,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable
 from gateway.auth.key_follower import KeyFollower
+from gateway.auth.pbx_choice import PbxChoice
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.client_addresses import ClientAddress, Handshakes, TrustedProxies
 from gateway.config import GatewaySection
 from gateway.counters import RequestCounters
+from gateway.fanout.fleet import Fleet
 from gateway.metrics.collector import GatewayCollector
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.fast_path import FastPathProtocol, QueryFastPath
@@ -46,6 +48,7 @@ async def run(
     bound: Callable[[str], None] = lambda _: None,
     started: Callable[[Gateway], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
+    tenants: Mapping[str, str] | None = None,
 ) -> None:
     """Serve the PBXs of these names until cancelled.
 
@@ -53,9 +56,14 @@ async def run(
     a PBX's keys. ``shared``: other processes of ours listen on the same port. ``bound``: called
     with the address before anything else happens. ``started``: called when requests are
     answered. ``registry``: the metrics are registered there; None: nowhere.
+    ``tenants``: PBX → whose it is, for keys of a tenant.
     """
     async with serving(
-        names, keys, settings, redis_of, shared=shared, bound=bound, registry=registry
+        *(names, keys, settings, redis_of),
+        shared=shared,
+        bound=bound,
+        registry=registry,
+        tenants=tenants,
     ) as server:
         started(server)
         await server.ended()
@@ -71,6 +79,7 @@ async def serving(
     shared: bool = False,
     bound: Callable[[str], None] = lambda _: None,
     registry: CollectorRegistry | None = None,
+    tenants: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Gateway]:
     """Serve while the context is entered.
 
@@ -78,6 +87,8 @@ async def serving(
     the server stops. Raises StartFailed if the address cannot be listened on.
     """
     clients = {name: redis_of(name) for name in names}
+    tenant_of = dict.fromkeys(clients, "") | dict(tenants or {})
+    fleet = Fleet(heartbeat=settings.heartbeat_interval)
     pbxs = {
         name: open_view(
             name,
@@ -85,13 +96,19 @@ async def serving(
             heartbeat=settings.heartbeat_interval,
             log_length=settings.change_log_length,
             log_bytes=settings.change_log_bytes,
+            tenant=tenant_of[name],
+            fleet=fleet,
         )
         for name, redis in clients.items()
     }
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
     secret = settings.ticket_secret
     tickets = Tickets(
-        clients, keys, time.time, None if secret is None else secret.get_secret_value().encode()
+        clients,
+        keys,
+        time.time,
+        None if secret is None else secret.get_secret_value().encode(),
+        PbxChoice({name: tenant_of[name] for name in clients}),
     )
     live = StreamServer(
         pbxs,

@@ -218,7 +218,8 @@ class StreamClient:
     ``wanted``, ``fields`` and ``merge``: as for a :class:`Subscription`; the filter may be
     ``{"queue": ["800"]}``. ``more``: other subscriptions on the same connection, by their ids.
     Their updates come among the others, with the id. A caller that stops before the end
-    must call :meth:`close`, or use the client as an asynchronous context manager.
+    must call :meth:`close`, or use the client as an asynchronous context manager. ``pbx``:
+    the PBX to watch, for a key for several.
 
     For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
     system's. ``proxy``: True for what the environment names, None for none, or an address.
@@ -241,6 +242,7 @@ class StreamClient:
         fields: Sequence[str] | None = None,
         more: Mapping[SubscriptionId, Subscription] | None = None,
         on_connection: Callable[[Connection], None] | None = None,
+        pbx: str = "",
     ) -> None:
         self.connection = Connection("closed")
         self._own = Subscription(topics, wanted=wanted, fields=fields, merge=merge)
@@ -257,7 +259,7 @@ class StreamClient:
         self.resumed = 0
         """Number of times that the state was continued after subscribing again, without a
         snapshot."""
-        self._target = GatewayTarget(url, ssl, ca_file, proxy)
+        self._target = GatewayTarget(url, ssl, ca_file, proxy, pbx)
         self._key = key
         self._encoding = encoding
         self._on_connection = on_connection

@@ -88,8 +88,8 @@ class GatewayTarget:
     """Hold where a gateway's stream is and the way to it.
 
     ``url``: ``ws://``, ``wss://``, ``http://`` or ``https://``. ``context`` or ``ca_file``: the
-    authorities to trust, in place of the system's. Raises ConfigError for an address or a file
-    that cannot be used.
+    authorities to trust, in place of the system's. ``pbx``: the PBX to name; empty: none. Raises
+    ConfigError for an address or a file that cannot be used.
     """
 
     def __init__(
@@ -98,7 +98,9 @@ class GatewayTarget:
         context: ssl.SSLContext | None = None,
         ca_file: str | Path | None = None,
         proxy: ProxyChoice = True,
+        pbx: str = "",
     ) -> None:
+        self._named = {"Callmon-Pbx": pbx} if pbx else {}
         self._url = re.sub("^http", "ws", url)
         try:
             parsed = parse_uri(self._url)
@@ -137,7 +139,7 @@ class GatewayTarget:
         """
         opening = _ProxiedConnect(
             self._url,
-            additional_headers={"Authorization": f"Bearer {key}"},
+            additional_headers={"Authorization": f"Bearer {key}"} | self._named,
             subprotocols=[Subprotocol(subprotocol)],
             user_agent_header=USER_AGENT,
             max_size=_LARGEST_FRAME_BYTES,

@@ -7,7 +7,8 @@ several of these. Then it sees
   of that kind is seen.
 - calls, running and ended, in which a listed extension has a leg or that went through a listed
   queue or ring group.
-- the ``system``, and the day's statistics of those extensions and queues.
+- the ``system``, the summary of the PBX without its counts, and the day's statistics of those
+  extensions and queues.
 - no lines, IVRs, extension groups or contacts, and no statistics of the whole PBX.
 
 A key without the scope ``contacts``, limited or not, sees no extension's e-mail address, mobile
@@ -25,6 +26,7 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
+from monitor.shared.entities.pbx_summary import PbxSummary
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
     QUEUE_STATS,
@@ -92,10 +94,13 @@ class Visibility:
     """Represent what may be seen under ``limits``. Views with equal visibilities share frames.
 
     It is hashable. ``contacts``: whether people's own addresses and numbers may be seen too.
+    ``pbxs``: the PBXs whose summaries may be seen. They are given only where summaries are asked
+    for, so that keys for one PBX and for several share the frames of all else.
     """
 
     limits: Limits = NO_LIMITS
     contacts: bool = True
+    pbxs: frozenset[str] = frozenset()
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -110,6 +115,8 @@ class Visibility:
 
         The result depends on this entity alone.
         """
+        if isinstance(entity, PbxSummary):
+            return entity.name in self.pbxs
         if not self.limits.any:
             return True
         if topic not in LIMITED_TOPICS:
@@ -140,6 +147,8 @@ class Visibility:
         """
         if not self.contacts and isinstance(entity, Extension):
             entity = msgspec.structs.replace(entity, email="", mobile="", authid="")
+        if self.limits.any and isinstance(entity, PbxSummary):
+            return cast(EntityT, _without_counts(entity))
         if not self.limits.any or topic not in LIMITED_TOPICS:
             return entity
         return cast(EntityT, self._redacted(entity))
@@ -173,7 +182,17 @@ class Visibility:
                 return entity
 
 
+def _without_counts(pbx: PbxSummary) -> PbxSummary:
+    """Return what a limited key may see of a PBX as a whole: what its ``system`` tells, too."""
+    kept = tuple(alarm for alarm in pbx.alarms if alarm == "connection")
+    return PbxSummary(
+        *(pbx.name, pbx.connection, pbx.since, pbx.reason, pbx.version, pbx.licence_limit),
+        alarms=kept,
+    )
+
+
 EVERYTHING = Visibility()
+"""What a key without limits sees of one PBX."""
 
 
 def _listed(numbers: frozenset[str] | None) -> frozenset[str]:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from monitor.shared.api_keys import PBX_NAME
 from monitor.shared.settings.loader import FileSettings, Section, secret_in
 from monitor.shared.time_zones import zone_info
 
@@ -84,8 +85,10 @@ class FiguresSection(Section):
 class PbxSection(Section):
     """Define ``[[pbx]]``: one phone system."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    name: str = Field(pattern=f"^{PBX_NAME}$")
     """Its name in keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
+    tenant: str = Field(default="", pattern=f"^({PBX_NAME})?$")
+    """Whose PBX it is, in the same letters: a key may be for all PBXs of a tenant."""
     url: str
     """Its address as in the web client: ``https://pbx.example.com:5001``. For ``webapi``: the
     address of the service."""

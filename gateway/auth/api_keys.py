@@ -11,7 +11,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from ipaddress import ip_address, ip_network
 from itertools import chain
@@ -50,6 +50,28 @@ class ApiKey:
     budgets: Budgets = USUAL
     time: InstantForm = "milliseconds"
     """Form of the instants in answers to queries that name none."""
+    pbxs: tuple[str, ...] = ()
+    """What a key for several PBXs is for: names of PBXs, ``tenant:`` and a tenant, ``*`` for all.
+    Empty: the key is for ``pbx`` alone. Until one of several is chosen, ``pbx`` is :attr:`home`."""
+    reach: frozenset[str] = frozenset()
+    """The served PBXs that a key for several is for, once one of them is chosen."""
+    stored_with: str = ""
+    """Home of a key for several, once a PBX is chosen."""
+    named: bool = True
+    """False if a request with a key for several names no PBX. Then ``pbx`` is any of them, and only
+    what is of all PBXs may be asked for."""
+
+    @property
+    def home(self) -> str:
+        """Return the PBX with which the key is stored; empty for several in the settings."""
+        return self.stored_with if self.reach else self.pbx
+
+    @property
+    def unchosen(self) -> ApiKey:
+        """Return the key as the table holds it: without the PBX that was chosen."""
+        if not self.reach:
+            return self
+        return replace(self, pbx=self.stored_with, reach=frozenset(), stored_with="", named=True)
 
     def admit(self, address: str) -> None:
         """Raise AddressRefused if the key may not be used from this address."""
@@ -71,6 +93,16 @@ class ApiKey:
     def visibility(self) -> Visibility:
         """Return what the key's owner may see, in queries and stream alike."""
         return Visibility(self.limits, "contacts" in self.scopes)
+
+    @property
+    def pbxs_seen(self) -> frozenset[str]:
+        """Return the PBXs whose summaries the key's owner may see, once a PBX is chosen."""
+        return self.reach or frozenset({self.pbx})
+
+    def sees(self, space: str) -> Visibility:
+        """Return what the key's owner may see of a space, once a PBX is chosen."""
+        seen = self.visibility
+        return replace(seen, pbxs=self.pbxs_seen) if space == "fleet" else seen
 
     def require(self, scope: str) -> None:
         """Raise ScopeMissing if the key does not have this scope."""
@@ -155,7 +187,7 @@ class KeyTable:
 
 
 def from_stored(key: StoredKey, pbx: str) -> ApiKey:
-    """Return the entry for a stored key. ``pbx``: the PBX that the key belongs to."""
+    """Return the entry for a stored key. ``pbx``: the PBX with which it is stored."""
     limits = Limits(
         *(
             None if kind is None else frozenset(kind)
@@ -172,6 +204,7 @@ def from_stored(key: StoredKey, pbx: str) -> ApiKey:
         key.networks,
         key.budgets,
         key.time,
+        key.pbxs,
     )
 
 
@@ -195,6 +228,7 @@ def to_stored(key: ApiKey, changed_at: float, *, revoked: bool = False) -> Store
             revoked,
             key.budgets,
             key.time,
+            key.pbxs,
         )
     )
 
@@ -252,7 +286,7 @@ def toml_block(key: ApiKey) -> str:
         "[[keys]]",
         f"name = {_toml(key.name)}",
         f"digest = {_toml(key.digest)}",
-        f"pbx = {_toml(key.pbx)}",
+        f"pbxs = {_toml_list(key.pbxs)}" if key.pbxs else f"pbx = {_toml(key.pbx)}",
     ]
     lines.append(f"scopes = {_toml_list(key.scopes)}")
     if key.expires is not None:

@@ -70,7 +70,7 @@ class RateLimiter:
         self._clients = clients
         self._budgets = budgets
         self._clock = clock
-        self._leases: dict[str, _Lease] = {}
+        self._leases: dict[tuple[str, str], _Lease] = {}
         self._asking: dict[_Lease, int] = {}
         self._asked = asyncio.Event()
         self._away = False
@@ -165,13 +165,14 @@ class RateLimiter:
         )
 
     def _lease_of(self, key: ApiKey, limit: int) -> _Lease:
-        lease = self._leases.get(key.digest)
+        at = (key.pbx, key.digest)
+        lease = self._leases.get(at)
         if lease is None or lease.reads.limit != limit:
             self._forget_some()
             lease = _Lease(
                 key.pbx, AccessKeys(key.pbx).spent("reads", key.digest), ReadLease(limit)
             )
-            self._leases[key.digest] = lease
+            self._leases[at] = lease
         return lease
 
     def _forget_some(self) -> None:
@@ -182,7 +183,7 @@ class RateLimiter:
         if len(self._leases) >= _MOST_REMEMBERED:
             now = self._clock()
             self._leases = {
-                digest: lease for digest, lease in self._leases.items() if lease.reads.ends > now
+                at: lease for at, lease in self._leases.items() if lease.reads.ends > now
             }
 
     def _ask(self, lease: _Lease) -> None:

@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING, Any, Final
 from redis.asyncio import Redis
 
 from gateway.auth.api_keys import KeyTable
-from gateway.errors import BusAway, KeyUnknown, UnknownPbx
+from gateway.auth.pbx_choice import PbxChoice
+from gateway.errors import BusAway, KeyUnknown
 from gateway.token_bucket import LogBudget
 from monitor.shared.redis.connection import REDIS_FAILURES, rejected
 from monitor.shared.redis.key_names import AccessKeys
@@ -45,13 +46,15 @@ SECRET_BYTES: Final = 32
 """Bytes of a secret that a gateway makes for itself."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
+_OF_ALL: Final = "~"
+"""What stands in a ticket after its PBX if none was named. No random part begins with it."""
 
 
 class Tickets:
     """Issue and take tickets.
 
     ``clients``: one for each served PBX. ``clock``: POSIX seconds. ``secret``: authenticates the
-    tickets; None: a random one, which no other gateway has.
+    tickets; None: a random one, which no other gateway has. ``choice``: chooses among these PBXs.
     """
 
     def __init__(
@@ -60,21 +63,19 @@ class Tickets:
         keys: KeyTable,
         clock: Callable[[], float],
         secret: bytes | None = None,
+        choice: PbxChoice | None = None,
     ) -> None:
         self._clients = clients
+        self.choice = PbxChoice(dict.fromkeys(clients, "")) if choice is None else choice
         self._keys = keys
         self._clock = clock
         self._secret = secrets.token_bytes(SECRET_BYTES) if secret is None else secret
         self._log_budget = LogBudget(time.monotonic())
 
-    def require_served(self, key: ApiKey) -> None:
-        """Raise UnknownPbx if no ticket can be made for this key, as its PBX is not served here."""
-        if key.pbx not in self._clients:
-            raise UnknownPbx("The PBX of this key is not served here.")
-
     async def issue(self, key: ApiKey) -> str:
-        """Return a new ticket for this key, whose PBX is served here. Raises BusAway."""
-        ticket = f"{key.pbx}.{secrets.token_urlsafe(_BYTES)}"
+        """Return a new ticket for this key and its PBX, which is served here. Raises BusAway."""
+        mark = "" if key.named else _OF_ALL
+        ticket = f"{key.pbx}.{mark}{secrets.token_urlsafe(_BYTES)}"
         made = str(int(self._clock() * 1000))
         entry = f"{key.digest} {made} {self._code(ticket, key.digest, made)}"
         try:
@@ -87,13 +88,15 @@ class Tickets:
 
     @staticmethod
     def pbx_of(ticket: str) -> str:
-        """Return the name of the PBX that the ticket names."""
-        return ticket.partition(".")[0]
+        """Return the name of the PBX whose state the ticket is for; empty if it is for no one's."""
+        pbx, _, rest = ticket.partition(".")
+        return "" if rest.startswith(_OF_ALL) else pbx
 
     async def take(self, ticket: str) -> ApiKey:
-        """Return the key of this ticket, and make the ticket void.
+        """Return the key of this ticket at the ticket's PBX, and make the ticket void.
 
-        Raises KeyUnknown, KeyExpired, NoKeys, BusAway.
+        Raises KeyUnknown, KeyExpired, NoKeys, BusAway, and UnknownPbx if the key is no longer for
+        that PBX.
         """
         pbx, _, rest = ticket.partition(".")
         if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
@@ -104,7 +107,10 @@ class Tickets:
             raise BusAway("The ticket cannot be looked up: Redis cannot be reached.") from error
         if entry is None:
             raise KeyUnknown(_VOID)
-        return self._keys.of_digest(self._digest(pbx, ticket, entry), from_unix(self._clock()))
+        digest = self._digest(pbx, ticket, entry)
+        key = self._keys.of_digest(digest, from_unix(self._clock()))
+        of_all = rest.startswith(_OF_ALL)
+        return self.choice.chosen(key, () if of_all else (pbx,), of_all=of_all)
 
     def _digest(self, pbx: str, ticket: str, entry: Any) -> str:
         """Return the digest of the ticket's key. Raises KeyUnknown if this is no entry of ours."""

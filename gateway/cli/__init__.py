@@ -51,6 +51,7 @@ CaFile = Annotated[
         help="PEM file of the authorities to trust for https, instead of the system's.",
     ),
 ]
+WatchedPbx = Annotated[str, typer.Option("--pbx", help="Name of the PBX, for a key for several.")]
 Insecure = Annotated[
     bool,
     typer.Option("--insecure", help="Do not check the gateway's certificate; for trials only."),
@@ -297,11 +298,12 @@ def tail(
     ] = False,
     ca_file: CaFile = None,
     insecure: Insecure = False,
+    pbx: WatchedPbx = "",
 ) -> None:
     """Print changes as they happen."""
     from gateway.cli import tail_and_snapshot as look
 
-    _run(look.tail(look.GatewayAddress(url, key, ca_file, insecure), topics, json))
+    _run(look.tail(look.GatewayAddress(url, key, ca_file, insecure, pbx), topics, json))
 
 
 @app.command()
@@ -310,6 +312,7 @@ def top(
     key: Key = "qRQi5xQj8SvI",
     ca_file: CaFile = None,
     insecure: Insecure = False,
+    pbx: WatchedPbx = "",
 ) -> None:
     """Show calls, queues and agents live in the terminal."""
     from gateway.cli.tail_and_snapshot import GatewayAddress
@@ -319,7 +322,7 @@ def top(
 
     # Textual starts tasks in a way that uvloop 0.23 does not know on Python 3.13: TypeError on
     # eager_start.
-    _run(run(GatewayAddress(url, key, ca_file, insecure)), asyncio.new_event_loop)
+    _run(run(GatewayAddress(url, key, ca_file, insecure, pbx)), asyncio.new_event_loop)
 
 
 @app.command()
@@ -332,11 +335,12 @@ def snapshot(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds to wait for the state.")] = 10.0,
     ca_file: CaFile = None,
     insecure: Insecure = False,
+    pbx: WatchedPbx = "",
 ) -> None:
     """Print the state as JSON."""
     from gateway.cli import tail_and_snapshot as look
 
-    _run(look.snapshot(look.GatewayAddress(url, key, ca_file, insecure), topics, timeout))
+    _run(look.snapshot(look.GatewayAddress(url, key, ca_file, insecure, pbx), topics, timeout))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from gateway import run as gateway_run
+from gateway.auth.pbx_choice import served_of
 from gateway.auth.tickets import SECRET_BYTES
 from gateway.cli.runtime import logging_setup
 from gateway.cli.runtime import service_notify as liveness
@@ -131,6 +132,7 @@ async def _gateway(
                 bound=lambda address: log.start(address=address),
                 started=started,
                 registry=registry,
+                tenants=settings.tenants,
             )
             log.reason = "supervisor_gone" if worker else log.reason
             await (as_worker(serving, reload) if worker else liveness.looked_after(serving))
@@ -169,7 +171,9 @@ class GatewayReload(Reload[GatewaySettings]):
         if not after.pbx_names:
             raise ConfigError("There is no [[pbx]] section: nothing to serve.")
         # A key for a PBX that is not served yet waits for it.
-        waiting = {f"keys.{key.name}" for key in after.keys if key.pbx not in before.pbx_names}
+        waiting = {
+            f"keys.{key.name}" for key in after.keys if not served_of(key.words, before.tenants)
+        }
         keys = {f"keys.{key.name}" for key in (*before.keys, *after.keys)} - waiting
         return names, {
             *changeable,

@@ -7,6 +7,7 @@ only once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
     from gateway.auth.api_keys import ApiKey
     from gateway.auth.key_admin import KeyAdmin
 
-Pbx = Annotated[str, typer.Option(help="Name of the PBX; needed if there are several.")]
+Pbxs = Annotated[
+    str,
+    typer.Option(
+        help="The PBX of the key; needed if there are several. For several: names separated by "
+        "commas, tenant:NAME, or * for all."
+    ),
+]
+Pbx = Annotated[
+    str,
+    typer.Option(help="Name of the PBX with which the key is stored; needed if there are several."),
+]
 Budget = Annotated[
     int | None,
     typer.Option(
@@ -54,7 +65,7 @@ def commands(run: Run) -> typer.Typer:
     @key.command()
     def new(
         name: Annotated[str, typer.Option(help="Name of the key, for people and logs.")],
-        pbx: Pbx = "",
+        pbx: Pbxs = "",
         scopes: Annotated[str, typer.Option(help=_SCOPES_HELP)] = "read",
         days: Annotated[
             int | None, typer.Option(min=1, help="Days until the key expires; default: never.")
@@ -99,16 +110,18 @@ def commands(run: Run) -> typer.Typer:
             _numbers("--groups", groups),
         )
         budgets = Budgets(reads, commands, makecall, query)
+        home, several = _pbxs(pbx)
         made = ApiKey(
             name,
             sha256_hex(raw),
-            pbx,
+            home,
             _scopes(scopes),
             expires,
             limits,
             _networks(networks),
             budgets,
             time,
+            several,
         )
         if print_block:
             if not pbx:
@@ -138,8 +151,11 @@ async def _new(config: Path | None, key: ApiKey, raw: str) -> None:
         raise ConfigError(
             f"There is a key {key.name!r} in the settings file already: choose another name."
         )
-    kept = await _with(config, key.pbx, lambda keys: keys.make(key))
+    home = _home(config, key)
+    kept = await _with(config, home, lambda keys: keys.make(key))
     say(f"Key {key.name}, shown this once: {raw}")
+    if key.pbxs:
+        say(f"It is stored with {home}: list and revoke it with --pbx {home}.")
     _say_if_not_kept(kept)
 
 
@@ -170,8 +186,9 @@ async def _list(config: Path | None, pbx: str) -> None:
         )
         scopes, networks = ", ".join(sorted(key.scopes)), ", ".join(key.networks)
         form = "" if key.time == "milliseconds" else key.time
-        rows.append((key.name, scopes, key.expires or "never", limits, networks, budgets, form))
-    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute", "time")
+        expires, pbxs = key.expires or "never", ", ".join(key.pbxs)
+        rows.append((key.name, scopes, expires, limits, networks, budgets, form, pbxs))
+    titles = ("name", "scopes", "expires", "limited to", "only from", "a minute", "time", "PBXs")
     show(titles, rows, "No key was made with callmon key new yet.", whole="expires")
 
 
@@ -195,6 +212,41 @@ async def _with(config: Path | None, pbx: str, work: Callable[[KeyAdmin], Awaita
         return await work(KeyAdmin(servers.of(name), name))
     finally:
         await servers.aclose()
+
+
+def _home(config: Path | None, key: ApiKey) -> str:
+    """Return the PBX with which to store the key: the first that it is for. Raises ConfigError."""
+    from gateway.auth.pbx_choice import served_of
+    from gateway.config import GatewaySettings
+
+    if not key.pbxs:
+        return key.pbx
+    tenants = GatewaySettings.load(config).tenants
+    for word in key.pbxs:
+        if not served_of((word,), tenants):
+            known = ", ".join(sorted(tenants)) or "none"
+            of_tenants = ", ".join(sorted({tenant for tenant in tenants.values() if tenant}))
+            raise ConfigError(
+                f"There is no PBX {word!r}; known are: {known}; tenants: {of_tenants or 'none'}."
+            )
+    return served_of(key.pbxs, tenants)[0]
+
+
+def _pbxs(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return the one PBX and no others, or none and the words for several. Raises BadParameter."""
+    from monitor.shared.api_keys import EVERY_PBX, MOST_PBX_WORDS, PBX_WORD, TENANT
+
+    words = tuple(sorted(_parts("--pbx", text, "names such as east,west")))
+    if len(words) == 1 and words[0] != EVERY_PBX and TENANT not in words[0]:
+        return words[0], ()
+    for word in words:
+        if not re.fullmatch(PBX_WORD, word):
+            raise typer.BadParameter(
+                f"--pbx: {word!r} is no PBX; give names, tenant:NAME, or * for all"
+            )
+    if len(words) > MOST_PBX_WORDS:
+        raise typer.BadParameter(f"--pbx lists more than {MOST_PBX_WORDS}; give * for all")
+    return "", words
 
 
 def _say_if_not_kept(kept: bool) -> None:

@@ -67,7 +67,15 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "Make, list and revoke API keys.": "Создать, перечислить или отозвать ключи.",
     "Make a key; it is shown once.": "Создать ключ; он показывается один раз.",
     "Name of the key, for people and logs.": "Имя ключа, для людей и журналов.",
-    "Name of the PBX; needed if there are several.": "Имя АТС; нужно, если их несколько.",
+    "Name of the PBX with which the key is stored; needed if there are several.": (
+        "Имя АТС, при которой хранится ключ; нужно, если их несколько."
+    ),
+    "The PBX of the key; needed if there are several. For several: names separated by commas, "
+    "tenant:NAME, or * for all.": (
+        "АТС, для которой ключ; нужно, если их несколько. Для нескольких: имена через запятую, "
+        "tenant:ИМЯ или * для всех."
+    ),
+    "Name of the PBX, for a key for several.": "Имя АТС, для ключа от нескольких.",
     (
         "Scopes, separated by commas: read, contacts, control, admin, sql. Only contacts shows the "
         "address book and people's e-mail addresses, mobile numbers and SIP ids."

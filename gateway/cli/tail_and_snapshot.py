@@ -21,7 +21,7 @@ from gateway.cli.wall_words import (
 )
 from gateway.stream_client import Connection, StreamClient, Update
 from gateway.stream_client_connection import stream_url, tls_context
-from monitor.shared.entities.topics import TOPICS
+from monitor.shared.entities.topics import FLEET_TOPICS, TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
 from monitor.shared.timestamps import moment
 
@@ -33,13 +33,14 @@ _HELD_S: Final = 2.0
 class GatewayAddress:
     """Hold a gateway's address and key from the command line.
 
-    ``insecure``: do not check its certificate.
+    ``insecure``: do not check its certificate. ``pbx``: the PBX to watch, for a key for several.
     """
 
     url: str
     key: str
     ca_file: Path | None = None
     insecure: bool = False
+    pbx: str = ""
 
     def client(
         self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
@@ -49,7 +50,9 @@ class GatewayAddress:
         context = (
             tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
         )
-        return StreamClient(url, self.key, topics, ssl=context, on_connection=on_connection)
+        return StreamClient(
+            *(url, self.key, topics), ssl=context, on_connection=on_connection, pbx=self.pbx
+        )
 
 
 class Reporter:
@@ -103,9 +106,10 @@ async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> No
 
 def _topics(text: str) -> tuple[str, ...]:
     topics = tuple(part.strip() for part in text.split(",") if part.strip()) or tuple(TOPICS)
-    unknown = [topic for topic in topics if topic not in TOPICS]
+    known = (*TOPICS, *FLEET_TOPICS)
+    unknown = [topic for topic in topics if topic not in known]
     if unknown:
-        raise ConfigError(f"{', '.join(unknown)}: not a topic; the topics are {', '.join(TOPICS)}")
+        raise ConfigError(f"{', '.join(unknown)}: not a topic; the topics are {', '.join(known)}")
     return topics
 
 

@@ -28,7 +28,7 @@ from gateway.fanout.frames import (
 from gateway.operations.operation_table import COMMANDS
 from gateway.stream.client_messages import LARGEST_ID, LONGEST_ID, OF_TOPICS
 from monitor.shared.codec import from_json, to_json
-from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Entity
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS, Entity
 
 ASYNCAPI: Final = "3.1.0"
 
@@ -121,7 +121,7 @@ def _message(kind: type[Struct]) -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Schema]:
-    entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS
+    entities: dict[str, type[Entity]] = TOPICS | BOOK_TOPICS | FLEET_TOPICS
     frames = {kind.__name__: _frame(kind) for kind in get_args(Frame)}
     watchable = [
         command.name for command in COMMANDS.values() if command.query is not None
@@ -301,16 +301,16 @@ _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
         "type": "object",
-        "description": "Either `topics` or `query`. Watch `contacts` alone: it has its own "
-        "position.",
+        "description": "Either `topics` or `query`. Watch `contacts` alone, and `pbxs` alone: each "
+        "has its own position.",
         "properties": {
             "type": {"const": "subscribe"},
             "id": _ID_SAID,
             "topics": {
                 "type": "array",
                 "minItems": 1,
-                "items": {"type": "string", "enum": [*TOPICS, *BOOK_TOPICS]},
-                "description": "Topics that `hello` lists.",
+                "items": {"type": "string", "enum": [*TOPICS, *BOOK_TOPICS, *FLEET_TOPICS]},
+                "description": "Topics that `hello` lists, or `pbxs`.",
             },
             "filter": _FILTER,
             "fields": {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from gateway.replication.pbx_summaries import summary_of
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
     PBX_ID,
@@ -70,6 +71,11 @@ def book_state() -> State:
     return empty_state(BOOK_TOPICS) | {
         "contacts": {str(contact.id): contact for contact in contacts()}
     }
+
+
+def fleet_state() -> State:
+    """Return the summary of the small PBX."""
+    return {"pbxs": {"main": summary_of("main", live_state(), None)}}
 
 
 def contacts() -> tuple[Contact, ...]:

@@ -114,7 +114,8 @@ def _paths(table: Iterable[Command], replies: Mapping[str, Reply]) -> dict[str, 
 
 
 def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
-    item: dict[str, Any] = {"parameters": [_parameter("Key")]} if suffix else {}
+    shared = ("Key", "Pbx") if suffix else ("Pbx",)
+    item: dict[str, Any] = {"parameters": [_parameter(name) for name in shared]}
     for method in (method for method in command.methods if method != "HEAD"):
         operation = {
             "operationId": f"{method.lower()}_{_identifier(command)}{suffix}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from gateway.operations.operation_table import DOCUMENTED, commands_for
+from monitor.shared.api_keys import PBX_NAME
 from monitor.shared.version import VERSION
 
 IN_THE_ADDRESS: Final = "Key in the address"
@@ -62,6 +63,14 @@ PARAMETERS: Final[dict[str, Any]] = {
         "required": True,
         "description": "The key.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._~-]{8,256}$"},
+    },
+    "Pbx": {
+        "name": "Callmon-Pbx",
+        "in": "header",
+        "description": "The name of the PBX, for a key for several PBXs. It may also stand in the "
+        "address: `/webapi/{key}/{pbx}/{command}`. Empty: none is named.",
+        "schema": {"type": "string", "pattern": f"^({PBX_NAME})?$"},
+        "example": "main",
     },
     "IfNoneMatch": {
         "name": "If-None-Match",
@@ -181,6 +190,10 @@ tools in [asyncapi.json](asyncapi.json).
 - `/webapi/{key}/{command}`, or
 - `/webapi/{command}` with the key as `Authorization: Bearer {key}`, `X-API-Key: {key}` or \
 `?key={key}`; `/{command}` works as well.
+
+A key may be for several PBXs. Each request then names one: `/webapi/{key}/{pbx}/{command}`, or \
+the header `Callmon-Pbx`. A name that is a command's is taken for the command, unless another \
+command follows.
 
 Each command has a scope that the key must hold: `read`, `contacts`, `control`, `admin` or `sql`. \
 `HEAD` works wherever a query answers to `GET`. Extensions' `email`, `mobile` and `authid` are \

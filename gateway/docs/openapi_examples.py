@@ -5,12 +5,14 @@ A query's example answer is not written down: the query itself answers it from t
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
-from gateway.docs.example_data import book_state, contacts, live_state
+from gateway.docs.example_data import book_state, contacts, fleet_state, live_state
 from gateway.operations.operation_table import TIME, Command
 from gateway.parameters import Arguments, Parameter
 from gateway.queries.context import QueryContext
+from gateway.visibility import EVERYTHING
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.phone_index import PhoneIndex
 
@@ -96,7 +98,12 @@ def answer_of(command: Command) -> Any:
     arguments = Arguments(tuple(arguments_of(command).items()))
     try:
         answer = command.query(
-            QueryContext(live_state(), book_state(), PhoneIndex(contacts()), arguments=arguments)
+            QueryContext(
+                *(live_state(), book_state(), PhoneIndex(contacts())),
+                visibility=replace(EVERYTHING, pbxs=frozenset({"main"})),
+                arguments=arguments,
+                fleet=fleet_state(),
+            )
         )
         return from_json(to_json(answer))
     except Exception:  # a site's own query may need what the small PBX does not have

@@ -16,9 +16,11 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from gateway.fanout.filters import EntityFilter
+from monitor.shared.entities.pbx_summary import PbxSummary
 from monitor.shared.entities.statistics import ExtensionStats, PbxStats, QueueStats
 from monitor.shared.entities.topics import (
     BOOK_TOPICS,
+    FLEET_TOPICS,
     TOPICS,
     Call,
     Contact,
@@ -55,8 +57,11 @@ KEYS: Final[Mapping[type[Entity], tuple[str, ...]]] = {
     ExtensionStats: ("num",),
     PbxStats: (),
     Contact: ("id",),
+    PbxSummary: ("name",),
 }
 """Fields that identify an entity in its topic."""
+
+_KINDS: Final[Mapping[str, type[Entity]]] = {**TOPICS, **BOOK_TOPICS, **FLEET_TOPICS}
 
 Shown: TypeAlias = Entity | dict[str, Any]
 """An entity as a view shows it: whole, or only some of its fields by their names on the wire."""
@@ -138,7 +143,7 @@ def _selected(kind: type[Entity], names: frozenset[str]) -> tuple[tuple[str, str
 @lru_cache(maxsize=64)
 def names_of(topic: str) -> tuple[str, ...]:
     """Return the names of the fields of a topic's entities."""
-    return tuple(name for _, name in _attributes(TOPICS.get(topic) or BOOK_TOPICS[topic]))
+    return tuple(name for _, name in _attributes(_KINDS[topic]))
 
 
 def selection_of(given: object, topics: Collection[str]) -> FieldSelection | None:
@@ -162,9 +167,7 @@ def selection_of(given: object, topics: Collection[str]) -> FieldSelection | Non
 def _unknown(name: object, topics: Collection[str]) -> str:
     asked = repr(name[:_LONGEST_NAME]) if isinstance(name, str) else "that is no text"
     there = "; ".join(
-        f"{topic} has {', '.join(names_of(topic))}"
-        for topic in (*TOPICS, *BOOK_TOPICS)
-        if topic in topics
+        f"{topic} has {', '.join(names_of(topic))}" for topic in _KINDS if topic in topics
     )
     if len(there) > _LONGEST_LIST:
         there = f"{there[:_LONGEST_LIST]}…"

@@ -34,7 +34,7 @@ from gateway.fanout.field_selection import (
 from gateway.fanout.filters import EntityFilter
 from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.changes import Change, Position
-from monitor.shared.entities.topics import Entity, State
+from monitor.shared.entities.topics import FLEET_TOPICS, Entity, State
 
 
 class History(Protocol):
@@ -124,7 +124,8 @@ class FilteredView:
     def _shown_of(
         self, topic: str, entities: Mapping[str, Entity], ids: Iterable[str]
     ) -> dict[str, Shown]:
-        if self.filter is None and self.visibility == EVERYTHING and self.fields is None:
+        everything = self.visibility == EVERYTHING and topic not in FLEET_TOPICS
+        if self.filter is None and self.fields is None and everything:
             return dict(entities)
         return {
             id_: seen for id_ in ids if (seen := self.shown(topic, entities.get(id_))) is not None

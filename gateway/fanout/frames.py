@@ -56,13 +56,14 @@ _EDITS_AT_ONCE = 2_000
 class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     """The first frame.
 
-    ``heartbeat``: seconds between heartbeats. ``topics``: those that the key may see.
+    ``pbx``: null if the client named none. ``heartbeat``: seconds between heartbeats. ``topics``:
+    those that the key may see; for a key for one PBX without ``pbxs``, which it may watch too.
     ``version``: of the protocol; the first version, 1.0, had no such field.
     """
 
     protocol: int
     server: str
-    pbx: str
+    pbx: str | None
     heartbeat: float
     server_time: str
     topics: tuple[str, ...]

@@ -9,15 +9,17 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, TypeAlias, get_args
+from typing import Any, Literal, Protocol, TypeAlias, get_args
 
 from gateway.errors import MissingParameter, UnknownCommand, UpgradeNeeded
 from gateway.parameters import Arguments, Parameter, check, nearest, quoted
-from gateway.queries import calls, contacts, directory, statistics
+from gateway.queries import calls, contacts, directory, fleet, statistics
 from gateway.queries.context import QueryContext
 from gateway.scopes import Scope
 from monitor.shared.redis.key_names import Space
 
+AnswerSpace: TypeAlias = Space | Literal["fleet"]
+"""A space whose position an answer has; ``fleet``: the summaries of all PBXs."""
 Query: TypeAlias = Callable[[QueryContext], object]
 """A function of the replica. It returns the reply: a Struct, or anything that JSON can hold."""
 
@@ -68,7 +70,7 @@ class Command:
     parameters: tuple[Parameter, ...] = ()
     query: Query | None = None
     one_of: tuple[str, ...] = ()
-    space: Space = "live"
+    space: AnswerSpace = "live"
     methods: tuple[str, ...] = ("GET", "POST")
     composition: Composition | None = None
 
@@ -128,6 +130,11 @@ def _book(name: str, query: Query, summary: str, *parameters: Parameter) -> Comm
     methods = ("GET", "HEAD", "POST")
     taken = (*parameters, TIME)
     return Command(name, "contacts", summary, taken, query, space="book", methods=methods)
+
+
+def _fleet(name: str, query: Query, summary: str) -> Command:
+    methods = ("GET", "HEAD", "POST")
+    return Command(name, "read", summary, (TIME,), query, space="fleet", methods=methods)
 
 
 def _control(name: str, summary: str, *parameters: Parameter) -> Command:
@@ -227,6 +234,7 @@ _ALL = (
         statistics.pbx_stats,
         "the PBX's statistics of the day: calls by direction, the peak",
     ),
+    _fleet("all.pbx.get", fleet.all_pbxs, "all PBXs of the key, in short"),
     _query("all.ext.get", directory.all_extensions, "all user extensions"),
     _query("all.registered.get", directory.all_registered, "all registered user extensions"),
     _query("all.group.get", directory.all_groups, "all ring groups"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.parameters import NONE, Arguments
 from gateway.visibility import EVERYTHING, Visibility
@@ -20,6 +20,7 @@ class QueryContext:
     phonebook: PhoneIndex
     visibility: Visibility = EVERYTHING
     arguments: Arguments = NONE
+    fleet: State = field(default_factory=dict)
 
     def all(self, topic: str, kind: type[EntityT]) -> list[EntityT]:
         """Return the topic's entities that may be seen, as they may be shown."""
@@ -36,7 +37,10 @@ class QueryContext:
         return None if entity is None else self.visibility.shown(topic, entity)
 
     def _table(self, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
-        return table(self.book if topic in self.book else self.live, topic, kind)
+        for state in (self.book, self.fleet):
+            if topic in state:
+                return table(state, topic, kind)
+        return table(self.live, topic, kind)
 
 
 def in_order(numbers: Iterable[str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ from gateway.errors import (
     Refused,
     TooLate,
 )
-from gateway.operations.operation_table import Command, Run, command_named
+from gateway.operations.operation_table import AnswerSpace, Command, Run, command_named
 from gateway.parameters import quoted
 from gateway.queries.context import QueryContext
 from gateway.responses import json_response
@@ -48,7 +48,6 @@ from monitor.shared.command_messages import (
     IdempotencyKey,
     Outcome,
 )
-from monitor.shared.redis.key_names import Space
 
 if TYPE_CHECKING:
     from gateway.auth.shared_rate_limiter import RateLimiter
@@ -110,8 +109,9 @@ def composition_runner(
             view.live.state,
             view.book.state,
             view.phonebook,
-            key.visibility,
+            key.sees(part.space),
             part.check(arguments.items()),
+            view.fleet.summaries.state,
         )
         if part.query is not None:
             reply: dict[str, Any] = to_builtins(part.query(asked), str_keys=True)
@@ -140,6 +140,8 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     if wanted is None:
         return False
     position = parse_position(wanted)
+    if _is_of_fleet(position, view):
+        return True
     live, book = _wanted(position, view, command)
     if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(
         live, book
@@ -160,7 +162,17 @@ def is_reached(wanted: str, view: PbxContext, command: Command) -> bool:
         position = parse_position(wanted)
     except BadParameter:
         return False
-    return view.position_waiter.reached(*_wanted(position, view, command))
+    return _is_of_fleet(position, view) or view.position_waiter.reached(
+        *_wanted(position, view, command)
+    )
+
+
+def _is_of_fleet(position: Position, view: PbxContext) -> bool:
+    """Return whether it is one of the summaries' of all PBXs.
+
+    A gateway derives these as it hears of a change, so they are never late.
+    """
+    return position.epoch == view.fleet.summaries.position.epoch
 
 
 def _wanted(
@@ -188,7 +200,7 @@ def parse_position(text: str) -> Position:
     return position
 
 
-def _need_state(view: PbxContext, space: Space) -> None:
+def _need_state(view: PbxContext, space: AnswerSpace) -> None:
     if view.replica_of(space).position is None:
         raise NoState("There is no state of the PBX yet; try again in a moment.")
 

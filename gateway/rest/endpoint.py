@@ -5,7 +5,8 @@ One endpoint serves every command and every form of address. It checks a request
 1. a key outside the body holds (else 401); this is checked before the body is read;
 2. the request can be read (else 400, 413, 415);
 3. its key holds (else 401; 503 while no keys are loaded);
-4. its command exists (else 404);
+4. the PBX is named if the key is for several (else 400), and it is one of the key's (else 404);
+   its command exists (else 404);
 5. the method fits the command (else 405);
 6. the key has the scope (else 403);
 7. the key's budget is not spent (else 429);
@@ -19,7 +20,7 @@ queries that ask for a position.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -31,6 +32,7 @@ from starlette.types import Receive, Scope, Send
 
 from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, sha256_hex
 from gateway.auth.command_authorization import goes_beyond
+from gateway.auth.pbx_choice import HEADER, PbxChoice
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.counters import RequestCounters
 from gateway.errors import (
@@ -39,7 +41,6 @@ from gateway.errors import (
     KeyUnknown,
     Refused,
     UnknownCommand,
-    UnknownPbx,
     WrongMethod,
     shown,
 )
@@ -87,11 +88,22 @@ _BARE_METHODS = ("GET", "HEAD")
 class Address:
     """Hold what an address names.
 
-    ``command``: None for the bare address. ``key``: the key in the path, or None.
+    ``command``: None for the bare address. ``key``, ``pbx``: those in the path, or None.
     """
 
     key: str | None
     command: str | None
+    pbx: str | None = None
+
+    def of_pbx(self, reach: Container[str]) -> Address:
+        """Return the bare address of a PBX if this is one, else this.
+
+        ``reach``: the PBXs of its key. No PBX is found under the name of a command.
+        """
+        word = self.command
+        if self.key is None or self.pbx or word is None or word in RESERVED or word not in reach:
+            return self
+        return Address(self.key, None, word)
 
 
 def address_of(path: str, keys: tuple[str, ...]) -> Address:
@@ -99,7 +111,8 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
 
     ``keys``: the keys that the request gives outside the path. A single part is a command if it
     is a reserved name. It is also a command if ``keys`` are given and it is not one of them.
-    Otherwise it is the key. Raises UnknownCommand for more than two parts.
+    Otherwise it is the key. The second of two parts is a command; :meth:`of_pbx` says when it is
+    not. Raises UnknownCommand for more than three parts.
     """
     parts = path.split("/")
     if parts and parts[-1] == "":
@@ -113,9 +126,12 @@ def address_of(path: str, keys: tuple[str, ...]) -> Address:
             return Address(key, None)
         case [key, command]:
             return Address(key, command)
+        case [key, pbx, command] if pbx not in RESERVED or command in RESERVED:
+            return Address(key, command, pbx)
         case _:
             raise UnknownCommand(
-                "An address is /webapi/{key}/{command} or /webapi/{command}, with nothing after it."
+                "An address is /webapi/{key}/{command}, /webapi/{key}/{pbx}/{command} or "
+                "/webapi/{command}, with nothing after it."
             )
 
 
@@ -140,6 +156,7 @@ class WebApiEndpoint:
         self._bodies = UnauthenticatedBodies() if bodies is None else bodies
         self._turns = RequestTurns()
         self._pbxs = pbxs
+        self._choice = PbxChoice({name: view.tenant for name, view in pbxs.items()})
         self._keys = keys
         self._version = version
         self._clock = clock
@@ -180,9 +197,13 @@ class WebApiEndpoint:
             self._check_still(key, keys)
         request.scope[KEY_NAME] = key.name
         key.admit(request.client.host if request.client is not None else "")
-        view = self._pbxs.get(key.pbx)
-        if view is None:
-            raise UnknownPbx("The PBX of this key is not served here.")
+        address = address.of_pbx(self._choice.reach(key))
+        named = (address.pbx, *request.headers.getlist(HEADER))
+        # Before a PBX is asked for: it may be one, mistyped.
+        wanted = command_named(address.command) if address.command and not address.pbx else None
+        of_all = wanted is not None and wanted.space == "fleet"
+        key = self._choice.chosen(key, named, of_all=of_all)
+        view = self._pbxs[key.pbx]
         if address.command is None:
             request.scope[_COMMAND] = "bare"
             await self._spend(request, key, None)
@@ -209,7 +230,7 @@ class WebApiEndpoint:
         if await command_requests.at_least(request, view, command):
             self._check_still(key, keys)
         return await self._query(
-            request, view, key, Question(command, arguments, key.visibility), keys
+            request, view, key, Question(command, arguments, key.sees(command.space)), keys
         )
 
     def _judged(self, request: Request) -> ApiKey | None:
@@ -222,7 +243,7 @@ class WebApiEndpoint:
             return None
         outside = keys_outside(request)
         parts = _tail(request).split("/", 2)
-        if len(parts) == 2 and parts[1]:
+        if len(parts) > 1 and parts[1]:
             outside = (parts[0], *outside)
         return self._authenticated(request, outside) if outside else None
 
@@ -276,7 +297,7 @@ class WebApiEndpoint:
 
     def _check_still(self, key: ApiKey, keys: tuple[str | None, ...]) -> None:
         """Raise a subclass of KeyRefused if the key was revoked or changed meanwhile."""
-        if authenticate(self._keys, keys, from_unix(self._clock())) != key:
+        if authenticate(self._keys, keys, from_unix(self._clock())) != key.unchosen:
             raise KeyUnknown("This key was changed meanwhile; try again.")
 
     def _bare(self, request: Request, view: PbxContext, key: ApiKey) -> Response:

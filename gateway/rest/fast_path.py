@@ -53,6 +53,7 @@ _LONG_WAY: Final = (b"transfer-encoding", b"range")
 _READ: Final = (
     b"authorization",
     b"x-api-key",
+    b"callmon-pbx",
     b"if-none-match",
     b"accept-encoding",
     b"origin",
@@ -66,11 +67,11 @@ _MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 _Name: TypeAlias = tuple[bytes, ...]
-"""Path, query, the headers with the key, the page's origin and the encoding of the answer. Of a
+"""Path, query, the headers with key and PBX, the page's origin and the encoding of the answer. Of a
 POST also the type of its body, and then the body."""
 _GZIP: Final = b"gzip"
 _POST: Final = b"POST"
-_ORIGIN, _ENCODING, _NAME_OF_POST = 4, 5, 8
+_ORIGIN, _ENCODING, _NAME_OF_POST = 5, 6, 9
 """Places in a request's name, and how long a POST's is without its body."""
 _OF_PAGES: Final = b"access-control-"
 
@@ -467,6 +468,7 @@ def _asked_for(
         query,
         authorization,
         take(b"x-api-key", b""),
+        take(b"callmon-pbx", b""),
         take(b"origin", b""),
         _GZIP if gzip else b"",
         *of_post,

@@ -8,19 +8,19 @@ about no PBX at all. A gateway that is shutting down is not ready.
 
 Without a key the answer says only whether the gateway is ready. Names of PBXs, addresses in the
 reasons of failures and the amount of traffic are not public. With a key that holds, the answer
-says everything about that key's own PBX.
+says everything about that key's own PBXs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.auth.api_keys import KeyTable, authenticate, bearer
+from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
 from gateway.errors import NoKeys
 from gateway.responses import json_response
 from monitor.shared.codec import to_json
@@ -61,7 +61,7 @@ class Ready(Struct, frozen=True):
 
 
 class Readiness(Struct, frozen=True):
-    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own PBX."""
+    """The answer of ``/readyz`` with a key. ``pbxs``: the key's own."""
 
     ready: bool
     keys: bool
@@ -96,21 +96,21 @@ def readiness(
     return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
 
 
-def readiness_response(state: Readiness, pbx: str | None, method: str) -> Response:
+def readiness_response(state: Readiness, pbxs: Container[str] | None, method: str) -> Response:
     """Return 200 when ready, else 503.
 
-    ``pbx``: the PBX of the key that the request shows, and the only one described; None: without
-    a key.
+    ``pbxs``: those of the key that the request shows, the only ones described; None: without a
+    key.
     """
     told: Ready | Readiness = Ready(state.ready, state.draining)
-    if pbx is not None:
-        own = {name: health for name, health in state.pbxs.items() if name == pbx}
+    if pbxs is not None:
+        own = {name: health for name, health in state.pbxs.items() if name in pbxs}
         told = Readiness(state.ready, state.keys, state.draining, own)
     return json_response(to_json(told), 200 if state.ready else 503, head=method == "HEAD")
 
 
-def asker(request: Request, keys: KeyTable, now: str) -> str | None:
-    """Return the PBX of the key that the request shows; None without a key.
+def asker(request: Request, keys: KeyTable, now: str) -> ApiKey | None:
+    """Return the key that the request shows; None without a key.
 
     Also None while the keys are not loaded. Raises a subclass of KeyRefused if the key does not
     hold, or not from this address.
@@ -124,7 +124,7 @@ def asker(request: Request, keys: KeyTable, now: str) -> str | None:
     except NoKeys:
         return None
     key.admit(request.client.host if request.client is not None else "")
-    return key.pbx
+    return key
 
 
 def alive_response(request: Request, version: str) -> Response:

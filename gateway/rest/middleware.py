@@ -21,6 +21,7 @@ _SHOWN_PARTS = RESERVED | {
     "readyz",
     "static",
     "wall",
+    "fleet",
     "help",
     "help.ru",
     "start",

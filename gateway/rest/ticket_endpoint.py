@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.auth.api_keys import KeyTable, authenticate
+from gateway.auth.pbx_choice import HEADER
 from gateway.auth.tickets import VALID_S, Tickets
 from gateway.errors import Refused
 from gateway.parameters import check
@@ -50,9 +51,9 @@ def ticket_routes(
             key = authenticate(keys, (in_path, *came.keys), from_unix(clock()), "read")
             key.admit(request.client.host if request.client is not None else "")
             check((), came.pairs, "ticket")
-            tickets.require_served(
-                key
-            )  # before it is counted: no Redis here counts for another PBX
+            # before it is counted: no Redis here counts for another PBX
+            named = (request.path_params.get("pbx"), *request.headers.getlist(HEADER))
+            key = tickets.choice.chosen(key, named, of_all=True)
             left = None if rate_limiter is None else await rate_limiter.spend(key, None)
             headers = {} if left is None else dict(left.headers)
             return json_response(
@@ -65,5 +66,6 @@ def ticket_routes(
             return Response(status_code=400)
 
     return [
-        Route(path, issue, methods=["POST"]) for path in ("/webapi/ticket", "/webapi/{key}/ticket")
+        Route(f"/webapi/{begin}ticket", issue, methods=["POST"])
+        for begin in ("", "{key}/", "{key}/{pbx}/")
     ]

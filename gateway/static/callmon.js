@@ -198,10 +198,12 @@ export class StreamClient extends EventTarget {
 
   /**
    * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
+   * `pbx`: the PBX to watch, for a key for several.
    * Either `topics` (and `filter`: lists by field; `fields`: the only ones wanted), or `query` (and `params`).
    */
-  constructor({ url, key, topics, filter, fields, query, params }) {
+  constructor({ url, key, pbx = "", topics, filter, fields, query, params }) {
     super();
+    this.#pbx = pbx;
     this.#url = new URL(url, globalThis.location?.href);
     this.#key = key;
     this.#own = new Subscription(null, query ? { query, params } : { topics, filter, fields });
@@ -252,6 +254,7 @@ export class StreamClient extends EventTarget {
 
   #url;
   #key;
+  #pbx;
   #own;
   #more = new Map(); // id → Subscription
   #ending = new Map(); // id → how many of this id are to end, until the gateway says so
@@ -310,7 +313,8 @@ export class StreamClient extends EventTarget {
       if (!end?.own || ![404, 405, 503].includes(status)) return { end: end ?? other };
       this.#tickets = status === 503; // without its bus a gateway gives no tickets, and yet serves what it knows
     }
-    return { address: this.#socketUrl(`${encodeURIComponent(this.#key)}/stream`) };
+    const named = this.#pbx ? `${encodeURIComponent(this.#pbx)}/` : "";
+    return { address: this.#socketUrl(`${encodeURIComponent(this.#key)}/${named}stream`) };
   }
 
   #socketUrl(tail, query = {}) {
@@ -322,7 +326,7 @@ export class StreamClient extends EventTarget {
 
   /** Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back. */
   async #probe(method, tail) {
-    const headers = { Authorization: `Bearer ${this.#key}` };
+    const headers = { Authorization: `Bearer ${this.#key}`, ...(this.#pbx && { "Callmon-Pbx": this.#pbx }) };
     try {
       const signal = AbortSignal.timeout(HANDSHAKE);
       const answer = await fetch(new URL(tail, new URL(".", this.#url)), {

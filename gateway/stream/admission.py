@@ -14,15 +14,16 @@ from starlette.responses import Response
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from gateway.auth.api_keys import ApiKey, KeyTable, authenticate, bearer
+from gateway.auth.pbx_choice import HEADER, PbxChoice
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
-from gateway.errors import KeyUnknown, NoState, Refused, UnknownPbx, shown
+from gateway.errors import KeyUnknown, NoState, Refused, shown
 from gateway.fair_share import KeyShare, UnsentBytes, WorkTurns
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
 from monitor.shared.codec import to_json
-from monitor.shared.entities.topics import BOOK_TOPICS
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS
 from monitor.shared.timestamps import from_unix, moment
 
 _CREDENTIALS = ("key", "ticket")
@@ -107,6 +108,7 @@ class Admission:
     ) -> None:
         self.draining = False
         self._pbxs = pbxs
+        self._choice = PbxChoice({name: pbx.tenant for name, pbx in pbxs.items()})
         self._keys = keys
         self._settings = settings
         self._clock = clock
@@ -134,7 +136,7 @@ class Admission:
         try:
             key = self._key_at_once(connection)
             if key is not None:
-                self._pbx_of(key, connection)
+                self._pbx_of(key)
         except Refused as error:
             raise denial_of(error) from error
         if key is not None:
@@ -148,7 +150,7 @@ class Admission:
         self._check_page(connection)
         try:
             key = self._key_at_once(connection) or await self._key_of_ticket(connection)
-            pbx = self._pbx_of(key, connection)
+            pbx = self._pbx_of(key)
             await self._count(key)
         except Refused as error:
             raise denial_of(error) from error
@@ -165,13 +167,22 @@ class Admission:
                 403, "origin_not_allowed", 4003, "The stream may not be opened from this page."
             )
 
-    def _pbx_of(self, key: ApiKey, connection: HTTPConnection) -> PbxContext:
-        """Return the key's PBX. Raises Refused if it is not served, or not to this address."""
+    def _chosen(self, key: ApiKey, connection: HTTPConnection) -> ApiKey:
+        """Return the key at the PBX that the client names.
+
+        Raises Refused if that PBX is not served to this key, or not to this address.
+        """
         key.admit(connection.client.host if connection.client is not None else "")
-        pbx = self._pbxs.get(key.pbx)
-        if pbx is None:
-            raise UnknownPbx(f"The PBX {key.pbx!r} is not served here.")
-        _check_ready(pbx)
+        named = (connection.path_params.get("pbx"), *connection.headers.getlist(HEADER))
+        if key.reach:  # a ticket's
+            return self._choice.chosen(key, (*named, key.pbx)) if key.named or any(named) else key
+        return self._choice.chosen(key, named, of_all=True)
+
+    def _pbx_of(self, key: ApiKey) -> PbxContext:
+        """Return the PBX that was chosen for this key. Raises NoState."""
+        pbx = self._pbxs[key.pbx]
+        if key.named:
+            _check_ready(pbx)
         return pbx
 
     def _check_room(self, key: ApiKey) -> None:
@@ -203,14 +214,16 @@ class Admission:
         """Return what the connection needs to know of the client with this key."""
         topics = tuple(
             topic
-            for topic in key.visibility.topics
+            for topic in (key.visibility.topics if key.named else ())
             if topic not in BOOK_TOPICS or "contacts" in key.scopes
         )
+        topics += tuple(FLEET_TOPICS) if key.pbxs else ()
         expires = None if key.expires is None else moment(key.expires).timestamp()
         max_age = random.uniform(*self._settings.max_connection_age)  # noqa: S311
         count = None if self._rate_limiter is None else partial(self._rate_limiter.spend, key, None)
         return StreamPrincipal(
-            key.name, key.visibility, topics, expires, max_age, key.scopes, self._share(key), count
+            *(key.name, key.visibility, topics, expires, max_age, key.scopes),
+            *(self._share(key), count, key.home, key.pbxs_seen, key.named),
         )
 
     async def _count(self, key: ApiKey) -> None:
@@ -225,7 +238,7 @@ class Admission:
         await self._rate_limiter.spend(key, None)
         if (
             self._keys.version != version
-            and self._keys.of_digest(key.digest, from_unix(self._clock())) != key
+            and self._keys.of_digest(key.digest, from_unix(self._clock())) != key.unchosen
         ):
             raise KeyUnknown("This key was changed meanwhile; try again.")
 
@@ -256,7 +269,8 @@ class Admission:
         )
         ticket = connection.query_params.get("ticket")
         if ticket is None or self._tickets is None or any(given):
-            return authenticate(self._keys, given, from_unix(self._clock()), "read")
+            held = authenticate(self._keys, given, from_unix(self._clock()), "read")
+            return self._chosen(held, connection)
         if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
             _check_ready(pbx)  # before the ticket is spent: the next attempt needs it
         return None
@@ -266,7 +280,7 @@ class Admission:
             raise KeyUnknown("No tickets are issued here.")
         key = await self._tickets.take(connection.query_params["ticket"])
         key.require("read")
-        return key
+        return self._chosen(key, connection)
 
 
 def _check_ready(pbx: PbxContext) -> None:

@@ -14,12 +14,12 @@ from gateway.errors import Refused, shown
 from gateway.fanout.field_selection import BadFields, FieldSelection, Selection, selection_of
 from gateway.fanout.filters import FIELDS as FILTER_FIELDS
 from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
-from gateway.operations.operation_table import Command, command_named
+from gateway.operations.operation_table import AnswerSpace, Command, command_named
 from gateway.parameters import MOST_GIVEN, Arguments
 from gateway.transport.id_head import SubscriptionId
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json, from_msgpack
-from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS
 
 
 class BadMessage(Exception):
@@ -36,13 +36,12 @@ class BadMessage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Subscribe:
-    """Represent the wish to watch topics: live ones or those of the address book, never both.
+    """Represent the wish to watch topics of one space, as each space has a position of its own.
 
-    Live topics and the address book have positions of their own. ``since``: the position at
-    which the client holds this very view. ``merge`` false: send every change by itself, as far
-    as the log goes. ``id``: the subscription's; None: it is the one without an id. ``fields``: what
-    to show of each entity; None: all. ``patch``: of an entity that the client has, send only the
-    fields that changed.
+    ``since``: the position at which the client holds this very view. ``merge`` false: send every
+    change by itself, as far as the log goes. ``id``: the subscription's; None: it is the one
+    without an id. ``fields``: what to show of each entity; None: all. ``patch``: of an entity that
+    the client has, send only the fields that changed.
     """
 
     topics: frozenset[str]
@@ -59,6 +58,13 @@ class Subscribe:
         if self.filter is None and self.fields is None:
             return None
         return Selection(self.filter, self.fields)
+
+    @property
+    def space(self) -> AnswerSpace:
+        """Return the space that is watched."""
+        if not self.topics.isdisjoint(FLEET_TOPICS):
+            return "fleet"
+        return "book" if self.book else "live"
 
     @property
     def book(self) -> bool:
@@ -105,16 +111,21 @@ _FIELDS = {
 LONGEST_ID: Final = 64
 LARGEST_ID: Final = 2**53 - 1
 """The largest whole number that JavaScript holds exactly."""
+_ALL_TOPICS: Final = (*TOPICS, *BOOK_TOPICS, *FLEET_TOPICS)
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Rights:
-    """Hold what the client's key may see: ``topics`` of the stream, and queries by ``scopes``."""
+    """Hold what the client's key may see: ``topics`` of the stream, and queries by ``scopes``.
+
+    ``named`` false: the client named no PBX, so it may watch only what is of all PBXs.
+    """
 
     topics: Collection[str]
     scopes: Collection[str] = ()
+    named: bool = True
 
 
 def parse(data: str | bytes, rights: Rights) -> ClientMessage:
@@ -224,7 +235,7 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
         return replace(watch, since=_position(message.get("since")))
     if "params" in message:
         raise BadMessage("params goes only with query.")
-    topics = _topics(message.get("topics"), rights.topics)
+    topics = _topics(message.get("topics"), rights)
     return Subscribe(
         topics,
         _filter(message.get("filter")),
@@ -242,7 +253,7 @@ def _flag(message: Mapping[str, Any], name: str, *, usual: bool) -> bool:
     return value
 
 
-def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
+def _topics(topics: object, rights: Rights) -> frozenset[str]:
     if (
         not isinstance(topics, list)
         or len(topics) > MOST_GIVEN
@@ -252,12 +263,13 @@ def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
     if not topics:
         raise BadMessage("topics is empty: name a topic.")
     for topic in topics:
-        if topic not in TOPICS and topic not in BOOK_TOPICS:
+        if topic not in _ALL_TOPICS:
             raise BadMessage(
-                f"There is no topic {_short(topic)}; there are "
-                f"{', '.join((*TOPICS, *BOOK_TOPICS))}."
+                f"There is no topic {_short(topic)}; there are {', '.join(_ALL_TOPICS)}."
             )
-        if topic not in allowed:
+        if not rights.named and topic not in FLEET_TOPICS:
+            raise _not_named(f"The topic {topic}")
+        if topic not in rights.topics:
             raise BadMessage(f"This key may not see the topic {topic}.", "not_allowed")
     wanted = frozenset(topics)
     if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
@@ -265,7 +277,21 @@ def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
             "contacts have their own position: subscribe to them alone, with an id of its own or "
             "on another connection."
         )
+    if not wanted.isdisjoint(FLEET_TOPICS) and not wanted <= FLEET_TOPICS.keys():
+        raise BadMessage(
+            "pbxs have their own position: subscribe to them alone, with an id of its own or on "
+            "another connection."
+        )
     return wanted
+
+
+def _not_named(what: str) -> BadMessage:
+    return BadMessage(
+        f"{what} is of one PBX, and this connection names none: connect to "
+        "/webapi/{key}/{pbx}/stream, or send the header Callmon-Pbx. Without it only pbxs and "
+        "all.pbx.get can be watched.",
+        "pbx_not_named",
+    )
 
 
 def _filter(given: object) -> EntityFilter | None:
@@ -315,6 +341,8 @@ def _watch(query: object, params: Iterable[tuple[str, str]], rights: Rights) -> 
                 f"{command.name} cannot be watched: it is not a query that the gateway answers.",
                 "not_allowed",
             )
+        if not rights.named and command.space != "fleet":
+            raise _not_named(command.name)
         if command.scope not in rights.scopes:
             raise BadMessage(
                 f"{command.name} needs a key with the scope {command.scope!r}.", "not_allowed"

@@ -29,6 +29,7 @@ from gateway.stream.client_messages import Rights, Subscribe, Watch
 from gateway.stream.subscription import ClientSubscription, SubscriptionSet
 from gateway.transport.websocket_protocol import MESSAGE_SIZE_BYTES
 from gateway.visibility import Visibility
+from monitor.shared.entities.topics import FLEET_TOPICS
 from monitor.shared.timestamps import from_unix
 
 GONE: Final = 1006
@@ -94,11 +95,17 @@ class StreamPrincipal:
     """What all connections of its key share; None: no limit."""
     count: Callable[[], Awaitable[object]] | None = None
     """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
+    key_home: str | None = None
+    """The PBX with which its key is stored; None: the one that is watched."""
+    pbxs: frozenset[str] = frozenset()
+    """The PBXs whose summaries it may see."""
+    named: bool = True
+    """False if the client named no PBX: it may watch only what is of all PBXs."""
 
     @property
     def rights(self) -> Rights:
         """Return what the client may subscribe to."""
-        return Rights(self.topics, self.scopes)
+        return Rights((*self.topics, *FLEET_TOPICS), self.scopes, self.named)
 
 
 class StreamConnection(ABC):
@@ -142,13 +149,14 @@ class StreamConnection(ABC):
         self._pending = 0
         self._unsent: Messages = ()
         self._place: ClientSubscription | SubscriptionSet = ClientSubscription(
-            pbx, principal.visibility, encoding, self._wake, line, principal.share
+            *(pbx, principal.visibility, encoding, self._wake, line, principal.share),
+            pbxs=principal.pbxs,
         )
 
     @property
     def pbx(self) -> str:
-        """Return the name of the PBX that is watched."""
-        return self._pbx.name
+        """Return the name of the PBX that is watched; empty if it is all of the key."""
+        return self._pbx.name if self.principal.named else ""
 
     @property
     def blocked(self) -> float:
@@ -273,7 +281,7 @@ class StreamConnection(ABC):
         return Hello(
             PROTOCOL,
             self._limits.server,
-            self._pbx.name,
+            self._pbx.name if self.principal.named else None,
             heartbeat,
             self._server_time(),
             self.principal.topics,

@@ -96,7 +96,7 @@ class StreamServer:
     def routes(self) -> list[BaseRoute]:
         """Return the stream's routes. They must stand before those of the queries."""
         routes: list[BaseRoute] = []
-        for prefix in ("/webapi", "/webapi/{key}"):
+        for prefix in ("/webapi", "/webapi/{key}", "/webapi/{key}/{pbx}"):
             routes += [
                 WebSocketRoute(f"{prefix}/stream", self.endpoint),
                 Route(f"{prefix}/stream", _upgrade_required, methods=["GET"]),
@@ -236,10 +236,12 @@ class StreamServer:
     def revoke(self, key_name: str, pbx: str | None = None) -> None:
         """End every connection that was opened with this key, as the key is no longer valid.
 
-        ``pbx``: the key's PBX; None for any.
+        ``pbx``: the PBX with which the key is stored; None for any.
         """
         for session in self._sessions:
-            if session.principal.key_name == key_name and pbx in (None, session.pbx):
+            principal = session.principal
+            home = session.pbx if principal.key_home is None else principal.key_home
+            if principal.key_name == key_name and pbx in (None, home):
                 session.end(4001, "key revoked")
 
     def limit(self, settings: LiveSettings) -> None:

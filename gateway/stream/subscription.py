@@ -7,6 +7,7 @@ former, so what the others need is made when the first one comes.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
@@ -18,6 +19,7 @@ from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
+from gateway.operations.operation_table import AnswerSpace
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch
 from gateway.transport.id_head import IdHead, SubscriptionId
@@ -54,7 +56,7 @@ class ClientSubscription:
     ``wake`` is called whenever :meth:`next_messages` may have something. A new subscription
     replaces the old one. It may keep its place in the hub, so that positions never go back.
     ``line``: as for the hub. ``share``: what all connections of the client's key share; None: no
-    limit.
+    limit. ``pbxs``: the PBXs whose summaries the client may see.
     """
 
     head: IdHead | None = None
@@ -69,9 +71,12 @@ class ClientSubscription:
         line: DirectWriter | None = None,
         share: KeyShare | None = None,
         head: IdHead | None = None,
+        *,
+        pbxs: frozenset[str] = frozenset(),
     ) -> None:
         if head is not None:
             self.head = head
+        self._pbxs = pbxs
         self._share = share
         self._selection: Selection | None = None
         self._answer_bytes = 0
@@ -144,26 +149,25 @@ class ClientSubscription:
         )
 
     def _subscribe(self, wanted: Subscribe) -> None:
-        hub = self._pbx.book_hub if wanted.book else self._pbx.hub
+        hub = self._pbx.hub_of(wanted.space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
         held = self._held(wanted.selection)
         view = FilteredView(
             wanted.topics,
-            self._visibility,
+            self._sees(wanted.space),
             None if held is None else held.filter,
             None if held is None else held.fields,
             wanted.patch,
         )
+        since = self._ours(wanted.space, wanted.since)
         if self._subscribed is not None and self._subscribed[0] is hub:
-            hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
+            hub.change_view(self._subscribed[1], view, since, merge=wanted.merge)
             return
         watching = self._watching
         told = None
         self._selection = None  # else leave() would count out what was just counted in
-        if watching is not None and wanted.book is (
-            watching.watched.question.command.space == "book"
-        ):
+        if watching is not None and wanted.space == watching.watched.question.command.space:
             told = watching.position
         self.leave()
         self._selection = held if self._share is not None else None
@@ -171,12 +175,23 @@ class ClientSubscription:
             view,
             self._encoding,
             self._wake,
-            wanted.since,
+            since,
             merge=wanted.merge,
             line=self._line,
             told=told,
         )
         self._subscribed = (hub, subscriber)
+
+    def _sees(self, space: AnswerSpace) -> Visibility:
+        return replace(self._visibility, pbxs=self._pbxs) if space == "fleet" else self._visibility
+
+    def _ours(self, space: AnswerSpace, since: Position | None) -> Position | None:
+        """Return the client's position; None if another gateway gave it.
+
+        Epochs of summaries are a gateway's own, so a newer one does not mean that we are late.
+        """
+        foreign = since is not None and since.epoch != self._pbx.fleet.summaries.position.epoch
+        return None if space == "fleet" and foreign else since
 
     def _held(self, wanted: Selection | None) -> Selection | None:
         """Count the new selection in place of the old one. Return the shared copy of it."""
@@ -193,12 +208,14 @@ class ClientSubscription:
         self._selection = None
 
     def _watch(self, wanted: Watch) -> None:
-        hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub
+        space = wanted.command.space
+        hub = self._pbx.hub_of(space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
         self.leave()
-        question = Question(wanted.command, wanted.arguments, self._visibility)
-        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, wanted.since)
+        question = Question(wanted.command, wanted.arguments, self._sees(space))
+        since = self._ours(space, wanted.since)
+        self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, since)
         watched = self._watching.watched
         if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
             try:
@@ -214,6 +231,7 @@ class SubscriptionSet:
 
     ``unnamed``: the one without an id. ``wake`` is called whenever :meth:`next_messages` may have
     something. ``socket``: the connection to which the hub may write itself; None: it may not.
+    ``pbxs``: as for a :class:`ClientSubscription`.
     """
 
     def __init__(
@@ -225,6 +243,7 @@ class SubscriptionSet:
         wake: Callable[[], None],
         socket: Socket | None,
         share: KeyShare | None,
+        pbxs: frozenset[str],
     ) -> None:
         self._unnamed = unnamed
         self._pbx = pbx
@@ -233,6 +252,7 @@ class SubscriptionSet:
         self._wake = wake
         self._socket = socket
         self._share = share
+        self._pbxs = pbxs
         self._named: dict[SubscriptionId, ClientSubscription] = {}
         self._due: dict[ClientSubscription, None] = {}
         """Those that may have something to send, in the order of their turns."""
@@ -285,7 +305,8 @@ class SubscriptionSet:
         line = None if self._socket is None else NamedLine(self._socket, head)
         wake = partial(self._woken, wanted.id)
         place = self._named[wanted.id] = ClientSubscription(
-            self._pbx, self._visibility, self._encoding, wake, line, self._share, head
+            *(self._pbx, self._visibility, self._encoding, wake, line, self._share, head),
+            pbxs=self._pbxs,
         )
         try:
             place.enter(wanted)

@@ -154,6 +154,7 @@ class WebSocketSession(StreamConnection):
                 self._wake,
                 _line(self._socket, principal),
                 principal.share,
+                principal.pbxs,
             )
         return place
 

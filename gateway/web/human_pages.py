@@ -1,8 +1,8 @@
-"""Serve the pages for people: the start page at ``/``, the wallboard at ``/wall``, its help.
+"""Serve the pages for people: the start page, the wallboard, its help, the wall of many PBXs.
 
-The start page shows what runs here and has a console of the stream. The pages are plain ES
-modules without a build step, from files that come with the gateway. They load nothing from
-elsewhere.
+They are at ``/``, ``/wall``, ``/wall/help`` and ``/fleet``. The start page shows what runs here and
+has a console of the stream. The pages are plain ES modules without a build step, from files that
+come with the gateway. They load nothing from elsewhere.
 
 An import map in the page gives each module its address with a tag in it, so that clients may
 keep the file for ever. The page's policy allows that one inline text by its hash.
@@ -62,7 +62,7 @@ _NAMED: Final = {
     "@preact/signals-core": "vendor/signals/signals-core.js",
 }
 """Modules that others import by a name."""
-_FOLDERS: Final = ("wall", "start", "vendor")
+_FOLDERS: Final = ("wall", "fleet", "start", "vendor")
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; "
@@ -81,6 +81,7 @@ def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
     kept = {
         "/": RenderedDocument(lambda: _page("start", words), handouts),
         "/wall": RenderedDocument(lambda: _page("wall"), handouts),
+        "/fleet": RenderedDocument(lambda: _page("fleet"), handouts),
         **{path: RenderedDocument(partial(_help, *told), handouts) for path, told in _HELP.items()},
     } | {f"/static/{name}": file for name, file in files.items()}
     return [Route(path, document.answer) for path, document in kept.items()]

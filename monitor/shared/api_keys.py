@@ -2,6 +2,10 @@
 
 The newest change of a key counts, wherever it is found. A revoked key is kept as a change, so that
 no older change of it returns.
+
+A key for several PBXs is stored with one of them, its home. Its digest then has a mark before it,
+so that a program of an older version, which does not know ``pbxs``, cannot read the key and
+refuses it.
 """
 
 from __future__ import annotations
@@ -47,6 +51,16 @@ class Budgets(Struct, frozen=True):
 
 USUAL = Budgets()
 
+TENANT: Final = "tenant:"
+"""What stands before the name of a tenant where PBXs are named."""
+EVERY_PBX: Final = "*"
+"""The word for all PBXs."""
+PBX_NAME: Final = "[a-z0-9][a-z0-9_-]{0,31}"
+PBX_WORD: Final = rf"^(\*|(tenant:)?{PBX_NAME})$"
+"""What a key for several PBXs names: a PBX, ``tenant:`` and a tenant, or ``*`` for all."""
+MOST_PBX_WORDS: Final = 1_000
+_MARK: Final = "pbxs:"
+
 
 class StoredKey(Struct, frozen=True):
     """Represent one change of an API key.
@@ -54,11 +68,12 @@ class StoredKey(Struct, frozen=True):
     ``changed_at``: POSIX seconds. ``expires``: an instant. ``extensions``, ``queues``, ``groups``:
     what the key is limited to; None if it is not limited in that kind. ``networks``: those from
     which the key may be used, as ``192.0.2.0/24``; empty for all. ``time``: the form of instants
-    for requests that name none.
+    for requests that name none. ``pbxs``: the PBXs of a key for several; empty for a key of the one
+    PBX with which it is stored.
     """
 
     name: str
-    digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    digest: Annotated[str, Meta(pattern=f"^({_MARK})?[0-9a-f]{{64}}$")]
     scopes: tuple[str, ...]
     changed_at: float
     expires: str | None = None
@@ -69,6 +84,9 @@ class StoredKey(Struct, frozen=True):
     revoked: bool = False
     budgets: Budgets = USUAL
     time: InstantForm = "milliseconds"
+    pbxs: Annotated[
+        tuple[Annotated[str, Meta(pattern=PBX_WORD)], ...], Meta(max_length=MOST_PBX_WORDS)
+    ] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -89,6 +107,8 @@ def _rank(key: StoredKey) -> tuple[float, bool, bytes]:
 
 def encode_key(key: StoredKey) -> bytes:
     """Return the key in msgpack."""
+    if key.pbxs:
+        key = msgspec.structs.replace(key, digest=_MARK + key.digest)
     return _encoder.encode(key)
 
 
@@ -100,6 +120,11 @@ def decode_key(data: bytes) -> StoredKey:
             ip_network(network)
     except (msgspec.MsgspecError, ValueError) as error:
         raise Malformed(f"not a key: {error}") from error
+    marked = key.digest.startswith(_MARK)
+    if marked != bool(key.pbxs):
+        raise Malformed("not a key: its digest does not fit the PBXs that it names")
+    if marked:
+        key = msgspec.structs.replace(key, digest=key.digest.removeprefix(_MARK))
     # A greater time could not be exceeded by a later change; NaN is never equal to itself.
     if not 0 <= key.changed_at <= LATEST_CHANGE:
         raise Malformed(f"not a key: changed_at is {key.changed_at}")

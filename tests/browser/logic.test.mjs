@@ -154,7 +154,7 @@ test("what deploy/wallboard.md says of the address is so", () => {
   const text = readFileSync(new URL("../../deploy/wallboard.md", import.meta.url), "utf-8");
   const [, settings, metrics] = text.split("\n## The words")[0].split(/^\| (?:setting|metric) \|/m);
   const names = (table) => [...table.matchAll(/^\|([^|]+)\|/gm)].flatMap(([, cell]) => cell.match(/[a-z]+/g) ?? []);
-  const known = ["view", "kiosk", "page", "lang", "theme", "title", "find", "sound", ...Object.keys(LISTS)];
+  const known = ["view", "kiosk", "page", "lang", "theme", "pbx", "title", "find", "sound", ...Object.keys(LISTS)];
   assert.deepEqual(names(settings).filter((name) => !known.includes(name)), []);
   assert.deepEqual(known.filter((name) => !names(settings).includes(name)), []);
   assert.deepEqual(names(metrics), Object.keys(THRESHOLDS));

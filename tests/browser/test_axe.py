@@ -48,17 +48,17 @@ async def test_the_wall(page: Page, world: World, theme: str, size: tuple[int, i
             .replace("wall?", f"wall?{view}&")
         )
         await page.until(f"document.querySelector({ready!r})")
-        assert await _found(page) == [], view
+        assert await findings(page) == [], view
     await page.press("3")
     await page.until("document.querySelector('table.calls tr.talking')")
     await page.run("document.querySelector('table.calls tr.talking').click()")
     await page.until("document.querySelector('dialog[open] table')")
-    assert await _found(page) == []
+    assert await findings(page) == []
     await page.press("Escape")
     await page.until("!document.querySelector('dialog[open]')")
     await world.stop_gateway()
     await page.shows("The gateway cannot be reached", ".banner")
-    assert await _found(page) == [], "said that it is stale"
+    assert await findings(page) == [], "said that it is stale"
 
 
 async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) -> None:
@@ -73,13 +73,13 @@ async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) ->
     ):
         await page.go(russian.replace("wall?", f"wall?kiosk=1&view={view}&"))
         await page.until(f"document.querySelector({ready!r})")
-        assert await _found(page) == [], view
+        assert await findings(page) == [], view
     await page.go(russian.replace("wall?", "wall?view=queues&"))
     await page.until("document.querySelector('.queue')")
     for selector in (".tools button:last-child", ".queue .open"):
         await page.run(f"document.querySelector({selector!r}).click()")
         await page.until("document.querySelector('dialog[open] h2')")
-        assert await _found(page) == [], selector
+        assert await findings(page) == [], selector
         await page.press("Escape")
         await page.until("!document.querySelector('dialog[open]')")
 
@@ -99,7 +99,7 @@ async def test_alarms_and_what_comes_page_by_page(page: Page, valkey: RealBus) -
                 f"http://127.0.0.1:{served.port}/wall?view=queues&lang=en&{settings}#key={key(0)}"
             )
             await page.until("document.querySelector('.queue.level2 :is(.percent, .day .level2)')")
-            assert await _found(page) == [], settings
+            assert await findings(page) == [], settings
             if "kiosk" in settings:
                 assert await page.count(".dots i") == 2
 
@@ -108,14 +108,14 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.resize(*DESK)
     await page.go(f"{world.address}/wall")
     await page.until("document.querySelector('input')")
-    assert await _found(page) == [], "it asks for a key"
+    assert await findings(page) == [], "it asks for a key"
     await page.go(f"{world.address}/")
     await page.shows("ready; with a key it says more")
-    assert await _found(page) == []
+    assert await findings(page) == []
     for path in ("docs/stream", "wall/help", "wall/help.ru"):
         await page.go(f"{world.address}/{path}")
         await page.until("document.querySelector('main.text h2')")
-        assert await _found(page) == [], path
+        assert await findings(page) == [], path
     await page.go(f"{world.address}/docs")
     await page.until("document.querySelector('.opblock-tag')")
     await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")
@@ -124,10 +124,10 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
         "region",
         "nested-interactive",
     )  # Swagger UI's: a landmark for the list alone, a button in what opens
-    assert [one for one in await _found(page) if not one.startswith(own)] == []
+    assert [one for one in await findings(page) if not one.startswith(own)] == []
 
 
-async def _found(page: Page) -> list[str]:
+async def findings(page: Page) -> list[str]:
     """Findings of the page as it is now."""
     if not await page.run("'axe' in window"):
         await page.run(f"{_AXE};0")

@@ -17,7 +17,7 @@ ROWS = [
     for line in PAGE.splitlines()
     if line.startswith("| `")
 ]
-ADDED = ("pbx.ended.get", "pbx.stats.get", "queue.stats.get", "ext.stats.get")
+ADDED = ("all.pbx.get", "pbx.ended.get", "pbx.stats.get", "queue.stats.get", "ext.stats.get")
 """Commands of callmon's own."""
 DOCUMENTED = 37
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")

@@ -84,6 +84,16 @@ ANSWERS: list[tuple[str, dict[str, str], str]] = [
             '"peak":7,"peakAt":"2026-03-04T07:41:12.300Z","active":3,"yesterday":null}'
         ),
     ),
+    (
+        "all.pbx.get",
+        {},
+        (
+            '{"count":1,"pbxs":[{"name":"main","connection":"connected",'
+            '"since":"2026-03-04T03:15:00.000Z","reason":"","version":"20.0","licenceLimit":32,'
+            '"calls":3,"waiting":0,"waitingSince":null,"linesUsed":0,"linesTotal":null,'
+            '"alarms":[]}]}'
+        ),
+    ),
     ("all.ext.get", {}, '{"nums":["99","101","102","103","1000"]}'),
     ("all.registered.get", {}, '{"nums":["99","101","102","1000"]}'),
     ("all.group.get", {}, '{"nums":["600","601"]}'),

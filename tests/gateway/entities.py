@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from gateway.docs import example_data
+from monitor.shared.entities.pbx_summary import PbxSummary
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
 from monitor.shared.entities.topics import (
     TOPICS,
@@ -192,6 +193,8 @@ def id_of(entity: Entity) -> str:
             return entity.name
         case Extension() | Queue() | RingGroup() | Ivr() | Line():
             return entity.num
+        case PbxSummary():
+            return entity.name
         case QueueStats() | ExtensionStats():
             return entity.num
         case PbxStats():

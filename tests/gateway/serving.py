@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
+from gateway.fanout.fleet import Fleet
 from gateway.fanout.frames import Encoding
 from gateway.pbx_context import PbxContext, open_view
 from gateway.rest.endpoint import WebApiEndpoint
@@ -59,6 +60,13 @@ KEYS = (
     ApiKey("old", sha256_hex("old-key"), "main", frozenset({"read"}), "2020-01-01T00:00:00.000Z"),
     ApiKey("dialler", sha256_hex("dialler-key"), "main", frozenset({"control"})),
     ApiKey("elsewhere", sha256_hex("elsewhere-key"), "branch", frozenset({"read"})),
+    ApiKey(
+        "fleet",
+        sha256_hex("fleet-key"),
+        "main",
+        frozenset({"read", "contacts"}),
+        pbxs=("empty", "main", "unserved"),
+    ),
     ApiKey("early", sha256_hex("early-key"), "empty", frozenset({"read"})),
 )
 
@@ -72,6 +80,7 @@ class Served:
     live: StreamServer
     keys: KeyTable
     redis: fakeredis.FakeAsyncRedis
+    other: PbxContext
     epochs: int = 1
 
     def url(self, path: str = "/webapi/stream") -> str:
@@ -108,6 +117,7 @@ class Served:
             await asyncio.sleep(0.02)
 
     def _moved(self) -> None:
+        self.view.fleet.refresh("main")
         self.view.hub.changed()
         self.view.watches.changed()
 
@@ -188,8 +198,10 @@ async def serving(
     ``budgets``: of each key; ``options``: uvicorn's, for ours.
     """
     redis = fakeredis.FakeAsyncRedis()
+    fleet = Fleet(clock, heartbeat)
     view, empty = (
-        open_view(name, redis, heartbeat=heartbeat, clock=clock) for name in ("main", "empty")
+        open_view(name, redis, heartbeat=heartbeat, clock=clock, fleet=fleet)
+        for name in ("main", "empty")
     )
     view.live.load(Position(f"{1:015d}-t", 0), START, empty_state(TOPICS))
     view.book.load(Position(f"{1:015d}-b", 0), START, empty_state(BOOK_TOPICS))
@@ -230,10 +242,11 @@ async def serving(
     )
     async with asyncio.TaskGroup() as tasks:
         running = tasks.create_task(server.serve(sockets=[listener]))
-        hubs = [tasks.create_task(hub.run()) for hub in (view.hub, view.book_hub, view.watches)]
+        moving = (view.hub, view.book_hub, view.watches, empty.watches, fleet.hub)
+        hubs = [tasks.create_task(hub.run()) for hub in moving]
         hubs += [] if rate_limiter is None else [tasks.create_task(rate_limiter.run())]
         try:
-            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis)
+            yield Served(f"127.0.0.1:{listener.getsockname()[1]}", view, live, keys, redis, empty)
         finally:
             for task in hubs:
                 task.cancel()

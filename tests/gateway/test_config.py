@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.auth.api_keys import sha256_hex
+from gateway.auth.api_keys import sha256_hex, toml_block
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
 from monitor.config import MonitorSettings
@@ -319,6 +319,17 @@ def test_what_kubernetes_puts_in_the_environment_does_no_harm(
     assert GatewaySettings.load(None).gateway.port == 8765
 
 
+def test_a_key_may_be_for_several_pbxs(tmp_path: Path) -> None:
+    text = '[[pbx]]\nname = "east"\ntenant = "acme"\n[[pbx]]\nname = "west"\n'
+    text += f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\npbxs = ["tenant:acme", "west"]\n'
+    settings = GatewaySettings.load(write(tmp_path, text))
+    assert settings.tenants == {"east": "acme", "west": ""}
+    key = settings.keys[0].api_key()
+    assert (key.pbx, key.pbxs) == ("", ("tenant:acme", "west"))
+    block = text.partition("[[keys]]")[0] + toml_block(key)
+    assert GatewaySettings.load(write(tmp_path, block)).keys[0].api_key() == key
+
+
 def test_a_key_may_leave_out_the_only_pbx(tmp_path: Path) -> None:
     text = f'[[pbx]]\nname = "main"\n[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
     [key] = GatewaySettings.load(write(tmp_path, text)).keys
@@ -355,6 +366,13 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
             PBX + KEY + "[keys.limits]\nextension = []",
             "keys[0].limits.extension is not a setting; did you mean ext",
         ),
+        (
+            PBX + KEY + 'pbxs = ["main", "mian"]',
+            "the key 'k' is for the pbx 'mian'; known are: main",
+        ),
+        (PBX + KEY + 'pbxs = ["tenant:acme"]', "the key 'k' is for the tenant 'acme'; known are: "),
+        (PBX + KEY + 'pbxs = ["East"]', '\'East\' is no PBX; give a name, "tenant:NAME" or "*"'),
+        (PBX + KEY + 'pbx = "main"\npbxs = ["*"]', "the key 'k' has both pbx and pbxs; give one"),
         (PBX + KEY + 'pbx = "mian"', "the key 'k' is for the pbx 'mian'; known are: main"),
         (PBX + PBX.replace("main", "two") + KEY, "the key 'k' names no pbx; known are: main, two"),
         (KEY, "the key 'k' names no pbx; known are: none"),

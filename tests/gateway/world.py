@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import fakeredis
 import httpx
 import msgspec
+from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
@@ -246,8 +247,14 @@ def view(*, loaded: bool = True, name: str = "main") -> PbxContext:
         position_waiter=position_waiter,
         commander=CommandDispatcher(redis, name, position_waiter),
     )
+    seen.join_fleet()
     seen.live_feed.connected = seen.book_feed.connected = loaded
     return seen
+
+
+def app(pbxs: Mapping[str, PbxContext], table: KeyTable) -> Starlette:
+    """A gateway's application, without its lifespan, at a time that stands still."""
+    return create_app(pbxs, table, clock=lambda: NOW)
 
 
 @asynccontextmanager
@@ -258,8 +265,7 @@ async def client(
 
     Without its lifespan, so nothing moves the state.
     """
-    app = create_app({"main": pbx or view()}, table or keys(), clock=lambda: NOW)
-    transport = httpx.ASGITransport(app=app)
+    transport = httpx.ASGITransport(app=app({"main": pbx or view()}, table or keys()))
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
         yield http
 

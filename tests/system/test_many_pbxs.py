@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 import httpx
 import pytest
@@ -15,15 +18,20 @@ from redis.exceptions import MaxConnectionsError
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.config import GatewaySection
+from gateway.stream_client import StreamClient
+from monitor import run as monitor_run
+from monitor.config import MonitorSettings
 from monitor.leadership.pbx_service import PbxService
 from monitor.pbx.facts import Fact
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.entities.topics import System
 from monitor.shared.redis.topology import RedisClients
-from tests.bus import RealBus, real_bus, until, until_async
+from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.bus import Bus, RealBus, only, real_bus, until, until_async
 from tests.gateway.entities import START
 from tests.monitor.hands import CountingTracker, HandSource
 from tests.monitor.test_run import kept, kill_again_and_again
+from tests.system.stack import Subscriber, running, section
 
 MANY = 60
 _SYSTEM = System("connected", START, "", "20", "pbx", None, "activecalls", "m", "", 0)
@@ -84,6 +92,40 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey
         await store.close()
         await servers.aclose()
         await at_gateway.aclose()
+
+
+async def test_a_pbx_that_dies_is_told_so_and_the_other_goes_on(bus: Bus) -> None:
+    """Two simulated PBXs, one monitor, one gateway, and a subscriber of both."""
+    names = ("going", "dying")
+    key = ApiKey("test", sha256_hex("a-key"), "going", frozenset({"read"}), pbxs=("*",))
+    small = SimulatorSettings(extensions=6, queues=1, rate=0)
+    async with SimulatedPbx(small) as going, AsyncExitStack() as life:
+        dying = await life.enter_async_context(SimulatedPbx(small))
+        sections = tuple(
+            section(pbx).model_copy(update={"name": name})
+            for name, pbx in zip(names, (going, dying), strict=True)
+        )
+        watching = monitor_run.run(MonitorSettings(pbx=sections), only(bus.client()))
+        settings = GatewaySection(port=0)
+        async with (
+            running(asyncio.create_task(watching)),
+            gateway_run.serving(names, KeyTable([key]), settings, only(bus.client())) as server,
+            StreamClient(server.address + "/webapi/stream", "a-key", ["pbxs"]) as client,
+        ):
+            held = Subscriber(client)
+
+            def told(name: str, field: str) -> Any:
+                return held.state.get("pbxs", {}).get(name, {}).get(field)
+
+            async with running(asyncio.create_task(held.listen())):
+                await until(lambda: all(told(name, "alarms") == [] for name in names))
+                await life.aclose()
+                await until(lambda: bool(told("dying", "connection") == "lost"))
+                assert told("dying", "alarms") == ["connection"]
+                assert told("dying", "reason")
+                going.switchboard.arrive("10000", "+4930555010")
+                await until(lambda: bool(told("going", "calls") == 1))
+                assert (told("going", "connection"), told("going", "alarms")) == ("connected", [])
 
 
 def note_refusals(pool: ConnectionPool, refused: list[str]) -> None:

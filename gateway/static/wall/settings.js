@@ -26,6 +26,7 @@ export function parseSettings(search, { languages = ["en"], preferred = [] } = {
     lang: language([given.get("lang"), ...preferred], languages),
     filter: streamFilter(given),
     find: given.get("find") ?? "",
+    pbx: given.get("pbx") ?? "",
     title: (given.get("title") ?? "").slice(0, 60),
     page: clamp(Number(given.get("page")) || 10, 3, 600),
     sound: flag(given.get("sound")),
@@ -48,6 +49,7 @@ const GOOD = {
   sound: (text) => FLAG.test(text),
   title: (text) => text.length <= 60,
   find: () => true,
+  pbx: () => true,
 };
 
 /** What is wrong with a setting of the address: {given, known}; null if nothing is. */

@@ -6,8 +6,9 @@ import { parseSettings } from "./settings.js";
 import { LANGUAGES } from "./words.js";
 
 const BLIP = 2_500; // milliseconds for which nothing is said of a lost connection
-const TOPICS = ["system", "calls", "extensions", "queues", "lines", "ended"];
-const FIGURES = ["queuestats", "extstats", "pbxstats"]; // where the gateway has them
+const OTHERS = document.documentElement.dataset.topics?.split(",");
+const TOPICS = OTHERS ?? ["system", "calls", "extensions", "queues", "lines", "ended"];
+const FIGURES = ["queuestats", "extstats", "pbxstats"];
 
 export const settings = parseSettings(location.search, {
   languages: Object.keys(LANGUAGES),
@@ -71,13 +72,15 @@ let away = null; // since when the gateway has not been heard, by this machine's
 /** Watch with this key. */
 export function watch(key) {
   client?.close();
-  client = new StreamClient({ url: "webapi/stream", key, topics: TOPICS, filter: settings.filter });
+  client = new StreamClient({ ...settings, url: "webapi/stream", key, topics: TOPICS });
   client.addEventListener("connection", ({ detail }) => {
     away = detail.status === "live" ? null : (away ?? detail.since);
     connection.value = detail;
   });
   client.addEventListener("hello", ({ detail }) => {
     hello.value = detail;
+    if (OTHERS) return;
+    if (detail.pbx === null) location.replace(`fleet${location.search}`);
     const figures = FIGURES.filter((topic) => detail.topics.includes(topic));
     const wanted = [...TOPICS.filter((topic) => detail.topics.includes(topic)), ...figures];
     if (wanted.join() !== subscribed) {

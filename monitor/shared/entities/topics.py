@@ -28,6 +28,7 @@ from monitor.shared.entities.directory import (
     Talk,
     WaitingCaller,
 )
+from monitor.shared.entities.pbx_summary import PbxSummary
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
     PBX_STATS,
@@ -40,6 +41,7 @@ from monitor.shared.entities.statistics import (
 
 __all__ = [
     "BOOK_TOPICS",
+    "FLEET_TOPICS",
     "SYSTEM_ID",
     "TOPICS",
     "Activity",
@@ -111,6 +113,7 @@ Entity: TypeAlias = (
     | Contact
     | System
     | EndedCall
+    | PbxSummary
     | StatisticsEntity
 )
 
@@ -134,6 +137,10 @@ BOOK_TOPICS: dict[str, type[Entity]] = {"contacts": Contact}
 """The topics of the address book. It may hold 100,000 entries, so it has keys, a channel and a
 position of its own."""
 
+FLEET_TOPICS: dict[str, type[Entity]] = {"pbxs": PbxSummary}
+"""The topics of all PBXs together. Each gateway derives them, with a position of its own; they are
+not on Redis."""
+
 SYSTEM_ID = "pbx"
 
 State: TypeAlias = dict[str, dict[str, Entity]]
@@ -147,7 +154,8 @@ def table(state: State, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
 
     ``kind`` must be the topic's type. Raises TypeError if it is another one.
     """
-    if (TOPICS.get(topic) or BOOK_TOPICS.get(topic)) is not kind:
+    known = TOPICS.get(topic) or BOOK_TOPICS.get(topic) or FLEET_TOPICS.get(topic)
+    if known is not kind:
         raise TypeError(f"topic {topic} does not hold {kind.__name__}")
     return state[topic]  # type: ignore[return-value]  # checked above: a topic holds one type only
 

@@ -18,8 +18,9 @@ from gateway.auth.key_admin import KeyAdmin
 from gateway.cli import keys
 from gateway.config import GatewaySettings
 from gateway.visibility import Limits
-from monitor.shared.api_keys import Budgets
+from monitor.shared.api_keys import Budgets, decode_key
 from monitor.shared.errors import ConfigError
+from monitor.shared.redis.key_names import AccessKeys
 from tests.bus import RealBus
 from tests.faults.clients import UNKEPT
 from tests.test_keys import checkpoint
@@ -90,6 +91,34 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
         assert "No key" in (await say(app, "list", *config)).output
         again = await say(app, "revoke", "wall", *config)
         assert "no key 'wall'" in str(again.exception)
+
+
+async def test_a_key_for_several_pbxs_is_stored_with_the_first(
+    valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    path = settings(tmp_path, valkey.url)
+    text = path.read_text().replace('name = "static"', 'name = "static"\npbx = "pbx"')
+    path.write_text('[[pbx]]\nname = "zoo"\n[[pbx]]\nname = "ant"\ntenant = "acme"\n' + text)
+    app, config = keys.commands(run), ("--config", str(path))
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 0.1)
+    async with checkpoint(valkey):
+        for name, words in (("all", "*"), ("some", "pbx,tenant:acme,pbx")):
+            new = await say(app, "new", "--name", name, "--pbx", words, *config)
+            assert new.exit_code == 0, new.output
+        assert "stored with ant: list and revoke it with --pbx ant." in new.output
+        stored = {"ant": ("some", ["pbx", "tenant:acme"]), "zoo": ("all", ["*"])}
+        for home, (kept, pbxs) in stored.items():
+            table = AccessKeys(home).table
+            assert await valkey.client().hkeys(table) == [kept.encode()]
+            data = await valkey.client().hget(table, kept)
+            assert isinstance(data, bytes)
+            assert list(decode_key(data).pbxs) == pbxs
+        for words in ("east,zoo", "tenant:nobody"):
+            wrong = await say(app, "new", "--name", "x", "--pbx", words, *config)
+            assert "known are: ant, pbx, zoo; tenants: acme." in str(wrong.exception)
+        odd = await say(app, "new", "--name", "x", "--pbx", "zoo,East", *config)
+        assert "'East' is no PBX" in odd.output
 
 
 async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(

@@ -246,6 +246,19 @@ async def test_a_snapshot_is_one_object_that_holds_the_state(
     assert said["state"] == {"calls": {"7": plain(entities.call(7))}, "queues": {}}
 
 
+async def test_a_snapshot_of_one_of_several_pbxs_and_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    async with serving() as served:
+        address = f"http://{served.host}"
+        one = GatewayAddress(address, "fleet-key", pbx="main")
+        await tail_and_snapshot.snapshot(one, "queues", 60.0)
+        assert json.loads(capsys.readouterr().out)["state"] == {"queues": {}}
+        await tail_and_snapshot.snapshot(GatewayAddress(address, "fleet-key"), "pbxs", 60.0)
+        told = json.loads(capsys.readouterr().out)["state"]["pbxs"]
+        assert told.keys() == {"main", "empty"}
+
+
 async def test_a_gateway_that_sends_no_state_is_not_waited_for_for_ever() -> None:
     async with serving() as served:
         gateway = GatewayAddress(f"http://{served.host}", "early-key")

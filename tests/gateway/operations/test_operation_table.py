@@ -22,6 +22,7 @@ DOCUMENTED: dict[str, tuple[str, str, str]] = {
     "pbx.callsinfo.get": ("read", "", ""),
     "pbx.ended.get": ("read", "", ""),
     "pbx.stats.get": ("read", "", ""),
+    "all.pbx.get": ("read", "", ""),
     "all.ext.get": ("read", "", ""),
     "all.registered.get": ("read", "", ""),
     "all.group.get": ("read", "", ""),

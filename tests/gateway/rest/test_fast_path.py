@@ -122,6 +122,24 @@ def same(one: httpx.Response, other: httpx.Response) -> bool:
     )
 
 
+async def test_the_pbx_in_a_header_is_part_of_what_is_remembered(desk: Desk) -> None:
+    """Else the answer of one PBX would go out as another's."""
+    several = ApiKey("k", sha256_hex("k"), "", frozenset({"read"}), pbxs=("*",))
+    views, keys = {name: view(name=name) for name in ("east", "west")}, KeyTable([several])
+    views["west"].live.state["calls"].clear()
+    app = create_app(views, keys, clock=lambda: NOW)
+    desk.apps = [app, QueryFastPath(app, keys, None, lambda: NOW)]
+    for _ in range(3):
+        for name, count in (("east", 3), ("west", 0)):
+            told = await desk.get("/webapi/k/pbx.calls.get", {"Callmon-Pbx": name})
+            assert told.json() == {"result": count}, name
+    assert desk.apps[1].answered == {"pbx.calls.get": 4}
+    two = [("Callmon-Pbx", "east"), ("Callmon-Pbx", "west")]
+    refused = await desk.get("/webapi/k/pbx.calls.get", two)
+    assert refused.json()["error"]["code"] == "bad_parameter"
+    assert (await desk.get("/webapi/k/pbx.calls.get")).json()["error"]["code"] == "pbx_not_named"
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 @pytest.mark.parametrize(
     "name", [name for name, command in COMMANDS.items() if command.query is not None]

@@ -563,7 +563,9 @@ async def test_a_busy_subscription_keeps_no_other_waiting() -> None:
     async with serving() as served:
         seen = Visibility()
         unnamed = ClientSubscription(served.view, seen, "json", lambda: None)
-        whole = SubscriptionSet(unnamed, served.view, seen, "json", lambda: None, None, None)
+        whole = SubscriptionSet(
+            unnamed, served.view, seen, "json", lambda: None, None, None, frozenset()
+        )
         for id_ in (None, "a", "b"):
             whole.enter(Subscribe(frozenset({"calls"}), id=id_))
         turns: list[SubscriptionId | None] = []

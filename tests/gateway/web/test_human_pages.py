@@ -8,6 +8,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -16,11 +17,11 @@ from gateway.operations.operation_table import COMMANDS
 from tests.gateway.docs.test_document_pages import Links
 from tests.gateway.world import client
 
-PAGES = ("/", "/wall")
+PAGES = ("/", "/wall", "/fleet")
 STATIC = Path(__file__).parents[3] / "gateway" / "static"
 OURS = sorted(
     path.relative_to(STATIC).as_posix()
-    for folder in ("wall", "start")
+    for folder in ("wall", "fleet", "start")
     for path in (STATIC / folder).iterdir()
 )
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>')
@@ -100,11 +101,7 @@ async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.Async
         for wanted in re.findall(
             r'^(?:import|\} from)\b.*?"([^"]+)";$', (STATIC / name).read_text(), re.MULTILINE
         ):
-            at = (
-                f"./static/{Path(name).parent}/{wanted.removeprefix('./')}"
-                if wanted.startswith("./")
-                else wanted
-            )
+            at = f"./{urljoin(f'static/{name}', wanted)}" if wanted.startswith(".") else wanted
             assert at in modules, f"{name} imports {wanted}"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from functools import reduce
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -53,6 +54,39 @@ def test_a_key_that_was_written_before_it_had_a_form_of_instants_is_read() -> No
     assert decode_key(to_msgpack(old)) == GRANT
     with pytest.raises(Malformed, match="time"):
         decode_key(to_msgpack(old | {"time": "minutes"}))
+
+
+class KeyOfOlderVersion(msgspec.Struct, frozen=True):
+    """The fields of a key before a key could be for several PBXs."""
+
+    name: str
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    scopes: tuple[str, ...]
+    changed_at: float
+    expires: str | None = None
+    revoked: bool = False
+    time: Literal["milliseconds", "seconds"] = "milliseconds"
+
+
+def test_an_older_version_reads_keys_for_one_pbx_and_refuses_those_for_several() -> None:
+    older = msgspec.msgpack.Decoder(KeyOfOlderVersion)
+    assert older.decode(encode_key(GRANT)).digest == GRANT.digest
+    several = replace(GRANT, pbxs=("*", "east", "tenant:acme"))
+    assert decode_key(encode_key(several)) == several
+    for words in several.pbxs:
+        with pytest.raises(msgspec.ValidationError, match="digest"):
+            older.decode(encode_key(replace(GRANT, pbxs=(words,))))
+
+
+def test_a_key_whose_pbxs_were_added_or_taken_away_is_malformed() -> None:
+    one = msgspec.msgpack.decode(encode_key(GRANT))
+    several = msgspec.msgpack.decode(encode_key(replace(GRANT, pbxs=("east", "west"))))
+    for forged in (one | {"pbxs": ["*"]}, several | {"pbxs": []}):
+        with pytest.raises(Malformed, match="PBXs"):
+            decode_key(to_msgpack(forged))
+    for words in (["East"], ["tenant:"], ["a" * 33], ["*", ""], ["east"] * 1_001):
+        with pytest.raises(Malformed):
+            decode_key(to_msgpack(several | {"pbxs": words}))
 
 
 def test_a_budget_not_given_is_not_zero() -> None:

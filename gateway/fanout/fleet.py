@@ -1,0 +1,46 @@
+"""Keep the summaries of all PBXs up to date, and tell their subscribers."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+
+from gateway.fanout.hub import Hub
+from gateway.replication.pbx_summaries import PbxSummaries, summary_of, unknown
+from gateway.replication.replica import Replica
+from monitor.shared.changes import epoch_name
+from monitor.shared.timestamps import from_unix
+
+
+class Fleet:
+    """Hold the summaries of the PBXs that a gateway follows, and the hub that sends them.
+
+    The creator must run :attr:`hub`. ``clock``: POSIX seconds. ``heartbeat``: seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time, heartbeat: float = 5.0) -> None:
+        epoch = epoch_name(int(clock() * 1000), None, secrets.token_hex(8))
+        self.summaries = PbxSummaries(epoch)
+        # Each PBX's own silence stands in its summary, so this space is never stale as a whole.
+        self.hub = Hub(self.summaries, lambda: None, clock, heartbeat)
+        self._clock = clock
+        self._followed: dict[str, Replica] = {}
+        self._moved: list[Callable[[], None]] = []
+
+    def follow(self, name: str, live: Replica, moved: Callable[[], None]) -> None:
+        """Add a PBX. ``moved``: called whenever the summary of any PBX changed."""
+        self._followed[name] = live
+        self._moved.append(moved)
+        self.refresh(name)
+
+    def refresh(self, name: str) -> None:
+        """Derive the summary of this PBX again, as its replica moved or fell silent."""
+        live = self._followed[name]
+        known = live.position is not None
+        summary = summary_of(name, live.state, live.stale_since) if known else unknown(name)
+        heard = 0.0 if live.newest is None else live.newest.heard
+        if self.summaries.put(summary, from_unix(self._clock()), heard):
+            self.hub.changed()
+            for moved in self._moved:
+                moved()

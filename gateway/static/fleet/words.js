@@ -1,0 +1,58 @@
+/** The words that only this page has; all others are the wall's. */
+
+export const WORDS = {
+  en: {
+    pbxs: "PBXs",
+    away: "Not connected",
+    none: "There are no PBXs to show.",
+    filter: "Name of the PBX",
+    troubled: (n) => (n === 1 ? "1 PBX with an alarm" : `${n} PBXs with an alarm`),
+    opens: "open its wall",
+    connections: { lost: "Lost", silent: "No news", unknown: "Unknown", connecting: "Connecting" },
+  },
+  ru: {
+    pbxs: "АТС",
+    away: "Нет связи",
+    none: "Нет АТС, которые можно показать.",
+    filter: "Название АТС",
+    troubled: (n) => `АТС с тревогой: ${n}`,
+    opens: "открыть её табло",
+    connections: { lost: "Нет связи", silent: "Нет данных", unknown: "Неизвестно", connecting: "Подключение" },
+  },
+  de: {
+    pbxs: "Anlagen",
+    away: "Nicht verbunden",
+    none: "Es gibt keine Anlagen zu zeigen.",
+    filter: "Name der Anlage",
+    troubled: (n) => (n === 1 ? "1 Anlage mit Alarm" : `${n} Anlagen mit Alarm`),
+    opens: "ihre Tafel öffnen",
+    connections: { lost: "Getrennt", silent: "Keine Daten", unknown: "Unbekannt", connecting: "Verbindet" },
+  },
+  fr: {
+    pbxs: "PABX",
+    away: "Non connectés",
+    none: "Aucun PABX à afficher.",
+    filter: "Nom du PABX",
+    troubled: (n) => `${n} PABX en alarme`,
+    opens: "ouvrir son tableau",
+    connections: { lost: "Perdu", silent: "Sans nouvelles", unknown: "Inconnu", connecting: "Connexion" },
+  },
+  es: {
+    pbxs: "Centralitas",
+    away: "Sin conexión",
+    none: "No hay centralitas que mostrar.",
+    filter: "Nombre de la centralita",
+    troubled: (n) => (n === 1 ? "1 centralita con alarma" : `${n} centralitas con alarma`),
+    opens: "abrir su panel",
+    connections: { lost: "Perdida", silent: "Sin datos", unknown: "Desconocida", connecting: "Conectando" },
+  },
+  pl: {
+    pbxs: "Centrale",
+    away: "Bez połączenia",
+    none: "Nie ma central do pokazania.",
+    filter: "Nazwa centrali",
+    troubled: (n) => `Centrale z alarmem: ${n}`,
+    opens: "otwórz jej tablicę",
+    connections: { lost: "Utracona", silent: "Brak danych", unknown: "Nieznana", connecting: "Łączenie" },
+  },
+};
