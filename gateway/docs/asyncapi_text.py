@@ -135,8 +135,8 @@ reaches, the `change` from there). Then comes a `change` whenever something chan
 `heartbeat` in between. A watched query sends a `result` whenever its answer changes. A \
 subscription may be part of the address instead: `?topics=calls&queue=800`.
 
-A client with a key for several PBXs names one in the address, `/webapi/{{key}}/{{pbx}}/stream`, or in \
-the header `Callmon-Pbx`. Without a name it may watch the topic `pbxs` and the query \
+A client with a key for several PBXs names one in the address, `/webapi/{{key}}/{{pbx}}/stream`, \
+or in the header `Callmon-Pbx`. Without a name it may watch the topic `pbxs` and the query \
 `all.pbx.get`: all PBXs of its key in short. `pbxs` has a position of its own, which is that of \
 this gateway alone: after a reconnection to another gateway it begins with a snapshot.
 

@@ -18,14 +18,18 @@ from gateway.fanout.field_selection import (
     selection_of,
 )
 from gateway.fanout.filters import filter_of
-from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS
 from tests.gateway.histories import field_selections, plain
 
 STATE = live_state()
 
 
 def test_it_is_known_of_every_topic_what_identifies_its_entities() -> None:
-    assert set(KEYS) == {*TOPICS.values(), *BOOK_TOPICS.values()}
+    assert set(KEYS) == {
+        *TOPICS.values(),
+        *BOOK_TOPICS.values(),
+        *FLEET_TOPICS.values(),
+    }
     for topic, kind in (TOPICS | BOOK_TOPICS).items():
         assert set(KEYS[kind]) <= set(names_of(topic))
 
