@@ -34,6 +34,7 @@ from monitor.shared.redis.connection import (
 )
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
+from monitor.shared.redis.subscriptions import subscribed
 
 EVERY_S = 0.5
 """Seconds between two reads of the keys, at most."""
@@ -81,13 +82,12 @@ class KeyFollower:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._keys.channel)
+        async with subscribed(self._redis, self._keys.channel) as subscription:
             while True:
                 raise_if_cancelled()
                 await self._read()
                 self._failing = False
-                await pubsub.get_message(timeout=EVERY_S)
+                await subscription.get(EVERY_S)
 
     async def _read(self) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:

@@ -214,8 +214,7 @@ class GuardedTransaction:
             with translated():
                 try:
                     self._pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                    _queue(self._pipe, commands)
-                    return list(await self._pipe.execute())
+                    return await _executed(self._pipe, commands)
                 except WatchError:
                     return None
                 except ResponseError as error:
@@ -253,8 +252,17 @@ async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = 
     """Send ``commands`` in one round trip. ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
         async with redis.pipeline(transaction=whole) as pipe:
-            _queue(pipe, commands)
-            await pipe.execute()
+            await _executed(pipe, commands)
+
+
+async def publish(redis: Redis, channel: str, data: bytes) -> int:
+    """Publish a message and return how many connections hear it. Raises RedisError or OSError.
+
+    On a Cluster, connections to other nodes are not counted.
+    """
+    async with redis.pipeline(transaction=True) as pipe:
+        (heard,) = await _executed(pipe, [("PUBLISH", channel, data)])
+    return int(heard)
 
 
 def raise_if_cancelled() -> None:
@@ -373,9 +381,25 @@ def _as_connection_error() -> Iterator[None]:
         ) from error
 
 
-def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:
-    for command in commands:
-        pipe.execute_command(*command)
+async def _executed(pipe: Pipeline, commands: Iterable[RedisCommand]) -> list[Any]:
+    """Send commands in one go and return their answers.
+
+    PUBLISH goes by all ways in which messages are sent there; see
+    :mod:`monitor.shared.redis.subscriptions`. Its answer is the largest: who hears one way may hear
+    another too.
+    """
+    ways: tuple[str, ...] = getattr(pipe.connection_pool, "publish_by", ("PUBLISH",))
+    counts = []
+    for name, *rest in commands:
+        names = ways if name == "PUBLISH" else (name,)
+        for way in names:
+            pipe.execute_command(way, *rest)
+        counts.append(len(names))
+    answers = iter(await pipe.execute())
+    return [
+        max([next(answers) for _ in range(count)]) if count > 1 else next(answers)
+        for count in counts
+    ]
 
 
 async def _abandon(pipe: Pipeline) -> None:
