@@ -30,6 +30,7 @@ from monitor.shared.redis.connection import (
     accepted,
     is_wrong_type,
     raise_if_cancelled,
+    read_turn,
     rejected,
 )
 from monitor.shared.redis.failure_text import explain
@@ -90,7 +91,7 @@ class KeyFollower:
                 await subscription.get(EVERY_S)
 
     async def _read(self) -> None:
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with read_turn(self._redis), self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("EXISTS", self._keys.ready)
             pipe.execute_command("HGETALL", self._keys.table)
             ready, rows = await pipe.execute()

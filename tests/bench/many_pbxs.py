@@ -112,7 +112,7 @@ async def _until_ready(url: str) -> None:
                     return
             except httpx.TransportError:
                 pass  # it does not listen yet
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.25)  # to answer for 500 PBXs takes it 10 ms
 
 
 @asynccontextmanager

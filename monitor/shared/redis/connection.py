@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
 
 import structlog
 from redis.asyncio import ConnectionPool, Redis
@@ -45,6 +46,11 @@ CONNECTING_AT_ONCE: Final = 32
 hundreds of PBXs made all of theirs at once on a busy machine, none would be ready in time, and all
 would begin anew."""
 
+READS_AT_ONCE: Final = 16
+"""Reads of a client that run at the same time, of those that every PBX needs again and again. The
+others wait in line for a connection that is open already, so a process has hardly more connections
+with hundreds of PBXs than with one."""
+
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 """The errors that a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
@@ -62,6 +68,9 @@ _DRIVER: Final = DriverInfo()
 read them from the installed package's files, which takes longer than everything else."""
 
 _log = structlog.get_logger(__name__)
+
+
+_read_turns: WeakKeyDictionary[ConnectionPool, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def options(ca_file: Path | None = None) -> dict[str, Any]:
@@ -112,6 +121,11 @@ def make_room(pool: ConnectionPool, pbxs: int) -> None:
     redis-py's own limit is 100.
     """
     pool.max_connections = CONNECTIONS_FOR_ALL + CONNECTIONS_A_PBX * pbxs
+
+
+def read_turn(redis: Redis) -> asyncio.Semaphore:
+    """Return what must be held while something is read for one of many PBXs."""
+    return _read_turns.setdefault(redis.connection_pool, asyncio.Semaphore(READS_AT_ONCE))
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from monitor.shared.redis.connection import REDIS_FAILURES, SOCKET_TIMEOUT_S, raise_if_cancelled
 from monitor.shared.tasks import end, together
@@ -42,6 +43,11 @@ CONFIRM_WITHIN_S: Final = 5.0
 """Seconds within which Redis must confirm a subscription."""
 MOST_HELD_BYTES: Final = 32 * 1024 * 1024
 """Bytes that the subscriptions of a connection hold together. Redis' own limit is as large."""
+JOINING_AT_ONCE: Final = 64
+"""Subscriptions of a client that wait for their confirmation at the same time. Each has only so
+many seconds. If thousands began at once on a busy machine, none would be confirmed in time, and all
+would begin anew."""
+_CONNECTING_ATTEMPTS: Final = 2
 _MESSAGE_BYTES: Final = 200
 """Bytes that a message takes in memory beside its data."""
 _SLICE_S: Final = 0.002
@@ -172,6 +178,8 @@ class SharedSubscriptions:
     def __init__(self, ways: tuple[str, ...] = _PLAIN) -> None:
         self._ways = ways
         self._current: _SharedConnection | None = None
+        self.turns = asyncio.Semaphore(JOINING_AT_ONCE)
+        """Held while a subscription waits for its confirmation."""
 
     def join(self, names: Sequence[str], make: Callable[[], PubSub]) -> Subscription:
         """Return a subscription to these channels, on the present connection or on a new one."""
@@ -192,16 +200,19 @@ async def subscribed(redis: Redis, *channels: str) -> AsyncIterator[Subscription
         shared, make = await pool.subscriptions()
     else:
         shared, make = _of_client.setdefault(redis, SharedSubscriptions()), redis.pubsub
-    subscription = shared.join(channels, make)
+    subscription: Subscription | None = None
     try:
-        await _confirmed(subscription)
+        async with shared.turns:
+            subscription = shared.join(channels, make)
+            await _confirmed(subscription)
         yield subscription
     except REDIS_FAILURES:
         if isinstance(pool, SubscribingPool):
             pool.forget()
         raise
     finally:
-        await subscription.leave()
+        if subscription is not None:
+            await subscription.leave()
 
 
 _of_client: WeakKeyDictionary[Redis, SharedSubscriptions] = WeakKeyDictionary()
@@ -290,7 +301,7 @@ class _SharedConnection:
     async def _run(self) -> None:
         error: BaseException = RedisConnectionError("the connection was closed")
         try:
-            await self._pubsub.connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+            await self._connect()
             await together(self._read(), self._write())
         except REDIS_FAILURES as failure:
             error = failure
@@ -302,6 +313,17 @@ class _SharedConnection:
             for subscription in self._members:
                 subscription.fail(error)
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]  # likewise
+
+    async def _connect(self) -> None:
+        # A process that has just begun much may be too busy to see the answer in time.
+        for attempt in range(1, _CONNECTING_ATTEMPTS + 1):
+            try:
+                await self._pubsub.connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+            except (TimeoutError, RedisTimeoutError):
+                if attempt == _CONNECTING_ATTEMPTS:
+                    raise
+            else:
+                return
 
     # What is sent.
 
