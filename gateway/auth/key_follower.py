@@ -21,16 +21,17 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     REDIS_FAILURES,
     accepted,
     is_wrong_type,
     raise_if_cancelled,
-    read_turn,
     rejected,
 )
 from monitor.shared.redis.failure_text import explain
@@ -91,10 +92,11 @@ class KeyFollower:
                 await subscription.get(EVERY_S)
 
     async def _read(self) -> None:
-        async with read_turn(self._redis), self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("EXISTS", self._keys.ready)
-            pipe.execute_command("HGETALL", self._keys.table)
-            ready, rows = await pipe.execute()
+        ready, rows = await read_together(
+            self._redis, ("EXISTS", self._keys.ready), ("HGETALL", self._keys.table)
+        )
+        if isinstance(rows, ResponseError):
+            raise rows
         if not ready:
             return
         accepted(self._keys.table)  # unless one of its fields is rejected now

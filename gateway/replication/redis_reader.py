@@ -17,6 +17,7 @@ from redis.exceptions import ResponseError
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     GuardedTransaction,
     accepted,
@@ -68,9 +69,7 @@ class StoredState:
 
 async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
     """Return the stored position; None if the store is empty. Raises RedisError, like all here."""
-    async with read_turn(redis), redis.pipeline(transaction=False) as pipe:
-        pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
-        (position,) = await pipe.execute(raise_on_error=False)
+    (position,) = await read_together(redis, ("HMGET", keys.position, "epoch", "seq", "at"))
     return _position(keys, position)
 
 

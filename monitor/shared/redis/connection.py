@@ -46,7 +46,7 @@ CONNECTING_AT_ONCE: Final = 32
 hundreds of PBXs made all of theirs at once on a busy machine, none would be ready in time, and all
 would begin anew."""
 
-READS_AT_ONCE: Final = 16
+READS_AT_ONCE: Final = 32
 """Reads of a client that run at the same time, of those that every PBX needs again and again. The
 others wait in line for a connection that is open already, so a process has hardly more connections
 with hundreds of PBXs than with one."""
