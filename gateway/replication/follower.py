@@ -149,9 +149,10 @@ class StateFollower:
     async def _watch_silence(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(
-                max(self._heard_at + self._silence - loop.time(), self._silence / 20)
-            )
+            # A monitor that is silent is not silent anew before it was heard, and then for as long.
+            left = self._heard_at + self._silence - loop.time()
+            silent = self.stale_since is not None
+            await asyncio.sleep(self._silence if silent else max(left, self._silence / 20))
             if self.stale_since is None and loop.time() >= self._heard_at + self._silence:
                 self._stale()
 

@@ -43,7 +43,7 @@ CONFIRM_WITHIN_S: Final = 5.0
 """Seconds within which Redis must confirm a subscription."""
 MOST_HELD_BYTES: Final = 32 * 1024 * 1024
 """Bytes that the subscriptions of a connection hold together. Redis' own limit is as large."""
-JOINING_AT_ONCE: Final = 64
+JOINING_AT_ONCE: Final = 256
 """Subscriptions of a client that wait for their confirmation at the same time. Each has only so
 many seconds. If thousands began at once on a busy machine, none would be confirmed in time, and all
 would begin anew."""
