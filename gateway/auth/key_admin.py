@@ -5,7 +5,6 @@ The monitor stores them; see :mod:`monitor.persistence.api_key_sync`.
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from typing import TypeAlias
@@ -18,6 +17,7 @@ from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, ConfigError
 from monitor.shared.redis.connection import GuardedTransaction, translated
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
+from monitor.shared.redis.subscriptions import subscribed
 
 KEPT_WITHIN_S = 5.0
 """Seconds that a monitor has to take a change into its file."""
@@ -119,14 +119,12 @@ class KeyAdmin:
     async def _is_kept(self, key: StoredKey) -> bool:
         mark = repr(key.changed_at).encode()
         deadline = time.monotonic() + KEPT_WITHIN_S
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._keys.channel)
+        async with subscribed(self._redis, self._keys.channel) as subscription:
             while time.monotonic() < deadline:
                 async with self._redis.pipeline() as pipe:
                     pipe.execute_command("HGET", self._keys.kept, key.name)
                     (kept,) = await pipe.execute()
                 if kept == mark:
                     return True
-                await pubsub.get_message(timeout=0.5)
-                await asyncio.sleep(0)
+                await subscription.get(0.5)
         return False

@@ -21,10 +21,12 @@ from collections.abc import Callable
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from gateway.auth.api_keys import ApiKey, KeyTable, from_stored
 from monitor.shared.api_keys import StoredKey, newest, of_table
 from monitor.shared.codec import Malformed
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     REDIS_FAILURES,
     accepted,
@@ -34,6 +36,7 @@ from monitor.shared.redis.connection import (
 )
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import AccessKeys
+from monitor.shared.redis.subscriptions import subscribed
 
 EVERY_S = 0.5
 """Seconds between two reads of the keys, at most."""
@@ -81,19 +84,19 @@ class KeyFollower:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * EVERY_S)  # noqa: S311 - not all PBXs' at the same moment
 
     async def _follow(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._keys.channel)
+        async with subscribed(self._redis, self._keys.channel) as subscription:
             while True:
                 raise_if_cancelled()
                 await self._read()
                 self._failing = False
-                await pubsub.get_message(timeout=EVERY_S)
+                await subscription.get(EVERY_S)
 
     async def _read(self) -> None:
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.execute_command("EXISTS", self._keys.ready)
-            pipe.execute_command("HGETALL", self._keys.table)
-            ready, rows = await pipe.execute()
+        ready, rows = await read_together(
+            self._redis, ("EXISTS", self._keys.ready), ("HGETALL", self._keys.table)
+        )
+        if isinstance(rows, ResponseError):
+            raise rows
         if not ready:
             return
         accepted(self._keys.table)  # unless one of its fields is rejected now

@@ -35,9 +35,10 @@ from monitor.shared.command_messages import (
     decode_ring,
     encode,
 )
-from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled
+from monitor.shared.redis.connection import REDIS_FAILURES, publish, raise_if_cancelled
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
+from monitor.shared.redis.subscriptions import ChannelMessage, subscribed
 
 OTHERS_WITHIN_S = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
@@ -137,9 +138,8 @@ class PubSubListener:
             try:
                 async with asyncio.timeout(OTHERS_WITHIN_S):
                     question = encode(PositionQuery(id_, self.name, live, book))
-                    others = (
-                        await self._redis.publish(self._keys.reached, question) - self.listening
-                    )
+                    heard = await publish(self._redis, self._keys.reached, question)
+                    others = heard - self.listening
                     while waiting.reached < others:
                         waiting.event.clear()
                         await waiting.event.wait()
@@ -150,19 +150,15 @@ class PubSubListener:
 
     async def _listen(self) -> None:
         replies = self._keys.replies(self.name)
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(replies, self._keys.reached)
+        async with subscribed(self._redis, replies, self._keys.reached) as subscription:
+            self.listening = True
+            self._backoff.reset()
             try:
                 while True:
                     raise_if_cancelled()
-                    message = await pubsub.get_message(timeout=_POLL_S)
-                    self.listening = True
-                    self._backoff.reset()
-                    if message is not None and message["type"] == "message":
-                        self._hear(message["channel"].decode() == replies, message["data"])
-                        await asyncio.sleep(
-                            0
-                        )  # let other tasks run: get_message does not wait if more is there
+                    message = await subscription.get(_POLL_S)
+                    if isinstance(message, ChannelMessage):
+                        self._hear(message.channel == replies, message.data)
             finally:
                 self.listening = False
 
@@ -204,8 +200,7 @@ class PubSubListener:
     async def _tell_when_reached(self, question: PositionQuery) -> None:
         if await self._position_waiter.wait(question.live, question.book, OTHERS_WITHIN_S):
             try:
-                await self._redis.publish(
-                    self._keys.replies(question.gateway), encode(PositionReached(question.id))
-                )
+                answer = encode(PositionReached(question.id))
+                await publish(self._redis, self._keys.replies(question.gateway), answer)
             except REDIS_FAILURES as error:
                 self._log.info("position_reply_failure", reason=str(error))

@@ -5,8 +5,9 @@ Pub/sub wakes the follower and is the fast path. The log is the truth.
 - Subscribe, wait for the confirmation, read what is stored, then apply what comes with a greater
   ``seq``. Start-up, recovery and fail-over all take this one path.
 - The next ``seq`` of our epoch is applied; an older one is ignored. Anything else makes us read
-  the log. If the log does not reach back or the epoch is newer, we read the state. Every later
-  confirmation means that the client subscribed again by itself; it may hide a gap.
+  the log. If the log does not reach back or the epoch is newer, we read the state.
+- All followers of a gateway hear on one connection (:mod:`monitor.shared.redis.subscriptions`). If
+  it is lost, each of them subscribes and reads again.
 - A store that is behind us is not followed. The state is kept and grows stale until a writer has
   put that right. If the store is at an older epoch, its writer may not know our epoch. So we
   leave the epoch's name there for the writer.
@@ -14,8 +15,8 @@ Pub/sub wakes the follower and is the fast path. The log is the truth.
   monitor began such an epoch. We drop what we hold of it and follow the monitor. Else one wrong
   value on Redis would be believed for ever.
 - Silence is not health. After three seconds without a message the position is read. If it moved
-  on, this subscription is wedged and torn down. If it did not move, the monitor is silent. The
-  position is also compared every few seconds.
+  on, this subscription is wedged: it is given up, and the next one has a new connection. If it did
+  not move, the monitor is silent. The position is also compared every few seconds.
 - If Redis is away, the state is kept and grows stale. The follower comes back with full-jitter
   back-off, for ever.
 """
@@ -30,7 +31,6 @@ from typing import assert_never
 
 import structlog
 from redis.asyncio import Redis
-from redis.asyncio.client import PubSub
 
 from gateway.counters import ReplicationCounters
 from gateway.replication.redis_reader import (
@@ -51,11 +51,16 @@ from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import REDIS_FAILURES, raise_if_cancelled, rejected
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.subscriptions import (
+    ChannelMessage,
+    MessagesLost,
+    Subscription,
+    subscribed,
+)
 from monitor.shared.timestamps import from_unix, moment
 
 SILENCE_S = 3.0
 COMPARE_S = 5.0
-CONFIRM_WITHIN_S = 5.0
 _LOOKING_S = 0.05
 """Seconds between two checks whether the store has answered."""
 
@@ -144,33 +149,28 @@ class StateFollower:
     async def _watch_silence(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(
-                max(self._heard_at + self._silence - loop.time(), self._silence / 20)
-            )
+            # A monitor that is silent is not silent anew before it was heard, and then for as long.
+            left = self._heard_at + self._silence - loop.time()
+            silent = self.stale_since is not None
+            await asyncio.sleep(self._silence if silent else max(left, self._silence / 20))
             if self.stale_since is None and loop.time() >= self._heard_at + self._silence:
                 self._stale()
 
     async def _follow(self) -> None:
-        async with self._redis.pubsub() as pubsub:
-            await pubsub.subscribe(self._keys.channel)
-            await self._confirmed(pubsub)
+        async with subscribed(self._redis, self._keys.channel) as subscription:
             await self._catch_up("subscribed")
             self._owed = None
             self.connected = True
             self._backoff.reset()
             self._log.info("follower_connected", position=str(self._replica.position))
             self._on_change()
-            await self._listen(pubsub)
+            try:
+                await self._listen(subscription)
+            except _Wedged:
+                subscription.distrust()
+                raise
 
-    async def _confirmed(self, pubsub: PubSub) -> None:
-        deadline = asyncio.get_running_loop().time() + CONFIRM_WITHIN_S
-        while (left := deadline - asyncio.get_running_loop().time()) > 0:
-            message = await pubsub.get_message(timeout=left)
-            if message is not None and message["type"] == "subscribe":
-                return
-        raise TimeoutError("the subscription was not confirmed")
-
-    async def _listen(self, pubsub: PubSub) -> None:
+    async def _listen(self, subscription: Subscription) -> None:
         loop = asyncio.get_running_loop()
         listening_since = compared_at = loop.time()
         looking: _ReadReason | None = None
@@ -181,11 +181,11 @@ class StateFollower:
                     compared_at + self._compare, max(self._heard_at, compared_at) + self._silence
                 )
                 wait = _LOOKING_S if looking is not None else max(due - loop.time(), 0.001)
-                message = await pubsub.get_message(timeout=wait)
-                if message is not None and message["type"] == "message":
-                    await self._take(decode_announcement(message["data"]), len(message["data"]))
-                elif message is not None and message["type"] == "subscribe":
-                    await self._catch_up("subscribed")
+                message = await subscription.get(wait)
+                if isinstance(message, ChannelMessage):
+                    await self._take(decode_announcement(message.data), len(message.data))
+                elif isinstance(message, MessagesLost):
+                    await self._catch_up("gap")
                 if looking is not None and looking.reading.done():
                     await self._compared(looking)
                     looking = None

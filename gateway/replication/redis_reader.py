@@ -17,9 +17,11 @@ from redis.exceptions import ResponseError
 from monitor.shared.changes import Change, Position, is_epoch, is_seq
 from monitor.shared.codec import Malformed, decode_change, decode_entity
 from monitor.shared.entities.topics import Entity, State
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     GuardedTransaction,
     accepted,
+    read_turn,
     rejected,
     text,
     unless_rejected,
@@ -67,9 +69,7 @@ class StoredState:
 
 async def read_position(redis: Redis, keys: SpaceKeys) -> StoredPosition | None:
     """Return the stored position; None if the store is empty. Raises RedisError, like all here."""
-    async with redis.pipeline(transaction=False) as pipe:
-        pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
-        (position,) = await pipe.execute(raise_on_error=False)
+    (position,) = await read_together(redis, ("HMGET", keys.position, "epoch", "seq", "at"))
     return _position(keys, position)
 
 
@@ -80,7 +80,7 @@ async def read_log(
 
     There are at most LOG_AT_ONCE changes. Raises Malformed if one cannot be read.
     """
-    async with redis.pipeline(transaction=True) as pipe:
+    async with read_turn(redis), redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         pipe.execute_command("XRANGE", keys.log, f"{after + 1}-0", "+", "COUNT", LOG_AT_ONCE)
         position, entries = await pipe.execute(raise_on_error=False)
@@ -97,7 +97,7 @@ async def read_state(redis: Redis, keys: SpaceKeys) -> StoredState | None:
 
     Other tasks get their turn while it decodes.
     """
-    async with redis.pipeline(transaction=True) as pipe:
+    async with read_turn(redis), redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("HMGET", keys.position, "epoch", "seq", "at")
         pipe.execute_command("XREVRANGE", keys.log, "+", "-", "COUNT", LOG_WITH_STATE)
         for topic in keys.topics:

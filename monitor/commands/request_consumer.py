@@ -43,6 +43,7 @@ from monitor.shared.command_messages import (
 from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import GuardedTransaction, raise_if_cancelled, send, translated
 from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
+from monitor.shared.redis.subscriptions import ChannelMessage, subscribed
 
 MOST_IN_HAND = 64
 """Requests in hand at most. Further ones are left for their gateways to refuse."""
@@ -126,19 +127,15 @@ class RequestConsumer:
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         with translated():
-            async with self._redis.pubsub() as pubsub:
-                await pubsub.subscribe(self._keys.requests)
+            async with subscribed(self._redis, self._keys.requests) as subscription:
+                self.listening = True
+                self._backoff.reset()
                 try:
                     while True:
                         raise_if_cancelled()
-                        message = await pubsub.get_message(timeout=_POLL_S)
-                        self.listening = True
-                        self._backoff.reset()
-                        if message is not None and message["type"] == "message":
-                            self._take(message["data"], tasks)
-                            await asyncio.sleep(
-                                0
-                            )  # messages in a row are read without waiting: let other tasks run
+                        message = await subscription.get(_POLL_S)
+                        if isinstance(message, ChannelMessage):
+                            self._take(message.data, tasks)
                 finally:
                     self.listening = False
 

@@ -36,6 +36,7 @@ from monitor.shared.redis.connection import (
     translated,
 )
 from monitor.shared.redis.key_names import AccessKeys, RedisCommand
+from monitor.shared.redis.subscriptions import subscribed
 
 EVERY_S = 1.0
 """Seconds between two comparisons, at most."""
@@ -87,13 +88,12 @@ class ApiKeySync:
 
     async def _follow(self) -> None:
         with translated():
-            async with self._redis.pubsub() as pubsub:
-                await pubsub.subscribe(self._keys.channel)
+            async with subscribed(self._redis, self._keys.channel) as subscription:
                 while True:
                     raise_if_cancelled()
                     await self.reconcile()
                     raise_if_cancelled()
-                    await pubsub.get_message(timeout=EVERY_S)
+                    await subscription.get(EVERY_S)
 
     async def reconcile(self) -> None:
         """Make file and Redis equal once, as the leader. Raises BusUnreachable or StoreFailed."""

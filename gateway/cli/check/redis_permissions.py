@@ -1,7 +1,8 @@
 """Test which of their rights on Redis the monitor's and the gateway's users lack.
 
 Nothing is changed by it. Commands are queued in a transaction that is discarded: a server checks
-the rights when it queues. WATCH and SUBSCRIBE cannot be queued; they are undone at once.
+the rights when it queues. WATCH, SUBSCRIBE and SSUBSCRIBE cannot be queued; they are undone at
+once.
 """
 
 from __future__ import annotations
@@ -14,10 +15,12 @@ from typing import Any, Final, Literal, TypeAlias
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
+from monitor.shared.redis.subscriptions import SubscribingPool
+
 Program: TypeAlias = Literal["monitor", "gateway"]
 Trial: TypeAlias = tuple[str, ...]
 
-BOTH: Final = "+ping +multi +exec +discard +unwatch"
+BOTH: Final = "+ping +multi +exec +discard +unwatch +cluster|slots"
 INFO: Final = "+info"
 PROCESSES: Final = (
     "+get +pttl +exists %R~callmon:{*}:process:*",
@@ -43,8 +46,14 @@ MONITOR: Final = (
         "+watch +hget +hgetall +hset +unlink +exists +set"
         " %RW~callmon:{*}:keys %RW~callmon:{*}:keys:kept %RW~callmon:{*}:keys:ready"
     ),
-    "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
-    "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
+    (
+        "+publish +spublish"
+        " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed"
+    ),
+    (
+        "+subscribe +unsubscribe +ssubscribe +sunsubscribe"
+        " &callmon:{*}:requests &callmon:{*}:keys:changed"
+    ),
     "+set +del %W~callmon:{*}:process:monitor/*",
     *PROCESSES,
 )
@@ -59,9 +68,9 @@ GATEWAY: Final = (
     "+exists +hgetall %R~callmon:{*}:keys %R~callmon:{*}:keys:ready",
     "+set +getdel %RW~callmon:{*}:ticket:*",
     "+set +incrby +pttl +pexpire +unlink %RW~callmon:{*}:spent:*",
-    "+publish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
+    "+publish +spublish &callmon:{*}:requests &callmon:{*}:reached &callmon:{*}:replies:*",
     (
-        "+subscribe +unsubscribe"
+        "+subscribe +unsubscribe +ssubscribe +sunsubscribe"
         " &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:reached "
         "&callmon:{*}:keys:changed"
     ),
@@ -107,13 +116,22 @@ _REST: Final = {
     "XRANGE": ("-", "+"),
     "XREVRANGE": ("+", "-"),
     "PUBLISH": ("1",),
+    "SPUBLISH": ("1",),
 }
 """Arguments that a command needs after its key or channel, so that the server accepts its
 syntax."""
-_OF_THE_CONNECTION: Final = frozenset(("MULTI", "EXEC", "DISCARD", "UNWATCH", "UNSUBSCRIBE"))
+_OF_THE_CONNECTION: Final = frozenset(
+    ("MULTI", "EXEC", "DISCARD", "UNWATCH", "UNSUBSCRIBE", "SUNSUBSCRIBE")
+)
 """Commands that the test itself uses; they cannot be tried separately."""
-_NOT_QUEUED: Final = {"WATCH": "UNWATCH", "SUBSCRIBE": "UNSUBSCRIBE"}
+_NOT_QUEUED: Final = {
+    "WATCH": "UNWATCH",
+    "SUBSCRIBE": "UNSUBSCRIBE",
+    "SSUBSCRIBE": "SUNSUBSCRIBE",
+}
 """Commands that cannot be queued → the command that undoes each."""
+_OF_A_CLUSTER: Final = frozenset(("SPUBLISH", "SSUBSCRIBE", "CLUSTER|SLOTS"))
+"""Commands that are needed on a Cluster only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +150,8 @@ async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermiss
     needed = [(command, rule) for rule in NEEDED[program] for command in _commands(rule, pbx)]
     needed += [((name,), BOTH) for name in ("MULTI", "EXEC")]
     pool: Any = redis.connection_pool
+    if not isinstance(pool, SubscribingPool):
+        needed = [(command, rule) for command, rule in needed if not _of_a_cluster(command)]
     connection = await pool.get_connection()
     try:
         refused = await _refused(connection, [command for command, _ in needed])
@@ -147,13 +167,13 @@ async def lacks(redis: Redis, program: Program, pbx: str) -> list[MissingPermiss
 
 def _commands(rule: str, pbx: str) -> Iterator[Trial]:
     """Yield all that the rule allows: each command with each of its keys or channels."""
-    names = [name.upper() for name in re.findall(r"\+(\w+)", rule)]
+    names = [name.upper() for name in re.findall(r"\+([\w|]+)", rule)]
     places = re.findall(r"(%R~|%W~|%RW~|&)(\S+)", rule)
     for name in names:
         if name in _OF_THE_CONNECTION:
             continue
         if not places:
-            yield (name,)
+            yield tuple(name.split("|"))
         for mode, pattern in places:
             if mode == "%R~" and name not in _READS:
                 continue
@@ -163,6 +183,10 @@ def _commands(rule: str, pbx: str) -> Iterator[Trial]:
                 if name == "RENAME"
                 else (name, place, *_REST.get(name, ()))
             )
+
+
+def _of_a_cluster(command: Trial) -> bool:
+    return command[0] in _OF_A_CLUSTER or "|".join(command) in _OF_A_CLUSTER
 
 
 async def _refused(connection: Any, commands: Sequence[Trial]) -> set[Trial]:

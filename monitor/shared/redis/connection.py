@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
 
 import structlog
 from redis.asyncio import ConnectionPool, Redis
@@ -45,6 +46,11 @@ CONNECTING_AT_ONCE: Final = 32
 hundreds of PBXs made all of theirs at once on a busy machine, none would be ready in time, and all
 would begin anew."""
 
+READS_AT_ONCE: Final = 32
+"""Reads of a client that run at the same time, of those that every PBX needs again and again. The
+others wait in line for a connection that is open already, so a process has hardly more connections
+with hundreds of PBXs than with one."""
+
 REDIS_FAILURES: Final = (RedisError, OSError, TimeoutError)
 """The errors that a client raises if Redis did not do what it was asked."""
 NOT_OURS: Final = "(not text)"
@@ -62,6 +68,9 @@ _DRIVER: Final = DriverInfo()
 read them from the installed package's files, which takes longer than everything else."""
 
 _log = structlog.get_logger(__name__)
+
+
+_read_turns: WeakKeyDictionary[ConnectionPool, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 def options(ca_file: Path | None = None) -> dict[str, Any]:
@@ -112,6 +121,11 @@ def make_room(pool: ConnectionPool, pbxs: int) -> None:
     redis-py's own limit is 100.
     """
     pool.max_connections = CONNECTIONS_FOR_ALL + CONNECTIONS_A_PBX * pbxs
+
+
+def read_turn(redis: Redis) -> asyncio.Semaphore:
+    """Return what must be held while something is read for one of many PBXs."""
+    return _read_turns.setdefault(redis.connection_pool, asyncio.Semaphore(READS_AT_ONCE))
 
 
 @contextmanager
@@ -214,8 +228,7 @@ class GuardedTransaction:
             with translated():
                 try:
                     self._pipe.multi()  # type: ignore[no-untyped-call]  # as redis-py has it
-                    _queue(self._pipe, commands)
-                    return list(await self._pipe.execute())
+                    return await _executed(self._pipe, commands)
                 except WatchError:
                     return None
                 except ResponseError as error:
@@ -253,8 +266,17 @@ async def send(redis: Redis, commands: Iterable[RedisCommand], *, whole: bool = 
     """Send ``commands`` in one round trip. ``whole``: as a transaction. Raises BusUnreachable."""
     with translated():
         async with redis.pipeline(transaction=whole) as pipe:
-            _queue(pipe, commands)
-            await pipe.execute()
+            await _executed(pipe, commands)
+
+
+async def publish(redis: Redis, channel: str, data: bytes) -> int:
+    """Publish a message and return how many connections hear it. Raises RedisError or OSError.
+
+    On a Cluster, connections to other nodes are not counted.
+    """
+    async with redis.pipeline(transaction=True) as pipe:
+        (heard,) = await _executed(pipe, [("PUBLISH", channel, data)])
+    return int(heard)
 
 
 def raise_if_cancelled() -> None:
@@ -373,9 +395,25 @@ def _as_connection_error() -> Iterator[None]:
         ) from error
 
 
-def _queue(pipe: Pipeline, commands: Iterable[RedisCommand]) -> None:
-    for command in commands:
-        pipe.execute_command(*command)
+async def _executed(pipe: Pipeline, commands: Iterable[RedisCommand]) -> list[Any]:
+    """Send commands in one go and return their answers.
+
+    PUBLISH goes by all ways in which messages are sent there; see
+    :mod:`monitor.shared.redis.subscriptions`. Its answer is the largest: who hears one way may hear
+    another too.
+    """
+    ways: tuple[str, ...] = getattr(pipe.connection_pool, "publish_by", ("PUBLISH",))
+    counts = []
+    for name, *rest in commands:
+        names = ways if name == "PUBLISH" else (name,)
+        for way in names:
+            pipe.execute_command(way, *rest)
+        counts.append(len(names))
+    answers = iter(await pipe.execute())
+    return [
+        max([next(answers) for _ in range(count)]) if count > 1 else next(answers)
+        for count in counts
+    ]
 
 
 async def _abandon(pipe: Pipeline) -> None:

@@ -4,7 +4,9 @@ All keys of a PBX share a hash tag, so on a Cluster they are on one node, and so
 transactions and channels. A client of that node works like a client of an ordinary server until the
 keys move. Then the node answers MOVED. All connections to it are closed, and the next ones go to
 where the Cluster says that the keys are now. redis-py's own cluster client is not used: it has no
-guarded transaction and no ordinary pub/sub on one connection.
+guarded transaction on one connection.
+
+The channels of all PBXs whose keys are on one node are heard on one connection to it.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ from __future__ import annotations
 import asyncio
 import re
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote
 
-from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.connection import Connection, SSLConnection
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.crc import key_slot
@@ -29,11 +33,13 @@ from monitor.shared.errors import ConfigError
 from monitor.shared.redis.connection import REDIS_FAILURES, connect, harden, make_room, options
 from monitor.shared.redis.failure_text import explain, in_short, no_master
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.subscriptions import SharedSubscriptions, SubscribingPool
 
 Address: TypeAlias = tuple[str, int]
 
 _PORTS: Final = {"sentinel": 26379, "cluster": 6379}
-_OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": set[str]()}
+_OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": {"pubsub"}}
+_PUBSUB: Final = ("both", "sharded")
 _PLAIN: Final = frozenset({"redis", "rediss", "unix"})
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^\[\]:]+))(?::(?P<port>[0-9]*))?")
 _LAST_PORT: Final = 65_535
@@ -61,6 +67,8 @@ class RedisTarget:
     """The Sentinels' name for the master."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
+    sharded_only: bool = False
+    """True if messages on the Cluster go only the sharded way, which callmon 0.2 does not know."""
 
     @classmethod
     def parse(cls, url: str) -> RedisTarget | None:
@@ -68,7 +76,8 @@ class RedisTarget:
 
         For Sentinels: ``redis+sentinel://[user:password@]host:port,host:port/master/db``, with the
         options ``?sentinel_username=…&sentinel_password=…``. For a Cluster:
-        ``redis+cluster://[user:password@]host:port,host:port``. With ``rediss`` for TLS.
+        ``redis+cluster://[user:password@]host:port,host:port``, with the option
+        ``?pubsub=sharded``, or ``both``, the default. With ``rediss`` for TLS.
 
         Raises ConfigError, without the parts that may be a password.
         """
@@ -88,6 +97,8 @@ class RedisTarget:
         given = dict(parse_qsl(query))
         if unknown := sorted(given.keys() - _OPTIONS[kind]):
             raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
+        if (pubsub := given.get("pubsub", "both")) not in _PUBSUB:
+            raise ConfigError(f"redis url: pubsub is {' or '.join(_PUBSUB)}, not {pubsub[:20]!r}.")
         path = [unquote(part) for part in names.split("/") if part]
         if kind == "sentinel" and not path:
             raise ConfigError(
@@ -110,6 +121,7 @@ class RedisTarget:
             master,
             given.get("sentinel_username"),
             given.get("sentinel_password"),
+            pubsub == "sharded",
         )
 
 
@@ -127,10 +139,13 @@ class RedisClients:
         self._names: set[str] = set()
         self._sentinel: Sentinel | None = None
         self._options = options(ca_file if url.startswith("rediss") else None)
+        self._cluster: _Cluster | None = None
         if group is None:
             self._clients[""] = _single(url, ca_file)
         elif group.kind == "sentinel":
             self._clients[""] = self._master(group)
+        else:
+            self._cluster = _Cluster(group, self._options)
 
     def of(self, pbx: str) -> Redis:
         """Return the client for all keys of a PBX.
@@ -138,13 +153,11 @@ class RedisClients:
         A client that serves several PBXs has room for all those that were asked for.
         """
         self._names.add(pbx)
-        if self._group is None or self._group.kind == "sentinel":
+        if self._cluster is None:
             make_room(self._clients[""].connection_pool, len(self._names))
             return self._clients[""]
         if pbx not in self._clients:
-            self._clients[pbx] = client = Redis.from_pool(
-                _NodePool(self._group, pbx, self._options)
-            )
+            self._clients[pbx] = client = Redis.from_pool(_NodePool(self._cluster, pbx))
             make_room(client.connection_pool, 1)
         return self._clients[pbx]
 
@@ -153,6 +166,8 @@ class RedisClients:
         sentinels = self._sentinel.sentinels if self._sentinel is not None else []
         for client in (*self._clients.values(), *sentinels):
             await client.aclose()
+        if self._cluster is not None:
+            await self._cluster.aclose()
 
     def _master(self, group: RedisTarget) -> Redis:
         given = self._options | {"ssl": group.tls}
@@ -226,7 +241,11 @@ class _NodeConnection(Connection):
     async def connect(self) -> None:
         if self._reader is None:
             self.host, self.port = await self._pool.address()
-            await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+            try:
+                await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+            except REDIS_FAILURES:
+                self._pool.forget()  # another node may hold the keys now that this one is down
+                raise
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -242,60 +261,117 @@ class _TlsNodeConnection(_NodeConnection, SSLConnection):
     pass
 
 
-class _NodePool(ConnectionPool):
+class _Cluster:
+    """Know which node holds a slot, and hold the subscriptions at each node."""
+
+    def __init__(self, group: RedisTarget, options: dict[str, Any]) -> None:
+        self.connecting: dict[str, Any] = {
+            "username": group.username,
+            "password": group.password,
+            **options,
+        }
+        self.tls = group.tls
+        self.publish_by = ("SPUBLISH",) if group.sharded_only else ("SPUBLISH", "PUBLISH")
+        self._hear_by = ("SSUBSCRIBE",) if group.sharded_only else ("SSUBSCRIBE", "SUBSCRIBE")
+        self._named = [(host, self._client((host, port))) for host, port in group.hosts]
+        self._nodes: dict[Address, tuple[SharedSubscriptions, Redis]] = {}
+        self._ranges: list[Any] | None = None
+        self._looking = asyncio.Lock()
+
+    async def address(self, slot: int) -> Address:
+        """Return the address of the node that holds a slot.
+
+        Raises redis' ConnectionError if none of the known nodes tells it.
+        """
+        async with self._looking:
+            ranges = self._ranges
+            if ranges is None:
+                ranges = self._ranges = await self._ask()
+        for first, last, (host, port, *_), *_ in ranges:
+            if first <= slot <= last:
+                return host, port
+        self.forget()
+        raise _unknown_place("no node holds these keys; see redis-cli cluster info there")
+
+    def forget(self) -> None:
+        """Ask again which node holds which slots, when that is needed next."""
+        self._ranges = None
+
+    def subscriptions(self, address: Address) -> tuple[SharedSubscriptions, Callable[[], PubSub]]:
+        """Return the subscriptions at a node, and what makes a connection for them."""
+        if address not in self._nodes:
+            shared = SharedSubscriptions(self._hear_by)
+            self._nodes[address] = shared, self._client(address)
+        shared, client = self._nodes[address]
+        return shared, client.pubsub
+
+    async def aclose(self) -> None:
+        """Close all connections of its own."""
+        for client in (
+            *(client for _, client in self._named),
+            *(client for _, client in self._nodes.values()),
+        ):
+            await client.aclose()
+
+    def _client(self, address: Address) -> Redis:
+        host, port = address
+        client = Redis(host=host, port=port, ssl=self.tls, **self.connecting)
+        harden(client.connection_pool)
+        return client
+
+    async def _ask(self) -> list[Any]:
+        """Return ranges of slots, each with the node that holds it."""
+        why = "none answers"
+        for name, node in self._named:
+            try:
+                ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
+            except REDIS_FAILURES as error:
+                why = explain(error)
+                continue
+            return [
+                (first, last, (host.decode() or name, port))
+                for first, last, (host, port, *_), *_ in ranges
+            ]
+        raise _unknown_place(why)
+
+
+def _unknown_place(why: str) -> RedisConnectionError:
+    return RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
+
+
+class _NodePool(SubscribingPool):
     """Hold connections to the node that holds a PBX's keys."""
 
-    def __init__(self, group: RedisTarget, pbx: str, options: dict[str, Any]) -> None:
-        login: dict[str, Any] = {"username": group.username, "password": group.password}
-        super().__init__(_TlsNodeConnection if group.tls else _NodeConnection, **login, **options)
+    def __init__(self, cluster: _Cluster, pbx: str) -> None:
+        kind = _TlsNodeConnection if cluster.tls else _NodeConnection
+        super().__init__(kind, **cluster.connecting)
         self.connection_kwargs["node_pool"] = weakref.proxy(self)
-        self._nodes = [
-            (host, Redis(host=host, port=port, ssl=group.tls, **login, **options))
-            for host, port in group.hosts
-        ]
-        for pool in (self, *(node.connection_pool for _, node in self._nodes)):
-            harden(pool)
+        harden(self)
+        self.publish_by = cluster.publish_by
+        self._cluster = cluster
         self._slot = key_slot(SpaceKeys(pbx, "live").position.encode())
         self._found: Address | None = None
-        self._looking = asyncio.Lock()
 
     async def address(self) -> Address:
         """Return the address of the node.
 
         Raises redis' ConnectionError if none of the known nodes tells it.
         """
-        async with self._looking:
-            if self._found is None:
-                self._found = await self._find()
-            return self._found
+        self._found = await self._cluster.address(self._slot)
+        return self._found
+
+    async def subscriptions(self) -> tuple[SharedSubscriptions, Callable[[], PubSub]]:
+        return self._cluster.subscriptions(await self.address())
+
+    def forget(self) -> None:
+        self._cluster.forget()
 
     async def moved(self) -> None:
-        """Forget where the keys were and close all connections there.
-
-        That includes connections that only listen.
-        """
+        """Forget where the keys were and close all connections there."""
         if self._found is not None:
             self._found = None
+            self.forget()
             await self.disconnect(inuse_connections=True)
-
-    async def aclose(self) -> None:
-        await super().aclose()
-        for _, node in self._nodes:
-            await node.aclose()
-
-    async def _find(self) -> Address:
-        why = "none answers"
-        for name, node in self._nodes:
-            try:
-                ranges = await node.execute_command("CLUSTER", "SLOTS")  # type: ignore[no-untyped-call]
-            except REDIS_FAILURES as error:
-                why = explain(error)
-                continue
-            for first, last, (host, port, *_), *_ in ranges:
-                if first <= self._slot <= last:
-                    return host.decode() or name, port
-            why = "no node holds these keys; see redis-cli cluster info there"
-        raise RedisConnectionError(f"no node of the Cluster says where the keys are: {why}")
 
 
 def _check_single(url: str) -> None:

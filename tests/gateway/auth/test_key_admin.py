@@ -14,7 +14,7 @@ from gateway.auth.api_keys import ApiKey, sha256_hex, to_stored
 from gateway.auth.key_admin import KeyAdmin
 from monitor.shared.api_keys import decode_key, encode_key
 from monitor.shared.errors import BusUnreachable, ConfigError
-from monitor.shared.redis.connection import connect
+from monitor.shared.redis.connection import connect, raise_if_cancelled
 from monitor.shared.redis.key_names import AccessKeys
 from tests.bus import Bus
 from tests.gateway.cli.console import free_port
@@ -31,6 +31,7 @@ async def keeping(bus: Bus) -> AsyncIterator[None]:
 
     async def keep() -> None:
         while True:
+            raise_if_cancelled()
             for name, data in (await redis.hgetall(KEYS.table)).items():
                 assert isinstance(data, bytes)
                 await redis.hset(KEYS.kept, name, repr(decode_key(data).changed_at))

@@ -26,10 +26,10 @@ KEYS = SpaceKeys("pbx", "live")
 class Writer:
     """A publisher that moves one entity."""
 
-    def __init__(self, redis: Redis, name: str = "writer") -> None:
-        self.lease = Lease(redis, KEYS, name, ttl=600)
-        self.publisher = StatePublisher(redis, KEYS, name, lease=self.lease, log_length=50)
-        self.state: State = empty_state(KEYS.topics)
+    def __init__(self, redis: Redis, name: str = "writer", keys: SpaceKeys = KEYS) -> None:
+        self.lease = Lease(redis, keys, name, ttl=600)
+        self.publisher = StatePublisher(redis, keys, name, lease=self.lease, log_length=50)
+        self.state: State = empty_state(keys.topics)
 
     async def start(self) -> Position:
         assert await self.lease.acquire()
@@ -280,3 +280,90 @@ async def test_a_stopped_redis_makes_the_state_stale_and_is_followed_again_when_
             await until(lambda: it.feed.stale_since is not None)
         await until(lambda: it.feed.connected and it.feed.stale_since is None)
         assert it.replica.state == writer.state
+
+
+class Many:
+    """Followers of many PBXs on one client, and a writer of each."""
+
+    def __init__(self, bus: RealBus) -> None:
+        keys = [SpaceKeys(f"pbx{number}", "live") for number in range(12)]
+        redis = bus.client()
+        self.writers = [Writer(bus.client(), keys=one) for one in keys]
+        self.replicas = [Replica(one) for one in keys]
+        self.feeds = [
+            StateFollower(redis, one, replica, lambda: None)
+            for one, replica in zip(keys, self.replicas, strict=True)
+        ]
+
+    @property
+    def connected(self) -> list[bool]:
+        return [feed.connected for feed in self.feeds]
+
+    @property
+    def losses(self) -> list[int]:
+        return [feed.counters.losses for feed in self.feeds]
+
+    async def right(self) -> None:
+        """Each replica holds what its writer wrote."""
+        for writer, replica in zip(self.writers, self.replicas, strict=True):
+            await until(lambda w=writer, r=replica: r.position == w.publisher.position)  # type: ignore[misc]
+            assert replica.state == writer.state
+
+    async def publish(self, name: str) -> None:
+        for writer in self.writers:
+            await writer.publish(name)
+
+
+@asynccontextmanager
+async def many(bus: RealBus) -> AsyncIterator[Many]:
+    it = Many(bus)
+    for writer in it.writers:
+        await writer.start()
+    tasks = [asyncio.create_task(feed.run()) for feed in it.feeds]
+    try:
+        await until(lambda: all(it.connected))
+        assert len(await bus.client().client_list(_type="pubsub")) == 1
+        yield it
+    finally:
+        for task in tasks:
+            await end(task)
+        for writer in it.writers:
+            await writer.publisher.aclose()
+
+
+async def test_what_befalls_the_one_connection_leaves_every_pbx_right(valkey: RealBus) -> None:
+    async with many(valkey) as it:
+        await it.publish("one")
+        await it.right()
+        await valkey.drop_subscribers()
+        await it.publish("two")  # while nobody hears
+        await it.right()
+        assert all(it.losses)
+
+        redis = valkey.client()
+        await redis.config_set("client-output-buffer-limit", "pubsub 1 0 0")
+        await it.publish("three" * 8_000)  # more than what Redis holds apart from the limit
+        await until(lambda: min(it.losses) >= 2)
+        await redis.config_set("client-output-buffer-limit", "pubsub 33554432 8388608 60")
+        await it.publish("four")
+        await it.right()
+
+        await valkey.save()
+        for writer in it.writers:
+            await writer.publisher.aclose()
+        valkey.kill()
+        await until(lambda: not any(it.connected))
+        await valkey.start()
+        await until(lambda: all(it.connected))
+        await it.publish("five")
+        await it.right()
+        assert len(await valkey.client().client_list(_type="pubsub")) == 1
+
+
+async def test_a_message_that_cannot_be_read_concerns_its_own_pbx_only(valkey: RealBus) -> None:
+    async with many(valkey) as it:
+        await valkey.client().publish("callmon:{pbx3}:live", b"\xc1 no message of ours")
+        await until(lambda: it.losses[3] == 1)
+        await it.publish("after")
+        await it.right()
+        assert sum(it.losses) == 1

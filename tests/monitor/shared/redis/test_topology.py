@@ -57,6 +57,11 @@ WITHIN = 60.0
             "redis+cluster://:p@a,b:7000",
             RedisTarget("cluster", (("a", 6379), ("b", 7000)), None, "p"),
         ),
+        (
+            "redis+cluster://a?pubsub=sharded",
+            RedisTarget("cluster", (("a", 6379),), sharded_only=True),
+        ),
+        ("redis+cluster://a?pubsub=both", RedisTarget("cluster", (("a", 6379),))),
         ("rediss+cluster://a/0", RedisTarget("cluster", (("a", 6379),), tls=True)),
     ],
 )
@@ -77,6 +82,8 @@ def test_an_address_is_taken_apart(url: str, group: RedisTarget | None) -> None:
         ("redis+sentinel://:secret@a/m/x", "a number"),
         ("redis+sentinel://:secret@a/m?sentinel=1", "no option sentinel"),
         ("redis+cluster://:secret@a/1", "only database 0"),
+        ("redis+cluster://:secret@a?pubsub=plain", "pubsub is both or sharded, not 'plain'"),
+        ("redis+sentinel://:secret@a/m?pubsub=sharded", "no option pubsub"),
         ("redis+cluster://:secret@a:99999", "no port between 1 and 65535"),
         ("redis+cluster://:secret@a,,b", "a host is missing"),
         ("redis+cluster://:secret@:6379", "a host is missing"),
