@@ -41,6 +41,7 @@ export function Announcer() {
     alarmCount.value = found.filter(({ level }) => level === 2).length;
     if (fresh.some(({ level }) => level === 2)) tone();
   });
+  useEffect(() => () => (alarmCount.value = 0), []); // nothing is known without a key
   const elsewhere = found.filter(({ kind }) => VIEW_OF[kind] !== view.value);
   const first = elsewhere[0];
   const inside =

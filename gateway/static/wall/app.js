@@ -95,13 +95,8 @@ function Tool({ says, of, pressed, class: name, onClick }) {
 
 function Banner({ stale }) {
   if (!stale) return null;
-  const ago = lasting(clock.value - stale.since);
-  const text = {
-    gateway: () => words.gatewayAway(ago),
-    bus: () => words.busLost(ago),
-    pbx: () => words.pbxLost(ago),
-    connecting: () => words.pbxConnecting,
-  }[stale.kind]();
+  const { gatewayAway: gateway, busLost: bus, pbxLost: pbx } = words;
+  const text = { gateway, bus, pbx }[stale.kind]?.(lasting(clock.value - stale.since)) ?? words.pbxConnecting;
   return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
     <p role="timer" aria-live="off">${text}${stale.reason && html` <small title=${stale.reason}>${stale.reason}</small>`}</p>
   </aside>`;

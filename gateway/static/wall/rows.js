@@ -20,7 +20,7 @@ export function queueRows(state, filter) {
       .map((agent) => extensions.get(agent.num))
       .filter(Boolean)
       .map((ext) => doing(ext, loggedIn.has(ext.num)));
-    const stats = figures.get(queue.num) ?? (queue.serviceLevel === undefined ? null : queue);
+    const stats = figures.get(queue.num) ?? null;
     return {
       num: queue.num,
       name: queue.name,

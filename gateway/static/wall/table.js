@@ -41,7 +41,7 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
 
 function Head({ column: { name, label, class: kind }, by, chosen }) {
   const down = by === `-${name}`;
-  const text = html`<span>${label}</span>`;
+  const text = html`<span class=${kind === "way" && "hidden"}>${label}</span>`; // there is room for a sign alone
   return html`<th class=${kind} aria-sort=${down ? "descending" : by === name ? "ascending" : null}>${
     kiosk
       ? text

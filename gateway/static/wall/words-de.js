@@ -35,7 +35,7 @@ export default {
   queueDay: (s, wait, talk) =>
     `${s.offered} Anrufe, ${s.answered} angenommen, ${s.abandoned} aufgelegt, ${s.shortAbandoned} weitere innerhalb von ${s.shortBelow} s; Wartezeit im Mittel ${wait}, Gespräch ${talk}`,
   answered: "Angenommen",
-  answeredQueues: "Angenommen, Warteschlangen",
+  answeredQueues: "Angenommen, Queues",
   levelToday: (p) => `SL heute${p === null ? "" : `, Ziel ${p} %`}`,
   goal: (p, t) => (p === null ? `Ziel ${t}` : `Ziel ${p} % in ${t}`),
   abandoned: "Verloren",

@@ -36,7 +36,7 @@ export default {
     `${s.offered} llamadas recibidas, ${s.answered} contestadas, ${s.abandoned} abandonadas, ${s.shortAbandoned} más en menos de ${s.shortBelow} s; espera media ${wait}, conversación ${talk}`,
   answered: "Contestadas",
   answeredQueues: "Contestadas, colas",
-  levelToday: (p) => `NS de hoy${p === null ? "" : `, objetivo ${p} %`}`,
+  levelToday: (p) => `NS hoy${p === null ? "" : `, objetivo ${p} %`}`,
   goal: (p, t) => (p === null ? `objetivo ${t}` : `objetivo ${p} % en ${t}`),
   abandoned: "Abandonadas",
   serviceLevel: "Nivel de servicio",
