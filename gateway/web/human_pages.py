@@ -36,6 +36,9 @@ _STATIC: Final = Path(__file__).parents[1] / "static"
 _TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".webmanifest": "application/manifest+json",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
@@ -62,11 +65,11 @@ _NAMED: Final = {
     "@preact/signals-core": "vendor/signals/signals-core.js",
 }
 """Modules that others import by a name."""
-_FOLDERS: Final = ("wall", "fleet", "start", "vendor")
+_FOLDERS: Final = ("icons", "wall", "fleet", "start", "vendor")
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; "
-    "img-src 'self' data:; "
+    "img-src 'self' data:; manifest-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 

@@ -141,6 +141,17 @@ class Page:
         """Go to an address."""
         await self._command("Page.navigate", url=address)
 
+    async def before(self, script: str) -> None:
+        """Run this in each page that is loaded from here on, before its own scripts."""
+        await self._command("Page.addScriptToEvaluateOnNewDocument", source=script)
+
+    async def not_installable(self) -> list[str]:
+        """Say why the browser would not install the page as an app."""
+        manifest = await self._command("Page.getAppManifest")
+        found = await self._command("Page.getInstallabilityErrors")
+        reasons = [one["errorId"] for one in found["installabilityErrors"]]
+        return [str(one) for one in (*manifest["errors"], *reasons)]
+
     async def run(self, script: str) -> Any:
         """What the expression gives in the page.
 

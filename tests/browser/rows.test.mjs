@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { agentRows, doing, nameOf } from "../../gateway/static/wall/people.js";
-import { callRows, matches, missedRows, queueRows } from "../../gateway/static/wall/rows.js";
+import { byCaller, callRows, matches, missedRows, queueRows, sorted } from "../../gateway/static/wall/rows.js";
 
 const extension = (num, more = {}) => ({
   num,
@@ -130,6 +130,8 @@ const call = (more) => ({
 test("a call says whom it rings at, what it waits in, and that a number is withheld", () => {
   const rows = (one) => callRows(state({ calls: { 1: call(one) }, queues: { 800: { num: "800", name: "Sales" } } }))[0];
   const queue = leg("800", "queue", "Connected");
+  const waits = (callID) =>
+    callRows(state({ calls: { 1: call() }, queues: { 800: { num: "800", name: "", waiting: [{ callID }] } } }))[0];
   const waiting = rows({ state: "Talking", talkTo: [queue], queue: "800", queuedAt: "2026-03-04T03:00:05.000Z" });
   assert.deepEqual(
     [waiting.kind, waiting.word, waiting.via, waiting.since],
@@ -143,6 +145,7 @@ test("a call says whom it rings at, what it waits in, and that a number is withh
   assert.deepEqual(ringing.from, { num: "", name: "", outside: true });
   assert.equal(rows({ state: "Talking", talkTo: [leg("101", "extension", "Connected")] }).kind, "talking");
   const owner = leg("101", "extension", "Connected");
+  assert.ok(!waiting.waits && waits(1).waits && !waits(2).waits);
   const leaving = rows({ direction: "Internal", state: "Talking", owner, talkTo: [leg("101", "extension", "Connected")] });
   assert.deepEqual([leaving.from.num, leaving.to.num], ["101", "–"], "a leg leaves");
   const passedOn = rows({ direction: "Outbound", state: "Talking", talkTo: [leg("101", "extension", "Connected")] });
@@ -171,10 +174,15 @@ test("missed calls are today's from outside, and know who was spoken with since"
     state({
       queues: { 800: { num: "800", name: "Sales" } },
       ended: {
-        a: ended(1, "missed", "2026-03-04T10:00:00.000Z", { callee: "101", calleeName: "Anna" }),
+        a: ended(1, "missed", "2026-03-04T10:00:00.000Z", {
+          callee: "101",
+          calleeName: "Anna",
+          returnedAt: "2026-03-04T11:59:00.000Z",
+        }),
         b: ended(2, "abandoned", "2026-03-04T11:00:00.000Z", {
           caller: "+2",
           startedAt: "2026-03-04T10:58:00.000Z",
+          returnedAt: null,
           queuedAt: "2026-03-04T10:59:00.000Z",
           callee: "101",
           queues: ["800"],
@@ -202,31 +210,27 @@ test("missed calls are today's from outside, and know who was spoken with since"
   );
 });
 
-test("a missed call is done when the monitor says so, or for one that cannot by its number", () => {
-  const call = (callID, more) => ({
-    callID,
-    direction: "Inbound",
-    outcome: "missed",
-    startedAt: "2026-03-04T10:00:00.000Z",
-    endedAt: "2026-03-04T10:00:00.000Z",
-    answeredAt: null,
-    caller: "+49301234567",
-    callee: "",
-    queue: "",
-    queues: [],
-    groups: [],
-    did: "",
-    ...more,
-  });
-  const back = (callee) =>
-    call(9, { direction: "Outbound", outcome: "answered", caller: "101", callee, answeredAt: "2026-03-04T10:05:00.000Z" });
-  const spoken = (...ended) => missedRows(state({ ended: Object.fromEntries(ended.entries()) }), 0).map((row) => row.spoken);
-  assert.deepEqual(spoken(call(1, { returnedAt: "2026-03-04T10:05:00.000Z" })), [true]);
-  assert.deepEqual(spoken(call(1, { returnedAt: null }), { ...back("+49301234567"), returnedAt: null }), [false]);
-  assert.deepEqual(spoken(call(1), back("030 1234567")), [true]);
-  assert.deepEqual(spoken(call(1), back("0891234567")), [false]);
-  assert.deepEqual(spoken(call(1), back("+43301234567")), [false]);
-  assert.deepEqual(spoken(call(1, { caller: "" }), back("")), [false]);
+test("a caller who was missed several times has one row, those who withhold their number have their own", () => {
+  const row = (id, num) => ({ id, num });
+  const rows = byCaller([row("e", "+1 5"), row("d", ""), row("c", "+15"), row("b", "+2"), row("a", "")]);
+  assert.deepEqual(
+    rows.map(({ id, calls }) => [id, calls.map((one) => one.id)]),
+    [["e", ["e", "c"]], ["d", ["d"]], ["b", ["b"]], ["a", ["a"]]],
+  );
+});
+
+test("rows are sorted by a column's value, texts as people write them, and equals stay as they came", () => {
+  const columns = [
+    { name: "who", value: (row) => row.who },
+    { name: "time", value: (row) => row.time },
+  ];
+  const rows = [
+    { id: 1, who: "é10", time: 5 },
+    { id: 2, who: "e9", time: 30 },
+    { id: 3, who: "F1", time: 5 },
+  ];
+  const ids = (order) => sorted(rows, columns, order, "fr").map(({ id }) => id);
+  assert.deepEqual(["who", "-who", "time", "-time"].map(ids), [[2, 1, 3], [3, 1, 2], [1, 3, 2], [2, 1, 3]]);
 });
 
 test("a filter finds all its words anywhere, in any case", () => {

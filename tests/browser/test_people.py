@@ -210,7 +210,8 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
     async with writing(valkey, full_day(time.time())), gateway(valkey, heartbeat=1) as served:
         for size in (TV, (3840, 2160), (1366, 768), (1080, 1920), (820, 1180), (844, 390)):
             await page.resize(*size)
-            for lang in ("en", "ru"):
+            others = ("de", "fr", "es", "pl") if mode and size == TV else ()
+            for lang in ("en", "ru", *others):
                 settings = f"{mode}&view=queues&theme=dark&lang={lang}"
                 await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
                 strip = "document.querySelector('.strip')?.innerText ?? ''"

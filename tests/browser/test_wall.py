@@ -13,6 +13,25 @@ from tests.system.stack import KEY
 from tests.wrong_services import http, listening
 
 SECONDS = "(t => t.split(':').reduce((sum, part) => 60 * sum + Number(part), 0))"
+_LOCKS = """(() => {
+  const request = WakeLock.prototype.request;
+  window.locks = [];
+  WakeLock.prototype.request = async function (...kind) {
+    const lock = await request.apply(this, kind);
+    window.locks.push(lock);
+    return lock;
+  };
+})()"""
+"""Keep the locks that the page gets from the browser, so that the screen stays on."""
+_COLOUR = """(async () => {
+  const icon = Object.assign(new Image(), { src: document.querySelector('link[rel=icon]').href });
+  await icon.decode();
+  const pen = document.createElement('canvas').getContext('2d');
+  pen.drawImage(icon, 0, 0);
+  return [...pen.getImageData(1, 1, 1, 1).data];
+})()"""
+"""The colour of the window's icon, at its edge."""
+_TEXTS = "((what) => [...document.querySelectorAll(what)].map((each) => each.innerText))"
 WAITING = "document.querySelector('[data-item=\"queue:800\"] .figure .value')?.innerText"
 
 
@@ -47,7 +66,7 @@ async def test_a_queue_shows_who_waits_and_how_its_agents_are(page: Page, world:
         "document.querySelector('[data-item=\"queue:800\"]').classList.contains('level2')"
     )
     await page.until("document.querySelector('[role=status]').textContent.includes('3 waiting')")
-    talking = "[data-item='queue:800'] .counts .talking span"
+    talking = "[data-item='queue:800'] .counts .talking b"
     assert await page.text(talking) == "0"
     world.pbx.switchboard.poll(calls[0], [agent])
     world.pbx.switchboard.answer(calls[0], agent)
@@ -98,6 +117,59 @@ async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> Non
     await page.press("4")
     await page.shows("Abandoned in queue", "table.missed")
     await page.shows(CALLER, "table.missed")
+    more = [world.queued(number=number) for number in (CALLER, CALLER, "", "")]
+    await page.press("3")
+    await page.becomes(4, "document.querySelectorAll('table.calls tbody tr').length")
+    for call in more:
+        world.pbx.switchboard.end(call)
+    await page.press("4")
+    await page.shows("5 calls", ".totals")
+    await page.becomes(3, "document.querySelectorAll('table.missed tbody tr').length")
+    await page.becomes(["3 calls"], f"{_TEXTS}('table.missed .more')")
+    await page.run("document.querySelector('table.missed .more').closest('tr').click()")
+    await page.becomes(3, "document.querySelectorAll('dialog[open] .attempts li').length")
+    assert not page.complaints
+
+
+async def test_what_one_chose_stands_in_the_address_and_is_there_after_a_reload(
+    page: Page, world: World
+) -> None:
+    agent = await world.agent()
+    calls = [world.queued(number=f"+1555000000{last}") for last in (2, 9, 4)]
+    world.queued(number="+15550001007")
+    world.pbx.switchboard.poll(calls[2], [agent])
+    world.pbx.switchboard.answer(calls[2], agent)
+    await page.go(world.wall("view=queues"))
+    await page.shows("3", ".kpi .value")
+    await page.run("document.querySelector('.kpi').click()")  # those who wait
+    froms = f"{_TEXTS}('table.calls tbody .num').filter((num) => num.startsWith('+'))"
+    await page.becomes(["+15550000002", "+15550000009", "+15550001007"], froms)
+    assert await page.text("table.calls [aria-sort=descending]") == "Time"
+    head = "document.querySelector('table.calls th.from button')"
+    await page.run(f"{head}.click()")
+    await page.run(f"{head}.click()")
+    await page.becomes(["+15550001007", "+15550000009", "+15550000002"], froms)
+    await page.press("/")
+    await page.write("000000")
+    kept = ["+15550000009", "+15550000002"]
+    await page.becomes(kept, froms)
+    await page.shows("2 calls", ".totals")
+    search = "location.search.split(/[?&]/).filter((one) => !/lang|theme/.test(one)).sort()"
+    told = ["", "find=000000", "only=waiting", "sort=-from", "view=calls"]
+    assert await page.run(search) == told
+    await page.run("location.reload(); window.old = true")
+    await page.until("!window.old && document.querySelector('table.calls')")
+    await page.becomes(kept, froms)
+    assert await page.text("table.calls [aria-sort=descending]") == "From"
+    assert await page.run("document.getElementById('find').value") == "000000"
+    await page.run("document.querySelector('.only').click()")
+    await page.shows("3 calls", ".totals")
+    assert await page.count(".totals button") == 2, "in queue, talking"
+    await page.press("Escape")
+    await page.press("Escape")
+    await page.becomes(["", "sort=-from", "view=calls"], search)
+    await page.becomes(4, "document.querySelectorAll('table.calls tbody tr').length")
+    assert not page.complaints
 
 
 async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
@@ -234,23 +306,36 @@ async def test_a_filtered_screen_counts_the_whole_licence(page: Page, world: Wor
 
 
 async def test_an_alarm_of_another_view_is_seen_as_well(page: Page, world: World) -> None:
+    await page.before("navigator.setAppBadge = async (count) => { window.badge = count; }")
     await page.go(world.wall("view=agents&waiting=1,2&free=99,98"))
     await page.shows("No agent free", ".alarms")
+    icon = "document.querySelector('link[rel=icon]').href"
+    await page.until("document.title.startsWith('▲ 3 · Agents')")
+    assert await page.run(_COLOUR) == [198, 42, 18, 255], "a red plate"
+    assert await page.run("window.badge") == 3
     for number in range(2):
         world.queued("801", f"+1555000000{number}")
     await page.shows("2 waiting · queue 801", ".alarms")  # callers before what lasts
     await page.press("1")
     await page.until("!document.querySelector('.alarms')")
+    await page.go(world.wall("view=queues&free=,"))
+    await page.until("document.title === 'Queues · callmon' && window.badge === 0")
+    assert "/static/icons/wall.svg" in await page.run(icon)
 
 
 async def test_tv_mode_pages_and_never_scrolls(page: Page, world: World) -> None:
     await page.resize(1920, 1080)
+    await page.before(_LOCKS)
     await page.go(world.wall("kiosk=1&view=calls,lines&page=3"))
     await page.shows("No calls now.")
+    await page.until("window.locks.length === 1 && !window.locks[0].released")
+    await page.run("window.locks[0].release()")  # as the browser does when the page is hidden
+    await page.run("document.dispatchEvent(new Event('visibilitychange'))")
+    await page.until("window.locks.length === 2 && !window.locks[1].released")
     for number in range(20):
         world.queued(number=f"+155500000{number:02}")
     await page.until("document.querySelectorAll('.dots i').length === 2")
-    seen = "[...document.querySelectorAll('table.calls .from')].map((cell) => cell.innerText)"
+    seen = "[...document.querySelectorAll('table.calls td.from')].map((cell) => cell.innerText)"
     first = set(await page.run(seen))
     assert 8 <= len(first) < 20
     second = set(
@@ -414,9 +499,10 @@ async def test_without_a_key_the_page_asks_for_one(page: Page, world: World) -> 
     await page.shows("Какой ключ у этого экрана?")
 
 
-async def test_the_page_asks_no_other_server(page: Page, world: World) -> None:
+async def test_the_page_asks_no_other_server_and_can_be_installed(page: Page, world: World) -> None:
     await page.go(world.wall("view=queues"))
     await page.until("document.querySelector('.fresh.live')")
+    assert await page.not_installable() in ([], ["in-incognito"])
     host = world.address.removeprefix("http://")
     others = [
         one for one in page.requested if host not in one and not one.startswith(("data:", "about:"))

@@ -69,10 +69,9 @@ export function Access() {
   return html`<main class="access"><div>
     <h1>${status === "keyless" ? words.keyWanted : words.refused}</h1>
     ${
-      status === "refused"
-        ? html`<p role="alert" class="why">${wrong ? words.keyWrong : words.notAllowed}
-      ${reason ? html`<small>${reason} (${code})</small>` : null}</p>`
-        : null
+      status === "refused" &&
+      html`<p role="alert" class="why">${wrong ? words.keyWrong : words.notAllowed}
+        ${reason && html`<small>${reason} (${code})</small>`}</p>`
     }
     <form onSubmit=${submit}>
       <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required /></label>

@@ -1,16 +1,16 @@
 /** The agents: all at once, as large as their number allows. */
 
-import { Empty, Glyph, html, Kpi, nameOf, Opener, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, nameOf, Opener, opens, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
-import { detail, find, settings, shown, words } from "./store.js";
+import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
 const ROOMY = [
   { w: 13, h: 4.6, lines: 3, most: 7 },
   { w: 11.5, h: 3.1, lines: 2, phone: true },
 ];
-const DENSITIES = settings.kiosk
+const DENSITIES = kiosk
   ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // names that can be read from the room
   : [...ROOMY, { w: 7.9, h: 2.25, lines: 1, stacked: true }, { w: 9.8, h: 1.4, lines: 1 }];
 const PAGES = 4; // of a TV: who comes later is free or logged out, as the strip tells
@@ -28,15 +28,16 @@ export const Everybody = () => html`<${Agents} everybody=${true} />`;
 
 export function Agents({ everybody = NAMED }) {
   const all = agentRows(shown(), everybody);
-  const rows = all.filter((row) =>
-    matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value),
-  );
+  const rows = all
+    .filter((row) => !only.value || row.state === only.value)
+    .filter((row) => matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value));
   if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
   const counts = tally(all);
   return html`<${Strip} label=${words.total} items=${STATES.map(
-    (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state} />`,
+    (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state}
+      leads=${[view.value, state]} />`,
   )} />
-    ${rows.length ? null : html`<${Empty} text=${words.nothingFound} />`}
+    ${!rows.length && html`<${Empty} text=${words.nothingFound} />`}
     <${Tiles} name="agents" items=${rows} tile=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, tile) =>
       html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;
 }
@@ -48,27 +49,22 @@ export function stateWord(row) {
 function Agent({ row, lines, stacked }) {
   const { num, name, state, since, talk } = row;
   const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
-  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} data-item=${`agent:${num}`}
-      onClick=${() => (detail.value = { kind: "agent", id: num })}
-      aria-label=${`${num} ${name}: ${stateWord(row)}`} title=${`${num} ${name} · ${stateWord(row)}${other && ` · ${other}`}`}>
-    <div class="who"><${Glyph} of=${state} /><${Opener} class="num" says=${`${num} ${name}: ${stateWord(row)}`}>${num}<//>
-      ${stacked ? null : html`<span class="name">${name}</span>`}
-      ${lines === 1 && since ? html`<${Timer} since=${since} />` : null}</div>
-    ${stacked ? html`<div class="name">${name}</div>` : null}
+  const word = stateWord(row);
+  const says = `${num} ${name}: ${word}`;
+  const time = since && html`<${Timer} since=${since} />`;
+  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} ...${opens("agent", num)}
+      aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>
+    <div class="who"><${Glyph} of=${state} /><${Opener} class="num" says=${says}>${num}<//>
+      ${!stacked && html`<span class="name">${name}</span>`}
+      ${lines === 1 && time}</div>
+    ${stacked && html`<div class="name">${name}</div>`}
     ${
-      lines > 1
-        ? html`<div class="what"><span class="word">${stateWord(row)}</span>
-      ${
-        talk && !talk.external
-          ? lines > 2
-            ? html`<span class="tag">${words.internal}</span>`
-            : html`<${Glyph} of="internal" />`
-          : null
-      }
-      ${lines === 2 && other ? html`<span class="other">${other}</span>` : null}
-      ${since ? html`<${Timer} since=${since} />` : null}</div>`
-        : null
+      lines > 1 &&
+      html`<div class="what"><span class="word">${word}</span>
+      ${talk && !talk.external && (lines > 2 ? html`<span class="tag">${words.internal}</span>` : html`<${Glyph} of="internal" />`)}
+      ${lines === 2 && other && html`<span class="other">${other}</span>`}
+      ${time}</div>`
     }
-    ${lines > 2 ? html`<div class="other">${other}</div>` : null}
+    ${lines > 2 && html`<div class="other">${other}</div>`}
   </article>`;
 }

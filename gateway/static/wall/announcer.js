@@ -7,7 +7,7 @@ import { licenceOf } from "./lines.js";
 import { html, Sign } from "./parts.js";
 import { lineRows, matches, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
-import { detail, find, now, settings, show, shown, system, view, words } from "./store.js";
+import { detail, find, now, kiosk, settings, show, shown, system, view, words } from "./store.js";
 
 /** What shows it, the most urgent first: a day's service level is known for hours, a caller waits now. */
 const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
@@ -15,7 +15,7 @@ const URGENCY = Object.keys(VIEW_OF);
 
 /** Whether this wall ever shows it: on a TV nobody takes back the address's `find`. */
 function isShown(...texts) {
-  return !settings.kiosk || matches(texts, settings.find);
+  return !kiosk || matches(texts, settings.find);
 }
 
 /** How many alarms there are now, for the window's title. */
@@ -41,29 +41,29 @@ export function Announcer() {
     alarmCount.value = found.filter(({ level }) => level === 2).length;
     if (fresh.some(({ level }) => level === 2)) tone();
   });
+  useEffect(() => () => (alarmCount.value = 0), []); // nothing is known without a key
   const elsewhere = found.filter(({ kind }) => VIEW_OF[kind] !== view.value);
   const first = elsewhere[0];
   const inside =
     first &&
     html`<${Sign} level=${first.level} /><span>${first.text}</span>
-      ${elsewhere.length > 1 ? html`<b>+${elsewhere.length - 1}</b>` : null}`;
+      ${elsewhere.length > 1 && html`<b>+${elsewhere.length - 1}</b>`}`;
   return html`<p class="hidden" role="status" aria-live="polite">${[...said.current.values()].join(". ")}</p>
     ${
-      !first
-        ? null
-        : settings.kiosk
-          ? html`<p class=${`alarms level${first.level}`}>${inside}</p>`
-          : html`<button type="button" class=${`alarms level${first.level}`} aria-haspopup="dialog" title=${words.alarms}
-              onClick=${() => (detail.value = { kind: "alarms" })}>${inside}</button>`
+      first &&
+      (kiosk
+        ? html`<p class=${`alarms level${first.level}`}>${inside}</p>`
+        : html`<button class=${`alarms level${first.level}`} aria-haspopup="dialog" title=${words.alarms}
+            onClick=${() => (detail.value = { kind: "alarms" })}>${inside}</button>`)
     }`;
 }
 
 /** All that is bad now, each a button that leads to where it is shown. */
 export function AlarmList() {
   const found = alarmsNow();
-  return html`<h2>${words.alarms}</h2>${found.length ? null : html`<p>${words.noAlarms}</p>`}<ul class="list">${found.map(
+  return html`<h2>${words.alarms}</h2>${!found.length && html`<p>${words.noAlarms}</p>`}<ul class="list">${found.map(
     ({ about, kind, text, level }) =>
-      html`<li key=${about}><button type="button" class=${`level${level}`} onClick=${() => lead(about, kind)}><${Sign} level=${level} /> ${text}</button></li>`,
+      html`<li key=${about}><button class=${`level${level}`} onClick=${() => lead(about, kind)}><${Sign} level=${level} /> ${text}</button></li>`,
   )}</ul>`;
 }
 

@@ -6,47 +6,32 @@ import { Announcer } from "./announcer.js";
 import { Access, Asking, offered } from "./access.js";
 import { Calls, Missed } from "./calls.js";
 import { Details } from "./details.js";
+import { fullScreen } from "./keys.js";
 import { Lines } from "./lines.js";
-import { Glyph, html } from "./parts.js";
+import { clockTime, Glyph, html, lasting } from "./parts.js";
 import { Legend, Queues } from "./queues.js";
 import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
 import { pages, unseen } from "./stage.js";
 import {
-  clock,
-  connection,
-  detail,
-  find,
-  hello,
-  lag,
-  page,
-  paused,
-  settings,
-  show,
-  size,
-  staleness,
-  system,
-  togglePause,
-  toggleTheme,
-  view,
-  words,
-  zone,
+  clock, connection, detail, find, hello, lag, only, page, paused, kiosk, settings, show, size, staleness,
+  system, togglePause, toggleTheme, view, wanted, words,
 } from "./store.js";
-import { duration, timeOfDay } from "./times.js";
 
 const SHOWN = { queues: Queues, agents: Agents, calls: Calls, missed: Missed, lines: Lines, everybody: Everybody };
 
 export function App() {
-  const wanted = connection.value;
+  const { status } = connection.value;
   if (offered.value) return html`<${Asking} />`;
-  if (wanted.status === "keyless" || wanted.status === "refused") return html`<${Access} />`;
+  if (status === "keyless" || status === "refused") return html`<${Access} />`;
   const stale = staleness.value;
-  return html`<div class=${`wall ${settings.kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
+  return html`<div class=${`wall ${kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
     <${Bar} />
     <${Banner} stale=${stale} />
     <${Problems} />
+    ${!kiosk && only.value && html`<button class="only" onClick=${() => (wanted.value = "")}>${words.only(wordOf(only.value))}</button>`}
     <${Stage} />
-    ${settings.kiosk ? html`<${Footer} />` : null}
+    ${kiosk && html`<${Footer} />`}
     <${Details} />
   </div>`;
 }
@@ -55,17 +40,22 @@ function Bar() {
   const name = settings.title || hello.value?.pbx || "callmon";
   return html`<header class="bar">
     <h1 title=${system.value?.fqdn}>${name}</h1>
-    ${settings.kiosk ? html`<span class="place">${words[view.value]}</span>` : html`<${Tabs} /><${Search} />`}
+    ${kiosk ? html`<span class="place">${[view.value, only.value].filter(Boolean).map(wordOf).join(" · ")}</span>` : html`<${Tabs} /><${Search} />`}
     <${Announcer} />
     <${Freshness} />
-    <time class="clock">${timeOfDay(clock.value, zone.value)}</time>
-    ${settings.kiosk ? null : html`<${Tools} />`}
+    <time class="clock">${clockTime(clock.value)}</time>
+    ${!kiosk && html`<${Tools} />`}
   </header>`;
+}
+
+/** The word of a view, or of what it shows alone. */
+function wordOf(name) {
+  return words.states[name] ?? words[name];
 }
 
 function Tabs() {
   return html`<nav>${VIEWS.map(
-    (name) => html`<button key=${name} type="button" onClick=${() => show(name)}
+    (name) => html`<button key=${name} onClick=${() => show(name)}
     aria-current=${view.value === name ? "page" : null}>${words[name]}</button>`,
   )}</nav>`;
 }
@@ -87,37 +77,28 @@ function Freshness() {
 }
 
 function Tools() {
-  const full = () =>
-    document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen();
   const held = paused.value !== null;
   return html`<div class="tools">
     <${Tool} says=${words.pause} of=${held ? "resume" : "pause"} pressed=${held} onClick=${togglePause} />
     <${Tool} says=${words.theme} of="theme" onClick=${toggleTheme} />
     <${Tool} says=${words.sound} of=${audible.value ? "sound" : "silence"} pressed=${audible.value} onClick=${toggleSound} />
-    <${Tool} says=${words.full} of="full" class="wide" onClick=${full} />
-    <button type="button" aria-label=${words.help} title=${words.help}
+    <${Tool} says=${words.full} of="full" class="wide" onClick=${fullScreen} />
+    <button aria-label=${words.help} title=${words.help}
       onClick=${() => (detail.value = { kind: "help" })}>?</button>
   </div>`;
 }
 
 function Tool({ says, of, pressed, class: name, onClick }) {
-  return html`<button type="button" class=${name} aria-label=${says} title=${says} aria-pressed=${pressed}
+  return html`<button class=${name} aria-label=${says} title=${says} aria-pressed=${pressed}
     onClick=${onClick}><${Glyph} of=${of} /></button>`;
 }
 
 function Banner({ stale }) {
   if (!stale) return null;
-  const ago = duration(clock.value - stale.since, words.units);
-  const text = {
-    gateway: () => words.gatewayAway(ago),
-    bus: () => words.busLost(ago),
-    pbx: () => words.pbxLost(ago),
-    connecting: () => words.pbxConnecting,
-  }[stale.kind]();
+  const { gatewayAway: gateway, busLost: bus, pbxLost: pbx } = words;
+  const text = { gateway, bus, pbx }[stale.kind]?.(lasting(clock.value - stale.since)) ?? words.pbxConnecting;
   return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
-    <p role="timer" aria-live="off">${text}${
-      stale.reason ? html` <small title=${stale.reason}>${stale.reason}</small>` : null
-    }</p>
+    <p role="timer" aria-live="off">${text}${stale.reason && html` <small title=${stale.reason}>${stale.reason}</small>`}</p>
   </aside>`;
 }
 
@@ -153,13 +134,8 @@ function Stage() {
 function Footer() {
   const count = pages.value;
   const at = Math.min(page.value, count - 1);
-  return html`<footer>${view.value === "queues" ? html`<${Legend} />` : null}
-    ${
-      count < 2
-        ? null
-        : html`<p class="dots" role="img" aria-label=${words.page(at + 1, count)}>${Array.from(
-            { length: count },
-            (_, index) => html`<i key=${index} class=${index === at ? "on" : ""}></i>`,
-          )}</p>`
-    }${unseen.value ? html`<p class="unseen">${words.more(unseen.value)}</p>` : null}</footer>`;
+  const dots = Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at && "on"}></i>`);
+  return html`<footer>${view.value === "queues" && html`<${Legend} />`}
+    ${count > 1 && html`<p class="dots" role="img" aria-label=${words.page(at + 1, count)}>${dots}</p>`}
+    ${unseen.value > 0 && html`<p class="unseen">${words.more(unseen.value)}</p>`}</footer>`;
 }

@@ -1,64 +1,67 @@
 /** The calls that go on, the oldest first; and those that nobody took today. */
 
-import { Empty, Glyph, html, nameOf, Opener, Party, State, Timer } from "./parts.js";
-import { callRows, matches, missedRows } from "./rows.js";
-import { usePagedRows } from "./stage.js";
-import { detail, find, now, shown, words, zone } from "./store.js";
-import { duration, midnight, timeOfDay } from "./times.js";
+import { clockTime, Empty, Glyph, html, lasting, nameOf, Opener, opens, Party, State, Timer, Total } from "./parts.js";
+import { byCaller, callRows, matches, missedRows } from "./rows.js";
+import { find, now, only, shown, words, zone } from "./store.js";
+import { Table } from "./table.js";
+import { instant, midnight } from "./times.js";
 
-const OPEN = (kind, id) => ({
-  "data-item": `${kind}:${id}`,
-  onClick: () => (detail.value = { kind, id: String(id) }),
-});
+const textOf = ({ num, name }) => `${num} ${name}`;
+const parted = ({ more, ...party }) => ({ ...party, more: more > 0 && `+${more}` });
+
+export const column = (name, kind, value, cell) => ({ name, class: kind, label: words[name], value, cell });
+export const nameIn = (text) => html`<span class="name">${text}</span>`;
+
+const CALLS = [
+  column("direction", "way", ({ direction }) => words[direction],
+    ({ direction }) => html`<${Glyph} of=${direction} /><span class="hidden">${words[direction]}</span>`),
+  column("from", "from", (row) => textOf(row.from),
+    (row) => html`<${Party} ...${parted(row.from)} says=${words[row.word]} />`),
+  column("to", "to", (row) => textOf(row.to), (row) => html`<${Party} ...${parted(row.to)} />`),
+  column("via", "via", (row) => row.via, (row) => nameIn(row.via)),
+  column("state", "now", (row) => words[row.word], (row) => html`<${State} of=${row.kind} word=${words[row.word]} />`),
+  column("time", "right", (row) => -instant(row.started), (row) => html`<${Timer} since=${row.started} />`),
+];
 
 export function Calls() {
   const all = callRows(shown());
-  const rows = all.filter((row) =>
+  const found = all.filter((row) =>
     matches(
       [row.from.num, row.from.name, row.to.num, row.to.name, row.via, words[row.word], words[row.direction]],
       find.value,
     ),
   );
-  const { here, left } = usePagedRows(rows);
-  if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noCalls} />`;
-  return html`<table class="rows calls">
-    <thead><tr><th><span class="hidden">${words.state}</span></th><th>${words.from}</th><th>${words.to}</th>
-      <th class="via">${words.via}</th><th>${words.state}</th><th class="right">${words.time}</th></tr></thead>
-    <tbody>${here.map(
-      (row) => html`<tr key=${row.id} class=${row.kind} ...${OPEN("call", row.id)}>
-      <td class="way"><${Glyph} of=${row.direction} /><span class="hidden">${words[row.direction]}</span></td>
-      <td class="from"><${Party} ...${row.from} says=${words[row.word]} /></td>
-      <td class="to"><${Party} ...${row.to} /></td>
-      <td class="via"><span class="name">${row.via}</span></td>
-      <td class="now"><${State} of=${row.kind} word=${words[row.word]} /></td>
-      <td class="right"><${Timer} since=${row.started} /></td>
-    </tr>`,
-    )}</tbody>
-    <${Left} count=${left} columns="6" />
-  </table>`;
+  const kinds = count(found, (row) => row.word);
+  if (only.value === "waiting") kinds.waiting = found.filter((row) => row.waits).length;
+  const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
+  if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
+  return html`<${Table} name="calls" columns=${CALLS} rows=${rows} order="-time"
+    attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows.length, kinds)} />`;
 }
+
+const MISSED = [
+  column("when", "when", (row) => row.ended,
+    (row) => html`<${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${clockTime(row.ended)}<//>`),
+  column("who", "from", textOf,
+    ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true}
+      more=${calls.length > 1 && words.callCount(calls.length)} />`),
+  column("to", "via", (row) => row.to, (row) => nameIn(row.to)),
+  column("outcome", "now", (row) => words[row.spoken ? "calledBack" : row.outcome], (row) => html`<${Outcome} row=${row} />`),
+  column("waited", "right", (row) => row.waited, (row) => html`<span class="timer">${lasting(row.waited)}</span>`),
+];
 
 export function Missed() {
   const state = shown();
   const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value, zone.value);
   const all = missedRows(state, since);
-  const rows = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome]], find.value));
-  const { here, left } = usePagedRows(rows, 3);
-  if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noMissed} />`;
-  return html`<table class="rows missed">
-    <thead><tr><th>${words.when}</th><th>${words.who}</th><th class="via">${words.to}</th>
-      <th>${words.outcome}</th><th class="right">${words.waited}</th></tr></thead>
-    <tbody>${here.map(
-      (row) => html`<tr key=${row.id} class=${row.spoken ? "spoken" : ""} ...${OPEN("ended", row.id)}>
-      <td class="when"><${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${timeOfDay(row.ended, zone.value)}<//></td>
-      <td class="from"><${Party} num=${row.num} name=${row.name} outside=${true} tel=${true} /></td>
-      <td class="via"><span class="name">${row.to}</span></td>
-      <td class="now"><${Outcome} row=${row} /></td>
-      <td class="right"><span class="timer">${duration(row.waited, words.units)}</span></td>
-    </tr>`,
-    )}</tbody>
-    <${Left} count=${left} columns="5" />
-  </table>`;
+  const found = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome]], find.value));
+  const kinds = { ...count(found, (row) => row.outcome), calledBack: found.filter((row) => row.spoken).length };
+  const calls = picked(found, (row, what) => row.outcome === what || (what === "calledBack" && row.spoken));
+  if (!calls.length) return html`<${Empty} all=${all} text=${words.noMissed} />`;
+  const average = calls.reduce((sum, row) => sum + row.waited, 0) / calls.length;
+  return html`<${Table} name="missed" columns=${MISSED} rows=${byCaller(calls)} order="-when" most=${3}
+    attributes=${(row) => ({ class: row.spoken && "spoken", ...opens("ended", row.id) })}
+    totals=${[...totals("missed", calls.length, kinds), html`<${Total}>${words.averageWait} <b>${lasting(average)}</b><//>`]} />`;
 }
 
 /** What became of a call that nobody took. */
@@ -67,6 +70,23 @@ export function Outcome({ row: { outcome, spoken } }) {
   return html`<${State} of=${outcome === "missedCall" ? "ringing" : "away"} word=${words[outcome]} />`;
 }
 
-function Left({ count, columns }) {
-  return count > 0 ? html`<tfoot><tr><td colspan=${columns}>${words.more(count)}</td></tr></tfoot>` : null;
+/** How many rows are of each kind. */
+function count(rows, kindOf) {
+  const counts = {};
+  for (const row of rows) counts[kindOf(row)] = (counts[kindOf(row)] ?? 0) + 1;
+  return counts;
+}
+
+/** The rows that somebody wants alone, if that is a kind of these rows. */
+function picked(rows, is) {
+  return only.value ? rows.filter((row) => is(row, only.value)) : rows;
+}
+
+/** The foot of a table: how many calls it shows, and of each kind, a click away. */
+function totals(view, all, kinds) {
+  const each = Object.entries(kinds).filter(([kind, number]) => number || kind === only.value);
+  return [
+    html`<${Total}><b>${words.callCount(all)}</b><//>`,
+    ...each.map(([kind, number]) => html`<${Total} key=${kind} leads=${[view, kind]}>${words[kind]} <b>${number}</b><//>`),
+  ];
 }

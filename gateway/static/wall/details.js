@@ -3,12 +3,13 @@
 import { useLayoutEffect, useRef } from "preact/hooks";
 import { stateWord } from "./agents.js";
 import { AlarmList } from "./announcer.js";
-import { Outcome } from "./calls.js";
-import { html, nameOf, State, Tel, Timer } from "./parts.js";
-import { agentRows, fullName } from "./people.js";
-import { missedRows } from "./rows.js";
-import { detail, settings, shown, singleKeys, toggleKeys, words, zone } from "./store.js";
-import { duration, timeOfDay } from "./times.js";
+import { column, nameIn, Outcome } from "./calls.js";
+import { clockTime, html, lasting, nameOf, State, Tel, Timer, Total } from "./parts.js";
+import { agentRows, fullName, STATES, tally } from "./people.js";
+import { byCaller, missedRows } from "./rows.js";
+import { detail, kiosk, shown, singleKeys, toggleKeys, words } from "./store.js";
+import { Table } from "./table.js";
+import { instant } from "./times.js";
 
 export function Details() {
   const dialog = useRef(null);
@@ -26,12 +27,8 @@ export function Details() {
   };
   return html`<dialog ref=${dialog} aria-label=${words.details} onClose=${closed}
       onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
-    ${
-      open
-        ? html`<div class="inside">${content(detail.value)}
-      <button type="button" class="close" autofocus onClick=${() => (detail.value = null)}>${words.close}</button></div>`
-        : null
-    }
+    ${open && html`<div class="inside">${content(detail.value)}
+      <button class="close" autofocus onClick=${() => (detail.value = null)}>${words.close}</button></div>`}
   </dialog>`;
 }
 
@@ -41,7 +38,7 @@ function content({ kind, id }) {
     return html`<h2>${words.help}</h2><dl class="keys">
     ${words.keys.map(([key, what]) => html`<div key=${key}><dt><kbd>${key}</kbd></dt><dd>${what}</dd></div>`)}</dl>
     <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>
-    <p><a href=${otherMode()}>${settings.kiosk ? words.deskMode : words.tvMode}</a></p>`;
+    <p><a href=${otherMode()}>${kiosk ? words.deskMode : words.tvMode}</a></p>`;
   if (kind === "alarms") return html`<${AlarmList} />`;
   if (kind === "call") return call(state.get("calls")?.get(id));
   if (kind === "ended") return ended(state, id);
@@ -51,36 +48,45 @@ function content({ kind, id }) {
 /** The address of this view in TV mode, or out of it. */
 function otherMode() {
   const address = new URL(location.href);
-  if (settings.kiosk) address.searchParams.delete("kiosk");
+  if (kiosk) address.searchParams.delete("kiosk");
   else address.searchParams.set("kiosk", "1");
   return address.href;
 }
 
+const at = (text) => clockTime(Date.parse(text));
+const running = (since) => since && html`<${Timer} since=${since} />`;
+
+const otherOf = (leg) => nameOf(leg.externalParty, leg.partyName);
+const statusOf = (leg) => (leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status));
+const LEGS = [
+  column("number", "num", (leg) => leg.dnNum, (leg) => leg.dnNum),
+  column("name", "who", (leg) => leg.name, (leg) => nameIn(leg.name)),
+  column("party", "other", (leg) => `${leg.externalParty} ${otherOf(leg)}`,
+    (leg) => html`<span class="name">${(leg.hidden || leg.externalParty) && html`<${Tel} num=${leg.externalParty} />`} ${otherOf(leg)}</span>`),
+  column("status", "now", statusOf, statusOf),
+  column("time", "right", (leg) => -(instant(leg.since) ?? 0), (leg) => running(leg.since)),
+];
+
 function call(found) {
   if (!found) return gone();
+  const legs = found.AConnList.map((leg) => ({ ...leg, id: `${leg.dnNum}/${leg.legId}/${leg.externalParty}` }));
   return html`<h2>${words.details} · ${found.callID}</h2>
-    <p>${words.started} ${timeOfDay(Date.parse(found.startedAt), zone.value)} · <${Timer} since=${found.startedAt} />
-      ${found.did ? ` · DID ${found.did}` : ""}</p>
-    <table class="rows legs"><thead><tr><th>${words.number}</th><th>${words.name}</th><th>${words.party}</th>
-      <th>${words.status}</th><th class="right">${words.time}</th></tr></thead>
-    <tbody>${found.AConnList.map(
-      (leg) => html`<tr key=${`${leg.dnNum}/${leg.legId}/${leg.externalParty}`}>
-      <td class="num">${leg.dnNum}</td><td class="who"><span class="name">${leg.name}</span></td>
-      <td class="other"><span class="name">${leg.hidden || leg.externalParty ? html`<${Tel} num=${leg.externalParty} />` : null} ${nameOf(leg.externalParty, leg.partyName)}</span></td>
-      <td class="now">${leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status)}</td><td class="right">${leg.since ? html`<${Timer} since=${leg.since} />` : ""}</td></tr>`,
-    )}
-    </tbody></table>`;
+    <p>${words.started} ${at(found.startedAt)} · <${Timer} since=${found.startedAt} />
+      ${found.did && ` · DID ${found.did}`}</p>
+    <${Table} name="legs" columns=${LEGS} rows=${legs} kept=${false} />`;
 }
 
 function ended(state, id) {
   const found = state.get("ended")?.get(id);
   if (!found) return gone();
-  const row = missedRows(state, 0).find((one) => one.id === id);
+  const caller = byCaller(missedRows(state, 0)).find((one) => one.calls.some((row) => row.id === id));
   return html`<h2><${Tel} num=${found.caller} /> ${nameOf(found.caller, found.callerName)}</h2>
-    <p>${timeOfDay(Date.parse(found.startedAt), zone.value)} – ${timeOfDay(Date.parse(found.endedAt), zone.value)}
-      ${found.queues.length ? ` · ${words.via} ${found.queues.join(", ")}` : ""}${found.did ? ` · DID ${found.did}` : ""}
-      ${found.callee ? ` · ${words.to} ${found.callee} ${found.calleeName}` : ""}</p>
-    ${row ? html`<p><${Outcome} row=${row} /> · ${words.waited} ${duration(row.waited, words.units)}</p>` : null}`;
+    <p>${at(found.startedAt)} – ${at(found.endedAt)}
+      ${found.queues.length > 0 && ` · ${words.via} ${found.queues.join(", ")}`}${found.did && ` · DID ${found.did}`}
+      ${found.callee && ` · ${words.to} ${found.callee} ${found.calleeName}`}</p>
+    <ul class="attempts">${caller?.calls.map((row) => html`<li key=${row.id}>${
+      caller.calls.length > 1 && html`<b>${clockTime(row.ended)}</b> ${row.to} · `
+    }<${Outcome} row=${row} /> · ${words.waited} ${lasting(row.waited)}</li>`)}</ul>`;
 }
 
 function agent(state, id) {
@@ -88,24 +94,14 @@ function agent(state, id) {
   if (!ext) return gone();
   const row = agentRows(state, true).find((one) => one.num === id);
   return html`<h2>${ext.num} ${fullName(ext)}</h2>
-    ${
-      row
-        ? html`<p><${State} of=${row.state} word=${stateWord(row)} /> ${
-            row.since ? html`<${Timer} since=${row.since} />` : ""
-          }</p>`
-        : null
-    }
+    <p><${State} of=${row.state} word=${stateWord(row)} /> ${running(row.since)}</p>
     <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${words.profiles[ext.fwdName] ?? ext.fwdName}</p>
-    ${row?.stats ? html`<p>${words.today}: ${words.agentDay(row.stats, talked(row.stats))}</p>` : null}
-    ${
-      ext.talks.length
-        ? html`<ul>${ext.talks.map(
-            (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · <${Tel} num=${talk.num} /> ${nameOf(talk.num, talk.name)}${
-              talk.since ? html` · <${Timer} since=${talk.since} />` : ""
-            }</li>`,
-          )}</ul>`
-        : null
-    }`;
+    ${row.stats && html`<p>${words.today}: ${words.agentDay(row.stats, talked(row.stats))}</p>`}
+    <ul>${ext.talks.map(
+      (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · <${Tel} num=${talk.num} /> ${nameOf(talk.num, talk.name)}${
+        talk.since && html` · ${running(talk.since)}`
+      }</li>`,
+    )}</ul>`;
 }
 
 function doingOf({ activity, queue }) {
@@ -113,34 +109,40 @@ function doingOf({ activity, queue }) {
   return words[activity.toLowerCase()] ?? activity;
 }
 
+const MEMBERS = [
+  column("number", "num", (one) => one.num, (one) => (one.waits ? html`<${Tel} num=${one.num} />` : one.num)),
+  column("name", "who", (one) => one.name, (one) => nameIn(one.name)),
+  column("state", "now", (one) => one.word, (one) => (one.state ? html`<${State} of=${one.state} word=${one.word} />` : "–")),
+  column("time", "right", (one) => -(instant(one.since) ?? 0), (one) => running(one.since)),
+];
+
 function queue(state, id) {
   const found = state.get("queues")?.get(id);
   if (!found) return gone();
-  const rows = new Map(agentRows(state).map((row) => [row.num, row]));
+  const known = new Map(agentRows(state).map((row) => [row.num, row]));
   const day = state.get("queuestats")?.get(id);
+  const waiting = found.waiting.map(({ callID, num, name, since }) => {
+    return { id: callID, num, name: nameOf(num, name), since, state: "waiting", word: words.inQueue, waits: true };
+  });
+  const agents = found.agents.map(({ num, name }) => {
+    const row = known.get(num);
+    return row ? { ...row, id: num, word: stateWord(row) } : { id: num, num, name, word: "–" };
+  });
+  const counts = tally(agents.filter((row) => row.state));
   return html`<h2>${found.num} ${found.name}</h2>
-    ${day ? html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>` : null}
-    <table class="rows members"><tbody>${found.waiting.map(
-      (caller) => html`<tr key=${caller.callID}>
-      <td class="num"><${Tel} num=${caller.num} /></td><td class="who"><span class="name">${nameOf(caller.num, caller.name)}</span></td>
-      <td class="now"><${State} of="waiting" word=${words.inQueue} /></td>
-      <td class="right"><${Timer} since=${caller.since} /></td></tr>`,
-    )}
-    ${found.agents.map(
-      ({ num, name }) => html`<tr key=${num}><td class="num">${num}</td>
-      <td class="who"><span class="name">${rows.get(num)?.name ?? name}</span></td>
-      <td class="now">${rows.has(num) ? html`<${State} of=${rows.get(num).state} word=${stateWord(rows.get(num))} />` : "–"}</td>
-      <td class="right">${rows.get(num)?.since ? html`<${Timer} since=${rows.get(num).since} />` : ""}</td></tr>`,
-    )}
-    </tbody></table>`;
+    ${day && html`<p>${words.today}: ${words.queueDay(day, average(day.waits), average(day.talks))}</p>`}
+    <${Table} name="members" columns=${MEMBERS} rows=${[...waiting, ...agents]} kept=${false} totals=${[
+      html`<${Total}>${words.waiting} <b>${waiting.length}</b><//>`,
+      ...STATES.map((one) => html`<${Total} key=${one}>${words.states[one]} <b>${counts[one]}</b><//>`),
+    ]} />`;
 }
 
 function talked({ talks, placedTalks }) {
-  return duration(1000 * (talks.total + placedTalks.total), words.units);
+  return lasting(1000 * (talks.total + placedTalks.total));
 }
 
 function average({ average: seconds }) {
-  return seconds === null ? "–" : duration(1000 * seconds, words.units);
+  return seconds === null ? "–" : lasting(1000 * seconds);
 }
 
 function gone() {

@@ -38,13 +38,13 @@ export function roomiest(count, space, densities) {
 }
 
 /**
- * How the rows of a table go on pages of a screen `height` high, on no more than `most`: {perPage, pages, left}. `left`:
- * how many find no place; saying so takes a row of each page.
+ * How the rows of a table, with its head and foot, go on pages of a screen `height` high, on no more than `most`:
+ * {perPage, pages, left}. `left`: how many find no place.
  */
 export function sheets(count, height, most) {
-  const rows = Math.max(2, Math.floor((height - HEAD) / ROW));
-  if (count <= rows * most) return { perPage: rows, pages: Math.max(1, Math.ceil(count / rows)), left: 0 };
-  return { perPage: rows - 1, pages: most, left: count - (rows - 1) * most };
+  const perPage = Math.max(1, Math.floor((height - HEAD) / ROW) - 1);
+  const pages = Math.min(most, Math.max(1, Math.ceil(count / perPage)));
+  return { perPage, pages, left: Math.max(0, count - perPage * pages) };
 }
 
 /**

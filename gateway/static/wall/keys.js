@@ -2,8 +2,15 @@
 
 import { VIEWS } from "./settings.js";
 import { gesture, toggleSound } from "./sound.js";
-import { detail, find, show, singleKeys, togglePause, toggleTheme } from "./store.js";
+import { detail, find, show, singleKeys, togglePause, toggleTheme, wanted } from "./store.js";
 
+/** A key's letter on English and on Russian keyboards. */
+const LETTERS = [
+  ["pз", togglePause],
+  ["tе", toggleTheme],
+  ["mь", toggleSound],
+  ["fа", fullScreen],
+];
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 /** Heed the keyboard from now on. */
@@ -28,34 +35,21 @@ function inField(event) {
 function onPage({ key, code }) {
   if (document.querySelector("dialog[open]")) return false; // it closes itself on Escape
   if (key in ARROWS) return move(...ARROWS[key]);
-  if (key === "Escape") return done((find.value = ""));
+  if (key === "Escape") return done((find.value = wanted.value = ""));
   if (!singleKeys.value) return false;
   if (VIEWS[Number(key) - 1]) return done(show(VIEWS[Number(key) - 1]));
   if (key === "/" || (code === "Slash" && key === ".")) return done(document.getElementById("find")?.focus());
   if (key === "?" || (code === "Slash" && key === ",")) return done((detail.value = { kind: "help" }));
-  switch (key.toLowerCase()) {
-    case "p":
-    case "з":
-      return done(togglePause());
-    case "t":
-    case "е":
-      return done(toggleTheme());
-    case "m":
-    case "ь":
-      return done(toggleSound());
-    case "f":
-    case "а":
-      return done(fullScreen());
-    default:
-      return false;
-  }
+  const act = LETTERS.find(([letters]) => letters.includes(key.toLowerCase()))?.[1];
+  return act ? done(act()) : false;
 }
 
 function done() {
   return true;
 }
 
-function fullScreen() {
+/** Show the page on the full screen, or no more. */
+export function fullScreen() {
   if (document.fullscreenElement) document.exitFullscreen();
   else document.documentElement.requestFullscreen().catch(() => {});
 }

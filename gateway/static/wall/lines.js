@@ -1,10 +1,10 @@
 /** The lines to the outside, and how much of the licence is in use. */
 
 import { levelOf } from "./alarms.js";
-import { Empty, Glyph, html, Kpi } from "./parts.js";
+import { Empty, html, Kpi, State } from "./parts.js";
 import { lineRows, matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
-import { find, now, shown, system, words } from "./store.js";
+import { find, now, only, shown, system, words } from "./store.js";
 
 const TILE = { w: 14, h: 9.4, most: 10 };
 
@@ -19,38 +19,37 @@ export function licenceOf(state, pbx, time) {
 export function Lines() {
   const state = shown();
   const all = lineRows(state);
-  const rows = all.filter((line) => matches([line.num, line.name, line.externalNumber], find.value));
+  const rows = all
+    .filter((line) => !only.value || (line.registered === false) === (only.value === "unregistered"))
+    .filter((line) => matches([line.num, line.name, line.externalNumber], find.value));
   const licence = licenceOf(state, system.value, now.value);
   const day = state.get("pbxstats")?.get("pbx");
   const down = all.filter((line) => line.registered === false).length;
   const items = [
-    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0} />`,
+    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0}
+      leads=${["lines", down ? "unregistered" : "registered"]} />`,
     licence &&
       html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
-        title=${words.simultaneous} level=${licence.level} />`,
+        title=${words.simultaneous} level=${licence.level} leads=${["calls", ""]} />`,
     day && html`<${Kpi} value=${day.calls} label=${words.callsToday} />`,
     day && html`<${Kpi} value=${day.answered} label=${words.answeredToday} />`,
     day && html`<${Kpi} value=${day.peak} label=${words.peak} />`,
   ];
   return html`<${Strip} items=${items} label=${words.lines} />
-    ${rows.length ? null : html`<${Empty} text=${all.length ? words.nothingFound : words.noLines} />`}
+    ${!rows.length && html`<${Empty} all=${all} text=${words.noLines} />`}
     <${Tiles} name="lines" items=${rows} tile=${TILE} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
 }
 
-function Line({ line }) {
-  const { registered, inUse, capacity } = line;
-  const share = capacity ? Math.min(1, inUse / capacity) : null;
+function Line({ line: { num, name, registered, inUse, capacity, externalNumber } }) {
   const down = registered === false;
-  return html`<article class=${`tile line level${down ? 2 : 0}`}
-      aria-label=${`${line.num} ${line.name}`}>
-    <header><b class="num">${line.num}</b><h2 class="name" title=${line.name}>${line.name}</h2></header>
+  const state = down ? "alarm" : registered ? "free" : "out";
+  const word = down ? words.unregistered : registered ? words.registered : "–";
+  return html`<article class=${`tile line level${down ? 2 : 0}`} aria-label=${`${num} ${name}`}>
+    <header><b class="num">${num}</b><h2 class="name" title=${name}>${name}</h2></header>
     <div class="figures big"><div class="figure"><span class="value">${inUse}${
-      capacity ? html`<small> / ${capacity}</small>` : null
+      capacity > 0 && html`<small> / ${capacity}</small>`
     }</span><span class="label">${words.inUse}</span></div></div>
-    ${share === null ? null : html`<div class="meter" aria-hidden="true"><i style=${{ width: `${100 * share}%` }}></i></div>`}
-    <footer><span class=${`state ${down ? "alarm" : registered ? "free" : "out"}`}>
-      <${Glyph} of=${down ? "alarm" : registered ? "free" : "out"} />
-      <span class="word">${down ? words.unregistered : registered ? words.registered : "–"}</span></span>
-      <span class="name">${line.externalNumber}</span></footer>
+    ${capacity > 0 && html`<div class="meter" aria-hidden="true"><i style=${{ width: `${Math.min(100, (100 * inUse) / capacity)}%` }}></i></div>`}
+    <footer><${State} of=${state} word=${word} /><span class="name">${externalNumber}</span></footer>
   </article>`;
 }

@@ -1,20 +1,20 @@
-import { effect } from "@preact/signals";
 import { h, render } from "preact";
 import { enter } from "./access.js";
-import { alarmCount } from "./announcer.js";
 import { App } from "./app.js";
+import { showAlarms } from "./badge.js";
 import { listen } from "./keys.js";
 import { pages } from "./stage.js";
-import { page, paused, settings, show, view, words } from "./store.js";
+import { page, paused, kiosk, settings, show, view } from "./store.js";
 
 document.documentElement.lang = settings.lang;
-document.documentElement.classList.add(settings.kiosk ? "tv" : "desk");
-effect(() => {
-  const alarms = alarmCount.value;
-  document.title = `${alarms ? `▲ ${alarms} · ` : ""}${words[view.value]} · callmon`;
-});
+document.documentElement.classList.add(kiosk ? "tv" : "desk");
 
-if (settings.kiosk) setInterval(turn, settings.page * 1_000);
+if (kiosk) {
+  setInterval(turn, settings.page * 1_000);
+  keepAwake();
+  document.addEventListener("visibilitychange", keepAwake);
+}
+showAlarms();
 listen();
 enter();
 render(h(App), document.getElementById("wall"));
@@ -28,4 +28,9 @@ function turn() {
   }
   const at = settings.views.indexOf(view.value);
   show(settings.views[(at + 1) % settings.views.length]);
+}
+
+/** A TV must not fall asleep. The browser lets go when the page is hidden, and grants it to encrypted pages alone. */
+function keepAwake() {
+  if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
 }

@@ -4,11 +4,15 @@ import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
 import { nameOf } from "./people.js";
-import { now, settings, words } from "./store.js";
-import { duration, instant } from "./times.js";
+import { detail, now, only, kiosk, show, view, words, zone } from "./store.js";
+import { duration, instant, timeOfDay } from "./times.js";
 
 export { nameOf };
 export const html = htm.bind(h);
+
+/** A duration in milliseconds, and a time of day, in the words and the zone of this page. */
+export const lasting = (milliseconds) => duration(milliseconds, words.units);
+export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
 /** A running time since an instant (text, or milliseconds). Only its text is drawn anew each second. */
 export function Timer({ since, class: name = "" }) {
@@ -17,39 +21,40 @@ export function Timer({ since, class: name = "" }) {
 
 function Running({ since, class: name }) {
   const start = typeof since === "number" ? since : instant(since);
-  const text = useComputed(() => (start === null ? "" : duration(now.value - start, words.units)));
+  const text = useComputed(() => (start === null ? "" : lasting(now.value - start)));
   return html`<span class=${`timer ${name}`} role="timer" aria-live="off">${text}</span>`;
 }
 
-const PATHS = {
-  free: html`<circle cx="8" cy="8" r="5.5" fill="none" stroke="currentColor" stroke-width="2.6" />`,
-  ringing: html`<circle cx="8" cy="8" r="5.5" fill="none" stroke="currentColor" stroke-width="2.4" />
-    <path d="M8 2.5a5.5 5.5 0 0 0 0 11z" fill="currentColor" />`,
-  talking: html`<circle cx="8" cy="8" r="6.6" fill="currentColor" />`,
-  away: html`<path d="M3.2 2h3.4v12H3.2zM9.4 2h3.4v12H9.4z" fill="currentColor" />`,
-  out: html`<path d="M3 3l10 10M13 3L3 13" stroke="currentColor" stroke-width="2.6" fill="none" />`,
-  waiting: html`<path d="M3 2h10M3 14h10M4 2c0 4 4 4.5 4 6s-4 2-4 6M12 2c0 4-4 4.5-4 6s4 2 4 6" fill="none"
-    stroke="currentColor" stroke-width="1.9" />`,
-  warn: html`<path d="M8 2L15 14H1z" fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round" />`,
-  alarm: html`<path d="M8 1L15.5 14.5H.5z" fill="currentColor" />`,
-  inbound: html`<path d="M13 3L4 12M4 5v7h7" fill="none" stroke="currentColor" stroke-width="2.2" />`,
-  outbound: html`<path d="M3 13L12 4M5 4h7v7" fill="none" stroke="currentColor" stroke-width="2.2" />`,
-  internal: html`<path d="M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5" fill="none" stroke="currentColor"
-    stroke-width="2" />`,
-  pause: html`<path d="M3.6 2.5h2.8v11H3.6zM9.6 2.5h2.8v11H9.6z" fill="currentColor" />`,
-  resume: html`<path d="M4 2l9.5 6L4 14z" fill="currentColor" />`,
-  theme: html`<circle cx="8" cy="8" r="6" fill="none" stroke="currentColor" stroke-width="1.8" />
-    <path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor" />`,
-  sound: html`<path d="M1.5 5.5h3L8.5 2v12L4.5 10.5h-3z" fill="currentColor" /><path
-    d="M10.7 5.2a4 4 0 0 1 0 5.6M12.6 3.2a7 7 0 0 1 0 9.6" fill="none" stroke="currentColor" stroke-width="1.5" />`,
-  silence: html`<path d="M1.5 5.5h3L8.5 2v12L4.5 10.5h-3z" fill="currentColor" /><path
-    d="M10.5 5.8l4.4 4.4M14.9 5.8l-4.4 4.4" stroke="currentColor" stroke-width="1.6" />`,
-  full: html`<path d="M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4" fill="none" stroke="currentColor" stroke-width="1.8" />`,
-  done: html`<path d="M2 8.5l4 4L14 4" fill="none" stroke="currentColor" stroke-width="2.6" />`,
+const RING = "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11z";
+const BARS = "M3.2 2h3.4v12H3.2zM9.4 2h3.4v12H9.4z";
+const HORN = "M1.5 5.5h3L8.5 2v12L4.5 10.5h-3z";
+/** Of each sign the width of its lines, the lines, and what is filled. */
+const SIGNS = {
+  free: [2.6, RING],
+  ringing: [2.4, RING, "M8 2.5a5.5 5.5 0 0 0 0 11z"],
+  talking: [0, "", "M8 1.4a6.6 6.6 0 1 0 0 13.2a6.6 6.6 0 1 0 0-13.2z"],
+  away: [0, "", BARS],
+  out: [2.6, "M3 3l10 10M13 3L3 13"],
+  waiting: [1.9, "M3 2h10M3 14h10M4 2c0 4 4 4.5 4 6s-4 2-4 6M12 2c0 4-4 4.5-4 6s4 2 4 6"],
+  warn: [2, "M8 2.5L14.5 14h-13z"],
+  alarm: [0, "", "M8 1L15.5 14.5H.5z"],
+  inbound: [2.2, "M13 3L4 12M4 5v7h7"],
+  outbound: [2.2, "M3 13L12 4M5 4h7v7"],
+  internal: [2, "M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5"],
+  pause: [0, "", BARS],
+  resume: [0, "", "M4 2l9.5 6L4 14z"],
+  theme: [1.8, RING, "M8 2a6 6 0 0 1 0 12z"],
+  sound: [1.5, "M10.7 5.2a4 4 0 0 1 0 5.6M12.6 3.2a7 7 0 0 1 0 9.6", HORN],
+  silence: [1.6, "M10.5 5.8l4.4 4.4M14.9 5.8l-4.4 4.4", HORN],
+  full: [1.8, "M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"],
+  done: [2.6, "M2 8.5l4 4L14 4"],
 };
 
 export function Glyph({ of }) {
-  return html`<svg class=${`glyph ${of}`} viewBox="0 0 16 16" aria-hidden="true">${PATHS[of]}</svg>`;
+  const [width, lines, filled] = SIGNS[of];
+  return html`<svg class=${`glyph ${of}`} viewBox="0 0 16 16" aria-hidden="true">
+    ${lines && html`<path d=${lines} fill="none" stroke="currentColor" stroke-width=${width} />`}
+    ${filled && html`<path d=${filled} fill="currentColor" />`}</svg>`;
 }
 
 /** The sign beside a number that is bad. `level`: 0 well, 1 warning, 2 alarm. */
@@ -62,41 +67,66 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
- * `digits`: so many have room at least, that its neighbours stay where they are. */
-export function Kpi({ value, unit = null, label, level = 0, of = null, title, digits = 0, beside = null }) {
-  return html`<div class=${`kpi level${level}`} title=${title}>
-    <div class="value">${of ? html`<${Glyph} of=${of} />` : null}<span style=${{ minWidth: `${digits}ch` }}>${value}${unit ? html`<small> ${unit}</small>` : null}</span><${Sign} level=${level} />${beside}</div>
-    <div class="label">${label}</div>
-  </div>`;
+/** What a click shows alone, and a second click no more: {view, what}; nothing to click on in TV mode. */
+function filter(leads) {
+  if (!leads || kiosk) return ["span"];
+  const [name, what] = leads;
+  const pressed = view.value === name && only.value === what;
+  const onClick = () => show(name, pressed ? "" : what);
+  return ["button", { "aria-pressed": what ? pressed : null, onClick }];
 }
+
+/** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
+ * `digits`: so many have room at least, that its neighbours stay where they are. `leads`: it is a filter of a view. */
+export function Kpi({ value, unit, label, level = 0, of, title, digits = 0, beside, leads }) {
+  const [tag, button] = filter(leads);
+  return html`<${tag} class=${`kpi level${level}`} title=${title} ...${button}>
+    <span class="value">${of && html`<${Glyph} of=${of} />`}<span style=${{ minWidth: `${digits}ch` }}>${value}${
+      unit && html`<small> ${unit}</small>`
+    }</span><${Sign} level=${level} />${beside}</span>
+    <span class="label">${label}</span>
+  <//>`;
+}
+
+/** A number of a table's foot: how many of its rows are of that kind. `leads`: a click shows them alone. */
+export function Total({ leads, children }) {
+  const [tag, button] = filter(leads);
+  return html`<${tag} class="total" ...${button}>${children}<//>`;
+}
+
+/** A tile or a row that opens by a click anywhere on it. */
+export const opens = (kind, id) => ({
+  "data-item": `${kind}:${id}`,
+  onClick: () => (detail.value = { kind, id: String(id) }),
+});
 
 /** What opens the tile or the row that it stands in, by keyboard; `says`: to those who do not see the rest of it. */
 export function Opener({ class: name, says, children }) {
-  return html`<button type="button" class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
+  return html`<button class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
 }
 
 /** An outside number to call back by a tap; nothing to touch on a TV. */
 export function Tel({ num }) {
-  if (settings.kiosk || !/^\+?[\d ()/.-]{5,}$/.test(num)) return num || words.anonymous;
+  if (kiosk || !/^\+?[\d ()/.-]{5,}$/.test(num)) return num || words.anonymous;
   return html`<a class="tel" href=${`tel:${num.replace(/[^+\d]/g, "")}`} onClick=${(event) => event.stopPropagation()}>${num}</a>`;
 }
 
 /** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
-export function Party({ num, name, outside, more = 0, says, tel = false }) {
+export function Party({ num, name, outside, more, says, tel = false }) {
   name = nameOf(num, name);
-  const first = outside && !num ? { class: "name", text: words.anonymous } : { class: "num", text: num };
+  const [kind, text] = outside && !num ? ["name", words.anonymous] : ["num", num];
   return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
     ${
       says === undefined
-        ? html`<span class=${first.class}>${tel ? html`<${Tel} num=${num} />` : first.text}</span>`
-        : html`<${Opener} class=${first.class} says=${`${first.text} ${name ?? ""}: ${says}`}>${first.text}<//>`
+        ? html`<span class=${kind}>${tel ? html`<${Tel} num=${num} />` : text}</span>`
+        : html`<${Opener} class=${kind} says=${`${text} ${name}: ${says}`}>${text}<//>`
     }
-    ${name ? html`<span class="name">${name}</span>` : null}
-    ${more > 0 ? html`<span class="more">+${more}</span>` : null}
+    ${name && html`<span class="name">${name}</span>`}
+    ${more && html`<span class="more">${more}</span>`}
   </span>`;
 }
 
-export function Empty({ text }) {
-  return html`<p class="empty">${text}</p>`;
+/** In place of what a view has not: `all` before the filter, and the words if these are none. */
+export function Empty({ all = [], text }) {
+  return html`<p class="empty">${all.length ? words.nothingFound : text}</p>`;
 }

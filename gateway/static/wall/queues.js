@@ -1,27 +1,27 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, Opener, Party, Sign, State, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, lasting, Opener, opens, Party, Sign, State, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
 import { shrunk } from "./fit.js";
 import { Strip, Tiles } from "./stage.js";
 import { limits } from "./settings.js";
-import { detail, find, now, settings, shown, words } from "./store.js";
-import { duration, instant } from "./times.js";
+import { find, now, kiosk, settings, shown, words } from "./store.js";
+import { instant } from "./times.js";
 
-const LABEL = settings.kiosk ? 1 : 0.8125; // rem
+const LABEL = kiosk ? 1 : 0.8125; // rem
 const WIDE = 24; // rem from which on the callers stand beside the numbers
 
 export function Queues() {
   const state = shown();
   const all = queueRows(state, settings.filter);
   const rows = all.filter((row) => matches([row.num, row.name], find.value));
-  if (!rows.length) return html`<${Empty} text=${all.length ? words.nothingFound : words.noQueues} />`;
+  if (!rows.length) return html`<${Empty} all=${all} text=${words.noQueues} />`;
   return html`<${Totals} rows=${all} state=${state} />
     <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
       html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />
-    ${settings.kiosk ? null : html`<${Legend} />`}`;
+    ${!kiosk && html`<${Legend} />`}`;
 }
 
 /** What a tile needs; two columns of callers and figures are as high as the numbers alone. */
@@ -47,30 +47,32 @@ export function Legend() {
 
 function Totals({ rows, state }) {
   const agents = tally(agentRows(state));
-  const sum = totals(rows, now.value, agents.free);
-  const { day, levels } = sum;
+  const { waiting, oldest, day, levels } = totals(rows, now.value, agents.free);
   const goal = limits(settings.thresholds, "sl", "")[0];
+  const waits = ["calls", "waiting"];
   const items = [
-    html`<${Kpi} value=${sum.waiting} label=${words.waiting} level=${levels.waiting} digits=${2} />`,
-    html`<${Kpi} value=${sum.oldest ? html`<${Timer} since=${sum.oldest} />` : "0:00"} label=${words.longest}
-      level=${levels.wait} digits=${3.4} />`,
-    html`<${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${levels.free} digits=${2} />`,
-    ...(day
-      ? [
-          html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answeredQueues} title=${words.today} />`,
-          html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} />`,
-          html`<${Kpi} value=${percent(day.level)} unit="%" label=${words.levelToday(goal)} level=${levels.sl}
-            title=${words.serviceLevel} beside=${
-              day.hour &&
-              html`<span class=${`beside level${levels.hour}`} title=${words.lastHour}><b>${percent(day.hour.serviceLevel)}\u00a0%<${Sign}
-                level=${levels.hour} /></b><small>${words.day.hour}</small></span>`
-            } />`,
-        ]
-      : [
-          html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" />`,
-          html`<${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} />`,
-        ]),
+    html`<${Kpi} value=${waiting} label=${words.waiting} level=${levels.waiting} digits=${2} leads=${waits} />`,
+    html`<${Kpi} value=${oldest ? html`<${Timer} since=${oldest} />` : "0:00"} label=${words.longest}
+      level=${levels.wait} digits=${3.4} leads=${waits} />`,
+    html`<${Kpi} value=${agents.free} label=${words.agentsFree} of="free" level=${levels.free} digits=${2}
+      leads=${["agents", "free"]} />`,
   ];
+  if (!day)
+    items.push(
+      html`<${Kpi} value=${agents.talking} label=${words.states.talking} of="talking" leads=${["agents", "talking"]} />`,
+      html`<${Kpi} value=${state.get("calls")?.size ?? 0} label=${words.callsNow} leads=${["calls", ""]} />`,
+    );
+  else
+    items.push(
+      html`<${Kpi} value=${day.answered} unit=${`/ ${day.offered}`} label=${words.answeredQueues} title=${words.today} />`,
+      html`<${Kpi} value=${day.abandoned} label=${words.abandoned} title=${words.today} leads=${["missed", "abandonedCall"]} />`,
+      html`<${Kpi} value=${percent(day.level)} unit="%" label=${words.levelToday(goal)} level=${levels.sl}
+        title=${words.serviceLevel} beside=${
+          day.hour &&
+          html`<span class=${`beside level${levels.hour}`} title=${words.lastHour}><${Percent} of=${day.hour.serviceLevel}
+            level=${levels.hour} /><small>${words.day.hour}</small></span>`
+        } />`,
+    );
   return html`<${Strip} items=${items} label=${words.total} />`;
 }
 
@@ -80,37 +82,37 @@ function Queue({ row, room, brief }) {
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE;
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
-  const within = duration(row.target * 1000);
+  const within = lasting(row.target * 1000);
   const target = `${words.target} ${within}`;
+  const part = (share) => (wide ? share * (room.w - 2.6) : room.w - 1.9); // of the tile, in rem
   const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
-  const wait = oldest ? duration(now.value - instant(oldest), words.units) : "0:00";
+  const wait = oldest ? lasting(now.value - instant(oldest)) : "0:00";
   const labels = [words.waiting, brief || tight ? target : words.longest];
-  if (LABEL * ems(labels.join("")) + 1 > partOf(room, wide, 0.48))
+  if (LABEL * ems(labels.join("")) + 1 > part(0.48))
     labels.splice(0, 2, words.waitingBrief, brief || tight ? target : words.longestBrief);
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
-      data-item=${`queue:${num}`} onClick=${() => (detail.value = { kind: "queue", id: num })} aria-label=${`${num} ${name}`}>
+      ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
     <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
         says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
         brief
-          ? html`<${Free} count=${row.agents.free} level=${levels.free} />`
+          ? html`<${Count} of="free" count=${row.agents.free} level=${levels.free} />`
           : tight
-            ? typeof stats.serviceLevel === "number" && html`<b class=${`percent level${levels.sl}`} title=${words.serviceLevel}>${Math.round(stats.serviceLevel)}\u00a0%<${Sign} level=${levels.sl} /></b>`
+            ? html`<span class=${`percent level${levels.sl}`} title=${words.serviceLevel}><${Percent} of=${stats.serviceLevel} level=${levels.sl} /></span>`
             : html`<small class="target">${stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target}</small>`
       }</header>
     <div class="numbers">
-      <div class="figures" style=${{ fontSize: `${figureSize(room, wide, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+      <div class="figures" style=${{ fontSize: `${figureSize(part(0.48), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
     </div>
     ${
-      brief
-        ? null
-        : html`<${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${partOf(room, wide, 0.52)} />
+      !brief &&
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${part(0.52)} />
     <div class="bottom">
-      <${Counts} agents=${row.agents} level=${levels.free} room=${wide ? 0.4 * (room.w - 2.6) : room.w - 1.8} />
-      ${day ? html`<${Day} row=${row} levels=${levels} room=${wide ? 0.57 * (room.w - 2.6) : room.w - 1.8} />` : null}
+      <${Counts} agents=${row.agents} level=${levels.free} room=${part(0.4)} />
+      ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.57)} />`}
     </div>`
     }
   </article>`;
@@ -121,43 +123,34 @@ function Figure({ level, label, children }) {
     <span class="label">${label}</span></div>`;
 }
 
-/** How wide the numbers' part of a tile is, or the callers', in rem. */
-function partOf({ w }, wide, share) {
-  return wide ? (w - 2.5) * share : w - 2;
-}
-
 /** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
 function ems(text, signs = 0) {
   return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
 }
 
 /** How large both numbers of a tile may be, in rem, beside which their labels are whole. */
-function figureSize(room, wide, texts, levels, labels) {
-  const most = settings.kiosk ? 2.9 : 2.6;
+function figureSize(room, texts, levels, labels) {
+  const most = kiosk ? 2.9 : 2.6;
   const needs = texts.map((text, at) => ({
     fixed: 0.25,
     value: most * ems(text, levels[at] ? 1 : 0),
     label: LABEL * ems(labels[at]),
   }));
-  return most * shrunk(needs, partOf(room, wide, 0.48), 0.6);
+  return most * shrunk(needs, room, 0.6);
 }
 
 function Counts({ agents, level, room }) {
   const need = ems(STATES.map((state) => agents[state]).join(""), level ? 1.7 : 0) + 1.6 * STATES.length;
-  const size = `${Math.min(settings.kiosk ? 1 : 0.95, room / need)}rem`;
-  const worded = room > need + 20;
-  return html`<ul class=${`counts ${worded ? "worded" : ""}`} style=${{ fontSize: size }}>${STATES.map((state) =>
-    state === "free"
-      ? html`<li key=${state}><${Free} count=${agents.free} level=${level} /></li>`
-      : html`<li key=${state} class=${`state ${state}`} title=${words.states[state]}><${Glyph} of=${state} /><span>${
-          agents[state]
-        }</span><small class="hidden">${words.states[state]}</small></li>`,
+  const style = { fontSize: `${Math.min(kiosk ? 1 : 0.95, room / need)}rem` };
+  return html`<ul class=${`counts ${room > need + 20 ? "worded" : ""}`} style=${style}>${STATES.map(
+    (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? level : 0} /></li>`,
   )}</ul>`;
 }
 
-function Free({ count, level }) {
-  return html`<span class=${`state free level${level}`} title=${words.states.free}><${Glyph} of="free" /><b>${count}</b><${Sign}
-    level=${level} /><small class="hidden">${words.states.free}</small></span>`;
+function Count({ of, count, level }) {
+  const word = words.states[of];
+  return html`<span class=${`state ${of} level${level}`} title=${word}><${Glyph} of=${of} /><b>${count}</b><${Sign}
+    level=${level} /><small class="hidden">${word}</small></span>`;
 }
 
 function Day({ row: { stats }, levels, room }) {
@@ -179,6 +172,10 @@ function Day({ row: { stats }, levels, room }) {
   )}</dl>`;
 }
 
+function Percent({ of, level }) {
+  return html`<b>${percent(of)}\u00a0%<${Sign} level=${level} /></b>`;
+}
+
 function percent(level) {
   return typeof level === "number" ? `${Math.round(level)}` : "–"; // "67", as the sign may stand small
 }
@@ -190,14 +187,14 @@ function Waiting({ callers, lines, room }) {
   const rest = sorted.length - few.length;
   const need = Math.max(
     1,
-    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(duration(now.value - instant(since), words.units)) + 0.4),
+    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(lasting(now.value - instant(since))) + 0.4),
   );
-  return html`<ol class="callers" style=${{ fontSize: `${Math.min(settings.kiosk ? 1 : 0.875, room / need)}rem` }}>
+  return html`<ol class="callers" style=${{ fontSize: `${Math.min(kiosk ? 1 : 0.875, room / need)}rem` }}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,
     )}
-    ${rest > 0 && lines > 1 ? html`<li class="rest">${words.more(rest)}</li>` : null}
-    ${callers.length ? null : html`<li class="rest">${words.nobodyWaits}</li>`}
+    ${rest > 0 && lines > 1 && html`<li class="rest">${words.more(rest)}</li>`}
+    ${!callers.length && html`<li class="rest">${words.nobodyWaits}</li>`}
   </ol>`;
 }

@@ -20,7 +20,7 @@ export function queueRows(state, filter) {
       .map((agent) => extensions.get(agent.num))
       .filter(Boolean)
       .map((ext) => doing(ext, loggedIn.has(ext.num)));
-    const stats = figures.get(queue.num) ?? (queue.serviceLevel === undefined ? null : queue);
+    const stats = figures.get(queue.num) ?? null;
     return {
       num: queue.num,
       name: queue.name,
@@ -34,13 +34,14 @@ export function queueRows(state, filter) {
   });
 }
 
-/** A row a call, the oldest first. `kind`: its colour; `word`: a key of the words. */
+/** A row a call, the oldest first. `kind`: its colour; `word`: a key of the words; `waits`: in a queue. */
 export function callRows(state) {
   const queues = topic(state, "queues");
+  const waiting = new Set([...queues.values()].flatMap((queue) => (queue.waiting ?? []).map((one) => one.callID)));
   return [...topic(state, "calls").values()]
     .map((call) => ({
       id: call.callID,
-      call,
+      waits: waiting.has(call.callID),
       direction: directionOf(call.direction),
       ...ends(call, queues),
       via: via(call, queues),
@@ -106,53 +107,35 @@ function directionOf(word) {
   return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
 }
 
-/**
- * Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since.
- * The monitor tells that. One of an earlier version does not: then it is looked for in the calls that are there.
- */
+/** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
-  const ended = [...topic(state, "ended").values()];
-  const talks = ended.some((call) => call.returnedAt === undefined) ? talksIn(state, ended) : [];
-  return ended
+  return [...topic(state, "ended").values()]
     .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
       id: `${call.callID}@${call.startedAt}`,
-      call,
       num: call.caller,
       name: call.callerName,
       to: missing(call, queues),
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: call.returnedAt === undefined ? isIn(talks, call) : Boolean(call.returnedAt),
+      spoken: Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
 }
 
-/** Numbers that were talked with, and when each talk began. */
-function talksIn(state, ended) {
-  const talks = ended.flatMap((call) => [call.caller, call.callee].map((num) => ({ num, at: instant(call.answeredAt) })));
-  for (const call of topic(state, "calls").values()) {
-    for (const leg of call.AConnList) {
-      if (leg.dnType === "externalline") talks.push({ num: leg.externalParty, at: instant(call.answeredAt) });
-    }
+/** A row a caller, of rows that have the latest first: his latest call, and in `calls` all. Nobody knows who withholds. */
+export function byCaller(rows) {
+  const callers = new Map();
+  for (const row of rows) {
+    const who = row.num.replace(/[^\d+]/g, "") || row.id;
+    const caller = callers.get(who);
+    if (caller) caller.calls.push(row);
+    else callers.set(who, { ...row, calls: [row] });
   }
-  return talks.filter((talk) => talk.at !== null);
-}
-
-function isIn(talks, call) {
-  return talks.some((talk) => talk.at > instant(call.endedAt) && isSameNumber(talk.num, call.caller));
-}
-
-/** Whether two texts are one outside number, written with the country's code or without; never of withheld ones. */
-function isSameNumber(one, other) {
-  const [a, b] = [one, other].map((text) => text.replace(/[^\d+]/g, "").replace(/^00/, "+"));
-  if (!/\d/.test(a) || a === b) return a === b && a !== "";
-  if (a[0] === "+" && b[0] === "+") return false;
-  const [short, long] = [a, b].map((num) => num.replace(/^[+0]/, "")).sort((x, y) => x.length - y.length);
-  return short.length >= 7 && long.endsWith(short) && long.length - short.length <= 3;
+  return [...callers.values()];
 }
 
 /** Whom the caller wanted, as far as it is known. */
@@ -168,6 +151,17 @@ function queueOf(call) {
 
 export function lineRows(state) {
   return [...topic(state, "lines").values()].sort(byNumber);
+}
+
+/** The rows by a column's `value`; `order`: the column's name, with "-" the greatest first. */
+export function sorted(rows, columns, order, language) {
+  const { value } = columns.find(({ name }) => name === order.replace("-", ""));
+  const { compare } = new Intl.Collator(language, { numeric: true });
+  const sign = order[0] === "-" ? -1 : 1;
+  return rows
+    .map((row) => ({ row, by: value(row) }))
+    .sort(({ by: one }, { by: other }) => sign * (typeof one === "number" ? one - other : compare(one, other)))
+    .map(({ row }) => row);
 }
 
 /** Whether any text of the row has all words of `wanted` in it. */

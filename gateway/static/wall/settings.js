@@ -1,6 +1,16 @@
 /** The page's address is its configuration. No input or output. */
 
+import { STATES } from "./people.js";
+
 export const VIEWS = ["queues", "agents", "calls", "missed", "lines", "everybody"];
+/** What of a view may be shown alone, by the keys of their words. */
+export const KINDS = {
+  calls: ["waiting", "inQueue", "ringing", "talking", "routing", "dialing", "transferring", "inMenu"],
+  agents: STATES,
+  missed: ["missedCall", "abandonedCall", "menuCall", "calledBack"],
+  lines: ["registered", "unregistered"],
+};
+KINDS.everybody = KINDS.agents;
 /** Names in the address that pick what is shown, and the stream's filters of that. */
 export const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
 
@@ -18,18 +28,21 @@ export const LOW = { free: "downTo", sl: "below" };
 /** `search`: of the address. `languages`: those that there are words for; `preferred`: the browser's. */
 export function parseSettings(search, { languages = ["en"], preferred = [] } = {}) {
   const given = new URLSearchParams(search);
+  const good = (name) => (GOOD[name](given.get(name) ?? "", languages) ? given.get(name) : null);
   const views = list(given.get("view")).filter((view) => VIEWS.includes(view));
   return {
     views: views.length ? views : ["queues"],
-    kiosk: flag(given.get("kiosk")),
-    theme: ["dark", "light"].includes(given.get("theme")) ? given.get("theme") : "auto",
+    kiosk: flag(good("kiosk")),
+    theme: good("theme") ?? "auto",
     lang: language([given.get("lang"), ...preferred], languages),
     filter: streamFilter(given),
     find: given.get("find") ?? "",
     pbx: given.get("pbx") ?? "",
-    title: (given.get("title") ?? "").slice(0, 60),
-    page: clamp(Number(given.get("page")) || 10, 3, 600),
-    sound: flag(given.get("sound")),
+    only: good("only") ?? "",
+    sort: good("sort") ?? "",
+    title: good("title") ?? "",
+    page: Number(good("page") ?? 10),
+    sound: flag(good("sound")),
     thresholds: thresholds(given),
     problems: [...given].map(([name, value]) => problem(name, value, languages)).filter(Boolean),
   };
@@ -50,6 +63,8 @@ const GOOD = {
   title: (text) => text.length <= 60,
   find: () => true,
   pbx: () => true,
+  only: (text) => Object.values(KINDS).flat().includes(text),
+  sort: (text) => /^-?(direction|from|to|via|state|time|when|who|outcome|waited)$/.test(text),
 };
 
 /** What is wrong with a setting of the address: {given, known}; null if nothing is. */
@@ -103,8 +118,4 @@ function list(text) {
 
 function flag(text) {
   return text !== null && text !== "0" && text !== "false";
-}
-
-function clamp(value, low, high) {
-  return Math.min(high, Math.max(low, value));
 }

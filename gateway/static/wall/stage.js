@@ -2,18 +2,17 @@
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { computed, signal } from "@preact/signals";
-import { pageOf, roomiest, sheets, shrunk } from "./fit.js";
+import { pageOf, roomiest, shrunk } from "./fit.js";
 import { html } from "./parts.js";
-import { page, settings, size } from "./store.js";
+import { page, kiosk, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
 export const unseen = signal(0); // tiles that are on none of them
 
-const phone = computed(() => size.value.w < 40 && !settings.kiosk);
-const portrait = computed(() => settings.kiosk && size.value.h > size.value.w);
+const phone = computed(() => size.value.w < 40 && !kiosk);
+const portrait = computed(() => kiosk && size.value.h > size.value.w);
 const above = signal(5.6); // rem that the strip of numbers above the tiles takes
 const GAP = 0.5; // rem between tiles
-const ROWS = 500; // that a browser draws without effort
 
 /**
  * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first; `most`: how high a
@@ -23,7 +22,6 @@ const ROWS = 500; // that a browser draws without effort
  */
 export function Tiles({ items, tile, draw, name, urgent, most = Infinity }) {
   const tiles = Array.isArray(tile) ? tile : [tile];
-  const { kiosk } = settings;
   const space = { w: size.value.w, h: size.value.h - above.value };
   const grid = phone.value ? onPhone(tiles) : roomiest(items.length, space, tiles);
   const paged = kiosk && grid.pages > 1;
@@ -97,18 +95,8 @@ function scrolling({ tile }, space) {
   return { cols, style: { gridTemplateColumns: `repeat(auto-fill, minmax(min(100%, ${tile.w}rem), 1fr))`, zoom: 1 } };
 }
 
-/**
- * The rows of a table: {here, left}. `here`: those that fit; where it may scroll, the first ones. In TV mode no more
- * than `most` pages. `left`: how many are never shown.
- */
-export function usePagedRows(items, most = Infinity) {
-  const { kiosk } = settings;
-  const grid = kiosk ? sheets(items.length, size.value.h, most) : { perPage: ROWS, pages: 1, left: items.length - ROWS };
-  usePages(grid.pages);
-  return { here: pageOf(items, grid, page.value), left: Math.max(0, grid.left) };
-}
-
-function usePages(count, left = 0) {
+/** Say how many pages there are, and how many items on none. */
+export function usePages(count, left = 0) {
   useEffect(() => {
     pages.value = count;
     unseen.value = left;

@@ -2,7 +2,7 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { StreamClient } from "callmon";
-import { parseSettings } from "./settings.js";
+import { KINDS, parseSettings } from "./settings.js";
 import { LANGUAGES } from "./words.js";
 
 const BLIP = 2_500; // milliseconds for which nothing is said of a lost connection
@@ -14,12 +14,16 @@ export const settings = parseSettings(location.search, {
   languages: Object.keys(LANGUAGES),
   preferred: navigator.languages ?? [],
 });
+export const { kiosk } = settings; // TV mode
 export const words = (await LANGUAGES[settings.lang]()).default;
 
 export const singleKeys = signal(remembered("keys") !== "0"); // dictation and a child's hand press some, too
 export const view = signal(settings.views[0]);
 export const page = signal(0);
 export const find = signal(settings.find);
+export const wanted = signal(settings.only);
+export const only = computed(() => (KINDS[view.value]?.includes(wanted.value) ? wanted.value : "")); // or all
+export const sorting = signal(settings.sort); // of tables: a column's name, with "-" the greatest first
 export const detail = signal(null); // {kind: "call" | "agent" | "queue" | "help", id}
 export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? preferredTheme()) : settings.theme);
 export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
@@ -142,26 +146,41 @@ export function togglePause() {
   paused.value = { state, changes: 0 };
 }
 
-export function show(name) {
+/** Show a view; of it only what is of that kind. */
+export function show(name, kind = kiosk ? settings.only : "") {
   batch(() => {
     view.value = name;
     page.value = 0;
     detail.value = null;
+    wanted.value = kind;
   });
-  if (settings.kiosk) return;
-  addressView();
 }
 
-function addressView() {
-  const address = new URL(location.href);
-  address.searchParams.set("view", view.value);
-  history.replaceState(history.state, "", address);
+let opened = false; // as long as it is not, the address may name several views
+
+/** The address says what is shown: a reload, or somebody whom it is sent to, sees the same. */
+function address() {
+  const told = { view: view.value, find: find.value, only: only.value, sort: sorting.value };
+  if (opened && !kiosk && !location.hash) {
+    const url = new URL(location.href);
+    for (const [name, value] of Object.entries(told)) {
+      if (value) url.searchParams.set(name, value);
+      else url.searchParams.delete(name);
+    }
+    try {
+      if (url.href !== location.href) history.replaceState(history.state, "", url);
+    } catch {
+      return; // Safari takes a hundred in half a minute
+    }
+  }
+  opened = true;
 }
+effect(address);
 
 /** Going back closes what is open, and the view stays. */
 addEventListener("popstate", () => {
   detail.value = null;
-  if (!settings.kiosk && !location.hash) addressView();
+  address();
 });
 
 export function toggleTheme() {
@@ -179,7 +198,7 @@ effect(() => {
 });
 
 function preferredTheme() {
-  return !settings.kiosk && matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
+  return !kiosk && matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
 }
 
 export function remembered(name) {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -66,6 +67,7 @@ async def test_the_policy_allows_the_import_map_and_nothing_from_elsewhere(
         "style-src": "'self'",
         "font-src": "'self'",
         "img-src": "'self' data:",
+        "manifest-src": "'self'",
         "connect-src": "'self'",
         "base-uri": "'none'",
         "form-action": "'none'",
@@ -91,7 +93,7 @@ async def test_a_page_loads_only_files_that_come_with_the_gateway(
         assert file.status_code == 200
         assert file.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert file.headers["content-type"].startswith(
-            ("text/css", "text/javascript", "image/webp")
+            ("application/manifest+json", "image/", "text/css", "text/javascript")
         )
 
 
@@ -106,12 +108,28 @@ async def test_every_import_of_a_module_has_its_tag_in_the_map(http: httpx.Async
 
 
 async def test_fonts_come_with_the_gateway(http: httpx.AsyncClient) -> None:
-    style = (await http.get("/static/wall/tokens.css")).text
-    fonts = re.findall(r'url\("\.\./(vendor/[^"]+)"\)', style)
+    style = (await http.get("/static/vendor/inter/inter.css")).text
+    fonts = re.findall(r'url\("([^"]+)"\)', style)
     assert len(fonts) == style.count("url(") == 3
     for font in fonts:
-        answer = await http.get(f"/static/{font}")
+        answer = await http.get(f"/static/vendor/inter/{font}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "font/woff2")
+
+
+async def test_the_app_that_can_be_installed_is_the_wall_and_has_its_icons(
+    http: httpx.AsyncClient,
+) -> None:
+    address = "/static/icons/wall.webmanifest"
+    answer = await http.get(address)
+    assert answer.headers["content-type"] == "application/manifest+json"
+    manifest = answer.json()
+    assert urljoin(address, manifest["start_url"]) == urljoin(address, manifest["scope"]) == "/wall"
+    for icon in manifest["icons"]:
+        picture = await http.get(urljoin(address, icon["src"]))
+        assert (picture.status_code, picture.headers["content-type"]) == (200, icon["type"])
+        if icon["type"] == "image/png":
+            width, height = struct.unpack(">II", picture.content[16:24])
+            assert f"{width}x{height}" == icon["sizes"]
 
 
 @pytest.mark.parametrize("name", ["callmon.js", *OURS])

@@ -1,0 +1,89 @@
+/** Tables: a click on a column's head sorts, totals stand below, and only rows that are in sight are drawn. */
+
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useSignal } from "@preact/signals";
+import { sheets } from "./fit.js";
+import { html } from "./parts.js";
+import { sorted } from "./rows.js";
+import { usePages } from "./stage.js";
+import { page, kiosk, settings, size, sorting, words } from "./store.js";
+
+const STEP = 12; // rows that come and go together, and that are drawn beyond those in sight
+
+/**
+ * `columns`: {name, label, class, value, cell}: `value(row)` is what is sorted by, `cell(row)` what stands there.
+ * `order`: how the rows come, and are sorted unless somebody chooses: a column's name, with "-" the greatest first.
+ * `attributes(row)`: of the row's element. `totals`: what stands below. `most`: pages in TV mode.
+ * `kept`: the choice stands in the address.
+ */
+export function Table({ name, columns, rows, order, attributes, totals, most = Infinity, kept = true }) {
+  const own = useSignal("");
+  const body = useRef(null);
+  const chosen = kept ? sorting : own;
+  const by = columns.some((column) => column.name === chosen.value.replace("-", "")) ? chosen.value : order;
+  const all = by === order ? rows : sorted(rows, columns, by, settings.lang);
+  const { from, to, height, left } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
+  const here = all.slice(from, to);
+  return html`<table class=${`rows ${name}`} aria-rowcount=${all.length + 1}>
+    <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} key=${one.name} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
+    <tbody ref=${body}>
+      <${Space} rows=${from} height=${height} />
+      ${here.map(
+        (row, at) => html`<tr key=${row.id} aria-rowindex=${from + at + 2} ...${attributes?.(row)}>${columns.map(
+          (one) => html`<td key=${one.name} class=${one.class}>${one.cell(row)}</td>`,
+        )}</tr>`,
+      )}
+      <${Space} rows=${all.length - to} height=${height} />
+    </tbody>
+  </table>
+  ${totals && html`<div class="totals">${left > 0 && html`<b>${words.more(left)}</b>`}${totals}</div>`}`;
+}
+
+function Head({ column: { name, label, class: kind }, by, chosen }) {
+  const down = by === `-${name}`;
+  const text = html`<span class=${kind === "way" && "hidden"}>${label}</span>`; // there is room for a sign alone
+  return html`<th class=${kind} aria-sort=${down ? "descending" : by === name ? "ascending" : null}>${
+    kiosk
+      ? text
+      : html`<button onClick=${() => (chosen.value = by === name ? `-${name}` : name)}>${text}</button>`
+  }</th>`;
+}
+
+/** The place of rows that are not drawn. */
+function Space({ rows, height }) {
+  return rows > 0 && height > 0 && html`<tr class="space" aria-hidden="true"><td style=${{ height: `${rows * height}px` }}></td></tr>`;
+}
+
+/** TV mode: the rows of the page that is shown; `left`: so many are on none. */
+function usePage(count, most) {
+  const { perPage, pages, left } = sheets(count, size.value.h, most);
+  usePages(pages);
+  const from = perPage * Math.min(page.value, pages - 1);
+  return { from, to: from + perPage, height: 0, left };
+}
+
+/** Of `count` rows, all equally high, those in sight of whatever scrolls: {from, to, height}. `height`: a row's. */
+function useSight(body, count) {
+  const [sight, setSight] = useState({ from: 0, to: 4 * STEP, height: 0 });
+  usePages(1);
+  useLayoutEffect(() => {
+    const look = () => {
+      const [one, next] = body.current.querySelectorAll("tr:not(.space)");
+      const height = next && next.getBoundingClientRect().top - one.getBoundingClientRect().top;
+      if (!height) return; // too few rows, or in a dialog that is not open yet
+      const { top } = body.current.getBoundingClientRect();
+      const at = (pixels) => STEP * Math.floor(pixels / height / STEP);
+      const from = Math.max(0, Math.min(at(-top), at(count * height)) - STEP);
+      const to = Math.max(from + STEP, at(innerHeight - top) + 2 * STEP);
+      setSight((was) => (was.from === from && was.to === to && was.height === height ? was : { from, to, height }));
+    };
+    look();
+    addEventListener("scroll", look, { capture: true, passive: true });
+    addEventListener("resize", look);
+    return () => {
+      removeEventListener("scroll", look, { capture: true });
+      removeEventListener("resize", look);
+    };
+  });
+  return sight;
+}
