@@ -164,8 +164,9 @@ def concluded(
         )
     if word.outcome == "transferred":  # its phones ring on in the call for which it was made
         turns = tuple(turn for turn in turns if turn.placed)
-    # Who came at the moment of the end was not in this call, but in the one that took its id.
-    turns = tuple(turn for turn in turns if turn.placed or turn.since != ended)
+    # Who was connected at the moment of the end, without a ring, was not in this call, but in the
+    # one that took its id. A phone that began to ring just then rang.
+    turns = tuple(turn for turn in turns if turn.placed or turn.timed or turn.since != ended)
     return tuple(_closed(turn, ended, seen=seen) for turn in turns)
 
 
