@@ -125,6 +125,13 @@ def observed(
     )
 
 
+def without_answer(turns: Turns) -> Turns:
+    """Return the visits of a call whose answer was taken back: nobody has talked in it."""
+    return tuple(
+        replace(turn, answered=None, talking=None, talked=0, on_hold=False) for turn in turns
+    )
+
+
 def talk_began(before: Turns, now: Turns) -> int | None:
     """Return the earliest start of a talk that ``before`` does not have; None if there is none."""
     were = {turn.num for turn in before if turn.talking is not None}
