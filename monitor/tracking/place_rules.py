@@ -104,7 +104,7 @@ def find_place(
     """
     if _is_refuted(said, originator, before, directory_index):
         before, hosted = _without_concluded(before), before.hosted
-    known = _Known(said, originator, before, directory_index, answered, visible)
+    known = _PlaceInput(said, originator, before, directory_index, answered, visible)
     place = _told_place(known, now, hosted=hosted)
     if answered or place.queues or place.groups or place.machine_dn:
         return place
@@ -125,7 +125,7 @@ def find_place(
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class _PlaceInput:
     """Hold what the place follows from: what is said now, and what was found before."""
 
     said: CallReading
@@ -216,7 +216,7 @@ def _fresh_callees(said: CallReading) -> set[str]:
     return {party.dn for party, _ in said.parties.callees if party.dn} if said.fresh else set()
 
 
-def _told_place(known: _Known, now: float, *, hosted: bool) -> Place:
+def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
     """Return where the caller is by what the PBX said."""
     said, originator, before = known.said, known.originator, known.before
     hosted = hosted or _is_hosted(known)
@@ -252,7 +252,7 @@ def _told_place(known: _Known, now: float, *, hosted: bool) -> Place:
     )
 
 
-def _is_hosted(known: _Known) -> bool:
+def _is_hosted(known: _PlaceInput) -> bool:
     """Return whether the row names a queue or a machine that has accepted the caller."""
     if not known.said.fresh and not known.past_ringing:
         return False
@@ -260,7 +260,7 @@ def _is_hosted(known: _Known) -> bool:
     return not accepting.isdisjoint(known.kinds.values())
 
 
-def _is_told(known: _Known, queue: str) -> bool:
+def _is_told(known: _PlaceInput, queue: str) -> bool:
     """Return whether the PBX itself names a queue that was concluded."""
     return queue in known.kinds or any(
         queue in (leg.participant.on_behalf_of_dn, leg.participant.party_dn, leg.participant.dn)
@@ -268,7 +268,7 @@ def _is_told(known: _Known, queue: str) -> bool:
     )
 
 
-def _is_diverted(known: _Known, queue: str) -> bool:
+def _is_diverted(known: _PlaceInput, queue: str) -> bool:
     """Return whether the caller has left the queue last waited in for a machine, unanswered."""
     said, before = known.said, known.before
     at_machine = (said.fresh and not MACHINES.isdisjoint(known.kinds.values())) or any(
@@ -278,7 +278,7 @@ def _is_diverted(known: _Known, queue: str) -> bool:
     return queue == "" and (before.diverted or (waited and at_machine))
 
 
-def _at_row(known: _Known) -> tuple[str, str]:
+def _at_row(known: _PlaceInput) -> tuple[str, str]:
     """Return the queue and the machine that have the caller according to the row."""
     said, before, kinds = known.said, known.before, known.kinds
     named = next((dn for dn, kind in kinds.items() if kind == "queue"), "")
@@ -298,7 +298,7 @@ def _names(leg: ListedLeg, dn: str) -> bool:
     return dn in (leg.participant.dn, leg.participant.party_dn)
 
 
-def _at_legs(known: _Known, queue: str, machine_dn: str) -> tuple[str, str]:
+def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]:
     """Return the queue and the machine that have the caller, corrected by the participants."""
     said = known.said
     for leg in said.listed:
@@ -315,7 +315,7 @@ def _at_legs(known: _Known, queue: str, machine_dn: str) -> tuple[str, str]:
     return queue, machine_dn
 
 
-def _rings_agents(known: _Known, queue: str) -> bool:
+def _rings_agents(known: _PlaceInput, queue: str) -> bool:
     """Return whether nobody but agents of this queue rings.
 
     A row named the queue just before an event. Its agents ring now, and the next row may name one
@@ -334,7 +334,7 @@ def _left_queue(said: CallReading, originator: Originator) -> bool:
     )
 
 
-def _people_connected(known: _Known, *, accepted: bool) -> bool:
+def _people_connected(known: _PlaceInput, *, accepted: bool) -> bool:
     """Return whether a participant is connected to a person, not to a queue or a machine."""
     said, originator = known.said, known.originator
     for leg in said.listed:
@@ -378,7 +378,7 @@ def _queued_at(said: CallReading, queue: str, before: Place, now: float) -> floa
     return now if said.talking_since is None else said.talking_since
 
 
-def _groups(known: _Known) -> set[str]:
+def _groups(known: _PlaceInput) -> set[str]:
     """Return the ring groups that are named now."""
     said = known.said
     groups = (
@@ -392,7 +392,7 @@ def _groups(known: _Known) -> set[str]:
     return groups
 
 
-def _mailbox(known: _Known) -> str:
+def _mailbox(known: _PlaceInput) -> str:
     """Return the extension whose voicemail the call is at: the number behind that leg."""
     owners = [
         leg.participant.party_caller_id
