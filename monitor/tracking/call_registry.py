@@ -247,7 +247,12 @@ class CallRegistry:
         """Return what is said now of an unconfirmed call, as evidence of another call."""
         row = self._row_since(call)
         anew = CallEvidence(
-            call.id, at, heard=call.heard, participants=call.participants, found=True
+            call.id,
+            at,
+            heard=call.heard,
+            told_at=call.told_at,
+            participants=call.participants,
+            found=True,
         )
         if row is not None:
             anew.row_asked = call.row_asked
@@ -385,7 +390,11 @@ class CallRegistry:
         self.inconsistent_calls.discard(call.id)
         if call.participants:
             self.calls[call.id] = CallEvidence(
-                call.id, call.left, heard=call.heard, participants=call.participants
+                call.id,
+                call.left,
+                heard=call.heard,
+                told_at=call.told_at,
+                participants=call.participants,
             )
 
     def _move(self, participant: Participant, heard: float, at: float) -> set[int]:
