@@ -311,8 +311,9 @@ def test_times_before_the_last_word_of_a_new_call_with_a_known_id_tell_no_other_
     pbx = Told()
     pbx.full(participant("105", 21, 2, "Ringing", "10000:+491702", 5))
     pbx.full(participant("104", 22, 2, "Dialing", "101", 2))
-    pbx.rows((2, "", "700 Main", "Rerouting"))
     told = pbx.now
+    anew = ActiveCall(2, "", "700 Main", "Rerouting", None, None)
+    pbx.tell(ActiveCallsRead((anew,), told, told))
     before = ActiveCall(2, "100 Ext 100", "101 Ext 101", "Routing", told - 2, None)
     pbx.tell(ActiveCallsRead((before,), told + 50, told + 50))
     assert pbx.tracker.inconsistent_calls == set()
