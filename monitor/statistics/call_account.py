@@ -80,6 +80,9 @@ def observed(
     """
     if not unwatched:
         account = _without_withdrawn(account, call)
+    if account.answered is not None and call.answered_at is None and _is_page(call):
+        taken_back = turns.without_answer(account.turns)
+        account = replace(account, answered=None, turns=taken_back, silences=())
     answered = account.answered if call.answered_at is None else unix_ms(call.answered_at)
     if account.answered is not None and answered is not None and answered != account.answered:
         account = _answer_moved(account, account.answered, answered)
@@ -123,6 +126,14 @@ def _without_withdrawn(account: CallAccount, call: topics.Call) -> CallAccount:
             replace(turn, queue="") if turn.queue == last.queue else turn for turn in account.turns
         ),
     )
+
+
+def _is_page(call: topics.Call) -> bool:
+    """Return whether phones play what the caller says.
+
+    The first of them may have been taken for an answer, until something named the paging group.
+    """
+    return any(leg.listening for leg in call.legs)
 
 
 def talk_time(account: CallAccount, since: int, until: int | None) -> int | None:

@@ -125,6 +125,13 @@ def observed(
     )
 
 
+def without_answer(turns: Turns) -> Turns:
+    """Return the visits of a call whose answer was taken back: nobody has talked in it."""
+    return tuple(
+        replace(turn, answered=None, talking=None, talked=0, on_hold=False) for turn in turns
+    )
+
+
 def talk_began(before: Turns, now: Turns) -> int | None:
     """Return the earliest start of a talk that ``before`` does not have; None if there is none."""
     were = {turn.num for turn in before if turn.talking is not None}
@@ -164,8 +171,9 @@ def concluded(
         )
     if word.outcome == "transferred":  # its phones ring on in the call for which it was made
         turns = tuple(turn for turn in turns if turn.placed)
-    # Who came at the moment of the end was not in this call, but in the one that took its id.
-    turns = tuple(turn for turn in turns if turn.placed or turn.since != ended)
+    # Who was connected at the moment of the end, without a ring, was not in this call, but in the
+    # one that took its id. A phone that began to ring just then rang.
+    turns = tuple(turn for turn in turns if turn.placed or turn.timed or turn.since != ended)
     return tuple(_closed(turn, ended, seen=seen) for turn in turns)
 
 

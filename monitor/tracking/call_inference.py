@@ -39,7 +39,7 @@ from monitor.tracking.path_rules import (
     find_unrung,
     follow_path,
     lasting_direction,
-    of_another_originator,
+    of_originator,
     without_page,
     without_queue,
 )
@@ -109,12 +109,10 @@ def infer(
     legs = mark_listeners(
         legs, said, place, unrung, before.path.since, visible, now, before=before.legs
     )
-    held, path = before.answer, before.path
-    if before.originator.dn not in ("", originator.dn):
-        path = of_another_originator(path)
+    held, path = before.answer, of_originator(before.path, before.originator, originator)
     if place.paging:
         held, path = without_page(held, path, legs)
-    answer = find_answer(said, place, legs, None if new else held, now)
+    answer = find_answer(said, originator, place, legs, None if new else held, now)
     direction = call_direction(originator, legs, paging=place.paging != "")
     lasting = path.lasting
     if legs:

@@ -205,7 +205,7 @@ class CallRegistry:
             call.row_asked = fact.asked
             self._note_told(call, max([fact.at, *_times(row)]))
             if changed:
-                _take_row(call, row)
+                _take_row(call, row, first=row.id not in self._unconfirmed)
             if changed or call.fresh != was_fresh:
                 touched.add(row.id)
         self._rows_followed = True
@@ -247,7 +247,12 @@ class CallRegistry:
         """Return what is said now of an unconfirmed call, as evidence of another call."""
         row = self._row_since(call)
         anew = CallEvidence(
-            call.id, at, heard=call.heard, participants=call.participants, found=True
+            call.id,
+            at,
+            heard=call.heard,
+            told_at=call.told_at,
+            participants=call.participants,
+            found=True,
         )
         if row is not None:
             anew.row_asked = call.row_asked
@@ -267,6 +272,7 @@ class CallRegistry:
     def confirm(self, call: CallEvidence) -> None:
         """Note that the id still belongs to the call that is known."""
         del self._unconfirmed[call.id]
+        call.first_row = call.first_row or call.row
         call.watched = True
 
     def replace(self, call: CallEvidence, anew: CallEvidence, at: float) -> None:
@@ -385,7 +391,11 @@ class CallRegistry:
         self.inconsistent_calls.discard(call.id)
         if call.participants:
             self.calls[call.id] = CallEvidence(
-                call.id, call.left, heard=call.heard, participants=call.participants
+                call.id,
+                call.left,
+                heard=call.heard,
+                told_at=call.told_at,
+                participants=call.participants,
             )
 
     def _move(self, participant: Participant, heard: float, at: float) -> set[int]:
@@ -417,9 +427,11 @@ class CallRegistry:
         call.told_at = max(call.told_at, at)
 
 
-def _take_row(call: CallEvidence, row: ActiveCall) -> None:
+def _take_row(call: CallEvidence, row: ActiveCall, *, first: bool = True) -> None:
+    """Put in a row. ``first``: it may be the call's first one, as the id is known to be its own."""
     call.row = row
-    call.first_row = call.first_row or row
+    if first:
+        call.first_row = call.first_row or row
     call.started_at = min(call.started_at, _began(row, call.started_at))
     if call.changed is None or call.changed[0] != row.last_change_status:
         call.changed = row.last_change_status, row.callee

@@ -13,7 +13,8 @@ nobody, it is the one that the present legs tell.
 conference) were connected. If nobody saw the answer, it is the row's LastChangeStatus, unless that
 time was first told with another callee. 3CX gives participants no time stamps. A row can prove the
 answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
-that even if an event came after the row was asked for.
+that even if an event came after the row was asked for. Then the row's callee answered; if it names
+several, nobody knows which.
 
 *Pages.* A page is answered by nobody: its phones listen. It is handled by the paging group.
 
@@ -80,6 +81,9 @@ class CallAnswer:
     unseen: bool = False
     """True if the call may have been answered before it was first observed: it was Talking or
     Transferring then, with no queue, no machine and no known answer."""
+    by_row: tuple[tuple[str, str], ...] = ()
+    """DNs one of which answered according to the row that proved the answer, each with the number
+    behind it; empty if no row proved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,9 +137,13 @@ def find_unrung(
     return (before.unrung & present) | new
 
 
-def of_another_originator(path: CallPath) -> CallPath:
-    """Return the path until now, without what depends on who began the call."""
-    return replace(path, reached="", reached_number="", lasting=None, aimed=False)
+def of_originator(path: CallPath, before: Originator, originator: Originator) -> CallPath:
+    """Return the path until now, without what followed from another originator, or from none."""
+    if before.dn not in ("", originator.dn):
+        return replace(path, reached="", reached_number="", lasting=None, aimed=False)
+    if not before.dn and path.reached == originator.dn:
+        return replace(path, reached="", reached_number="")
+    return path
 
 
 def without_queue(path: CallPath, place: Place) -> CallPath:
@@ -209,6 +217,7 @@ def lasting_direction(
 
 def find_answer(
     said: CallReading,
+    originator: Originator,
     place: Place,
     legs: Sequence[DerivedLeg],
     before: CallAnswer | None,
@@ -219,16 +228,17 @@ def find_answer(
     ``before``: None if the call is observed for the first time.
     """
     held = before or CallAnswer()
-    at, uncertain = held.at, held.time_uncertain
+    at, uncertain, by_row = held.at, held.time_uncertain, held.by_row
     if at is None:
         if sum(leg.talks for leg in legs) > 1:
             at, uncertain = now, before is None or not said.listed
         elif _answered_by_row(said, place):
             at, uncertain = now if said.changed_at is None else min(said.changed_at, now), False
+            by_row = _row_takers(said, originator)
     if at is not None and uncertain and said.talking_since is not None:
         at, uncertain = min(at, said.talking_since), False
     unseen = held.unseen if before is not None else at is None and _was_talking(said, place, legs)
-    return CallAnswer(at, uncertain, unseen)
+    return CallAnswer(at, uncertain, unseen, by_row)
 
 
 def _answered_by_row(said: CallReading, place: Place) -> bool:
@@ -241,6 +251,15 @@ def _answered_by_row(said: CallReading, place: Place) -> bool:
         return False
     callees = said.parties.callees
     return bool(callees) and all(kind in PEOPLE for _, kind in callees)
+
+
+def _row_takers(said: CallReading, originator: Originator) -> tuple[tuple[str, str], ...]:
+    """Return the row's callees without the originator, each with the number behind it."""
+    return tuple(
+        (party.dn, party.number if kind == "externalline" else party.dn)
+        for party, kind in said.parties.callees
+        if party.dn != originator.dn
+    )
 
 
 def _was_talking(said: CallReading, place: Place, legs: Sequence[DerivedLeg]) -> bool:
@@ -368,11 +387,13 @@ def _reached(
         for leg in legs
         if leg.key != originator.dn and leg.kind in _TAKES and leg.status != "Dialing"
     ]
-    taken = [leg for leg in others if leg.status == "Connected"]
+    taken = [leg for leg in others if leg.status != "Ringing"]
     if answer.at is None and others:
         leg = others[-1]
     elif taken and (fresh or not before.reached):
         leg = taken[0]
+    elif fresh and answer.by_row and before.reached not in dict(answer.by_row):
+        return answer.by_row[0] if len(answer.by_row) == 1 else ("", "")
     else:
         return before.reached, before.reached_number
     return leg.dn, leg.external_party if leg.kind == "externalline" else leg.dn

@@ -104,16 +104,8 @@ def find_place(
     """
     if _is_refuted(said, originator, before, directory_index):
         before, hosted = _without_concluded(before), before.hosted
-    place = _told_place(
-        said,
-        originator,
-        before,
-        directory_index,
-        now,
-        hosted=hosted,
-        answered=answered,
-        visible=visible,
-    )
+    known = _PlaceInput(said, originator, before, directory_index, answered, visible)
+    place = _told_place(known, now, hosted=hosted)
     if answered or place.queues or place.groups or place.machine_dn:
         return place
     queue = _concluded_queue(said, originator, directory_index, since, now)
@@ -130,6 +122,32 @@ def find_place(
         routed_on=True,
         caller_connected=True,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _PlaceInput:
+    """Hold what the place follows from: what is said now, and what was found before."""
+
+    said: CallReading
+    originator: Originator
+    before: Place
+    directory_index: DirectoryIndex
+    answered: bool
+    visible: frozenset[str]
+
+    @property
+    def kinds(self) -> Mapping[str, topics.DnType]:
+        """Return the row's callees and what they are."""
+        return {party.dn: kind for party, kind in self.said.parties.callees if party.dn}
+
+    @property
+    def past_ringing(self) -> bool:
+        """Return whether somebody or something has accepted the caller, by the row's word."""
+        return self.said.word in PAST_RINGING
+
+    def agents(self, queue: str) -> frozenset[str]:
+        """Return the agents of a queue; none if it is not known."""
+        return self.directory_index.agents.get(queue, frozenset())
 
 
 def was_withdrawn(before: Place, place: Place) -> bool:
@@ -198,108 +216,81 @@ def _fresh_callees(said: CallReading) -> set[str]:
     return {party.dn for party, _ in said.parties.callees if party.dn} if said.fresh else set()
 
 
-def _told_place(
-    said: CallReading,
-    originator: Originator,
-    before: Place,
-    directory_index: DirectoryIndex,
-    now: float,
-    *,
-    hosted: bool,
-    answered: bool,
-    visible: frozenset[str],
-) -> Place:
+def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
     """Return where the caller is by what the PBX said."""
-    kinds = {party.dn: kind for party, kind in said.parties.callees if party.dn}
-    past_ringing = said.word in PAST_RINGING
-    if said.fresh or past_ringing:
-        accepting = ACCEPTING if past_ringing else ACCEPTING - {"routepoint"}
-        hosted = hosted or not accepting.isdisjoint(kinds.values())
-    accepted = before.caller_connected or (past_ringing and (said.fresh or hosted))
-    queue, machine_dn = _at_row(said, kinds, originator, before, directory_index, answered=answered)
-    queue, machine_dn = _at_legs(said, originator, queue, machine_dn)
-    if said.listed and not said.fresh and machine_dn in visible:
-        machine_dn = machine_dn if any(_names(leg, machine_dn) for leg in said.listed) else ""
-    told = _people_connected(said, originator, accepted=accepted, answered=answered)
-    calls_back = queue == originator.dn  # it was in the call, but nobody waits in it
-    left = told or _left_queue(said, originator)
+    said, originator, before = known.said, known.originator, known.before
+    hosted = hosted or _is_hosted(known)
+    accepted = before.caller_connected or (known.past_ringing and (said.fresh or hosted))
+    queue, machine_dn = _at_row(known)
+    queue, machine_dn = _at_legs(known, queue, machine_dn)
+    talks = _people_connected(known, accepted=accepted)
     queues = before.queues
-    if queue and (calls_back or not left):
-        queues |= {queue}
-    if calls_back or left:
+    if queue and queue == originator.dn:  # it calls back: it is in the call, nobody waits in it
+        queues, queue = queues | {queue}, ""
+    elif talks or _left_queue(said, originator):
         queue = ""
+    elif queue:
+        queues |= {queue}
     accepted = accepted or queue != ""
     queued_at = _queued_at(said, queue, before, now)
-    groups = before.groups | _groups(said, kinds)
+    groups = before.groups | _groups(known)
     return Place(
         queue=queue,
         queued_at=queued_at,
         last_queue=queue or before.last_queue,
-        concluded="" if _is_told(said, kinds, before.concluded) else before.concluded,
-        diverted=_diverted(said, kinds, before, queue, answered=answered),
-        first_queued_at=(queued_at if before.first_queued_at is None else before.first_queued_at),
+        concluded="" if _is_told(known, before.concluded) else before.concluded,
+        diverted=_is_diverted(known, queue),
+        first_queued_at=queued_at if before.first_queued_at is None else before.first_queued_at,
         queues=queues,
         groups=groups,
-        paging=before.paging or directory_index.paging(groups),
+        paging=before.paging or known.directory_index.paging(groups),
         machine_dn=machine_dn,
-        mailbox=_mailbox(said, directory_index) or before.mailbox,
+        mailbox=_mailbox(known) or before.mailbox,
         hosted=hosted,
-        routed_on=accepted and not answered and not told,
-        caller_connected=accepted or told or _talks(said, originator),
+        routed_on=accepted and not known.answered and not talks,
+        caller_connected=accepted or talks or _talks(said, originator),
     )
 
 
-def _is_told(said: CallReading, kinds: Mapping[str, topics.DnType], queue: str) -> bool:
+def _is_hosted(known: _PlaceInput) -> bool:
+    """Return whether the row names a queue or a machine that has accepted the caller."""
+    if not known.said.fresh and not known.past_ringing:
+        return False
+    accepting = ACCEPTING if known.past_ringing else ACCEPTING - {"routepoint"}
+    return not accepting.isdisjoint(known.kinds.values())
+
+
+def _is_told(known: _PlaceInput, queue: str) -> bool:
     """Return whether the PBX itself names a queue that was concluded."""
-    return queue in kinds or any(
+    return queue in known.kinds or any(
         queue in (leg.participant.on_behalf_of_dn, leg.participant.party_dn, leg.participant.dn)
-        for leg in said.listed
+        for leg in known.said.listed
     )
 
 
-def _diverted(
-    said: CallReading,
-    kinds: Mapping[str, topics.DnType],
-    before: Place,
-    queue: str,
-    *,
-    answered: bool,
-) -> bool:
+def _is_diverted(known: _PlaceInput, queue: str) -> bool:
     """Return whether the caller has left the queue last waited in for a machine, unanswered."""
-    at_machine = (said.fresh and not MACHINES.isdisjoint(kinds.values())) or any(
+    said, before = known.said, known.before
+    at_machine = (said.fresh and not MACHINES.isdisjoint(known.kinds.values())) or any(
         leg.kind in MACHINES and leg.participant.status == "Connected" for leg in said.listed
     )
-    waited = before.queue != "" or (before.last_queue != "" and not answered)
+    waited = before.queue != "" or (before.last_queue != "" and not known.answered)
     return queue == "" and (before.diverted or (waited and at_machine))
 
 
-def _at_row(
-    said: CallReading,
-    kinds: Mapping[str, topics.DnType],
-    originator: Originator,
-    before: Place,
-    directory_index: DirectoryIndex,
-    *,
-    answered: bool,
-) -> tuple[str, str]:
-    """Return the queue and the machine that have the caller according to the row.
-
-    ``kinds``: the row's callees and what they are.
-    """
+def _at_row(known: _PlaceInput) -> tuple[str, str]:
+    """Return the queue and the machine that have the caller according to the row."""
+    said, before, kinds = known.said, known.before, known.kinds
     named = next((dn for dn, kind in kinds.items() if kind == "queue"), "")
     if not said.fresh:
-        behind = (
-            not answered
-            and not before.queue
-            and _rings_agents(said, originator, named, directory_index)
-        )
+        behind = not known.answered and not before.queue and _rings_agents(known, named)
         return named if behind else before.queue, before.machine_dn
     queue = named or before.queue
     if kinds and not named:
-        agents = directory_index.agents.get(before.queue, frozenset())
-        if said.word in ("Talking", "Rerouting") or not kinds.keys() <= agents:
+        elsewhere = not kinds.keys() <= known.agents(before.queue)
+        if elsewhere or said.word in ("Talking", "Rerouting"):
             queue = ""
-    rings = frozenset() if said.word in PAST_RINGING else frozenset({"routepoint"})
+    rings = frozenset() if known.past_ringing else frozenset({"routepoint"})
     return queue, next((dn for dn, kind in kinds.items() if kind in MACHINES - rings), "")
 
 
@@ -307,30 +298,30 @@ def _names(leg: ListedLeg, dn: str) -> bool:
     return dn in (leg.participant.dn, leg.participant.party_dn)
 
 
-def _at_legs(
-    said: CallReading, originator: Originator, queue: str, machine_dn: str
-) -> tuple[str, str]:
+def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]:
     """Return the queue and the machine that have the caller, corrected by the participants."""
+    said = known.said
     for leg in said.listed:
         p = leg.participant
         if p.status == "Connected" and "queue" in (leg.kind, leg.party_kind):
             queue = p.dn if leg.kind == "queue" else p.party_dn
         elif p.status == "Ringing" and leg.behalf_kind == "queue":
             queue = p.on_behalf_of_dn
-        if leg.kind == "extension" and p.dn != originator.dn and p.status != "Dialing":
+        if leg.kind == "extension" and p.dn != known.originator.dn and p.status != "Dialing":
             machine_dn = ""
+    gone = said.listed and not any(_names(leg, machine_dn) for leg in said.listed)
+    if gone and not said.fresh and machine_dn in known.visible:
+        machine_dn = ""
     return queue, machine_dn
 
 
-def _rings_agents(
-    said: CallReading, originator: Originator, queue: str, directory_index: DirectoryIndex
-) -> bool:
+def _rings_agents(known: _PlaceInput, queue: str) -> bool:
     """Return whether nobody but agents of this queue rings.
 
     A row named the queue just before an event. Its agents ring now, and the next row may name one
     of them instead of the queue.
     """
-    return said.ringing - {originator.dn} <= directory_index.agents.get(queue, frozenset())
+    return known.said.ringing - {known.originator.dn} <= known.agents(queue)
 
 
 def _left_queue(said: CallReading, originator: Originator) -> bool:
@@ -343,10 +334,9 @@ def _left_queue(said: CallReading, originator: Originator) -> bool:
     )
 
 
-def _people_connected(
-    said: CallReading, originator: Originator, *, accepted: bool, answered: bool
-) -> bool:
+def _people_connected(known: _PlaceInput, *, accepted: bool) -> bool:
     """Return whether a participant is connected to a person, not to a queue or a machine."""
+    said, originator = known.said, known.originator
     for leg in said.listed:
         p = leg.participant
         if p.status != "Connected" or leg.kind not in PEOPLE:
@@ -356,7 +346,7 @@ def _people_connected(
                 return True
         elif leg.party_kind in PEOPLE:
             others = said.connected.get(p.party_dn, 0) - (p.party_dn == p.dn)
-            if others or (p.party_dn not in said.ringing and (answered or not accepted)):
+            if others or (p.party_dn not in said.ringing and (known.answered or not accepted)):
                 return True
     return False
 
@@ -388,9 +378,12 @@ def _queued_at(said: CallReading, queue: str, before: Place, now: float) -> floa
     return now if said.talking_since is None else said.talking_since
 
 
-def _groups(said: CallReading, kinds: Mapping[str, topics.DnType]) -> set[str]:
+def _groups(known: _PlaceInput) -> set[str]:
     """Return the ring groups that are named now."""
-    groups = {dn for dn, kind in kinds.items() if kind == "ringgroup"} if said.fresh else set()
+    said = known.said
+    groups = (
+        {dn for dn, kind in known.kinds.items() if kind == "ringgroup"} if said.fresh else set()
+    )
     for leg in said.listed:
         if leg.behalf_kind == "ringgroup":
             groups.add(leg.participant.on_behalf_of_dn)
@@ -399,12 +392,12 @@ def _groups(said: CallReading, kinds: Mapping[str, topics.DnType]) -> set[str]:
     return groups
 
 
-def _mailbox(said: CallReading, directory_index: DirectoryIndex) -> str:
+def _mailbox(known: _PlaceInput) -> str:
     """Return the extension whose voicemail the call is at: the number behind that leg."""
     owners = [
         leg.participant.party_caller_id
-        for leg in said.listed
+        for leg in known.said.listed
         if leg.party_kind == "specialmenu"
-        and directory_index.kind(leg.participant.party_caller_id) == "extension"
+        and known.directory_index.kind(leg.participant.party_caller_id) == "extension"
     ]
     return owners[-1] if owners else ""

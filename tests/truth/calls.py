@@ -8,7 +8,7 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 - *Caller*: the number from which the call came, in plain digits with its plus; none if withheld.
 - *Started*: the moment at which the call came in, or at which a phone or a program called.
 - *Answered*: the first moment at which two can talk: two of phone, line to the outside, conference.
-  A supervisor who listens is none of them.
+  A supervisor who listens is none of them, nor is a phone of a paging group: it plays the page.
 - *Talk time*: all the time in which two can talk. What comes between (waiting after a transfer,
   parking, a menu, a queue) is none.
 - A *phone's talk* in a call: the time in which it and somebody else can talk there. A phone that is
@@ -39,7 +39,7 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
 - *Outcome*: ``abandoned`` if a queue had the caller when the call ended, also after a talk. Else
   ``answered`` if it was. Else ``transferred`` if it was a consultation that was handed over. Else
   by where the call was when it ended:
-  a fax or an app had it: ``handled``;
+  a fax or an app had it, or it was a page to a group: ``handled``;
   a menu: ``abandoned``, but ``handled`` for a phone here that called it;
   a parking place: ``handled`` for a phone here; voicemail: ``handled`` for a phone that called it.
   Anything else from outside is ``missed``. From inside it is ``missed`` if a phone here rang last
@@ -153,6 +153,8 @@ class Story:
     _ringing_means: str = "Routing"
     _sent_to: str = ""
     _ordered: bool = False
+    _paged: str = ""
+    """The paging group, if the call is a page to one."""
 
     # what is so now
 
@@ -178,6 +180,8 @@ class Story:
         """Everybody who may be called the callee."""
         if self.answered_at is not None:
             return {self.callee} | self.together
+        if self._paged:
+            return {self._paged}
         if self.outcome == "handled":
             return {p.dn for p in self.parties.values() if p.kind in PLACES | {"routepoint"}}
         return set(self.tried) or {self.visits[-1].queue if self.visits else ""}
@@ -262,7 +266,12 @@ class Story:
         self._take_up(party, act.at)
 
     def _come_connected(self, act: Act) -> None:
-        """A phone is in the talk without a ring."""
+        """A phone is in the talk without a ring, or plays a page."""
+        if self.acts[0].deed == "paged" and act.dn != self._sent_to:
+            self._paged, self.state = self._sent_to, "Talking"
+            self._come(act, "Connected").listens = True
+            self._accept(act.at)
+            return
         if act.deed == "auto_answered" and self.answered_at in (None, act.at):
             self.together.add(act.dn)
         self._take_up(self._come(act, "Connected"), act.at)
@@ -417,7 +426,7 @@ class Story:
         if self.handed_over:
             return "transferred"
         app = any(p.kind == "routepoint" and p.how == "Connected" for p in self.parties.values())
-        if app or (place is not None and place.kind == "fax"):
+        if self._paged or app or (place is not None and place.kind == "fax"):
             return "handled"
         if place is not None and place.kind == "ivr":
             return "abandoned" if self.outside else "handled"

@@ -261,13 +261,24 @@ def test_the_time_in_a_parking_place_is_no_talk_and_who_takes_the_caller_did_not
     assert (turn.rings, turn.how, turn.answered_at, turn.talked) == (0, "answered", 18, 7)
 
 
-def test_paged_phones_answer_together_by_themselves() -> None:
+def test_nobody_answers_a_page_to_a_group_but_its_phones_hear_it() -> None:
     journal = "0 paged 101 >600\n0 auto_answered 102\n0 auto_answered 103\n9 hung_up 101\n9 ended"
     it = story(journal)
-    assert (it.outcome, it.answered_at, it.lasting, it.talk_time) == ("answered", 0, "Internal", 9)
-    assert it.callees == {"102", "103"}
+    assert (it.outcome, it.answered_at, it.lasting, it.talk_time) == (
+        "handled",
+        None,
+        "Internal",
+        None,
+    )
+    assert it.callees == {"600"}
     assert it.turns["101"].placed
-    assert [(it.turns[dn].rings, it.turns[dn].talked) for dn in ("102", "103")] == [(0, 9), (0, 9)]
+    assert set(it.turns) == {"101"}
+
+
+def test_an_intercom_call_to_one_phone_is_a_talk_of_two() -> None:
+    it = story("0 paged 101 >102\n0 auto_answered 102\n9 hung_up 101\n9 ended")
+    assert (it.outcome, it.answered_at, it.callees, it.talk_time) == ("answered", 0, {"102"}, 9)
+    assert (it.turns["102"].rings, it.turns["102"].talked) == (0, 9)
 
 
 def test_a_supervisor_is_in_the_call_and_not_in_the_talk() -> None:

@@ -231,3 +231,22 @@ def test_a_queues_talk_leaves_out_what_came_between(pbx: Counting) -> None:
     pbx.tell(*pbx.scene.end(1))
     pbx.pass_time(120)
     assert pbx.queue("800").talks.total == pbx.pbx.inbound.talks.total == 20.0
+
+
+def test_a_page_that_was_taken_for_an_answer_is_no_answer_once_its_group_is_named() -> None:
+    """The first phone's leg may be read before anything names the paging group."""
+    at = from_unix(NOON)
+    caller, first, second = (
+        topics.Leg(dn, "extension", "", "Connected", since=at) for dn in ("103", "101", "102")
+    )
+    taken = topics.Call(1, "Internal", "Talking", at, at, "", caller, (), (), (caller, first))
+    plays = tuple(replace(leg, listening=True) for leg in (first, second))
+    page = replace(taken, answered_at=None, legs=(caller, *plays), groups=("690",))
+    account = opened(taken, MS)
+    assert account.answered == MS
+    account = observed(account, page, MS + 100)
+    assert account.answered is None
+    assert [(turn.num, turn.placed, turn.answered) for turn in account.turns] == [
+        ("103", True, None)
+    ]
+    assert account.silences == ()

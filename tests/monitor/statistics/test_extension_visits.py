@@ -269,13 +269,25 @@ def test_of_a_call_that_rings_everywhere_so_many_extensions_count() -> None:
     assert len(observed((), conference(MOST_TURNS + 9), None, now)) == MOST_TURNS
 
 
-def test_who_comes_at_the_moment_of_the_end_was_not_in_the_call(pbx: Counting) -> None:
+def test_who_is_connected_at_the_moment_of_the_end_was_not_in_the_call(pbx: Counting) -> None:
     """An attended transfer gives the call's id to another call, with that one's phone."""
     pbx.tell(*pbx.scene.ring(1, "101"))
     pbx.pass_time(5)
     pbx.tell(*pbx.scene.answer(1, "101"))
     pbx.pass_time(20)
-    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.tell(*pbx.scene.answer(1, "102"))
     pbx.tell(*pbx.scene.end(1))
     assert pbx.ext("101").answered == 1
     assert pbx.ext("102").offered == 0
+
+
+def test_a_phone_that_began_to_ring_at_the_moment_of_the_end_rang(pbx: Counting) -> None:
+    """A queue brings the next agent in just as the caller gives up."""
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(15)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.tell(*pbx.scene.end(1))
+    assert pbx.ext("101").missed == 1
+    assert (pbx.ext("102").offered, pbx.ext("102").short_abandoned) == (1, 1)

@@ -36,6 +36,7 @@ from tests.monitor.tracking.test_tracker_simulator import Followed
 
 CALLS = (1, 2, 3)
 _TRUNK = "10000"
+_FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 
 
 def _number(call: int) -> str:
@@ -108,8 +109,8 @@ def _fact(draw: st.DrawFn, at: float) -> Fact:
 
 @st.composite
 def _histories(draw: st.DrawFn) -> list[Fact]:
-    """Facts in the order of their times."""
-    times = sorted(draw(st.lists(st.integers(1, 200), max_size=14)))
+    """Facts in the order of their times, after those that a tracker begins with."""
+    times = sorted(draw(st.lists(st.integers(10, 200), max_size=14)))
     return [draw(_fact(float(at))) for at in times]
 
 
@@ -221,14 +222,20 @@ def test_what_is_shown_of_a_call_never_contradicts_what_is_kept_when_it_ends(
     shown: dict[int, list[topics.Call]] = {}
     for fact in history:
         before = _inferences(pbx.tracker)
-        pbx.tracker.apply(fact)
+        over = {
+            edit.after.call_id
+            for edit in pbx.tracker.apply(fact)
+            if isinstance(edit.after, topics.EndedCall) and edit.before is None
+        }
         state = pbx.tracker._pbx_state
         for id_, inference in _inferences(pbx.tracker).items():
-            if id_ not in before:
-                shown[id_] = []
             transferred = id_ in before and inference.continues != before[id_].continues
             if transferred:
                 shown[id_] = shown.pop(inference.continues[-1])
+            elif id_ in over:  # a call with the same id has ended, and this one has begun
+                del before[id_]
+            if id_ not in before:
+                shown[id_] = []
             call, ended = _entities(inference, state)
             shown[id_].append(call)
             _compare(shown[id_], ended)
@@ -238,8 +245,6 @@ def test_what_is_shown_of_a_call_never_contradicts_what_is_kept_when_it_ends(
 
 def _compare(shown: list[topics.Call], ended: topics.EndedCall) -> None:
     call = shown[-1]
-    # A start never moves to a later time: what began earlier was another call with this id.
-    shown[:] = [one for one in shown if one.started_at >= call.started_at]
     assert (ended.answered_at, ended.started_at) == (call.answered_at, call.started_at)
     if call.answered_at is None:
         assert ended.outcome != "answered"
@@ -251,6 +256,9 @@ def _compare(shown: list[topics.Call], ended: topics.EndedCall) -> None:
     assert ended.queue in ("", queues[-1] if queues else "")  # empty if it left for a machine
     assert (ended.queues, ended.groups) == (call.queues, call.groups)
     directions = [one.direction for one in shown if one.legs] or [call.direction]
+    # A call counts as one from inside until something tells where it comes from.
+    outside = directions[-1] in _FROM_OUTSIDE
+    directions = [one for one in directions if (one in _FROM_OUTSIDE) == outside]
     reached = [direction for direction in directions if not direction.startswith("From")]
     assert ended.direction == (reached or directions)[-1]
     assert ended.extensions == tuple(sorted({dn for one in shown for dn in one.extensions}))
@@ -274,11 +282,17 @@ def _compare_parties(
     others = {
         leg.external_party if leg.kind == "externalline" else leg.dn
         for leg in inference.legs
-        if leg.kind in PEOPLE and leg.key != originator.dn and leg.status != "Dialing"
+        if leg.kind in PEOPLE | {"ringgroup"}
+        and leg.key != originator.dn
+        and leg.status != "Dialing"
     }
     answered_now = call.answered_at is not None and (before is None or before.answer.at is None)
+    takers = {number for _, number in inference.answer.by_row}
+    if len(takers) > 1:  # a row proved the answer and named several: nobody knows who answered
+        takers.add("")
     if others and (answered_now or call.answered_at is None):
-        assert ended.callee in others or "" in others or ended.outcome == "handled"
+        hidden = "" in others
+        assert ended.callee in others | takers or hidden or ended.outcome == "handled"
 
 
 def test_a_call_with_thousands_of_participants_is_inferred_in_linear_time() -> None:

@@ -57,17 +57,38 @@ def test_the_lasting_direction_is_the_last_that_reached_somebody_else_the_last()
 
 def test_the_event_that_connects_two_people_is_the_answer() -> None:
     said = reading(participant("101", 1, 1, "Connected", "10000:+49"))
-    found = find_answer(said, Place(), (TRUNK, TALKS), CallAnswer(), NOON)
+    found = find_answer(said, OUTSIDE, Place(), (TRUNK, TALKS), CallAnswer(), NOON)
     assert found == CallAnswer(NOON)
-    first = find_answer(said, Place(), (TRUNK, TALKS), None, NOON)
+    first = find_answer(said, OUTSIDE, Place(), (TRUNK, TALKS), None, NOON)
     assert (first.at, first.time_uncertain) == (NOON, True)
-    assert find_answer(said, Place(), (TRUNK, TALKS), CallAnswer(1.0), NOON).at == 1.0
+    assert find_answer(said, OUTSIDE, Place(), (TRUNK, TALKS), CallAnswer(1.0), NOON).at == 1.0
 
 
 def test_a_row_proves_the_answer_of_a_caller_whom_nothing_had_accepted() -> None:
     said = reading(row=row("10000 skyetel (+49)", "101 Ext 101"))
-    assert find_answer(said, Place(), (TRUNK,), CallAnswer(), NOON + 5).at == NOON
-    assert find_answer(said, Place(hosted=True), (TRUNK,), CallAnswer(), NOON + 5).at is None
+    assert find_answer(said, OUTSIDE, Place(), (TRUNK,), CallAnswer(), NOON + 5).at == NOON
+    hosted = Place(hosted=True)
+    assert find_answer(said, OUTSIDE, hosted, (TRUNK,), CallAnswer(), NOON + 5).at is None
+
+
+@pytest.mark.parametrize(
+    ("callees", "rang", "reached"),
+    [
+        ("101 Ext 101", "102", "101"),
+        ("101 Ext 101, 102 Ext 102", "102", "102"),
+        ("101 Ext 101, 102 Ext 102", "103", ""),
+    ],
+)
+def test_who_rang_last_is_not_credited_with_an_answer_of_which_a_row_names_somebody_else(
+    callees: str, rang: str, reached: str
+) -> None:
+    said = reading(row=row("10000 skyetel (+49)", callees))
+    answer = find_answer(said, OUTSIDE, Place(), (TRUNK,), CallAnswer(), NOON)
+    before = CallPath(reached=rang, reached_number=rang)
+    path = follow_path(
+        (TRUNK,), OUTSIDE, Place(), answer, before, NOON, answered_now=True, lasting=None
+    )
+    assert (path.reached, path.reached_number) == (reached, reached)
 
 
 def test_state_of_legs() -> None:
@@ -129,7 +150,7 @@ def test_outcome_of_a_call_without_an_answer(
 
 def test_a_call_that_is_first_seen_at_a_machine_was_not_answered_before() -> None:
     def unseen(*legs: DerivedLeg) -> bool:
-        return find_answer(reading(), Place(), legs, None, NOON).unseen
+        return find_answer(reading(), OUTSIDE, Place(), legs, None, NOON).unseen
 
     caller = DerivedLeg("100", "extension", "SP0", "Connected")
     for kind in ("routepoint", "fax", "parking", "ivr", "specialmenu"):

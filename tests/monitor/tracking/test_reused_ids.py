@@ -304,3 +304,31 @@ async def test_the_source_tells_enough_to_find_a_reused_id(
     (ended,) = tracker.state["ended"].values()
     assert isinstance(ended, topics.EndedCall)
     assert (ended.caller, ended.outcome) == ("+491701", "unknown")
+
+
+def test_times_before_the_last_word_of_a_new_call_with_a_known_id_tell_no_other_call() -> None:
+    """The call that took over the id is as well known as any other from the first word of it."""
+    pbx = Told()
+    pbx.full(participant("105", 21, 2, "Ringing", "10000:+491702", 5))
+    pbx.full(participant("104", 22, 2, "Dialing", "101", 2))
+    told = pbx.now
+    anew = ActiveCall(2, "", "700 Main", "Rerouting", None, None)
+    pbx.tell(ActiveCallsRead((anew,), told, told))
+    before = ActiveCall(2, "100 Ext 100", "101 Ext 101", "Routing", told - 2, None)
+    pbx.tell(ActiveCallsRead((before,), told + 50, told + 50))
+    assert pbx.tracker.inconsistent_calls == set()
+    later = ActiveCall(2, "102 Ext 102", "101 Ext 101", "Routing", told + 60, None)
+    pbx.tell(ActiveCallsRead((later,), told + 70, told + 70))
+    assert pbx.tracker.inconsistent_calls == {2}, "all that the row tells of is news"
+
+
+def test_a_row_that_came_after_the_doubt_does_not_prove_that_the_call_is_the_same() -> None:
+    """No row had told of the call before all its participants were replaced."""
+    pbx = Told()
+    pbx.full(participant("105", 21, 2, "Ringing", "10000:+491702", 5))
+    pbx.full(participant("104", 22, 2, "Dialing", "101", 2))
+    pbx.rows((2, "104 Ext 104", "101 Ext 101", "Routing"))
+    assert [ended.caller for ended in pbx.ended] == ["+491702"]
+    owner = pbx.call(2).owner
+    assert owner is not None
+    assert owner.dn_num == "104"

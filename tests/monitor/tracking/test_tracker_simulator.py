@@ -275,7 +275,13 @@ def _directory_read(directory: Directory, at: float) -> DirectoryRead:
             for q in directory.queues.values()
         ),
         ring_groups=tuple(
-            RingGroupRow(g["Id"], g["Number"], g["Name"], tuple(m["Number"] for m in g["Members"]))
+            RingGroupRow(
+                g["Id"],
+                g["Number"],
+                g["Name"],
+                tuple(m["Number"] for m in g["Members"]),
+                g["RingStrategy"],
+            )
             for g in directory.ring_groups.values()
         ),
         ivrs=tuple(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.xapi.context import Site, instant
 from monitor.simulator.xapi.description.schema import new_entity
+from monitor.simulator.xapi.reports import callbacks
 from monitor.simulator.xapi.reports.arguments import (
     Arguments,
     duration,
@@ -67,7 +68,7 @@ def visits_between(
 
 def detailed(site: Site, arguments: Arguments) -> list[Entity]:
     """Return ``Pbx.DetailedQueueStatistics`` rows."""
-    rows = []
+    rows, made = [], list(callbacks.made_between(site.history, *period(arguments)))
     for queue, found in _by_queue(site, arguments):
         answered = [visit for visit in found if visit.taker is not None]
         waits = sum(visit.waited for visit in answered)
@@ -78,7 +79,7 @@ def detailed(site: Site, arguments: Arguments) -> list[Entity]:
                 AnsweredCount=len(answered),
                 AvgRingTime=duration(_mean(waits, answered)),
                 AvgTalkTime=duration(_mean(talks, answered)),
-                CallbacksCount=0,
+                CallbacksCount=sum(one.queue == queue["Number"] for one in made),
                 CallsCount=len(found),
                 QueueDn=_label(queue),
                 QueueDnNumber=queue["Number"],
@@ -181,6 +182,43 @@ def abandoned(site: Site, arguments: Arguments) -> list[Entity]:
         for visit in found
         if visit.abandoned
         for agent in dict.fromkeys(leg.dn.number for leg in visit.rung) or ("",)
+    ]
+
+
+def called_back(site: Site, arguments: Arguments) -> list[Entity]:
+    """Return ``Pbx.QueueCallbacks`` rows: one for each queue."""
+    made = list(callbacks.made_between(site.history, *period(arguments)))
+    rows = []
+    for queue, found in _by_queue(site, arguments):
+        mine = [callback for callback in made if callback.queue == queue["Number"]]
+        rows.append(
+            new_entity(
+                "QueueCallbacks",
+                CallbacksCount=len(mine),
+                Dn=_label(queue),
+                FailCallbacksCount=sum(callback.failed for callback in mine),
+                QueueDnNumber=queue["Number"],
+                ReceivedCount=len(found),
+            )
+        )
+    return rows
+
+
+def failed_callbacks(site: Site, arguments: Arguments) -> list[Entity]:
+    """Return ``Pbx.QueueFailedCallbacks`` rows: one for each callback that reached nobody."""
+    made = list(callbacks.made_between(site.history, *period(arguments)))
+    return [
+        new_entity(
+            "QueueFailedCallbacks",
+            CallbackNo=callback.number,
+            CallTime=instant(callback.call.began),
+            Dn=_label(queue),
+            QueueDnNumber=queue["Number"],
+            RingTime=duration(callback.outside.rang if callback.outside else 0.0),
+        )
+        for queue, _ in _by_queue(site, arguments)
+        for callback in made
+        if callback.failed and callback.queue == queue["Number"]
     ]
 
 

@@ -21,7 +21,7 @@ Report: TypeAlias = Callable[[Site, Arguments], list[Entity]]
 
 
 def nothing(_: Site, __: Arguments) -> list[Entity]:
-    """Return no rows: the simulated PBX has neither chats nor callbacks."""
+    """Return no rows: the simulated PBX has no chats."""
     return []
 
 
@@ -41,6 +41,8 @@ REPORTS: Final[Mapping[str, Report]] = {
     "ReportOutboundCalls": trunks.outbound_calls,
     "ReportQueueAnUnCalls": charts.answered_and_not,
     "ReportQueueAnsweredCallsByWaitTime": queues.answered_by_wait,
+    "ReportQueueCallbacks": queues.called_back,
+    "ReportQueueFailedCallbacks": queues.failed_callbacks,
     "ReportQueuePerformanceOverview": queues.overview,
     "ReportQueuePerformanceTotals": queues.totals,
     "ReportRingGroupStatistics": extensions.ring_groups,
