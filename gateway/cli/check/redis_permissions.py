@@ -45,6 +45,8 @@ MONITOR: Final = (
     ),
     "+publish &callmon:{*}:live &callmon:{*}:book &callmon:{*}:replies:* &callmon:{*}:keys:changed",
     "+subscribe +unsubscribe &callmon:{*}:requests &callmon:{*}:keys:changed",
+    "+get +set +del %RW~callmon:{*}:monitor:*",
+    "+del +sadd +srem +smembers +expire %RW~callmon:{*}:monitors",
     "+set +del %W~callmon:{*}:process:monitor/*",
     *PROCESSES,
 )
