@@ -18,6 +18,7 @@ from gateway.parameters import NONE, Arguments
 from gateway.queries.answer_cache import Answer, AnswerCache
 from gateway.queries.context import QueryContext
 from gateway.replication.follower import StateFollower
+from gateway.replication.on_demand import FIRST_STATE_WITHIN_S, HEARD_WITHIN_S, Demand
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
 from gateway.visibility import Visibility
@@ -34,9 +35,9 @@ class PbxContext:
     """Hold one PBX's two spaces, each with a replica, the feed that moves it, and its hub.
 
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
-    and ``watches``. The spaces have positions of their own: ``live`` has all topics but
-    contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``; look it up
-    anew for every use.
+    and ``watches``; ``demand`` says when. The spaces have positions of their own: ``live`` has all
+    topics but contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``;
+    look it up anew for every use. ``idle_s``: as in :func:`open_view`.
     """
 
     name: str
@@ -49,12 +50,15 @@ class PbxContext:
     phonebook: PhoneIndex
     position_waiter: PositionWaiter
     commander: CommandDispatcher
+    idle_s: float | None = None
+    demand: Demand = field(init=False)
     watches: WatchedQueries = field(init=False)
     _answers: dict[Space, AnswerCache] = field(
         default_factory=lambda: {"live": AnswerCache(), "book": AnswerCache()}
     )
 
     def __post_init__(self) -> None:
+        self.demand = Demand(self.name, self.idle_s)
         self.watches = WatchedQueries(
             self.ask,
             lambda command: self.replica_of(command.space).position,
@@ -63,6 +67,38 @@ class PbxContext:
             self.hub.heartbeat,
             lambda: self.live.at,
         )
+
+    @property
+    def loaded(self) -> bool:
+        """Return whether both spaces have a state."""
+        return self.live.position is not None and self.book.position is not None
+
+    @property
+    def occupied(self) -> bool:
+        """Return whether somebody is subscribed, or waits for an answer."""
+        watching = len(self.hub) + len(self.book_hub) + len(self.watches)
+        return bool(watching or self.watches.polls.total() or self.commander.waiting)
+
+    async def asked_for(self) -> bool:
+        """Note that somebody asks for this PBX, and wait for a state if it is not followed yet.
+
+        Returns whether it waited. Raises NoState if there is no state within some seconds.
+        """
+        self.demand.ask()
+        if self.demand.always or self.loaded:
+            return False
+        if not await self.demand.becomes(lambda: self.loaded, FIRST_STATE_WITHIN_S):
+            text = f"The PBX {self.name!r} was not followed; its state is not loaded yet."
+            raise NoState(f"{text} Try again in a moment.")
+        await self.demand.becomes(lambda: self.live.stale_since is None, HEARD_WITHIN_S)
+        return True
+
+    def let_go(self) -> None:
+        """Drop all that is known of the PBX. Call it only while nothing of it runs."""
+        self.live_feed.forget()
+        self.book_feed.forget()
+        self._answers = {"live": AnswerCache(), "book": AnswerCache()}
+        self.phonebook = PhoneIndex()
 
     def replica_of(self, space: Space) -> Replica:
         """Return the replica whose position an answer from this space has."""
@@ -127,11 +163,13 @@ def open_view(
     log_length: int = LOG_LENGTH,
     log_bytes: int = LOG_BYTES,
     clock: Callable[[], float] = time.time,
+    idle_s: float | None = None,
 ) -> PbxContext:
     """Make the view of this PBX, with all parts connected; nothing runs yet.
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
-    bytes. ``clock``: POSIX seconds.
+    bytes. ``clock``: POSIX seconds. ``idle_s``: seconds without a request after which the PBX is
+    let go; None: it is followed always.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = (
@@ -147,12 +185,14 @@ def open_view(
     def live_changed() -> None:
         _changed(hub, live, log)
         view.watches.changed()
+        view.demand.moved()
         position_waiter.moved()
 
     def book_changed() -> None:
         keeper.follow()
         _changed(book_hub, book, log)
         view.watches.changed()
+        view.demand.moved()
         position_waiter.moved()
 
     view = PbxContext(
@@ -166,6 +206,7 @@ def open_view(
         PhoneIndex(),
         position_waiter,
         CommandDispatcher(redis, name, position_waiter),
+        idle_s,
     )
     keeper = PhonebookKeeper(view)
     return view
@@ -192,6 +233,8 @@ class PhonebookKeeper:
         It is all anew where the log does not lead there.
         """
         book, at = self._view.book, self._at
+        if book.position is None:
+            self._at = None
         if book.position is None or book.position == at:
             return
         changes = book.since(at.seq) if at is not None and at.epoch == book.position.epoch else None

@@ -85,6 +85,7 @@ async def serving(
             heartbeat=settings.heartbeat_interval,
             log_length=settings.change_log_length,
             log_bytes=settings.change_log_bytes,
+            idle_s=settings.idle_time if settings.follow == "on_demand" else None,
         )
         for name, redis in clients.items()
     }

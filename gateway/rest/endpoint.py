@@ -183,6 +183,8 @@ class WebApiEndpoint:
         view = self._pbxs.get(key.pbx)
         if view is None:
             raise UnknownPbx("The PBX of this key is not served here.")
+        if await view.asked_for():
+            self._check_still(key, keys)
         if address.command is None:
             request.scope[_COMMAND] = "bare"
             await self._spend(request, key, None)

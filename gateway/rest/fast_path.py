@@ -241,6 +241,7 @@ class QueryFastPath:
         moved = position is not known.position or known.view.stale_since(space) != known.stale_since
         if moved and not self._asked(known):
             return None
+        known.view.demand.asks += 1
         return () if self._rate_limiter is None else self._rate_limiter.read_at_once(known.key)
 
     def _asked(self, known: _Known) -> bool:

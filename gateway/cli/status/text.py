@@ -148,6 +148,9 @@ def _gateway(gateway: GatewayStatus, now: float) -> Iterator[str]:
         yield f"    silent for {_lasting(seen.silent_for_s)}"
         return
     for name, part in gateway.pbxs.items():
+        if part.role == "idle":
+            yield f"    {name}: not followed, as nobody asks for it"
+            continue
         stale = f", stale since {part.stale_since}" if part.stale_since else ""
         position = part.position or "no position"
         yield f"    {name}: {_counted(part.subscribers)}, at {position}{stale}"
