@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -155,16 +156,12 @@ async def _faulty(request: Request, error: Exception) -> Response:
 async def _running(pbxs: Mapping[str, PbxContext]) -> AsyncIterator[None]:
     async with asyncio.TaskGroup() as tasks:
         running = [
-            tasks.create_task(kept_running(f"{what} of {name}", run))
-            for name, view in pbxs.items()
-            for what, run in (
-                ("live feed", view.live_feed.run),
-                ("book feed", view.book_feed.run),
-                ("live hub", view.hub.run),
-                ("book hub", view.book_hub.run),
-                ("commands", view.commander.run),
-                ("watched queries", view.watches.run),
+            tasks.create_task(
+                _followed(view)
+                if view.demand.always
+                else kept_running(f"following of {name}", partial(_on_demand, view))
             )
+            for name, view in pbxs.items()
         ]
         running += [
             tasks.create_task(kept_running("fleet hub", fleet.hub.run))
@@ -175,3 +172,21 @@ async def _running(pbxs: Mapping[str, PbxContext]) -> AsyncIterator[None]:
         finally:
             for task in running:
                 task.cancel()
+
+
+async def _on_demand(view: PbxContext) -> None:
+    await view.demand.run(partial(_followed, view), lambda: view.occupied, view.let_go)
+
+
+async def _followed(view: PbxContext) -> None:
+    """Run all that follows one PBX, until cancelled."""
+    async with asyncio.TaskGroup() as tasks:
+        for what, run in (
+            ("live feed", view.live_feed.run),
+            ("book feed", view.book_feed.run),
+            ("live hub", view.hub.run),
+            ("book hub", view.book_hub.run),
+            ("commands", view.commander.run),
+            ("watched queries", view.watches.run),
+        ):
+            tasks.create_task(kept_running(f"{what} of {view.name}", run))

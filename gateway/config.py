@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -183,6 +183,11 @@ class GatewaySection(Section):
     change_log_bytes: int = Field(default=LOG_BYTES, ge=1_048_576, le=17_179_869_184)
     """Bytes of these changes for each space, as they come over the bus. In memory they take up
     to twice as many."""
+    follow: Literal["all", "on_demand"] = "all"
+    """Which PBXs are followed. ``all``: each one, always. ``on_demand``: those that somebody asks
+    for; the first one to ask waits until the state is loaded."""
+    idle_time: float = Field(default=600.0, ge=60, le=86_400)
+    """Seconds after which a PBX that nobody asks for is let go, with ``on_demand``."""
     forwarded_allow_ips: str = Field(default="127.0.0.1", max_length=4096)
     """Addresses, networks or names of the proxies, comma-separated, whose ``X-Forwarded-For`` is
     believed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass, field
 
 import structlog
@@ -19,6 +19,7 @@ from gateway.parameters import NONE, Arguments
 from gateway.queries.answer_cache import Answer, AnswerCache
 from gateway.queries.context import QueryContext
 from gateway.replication.follower import StateFollower
+from gateway.replication.on_demand import FIRST_STATE_WITHIN_S, HEARD_WITHIN_S, Demand
 from gateway.replication.pbx_summaries import PbxSummaries
 from gateway.replication.position_waiter import PositionWaiter
 from gateway.replication.replica import LOG_BYTES, LOG_LENGTH, Replica
@@ -36,10 +37,11 @@ class PbxContext:
     """Hold one PBX's two spaces, each with a replica, the feed that moves it, and its hub.
 
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
-    and ``watches``. The spaces have positions of their own: ``live`` has all topics but
-    contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``; look it up
-    anew for every use. ``tenant``: whose PBX it is; empty if the settings do not say.
+    and ``watches``; ``demand`` says when. The spaces have positions of their own: ``live`` has all
+    topics but contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``;
+    look it up anew for every use. ``tenant``: whose PBX it is; empty if the settings do not say.
     ``fleet``: the summaries of all PBXs; all contexts of a gateway have the same one.
+    ``idle_s``: as in :func:`open_view`.
     """
 
     name: str
@@ -54,6 +56,8 @@ class PbxContext:
     commander: CommandDispatcher
     tenant: str = ""
     fleet: Fleet = field(default_factory=Fleet)
+    idle_s: float | None = None
+    demand: Demand = field(init=False)
     watches: WatchedQueries = field(init=False)
     _answers: dict[AnswerSpace, AnswerCache] = field(
         default_factory=lambda: {
@@ -64,6 +68,7 @@ class PbxContext:
     )
 
     def __post_init__(self) -> None:
+        self.demand = Demand(self.name, self.idle_s)
         self.watches = WatchedQueries(
             self.ask,
             lambda command: self.replica_of(command.space).position,
@@ -73,9 +78,49 @@ class PbxContext:
             lambda: self.live.at,
         )
 
+    @property
+    def loaded(self) -> bool:
+        """Return whether both spaces have a state."""
+        return self.live.position is not None and self.book.position is not None
+
+    @property
+    def occupied(self) -> bool:
+        """Return whether somebody is subscribed, to all PBXs too, or waits for an answer."""
+        watching = len(self.hub) + len(self.book_hub) + len(self.watches) + len(self.fleet.hub)
+        return bool(watching or self.watches.polls.total() or self.commander.waiting)
+
+    async def asked_for(self) -> bool:
+        """Note that somebody asks for this PBX, and wait for a state if it is not followed yet.
+
+        Returns whether it waited. Raises NoState if there is no state within some seconds.
+        """
+        self.demand.ask()
+        if self.demand.always or self.loaded:
+            return False
+        if not await self.demand.becomes(lambda: self.loaded, FIRST_STATE_WITHIN_S):
+            text = f"The PBX {self.name!r} was not followed; its state is not loaded yet."
+            raise NoState(f"{text} Try again in a moment.")
+        await self.demand.becomes(lambda: self.live.stale_since is None, HEARD_WITHIN_S)
+        return True
+
+    def note_request(self, space: AnswerSpace, pbxs: Collection[str]) -> None:
+        """Note a request that was answered at once. ``pbxs``: those that the key may see."""
+        if space == "fleet":
+            self.fleet.ask_for(pbxs)
+        else:
+            self.demand.asks += 1
+
+    def let_go(self) -> None:
+        """Drop all that is known of the PBX. Call it only while nothing of it runs."""
+        self.live_feed.forget()
+        self.book_feed.forget()
+        self._answers |= {"live": AnswerCache(), "book": AnswerCache()}
+        self.phonebook = PhoneIndex()
+        self.fleet.refresh(self.name)
+
     def join_fleet(self) -> None:
         """Have this PBX among the summaries, and its watched queries told when one changes."""
-        self.fleet.follow(self.name, self.live, self._fleet_moved)
+        self.fleet.follow(self.name, self.live, self._fleet_moved, self.demand.ask)
 
     def _fleet_moved(self) -> None:
         if len(self.watches):
@@ -161,12 +206,15 @@ def open_view(
     clock: Callable[[], float] = time.time,
     tenant: str = "",
     fleet: Fleet | None = None,
+    idle_s: float | None = None,
 ) -> PbxContext:
     """Make the view of this PBX, with all parts connected; nothing runs yet.
 
     ``heartbeat``: seconds. ``log_length``, ``log_bytes``: changes held for each space, and their
     bytes. ``clock``: POSIX seconds. ``tenant``: whose PBX it is.
     ``fleet``: the summaries of all PBXs of this gateway; None: those of this PBX alone.
+    ``idle_s``: seconds without a request after which the PBX is let go; None: it is followed
+    always.
     """
     live_keys, book_keys = SpaceKeys(name, "live"), SpaceKeys(name, "book")
     live, book = (
@@ -183,12 +231,14 @@ def open_view(
         view.fleet.refresh(name)
         _changed(hub, live, log)
         view.watches.changed()
+        view.demand.moved()
         position_waiter.moved()
 
     def book_changed() -> None:
         keeper.follow()
         _changed(book_hub, book, log)
         view.watches.changed()
+        view.demand.moved()
         position_waiter.moved()
 
     view = PbxContext(
@@ -204,6 +254,7 @@ def open_view(
         CommandDispatcher(redis, name, position_waiter),
         tenant,
         Fleet(clock, heartbeat) if fleet is None else fleet,
+        idle_s,
     )
     keeper = PhonebookKeeper(view)
     view.join_fleet()
@@ -231,6 +282,8 @@ class PhonebookKeeper:
         It is all anew where the log does not lead there.
         """
         book, at = self._view.book, self._at
+        if book.position is None:
+            self._at = None
         if book.position is None or book.position == at:
             return
         changes = book.since(at.seq) if at is not None and at.epoch == book.position.epoch else None

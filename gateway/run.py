@@ -98,6 +98,7 @@ async def serving(
             log_bytes=settings.change_log_bytes,
             tenant=tenant_of[name],
             fleet=fleet,
+            idle_s=settings.idle_time if settings.follow == "on_demand" else None,
         )
         for name, redis in clients.items()
     }

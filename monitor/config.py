@@ -210,6 +210,9 @@ class MonitorSection(Section):
     """Name shown in ``system``. Each running monitor adds a suffix of its own."""
     lease_duration: Annotated[float, Field(ge=2, le=60)] = 5.0
     """Seconds after which a standby takes over from a silent leader."""
+    weight: Annotated[float, Field(ge=0, le=100)] = 1.0
+    """This monitor's share of the PBXs, against the other monitors' weights. 0: it leads a PBX
+    only while no other monitor can."""
     change_log_length: Annotated[int, Field(ge=100, le=1_000_000)] = 10_000
     """Number of changes kept for clients that reconnect."""
     change_log_bytes: Annotated[int, Field(ge=1_048_576, le=17_179_869_184)] = 67_108_864

@@ -72,6 +72,8 @@ class MonitorCounters:
     """Number of times that this monitor took the lead."""
     fenced: int = 0
     """Number of times that it stepped down because another monitor has the lease."""
+    handovers: int = 0
+    """Number of times that it gave the lead to the monitor that should have it."""
     standbys: int = 0
     """Monitors that stand by, as the leader sees them."""
     standbys_level: int = 0

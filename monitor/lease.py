@@ -7,23 +7,37 @@ unique among all processes.
 
 from __future__ import annotations
 
+import asyncio
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, Literal, TypeAlias
 
 from redis.asyncio import Redis
 
-from monitor.shared.redis.connection import GuardedTransaction, rejected, text, translated
+from monitor.shared.errors import BusUnreachable
+from monitor.shared.redis.connection import (
+    GuardedTransaction,
+    raise_if_cancelled,
+    rejected,
+    text,
+    translated,
+)
 from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _LONGEST_S: Final = 600.0
 """Longest time in seconds that a lease may have left: ten times what the settings allow."""
+_TRANSFER_S: Final = 2.0
+"""Seconds within which a monitor must take up a lease that was transferred to it."""
+_GLANCE_EVERY_S: Final = 0.25
+"""Seconds between two looks at all watched leases. A released lease is taken over as quickly."""
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
 
 
-Contest: TypeAlias = Literal["ours", "another's", "left"]
+Contest: TypeAlias = Literal["ours", "another's", "left", "yielded"]
 """Result of a contest. ``left``: the lease is free, but Redis is empty, and the lease was left
-to the monitor that led before."""
+to the monitor that led before. ``yielded``: the lease is free, and was left to the monitor that
+should lead."""
 
 
 def uptime() -> float:
@@ -92,11 +106,11 @@ class Lease:
         """
         return await self.contest() == "ours"
 
-    async def contest(self, *, patient: bool = False) -> Contest:
+    async def contest(self, *, patient: bool = False, yielding: bool = False) -> Contest:
         """Take the lease if it is free, renew it if it is ours.
 
-        ``patient``: leave a free lease alone while no position is stored on Redis. Raises
-        BusUnreachable.
+        ``patient``: leave a free lease alone while no position is stored on Redis. ``yielding``:
+        leave any free lease alone. Raises BusUnreachable.
         """
         while True:
             asked_at = self.uptime()
@@ -113,6 +127,8 @@ class Lease:
                     and await guard.fields(self._position, "epoch") == [None]
                 ):
                     return "left"
+                if yielding and holder is None:
+                    return "yielded"
                 if await guard.commit([self.renewal]):
                     self.granted(asked_at)
                     return "ours"
@@ -134,15 +150,77 @@ class Lease:
 
         Raises BusUnreachable.
         """
+        await self._give(("DEL", self._key))
+
+    async def transfer(self, heir: str) -> bool:
+        """Give the lease to the monitor of this name, and return whether it was ours to give.
+
+        The heir takes it up when it looks next. If it does not, the lease is free two seconds
+        later. Raises BusUnreachable.
+        """
+        milliseconds = int(min(self.ttl, _TRANSFER_S) * 1000)
+        return await self._give(("SET", self._key, heir, "PX", milliseconds))
+
+    async def _give(self, command: RedisCommand) -> bool:
         self.lost()
         while True:
             async with await GuardedTransaction.watch(self._redis, self._key) as guard:
                 if await guard.get(self._key) != self.name:
-                    return
-                if await guard.commit([("DEL", self._key)]):
-                    return
+                    return False
+                if await guard.commit([command]):
+                    return True
 
     async def holder(self) -> str | None:
         """Return the holder's name, or None. Raises BusUnreachable."""
         with translated():
             return text(await self._redis.get(self._key))
+
+    async def seized(self, watch: LeaseWatch, seconds: float) -> None:
+        """Wait until a contest may succeed, but not longer than ``seconds``."""
+        await watch.wait(self._redis, self._key, self.name, seconds)
+
+
+class LeaseWatch:
+    """Look at the leases of many PBXs in one round trip, for the monitors that stand by.
+
+    A monitor that stands by for hundreds of PBXs would otherwise spend its time on contests.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Redis, dict[str, tuple[str, asyncio.Event]]] = {}
+
+    async def wait(self, redis: Redis, key: str, name: str, seconds: float) -> None:
+        """Wait until the lease is free, is ``name``'s or cannot be read, or the time is over."""
+        free = asyncio.Event()
+        watched = self._waiting.setdefault(redis, {})
+        watched[key] = name, free
+        try:
+            async with asyncio.timeout(seconds):
+                await free.wait()
+        except TimeoutError:
+            return
+        finally:
+            watched.pop(key, None)
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            for redis, watched in [*self._waiting.items()]:
+                if watched:
+                    await self._glance(redis, dict(watched))
+            raise_if_cancelled()
+            await asyncio.sleep(random.uniform(0.5, 1.0) * _GLANCE_EVERY_S)  # noqa: S311
+
+    async def _glance(self, redis: Redis, watched: Mapping[str, tuple[str, asyncio.Event]]) -> None:
+        try:
+            with translated():
+                async with redis.pipeline(transaction=False) as pipe:
+                    for key in watched:
+                        pipe.execute_command("GET", key)
+                    found = await pipe.execute(raise_on_error=False)
+        except BusUnreachable:  # the contests find out why, and tell
+            found = [None for _ in watched]
+        for (name, free), value in zip(watched.values(), found, strict=True):
+            holder = value if isinstance(value, bytes | str) else None
+            if holder is None or text(holder) == name:
+                free.set()

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 
 from monitor.config import MonitorSettings, PbxSection
 from monitor.counters import MonitorCounters
+from monitor.leadership.membership import Membership
 from monitor.leadership.pbx_service import PbxService
 from monitor.metrics.collector import MonitorCollector
 from monitor.pbx.database.client import Database, DatabaseSettings, greet
@@ -30,6 +31,7 @@ from monitor.persistence.sqlite_store import STORE, Store
 from monitor.shared.backoff import bound
 from monitor.shared.errors import ConfigError, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
+from monitor.shared.redis.key_names import SITE
 from monitor.shared.settings.loader import not_read
 from monitor.statistics.settings import StatisticsSettings
 from monitor.tracking.tracker import Tracker
@@ -66,8 +68,10 @@ async def run(
     store = Store(None if state_dir is None else state_dir / STORE)
     await store.open()
     try:
+        membership = Membership(redis_of(SITE), settings.monitor.name, settings.monitor.weight)
         watched = [
-            watch(section, settings, redis_of(section.name), store) for section in settings.pbx
+            watch(section, settings, redis_of(section.name), store, membership)
+            for section in settings.pbx
         ]
         if registry is not None:
             registry.register(MonitorCollector([one.service for one in watched]))
@@ -81,6 +85,7 @@ async def run(
             for section in settings.pbx:
                 if (offered := database(section)) is not None:
                     tasks.create_task(greet(offered, section.name))
+            tasks.create_task(membership.run())
             for one in watched:
                 tasks.create_task(keep_running(one.service))
             tasks.create_task(_probe(store, trouble))
@@ -155,11 +160,19 @@ async def _probe(store: Store, trouble: Callable[[str], None]) -> None:
         await asyncio.sleep(PROBE_EVERY_S)
 
 
-def watch(section: PbxSection, settings: MonitorSettings, redis: Redis, store: Store) -> WatchedPbx:
+def watch(
+    section: PbxSection,
+    settings: MonitorSettings,
+    redis: Redis,
+    store: Store,
+    membership: Membership | None = None,
+) -> WatchedPbx:
     """Build what watches one PBX. Raises ConfigError if a secret cannot be read."""
     secret, password = Secret(secret_of(section)), password_of(section)
     held = None if password is None else Secret(password)
-    return WatchedPbx(_service(section, settings, redis, store, secret, held), secret, held)
+    return WatchedPbx(
+        _service(section, settings, redis, store, secret, held, membership), secret, held
+    )
 
 
 def _service(
@@ -169,6 +182,7 @@ def _service(
     store: Store,
     secret: Secret,
     password: Secret | None,
+    membership: Membership | None,
 ) -> PbxService[Fact] | PbxService[ToldFact]:
     counters = MonitorCounters()
     if section.webapi:
@@ -188,6 +202,7 @@ def _service(
             log_length=settings.monitor.change_log_length,
             log_bytes=settings.monitor.change_log_bytes,
             counters=counters,
+            membership=membership,
         )
     pbx = pbx_settings(section, secret)
     return PbxService(
@@ -205,6 +220,7 @@ def _service(
         log_length=settings.monitor.change_log_length,
         log_bytes=settings.monitor.change_log_bytes,
         counters=counters,
+        membership=membership,
     )
 
 

@@ -5,8 +5,10 @@ Nothing of a gateway or of the simulator is imported for it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -25,11 +27,16 @@ from monitor.shared.redis.key_names import SITE
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.settings.loader import no_pbx
 
+_THREADS: Final = "128"
+"""Threads in which libuv looks up names, of which it uses half at a time. It has 4 by default: then
+two PBXs whose names no name server answers for would hold up all other lookups."""
+
 _log = structlog.get_logger(__name__)
 
 
 async def run(config: Path | None) -> None:
     """Run the monitor until cancelled. Raises ConfigError."""
+    os.environ.setdefault("UV_THREADPOOL_SIZE", _THREADS)  # read when the first name is looked up
     settings = MonitorSettings.load(config)
     logging_setup.configure(settings.log.level, settings.log.format)
     if not settings.pbx:

@@ -176,6 +176,7 @@ READINESS_EXAMPLE: Final[dict[str, Any]] = {
             "connection": "connected",
             "reason": "",
             "rejected": [],
+            "followed": True,
         }
     },
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from gateway.fanout.hub import Hub
 from gateway.replication.pbx_summaries import PbxSummaries, summary_of, unknown
@@ -27,12 +27,26 @@ class Fleet:
         self._clock = clock
         self._followed: dict[str, Replica] = {}
         self._moved: list[Callable[[], None]] = []
+        self._ask: dict[str, Callable[[], None]] = {}
 
-    def follow(self, name: str, live: Replica, moved: Callable[[], None]) -> None:
-        """Add a PBX. ``moved``: called whenever the summary of any PBX changed."""
+    def follow(
+        self, name: str, live: Replica, moved: Callable[[], None], ask: Callable[[], None]
+    ) -> None:
+        """Add a PBX.
+
+        ``moved``: called whenever the summary of any PBX changed. ``ask``: has this one followed,
+        if it is followed only on demand.
+        """
         self._followed[name] = live
+        self._ask[name] = ask
         self._moved.append(moved)
         self.refresh(name)
+
+    def ask_for(self, names: Collection[str]) -> None:
+        """Note that somebody asks for the summaries of these PBXs; have them followed."""
+        for name in names:
+            if name in self._ask:
+                self._ask[name]()
 
     def refresh(self, name: str) -> None:
         """Derive the summary of this PBX again, as its replica moved or fell silent."""

@@ -64,9 +64,13 @@ class GatewayCollector(Collector):
         yield "callmon_gateway_ready", [], state.ready
         yield "callmon_gateway_keys_loaded", [], state.keys
         for name, health in state.pbxs.items():
-            yield "callmon_gateway_pbx_connected", [name], health.pbx and health.monitor
+            yield "callmon_gateway_followed", [name], health.followed
+            if health.followed:
+                yield "callmon_gateway_pbx_connected", [name], health.pbx and health.monitor
         now = self._clock()
         for name, pbx in self._pbxs.items():
+            if not pbx.demand.followed:
+                continue
             yield from replication.samples(name, "live", pbx.live, pbx.live_feed, now)
             yield from replication.samples(name, "book", pbx.book, pbx.book_feed, now)
             yield from streaming.samples(name, "live", pbx.hub)

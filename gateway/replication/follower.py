@@ -118,6 +118,13 @@ class StateFollower:
         """
         return self._heard_wall
 
+    def forget(self) -> None:
+        """Drop what was followed. Call it only while :meth:`run` does not run."""
+        self.connected = False
+        self._left_out, self._owed = {}, None
+        self._replica.forget()
+        self._on_change()
+
     async def run(self) -> None:
         """Follow until cancelled."""
         self._heard_wall = time.time()

@@ -101,6 +101,12 @@ class Replica:
         self._sizes.clear()
         self.log_bytes = 0
 
+    def forget(self) -> None:
+        """Drop the state and the log, and free their memory."""
+        self.drop()
+        self.state = empty_state(self.keys.topics)
+        self.stale_since = None
+
     def apply(self, change: Change, size: int = 0) -> bool:
         """Apply the next change. Return False if it is not newer than the position.
 

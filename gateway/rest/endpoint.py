@@ -204,6 +204,10 @@ class WebApiEndpoint:
         of_all = wanted is not None and wanted.space == "fleet"
         key = self._choice.chosen(key, named, of_all=of_all)
         view = self._pbxs[key.pbx]
+        if of_all:
+            view.fleet.ask_for(key.pbxs_seen)
+        elif await view.asked_for():
+            self._check_still(key, keys)
         if address.command is None:
             request.scope[_COMMAND] = "bare"
             await self._spend(request, key, None)

@@ -347,6 +347,7 @@ class QueryFastPath:
             return None
         if asked.position and not is_reached(asked.position, known.view, command):
             return None
+        known.view.note_request(command.space, known.key.pbxs_seen)
         return () if self._rate_limiter is None else self._rate_limiter.read_at_once(known.key)
 
     def _asked(self, known: _Known) -> bool:

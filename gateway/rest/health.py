@@ -4,7 +4,8 @@ For each PBX: ``bus`` (both spaces are followed), ``snapshot`` (both have a stat
 was heard lately) and ``pbx`` (the monitor is connected to it). Bus and snapshot depend on this
 gateway alone: without them it is not ready, and another gateway may serve better. Monitor and PBX
 are the same for every gateway: because of them it is not ready only if it can give live answers
-about no PBX at all. A gateway that is shutting down is not ready.
+about no PBX at all. A gateway that is shutting down is not ready. A PBX that nobody asks for
+(``follow = "on_demand"``), or whose state is being loaded, keeps no gateway from being ready.
 
 Without a key the answer says only whether the gateway is ready. Names of PBXs, addresses in the
 reasons of failures and the amount of traffic are not public. With a key that holds, the answer
@@ -50,6 +51,8 @@ class PbxHealth(Struct, frozen=True, rename="camel"):
     connection: str
     reason: str
     rejected: tuple[str, ...] = ()
+    followed: bool = True
+    """False while the gateway does not follow the PBX, as nobody asks for it (``on_demand``)."""
 
 
 class Ready(Struct, frozen=True):
@@ -91,8 +94,9 @@ def readiness(
     """
     left_out = RejectedValues() if rejected is None else rejected
     health = {name: _health(view, left_out.reasons(name)) for name, view in pbxs.items()}
-    own = all(one.bus and one.snapshot for one in health.values())
-    live = any(one.monitor and one.pbx for one in health.values())
+    counted = [one for one in health.values() if one.followed]
+    own = all(one.bus and one.snapshot for one in counted)
+    live = len(counted) < len(health) or any(one.monitor and one.pbx for one in counted)
     return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
 
 
@@ -148,4 +152,5 @@ def _health(view: PbxContext, rejected: Mapping[str, str]) -> PbxHealth:
         connection="unknown" if system is None else system.connection,
         reason="" if system is None else system.reason,
         rejected=tuple(rejected),
+        followed=view.demand.always or (view.demand.followed and view.loaded),
     )

@@ -151,7 +151,11 @@ class Admission:
         try:
             key = self._key_at_once(connection) or await self._key_of_ticket(connection)
             pbx = self._pbx_of(key)
+            version = self._keys.version
+            if key.named:
+                await pbx.asked_for()
             await self._count(key)
+            self._check_still(key, version)
         except Refused as error:
             raise denial_of(error) from error
         self._check_room(key)
@@ -227,15 +231,12 @@ class Admission:
         )
 
     async def _count(self, key: ApiKey) -> None:
-        """Count a connection as a read.
+        """Count a connection as a read. Raises TooManyRequests if the budget is spent."""
+        if self._rate_limiter is not None:
+            await self._rate_limiter.spend(key, None)
 
-        Raises TooManyRequests if the budget is spent, and KeyUnknown if the key was changed or
-        revoked meanwhile.
-        """
-        if self._rate_limiter is None:
-            return
-        version = self._keys.version
-        await self._rate_limiter.spend(key, None)
+    def _check_still(self, key: ApiKey, version: int) -> None:
+        """Raise KeyUnknown if the key was changed or revoked since the table had this version."""
         if (
             self._keys.version != version
             and self._keys.of_digest(key.digest, from_unix(self._clock())) != key.unchosen
@@ -284,7 +285,8 @@ class Admission:
 
 
 def _check_ready(pbx: PbxContext) -> None:
-    if not pbx.hub.ready:
+    """Raise NoState if no state is loaded, unless it is loaded once somebody is let in."""
+    if pbx.demand.always and not pbx.hub.ready:
         raise NoState(f"No state of the PBX {pbx.name!r} is loaded yet.")
 
 

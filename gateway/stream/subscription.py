@@ -149,7 +149,7 @@ class ClientSubscription:
         )
 
     def _subscribe(self, wanted: Subscribe) -> None:
-        hub = self._pbx.hub_of(wanted.space)
+        hub = self._hub_of(wanted.space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
         held = self._held(wanted.selection)
@@ -182,6 +182,11 @@ class ClientSubscription:
         )
         self._subscribed = (hub, subscriber)
 
+    def _hub_of(self, space: AnswerSpace) -> Hub:
+        if space == "fleet":
+            self._pbx.fleet.ask_for(self._pbxs)
+        return self._pbx.hub_of(space)
+
     def _sees(self, space: AnswerSpace) -> Visibility:
         return replace(self._visibility, pbxs=self._pbxs) if space == "fleet" else self._visibility
 
@@ -209,7 +214,7 @@ class ClientSubscription:
 
     def _watch(self, wanted: Watch) -> None:
         space = wanted.command.space
-        hub = self._pbx.hub_of(space)
+        hub = self._hub_of(space)
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
         self.leave()

@@ -47,6 +47,8 @@ from monitor.shared.redis.subscriptions import ChannelMessage, subscribed
 
 MOST_IN_HAND = 64
 """Requests in hand at most. Further ones are left for their gateways to refuse."""
+_LOOK_EVERY_S = 0.05
+"""Seconds between two looks whether requests are still in hand."""
 MOST_QUERIES_IN_HAND = 16
 """SQL requests in hand at most. They are counted apart so that slow statements block no command."""
 _ATTEMPTS = 20
@@ -96,6 +98,7 @@ class RequestConsumer:
         self._backoff = Backoff(shortest=0.2, longest=1.0)
         self._in_hand: set[str] = set()
         self._declining = 0
+        self._closing = False
         self._quiet_until = 0.0
         self._left_out = 0
         self._queries_in_hand: set[str] = set()
@@ -108,6 +111,23 @@ class RequestConsumer:
         They may be claimed while an epoch of ours stands in the store.
         """
         return self.listening and self._office.position() is not None
+
+    async def close(self, within: float) -> bool:
+        """Take no more requests, and wait until none is in hand. Return whether that came about.
+
+        ``within``: seconds to wait at most. After that, requests are taken again.
+        """
+        self._closing = True
+        try:
+            async with asyncio.timeout(within):
+                while self._in_hand or self._queries_in_hand:  # noqa: ASYNC110 - bounded, and rare
+                    await asyncio.sleep(_LOOK_EVERY_S)
+        except TimeoutError:
+            self._closing = False
+        except BaseException:
+            self._closing = False
+            raise
+        return self._closing
 
     async def run(self) -> None:
         """Handle requests until cancelled.
@@ -151,9 +171,10 @@ class RequestConsumer:
             if query
             else (self._in_hand, MOST_IN_HAND)
         )
-        if len(in_hand) >= most:
+        if self._closing or len(in_hand) >= most:
             self._counters.left_alone += 1
-            self._warn("request_limit_reached", command=request.command, trace=request.trace)
+            if not self._closing:
+                self._warn("request_limit_reached", command=request.command, trace=request.trace)
             if self._declining < MOST_IN_HAND:
                 self._declining += 1
                 tasks.create_task(self._decline(request))

@@ -28,10 +28,16 @@ from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.figures_comparison import FiguresComparison
 
 TICK_S = 1.0
+_FLUSH_WITHIN_S = 1.0
+"""Seconds for which a term that ends waits until everything known is on Redis."""
 
 _log = structlog.get_logger(__name__)
 
 FactT = TypeVar("FactT", bound=Fact | ToldFact)
+
+
+class TermFinished(Exception):
+    """Signal that a term ended because it was asked to."""
 
 
 class SourceLike(Protocol):
@@ -94,6 +100,7 @@ class LeaderTerm(Generic[FactT]):
         self._tracker = tracker
         self._source = source_factory(self._emit, lease.sure)
         self._book_read = False
+        self._ending = asyncio.Event()
         self._handover = handover
         self._pbx_clock: tuple[float, float] | None = (
             None  # PBX's time of the last fact, our uptime then
@@ -158,9 +165,10 @@ class LeaderTerm(Generic[FactT]):
         checkpoint: StatisticsCheckpoint,
         ended: EndedCallStore,
     ) -> None:
-        """Lead until cancelled.
+        """Lead until cancelled, or until :meth:`finish` is called.
 
-        Raises an ExceptionGroup with Fenced when another monitor has the lease.
+        Raises an ExceptionGroup with Fenced when another monitor has the lease, and one with
+        TermFinished once it is finished.
         """
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -169,13 +177,31 @@ class LeaderTerm(Generic[FactT]):
                     tasks.create_task(key_sync.run())
                 tasks.create_task(self._live.run())
                 tasks.create_task(self._book.run())
-                tasks.create_task(self._source.run())
+                following = tasks.create_task(self._source.run())
                 tasks.create_task(self._tick())
+                tasks.create_task(self._end(following))
                 tasks.create_task(checkpoint.run(lambda: self._tracker.saved))
                 tasks.create_task(ended.run(lambda: self._tracker.state))
                 tasks.create_task(self._handover.run())
         finally:
             await self._source.close()
+
+    def finish(self) -> None:
+        """Stop following the PBX, have everything known written, and end the term."""
+        self._ending.set()
+
+    async def _end(self, following: asyncio.Task[None]) -> None:
+        await self._ending.wait()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+        try:
+            async with asyncio.timeout(_FLUSH_WITHIN_S):
+                for space in (self._live, self._book):
+                    if space.position is not None:
+                        await space.written()
+        except TimeoutError:  # the next leader reads the PBX anyway
+            self._log.warning("flush_timeout", seconds=_FLUSH_WITHIN_S)
+        raise TermFinished
 
     def _emit(self, fact: FactT) -> None:
         self._handle(self._tracker.apply(fact), type(fact).__name__, _heard(fact))

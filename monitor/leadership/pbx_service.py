@@ -10,6 +10,9 @@ Rules:
 - A Redis that came back empty belongs to the monitor that led last, because only that one knows all
   that happened meanwhile. It contests at once, all others only after the lease's time. The file
   notes which monitor led last, so that this outlives a restart too.
+- Several monitors share the PBXs; see :mod:`monitor.leadership.placement`. A leader that should
+  not have this one ends its term in order and gives its lease to the monitor that should. A lease
+  that runs out is left to that monitor for a moment, and then taken by any.
 - Before this monitor does anything as a leader, it reads everything that earlier leaders recorded;
   see :mod:`monitor.commands.record_replication`.
 """
@@ -21,6 +24,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
@@ -33,9 +37,10 @@ from monitor.commands.request_consumer import LeadershipContext, RequestConsumer
 from monitor.counters import MonitorCounters
 from monitor.handover import previous_state
 from monitor.handover.directory_handover import DirectoryHandover
-from monitor.leadership.leader_term import DatabaseLike, LeaderTerm, SourceLike
+from monitor.leadership.leader_term import DatabaseLike, LeaderTerm, SourceLike, TermFinished
+from monitor.leadership.membership import Membership
 from monitor.leadership.standby_mirror import StandbyMirror
-from monitor.lease import Lease
+from monitor.lease import Contest, Lease
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
@@ -59,6 +64,17 @@ from monitor.statistics.settings import StatisticsSettings
 CONTEST_EVERY_S = 0.25
 """Seconds between two looks at a lease that another monitor has. A released lease is taken over
 as quickly."""
+_LOOK_EVERY_S = 2.0
+"""Seconds between two contests for a lease that others have, while its expiry is watched."""
+_YIELD_S = 0.75
+"""Seconds for which a lease that ran out is left to the monitor that should lead."""
+_SHORTEST_TERM_S = 2.0
+"""Seconds for which a leader leads before it hands over."""
+_TAKEN_UP_WITHIN_S = 4.0
+"""Seconds after which a monitor has taken up the lease that it was given; else it came back."""
+_CLOSE_WITHIN_S = 2.0
+_TRY_AGAIN_S = 10.0
+"""Seconds for which a hand-over waits for the commands in hand, and until the next attempt."""
 _RELEASE_WITHIN_S = 1.0
 _BACKOFF_CAP_S = 2.0
 _LED_LAST = "led last"
@@ -82,7 +98,8 @@ class PbxService(Generic[FactT]):
     if SQL is not offered. ``records``: the file for what must outlive Redis. ``key_store``: the
     same for API keys; None if none are kept. ``terms``: settings of the day's statistics.
     ``shelf``: where the statistics are kept besides Redis. ``counters``: the counters, including
-    those of the source.
+    those of the source. ``membership``: the monitors that share the PBXs; None: the first one that
+    comes leads.
     """
 
     def __init__(
@@ -103,6 +120,7 @@ class PbxService(Generic[FactT]):
         log_length: int = 10_000,
         log_bytes: int = LOG_BYTES,
         counters: MonitorCounters | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.counters = MonitorCounters() if counters is None else counters
         self._redis = redis
@@ -118,7 +136,11 @@ class PbxService(Generic[FactT]):
         self.pbx = pbx
         self._log = _log.bind(pbx=pbx)
         # Two processes of the same name must not both think that the lease is theirs.
-        self.lease = Lease(redis, self._live_keys, f"{name}/{secrets.token_hex(4)}", lease_ttl)
+        writer = f"{name}/{secrets.token_hex(4)}" if membership is None else membership.id
+        self.lease = Lease(redis, self._live_keys, writer, lease_ttl)
+        self.membership = membership
+        self._heir: tuple[str, float] | None = None
+        self._free_since: float | None = None
         self.leading_since: float | None = None
         """POSIX seconds; None while another monitor leads."""
         self.rejected = RejectedValues()
@@ -175,7 +197,8 @@ class PbxService(Generic[FactT]):
 
         At the end the lease is released, so that a standby takes over at once.
         """
-        with collecting(self.rejected):
+        members = self.membership
+        with collecting(self.rejected), members.watching(self.pbx) if members else nullcontext():
             await self._run()
 
     async def _run(self) -> None:
@@ -231,9 +254,13 @@ class PbxService(Generic[FactT]):
             raise_if_cancelled()
             delay = CONTEST_EVERY_S
             try:
-                if await self._try(patience):
+                contest = await self._try(patience)
+                if contest == "ours":
                     return
                 failures = 0
+                if contest == "another's" and self.membership is not None:
+                    await self.lease.seized(self.membership.leases, _LOOK_EVERY_S)
+                    continue
             except BusUnreachable as error:
                 failures += 1
                 self._empty_since = None
@@ -247,14 +274,20 @@ class PbxService(Generic[FactT]):
                 )
             await asyncio.sleep(random.uniform(0.0, delay))  # noqa: S311
 
-    async def _try(self, patience: float) -> bool:
-        """Contest the lease once and return whether it is ours.
+    async def _try(self, patience: float) -> Contest:
+        """Contest the lease once.
 
         ``patience``: seconds for which an empty Redis is left to the monitor that led last.
         """
         now = self.lease.uptime()
         waited = self._empty_since is not None and now >= self._empty_since + patience
-        contest = await self.lease.contest(patient=self._led_last is False and not waited)
+        contest = await self.lease.contest(
+            patient=self._led_last is False and not waited, yielding=self._yields(now)
+        )
+        if contest != "yielded":
+            self._free_since = None
+        elif self._free_since is None:
+            self._free_since = now
         if contest == "left":
             if self._empty_since is None:
                 self._empty_since = now
@@ -262,11 +295,28 @@ class PbxService(Generic[FactT]):
                     "redis_empty",
                     reason="for a while only the monitor that led last takes the lease",
                 )
-            return False
+            return contest
         self._empty_since = None
         if contest == "another's":
             await self._remember(ours=False)
-        return contest == "ours"
+        elif contest == "ours":
+            self._note_refusal(now)
+        return contest
+
+    def _yields(self, now: float) -> bool:
+        """Return whether a free lease should be left to another monitor."""
+        if self.membership is None or self._led_last or self.membership.chosen(self.pbx) is None:
+            return False
+        return self._free_since is None or now < self._free_since + _YIELD_S
+
+    def _note_refusal(self, now: float) -> None:
+        """Note who did not take up the lease that it was given, if it came back at once."""
+        heir, self._heir = self._heir, None
+        if heir is None or self.membership is None:
+            return
+        if now < heir[1] + _TAKEN_UP_WITHIN_S:
+            self._log.warning("lease_transfer_refused", heir=heir[0])
+            self.membership.refused(self.pbx, heir[0])
 
     async def _lead(self) -> None:
         self._log.info("leader_term_start", writer=self.lease.name)
@@ -300,15 +350,55 @@ class PbxService(Generic[FactT]):
                 self.counters.commands,
             )
             # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            await asyncio.create_task(
-                leader.run(requests, self._key_sync, self._checkpoint, self._ended)
-            )
+            handing_over = asyncio.create_task(self._hand_over(leader, requests))
+            try:
+                await asyncio.create_task(
+                    leader.run(requests, self._key_sync, self._checkpoint, self._ended)
+                )
+            finally:
+                handing_over.cancel()
+                await asyncio.gather(handing_over, return_exceptions=True)
+        except* TermFinished:
+            await self._give_to_heir()
         except* Fenced as fenced:
             self.counters.fenced += 1
             self._log.warning("leader_term_end", reason=str(fenced.exceptions[0]))
         finally:
             self.leading_since, self._requests, self._leader = None, None, None
             self.lease.lost()
+
+    async def _hand_over(self, leader: LeaderTerm[FactT], requests: RequestConsumer) -> None:
+        """End the term in order once another monitor should lead. Run it until the term is over."""
+        if self.membership is None:
+            return
+        await asyncio.sleep(_SHORTEST_TERM_S)
+        while True:
+            raise_if_cancelled()
+            await self.membership.chooses_another(self.pbx)
+            async with self.membership.handing_over:
+                if (heir := self.membership.chosen(self.pbx)) is None:
+                    continue
+                if await requests.close(_CLOSE_WITHIN_S):
+                    self._heir = heir, self.lease.uptime()
+                    leader.finish()
+                    await asyncio.Event().wait()  # until the term is over
+            await asyncio.sleep(_TRY_AGAIN_S)
+
+    async def _give_to_heir(self) -> None:
+        """Give the lease to the monitor for which the term was ended."""
+        if self._heir is None:
+            return
+        heir, self.counters.handovers = self._heir[0], self.counters.handovers + 1
+        self._log.info("leader_term_handover", heir=heir)
+        try:
+            async with asyncio.timeout(_RELEASE_WITHIN_S):
+                if not await self.lease.transfer(heir):
+                    self._heir = None
+        except (BusError, TimeoutError) as error:
+            self._heir = None
+            self._log.warning(
+                "lease_release_failure", reason=str(error), expires_within=self.lease.ttl
+            )
 
     async def _taken_over(self, handover: DirectoryHandover) -> CountingTracker[FactT]:
         """Return a tracker that knows what an earlier monitor left.
@@ -368,7 +458,11 @@ class PbxService(Generic[FactT]):
     async def _give_back(self) -> None:
         try:
             async with asyncio.timeout(_RELEASE_WITHIN_S):
-                await self.lease.release()
+                heir = None if self.membership is None else self.membership.successor(self.pbx)
+                if heir is None:
+                    await self.lease.release()
+                else:
+                    await self.lease.transfer(heir)
         except (BusError, TimeoutError) as error:
             self._log.warning(
                 "lease_release_failure", reason=str(error), expires_within=self.lease.ttl

@@ -51,6 +51,9 @@ def _leadership(one: PbxService[Any]) -> Iterator[Sample]:
     yield "callmon_monitor_lease_sure", [pbx], one.lease.sure()
     yield "callmon_monitor_terms", [pbx], counters.terms
     yield "callmon_monitor_fenced", [pbx], counters.fenced
+    yield "callmon_monitor_handovers", [pbx], counters.handovers
+    if one.membership is not None:
+        yield "callmon_monitor_members", [pbx], one.membership.count(pbx)
     if one.leading:
         in_step = counters.standbys_level
         yield "callmon_monitor_standbys", [pbx, "in_step"], in_step

@@ -13,11 +13,11 @@ from msgspec import Struct
 
 from monitor.shared.codec import Malformed
 
-Role: TypeAlias = Literal["leading", "standby", "serving"]
+Role: TypeAlias = Literal["leading", "standby", "serving", "idle"]
 
 
 class PbxRole(Struct, frozen=True, rename="camel"):
-    """Describe what a process does for one PBX.
+    """Describe what a process does for one PBX. ``idle``: nobody asks this gateway for it.
 
     ``position``, ``book_position``: a gateway's positions, None while it has no state.
     """

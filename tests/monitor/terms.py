@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from monitor.leadership.leader_term import DatabaseLike
+from monitor.leadership.membership import Membership
 from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from tests.bus import Bus, until
 from tests.faulty import FaultyRedis, Network
@@ -17,7 +18,12 @@ class Process:
     """A monitor process: its service, and the source of each of its terms of office."""
 
     def __init__(
-        self, bus: Bus, name: str, ttl: float = 3.0, database: DatabaseLike | None = None
+        self,
+        bus: Bus,
+        name: str,
+        ttl: float = 3.0,
+        database: DatabaseLike | None = None,
+        membership: Membership | None = None,
     ) -> None:
         self.network = Network()
         self.sources: list[HandSource] = []
@@ -35,6 +41,7 @@ class Process:
             heartbeat=0.1,
             lease_ttl=ttl,
             log_length=100,
+            membership=membership,
         )
 
     @property
@@ -58,8 +65,9 @@ async def running(
     connected: bool = True,
     ttl: float = 3.0,
     database: DatabaseLike | None = None,
+    membership: Membership | None = None,
 ) -> AsyncIterator[Process]:
-    process = Process(bus, name, ttl, database)
+    process = Process(bus, name, ttl, database, membership)
     task = asyncio.create_task(process.service.run())
     try:
         if connected:

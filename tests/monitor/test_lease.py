@@ -76,3 +76,27 @@ async def test_a_patient_contender_leaves_an_empty_redis_and_no_other(bus: Bus) 
     assert await second.contest(patient=True) == "ours", (
         "something is written there: its writer is gone"
     )
+
+
+async def test_a_transferred_lease_is_its_heirs_alone_and_free_if_that_does_not_come(
+    bus: Bus,
+) -> None:
+    redis = bus.client()
+    first, heir, third = (Lease(redis, KEYS, name, ttl=0.3) for name in ("first", "heir", "third"))
+    assert not await first.transfer("heir"), "it is not ours"
+    assert await first.acquire()
+    assert await first.transfer("heir")
+    assert not first.sure()
+    assert await third.contest() == await first.contest() == "another's"
+    assert await heir.contest(yielding=True) == "ours"
+    assert await heir.transfer("nobody")
+    await until_async(third.acquire)
+
+
+async def test_a_free_lease_is_left_to_another_if_we_yield(bus: Bus) -> None:
+    redis = bus.client()
+    first, second = Lease(redis, KEYS, "first"), Lease(redis, KEYS, "second")
+    assert await first.contest(yielding=True) == "yielded"
+    assert await second.acquire()
+    assert await first.contest(yielding=True) == "another's"
+    assert await second.contest(yielding=True) == "ours"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -33,9 +34,11 @@ class Site:
         """Of the gateway that has the port."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def start(self, *arguments: str) -> Running:
-        """Start ``callmon`` with these arguments and the settings file."""
-        running = await spawn(*arguments, "--config", str(self.settings), program=self.program)
+    async def start(self, *arguments: str, **environment: str) -> Running:
+        """Start ``callmon`` with these arguments, the settings file and more environment."""
+        running = await spawn(
+            *arguments, "--config", str(self.settings), program=self.program, **environment
+        )
         self.running.append(running)
         return running
 
@@ -59,10 +62,14 @@ class Running:
             return await self.process.wait()
 
 
-async def spawn(*arguments: str, program: tuple[str, ...] = ("-m", "gateway")) -> Running:
+async def spawn(
+    *arguments: str, program: tuple[str, ...] = ("-m", "gateway"), **environment: str
+) -> Running:
     """Start ``callmon``; what it says goes where the tests' output goes."""
     return Running(
-        await asyncio.create_subprocess_exec(sys.executable, *program, *arguments, cwd=ROOT)
+        await asyncio.create_subprocess_exec(
+            sys.executable, *program, *arguments, cwd=ROOT, env={**os.environ, **environment}
+        )
     )
 
 

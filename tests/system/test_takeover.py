@@ -46,7 +46,7 @@ async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
     async with watching(place) as held:
         await right(pbx, held)
         await until_async(lambda: _kept(valkey.client()))
-        await place.start("monitor")
+        await place.start("monitor", CALLMON_MONITOR__WEIGHT="0")
         seen = Seen(held, first)
         for part in ("Users", "Contacts"):
             pbx.faults.hang(f"/xapi/v1/{part}")

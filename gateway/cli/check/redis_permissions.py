@@ -54,6 +54,8 @@ MONITOR: Final = (
         "+subscribe +unsubscribe +ssubscribe +sunsubscribe"
         " &callmon:{*}:requests &callmon:{*}:keys:changed"
     ),
+    "+get +set +del %RW~callmon:{*}:monitor:*",
+    "+del +sadd +srem +smembers +expire %RW~callmon:{*}:monitors",
     "+set +del %W~callmon:{*}:process:monitor/*",
     *PROCESSES,
 )

@@ -200,7 +200,7 @@ def _serving(gateway: Gateway) -> dict[str, PbxRole]:
     subscribers = Counter(session.pbx for session in gateway.live.sessions)
     return {
         name: PbxRole(
-            "serving",
+            "serving" if view.demand.followed else "idle",
             position=None if view.live.position is None else str(view.live.position),
             book_position=None if view.book.position is None else str(view.book.position),
             stale_since=view.live.stale_since or view.book.stale_since,

@@ -141,6 +141,8 @@ class GatewayStatus(Struct, frozen=True, rename="camel"):
             yield f"gateway {self.title}: it {self.seen.silence}"
             return
         for name, part in self.pbxs.items():
+            if part.role == "idle":
+                continue
             if part.position is None or part.book_position is None:
                 yield f"gateway {self.title}: it has no state of {name} yet."
             elif part.stale_since is not None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from gateway.cli.status.conditions import (
     GatewayStatus,
@@ -31,6 +32,8 @@ def _lines(found: SiteStatus, now: float) -> Iterator[str]:
     yield _row("settings file", found.settings_file or "none: defaults and the environment")
     yield _row("Redis", _server(found.redis))
     if found.redis.reachable:
+        if len(found.pbxs) > 1:
+            yield _row("monitors", _shares(found.pbxs))
         for pbx in found.pbxs:
             yield ""
             yield from _pbx(pbx, now)
@@ -56,6 +59,17 @@ def _server(server: RedisStatus) -> str:
     if server.not_allowed:
         text += f"; {' and '.join(server.not_allowed)}: not allowed for this user"
     return text
+
+
+def _shares(pbxs: Sequence[PbxStatus]) -> str:
+    """Return how many of the PBXs each monitor leads."""
+    leads = Counter(pbx.leader.name for pbx in pbxs if pbx.leader is not None)
+    for standby in (one for pbx in pbxs for one in pbx.standbys):
+        leads.setdefault(standby.name, 0)
+    told = [f"{name} leads {count}" for name, count in sorted(leads.items())]
+    led = leads.total()
+    nobody = [f"nobody leads {len(pbxs) - led}"] if led < len(pbxs) else []
+    return f"{', '.join((*told, *nobody))} of {len(pbxs)} PBXs"
 
 
 def _pbx(pbx: PbxStatus, now: float) -> Iterator[str]:
@@ -134,6 +148,9 @@ def _gateway(gateway: GatewayStatus, now: float) -> Iterator[str]:
         yield f"    silent for {_lasting(seen.silent_for_s)}"
         return
     for name, part in gateway.pbxs.items():
+        if part.role == "idle":
+            yield f"    {name}: not followed, as nobody asks for it"
+            continue
         stale = f", stale since {part.stale_since}" if part.stale_since else ""
         position = part.position or "no position"
         yield f"    {name}: {_counted(part.subscribers)}, at {position}{stale}"

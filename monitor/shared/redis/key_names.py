@@ -42,6 +42,9 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
                                                 expiry
 ``callmon:{site}:process:<id>``         string  what one of them told of itself last, msgpack, with
                                                 expiry
+``callmon:{site}:monitors``             set     ids of the monitors that live, with expiry
+``callmon:{site}:monitor:<id>``         string  a monitor's name, weight and PBXs, msgpack, with
+                                                expiry: its sign of life for the other monitors
 ======================================= ======= ====================================================
 
 ``site`` is a literal word there: a process tells of itself once, for all its PBXs together.
@@ -221,3 +224,12 @@ PROCESSES = f"callmon:{{{SITE}}}:processes"
 def process_key(id_: str) -> str:
     """Return the key of what this process told of itself."""
     return f"callmon:{{{SITE}}}:process:{id_}"
+
+
+MONITORS = f"callmon:{{{SITE}}}:monitors"
+"""The set of the monitors that live, which share the PBXs among them. No gateway writes it."""
+
+
+def monitor_key(id_: str) -> str:
+    """Return the key of a monitor's sign of life for the other monitors."""
+    return f"callmon:{{{SITE}}}:monitor:{id_}"

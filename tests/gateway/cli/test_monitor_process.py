@@ -1,10 +1,14 @@
-"""What a monitor changes while it runs, when its settings are read again."""
+"""What a monitor changes while it runs, and how it looks up names."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
+import pytest
 from pydantic import SecretStr
 
 from gateway.cli.monitor_process import MonitorReload
@@ -12,6 +16,7 @@ from monitor.config import DatabaseSection, MonitorSettings, PbxSection
 from monitor.persistence.sqlite_store import Store
 from monitor.run import WatchedPbx, watch
 from tests.bus import real_bus
+from tests.gateway.cli.console import ROOT
 
 
 @asynccontextmanager
@@ -60,3 +65,34 @@ async def test_a_reload_that_comes_too_early_is_done_later() -> None:
         assert one.secret.text == "secret"
         reload.watches([one])
         assert one.secret.text == "new"
+
+
+_OWN = ("unshare", "--mount", "--net")
+
+
+def _may_unshare() -> bool:
+    try:
+        return subprocess.run([*_OWN, "true"], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+def test_names_that_no_name_server_answers_for_hold_up_no_other_lookup(tmp_path: Path) -> None:
+    if not _may_unshare():
+        pytest.skip("only root may have a name server of its own here")
+    settings = tmp_path / "callmon.toml"
+    settings.write_text(
+        '[redis]\nurl = "redis://127.0.0.1:1"\n[[pbx]]\nname = "main"\nurl = "https://pbx.example"\n'
+        'client_id = "one"\nclient_secret = "secret"\n',
+        encoding="utf-8",
+    )
+    # The monitor's log goes to stderr. The process is ended: the lookups would still take a while.
+    with subprocess.Popen(
+        [*_OWN, sys.executable, "-m", "tests.gateway.cli.dead_name_server", str(settings)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        said = process.stdout.readline()
+        process.kill()
+    assert said == b"0\n", "those that hang were waited for"

@@ -77,7 +77,7 @@ class Scene:
     def __post_init__(self) -> None:
         for name in NAMES:
             self.replicas[name] = Replica(SpaceKeys(name, "live"))
-            self.fleet.follow(name, self.replicas[name], self.note)
+            self.fleet.follow(name, self.replicas[name], self.note, lambda: None)
         self.note()
 
     def note(self) -> None:

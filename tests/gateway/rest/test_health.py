@@ -48,6 +48,7 @@ async def test_a_gateway_that_follows_a_connected_pbx_is_ready() -> None:
                     "connection": "connected",
                     "reason": "",
                     "rejected": [],
+                    "followed": True,
                 }
             },
         }

@@ -146,3 +146,22 @@ async def test_messages_that_are_no_requests_cost_nothing(bus: Bus) -> None:
         await gateway.send("a")
         await gateway.outcome("a")
         assert len(monitor.source.done) == 1
+
+
+async def test_closing_waits_for_what_is_in_hand_and_takes_nothing_new(bus: Bus) -> None:
+    async with leading(bus) as (monitor, gateway):
+        monitor.source.hand.clear()
+        await gateway.send("a")
+        await until(lambda: Claimed("a") in gateway.told)
+        requests = monitor.service._requests
+        assert requests is not None
+        assert not await requests.close(0.1), "it is taken again, as the wait was in vain"
+        closing = asyncio.create_task(requests.close(600.0))
+        await until(lambda: requests._closing)
+        await gateway.send("b")
+        await until(lambda: Busy("b") in gateway.told)
+        assert not closing.done()
+        monitor.source.hand.set()
+        await gateway.outcome("a")
+        assert await closing
+        assert len(monitor.source.done) == 1

@@ -8,13 +8,18 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
+
 from gateway.replication.redis_reader import read_position, read_state
+from monitor.leadership.leader_term import LeaderTerm
+from monitor.leadership.membership import Membership
 from monitor.lease import Lease
+from monitor.pbx.facts import Fact
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, RealBus, flush, until, until_async
-from tests.monitor.terms import running
+from tests.monitor.terms import Process, running
 
 LIVE, BOOK = SpaceKeys("pbx", "live"), SpaceKeys("pbx", "book")
 
@@ -255,3 +260,97 @@ async def test_a_monitor_that_led_last_or_knows_of_no_other_takes_an_empty_redis
 
 async def written(bus: Bus) -> bool:
     return await read_position(bus.client(), LIVE) is not None
+
+
+@asynccontextmanager
+async def sharing(
+    bus: Bus, name: str, weight: float = 1.0, ttl: float = 60.0
+) -> AsyncIterator[tuple[Process, Membership]]:
+    """A monitor that shares the PBXs with others. A lease's time is not waited for."""
+    membership = Membership(bus.client(), name, weight)
+    task = asyncio.create_task(membership.run())
+    try:
+        async with running(bus, name, connected=False, ttl=ttl, membership=membership) as one:
+            yield one, membership
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_that_is_known(
+    bus: Bus,
+) -> None:
+    async with sharing(bus, "one", 0) as (one, _):
+        await until(lambda: bool(one.sources) and one.source.running)
+        one.source.connect()
+        before = await stands(bus, "connected")
+        async with sharing(bus, "two") as (two, _):
+            await until(lambda: not one.service.leading)
+            assert one.source.closed
+            await until(lambda: bool(two.sources) and two.source.running)
+            assert not one.service.leading
+            stored = await read_position(bus.client(), LIVE)
+            assert stored is not None
+            assert stored.position.epoch == before.epoch, "it stays until the next one knows all"
+            two.source.connect()
+            two.source.call()
+            assert (await stands(bus, "1")).epoch > before.epoch
+            assert one.service.counters.handovers == 1
+            assert len(two.sources) == 1
+        await until(lambda: one.service.leading)  # it goes, and its heir takes the lease at once
+
+
+async def test_what_is_known_is_written_before_the_lease_is_given_up(bus: Bus) -> None:
+    async with sharing(bus, "one", 0) as (one, membership):
+        await until(lambda: bool(one.sources) and one.source.running)
+        one.source.connect()
+        await stands(bus, "connected")
+        finish = LeaderTerm.finish
+
+        def with_a_last_word(leader: LeaderTerm[Fact]) -> None:
+            one.source.call()
+            finish(leader)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LeaderTerm, "finish", with_a_last_word)
+            heir = Membership(bus.client(), "two")
+            with heir.watching("pbx"):
+                task = asyncio.create_task(heir.run())
+                await until(lambda: not one.service.leading)
+                await stands(bus, "1")
+                await until(lambda: one.service.leading)  # the heir never comes
+                assert membership.chosen("pbx") is None, "it is not asked again at once"
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+
+
+async def died(bus: Bus) -> None:
+    """A monitor that led has died, and its lease has still some time left."""
+    assert await Lease(bus.client(), LIVE, "dead", ttl=60.0).acquire()
+    await bus.client().hset(LIVE.position, mapping={"epoch": "000000000000001-a", "seq": 0})
+
+
+async def test_a_lease_that_ran_out_goes_to_the_monitor_that_should_have_it(bus: Bus) -> None:
+    await died(bus)
+    async with sharing(bus, "spare", 0) as (spare, known), sharing(bus, "two") as (two, _):
+        assert await known.chooses_another("pbx") == two.service.lease.name
+        await until(lambda: spare.service._led_last is False)
+        await bus.client().delete(LIVE.lease)
+        await until(lambda: two.service.leading)
+        assert spare.service.counters.terms == 0
+
+
+async def test_a_lease_that_ran_out_is_taken_though_the_monitor_that_should_have_it_does_not(
+    bus: Bus,
+) -> None:
+    await died(bus)
+    hanging = Membership(bus.client(), "hanging")
+    with hanging.watching("pbx"):
+        task = asyncio.create_task(hanging.run())
+        async with sharing(bus, "spare", 0) as (spare, known):
+            await known.chooses_another("pbx")
+            await until(lambda: spare.service._led_last is False)
+            await bus.client().delete(LIVE.lease)
+            await until(lambda: spare.service.leading)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

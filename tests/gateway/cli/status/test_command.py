@@ -50,7 +50,8 @@ class Site:
         file.write_text(
             f'[redis]\nurl = "{self.bus.url_of(user, password or PASSWORDS[user])}"\n[log]\nlevel '
             f'= "warning"\n'
-            f'[monitor]\nname = "{name}"\nlease_duration = 4.0\n[gateway.stream]\ndrain_time = 0\n'
+            f"[monitor]\nweight = {0 if name == 'second' else 1}\n"
+            f'name = "{name}"\nlease_duration = 4.0\n[gateway.stream]\ndrain_time = 0\n'
             f'[[pbx]]\nname = "{PBX}"\nurl = "{self.pbx.url}"\nclient_id = "{self.pbx.client_id}"\n'
             f'client_secret = "{self.pbx.client_secret}"\npoll_interval = '
             f"0.3\npoll_idle = 0.3\n"

@@ -51,6 +51,16 @@ def test_where_all_is_live_the_screen_says_who_does_what() -> None:
     ]
 
 
+def test_of_several_pbxs_it_says_how_many_each_monitor_leads() -> None:
+    second = replace(PBX.standbys[0], name="second")
+    swapped = replace(PBX, name="other", leader=second, standbys=())
+    alone = replace(PBX, name="third", leader=None, standbys=(replace(second, name="idle"),))
+    site = replace(SITE, pbxs=(PBX, swapped, alone))
+    assert line_of("monitors", site) == (
+        "first leads 1, idle leads 0, second leads 1, nobody leads 1 of 3 PBXs"
+    )
+
+
 def test_what_is_wrong_stands_under_the_verdict() -> None:
     site = replace(with_pbx(leader=None, silent=True), gateways=None)
     lines = said(site)
