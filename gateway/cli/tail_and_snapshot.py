@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.cli.terminal_output import say, say_text
-from gateway.stream_client import Connection, StreamClient, Update
-from gateway.stream_client_connection import stream_url, tls_context
+from gateway.stream_client import Connection, StreamClient, Update, stream_url, tls_context
 from monitor.shared.entities.topics import TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
 
@@ -33,7 +32,7 @@ class GatewayAddress:
     def client(
         self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
     ) -> StreamClient:
-        """Return a client of the gateway's stream. Raises ConfigError."""
+        """Return a client of the gateway's stream. Raises StreamMisconfigured."""
         url = stream_url(self.url)
         context = (
             tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
@@ -64,7 +63,7 @@ class Reporter:
 
 
 async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
-    """Print changes until cancelled. Raises StreamRefused, ConfigError."""
+    """Print changes until cancelled. Raises StreamClientError, ConfigError."""
     async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
             for line in _json_lines(update) if as_json else _lines(update):
@@ -74,7 +73,7 @@ async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
 async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> None:
     """Print the state once.
 
-    Raises StreamRefused or ConfigError, and CallmonError if no state comes within ``timeout_s``
+    Raises StreamClientError or ConfigError, and CallmonError if no state comes within ``timeout_s``
     seconds.
     """
     async with gateway.client(_topics(topics), Reporter()) as client:

@@ -9,9 +9,9 @@ It follows the protocol's rules:
   when. It resumes where it was.
 
 While there is no connection it says why, once for each reason: to ``on_connection``, or else as
-a warning of ``logging.getLogger("gateway.stream_client")``. What waiting cannot mend raises
-StreamRefused. Once the client was connected, only the gateway's own refusal does: a proxy that
-is being changed says other things for a while.
+a warning of the logger of this package's name. What waiting cannot mend raises StreamRefused.
+Once the client was connected, only the gateway's own refusal does: a proxy that is being changed
+says other things for a while.
 """
 
 from __future__ import annotations
@@ -24,56 +24,27 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from gateway.fanout.frames import Encoding
-from gateway.stream_client_connection import GatewayTarget, ProxyChoice, Trouble
-from monitor.shared.backoff import Backoff
-from monitor.shared.changes import Position
-from monitor.shared.codec import Malformed, from_json, from_msgpack, to_json
-from monitor.shared.errors import CallmonError
+from .codec import Encoding, NotAFrame, check_encoding, read_frame
+from .errors import StreamRefused, StreamUnreachable
+from .target import GatewayTarget, ProxyChoice, Trouble
 
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
 Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 """Maps of topic → id → entity, as plain containers."""
 
-_BACKOFF_S = (0.4, 10.0, 0.2)
-"""Bounds of the pauses: the second, the longest, the first."""
+_BACKOFF_S = (0.2, 10.0)
+"""Bounds of the random pauses: the first, which doubles with each failure, and the longest."""
 _LATER_S = 5.0
 """Seconds, at least, before it comes back after a close code of 41xx."""
 _PATIENCE_S = 3.0
 """Seconds before a connection that does not come about is reported."""
 
-_log = logging.getLogger(__name__)
-
-
-class StreamRefused(CallmonError):
-    """Signal that the gateway said not to come back.
-
-    ``code``: the close code, or the HTTP status of the handshake. ``reason``: the gateway's
-    sentence.
-    """
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(self._told(code, reason))
-        self.code = code
-        self.reason = reason
-
-    def _told(self, code: int, reason: str) -> str:
-        return f"the stream was refused: {reason or 'no reason given'} ({code})"
-
-
-class StreamUnreachable(StreamRefused):
-    """Signal that what answers at the address is no gateway, or is not trusted.
-
-    ``code``: the HTTP status; 0 if there is none.
-    """
-
-    def _told(self, code: int, reason: str) -> str:
-        return reason
+_log = logging.getLogger(__package__)
 
 
 Status: TypeAlias = Literal["connecting", "live", "waiting", "refused", "closed"]
@@ -94,6 +65,17 @@ class Connection:
     retry_in: float | None = None
 
 
+class StreamPosition(NamedTuple):
+    """Represent a place in the history of the state: whoever holds it holds the state exactly."""
+
+    epoch: str
+    seq: int
+
+    def __str__(self) -> str:
+        """Return ``epoch/seq``, as the gateway writes it in headers."""
+        return f"{self.epoch}/{self.seq}"
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """Hold what a frame brought.
@@ -105,7 +87,7 @@ class Update:
     """
 
     kind: Kind
-    position: Position
+    position: StreamPosition
     server_time: str
     stale_since: str | None
     state: Entities
@@ -127,8 +109,8 @@ class StreamClient:
 
     For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
     system's. ``proxy``: True for what the environment names, None for none, or an address.
-    ``on_connection`` is called whenever :attr:`connection` changes. Raises ConfigError if one of
-    them cannot be used.
+    ``on_connection`` is called whenever :attr:`connection` changes. Raises StreamMisconfigured if
+    one of them cannot be used.
     """
 
     def __init__(
@@ -145,9 +127,10 @@ class StreamClient:
         merge: bool = True,
         on_connection: Callable[[Connection], None] | None = None,
     ) -> None:
+        check_encoding(encoding)
         self.connection = Connection("closed")
         self.state: Entities = {}
-        self.position: Position | None = None
+        self.position: StreamPosition | None = None
         self.stale_since: str | None = None
         self.reconnects = 0
         """Number of times that the connection had to be made anew."""
@@ -169,7 +152,8 @@ class StreamClient:
         self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
         self._merge = merge
         self._heartbeat = 5.0
-        self._backoff = Backoff(*_BACKOFF_S)
+        self._failures = 0
+        """Failures since the last update."""
         self._updates: AsyncGenerator[Update, None] | None = None
 
     def __aiter__(self) -> AsyncIterator[Update]:
@@ -199,7 +183,7 @@ class StreamClient:
                     while True:
                         update = await self._take(connection, await self._receive(connection))
                         if update is not None:
-                            self._backoff.reset()
+                            self._failures = 0
                             self._enter(Connection("live"))
                             yield update
             except ConnectionClosed as error:
@@ -208,7 +192,7 @@ class StreamClient:
                 trouble = Trouble(error.reason, error.code, final=True, own=True)
             except _Silent:
                 trouble = Trouble(f"{self._target.where} has stopped sending.")
-            except Malformed as error:
+            except NotAFrame as error:
                 trouble = Trouble(
                     f"{self._target.where} does not speak callmon's protocol: {error}."
                 )
@@ -259,7 +243,7 @@ class StreamClient:
             message["merge"] = False
         if self.position is not None:
             message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
-        await connection.send(to_json(message).decode())
+        await connection.send(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
         """Return the next frame.
@@ -272,10 +256,7 @@ class StreamClient:
         except TimeoutError:
             await connection.send('{"type":"ping"}')
             data = await self._pong(connection)
-        frame = from_json(data) if isinstance(data, str) else from_msgpack(data)
-        if not isinstance(frame, dict):
-            raise Malformed("a frame is an object")
-        return frame
+        return read_frame(data)
 
     async def _pong(self, connection: ClientConnection) -> str | bytes:
         try:
@@ -301,7 +282,7 @@ class StreamClient:
                 case _:
                     return None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise Malformed(f"not a frame of the protocol: {error!r}") from error
+            raise NotAFrame(f"not a frame of the protocol: {error!r}") from error
 
     def _snapshot(self, frame: dict[str, Any]) -> Update | None:
         if self._parts is None:
@@ -393,14 +374,17 @@ class StreamClient:
         return Trouble(text, code, retry_in=retry_in, later=4100 <= code < 4200)
 
     def _delay(self, trouble: Trouble) -> float:
-        pause = self._backoff.pause()
+        first, longest = _BACKOFF_S
+        bound = min(longest, first * 2.0 ** min(self._failures, 20))
+        self._failures += 1
+        pause = random.uniform(0.0, bound)  # noqa: S311 - jitter, nothing secret
         if trouble.retry_in is not None:
             return random.uniform(*trouble.retry_in)  # noqa: S311
         return _LATER_S + pause if trouble.later else pause
 
 
-def _position(frame: dict[str, Any]) -> Position:
-    return Position(str(frame["epoch"]), int(frame["seq"]))
+def _position(frame: dict[str, Any]) -> StreamPosition:
+    return StreamPosition(str(frame["epoch"]), int(frame["seq"]))
 
 
 def _range(reason: str) -> tuple[float, float] | None:

@@ -13,9 +13,8 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
-from gateway.stream_client import StreamClient, StreamRefused, Update
-from gateway.stream_client_connection import Trouble
-from monitor.shared.changes import Position
+from gateway.stream_client import StreamClient, StreamPosition, StreamRefused, Update
+from gateway.stream_client.target import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension
@@ -36,6 +35,11 @@ async def following(client: StreamClient, until: Callable[[Update], bool]) -> Up
     raise AssertionError("it ended")
 
 
+def now_at(served: Served) -> StreamPosition:
+    """The gateway's position, as the client names it."""
+    return StreamPosition(served.position.epoch, served.position.seq)
+
+
 def client_of(served: Served, key: str = "reader-key", encoding: Encoding = "json") -> StreamClient:
     return StreamClient(served.url(), key, ALL_TOPICS, encoding)
 
@@ -52,12 +56,12 @@ async def test_it_holds_the_state_exactly_at_its_position(encoding: Encoding) ->
                 None if number % 3 == 0 and number > 6 else call(number % 7 + number),
             )
             if number % 5 == 0:
-                now = served.position
+                now = now_at(served)
                 update = await following(client, lambda update, now=now: update.position >= now)  # type: ignore[misc]
                 assert update.state == plain(served.view.live.state)
         served.start_epoch()
         served.put("extensions", "101", extension("101"))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == client.state == plain(served.view.live.state)
         update = await following(client, lambda update: update.kind == "heartbeat")
         assert update.stale_since is None
@@ -71,7 +75,7 @@ async def test_it_comes_back_after_the_gateway_was_away() -> None:
         await following(client, lambda update: update.kind == "snapshot")
     async with serving(port=port) as served, client:
         served.put("calls", "1", call(1))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == plain(served.view.live.state)
         assert client.reconnects > 0
 
@@ -82,7 +86,7 @@ async def test_it_comes_back_when_asked_to_within_the_range_it_was_given() -> No
         await served.live.drain(0, (0.01, 0.02))
         served.live._admission.draining = False
         served.put("calls", "1", call(1))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == plain(served.view.live.state)
         assert (update.kind, client.reconnects, client.resumed) == ("change", 1, 1)
 
@@ -243,7 +247,7 @@ async def test_silence_is_answered_with_a_ping_and_more_silence_with_a_new_conne
         await snapshot(connection, 2, EMPTY)
 
     async with scripted(silent, well) as client:
-        await following(client, lambda update: update.position == Position("1", 2))
+        await following(client, lambda update: update.position == StreamPosition("1", 2))
         assert pinged.is_set()
         assert client.reconnects == 1
 
