@@ -15,7 +15,10 @@ DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 ]
 KUSTOMIZATION = ROOT / "deploy" / "kubernetes" / "kustomization.yaml"
 """Kubernetes cannot reckon a tag: tests/deploy/test_kubernetes.py compares it."""
-CLIENTS = {ROOT / "gateway" / "stream_client" / "pyproject.toml"}
+CLIENTS = {
+    ROOT / "gateway" / "stream_client" / "pyproject.toml",
+    ROOT / "gateway" / "static" / "package.json",
+}
 """The clients are packed by themselves, from their own folders."""
 
 

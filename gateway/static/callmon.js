@@ -28,6 +28,12 @@
  *   frame       the frame, each as it came
  */
 
+/** @typedef {"connecting" | "live" | "waiting" | "refused" | "closed"} Status */
+/** @typedef {{status: Status, since: number, code?: number, reason?: string, retryIn?: number}} Connection */
+/** @typedef {{topics?: readonly string[], filter?: object, query?: string, params?: object}} Wanted */
+/** @typedef {[low: number, high: number]} Range */
+/** @typedef {{code: number, reason?: string, refused?: boolean, own?: boolean, retry?: Range | null}} End */
+
 const BACKOFF_BASE = 0.5;
 const BACKOFF_CAP = 30;
 const LATER = 5; // 41xx: not sooner than this many seconds
@@ -37,8 +43,10 @@ const COME_BACK = new Set([408, 425, 429]);
 
 /** Server time against this machine's, from the pings that travelled fastest. Times in milliseconds. */
 export class ServerClock {
+  /** @type {{rtt: number, offset: number}[]} */
   #samples = [];
   offset = 0;
+  /** @type {number | null} */
   rtt = null;
 
   /** A ping sent at `sent` was answered at `received` (both local) with the server's time `server`. */
@@ -65,7 +73,7 @@ export function advice(code) {
   return code >= 4100 && code < 4200 ? "later" : "resume";
 }
 
-/** The range of seconds in a close reason; null if there is none. */
+/** The range of seconds in a close reason; null if there is none. @returns {Range | null} */
 export function retryRange(reason) {
   try {
     const [low, high] = JSON.parse(reason).retry_in.map(Number);
@@ -77,12 +85,19 @@ export function retryRange(reason) {
 
 /** State and position of one subscription, by the protocol's rules. No input or output. */
 export class Replica {
-  state = new Map(); // topic → Map(id → entity)
-  position = null; // {epoch, seq}
-  awaiting = "snapshot"; // what must come first: "snapshot", "answer" (to `since`), "repair", or null
+  /** @type {Map<string, Map<string, any>>} topic → id → entity */
+  state = new Map();
+  /** @type {{epoch: string, seq: number} | null} */
+  position = null;
+  /** @type {"snapshot" | "answer" | "repair" | null} what must come first; "answer": to `since` */
+  awaiting = "snapshot";
+  /** @type {Map<string, Map<string, any>> | null} */
   #parts = null;
 
-  /** A subscription was sent. Returns the `since` to send with it; null if it has to begin with a snapshot. */
+  /**
+   * A subscription was sent. Returns the `since` to send with it; null if it has to begin with a snapshot.
+   * @param {{resume: boolean, sameConnection?: boolean}} how
+   */
   subscribed({ resume, sameConnection }) {
     this.#parts = null;
     if (!resume || this.position === null) {
@@ -142,20 +157,25 @@ function merge(state, topics) {
 
 export class StreamClient extends EventTarget {
   clock = new ServerClock();
+  /** @type {string | null} */
   staleSince = null;
+  /** @type {Connection} */
   connection = { status: "closed", since: Date.now() };
+  /** @type {any} */
   hello = null;
-  lag = null; // milliseconds that the last frame took from the server to here
+  /** @type {number | null} milliseconds that the last frame took from the server to here */
+  lag = null;
   reconnects = 0;
   repairs = 0;
 
   /**
    * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
    * Either `topics` (and `filter`: lists by field), or `query` (and `params`).
+   * @param {{url: string | URL, key: string} & Wanted} options
    */
   constructor({ url, key, topics, filter, query, params }) {
     super();
-    this.#url = new URL(url, globalThis.location?.href);
+    this.#url = addressOf(url);
     this.#key = key;
     this.#wanted = query ? { query, params } : { topics, filter };
   }
@@ -183,7 +203,10 @@ export class StreamClient extends EventTarget {
     this.#enter({ status: "closed" });
   }
 
-  /** Watch something else from now on: {topics, filter} or {query, params}. Begins with a snapshot. */
+  /**
+   * Watch something else from now on: {topics, filter} or {query, params}. Begins with a snapshot.
+   * @param {Wanted} wanted
+   */
   subscribe({ topics, filter, query, params }) {
     this.#wanted = query ? { query, params } : { topics, filter };
     this.#replica = new Replica();
@@ -193,13 +216,18 @@ export class StreamClient extends EventTarget {
 
   #url;
   #key;
+  /** @type {Wanted} */
   #wanted;
-  #answeredAt = null; // position of the last result
+  /** @type {{epoch: string, seq: number} | null} position of the last result */
+  #answeredAt = null;
   #replica = new Replica();
+  /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {Promise<void> | null} */
   #run = null;
   #turn = 0;
-  #wake = null; // ends the wait before the next attempt
+  /** @type {(() => void) | null} ends the wait before the next attempt */
+  #wake = null;
   #failures = 0;
   #tickets = true; // until the gateway says that it gives none
 
@@ -225,13 +253,14 @@ export class StreamClient extends EventTarget {
     }
   }
 
+  /** @param {End} end */
   #delay({ code, retry }) {
     if (retry) return between(...retry);
     const jittered = between(0, Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** Math.min(this.#failures, 10)));
     return advice(code) === "later" ? LATER + jittered : jittered;
   }
 
-  /** One connection from its handshake to its end: {code, reason, refused, retry}. */
+  /** One connection from its handshake to its end. @returns {Promise<End>} */
   async #converse(turn) {
     const admitted = await this.#admission();
     if (admitted.end || turn !== this.#turn) return admitted.end ?? { code: 1000 };
@@ -244,7 +273,7 @@ export class StreamClient extends EventTarget {
   /** The address to connect to, with a fresh ticket if the gateway gives tickets, else with the key. */
   async #admission() {
     if (this.#tickets) {
-      const { end, status, body } = await this.#probe("POST", "ticket");
+      const { end, status = 0, body } = await this.#probe("POST", "ticket");
       if (status === 200 && body?.ticket) return { address: this.#socketUrl("stream", { ticket: body.ticket }) };
       const other = { code: status, reason: foreign(this.#url, status), refused: true };
       if (!end?.own || ![404, 405, 503].includes(status)) return { end: end ?? other };
@@ -256,11 +285,14 @@ export class StreamClient extends EventTarget {
   #socketUrl(tail, query = {}) {
     const url = new URL(tail, this.#url);
     url.protocol = url.protocol.replace("http", "ws");
-    url.search = new URLSearchParams(query);
+    url.search = new URLSearchParams(query).toString();
     return url;
   }
 
-  /** Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back. */
+  /**
+   * Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back.
+   * @returns {Promise<{status?: number, body?: any, end?: End}>}
+   */
   async #probe(method, tail) {
     const headers = { Authorization: `Bearer ${this.#key}` };
     try {
@@ -278,8 +310,9 @@ export class StreamClient extends EventTarget {
       const after = Number(answer.headers.get("Retry-After"));
       const own = typeof body?.error?.code === "string";
       const reason = own ? body.error.message : foreign(this.#url, status, refused);
-      const end = { code: status, reason, refused, own, retry: after ? [after, 2 * after] : null };
-      return { status, body, end };
+      /** @type {Range | null} */
+      const retry = after ? [after, 2 * after] : null;
+      return { status, body, end: { code: status, reason, refused, own, retry } };
     } catch (error) {
       return { end: { code: 1006, reason: unreachable(this.#url, error) } };
     }
@@ -357,7 +390,7 @@ export class StreamClient extends EventTarget {
 
   #subscribe(how) {
     const since = "query" in this.#wanted ? this.#answeredAt : this.#replica.subscribed(how);
-    this.#socket.send(JSON.stringify({ type: "subscribe", ...this.#wanted, ...(since && { since }) }));
+    this.#socket?.send(JSON.stringify({ type: "subscribe", ...this.#wanted, ...(since && { since }) }));
   }
 
   #live() {
@@ -385,7 +418,7 @@ export class StreamClient extends EventTarget {
       const timer = setTimeout(resolve, milliseconds);
       this.#wake = () => {
         clearTimeout(timer);
-        resolve();
+        resolve(null);
       };
     });
     this.#wake = null;
@@ -399,8 +432,10 @@ class Watch {
   #socket;
   #last = performance.now();
   #pinged = 0;
-  #timer = null;
-  #asked = null; // when we last asked after two heartbeats' silence
+  /** @type {any} */
+  #timer;
+  /** @type {number | null} when we last asked after two heartbeats' silence */
+  #asked = null;
 
   constructor(socket) {
     this.#socket = socket;
@@ -444,9 +479,26 @@ class Watch {
   }
 }
 
+/** The stream's address for requests over HTTP; ws and wss are the same place. */
+function addressOf(text) {
+  let url = null;
+  try {
+    url = new URL(text, globalThis.location?.href);
+  } catch {} // said below
+  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) {
+    throw new TypeError(`${text} is not the address of a stream: give it whole, with http or https and the host`);
+  }
+  url.protocol = url.protocol.replace("ws", "http");
+  return url;
+}
+
+/** A browser does not tell these reasons apart. */
 function unreachable(url, error) {
   if (error?.name === "TimeoutError") return `${url.host} does not answer.`;
-  return `${url.host} cannot be reached: it is down, or this browser does not trust its certificate.`;
+  const here = globalThis.location?.origin;
+  const foreign = here && here !== "null" && here !== url.origin;
+  const closed = foreign ? `, or its cors_origins does not name ${here}` : "";
+  return `${url.host} cannot be reached: it is down, or this browser does not trust its certificate${closed}.`;
 }
 
 function foreign(url, status, refused = true) {

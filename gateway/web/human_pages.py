@@ -36,6 +36,7 @@ _STATIC: Final = Path(__file__).parents[1] / "static"
 _TYPES: Final = {
     ".css": "text/css",
     ".js": "text/javascript",
+    ".ts": "application/typescript",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
@@ -62,6 +63,8 @@ _NAMED: Final = {
     "@preact/signals-core": "vendor/signals/signals-core.js",
 }
 """Modules that others import by a name."""
+_CLIENT: Final = ("callmon.js", "callmon.d.ts")
+"""The stream's client, which pages of other origins may load too."""
 _FOLDERS: Final = ("wall", "start", "vendor")
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
@@ -96,7 +99,7 @@ def _files() -> list[str]:
     pictures = (name for name in FROM_DEPLOY if name.endswith(".webp"))
     return sorted(
         {
-            "callmon.js",
+            *_CLIENT,
             "theme.js",
             *pictures,
             *(path.relative_to(_STATIC).as_posix() for path in found),
@@ -105,7 +108,7 @@ def _files() -> list[str]:
 
 
 def _file(name: str) -> Document:
-    return document_of(_path(name).read_bytes(), _TYPES[Path(name).suffix])
+    return document_of(_path(name).read_bytes(), _TYPES[Path(name).suffix], shared=name in _CLIENT)
 
 
 def _path(name: str) -> Path:
