@@ -36,10 +36,10 @@ export interface Filter {
   call?: readonly (string | number)[];
 }
 
-/** What to watch: topics, or the answer of a documented query. */
+/** What to watch: topics (`merge` false: every change by itself), or the answer of a documented query. */
 export type Wanted =
-  | { topics: readonly Topic[]; filter?: Filter; query?: undefined; params?: undefined }
-  | { query: string; params?: Record<string, string | number>; topics?: undefined; filter?: undefined };
+  | { topics: readonly Topic[]; filter?: Filter; merge?: boolean; query?: undefined; params?: undefined }
+  | { query: string; params?: Record<string, string | number>; topics?: undefined; filter?: undefined; merge?: undefined };
 
 /** `url`: of the stream, without a key; in a browser it may be relative. */
 export type Options = { url: string | URL; key: string } & Wanted;

@@ -30,7 +30,7 @@
 
 /** @typedef {"connecting" | "live" | "waiting" | "refused" | "closed"} Status */
 /** @typedef {{status: Status, since: number, code?: number, reason?: string, retryIn?: number}} Connection */
-/** @typedef {{topics?: readonly string[], filter?: object, query?: string, params?: object}} Wanted */
+/** @typedef {{topics?: readonly string[], filter?: object, merge?: boolean, query?: string, params?: object}} Wanted */
 /** @typedef {[low: number, high: number]} Range */
 /** @typedef {{code: number, reason?: string, refused?: boolean, own?: boolean, retry?: Range | null}} End */
 
@@ -170,14 +170,14 @@ export class StreamClient extends EventTarget {
 
   /**
    * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
-   * Either `topics` (and `filter`: lists by field), or `query` (and `params`).
+   * Either `topics` (and `filter`: lists by field; `merge` false: every change by itself), or `query` (and `params`).
    * @param {{url: string | URL, key: string} & Wanted} options
    */
-  constructor({ url, key, topics, filter, query, params }) {
+  constructor({ url, key, ...wanted }) {
     super();
     this.#url = addressOf(url);
     this.#key = key;
-    this.#wanted = query ? { query, params } : { topics, filter };
+    this.#wanted = only(wanted);
   }
 
   get state() {
@@ -204,11 +204,11 @@ export class StreamClient extends EventTarget {
   }
 
   /**
-   * Watch something else from now on: {topics, filter} or {query, params}. Begins with a snapshot.
+   * Watch something else from now on: {topics, filter, merge} or {query, params}. Begins with a snapshot.
    * @param {Wanted} wanted
    */
-  subscribe({ topics, filter, query, params }) {
-    this.#wanted = query ? { query, params } : { topics, filter };
+  subscribe(wanted) {
+    this.#wanted = only(wanted);
     this.#replica = new Replica();
     this.#answeredAt = null;
     if (this.#socket?.readyState === 1) this.#subscribe({ resume: false, sameConnection: true });
@@ -265,9 +265,16 @@ export class StreamClient extends EventTarget {
     const admitted = await this.#admission();
     if (admitted.end || turn !== this.#turn) return admitted.end ?? { code: 1000 };
     const { code, reason, opened } = await this.#listen(admitted.address);
-    if (!opened) return (await this.#probe("GET", "")).end ?? { code, reason: noUpgrade(this.#url) };
+    if (!opened) return this.#refusal(code);
     if (advice(code) === "refuse") return { code, reason, refused: true, own: true };
     return { code, reason: closed(this.#url, code, reason), retry: retryRange(reason) };
+  }
+
+  /** Why a handshake failed: a gateway tells it to a plain request for the same address. @returns {Promise<End>} */
+  async #refusal(code) {
+    const { end, body } = await this.#probe("GET", "stream");
+    if (end && body?.error?.code !== "upgrade_required") return end;
+    return { code, reason: noUpgrade(this.#url) };
   }
 
   /** The address to connect to, with a fresh ticket if the gateway gives tickets, else with the key. */
@@ -326,7 +333,7 @@ export class StreamClient extends EventTarget {
       let opened = false;
       const end = (code, reason) => {
         watch.stop();
-        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
         if (this.#socket === socket) this.#socket = null;
         resolve({ code, reason, opened });
       };
@@ -336,6 +343,7 @@ export class StreamClient extends EventTarget {
         watch.start();
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
+      socket.onerror = () => opened || end(1006, ""); // Node 20 and 22 tell a failed handshake by nothing else
       socket.onmessage = ({ data }) => {
         try {
           this.#take(JSON.parse(data), watch);
@@ -477,6 +485,11 @@ class Watch {
     this.#pinged = performance.now();
     this.#socket.send(JSON.stringify({ type: "ping", at: Date.now() }));
   }
+}
+
+/** What a subscription says: a query, or topics. */
+function only({ topics, filter, merge, query, params }) {
+  return query ? { query, params } : { topics, filter, merge };
 }
 
 /** The stream's address for requests over HTTP; ws and wss are the same place. */

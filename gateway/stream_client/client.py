@@ -149,6 +149,8 @@ class StreamClient:
         self._parts: Entities | None = None
         self._awaiting = True
         """True while the answer to a subscription is still to come."""
+        self._repairing = False
+        """True if that subscription repairs a gap: what was on its way may come before."""
         self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
         self._merge = merge
         self._heartbeat = 5.0
@@ -233,9 +235,9 @@ class StreamClient:
             _log.warning("%s Trying again.", connection.reason)
         self._said = "" if connection.status in ("live", "closed") else connection.reason
 
-    async def _subscribe(self, connection: ClientConnection) -> None:
+    async def _subscribe(self, connection: ClientConnection, *, repairing: bool = False) -> None:
         self._parts = None
-        self._awaiting = True
+        self._awaiting, self._repairing = True, repairing
         message: dict[str, Any] = {"type": "subscribe", "topics": self._topics}
         if self._wanted:
             message["filter"] = self._wanted
@@ -310,11 +312,16 @@ class StreamClient:
     async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
         if self.position is None:
             return None
-        if self._awaiting:  # the gateway may be behind us, and stale
-            self.stale_since = frame["stale_since"]
-            return None
         position = _position(frame)
-        if position.epoch != self.position.epoch or position < self.position:
+        within = position.epoch == self.position.epoch and position >= self.position
+        if self._awaiting:
+            self.stale_since = frame["stale_since"]
+            if self._repairing or not within:
+                return None
+            # The answer of a gateway that has nothing newer, and perhaps less than we have.
+            self._awaiting = False
+            self.resumed += 1
+        elif not within:
             await self._repair(connection)
             return None
         self.position = position
@@ -342,7 +349,7 @@ class StreamClient:
 
     async def _repair(self, connection: ClientConnection) -> None:
         self.repairs += 1
-        await self._subscribe(connection)
+        await self._subscribe(connection, repairing=True)
 
     def _update(
         self,
