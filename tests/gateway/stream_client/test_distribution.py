@@ -145,6 +145,29 @@ async def test_a_user_of_it_follows_a_gateway(python: Path, program: Path) -> No
     ]
 
 
+async def test_the_program_of_its_readme_runs(python: Path, tmp_path: Path) -> None:
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    file = tmp_path / "program.py"
+    async with serving() as served:
+        placed = program.replace("ws://127.0.0.1:8765/webapi/stream", served.url())
+        file.write_text(placed.replace('"KEY"', '"reader-key"'), encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            *(python, "-I", "-u", file), stdout=asyncio.subprocess.PIPE
+        )
+        assert process.stdout is not None
+        try:
+            async with asyncio.timeout(90):
+                assert await process.stdout.readline() == b"snapshot {} {}\n"
+                served.put("calls", "7", call(7))
+                while not (line := await process.stdout.readline()).startswith(b"change"):
+                    assert line.startswith(b"heartbeat")
+                assert line.startswith(b"change {'calls': {'7': {")
+        finally:
+            process.kill()
+            await process.wait()
+
+
 def test_its_types_reach_its_users(python: Path, program: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.py"
     wrong.write_text(
