@@ -20,7 +20,8 @@
     ├── NoAnswer                 nothing came in time
     │   ├── OutcomeUnknown       ├── TooLate            └── PositionNotReached
     ├── TooManyRequests          the key's budget is spent: nothing was done, come back later
-    │   ├── TooManyConnections   └── HoldsTooMuch: FiltersTooLarge, AnswersTooLarge
+    │   ├── TooManyConnections   └── HoldsTooMuch: FiltersTooLarge, AnswersTooLarge,
+    │                                             TooManySubscriptions
     └── NotReady                 come back later: nothing was done
         ├── NoKeys               the key table is not loaded: nothing is said of any key
         ├── NoState              no state of the PBX is loaded
@@ -232,6 +233,10 @@ class AnswersTooLarge(HoldsTooMuch):
     """The answers that the key's subscriptions watch take too much memory together."""
 
 
+class TooManySubscriptions(HoldsTooMuch):
+    """The connection, or all of the key's, have too many subscriptions with an id."""
+
+
 class NoKeys(NotReady):
     """The key table is not loaded."""
 
@@ -311,6 +316,7 @@ _TABLE: dict[type[Refused], Shown] = {
     TooManyRequests: Shown(429, "too_many_requests", 4101),
     FiltersTooLarge: Shown(429, "filters_too_large", 4100),
     AnswersTooLarge: Shown(429, "answers_too_large", 4100),
+    TooManySubscriptions: Shown(429, "too_many_subscriptions", 4100),
     TooManyConnections: Shown(429, "too_many_connections", 4100),
     NoKeys: Shown(503, "no_keys", 4103),
     Overloaded: Shown(503, "overloaded", 4103),

@@ -1,8 +1,9 @@
 """Limit what all connections of one key use together, however many they are.
 
 - Messages: a number at once, and a number a second in the long run.
-- Filters: bytes of all different ones. Equal ones are held once and counted once. Answers that
-  are watched are limited likewise.
+- Filters, with the fields that go with them: bytes of all different ones. Equal ones are held once
+  and counted once. Answers that are watched are limited likewise.
+- Subscriptions with an id: as many as the key may have connections.
 - Work: the time in which the gateway makes something for one client alone. Examples are a
   snapshot of a view that nobody else has, or the change from a very old position. A key may have
   some work at once, and a share of the time in the long run. A key that is over its share waits,
@@ -27,8 +28,8 @@ from functools import partial
 from sys import getsizeof
 from typing import Final
 
-from gateway.errors import AnswersTooLarge, FiltersTooLarge
-from gateway.fanout.filters import EntityFilter
+from gateway.errors import AnswersTooLarge, FiltersTooLarge, TooManySubscriptions
+from gateway.fanout.field_selection import Selection
 from gateway.fanout.frames import PART_BYTES, Messages, SnapshotParts, TakenSnapshot
 from gateway.token_bucket import LogBudget, TokenBucket
 
@@ -209,6 +210,7 @@ class KeyShare:
 
     ``at_once`` and ``per_second``: messages of all its connections together. ``pace``: the turns
     that all keys share. ``everyone``: what all keys have not sent yet; None: this one is alone.
+    ``subscriptions``: how many with an id all its connections may have together.
     """
 
     def __init__(
@@ -218,10 +220,13 @@ class KeyShare:
         pace: WorkTurns,
         clock: Callable[[], float],
         everyone: UnsentBytes | None = None,
+        subscriptions: int = sys.maxsize,
     ) -> None:
         self._everyone = UnsentBytes() if everyone is None else everyone
         self.allowance = TokenBucket(at_once, per_second, clock())
         self.log_budget = LogBudget(clock())
+        self.subscriptions = 0
+        self._most_subscriptions = subscriptions
         self.filter_bytes = 0
         self.answer_bytes = 0
         self.unsent_bytes = 0
@@ -230,15 +235,31 @@ class KeyShare:
         """Snapshots that are taken: id → the parts, how many clients take it, bytes counted."""
         self._may_hold = asyncio.Event()
         self._may_hold.set()
-        self._filters: dict[EntityFilter, tuple[EntityFilter, int]] = {}
+        self._filters: dict[Selection, tuple[Selection, int]] = {}
         self._pace = pace
         self._clock = clock
         self._work = WORK_AT_ONCE_S
         self._work_at = clock()
         self._parts_s = 0.0
 
-    def hold(self, wanted: EntityFilter) -> EntityFilter:
-        """Count a filter in, and return the copy that all subscriptions with an equal one share.
+    def hold_subscription(self) -> None:
+        """Count in a subscription with an id.
+
+        Raises TooManySubscriptions if there are too many; then nothing is counted.
+        """
+        if self.subscriptions >= self._most_subscriptions:
+            raise TooManySubscriptions(
+                f"This key has {self._most_subscriptions} subscriptions with an id on all its "
+                "connections together; no more are possible."
+            )
+        self.subscriptions += 1
+
+    def let_subscription_go(self) -> None:
+        """Count out a subscription with an id."""
+        self.subscriptions -= 1
+
+    def hold(self, wanted: Selection) -> Selection:
+        """Count a filter in, with its fields. Return the copy that all who have the same share.
 
         Raises FiltersTooLarge if the key's filters take too much memory; then nothing is
         counted.
@@ -250,13 +271,13 @@ class KeyShare:
                 raise FiltersTooLarge(
                     f"The filters of this key's subscriptions hold more than {MOST_FILTER_BYTES} "
                     f"bytes together; "
-                    "use shorter filters or fewer connections."
+                    "use shorter filters, fewer fields or fewer connections."
                 )
             self.filter_bytes += size
         self._filters[held] = (held, holders + 1)
         return held
 
-    def let_go(self, wanted: EntityFilter) -> None:
+    def let_go(self, wanted: Selection) -> None:
         """Count the filter out, as one subscription needs it no more."""
         held, holders = self._filters[wanted]
         if holders > 1:

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gateway.docs.asyncapi_text import CHANNELS, close_codes, description
 from gateway.docs.example_data import AT, live_state
 from gateway.docs.schemas import PLACE, Schema, described, ref, schemas_of
+from gateway.fanout.field_selection import MOST_FIELDS, names_of
 from gateway.fanout.filters import FIELDS, LONGEST_VALUE, WORDS
 from gateway.fanout.frames import (
     PROTOCOL,
@@ -22,16 +23,36 @@ from gateway.fanout.frames import (
     Pong,
     ResultFrame,
     Snapshot,
+    Unsubscribed,
 )
 from gateway.operations.operation_table import COMMANDS
+from gateway.stream.client_messages import LARGEST_ID, LONGEST_ID, OF_TOPICS
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Entity
 
 ASYNCAPI: Final = "3.1.0"
 
 _EPOCH: Final = "001772594100000-9f3c"
-_STATES: Final = {"state": "State", "upsert": "State", "remove": "Removed", "result": "Result"}
+_STATES: Final = {
+    "state": "State",
+    "upsert": "State",
+    "remove": "Removed",
+    "patch": "Patched",
+    "result": "Result",
+}
 """Fields of frames whose shape depends on the topic, and the schema of each."""
+_ID: Final[Schema] = {
+    "type": ["string", "integer"],
+    "minLength": 1,
+    "maxLength": LONGEST_ID,
+    "minimum": 0,
+    "maximum": LARGEST_ID,
+}
+_ID_OF_FRAME: Final[Schema] = _ID | {
+    "description": "Id of the subscription, if it has one. It comes before all other fields."
+}
+_OF_CONNECTION: Final = (Hello, Pong)
+"""Frames that belong to no subscription."""
 
 
 def asyncapi(version: str) -> dict[str, Any]:
@@ -135,6 +156,10 @@ def _frame(kind: type[Struct]) -> Schema:
     schema = schemas_of([plain])[kind.__name__]
     for name in _STATES.keys() & schema["properties"].keys():
         schema["properties"][name] = {"$ref": PLACE + _STATES[name]}
+    left_out = {field.encode_name for field in fields if field.default is msgspec.UNSET}
+    schema["required"] = [name for name in schema["required"] if name not in left_out]
+    if kind not in _OF_CONNECTION:
+        schema["properties"] = {"id": _ID_OF_FRAME, **schema["properties"]}
     return schema
 
 
@@ -149,10 +174,18 @@ def _of_topics(entities: dict[str, type[Entity]]) -> dict[str, Schema]:
 
     return {
         "State": by_topic(
-            "Entities by topic and id.",
+            "Entities by topic and id. If the subscription has `fields`, they have only these.",
             {
                 topic: {"type": "object", "additionalProperties": ref(kind)}
                 for topic, kind in entities.items()
+            },
+        ),
+        "Patched": by_topic(
+            "Fields that changed, by topic and id, of entities that the client has. All other "
+            "fields are as before. Only if the subscription has `patch`.",
+            {
+                topic: {"type": "object", "additionalProperties": {"type": "object"}}
+                for topic in entities
             },
         ),
         "Result": {"description": "The query's answer, as `openapi.json` describes it."},
@@ -179,6 +212,7 @@ _EXAMPLES: Final[dict[type[Struct], Struct]] = {
     ResultFrame: ResultFrame(_EPOCH, 1025, AT, msgspec.Raw(b'{"result":5}')),
     HeartbeatFrame: HeartbeatFrame(_EPOCH, 1025, AT, None),
     ErrorFrame: ErrorFrame("bad_message", "topics is empty: name a topic."),
+    Unsubscribed: Unsubscribed(),
     Pong: Pong(1772612130250, AT),
 }
 
@@ -186,8 +220,8 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
     {
         "name": "subscribe",
         "title": "subscribe",
-        "summary": "Watch topics, or the answer of a query. A new subscription replaces the "
-        "last one.",
+        "summary": "Watch topics, or the answer of a query. With an `id` it is one of several on "
+        "the connection. Without an `id` it replaces the last one without an `id`.",
         "payload": {"$ref": PLACE + "Subscribe"},
         "examples": [
             {"payload": {"type": "subscribe", "topics": ["calls", "queues"]}},
@@ -206,7 +240,23 @@ _RECEIVED: Final[tuple[dict[str, Any], ...]] = (
                 }
             },
             {"payload": {"type": "subscribe", "query": "ext.state.get", "params": {"num": "101"}}},
+            {"payload": {"type": "subscribe", "id": "lines", "topics": ["lines"]}},
+            {
+                "payload": {
+                    "type": "subscribe",
+                    "topics": ["extensions"],
+                    "fields": ["activity", "available"],
+                }
+            },
         ],
+    },
+    {
+        "name": "unsubscribe",
+        "title": "unsubscribe",
+        "summary": "End the subscription with this `id`; without an `id`, the one without. The "
+        "gateway answers with `unsubscribed`.",
+        "payload": {"$ref": PLACE + "Unsubscribe"},
+        "examples": [{"payload": {"type": "unsubscribe", "id": "lines"}}],
     },
     {
         "name": "ping",
@@ -235,6 +285,18 @@ _FILTER: Final[Schema] = {
     },
     "additionalProperties": False,
 }
+_ID_SAID: Final[Schema] = _ID | {
+    "type": ["string", "integer", "null"],
+    "description": "Names one of several subscriptions on the connection. All its frames have it.",
+}
+
+
+def _field_names() -> list[str]:
+    """Return the names of the fields of all topics, each once."""
+    topics = (*TOPICS, *BOOK_TOPICS)
+    return list(dict.fromkeys(name for topic in topics for name in names_of(topic)))
+
+
 _SAID: Final[dict[str, Schema]] = {
     "Subscribe": {
         "title": "Subscribe",
@@ -243,6 +305,7 @@ _SAID: Final[dict[str, Schema]] = {
         "position.",
         "properties": {
             "type": {"const": "subscribe"},
+            "id": _ID_SAID,
             "topics": {
                 "type": "array",
                 "minItems": 1,
@@ -250,6 +313,15 @@ _SAID: Final[dict[str, Schema]] = {
                 "description": "Topics that `hello` lists.",
             },
             "filter": _FILTER,
+            "fields": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "maxItems": MOST_FIELDS,
+                "items": {"type": "string", "enum": _field_names()},
+                "description": "Send only these fields of each entity, and those that identify it. "
+                "A change of other fields is not sent. At least one of the topics must have each "
+                "field. Without `fields` entities come whole.",
+            },
             "since": {
                 "type": ["object", "null"],
                 "properties": {
@@ -270,6 +342,13 @@ _SAID: Final[dict[str, Schema]] = {
                     "that count changes."
                 ),
             },
+            "patch": {
+                "type": "boolean",
+                "description": (
+                    "True: of an entity that the client has, send only the fields that changed, "
+                    "in `patch`. In a busy office about 60 % of the bytes remain."
+                ),
+            },
             "query": {"$ref": PLACE + "Watchable"},
             "params": {
                 "type": "object",
@@ -282,9 +361,16 @@ _SAID: Final[dict[str, Schema]] = {
             {"required": ["topics"], "not": {"required": ["params"]}},
             {
                 "required": ["query"],
-                "not": {"anyOf": [{"required": [name]} for name in ("filter", "merge")]},
+                "not": {"anyOf": [{"required": [name]} for name in OF_TOPICS if name != "topics"]},
             },
         ],
+        "additionalProperties": False,
+    },
+    "Unsubscribe": {
+        "title": "Unsubscribe",
+        "type": "object",
+        "properties": {"type": {"const": "unsubscribe"}, "id": _ID_SAID},
+        "required": ["type"],
         "additionalProperties": False,
     },
     "Ping": {

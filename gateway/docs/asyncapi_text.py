@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.fanout.filters import FIELDS
 from gateway.stream.server import SUBPROTOCOLS
+from gateway.stream.subscription import MOST_SUBSCRIPTIONS
 
 _CLOSE_CODES: Final[dict[int, tuple[str, str]]] = {
     1001: ("the server stops", "come back with back-off"),
@@ -44,8 +45,18 @@ _QUERY: Final[dict[str, Any]] = {
         }
         for name in FIELDS
     },
+    "fields": {
+        "type": "string",
+        "description": "The only fields of each entity to send, separated by commas.",
+        "examples": ["activity,available"],
+    },
     "since": {"type": "string", "description": "The client's position, as `epoch/seq`."},
     "merge": {"type": "string", "enum": ["true", "false"]},
+    "patch": {
+        "type": "string",
+        "enum": ["true", "false"],
+        "description": "Whether to send only the fields that changed of an entity.",
+    },
     "query": {
         "type": "string",
         "description": "A query to watch; add its parameters by their names.",
@@ -115,7 +126,7 @@ def description() -> str:
     )
 
 
-_DESCRIPTION: Final = """\
+_DESCRIPTION: Final = f"""\
 Every active connection and every change of state of a 3CX, as it happens. The queries and \
 commands are described in [openapi.json](openapi.json).
 
@@ -157,26 +168,48 @@ A position is an epoch and a number in it. A `snapshot` replaces all that the cl
 large one comes in parts; all but the last have `more`. A `change` applies if it has the client's \
 epoch and `from` ≤ the client's position < `seq`; then `seq` is the new position. With `seq` ≤ the \
 position ignore it. With another epoch, or `from` > the position, subscribe again. A `since` so \
-far back that a snapshot costs less is answered by a snapshot. Entities come whole. On a slow \
-connection several changes come as one: the last state of every entity arrives, states in between \
-may not. A `heartbeat` moves the position too. Its `stale_since` says since when the gateway has \
-heard nothing from the monitor. No client is sent back in time: if `since` is newer than this \
-gateway's state (the gateway is cut off or late), the client gets nothing older, and while the \
-gateway is stale, it gets a `heartbeat` at its own position.
+far back that a snapshot costs less is answered by a snapshot. Entities come whole, unless the \
+subscription has `patch`: then a `change` may have `patch` too, with the fields of entities that \
+the client holds which changed at any position from `from` to `seq`, as they are at `seq`. All \
+their other fields are as before. On a slow connection several changes come as one: the last state \
+of every entity arrives, states in between may not. A `heartbeat` moves the position too. Its \
+`stale_since` says since when the gateway has heard nothing from the monitor. No client is sent \
+back in time: if `since` is newer than this gateway's state (the gateway is cut off or late), the \
+client gets nothing older, and while the gateway is stale, it gets a `heartbeat` at its own \
+position.
+
+## Several subscriptions
+
+A connection may have up to {MOST_SUBSCRIPTIONS} subscriptions with an `id`, and one without. Each \
+has its own topics, filter and position, and all have the encoding of the connection. Each frame \
+of a subscription with an `id` has the `id` as its first field, `error` included. A `subscribe` \
+with an `id` that is in use gets the error `id_in_use`; with one too many, \
+`too_many_subscriptions`. `unsubscribe` ends a subscription. The answer is `unsubscribed`, and no \
+frame of that subscription follows. If there is no such subscription, it gets the error \
+`unknown_id`. To subscribe again with the same `id`, unsubscribe first, and ignore the frames with \
+that `id` until `unsubscribed` comes. A connection without any subscription gets no heartbeats, \
+and is closed after a while (4203).
+
+## Versions
+
+`protocol` in `hello` is the number in the subprotocol. `version` tells more: 1.1 has `id`, \
+`unsubscribe`, `fields` and `patch`. A gateway without `version` speaks 1.0. For a client of 1.0 \
+nothing else is different.
 
 ## Bounds
 
 A connection, and each further subscription on it, counts as one of the key's reads. A connection \
 may send 30 messages at once and 10 a second, unless the gateway is set otherwise. For each \
 message it may send ten frames and 6.4 KiB, but at least 256 KiB at once. Pings, pongs and parts \
-of messages are frames too. The filters of all connections of a key hold at most 16 MiB together, \
-and equal filters count once. A subscription beyond that gets the error `filters_too_large`. \
-Watched answers beyond 64 MiB get the error `answers_too_large`. Work for single connections may \
-take a quarter of the gateway's time for all connections of a key together. Beyond that, it is \
-done later.
+of messages are frames too. The filters of all connections of a key, with their `fields`, hold at \
+most 16 MiB together, and equal ones count once. A subscription beyond that gets the error \
+`filters_too_large`. Watched answers beyond 64 MiB get the error `answers_too_large`. All \
+connections of a key together may have as many subscriptions with an `id` as the key may have \
+connections, else `too_many_subscriptions`. Work for single connections may take a quarter of the \
+gateway's time for all connections of a key together. Beyond that, it is done later.
 
 ## The end
 
 If possible, a handshake is refused with an HTTP status and the same body as a query's failure, \
-else with a close code. The reason of 4200 is `{"retry_in": [from, to]}`: the client comes back \
+else with a close code. The reason of 4200 is `{{"retry_in": [from, to]}}`: the client comes back \
 after a random time in this range, in seconds."""

@@ -15,21 +15,24 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Literal, TypeAlias
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
 
-from msgspec import Raw, Struct, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 from gateway.fanout.entity_index import EntityIndex
+from gateway.fanout.field_selection import Shown, ShownState
 from gateway.fanout.filtered_view import Delta, FilteredView, History
 from monitor.shared.changes import Change, Position
 from monitor.shared.codec import to_json, to_msgpack
-from monitor.shared.entities.topics import Entity, State
 from monitor.shared.timestamps import from_unix
 
 Encoding: TypeAlias = Literal["json", "msgpack"]
 Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
+VERSION: Final = "1.1"
+"""What ``hello`` says. A client of 1.0 finds all that it knows in 1.1."""
 SIZE_LIMIT_BYTES = 256 * 1024
 """Bytes of a change. A larger change is sent as a snapshot."""
 PART_BYTES = 64 * 1024
@@ -54,6 +57,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     """The first frame.
 
     ``heartbeat``: seconds between heartbeats. ``topics``: those that the key may see.
+    ``version``: of the protocol; the first version, 1.0, had no such field.
     """
 
     protocol: int
@@ -62,6 +66,7 @@ class Hello(Struct, frozen=True, tag_field="type", tag="hello"):
     heartbeat: float
     server_time: str
     topics: tuple[str, ...]
+    version: str = VERSION
 
 
 class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
@@ -75,14 +80,18 @@ class Snapshot(Struct, frozen=True, tag_field="type", tag="snapshot"):
 
 
 class ChangeFrame(Struct, frozen=True, tag_field="type", tag="change"):
-    """The change that brings a client from any position in ``from`` … ``seq`` to ``seq``."""
+    """The change that brings a client from any position in ``from`` … ``seq`` to ``seq``.
+
+    ``patch``: only in a subscription that asked for it.
+    """
 
     epoch: str
     from_seq: int = field(name="from")
     seq: int
     server_time: str
-    upsert: State
+    upsert: ShownState
     remove: dict[str, list[str]]
+    patch: dict[str, dict[str, dict[str, Any]]] | UnsetType = UNSET
 
 
 class ResultFrame(Struct, frozen=True, tag_field="type", tag="result"):
@@ -114,6 +123,10 @@ class ErrorFrame(Struct, frozen=True, tag_field="type", tag="error"):
     message: str
 
 
+class Unsubscribed(Struct, frozen=True, tag_field="type", tag="unsubscribed"):
+    """The answer to ``unsubscribe``. No frame of that subscription follows."""
+
+
 class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     """The answer to a ping. It repeats the ping's ``at``."""
 
@@ -121,7 +134,9 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
     server_time: str
 
 
-Frame: TypeAlias = Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame | ErrorFrame | Pong
+Frame: TypeAlias = (
+    Hello | Snapshot | ChangeFrame | ResultFrame | HeartbeatFrame | ErrorFrame | Unsubscribed | Pong
+)
 
 
 def encode(frame: Frame, encoding: Encoding) -> Message:
@@ -272,7 +287,7 @@ class FrameCache:
             changes = self._history.since(same_until, to.seq)
             delta = None if changes is None or self._dearer(view, changes) else view.delta(changes)
             self._changes[key] = (
-                None if delta is None else self._encode_change(delta, encoding, from_seq, to)
+                None if delta is None else self._encode_change(view, delta, encoding, from_seq, to)
             )
             if len(self._changes) > _CHANGES_KEPT:
                 self._changes.popitem(last=False)
@@ -285,6 +300,8 @@ class FrameCache:
         ``at_least``. ``at_least`` must not be after now.
         """
         self.forget()
+        if view.patch:  # a snapshot is the same for those who ask for patches
+            view = replace(view, patch=False)
         kept = self._snapshots.get((view, encoding))
         if kept is not None and self._fresh(kept[0]) and self._usable(kept[1].position, at_least):
             self._snapshots.move_to_end((view, encoding))
@@ -345,10 +362,13 @@ class FrameCache:
         )
 
     def _encode_change(
-        self, delta: Delta, encoding: Encoding, from_seq: int, to: Position
+        self, view: FilteredView, delta: Delta, encoding: Encoding, from_seq: int, to: Position
     ) -> Message | None:
         server_time = from_unix(self._clock())
-        frame = ChangeFrame(to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove)
+        patch = delta.patch if view.patch else UNSET
+        frame = ChangeFrame(
+            to.epoch, from_seq, to.seq, server_time, delta.upsert, delta.remove, patch
+        )
         message = encode(frame, encoding)
         return message if size(message) <= SIZE_LIMIT_BYTES else None
 
@@ -366,7 +386,7 @@ class FrameCache:
 
 
 def _encoded_parts(
-    state: State, encoding: Encoding, at: Position, server_time: str
+    state: ShownState, encoding: Encoding, at: Position, server_time: str
 ) -> Iterator[tuple[bytes, int]]:
     """Yield the snapshot's parts, encoded when they are wanted, each with its entities' number."""
     write = to_json if encoding == "json" else to_msgpack
@@ -379,7 +399,9 @@ def _encoded_parts(
         part = following
 
 
-def _parts(state: State, write: Callable[[Entity], bytes]) -> Iterator[dict[str, dict[str, Raw]]]:
+def _parts(
+    state: ShownState, write: Callable[[Shown], bytes]
+) -> Iterator[dict[str, dict[str, Raw]]]:
     """Yield the state in parts that each fit into a frame; the first part has every topic."""
     part: dict[str, dict[str, Raw]] = {topic: {} for topic in state}
     used = _HEAD_BYTES + sum(len(topic) + 8 for topic in state)
@@ -397,7 +419,7 @@ def _parts(state: State, write: Callable[[Entity], bytes]) -> Iterator[dict[str,
     yield part
 
 
-def _rows(state: State) -> Iterable[tuple[str, str, Entity]]:
+def _rows(state: ShownState) -> Iterable[tuple[str, str, Shown]]:
     return (
         (topic, id_, entity)
         for topic, entities in state.items()

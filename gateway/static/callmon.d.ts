@@ -38,8 +38,26 @@ export interface Filter {
 
 /** What to watch: topics (`merge` false: every change by itself), or the answer of a documented query. */
 export type Wanted =
-  | { topics: readonly Topic[]; filter?: Filter; merge?: boolean; query?: undefined; params?: undefined }
-  | { query: string; params?: Record<string, string | number>; topics?: undefined; filter?: undefined; merge?: undefined };
+  | {
+      topics: readonly Topic[];
+      filter?: Filter;
+      /** The only fields of each entity that are sent. */
+      fields?: readonly string[];
+      merge?: boolean;
+      query?: undefined;
+      params?: undefined;
+    }
+  | {
+      query: string;
+      params?: Record<string, string | number>;
+      topics?: undefined;
+      filter?: undefined;
+      fields?: undefined;
+      merge?: undefined;
+    };
+
+/** The name of one of several subscriptions on a connection. */
+export type SubscriptionId = string | number;
 
 /** `url`: of the stream, without a key; in a browser it may be relative. */
 export type Options = { url: string | URL; key: string } & Wanted;
@@ -47,6 +65,8 @@ export type Options = { url: string | URL; key: string } & Wanted;
 export interface Hello {
   type: "hello";
   protocol: number;
+  /** Absent: 1.0. */
+  version?: string;
   server: string;
   pbx: string;
   /** Seconds between heartbeats. */
@@ -56,6 +76,7 @@ export interface Hello {
 }
 export interface Snapshot extends Position {
   type: "snapshot";
+  id?: SubscriptionId;
   server_time: string;
   state: Record<string, Record<string, Entity>>;
   /** True on all parts but the last. */
@@ -63,23 +84,33 @@ export interface Snapshot extends Position {
 }
 export interface Change extends Position {
   type: "change";
+  id?: SubscriptionId;
   from: number;
   server_time: string;
   upsert: Record<string, Record<string, Entity>>;
   remove: Record<string, string[]>;
+  /** The fields that changed of entities that the client has. */
+  patch?: Record<string, Record<string, Entity>>;
 }
 export interface Result extends Position {
   type: "result";
+  id?: SubscriptionId;
   server_time: string;
   result: any;
 }
 export interface Heartbeat extends Position {
   type: "heartbeat";
+  id?: SubscriptionId;
   server_time: string;
   stale_since: string | null;
 }
+export interface Unsubscribed {
+  type: "unsubscribed";
+  id?: SubscriptionId;
+}
 export interface Fault {
   type: "error";
+  id?: SubscriptionId;
   code: string;
   message: string;
 }
@@ -88,7 +119,7 @@ export interface Pong {
   at: number | string | null;
   server_time: string;
 }
-export type Frame = Hello | Snapshot | Change | Result | Heartbeat | Fault | Pong;
+export type Frame = Hello | Snapshot | Change | Result | Heartbeat | Unsubscribed | Fault | Pong;
 
 /** How the connection stands, `since` when (this machine's milliseconds). */
 export interface Connection {
@@ -111,7 +142,7 @@ export interface StreamEvents {
   stale: { since: string | null };
   connection: Connection;
   hello: Hello;
-  fault: { code: string; message: string };
+  fault: { id: SubscriptionId | null; code: string; message: string };
   frame: Frame;
 }
 
@@ -136,12 +167,34 @@ export class StreamClient {
   close(): void;
   /** Watch something else from now on. Begins with a snapshot. */
   subscribe(wanted: Wanted): void;
+  /** Watch this too, on the same connection. */
+  add(id: SubscriptionId, wanted: Wanted): Subscription;
+  /** Watch what was added with this id no more. */
+  remove(id: SubscriptionId): void;
   addEventListener<Name extends keyof StreamEvents>(
     type: Name,
     listener: (event: CustomEvent<StreamEvents[Name]>) => void,
     options?: boolean | AddEventListenerOptions,
   ): void;
   removeEventListener<Name extends keyof StreamEvents>(
+    type: Name,
+    listener: (event: CustomEvent<StreamEvents[Name]>) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
+
+/** What was added to a client. An EventTarget with the events state, change, result and heartbeat. */
+export class Subscription {
+  constructor(id: SubscriptionId | null, wanted: Wanted);
+  readonly id: SubscriptionId | null;
+  readonly state: Map<string, Map<string, Entity>>;
+  readonly position: Position | null;
+  addEventListener<Name extends "state" | "change" | "result" | "heartbeat">(
+    type: Name,
+    listener: (event: CustomEvent<StreamEvents[Name]>) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<Name extends "state" | "change" | "result" | "heartbeat">(
     type: Name,
     listener: (event: CustomEvent<StreamEvents[Name]>) => void,
     options?: boolean | EventListenerOptions,

@@ -13,6 +13,10 @@
  * comes back with full-jitter back-off and resumes where it was, unless it is told not to come back. Once it was live,
  * only the gateway's own refusal counts as that: a proxy that is being changed says other things for a while.
  *
+ * It subscribes once the gateway said hello, and asks a gateway of version 1.1 for the fields that changed alone; `state`
+ * and the events have whole entities all the same. `client.add("desk", { topics: ["calls"], filter: { ext: ["101"] } })`
+ * is one more subscription on the same connection: it has `state`, `position` and the first four events of its own.
+ *
  * Events, all with a `detail`:
  *   state       {epoch, seq}                    `state` is new as a whole
  *   change      {epoch, seq, upsert, remove}    topic → {id: entity}, topic → [id]; applied to `state` already
@@ -24,13 +28,14 @@
  *               says why it is not live, until it is; each is a warning on the console, too. code: the HTTP status, the
  *               close code, or 1006 where a browser does not tell
  *   hello       the frame: pbx, topics, heartbeat, …
- *   fault       {code, message}                 what was wrong with our last message
+ *   fault       {id, code, message}             what was wrong with our last message; id: of what was added, or null
  *   frame       the frame, each as it came
  */
 
 /** @typedef {"connecting" | "live" | "waiting" | "refused" | "closed"} Status */
 /** @typedef {{status: Status, since: number, code?: number, reason?: string, retryIn?: number}} Connection */
-/** @typedef {{topics?: readonly string[], filter?: object, merge?: boolean, query?: string, params?: object}} Wanted */
+/** @typedef {{topics?: readonly string[], filter?: object, fields?: readonly string[], merge?: boolean}} Topics */
+/** @typedef {Topics & {query?: string, params?: object}} Wanted */
 /** @typedef {[low: number, high: number]} Range */
 /** @typedef {{code: number, reason?: string, refused?: boolean, own?: boolean, retry?: Range | null}} End */
 
@@ -133,7 +138,7 @@ export class Replica {
     if (!continues) return this.awaiting ? null : "gap";
     this.awaiting = null;
     if (frame.seq <= seq) return null;
-    merge(this.state, frame.upsert);
+    merge(this.state, whole(this.state, frame).upsert);
     for (const [topic, ids] of Object.entries(frame.remove)) for (const id of ids) this.state.get(topic)?.delete(id);
     this.position = { epoch, seq: frame.seq };
     return "change";
@@ -146,6 +151,54 @@ export class Replica {
     this.position = { epoch: frame.epoch, seq: frame.seq };
     return "heartbeat";
   }
+}
+
+/** What is watched by one subscription, and what is known of it. Has the events state, change, result and heartbeat. */
+export class Subscription extends EventTarget {
+  replica = new Replica();
+  /** @type {{epoch: string, seq: number} | null} position of the last result */
+  answeredAt = null;
+
+  /**
+   * `id`: null for the client's own. `wanted`: as for the client.
+   * @param {string | number | null} id
+   * @param {Wanted} wanted
+   */
+  constructor(id, wanted) {
+    super();
+    this.id = id;
+    this.wanted = wanted;
+  }
+
+  get state() {
+    return this.replica.state;
+  }
+
+  get position() {
+    return this.replica.position;
+  }
+
+  /** The message with which it begins. `newer`: whether the gateway knows patches. */
+  begin({ resume, sameConnection, newer }) {
+    const named = this.id === null ? {} : { id: this.id };
+    const topics = !("query" in this.wanted);
+    const since = topics ? this.replica.subscribed({ resume, sameConnection }) : this.answeredAt;
+    const patch = topics && newer && { patch: true };
+    return { type: "subscribe", ...named, ...this.wanted, ...patch, ...(since && { since }) };
+  }
+}
+
+/** The change with whole entities in place of the fields that changed. */
+function whole(state, frame) {
+  if (!frame.patch) return frame;
+  const upsert = { ...frame.upsert };
+  for (const [topic, entities] of Object.entries(frame.patch)) {
+    upsert[topic] = { ...upsert[topic] };
+    for (const [id, fields] of Object.entries(entities)) {
+      upsert[topic][id] = { ...state.get(topic)?.get(id), ...fields };
+    }
+  }
+  return { ...frame, upsert, patch: undefined };
 }
 
 function merge(state, topics) {
@@ -170,22 +223,23 @@ export class StreamClient extends EventTarget {
 
   /**
    * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
-   * Either `topics` (and `filter`: lists by field; `merge` false: every change by itself), or `query` (and `params`).
+   * Either `topics` (and `filter`: lists by field; `fields`: the only ones wanted; `merge` false: every change by
+   * itself), or `query` (and `params`).
    * @param {{url: string | URL, key: string} & Wanted} options
    */
   constructor({ url, key, ...wanted }) {
     super();
     this.#url = addressOf(url);
     this.#key = key;
-    this.#wanted = only(wanted);
+    this.#own = new Subscription(null, only(wanted));
   }
 
   get state() {
-    return this.#replica.state;
+    return this.#own.state;
   }
 
   get position() {
-    return this.#replica.position;
+    return this.#own.position;
   }
 
   /** Connect, and stay connected until `close()` or a refusal. */
@@ -197,30 +251,51 @@ export class StreamClient extends EventTarget {
   close() {
     this.#turn++;
     this.#run = null;
-    this.#replica = new Replica();
+    for (const held of this.#all()) held.replica = new Replica();
     this.#socket?.close(1000);
     this.#wake?.();
     this.#enter({ status: "closed" });
   }
 
   /**
-   * Watch something else from now on: {topics, filter, merge} or {query, params}. Begins with a snapshot.
+   * Watch something else from now on: {topics, filter, fields, merge} or {query, params}. Begins with a snapshot.
    * @param {Wanted} wanted
    */
   subscribe(wanted) {
-    this.#wanted = only(wanted);
-    this.#replica = new Replica();
-    this.#answeredAt = null;
-    if (this.#socket?.readyState === 1) this.#subscribe({ resume: false, sameConnection: true });
+    this.#own = new Subscription(null, only(wanted));
+    if (this.#greeted) this.#subscribe(this.#own, { resume: false, sameConnection: true });
+  }
+
+  /**
+   * Watch this too, on the same connection. `id`: a text or a whole number. Returns the Subscription.
+   * @param {string | number} id
+   * @param {Wanted} wanted
+   */
+  add(id, wanted) {
+    if (this.#more.has(id)) throw new Error(`there is a subscription ${id} already`);
+    const held = new Subscription(id, only(wanted));
+    this.#more.set(id, held);
+    if (this.#greeted) this.#subscribe(held, { resume: false, sameConnection: false });
+    return held;
+  }
+
+  /**
+   * Watch what was added with this id no more.
+   * @param {string | number} id
+   */
+  remove(id) {
+    if (this.#more.delete(id) && this.#greeted) this.#unsubscribe(id);
   }
 
   #url;
   #key;
-  /** @type {Wanted} */
-  #wanted;
-  /** @type {{epoch: string, seq: number} | null} position of the last result */
-  #answeredAt = null;
-  #replica = new Replica();
+  /** @type {Subscription} */
+  #own;
+  /** @type {Map<string | number, Subscription>} */
+  #more = new Map();
+  /** @type {Map<string | number, number>} id → how many of this id are to end, until the gateway says so */
+  #ending = new Map();
+  #greeted = false; // whether this connection's hello came
   /** @type {WebSocket | null} */
   #socket = null;
   /** @type {Promise<void> | null} */
@@ -335,11 +410,12 @@ export class StreamClient extends EventTarget {
         watch.stop();
         socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
         if (this.#socket === socket) this.#socket = null;
+        this.#greeted = false;
+        this.#ending.clear();
         resolve({ code, reason, opened });
       };
       socket.onopen = () => {
         opened = true;
-        this.#subscribe({ resume: true, sameConnection: false });
         watch.start();
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
@@ -368,37 +444,59 @@ export class StreamClient extends EventTarget {
       case "hello":
         this.hello = frame;
         watch.heartbeat = frame.heartbeat * 1000;
-        return this.#tell("hello", frame);
+        this.#tell("hello", frame); // who hears it may want something else
+        this.#greeted = true;
+        for (const held of this.#all()) this.#subscribe(held, { resume: true, sameConnection: false });
+        return;
       case "pong":
         return this.clock.add(frame.at, Date.now(), Date.parse(frame.server_time));
+      case "unsubscribed":
+        return this.#ended(frame.id);
       case "error":
-        return this.#tell("fault", { code: frame.code, message: frame.message });
-      case "result":
-        this.#live();
-        this.#answeredAt = { epoch: frame.epoch, seq: frame.seq };
-        return this.#tell("result", { result: frame.result });
-      default:
-        return this.#apply(frame);
+        if (frame.code === "unknown_id") this.#ended(frame.id);
+        return this.#tell("fault", { id: frame.id ?? null, code: frame.code, message: frame.message });
     }
+    const held = frame.id === undefined ? this.#own : this.#more.get(frame.id);
+    if (!held || this.#ending.get(frame.id)) return;
+    if (frame.type === "result") {
+      this.#live();
+      held.answeredAt = { epoch: frame.epoch, seq: frame.seq };
+      this.#tell("result", { result: frame.result }, held);
+    } else this.#apply(frame, held);
   }
 
-  #apply(frame) {
-    const what = this.#replica.take(frame);
+  #apply(frame, held) {
+    frame = whole(held.state, frame);
+    const what = held.replica.take(frame);
     if (what === "gap") {
       this.repairs++;
-      return this.#subscribe({ resume: true, sameConnection: true });
+      if (held.id !== null) this.#unsubscribe(held.id);
+      return this.#subscribe(held, { resume: true, sameConnection: true });
     }
     if (frame.type === "heartbeat" && this.staleSince !== frame.stale_since) {
       this.staleSince = frame.stale_since;
       this.#tell("stale", { since: frame.stale_since });
     }
-    if (this.#replica.awaiting === null) this.#live();
-    if (what) this.#tell(what, { ...this.position, upsert: frame.upsert, remove: frame.remove });
+    if (held.replica.awaiting === null) this.#live();
+    if (what) this.#tell(what, { ...held.position, upsert: frame.upsert, remove: frame.remove }, held);
   }
 
-  #subscribe(how) {
-    const since = "query" in this.#wanted ? this.#answeredAt : this.#replica.subscribed(how);
-    this.#socket?.send(JSON.stringify({ type: "subscribe", ...this.#wanted, ...(since && { since }) }));
+  #all() {
+    return [this.#own, ...this.#more.values()];
+  }
+
+  #subscribe(held, how) {
+    const newer = this.hello?.version !== undefined; // version 1.0 had no such field
+    this.#socket?.send(JSON.stringify(held.begin({ ...how, newer })));
+  }
+
+  #unsubscribe(id) {
+    this.#ending.set(id, (this.#ending.get(id) ?? 0) + 1);
+    this.#socket?.send(JSON.stringify({ type: "unsubscribe", id }));
+  }
+
+  #ended(id) {
+    this.#ending.set(id, Math.max(0, (this.#ending.get(id) ?? 0) - 1));
   }
 
   #live() {
@@ -417,8 +515,9 @@ export class StreamClient extends EventTarget {
     this.#tell("connection", this.connection);
   }
 
-  #tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
+  #tell(type, detail, held = this.#own) {
+    const target = held.id === null ? this : held;
+    target.dispatchEvent(new CustomEvent(type, { detail }));
   }
 
   async #wait(milliseconds) {
@@ -487,9 +586,9 @@ class Watch {
   }
 }
 
-/** What a subscription says: a query, or topics. */
-function only({ topics, filter, merge, query, params }) {
-  return query ? { query, params } : { topics, filter, merge };
+/** What a subscription says: a query, or topics. @param {Wanted} wanted */
+function only({ topics, filter, fields, merge, query, params }) {
+  return query ? { query, params } : { topics, filter, fields, merge };
 }
 
 /** The stream's address for requests over HTTP; ws and wss are the same place. */

@@ -242,6 +242,7 @@ class Admission:
                 self._pace,
                 asyncio.get_running_loop().time,
                 self._unsent,
+                settings.connections_per_key,
             )
         return self._shares[key.digest]
 

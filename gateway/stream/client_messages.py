@@ -11,21 +11,27 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, TypeAlias
 
 from gateway.errors import Refused, shown
+from gateway.fanout.field_selection import BadFields, FieldSelection, Selection, selection_of
 from gateway.fanout.filters import FIELDS as FILTER_FIELDS
 from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
 from gateway.operations.operation_table import Command, command_named
 from gateway.parameters import MOST_GIVEN, Arguments
+from gateway.transport.id_head import SubscriptionId
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json, from_msgpack
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 
 
 class BadMessage(Exception):
-    """Signal that the client's message is wrong. The client gets an error frame with ``code``."""
+    """Signal that the client's message is wrong. The client gets an error frame with ``code``.
+
+    ``id``: of the subscription that the message was about; None: it had none.
+    """
 
     def __init__(self, message: str, code: str = "bad_message") -> None:
         super().__init__(message)
         self.code = code
+        self.id: SubscriptionId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +40,25 @@ class Subscribe:
 
     Live topics and the address book have positions of their own. ``since``: the position at
     which the client holds this very view. ``merge`` false: send every change by itself, as far
-    as the log goes.
+    as the log goes. ``id``: the subscription's; None: it is the one without an id. ``fields``: what
+    to show of each entity; None: all. ``patch``: of an entity that the client has, send only the
+    fields that changed.
     """
 
     topics: frozenset[str]
     filter: EntityFilter | None = None
     since: Position | None = None
     merge: bool = True
+    id: SubscriptionId | None = None
+    fields: FieldSelection | None = None
+    patch: bool = False
+
+    @property
+    def selection(self) -> Selection | None:
+        """Return what it selects of the topics; None: it takes all."""
+        if self.filter is None and self.fields is None:
+            return None
+        return Selection(self.filter, self.fields)
 
     @property
     def book(self) -> bool:
@@ -52,12 +70,20 @@ class Subscribe:
 class Watch:
     """Represent the wish to watch the answer of a documented query.
 
-    ``since``: the position of the answer that the client has.
+    ``since``: the position of the answer that the client has. ``id``: as for topics.
     """
 
     command: Command
     arguments: Arguments
     since: Position | None = None
+    id: SubscriptionId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsubscribe:
+    """Represent the wish to end a subscription. ``id``: None: the one without an id."""
+
+    id: SubscriptionId | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +93,18 @@ class Ping:
     at: int | float | str | None
 
 
-ClientMessage: TypeAlias = Subscribe | Watch | Ping
+ClientMessage: TypeAlias = Subscribe | Watch | Unsubscribe | Ping
 
+OF_TOPICS: Final = ("topics", "filter", "fields", "merge", "patch")
+"""Fields of a subscription to topics alone."""
 _FIELDS = {
-    "subscribe": {"type", "topics", "filter", "since", "merge", "query", "params"},
+    "subscribe": {"type", "id", *OF_TOPICS, "since", "query", "params"},
+    "unsubscribe": {"type", "id"},
     "ping": {"type", "at"},
 }
-_SUBSCRIPTION: Final = ("topics", "filter", "merge")
+LONGEST_ID: Final = 64
+LARGEST_ID: Final = 2**53 - 1
+"""The largest whole number that JavaScript holds exactly."""
 _LONGEST_ECHO = 64
 _NUMBER_BITS = 63
 
@@ -96,11 +127,36 @@ def parse(data: str | bytes, rights: Rights) -> ClientMessage:
         raise BadMessage("A message must be an object with a type.")
     kind = message.get("type")
     if not isinstance(kind, str) or kind not in _FIELDS:
-        raise BadMessage(f"The type must be subscribe or ping, not {_short(kind)}.")
-    for name in message:
-        if name not in _FIELDS[kind]:
-            raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
-    return _subscribe(message, rights) if kind == "subscribe" else _ping(message)
+        raise BadMessage(f"The type must be subscribe, unsubscribe or ping, not {_short(kind)}.")
+    id_ = None if kind == "ping" else _id(message.get("id"))
+    try:
+        for name in message:
+            if name not in _FIELDS[kind]:
+                raise BadMessage(f"A message of type {kind} has no field {_short(name)}.")
+        match kind:
+            case "subscribe":
+                return replace(_subscribe(message, rights), id=id_)
+            case "unsubscribe":
+                return Unsubscribe(id_)
+            case _:
+                return _ping(message)
+    except BadMessage as error:
+        error.id = id_
+        raise
+
+
+def _id(id_: object) -> SubscriptionId | None:
+    match id_:
+        case None:
+            return None
+        case str() if 1 <= len(id_) <= LONGEST_ID:
+            return id_
+        case int() if not isinstance(id_, bool) and 0 <= id_ <= LARGEST_ID:
+            return id_
+    raise BadMessage(
+        f"id must be a text of 1 to {LONGEST_ID} characters or a whole number from 0 to "
+        f"{LARGEST_ID}, not {_short(id_)}."
+    )
 
 
 def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe | Watch | None:
@@ -119,20 +175,20 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
     message: dict[str, Any] = {"filter": {}}
     for name, value in given:
         match name:
-            case "topics":
-                message["topics"] = _split(value)
+            case "topics" | "fields":
+                message[name] = _split(value)
             case "since":
                 epoch, _, seq = value.rpartition("/")
                 message["since"] = {
                     "epoch": epoch,
                     "seq": int(seq) if seq.isdecimal() and len(seq) < 19 else None,
                 }
-            case "merge":
-                message["merge"] = {"true": True, "false": False}.get(value)
+            case "merge" | "patch":
+                message[name] = {"true": True, "false": False}.get(value)
             case _ if name in FILTER_FIELDS:
                 message["filter"][name] = _split(value)
             case _:
-                known = ", ".join(("topics", "since", "merge", *FILTER_FIELDS))
+                known = ", ".join(("topics", "fields", "since", "merge", "patch", *FILTER_FIELDS))
                 raise BadMessage(
                     f"There is no parameter {_short(name)} here; known are query (with its "
                     f"parameters), {known}."
@@ -152,7 +208,7 @@ def _refuse_twice(names: Iterable[str]) -> None:
 
 def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "query" in message:
-        if any(name in message for name in _SUBSCRIPTION):
+        if any(name in message for name in OF_TOPICS):
             raise BadMessage(
                 "query goes only with params and since: a subscription watches either topics "
                 "or a query."
@@ -169,10 +225,21 @@ def _subscribe(message: Mapping[str, Any], rights: Rights) -> Subscribe | Watch:
     if "params" in message:
         raise BadMessage("params goes only with query.")
     topics = _topics(message.get("topics"), rights.topics)
-    merge = message.get("merge", True)
-    if not isinstance(merge, bool):
-        raise BadMessage("merge must be true or false.")
-    return Subscribe(topics, _filter(message.get("filter")), _position(message.get("since")), merge)
+    return Subscribe(
+        topics,
+        _filter(message.get("filter")),
+        _position(message.get("since")),
+        _flag(message, "merge", usual=True),
+        fields=_selection(message.get("fields"), topics),
+        patch=_flag(message, "patch", usual=False),
+    )
+
+
+def _flag(message: Mapping[str, Any], name: str, *, usual: bool) -> bool:
+    value = message.get(name, usual)
+    if not isinstance(value, bool):
+        raise BadMessage(f"{name} must be true or false.")
+    return value
 
 
 def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
@@ -195,7 +262,8 @@ def _topics(topics: object, allowed: Collection[str]) -> frozenset[str]:
     wanted = frozenset(topics)
     if not wanted.isdisjoint(BOOK_TOPICS) and not wanted <= BOOK_TOPICS.keys():
         raise BadMessage(
-            "contacts have their own position: subscribe to them alone, on another connection."
+            "contacts have their own position: subscribe to them alone, with an id of its own or "
+            "on another connection."
         )
     return wanted
 
@@ -210,6 +278,13 @@ def _filter(given: object) -> EntityFilter | None:
     try:
         return filter_of(given)
     except BadFilter as error:
+        raise BadMessage(str(error)) from error
+
+
+def _selection(given: object, topics: Collection[str]) -> FieldSelection | None:
+    try:
+        return selection_of(given, topics)
+    except BadFields as error:
         raise BadMessage(str(error)) from error
 
 

@@ -26,7 +26,7 @@ from gateway.fanout.frames import PROTOCOL, Encoding, Hello, Messages
 from gateway.fanout.view_subscribers import DirectWriter
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import Rights, Subscribe, Watch
-from gateway.stream.subscription import ClientSubscription
+from gateway.stream.subscription import ClientSubscription, SubscriptionSet
 from gateway.transport.websocket_protocol import MESSAGE_SIZE_BYTES
 from gateway.visibility import Visibility
 from monitor.shared.timestamps import from_unix
@@ -116,7 +116,7 @@ class StreamConnection(ABC):
             "_pbx",
             "_pending",
         ),
-        *("_place", "_timer", "_unsent", "_writer", "principal"),
+        *("_place", "_timer", "_unsent", "_vacant_since", "_writer", "principal"),
     )
 
     def __init__(
@@ -133,7 +133,7 @@ class StreamConnection(ABC):
         self._limits = limits
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._begun = self._loop.time()
+        self._begun = self._vacant_since = self._loop.time()
         self._farewell: CloseConnection | None = None
         self._timeout: asyncio.Timeout | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -141,7 +141,7 @@ class StreamConnection(ABC):
         self._blocked_since: float | None = None
         self._pending = 0
         self._unsent: Messages = ()
-        self._place = ClientSubscription(
+        self._place: ClientSubscription | SubscriptionSet = ClientSubscription(
             pbx, principal.visibility, encoding, self._wake, line, principal.share
         )
 
@@ -357,7 +357,7 @@ class StreamConnection(ABC):
         elif (
             not self._place.taken
             and self._blocked_since is None
-            and age >= self._limits.subscribe_timeout
+            and now - self._vacant_since >= self._limits.subscribe_timeout
         ):
             self.end(4203, "no subscription came")
         else:

@@ -1,31 +1,64 @@
-"""Hold what one client of the stream watches: a view of a space, or a query."""
+"""Hold what one client of the stream watches: views of a space, and queries.
+
+A connection has one subscription without an id, and any with ids. Most connections have only the
+former, so what the others need is made when the first one comes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-from gateway.errors import AnswersTooLarge, NoState
+from gateway.errors import AnswersTooLarge, NoState, TooManySubscriptions
 from gateway.fair_share import KeyShare
+from gateway.fanout.field_selection import Selection
 from gateway.fanout.filtered_view import FilteredView
-from gateway.fanout.filters import EntityFilter
 from gateway.fanout.frames import Encoding, Messages
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import DirectWriter, Subscriber
 from gateway.fanout.watched_queries import Question, Watcher
 from gateway.pbx_context import PbxContext
-from gateway.stream.client_messages import Subscribe, Watch
+from gateway.stream.client_messages import BadMessage, Subscribe, Watch
+from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
 
+MOST_SUBSCRIPTIONS: Final = 32
+"""Subscriptions with an id on one connection."""
+
+
+class NamedLine:
+    """Write the hub's frames to a connection, each with the id of one of its subscriptions."""
+
+    __slots__ = ("_head", "_socket")
+
+    def __init__(self, socket: Socket, head: IdHead) -> None:
+        self._socket = socket
+        self._head = head
+
+    @property
+    def ready(self) -> bool:
+        """Return whether a frame can be written now."""
+        return self._socket.ready
+
+    def push(self, frame: ReadyFrame) -> bool:
+        """Write the frame with the id, unless something prevents it. Return whether it was."""
+        return self._socket.push(frame.named(self._head))
+
 
 class ClientSubscription:
-    """Hold what one client watches, and what it has been told.
+    """Hold what one client watches by one subscription, and what it has been told.
 
     ``wake`` is called whenever :meth:`next_messages` may have something. A new subscription
     replaces the old one. It may keep its place in the hub, so that positions never go back.
     ``line``: as for the hub. ``share``: what all connections of the client's key share; None: no
     limit.
     """
+
+    head: IdHead | None = None
+    """What stands at the head of its messages; None: it has no id."""
 
     def __init__(
         self,
@@ -35,9 +68,12 @@ class ClientSubscription:
         wake: Callable[[], None],
         line: DirectWriter | None = None,
         share: KeyShare | None = None,
+        head: IdHead | None = None,
     ) -> None:
+        if head is not None:
+            self.head = head
         self._share = share
-        self._filter: EntityFilter | None = None
+        self._selection: Selection | None = None
         self._answer_bytes = 0
         self._line = line
         self._pbx = pbx
@@ -111,19 +147,26 @@ class ClientSubscription:
         hub = self._pbx.book_hub if wanted.book else self._pbx.hub
         if not hub.ready:
             raise NoState("There is no state of this PBX yet.")
-        view = FilteredView(wanted.topics, self._visibility, self._held(wanted.filter))
+        held = self._held(wanted.selection)
+        view = FilteredView(
+            wanted.topics,
+            self._visibility,
+            None if held is None else held.filter,
+            None if held is None else held.fields,
+            wanted.patch,
+        )
         if self._subscribed is not None and self._subscribed[0] is hub:
             hub.change_view(self._subscribed[1], view, wanted.since, merge=wanted.merge)
             return
         watching = self._watching
         told = None
-        held, self._filter = self._filter, None
+        self._selection = None  # else leave() would count out what was just counted in
         if watching is not None and wanted.book is (
             watching.watched.question.command.space == "book"
         ):
             told = watching.position
         self.leave()
-        self._filter = held
+        self._selection = held if self._share is not None else None
         subscriber = hub.subscribe(
             view,
             self._encoding,
@@ -135,19 +178,19 @@ class ClientSubscription:
         )
         self._subscribed = (hub, subscriber)
 
-    def _held(self, wanted: EntityFilter | None) -> EntityFilter | None:
-        """Count the new filter in place of the old one. Return the shared copy of it."""
+    def _held(self, wanted: Selection | None) -> Selection | None:
+        """Count the new selection in place of the old one. Return the shared copy of it."""
         if self._share is None:
             return wanted
         held = None if wanted is None else self._share.hold(wanted)
         self._let_go()
-        self._filter = held
+        self._selection = held
         return held
 
     def _let_go(self) -> None:
-        if self._filter is not None and self._share is not None:
-            self._share.let_go(self._filter)
-        self._filter = None
+        if self._selection is not None and self._share is not None:
+            self._share.let_go(self._selection)
+        self._selection = None
 
     def _watch(self, wanted: Watch) -> None:
         hub = self._pbx.book_hub if wanted.command.space == "book" else self._pbx.hub
@@ -164,6 +207,141 @@ class ClientSubscription:
                 self.leave()
                 raise
             self._answer_bytes = len(watched.answer.body)
+
+
+class SubscriptionSet:
+    """Hold all subscriptions of one connection, with an id and without.
+
+    ``unnamed``: the one without an id. ``wake`` is called whenever :meth:`next_messages` may have
+    something. ``socket``: the connection to which the hub may write itself; None: it may not.
+    """
+
+    def __init__(
+        self,
+        unnamed: ClientSubscription,
+        pbx: PbxContext,
+        visibility: Visibility,
+        encoding: Encoding,
+        wake: Callable[[], None],
+        socket: Socket | None,
+        share: KeyShare | None,
+    ) -> None:
+        self._unnamed = unnamed
+        self._pbx = pbx
+        self._visibility = visibility
+        self._encoding: Encoding = encoding
+        self._wake = wake
+        self._socket = socket
+        self._share = share
+        self._named: dict[SubscriptionId, ClientSubscription] = {}
+        self._due: dict[ClientSubscription, None] = {}
+        """Those that may have something to send, in the order of their turns."""
+        self.head: IdHead | None = None
+        """What stands at the head of the messages that were taken last."""
+
+    @property
+    def taken(self) -> bool:
+        """Return whether anything is watched."""
+        return self._unnamed.taken or bool(self._named)
+
+    @property
+    def begins(self) -> bool:
+        """Return whether one that may be next has a whole view due, or is about to resume."""
+        return self._unnamed.begins or any(place.begins for place in self._due)
+
+    @property
+    def position(self) -> Position | None:
+        """Return the position that the client has been told of the one without an id."""
+        return self._unnamed.position
+
+    def check(self, wanted: Subscribe | Watch) -> None:
+        """Raise BadMessage or TooManySubscriptions if this subscription's id cannot be taken."""
+        if wanted.id is None:
+            return
+        if wanted.id in self._named:
+            raise BadMessage(
+                f"There is a subscription with the id {wanted.id!r} already: unsubscribe it "
+                "first, or use another id.",
+                "id_in_use",
+            )
+        if len(self._named) >= MOST_SUBSCRIPTIONS:
+            raise TooManySubscriptions(
+                f"This connection has {MOST_SUBSCRIPTIONS} subscriptions with an id; no more are "
+                "possible. Unsubscribe one, or open another connection."
+            )
+
+    def enter(self, wanted: Subscribe | Watch) -> None:
+        """Watch this too; without an id, in place of what was watched without one.
+
+        Raises NoState and HoldsTooMuch, as :meth:`ClientSubscription.enter`. Call :meth:`check`
+        before.
+        """
+        if wanted.id is None:
+            self._unnamed.enter(wanted)
+            return
+        if self._share is not None:
+            self._share.hold_subscription()
+        head = IdHead(wanted.id)
+        line = None if self._socket is None else NamedLine(self._socket, head)
+        wake = partial(self._woken, wanted.id)
+        place = self._named[wanted.id] = ClientSubscription(
+            self._pbx, self._visibility, self._encoding, wake, line, self._share, head
+        )
+        try:
+            place.enter(wanted)
+        except BaseException:
+            self.leave(wanted.id)
+            raise
+
+    def leave(self, id_: SubscriptionId | None) -> IdHead | None:
+        """End a subscription. Return the head of its messages. Raises BadMessage if there is none.
+
+        ``id_``: None: the one without an id.
+        """
+        if id_ is None and self._unnamed.taken:
+            self._unnamed.leave()
+            return None
+        place = None if id_ is None else self._named.pop(id_, None)
+        if place is None:
+            raise BadMessage(self._unknown(id_), "unknown_id")
+        place.end()
+        self._due.pop(place, None)
+        if self._share is not None:
+            self._share.let_subscription_go()
+        return place.head
+
+    def end(self) -> None:
+        """Stop watching for good."""
+        self._unnamed.end()
+        for id_ in list(self._named):
+            self.leave(id_)
+        self._wake = _nobody
+
+    def next_messages(self) -> Messages:
+        """Return what one of them has to send next; :attr:`head` belongs to it.
+
+        They have their turns one after the other, so none waits for ever for a busy one.
+        """
+        self._due.setdefault(self._unnamed)  # the hub does not tell us that it is due
+        while self._due:
+            place = next(iter(self._due))
+            del self._due[place]
+            messages = place.next_messages()
+            if messages:
+                self._due[place] = None
+                self.head = place.head
+                return messages
+        return ()
+
+    def _woken(self, id_: SubscriptionId) -> None:
+        if (place := self._named.get(id_)) is not None:
+            self._due.setdefault(place)
+            self._wake()
+
+    def _unknown(self, id_: SubscriptionId | None) -> str:
+        there = ", ".join(map(repr, self._named)) or "none with an id"
+        asked = "without an id" if id_ is None else f"with the id {id_!r}"
+        return f"There is no subscription {asked}; there are {there}."
 
 
 def _nobody() -> None:

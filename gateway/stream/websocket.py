@@ -19,11 +19,12 @@ from gateway.fanout.frames import (
     Message,
     Pong,
     TakenSnapshot,
+    Unsubscribed,
     encode,
     size,
 )
 from gateway.pbx_context import PbxContext
-from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Watch, parse
+from gateway.stream.client_messages import BadMessage, Ping, Subscribe, Unsubscribe, Watch, parse
 from gateway.stream.connection import (
     CLOSE_WITHIN_S,
     GONE,
@@ -33,7 +34,9 @@ from gateway.stream.connection import (
     StreamConnection,
     StreamPrincipal,
 )
+from gateway.stream.subscription import ClientSubscription, SubscriptionSet
 from gateway.token_bucket import TokenBucket
+from gateway.transport.id_head import IdHead, SubscriptionId
 from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
 
 
@@ -61,9 +64,7 @@ class WebSocketSession(StreamConnection):
     ) -> None:
         found = websocket.scope.get("extensions", {}).get(EXTENSION)
         self._socket = found if isinstance(found, Socket) else None
-        line = (
-            self._socket if principal.expires is None else None
-        )  # a key that expires is checked before each send
+        line = _line(self._socket, principal)
         super().__init__(pbx, principal, encoding, limits, clock, line)
         self._websocket = websocket
         self._encoding: Encoding = encoding
@@ -110,23 +111,59 @@ class WebSocketSession(StreamConnection):
         if not (self._allowance.take(now) and (share is None or share.allowance.take(now))):
             raise CloseConnection(4101, "too many messages")
         try:
-            match parse(data, self.principal.rights):
-                case Subscribe() | Watch() as wanted:
-                    await self._subscribe(wanted)
-                case Ping(at):
-                    await self._answer(Pong(at, self._server_time()))
+            message = parse(data, self.principal.rights)
+        except BadMessage as error:
+            await self._refuse(error, error.id)
+            return
+        if isinstance(message, Ping):
+            await self._answer(Pong(message.at, self._server_time()))
+            return
+        try:
+            if isinstance(message, Unsubscribe):
+                await self._unsubscribe(message.id)
+            else:
+                await self._subscribe(message)
         except (BadMessage, HoldsTooMuch) as error:
-            self._bad_messages += 1
-            if self._bad_messages > self._limits.bad_messages:
-                raise CloseConnection(4000, "bad message") from error
-            code = error.code if isinstance(error, BadMessage) else shown(error).code
-            await self._answer(ErrorFrame(code, str(error)))
+            await self._refuse(error, message.id)
+
+    async def _refuse(self, error: BadMessage | HoldsTooMuch, id_: SubscriptionId | None) -> None:
+        """Say what is wrong with the message. Raises CloseConnection after too many of them."""
+        self._bad_messages += 1
+        if self._bad_messages > self._limits.bad_messages:
+            raise CloseConnection(4000, "bad message") from error
+        code = error.code if isinstance(error, BadMessage) else shown(error).code
+        head = None if id_ is None else IdHead(id_)
+        await self._answer(ErrorFrame(code, str(error)), head)
+
+    async def _unsubscribe(self, id_: SubscriptionId | None) -> None:
+        head = self._subscriptions().leave(id_)
+        if not self._place.taken:
+            self._vacant_since = self._loop.time()
+        await self._answer(Unsubscribed(), head)
+
+    def _subscriptions(self) -> SubscriptionSet:
+        """Return all subscriptions of this connection, ready to take some with an id."""
+        place = self._place
+        if isinstance(place, ClientSubscription):
+            principal = self.principal
+            self._place = place = SubscriptionSet(
+                place,
+                self._pbx,
+                principal.visibility,
+                self._encoding,
+                self._wake,
+                _line(self._socket, principal),
+                principal.share,
+            )
+        return place
 
     async def _subscribe(self, wanted: Subscribe | Watch) -> None:
         """Enter the subscription, and count it as a read of the key.
 
         The first subscription is not counted again: it was counted with the connection.
         """
+        if wanted.id is not None:
+            self._subscriptions().check(wanted)
         if self._subscribed and self.principal.count is not None:
             try:
                 await self.principal.count()
@@ -143,14 +180,15 @@ class WebSocketSession(StreamConnection):
         async with self._send_lock():
             await self._room()
             messages = await self._next_messages()
+            head = self._place.head
             if isinstance(messages, TakenSnapshot):
-                await self._send_snapshot(messages)
+                await self._send_snapshot(messages, head)
                 return True
             for message in messages:
-                await self._send(message)
+                await self._send(message, head)
         return bool(messages)
 
-    async def _send_snapshot(self, snapshot: TakenSnapshot) -> None:
+    async def _send_snapshot(self, snapshot: TakenSnapshot, head: IdHead | None) -> None:
         """Send the parts as they are for all clients, one whenever everything before is gone."""
         parts, text = snapshot.payloads(), snapshot.parts.text
         while True:
@@ -159,16 +197,22 @@ class WebSocketSession(StreamConnection):
             if part is None:
                 return
             if self._socket is None:
-                await self._send(part.decode() if text else part)
-                continue
-            await self._room()
-            self._check()
-            if not self._socket.write(part, text=text):
-                raise WebSocketDisconnect(GONE)
+                await self._send(part.decode() if text else part, head)
+            else:
+                await self._write_part(self._socket, part, text=text, head=head)
 
-    async def _answer(self, frame: Frame) -> None:
+    async def _write_part(
+        self, socket: Socket, part: bytes, *, text: bool, head: IdHead | None
+    ) -> None:
+        """Write bytes that other clients get too; they are compressed once for all of them."""
+        await self._room()
+        self._check()
+        if not socket.write(part, text=text, head=head):
+            raise WebSocketDisconnect(GONE)
+
+    async def _answer(self, frame: Frame, head: IdHead | None = None) -> None:
         async with self._send_lock():
-            await self._send(encode(frame, self._encoding))
+            await self._send(encode(frame, self._encoding), head)
 
     @asynccontextmanager
     async def _send_lock(self) -> AsyncIterator[None]:
@@ -188,7 +232,14 @@ class WebSocketSession(StreamConnection):
     def _waiting(self) -> int:
         return self._socket.pending if self._socket is not None else 0
 
-    async def _send(self, message: Message) -> None:
+    async def _send(self, message: Message, head: IdHead | None = None) -> None:
+        if head is not None:
+            if self._socket is not None:
+                text = isinstance(message, str)
+                part = message.encode() if isinstance(message, str) else message
+                await self._write_part(self._socket, part, text=text, head=head)
+                return
+            message = head.whole(message)
         await self._room()
         self._check()  # the key may have expired while this waited for room
         websocket = self._websocket
@@ -216,3 +267,11 @@ class WebSocketSession(StreamConnection):
                 self._socket.abort()
         except (WebSocketDisconnect, RuntimeError):
             return  # the client closed first
+
+
+def _line(socket: Socket | None, principal: StreamPrincipal) -> Socket | None:
+    """Return the connection if the hub may write to it itself.
+
+    If the key expires, it is checked before each send.
+    """
+    return socket if principal.expires is None else None

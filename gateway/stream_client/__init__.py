@@ -7,7 +7,17 @@ The same files are a distribution of their own, ``callmon-client`` (import ``cal
 
 from __future__ import annotations
 
-from .client import Connection, Entities, Kind, Status, StreamClient, StreamPosition, Update
+from .client import (
+    Connection,
+    Entities,
+    Kind,
+    Status,
+    StreamClient,
+    StreamPosition,
+    Subscription,
+    SubscriptionId,
+    Update,
+)
 from .codec import Encoding
 from .errors import StreamClientError, StreamMisconfigured, StreamRefused, StreamUnreachable
 from .target import ProxyChoice, stream_url, tls_context
@@ -25,6 +35,8 @@ __all__ = [
     "StreamPosition",
     "StreamRefused",
     "StreamUnreachable",
+    "Subscription",
+    "SubscriptionId",
     "Update",
     "stream_url",
     "tls_context",

@@ -4,6 +4,9 @@ It follows the protocol's rules:
 
 - A change is applied where it continues the position. Overlap does no harm. A gap is repaired by
   subscribing again from the position.
+- It subscribes once the gateway said ``hello``, which tells the version of the protocol. Of a
+  gateway that knows patches it asks for them: only the fields that changed come then. The state
+  still holds whole entities.
 - Two heartbeats' silence is answered with a ping, and a third with a new connection.
 - The client comes back with full-jitter back-off, unless the close code says not to or says
   when. It resumes where it was.
@@ -33,6 +36,8 @@ from .codec import Encoding, NotAFrame, check_encoding, read_frame
 from .errors import StreamRefused, StreamUnreachable
 from .target import GatewayTarget, ProxyChoice, Trouble
 
+SubscriptionId: TypeAlias = str | int
+"""The name of one of several subscriptions on a connection."""
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
 Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 """Maps of topic → id → entity, as plain containers."""
@@ -83,7 +88,7 @@ class Update:
     ``state`` is the client's own, whole at ``position`` until the next update is asked for.
     ``upsert`` and ``remove`` are what changed; a snapshot has neither. ``server_time`` and
     ``stale_since`` are instants. ``stale_since``: since when the gateway has heard nothing from
-    the monitor; None while it hears it.
+    the monitor; None while it hears it. ``id``: of the subscription; None: it is the client's own.
     """
 
     kind: Kind
@@ -93,6 +98,104 @@ class Update:
     state: Entities
     upsert: Entities = field(default_factory=dict)
     remove: dict[str, list[str]] = field(default_factory=dict)
+    id: SubscriptionId | None = None
+
+
+class Subscription:
+    """Hold what one subscription watches, and its state, exact at its position.
+
+    ``wanted``: the protocol's filter. ``fields``: only these fields of each entity; None: all.
+    ``merge`` false: every change by itself, as far as the gateway's log reaches.
+    """
+
+    def __init__(
+        self,
+        topics: Sequence[str],
+        *,
+        wanted: Mapping[str, Sequence[str]] | None = None,
+        fields: Sequence[str] | None = None,
+        merge: bool = True,
+    ) -> None:
+        self.id: SubscriptionId | None = None
+        self.state: Entities = {}
+        self.position: StreamPosition | None = None
+        self._parts: Entities | None = None
+        self._awaiting = True
+        """True while the answer to a subscription is still to come."""
+        self._repairing = False
+        """True if that subscription repairs a gap: what was on its way may come before."""
+        self._leaving = False
+        """True until the gateway says that it has ended the subscription before this one."""
+        self._said: dict[str, Any] = {"topics": list(topics)}
+        if wanted:
+            self._said["filter"] = {name: list(values) for name, values in wanted.items()}
+        if fields is not None:
+            self._said["fields"] = list(fields)
+        if not merge:
+            self._said["merge"] = False
+
+    def begin(self, *, patch: bool, again: bool) -> list[dict[str, Any]]:
+        """Return the messages with which it begins. ``again``: on the same connection."""
+        self._parts = None
+        self._awaiting = True
+        named = {} if self.id is None else {"id": self.id}
+        message = {"type": "subscribe", **named, **self._said}
+        if patch:
+            message["patch"] = True
+        if self.position is not None:
+            message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
+        self._leaving = again and self.id is not None
+        self._repairing = again and self.id is None
+        return [{"type": "unsubscribe", **named}, message] if self._leaving else [message]
+
+    def passes_over(self, kind: str) -> bool:
+        """Return whether a frame is of the subscription that is being ended."""
+        if kind == "unsubscribed":
+            self._leaving = False
+            return True
+        return self._leaving
+
+    def snapshot(self, frame: dict[str, Any]) -> bool:
+        """Take a snapshot's part. Return whether it was the last."""
+        if self._parts is None:
+            self._parts = {}
+        for topic, entities in frame["state"].items():
+            self._parts.setdefault(topic, {}).update(entities)
+        if frame.get("more"):
+            return False
+        self.state, self._parts, self._awaiting = self._parts, None, False
+        self.position = _position(frame)
+        return True
+
+    def change(self, frame: dict[str, Any]) -> Entities:
+        """Apply a change. Return the entities that came or changed, whole."""
+        upsert: Entities = {topic: dict(found) for topic, found in frame["upsert"].items()}
+        for topic, entities in frame.get("patch", {}).items():
+            held = self.state[topic]
+            upsert.setdefault(topic, {}).update(
+                {id_: {**held[id_], **fields} for id_, fields in entities.items()}
+            )
+        for topic, entities in upsert.items():
+            self.state.setdefault(topic, {}).update(entities)
+        for topic, ids in frame["remove"].items():
+            for id_ in ids:
+                self.state.setdefault(topic, {}).pop(id_, None)
+        self.position = _position(frame)
+        return upsert
+
+    @property
+    def awaiting(self) -> bool:
+        """Return whether the answer to a subscription is still to come."""
+        return self._awaiting
+
+    @property
+    def repairing(self) -> bool:
+        """Return whether frames from before that subscription may come still."""
+        return self._repairing
+
+    def answered(self) -> None:
+        """Note that the answer has come."""
+        self._awaiting = False
 
 
 class _Silent(Exception):
@@ -103,8 +206,9 @@ class StreamClient:
     """Watch ``topics`` for ever: ``async for update in client``. StreamRefused ends it.
 
     ``url``: the stream's address (``ws://host:8765/webapi/stream``). ``key`` goes into a header.
-    ``wanted``: the protocol's filter, such as ``{"queue": ["800"]}``. ``merge`` false: every
-    change by itself, as far as the gateway's log reaches. A caller that stops before the end
+    ``wanted``, ``fields`` and ``merge``: as for a :class:`Subscription`; the filter may be
+    ``{"queue": ["800"]}``. ``more``: other subscriptions on the same connection, by their ids.
+    Their updates come among the others, with the id. A caller that stops before the end
     must call :meth:`close`, or use the client as an asynchronous context manager.
 
     For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
@@ -125,12 +229,18 @@ class StreamClient:
         proxy: ProxyChoice = True,
         wanted: Mapping[str, Sequence[str]] | None = None,
         merge: bool = True,
+        fields: Sequence[str] | None = None,
+        more: Mapping[SubscriptionId, Subscription] | None = None,
         on_connection: Callable[[Connection], None] | None = None,
     ) -> None:
         check_encoding(encoding)
         self.connection = Connection("closed")
-        self.state: Entities = {}
-        self.position: StreamPosition | None = None
+        self._own = Subscription(topics, wanted=wanted, fields=fields, merge=merge)
+        self.more = dict(more or {})
+        """Other subscriptions, by their ids."""
+        for id_, subscription in self.more.items():
+            subscription.id = id_
+        self._knows_patches = False
         self.stale_since: str | None = None
         self.reconnects = 0
         """Number of times that the connection had to be made anew."""
@@ -141,22 +251,24 @@ class StreamClient:
         snapshot."""
         self._target = GatewayTarget(url, ssl, ca_file, proxy)
         self._key = key
-        self._topics = list(topics)
         self._encoding = encoding
         self._on_connection = on_connection
         self._said = ""
         """Reason that was reported last, until the connection works again."""
-        self._parts: Entities | None = None
-        self._awaiting = True
-        """True while the answer to a subscription is still to come."""
-        self._repairing = False
-        """True if that subscription repairs a gap: what was on its way may come before."""
-        self._wanted = {name: list(values) for name, values in (wanted or {}).items()}
-        self._merge = merge
         self._heartbeat = 5.0
         self._failures = 0
         """Failures since the last update."""
         self._updates: AsyncGenerator[Update, None] | None = None
+
+    @property
+    def state(self) -> Entities:
+        """Return the state of the client's own subscription."""
+        return self._own.state
+
+    @property
+    def position(self) -> StreamPosition | None:
+        """Return the position of that state; None until there is one."""
+        return self._own.position
 
     def __aiter__(self) -> AsyncIterator[Update]:
         if self._updates is None:
@@ -181,7 +293,6 @@ class StreamClient:
             self._enter(Connection("connecting", self._said))
             try:
                 async with await self._opened() as connection:
-                    await self._subscribe(connection)
                     while True:
                         update = await self._take(connection, await self._receive(connection))
                         if update is not None:
@@ -235,17 +346,12 @@ class StreamClient:
             _log.warning("%s Trying again.", connection.reason)
         self._said = "" if connection.status in ("live", "closed") else connection.reason
 
-    async def _subscribe(self, connection: ClientConnection, *, repairing: bool = False) -> None:
-        self._parts = None
-        self._awaiting, self._repairing = True, repairing
-        message: dict[str, Any] = {"type": "subscribe", "topics": self._topics}
-        if self._wanted:
-            message["filter"] = self._wanted
-        if not self._merge:
-            message["merge"] = False
-        if self.position is not None:
-            message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
-        await connection.send(json.dumps(message, ensure_ascii=False, separators=(",", ":")))
+    async def _subscribe(
+        self, connection: ClientConnection, held: Subscription, *, again: bool = False
+    ) -> None:
+        for message in held.begin(patch=self._knows_patches, again=again):
+            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+            await connection.send(text)
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
         """Return the next frame.
@@ -271,90 +377,87 @@ class StreamClient:
         try:
             match frame["type"]:
                 case "hello":
-                    self._heartbeat = float(frame["heartbeat"])
+                    await self._greeted(connection, frame)
                     return None
-                case "snapshot":
-                    return self._snapshot(frame)
-                case "change":
-                    return await self._change(connection, frame)
-                case "heartbeat":
-                    return await self._beat(connection, frame)
                 case "error":
                     raise StreamRefused(4000, str(frame["message"]))
+            held = self._own if frame.get("id") is None else self.more.get(frame["id"])
+            if held is None or held.passes_over(frame["type"]):
+                return None
+            match frame["type"]:
+                case "snapshot":
+                    return self._update("snapshot", frame, held) if held.snapshot(frame) else None
+                case "change":
+                    return await self._change(connection, frame, held)
+                case "heartbeat":
+                    return await self._beat(connection, frame, held)
                 case _:
                     return None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise NotAFrame(f"not a frame of the protocol: {error!r}") from error
 
-    def _snapshot(self, frame: dict[str, Any]) -> Update | None:
-        if self._parts is None:
-            self._parts = {}
-        for topic, entities in frame["state"].items():
-            self._parts.setdefault(topic, {}).update(entities)
-        if frame.get("more"):
-            return None
-        self.state, self._parts, self._awaiting = self._parts, None, False
-        self.position = _position(frame)
-        return self._update("snapshot", frame)
+    async def _greeted(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
+        self._heartbeat = float(frame["heartbeat"])
+        self._knows_patches = "version" in frame  # version 1.0 has neither
+        for held in (self._own, *self.more.values()):
+            await self._subscribe(connection, held)
 
-    async def _change(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
-        if not await self._continues(connection, frame, frame["from"]):
+    async def _change(
+        self, connection: ClientConnection, frame: dict[str, Any], held: Subscription
+    ) -> Update | None:
+        if not await self._continues(connection, frame, held):
             return None
-        upsert, remove = frame["upsert"], frame["remove"]
-        for topic, entities in upsert.items():
-            self.state.setdefault(topic, {}).update(entities)
-        for topic, ids in remove.items():
-            for id_ in ids:
-                self.state.setdefault(topic, {}).pop(id_, None)
-        self.position = _position(frame)
-        return self._update("change", frame, upsert, remove)
+        return self._update("change", frame, held, held.change(frame), frame["remove"])
 
-    async def _beat(self, connection: ClientConnection, frame: dict[str, Any]) -> Update | None:
-        if self.position is None:
+    async def _beat(
+        self, connection: ClientConnection, frame: dict[str, Any], held: Subscription
+    ) -> Update | None:
+        if held.position is None:
             return None
         position = _position(frame)
-        within = position.epoch == self.position.epoch and position >= self.position
-        if self._awaiting:
+        within = position.epoch == held.position.epoch and position >= held.position
+        if held.awaiting:
             self.stale_since = frame["stale_since"]
-            if self._repairing or not within:
+            if held.repairing or not within:
                 return None
             # The answer of a gateway that has nothing newer, and perhaps less than we have.
-            self._awaiting = False
+            held.answered()
             self.resumed += 1
         elif not within:
-            await self._repair(connection)
+            await self._repair(connection, held)
             return None
-        self.position = position
+        held.position = position
         self.stale_since = frame["stale_since"]
-        return self._update("heartbeat", frame)
+        return self._update("heartbeat", frame, held)
 
     async def _continues(
-        self, connection: ClientConnection, frame: dict[str, Any], start: int
+        self, connection: ClientConnection, frame: dict[str, Any], held: Subscription
     ) -> bool:
-        """Return whether the frame advances our position. Repair a gap before it."""
-        mine, its = self.position, _position(frame)
+        """Return whether the change advances our position. Repair a gap before it."""
+        mine, its = held.position, _position(frame)
         if mine is None:
             return False
-        within = its.epoch == mine.epoch and start <= mine.seq
-        if self._awaiting:
+        within = its.epoch == mine.epoch and frame["from"] <= mine.seq
+        if held.awaiting:
             if within:
-                self._awaiting = False
+                held.answered()
                 self.resumed += 1
             return within and its.seq > mine.seq
         if its.epoch == mine.epoch and its.seq <= mine.seq:
             return False
         if not within:
-            await self._repair(connection)
-        return within
+            await self._repair(connection, held)
+        return bool(within)
 
-    async def _repair(self, connection: ClientConnection) -> None:
+    async def _repair(self, connection: ClientConnection, held: Subscription) -> None:
         self.repairs += 1
-        await self._subscribe(connection, repairing=True)
+        await self._subscribe(connection, held, again=True)
 
     def _update(
         self,
         kind: Kind,
         frame: dict[str, Any],
+        held: Subscription,
         upsert: Entities | None = None,
         remove: dict[str, list[str]] | None = None,
     ) -> Update:
@@ -363,9 +466,10 @@ class StreamClient:
             _position(frame),
             frame["server_time"],
             self.stale_since,
-            self.state,
+            held.state,
             upsert or {},
             remove or {},
+            held.id,
         )
 
     def _closed(self, error: ConnectionClosed) -> Trouble:

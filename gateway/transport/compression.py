@@ -63,33 +63,45 @@ class CompressedMessages:
     def __init__(self, most: int = _KEPT, most_bytes: int = _KEPT_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._kept: OrderedDict[bytes, bytes | None] = OrderedDict()
+        self._kept: OrderedDict[bytes | tuple[bytes, int], bytes | None] = OrderedDict()
         self.size = 0
         """Bytes of the messages that are kept, in both forms."""
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def of(self, payload: bytes) -> bytes | None:
-        """Return the same as :func:`compress`, made when it is first asked for."""
+    def of(self, payload: bytes, start: int = 0) -> bytes | None:
+        """Return the same as :func:`compress`, made when it is first asked for.
+
+        ``start``: bytes at the beginning that are left out.
+        """
         if not SMALLEST_BYTES <= len(payload) <= LARGEST_BYTES:
             return None
-        if payload in self._kept:
-            self._kept.move_to_end(payload)
-            return self._kept[payload]
-        packed = self._kept[payload] = compress(payload)
-        self.size += _bytes_of(payload, packed)
+        key = (payload, start) if start else payload
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        packed = self._kept[key] = compress(payload[start:] if start else payload)
+        self.size += _bytes_of(key, packed)
         while self._kept and (len(self._kept) > self._most or self.size > self._most_bytes):
             self.size -= _bytes_of(*self._kept.popitem(last=False))
         return packed
+
+    def behind(self, head: bytes, payload: bytes, start: int) -> bytes | None:
+        """Return ``head`` and then the payload from ``start`` on, as one compressed message.
+
+        The head is stored as it is. So the payload is compressed once, whatever stands before it.
+        """
+        packed = self.of(payload, start)
+        return None if packed is None else _stored(head) + packed
 
 
 MESSAGES: Final = CompressedMessages()
 """The messages of all streams of this process."""
 
 
-def _bytes_of(payload: bytes, packed: bytes | None) -> int:
-    return len(payload) + len(packed or b"")
+def _bytes_of(key: bytes | tuple[bytes, int], packed: bytes | None) -> int:
+    return len(key if isinstance(key, bytes) else key[0]) + len(packed or b"")
 
 
 def gzipped(body: bytes) -> bytes | None:

@@ -40,6 +40,7 @@ from websockets.server import ServerProtocol
 from gateway.token_bucket import TokenBucket
 from gateway.transport.compression import MESSAGES
 from gateway.transport.held_bytes import HeldBytes
+from gateway.transport.id_head import REPLACED, IdHead
 from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
 
 EXTENSION = "callmon.socket"
@@ -92,7 +93,7 @@ class ReadyFrame:
     It is text or binary, and not masked. It is compressed when the first client wants that.
     """
 
-    __slots__ = ("_compressed", "_opcode", "_payload", "plain", "size")
+    __slots__ = ("_compressed", "_named", "_opcode", "_payload", "plain", "size")
 
     def __init__(self, message: str | bytes) -> None:
         self._opcode, self._payload = (
@@ -103,11 +104,46 @@ class ReadyFrame:
         self.plain = _head(self._opcode, self.size) + self._payload
         """The frame for clients without compression."""
         self._compressed: bytes | None = None
+        self._named: NamedFrame | None = None
+
+    def named(self, head: IdHead) -> NamedFrame:
+        """Return the frame for a subscription with this id.
+
+        The last one is kept, as many clients use the same id.
+        """
+        if self._named is None or self._named.head.id != head.id:
+            self._named = NamedFrame(head, self._opcode, self._payload)
+        return self._named
 
     def compressed(self) -> bytes:
         """Return the frame for clients with compression; it is plain if that is not worth it."""
         if self._compressed is None:
             packed = MESSAGES.of(self._payload)
+            self._compressed = (
+                self.plain
+                if packed is None
+                else _head(self._opcode | _COMPRESSED, len(packed)) + packed
+            )
+        return self._compressed
+
+
+class NamedFrame:
+    """Hold a message with a subscription's id as one WebSocket frame."""
+
+    __slots__ = ("_compressed", "_opcode", "_payload", "_start", "head", "plain", "size")
+
+    def __init__(self, head: IdHead, opcode: int, payload: bytes) -> None:
+        self.head = head
+        self._opcode, self._payload = opcode, payload
+        self._start = head.before(payload, text=opcode == _TEXT)
+        self.size = len(self._start) + len(payload) - REPLACED
+        self.plain = _head(opcode, self.size) + self._start + payload[REPLACED:]
+        self._compressed: bytes | None = None
+
+    def compressed(self) -> bytes:
+        """Return the frame for clients with compression; it is plain if that is not worth it."""
+        if self._compressed is None:
+            packed = MESSAGES.behind(self._start, self._payload, REPLACED)
             self._compressed = (
                 self.plain
                 if packed is None
@@ -157,7 +193,7 @@ class Socket:
         """Return the bytes that the kernel has not taken yet."""
         return waiting_in(self._transport)
 
-    def push(self, frame: ReadyFrame) -> bool:
+    def push(self, frame: ReadyFrame | NamedFrame) -> bool:
         """Write a ready-made frame unless something prevents it. Return whether it was written.
 
         It goes to the kernel directly, as the transport has nothing waiting then. The transport
@@ -179,20 +215,35 @@ class Socket:
             self._transport.write(data[sent:])
         return True
 
-    def write(self, payload: bytes, *, text: bool) -> bool:
+    def write(self, payload: bytes, *, text: bool, head: IdHead | None = None) -> bool:
         """Write one message for the caller, who holds ready-made frames back.
 
         It is compressed, once for all clients, if this one takes that. The transport keeps the same
         bytes until the kernel has taken them; they are not copied.
         Returns whether it was written: False if the connection is full or at its end.
+        ``head``: of the subscription with an id whose message it is.
         """
         if not self.open:
             return False
         opcode = _TEXT if text else _BINARY
+        if head is not None:
+            return self._write_named(payload, opcode, head)
         packed = MESSAGES.of(payload) if len(payload) <= self._window else None
         if packed is not None:
             opcode, payload = opcode | _COMPRESSED, packed
         self._transport.writelines((_head(opcode, len(payload)), payload))
+        return True
+
+    def _write_named(self, payload: bytes, opcode: int, head: IdHead) -> bool:
+        start = head.before(payload, text=opcode == _TEXT)
+        size = len(start) + len(payload) - REPLACED
+        packed = MESSAGES.behind(start, payload, REPLACED) if size <= self._window else None
+        if packed is not None:
+            data: tuple[bytes | memoryview, ...] = (packed,)
+            opcode, size = opcode | _COMPRESSED, len(packed)
+        else:
+            data = (start, memoryview(payload)[REPLACED:])
+        self._transport.writelines((_head(opcode, size), *data))
         return True
 
     def abort(self) -> None:

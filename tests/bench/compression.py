@@ -7,6 +7,9 @@ the same time, so that what else goes on in the machine slows both.
 Segments are as long as on Ethernet. On loopback they may be 64 KiB, and which frames are then
 acknowledged at once, at the writer's cost, depends on the sizes of those before.
 
+What subscribers get who ask for the fields that changed alone (``patch``) is reckoned from the same
+changes: the bytes of their frames against those of whole entities.
+
 Subscribers read a change only after it was sent. Else those who have less to read would sleep more
 often, and whoever writes to a sleeping process pays for waking it.
 """
@@ -18,6 +21,14 @@ from dataclasses import dataclass
 from itertools import islice
 from statistics import median
 
+from msgspec import UNSET
+
+from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.frames import ChangeFrame
+from gateway.transport.compression import compress
+from gateway.visibility import EVERYTHING
+from monitor.shared.changes import Change, Position
+from monitor.shared.codec import to_json
 from tests.bench.bus_feed import gateway, stream_paths, writing
 from tests.bench.office import Office
 from tests.bench.processes import Party, party, python, ratio
@@ -32,6 +43,9 @@ _EVENTS = 3
 _REST_S = 0.1
 """Seconds for which subscribers do not read when a change is published."""
 _SEGMENT_BYTES = 1448
+_PATCHED = 300
+"""Changes from which the bytes with ``patch`` are reckoned."""
+_EPOCH, _AT = "001772594100000-9f3c", "2026-03-04T12:00:00.000Z"
 _TOPICS = "system,calls,extensions,queues,lines,groups"
 
 
@@ -104,6 +118,28 @@ async def measure(bus: RealBus, subscribers: int, times: int, each: int) -> Comp
     return found
 
 
+def patched(changes: int) -> tuple[float, float]:
+    """Return the bytes of changes with ``patch``, as a share of those with whole entities.
+
+    The first is of plain frames, the second of compressed ones.
+    """
+    edits = Office(_EXTENSIONS, _CALLS, rows=True).edits()
+    topics = frozenset(_TOPICS.split(","))
+    views = [FilteredView(topics, EVERYTHING, patch=patch) for patch in (False, True)]
+    plain, packed = [0, 0], [0, 0]
+    for seq in range(changes):
+        together = tuple(one for some in islice(edits, _EVENTS) for one in some)
+        change = Change(Position(_EPOCH, seq + 1), _AT, together)
+        for side, view in enumerate(views):
+            delta = view.delta((change,))
+            patch = delta.patch if view.patch else UNSET
+            frame = ChangeFrame(_EPOCH, seq, seq + 1, _AT, delta.upsert, delta.remove, patch)
+            body = to_json(frame)
+            plain[side] += len(body)
+            packed[side] += len(compress(body) or body)
+    return plain[1] / plain[0], packed[1] / packed[0]
+
+
 async def _settled(*loads: Party) -> list[int]:
     """The bytes that each has received, once nothing more comes."""
     last: list[int] = []
@@ -130,6 +166,9 @@ def compression_sheet(found: Compression) -> Sheet:
         ratio=found.of_bytes,
         most=0.28,
     )
+    of_plain, of_packed = patched(_PATCHED)
+    sheet.add("bytes with `patch`, plain", f"{of_plain:.0%}", ratio=of_plain, most=0.65)
+    sheet.add("bytes with `patch`, compressed", f"{of_packed:.0%}", ratio=of_packed, most=0.70)
     sheet.add("CPU time, plain", f"{median(found.plain_cpu):.2f} µs")
     sheet.add(
         "CPU time, compressed",

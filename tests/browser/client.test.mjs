@@ -62,6 +62,124 @@ test("a heartbeat moves the position, also as the answer to since", () => {
   assert.equal(held.take(heartbeat(9)), "heartbeat");
 });
 
+test("patches are put over what is held, and who holds the old entity still has it", () => {
+  const held = new Replica();
+  held.subscribed({ resume: false });
+  held.take(snapshot(5, { 1: { v: 5, w: 5 }, 2: { v: 5 } }));
+  const old = held.state.get("calls").get("1");
+  const frame = { ...change(4, 6, { 3: { v: 6 } }, ["2"]), patch: { calls: { 1: { v: 6 } } } };
+  assert.equal(held.take(frame), "change");
+  assert.deepEqual(Object.fromEntries(held.state.get("calls")), { 1: { v: 6, w: 5 }, 3: { v: 6 } });
+  assert.deepEqual(old, { v: 5, w: 5 });
+  assert.deepEqual(frame.upsert.calls, { 3: { v: 6 } }, "the frame is told as it came");
+});
+
+/** A client on a socket that only the test answers: `socket.hear(frame)`, `socket.said`. */
+async function scripted(t, options = {}) {
+  const opened = Promise.withResolvers ? Promise.withResolvers() : deferred();
+  class Scripted {
+    readyState = 1;
+    said = [];
+    constructor() {
+      setTimeout(() => (this.onopen(), opened.resolve(this)), 0);
+    }
+    send(text) {
+      const message = JSON.parse(text);
+      if (message.type !== "ping") this.said.push(message);
+    }
+    hear(frame) {
+      this.onmessage({ data: JSON.stringify({ server_time: "2026-03-04T12:00:00.000Z", ...frame }) });
+    }
+    close() {
+      this.onclose?.({ code: 1000, reason: "" });
+    }
+  }
+  const [socket, ask] = [globalThis.WebSocket, globalThis.fetch];
+  globalThis.WebSocket = Scripted;
+  globalThis.fetch = async () => ({ ok: true, status: 200, json: async () => ({ ticket: "t" }) });
+  const client = new StreamClient({ url: "http://host/webapi/stream", key: "k", topics: ["calls"], ...options });
+  t.after(() => {
+    client.close();
+    [globalThis.WebSocket, globalThis.fetch] = [socket, ask];
+  });
+  client.connect();
+  return { client, socket: await opened.promise };
+}
+
+function deferred() {
+  let resolve;
+  const promise = new Promise((done) => (resolve = done));
+  return { promise, resolve };
+}
+
+const hello = { type: "hello", heartbeat: 60, topics: ["calls"] };
+
+test("it asks for patches after a hello of version 1.1, and only then", async (t) => {
+  const { socket } = await scripted(t, { fields: ["state"] });
+  assert.deepEqual(socket.said, []);
+  socket.hear(hello);
+  socket.hear({ ...hello, version: "1.1" });
+  const wanted = { type: "subscribe", topics: ["calls"], fields: ["state"] };
+  assert.deepEqual(socket.said, [wanted, { ...wanted, patch: true }]);
+});
+
+test("who hears hello and wants something else subscribes once", async (t) => {
+  const { client, socket } = await scripted(t);
+  client.addEventListener("hello", () => client.subscribe({ topics: ["queues"] }));
+  socket.hear(hello);
+  assert.deepEqual(socket.said, [{ type: "subscribe", topics: ["queues"] }]);
+});
+
+test("several subscriptions on one connection are told apart, and a gap of one is repaired by itself", async (t) => {
+  const { client, socket } = await scripted(t);
+  const desk = client.add("desk", { topics: ["calls"], filter: { ext: ["101"] } });
+  const told = [];
+  for (const kind of ["state", "change"]) {
+    client.addEventListener(kind, () => told.push(`own ${kind}`));
+    desk.addEventListener(kind, ({ detail }) => told.push(`desk ${kind} ${detail.seq}`));
+  }
+  socket.hear({ ...hello, version: "1.1" });
+  assert.deepEqual(
+    socket.said.map(({ id, patch }) => [id, patch]),
+    [
+      [undefined, true],
+      ["desk", true],
+    ],
+  );
+  socket.hear(snapshot(5, {}));
+  socket.hear({ id: "desk", ...snapshot(5, { 1: { v: 5 } }) });
+  socket.hear({ id: "other", ...snapshot(9, {}) });
+  socket.hear({ id: "desk", ...change(6, 7) });
+  assert.deepEqual(socket.said.slice(2), [
+    { type: "unsubscribe", id: "desk" },
+    { ...socket.said[1], since: { epoch: "e", seq: 5 } },
+  ]);
+  socket.hear({ id: "desk", ...change(5, 6, { 1: { v: "of the old one" } }) });
+  socket.hear({ id: "desk", type: "unsubscribed" });
+  socket.hear({ id: "desk", ...change(5, 8), patch: { calls: { 1: { v: 8 } } } });
+  assert.deepEqual(desk.state.get("calls").get("1"), { v: 8 });
+  assert.deepEqual([client.position.seq, desk.position.seq], [5, 8]);
+  assert.deepEqual(told, ["own state", "desk state 5", "desk change 8"]);
+});
+
+test("an id that was removed can be added again, and nothing of the old one is taken for the new one's", async (t) => {
+  const { client, socket } = await scripted(t);
+  socket.hear({ ...hello, version: "1.1" });
+  client.add(7, { topics: ["calls"] });
+  assert.throws(() => client.add(7, { topics: ["lines"] }), /already/);
+  client.remove(7);
+  const again = client.add(7, { topics: ["queues"] });
+  socket.hear({ id: 7, ...snapshot(5, { 1: "of the old one" }) });
+  assert.equal(again.position, null);
+  socket.hear({ id: 7, type: "unsubscribed" });
+  socket.hear({ id: 7, ...snapshot(6, {}) });
+  assert.equal(again.position.seq, 6);
+  const faults = [];
+  client.addEventListener("fault", ({ detail }) => faults.push(detail));
+  socket.hear({ id: 7, type: "error", code: "bad_message", message: "no" });
+  assert.deepEqual(faults, [{ id: 7, code: "bad_message", message: "no" }]);
+});
+
 test("any order of any frames leaves what the server had at the position", () => {
   let seed = 7;
   const random = (below) => (seed = (seed * 1103515245 + 12345) % 2147483648) % below;

@@ -10,7 +10,8 @@ const plain = (state) => Object.fromEntries([...state].map(([topic, ids]) => [to
 async function hold(address, file) {
   const conversation = basename(file, ".json");
   const { subscribe, client: expected } = JSON.parse(await readFile(file, "utf8"));
-  const client = new StreamClient({ url: `${address}/${conversation}/webapi/stream`, key: "key", ...subscribe });
+  const { more = {}, ...own } = subscribe;
+  const client = new StreamClient({ url: `${address}/${conversation}/webapi/stream`, key: "key", ...own });
   let left = expected.length;
   await new Promise((resolve) => {
     const report = (told, fields) => {
@@ -18,10 +19,14 @@ async function hold(address, file) {
       console.log(JSON.stringify({ conversation, told, ...fields }));
       if (--left === 0) resolve();
     };
-    const whole = () => ({ state: plain(client.state), stale_since: client.staleSince });
-    client.addEventListener("state", ({ detail: { epoch, seq } }) => report("snapshot", { epoch, seq, ...whole() }));
-    client.addEventListener("change", ({ detail }) => report("change", { ...detail, ...whole() }));
-    client.addEventListener("heartbeat", ({ detail: { epoch, seq } }) => report("heartbeat", { epoch, seq, ...whole() }));
+    const follow = (id, held) => {
+      const whole = () => ({ id, state: plain(held.state), stale_since: client.staleSince });
+      held.addEventListener("state", ({ detail: { epoch, seq } }) => report("snapshot", { epoch, seq, ...whole() }));
+      held.addEventListener("change", ({ detail }) => report("change", { ...detail, ...whole() }));
+      held.addEventListener("heartbeat", ({ detail: { epoch, seq } }) => report("heartbeat", { epoch, seq, ...whole() }));
+    };
+    follow(null, client);
+    for (const [id, wanted] of Object.entries(more)) follow(id, client.add(id, wanted));
     client.addEventListener("connection", ({ detail: { status, code, retryIn } }) => {
       if (status === "waiting" || status === "refused") report(status, { code, retry_in: retryIn });
     });

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
-from gateway.stream_client import Connection, StreamClient, StreamRefused
+from gateway.stream_client import Connection, StreamClient, StreamRefused, Subscription
 from tests.conversations.conversation import LIMIT_S, Conversation
+
+VERSION: Final = "1.1"
+"""Of the protocol, as both clients here speak it."""
 
 
 async def hold(address: str, conversation: Conversation) -> list[dict[str, Any]]:
@@ -31,7 +34,12 @@ async def hold(address: str, conversation: Conversation) -> list[dict[str, Any]]
         "key",
         wanted["topics"],
         wanted=wanted.get("filter"),
+        fields=wanted.get("fields"),
         merge=wanted.get("merge", True),
+        more={
+            id_: Subscription(more["topics"], wanted=more.get("filter"), fields=more.get("fields"))
+            for id_, more in wanted.get("more", {}).items()
+        },
         on_connection=changed,
     )
 
@@ -40,6 +48,7 @@ async def hold(address: str, conversation: Conversation) -> list[dict[str, Any]]
             async for update in client:
                 report(
                     update.kind,
+                    id=update.id,
                     epoch=update.position.epoch,
                     seq=update.position.seq,
                     state=deepcopy(update.state),

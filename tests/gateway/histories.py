@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from gateway.fanout.field_selection import FieldSelection, names_of
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import WORDS, EntityFilter
 from gateway.fanout.frames import Message
@@ -131,14 +132,23 @@ def entity_filters() -> st.SearchStrategy[EntityFilter]:
 
 
 def views() -> st.SearchStrategy[FilteredView]:
-    """Any view: topics, limits, with and without a filter."""
+    """Any view: topics, limits, with and without a filter, with all fields and with some."""
     topics = st.frozensets(st.sampled_from(tuple(TOPICS)), min_size=1) | st.just(frozenset(TOPICS))
     filters = (
         st.none()
         | st.builds(Matching, st.frozensets(st.sampled_from(EXTENSIONS + QUEUES)))
         | entity_filters()
     )
-    return st.builds(FilteredView, topics, st.builds(Visibility, limits()), filters)
+    fields = st.none() | field_selections()
+    seen = st.builds(Visibility, limits())
+    return st.builds(FilteredView, topics, seen, filters, fields, st.booleans())
+
+
+def field_selections() -> st.SearchStrategy[FieldSelection]:
+    """Some fields of any topics."""
+    names = sorted({name for topic in TOPICS for name in names_of(topic)})
+    some = st.frozensets(st.sampled_from(names), min_size=1, max_size=8)
+    return st.builds(FieldSelection, some)
 
 
 @dataclass
@@ -223,6 +233,17 @@ def decoded(message: Message) -> dict[str, Any]:
     return frame
 
 
+def patched(
+    state: Mapping[str, dict[str, Any]], patch: Mapping[str, Mapping[str, dict[str, Any]]]
+) -> None:
+    """Put the fields in their places; each must belong to an entity that is there."""
+    for topic, entities in patch.items():
+        for id_, fields in entities.items():
+            held = state[topic][id_]
+            assert fields.keys() <= held.keys()
+            state[topic][id_] = held | fields
+
+
 @dataclass
 class Follower:
     """A client by the rules of the protocol; anything against them fails."""
@@ -246,6 +267,7 @@ class Follower:
                 assert self.position.epoch == position.epoch, "an epoch changes by a snapshot only"
                 if frame["from"] == position.seq == self.position.seq:
                     assert (frame["upsert"], frame["remove"]) == ({}, {}), "nothing had changed"
+                    assert not frame.get("patch"), "nothing had changed"
                     return
                 assert frame["from"] <= self.position.seq < position.seq, (
                     "a change that cannot be applied"
@@ -255,6 +277,7 @@ class Follower:
                 for topic, ids in frame["remove"].items():
                     for id_ in ids:
                         self.state[topic].pop(id_, None)
+                patched(self.state, frame.get("patch", {}))
                 self.position = position
             case "heartbeat":
                 assert self.position is not None

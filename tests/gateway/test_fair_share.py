@@ -20,6 +20,7 @@ from websockets.asyncio.client import ClientConnection
 from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
 from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, UnsentBytes, WorkTurns
+from gateway.fanout.field_selection import Selection, selection_of
 from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Messages
 from gateway.fanout.hub import Hub
@@ -46,15 +47,14 @@ def share(clock: Clock | None = None) -> KeyShare:
 def test_filters_are_counted_by_their_bytes_and_equal_ones_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 2_000)
+    monkeypatch.setattr(shares, "MOST_FILTER_BYTES", 2_600)
     one, same, other = (
-        filter_of({"ext": ["1" * 60]}),
-        filter_of({"ext": ["1" * 60]}),
-        filter_of({"ext": "abcdefghij"}),
+        Selection(filter_of(given), selection_of(["num"], ["extensions"]))
+        for given in ({"ext": ["1" * 60]}, {"ext": ["1" * 60]}, {"ext": "abcdefghij"})
     )
-    assert one is not None
-    assert same is not None
-    assert other is not None
+    assert one.filter is not None
+    assert one.fields is not None
+    assert one.size == one.filter.size + one.fields.size
     mine = share()
     assert mine.hold(one) is one
     assert mine.hold(same) is one

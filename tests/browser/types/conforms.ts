@@ -4,9 +4,12 @@ import * as declared from "callmon-client";
 import * as written from "./module.js";
 
 type Listening = "addEventListener" | "removeEventListener";
-export const client: new (options: declared.Options) => Omit<declared.StreamClient, Listening> = written.StreamClient;
+export const client: new (options: declared.Options) => Omit<declared.StreamClient, Listening | "add"> =
+  written.StreamClient;
 export const target: new (options: declared.Options) => EventTarget = written.StreamClient;
-export const rest: Omit<typeof declared, "StreamClient"> = written;
+export const more: new (id: declared.SubscriptionId, wanted: declared.Wanted) => Omit<declared.Subscription, Listening> =
+  written.Subscription;
+export const rest: Omit<typeof declared, "StreamClient" | "Subscription"> = written;
 export const wanted: declared.Connection = new written.StreamClient({} as declared.Options).connection;
 
 type Nothing<Names extends never> = Names;

@@ -23,6 +23,10 @@ from tests.gateway.serving import frame, frame_of, say, serving, subscribed
 
 DOCUMENT: dict[str, Any] = from_json(to_json(asyncapi("1.2.3")))
 SCHEMA = json.loads((Path(__file__).parents[1] / "asyncapi_schema" / "3.1.0.json").read_text())
+IDS: tuple[Any, ...] = (
+    *("a", "", "x" * 64, "x" * 65, 0, -1, 2**53 - 1, 2**53),
+    *(None, True, [], 1.5),
+)
 ALL = Rights({*TOPICS, *BOOK_TOPICS}, {"read", "contacts"})
 
 
@@ -110,7 +114,23 @@ def test_the_gateway_takes_the_examples_of_what_a_client_may_say() -> None:
         {"type": "subscribe", "query": "pbx.calls.get", "topics": ["calls"]},
         {"type": "subscribe", "query": "pbx.calls.get", "merge": True},
         {"type": "subscribe", "topics": ["calls"], "params": {}},
+        *({"type": "subscribe", "topics": ["calls"], "id": id_} for id_ in IDS),
+        *(
+            {"type": "subscribe", "topics": ["calls"], "fields": fields}
+            for fields in (["state"], ["colour"], [], None, "state", [7], {"calls": ["state"]})
+        ),
+        {"type": "subscribe", "query": "pbx.calls.get", "fields": ["state"]},
+        *(
+            {"type": "subscribe", "topics": ["calls"], "patch": patch}
+            for patch in (True, False, 1, None, "true")
+        ),
+        {"type": "subscribe", "query": "pbx.calls.get", "patch": True},
+        {"type": "unsubscribe", "id": "a"},
+        {"type": "unsubscribe"},
+        {"type": "unsubscribe", "id": {}},
+        {"type": "unsubscribe", "topics": ["calls"]},
         {"type": "ping"},
+        {"type": "ping", "id": "a"},
         {"type": "ping", "at": None},
         {"type": "ping", "at": 1.5},
         {"type": "ping", "at": "x" * 64},
@@ -152,6 +172,21 @@ async def test_what_the_stream_sends_is_what_the_document_says(subprotocol: str)
         holds(await frame_of(connection, "error"), "error")
         await say(connection, {"type": "subscribe", "query": "pbx.callsinfo.get"}, encoding)
         holds(await frame_of(connection, "result"), "result")
+        await say(connection, {"type": "subscribe", "id": 7, "topics": ["calls"]}, encoding)
+        named = await frame_of(connection, "snapshot")
+        assert list(named)[:2] == ["id", "type"]
+        holds(named, "snapshot")
+        await say(
+            connection, {"type": "subscribe", "id": 8, "topics": ["calls"], "patch": True}, encoding
+        )
+        await frame_of(connection, "snapshot")
+        served.put("calls", "1", entities.call(1, ("101",), ("800",), state="Routing"))
+        changes = [await frame_of(connection, "change") for _ in range(2)]
+        (patched,) = (change for change in changes if change["id"] == 8)
+        assert (patched["upsert"], patched["patch"]) == ({}, {"calls": {"1": {"state": "Routing"}}})
+        holds(patched, "change")
+        await say(connection, {"type": "unsubscribe", "id": 7}, encoding)
+        holds(await frame_of(connection, "unsubscribed"), "unsubscribed")
 
 
 async def test_a_first_subscription_may_stand_in_the_address_as_documented() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from gateway.fanout.field_selection import FieldSelection, ShownState, fields_of
 from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.filters import filter_of
 from gateway.visibility import EVERYTHING, Limits, Visibility
-from monitor.shared.entities.topics import TOPICS, Entity, State
-from tests.gateway.entities import call, extension, group, line, queue
+from monitor.shared.entities.topics import TOPICS, Entity, WaitingCaller
+from tests.gateway.entities import START, call, extension, group, line, queue
 from tests.gateway.histories import (
     EXTENSIONS,
     GROUPS,
@@ -17,7 +22,10 @@ from tests.gateway.histories import (
     QUEUES,
     Ledger,
     Put,
+    field_selections,
     limits,
+    patched,
+    plain,
     puts,
     views,
 )
@@ -33,11 +41,13 @@ def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
     return call_registry
 
 
-def applied(state: State, view: FilteredView, call_registry: Ledger, from_seq: int) -> State:
+def applied(state: ShownState, view: FilteredView, call_registry: Ledger, from_seq: int) -> Any:
+    """What a client holds that held this state, and then gets the change from ``from_seq``."""
     delta = view.delta(call_registry.told_since(from_seq))
-    result = {topic: dict(entities) for topic, entities in state.items()}
+    result: dict[str, dict[str, Any]] = plain(state)
     for topic, entities in delta.upsert.items():
-        result[topic].update(entities)
+        result[topic].update(plain(entities))
+    patched(result, plain(delta.patch))
     for topic, ids in delta.remove.items():
         for id_ in ids:
             result[topic].pop(id_, None)
@@ -54,9 +64,9 @@ def test_a_snapshot_and_the_change_since_are_the_snapshot_now(
     asked = data.draw(
         st.integers(0, told.seq)
     )  # a change from further back than the client is serves him too
-    assert applied(
-        view.snapshot(call_registry.at(told)), view, call_registry, asked
-    ) == view.snapshot(call_registry)
+    assert applied(view.snapshot(call_registry.at(told)), view, call_registry, asked) == plain(
+        view.snapshot(call_registry)
+    )
 
 
 @given(st.lists(puts(), max_size=8), views(), st.data())
@@ -72,6 +82,15 @@ def test_only_what_was_or_is_in_the_view_is_named(
     for topic, ids in delta.remove.items():
         assert all(any(id_ in past[topic] for past in pasts) for id_ in ids)
         assert not set(ids) & set(pasts[-1][topic])
+    for topic, patches in delta.patch.items():
+        assert view.patch
+        assert not patches.keys() & {*delta.upsert.get(topic, {}), *delta.remove.get(topic, ())}
+        for id_, names in patches.items():
+            states = [fields_of(past[topic][id_]) for past in pasts]
+            assert names.items() <= states[-1].items()
+            assert all(any(past[name] != names[name] for past in states) for name in names) or (
+                pasts[0][topic][id_] == pasts[-1][topic][id_]
+            )
     for topic, entities in delta.upsert.items():
         assert entities.items() <= pasts[-1][topic].items()
         assert all(
@@ -80,12 +99,15 @@ def test_only_what_was_or_is_in_the_view_is_named(
         )
 
 
-@given(st.lists(puts(), max_size=8), limits(), st.data())
+@given(st.lists(puts(), max_size=8), limits(), st.none() | field_selections(), st.data())
 def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
-    history: list[list[Put]], keys_limits: Limits, data: st.DataObject
+    history: list[list[Put]],
+    keys_limits: Limits,
+    fields: FieldSelection | None,
+    data: st.DataObject,
 ) -> None:
     call_registry = ledger_of(history)
-    view = FilteredView(ALL, Visibility(keys_limits))
+    view = FilteredView(ALL, Visibility(keys_limits), None, fields, data.draw(st.booleans()))
     delta = view.delta(
         call_registry.told_since(data.draw(st.integers(0, len(call_registry.past) - 1)))
     )
@@ -99,7 +121,7 @@ def test_a_limited_key_is_never_told_a_hidden_number_but_by_a_call_it_may_see(
         for number in EXTENSIONS + QUEUES + GROUPS + (*LINES, "i700", "Sales")
         if number not in listed
     ]
-    for state in (view.snapshot(call_registry), delta.upsert):
+    for state in (view.snapshot(call_registry), delta.upsert, delta.patch):
         assert not any(state.get(topic) for topic in ("lines", "ivrs", "extgroups"))
         said = {
             topic: entities for topic, entities in state.items() if topic not in ("calls", "ended")
@@ -125,7 +147,7 @@ def test_a_change_touches_a_view_just_when_the_view_differs_after_it(
 
 def one_change(
     before: Entity | None, after: Entity | None, topic: str, id_: str, view: FilteredView
-) -> tuple[State, list[str]]:
+) -> tuple[ShownState, list[str]]:
     call_registry = Ledger()
     if before is not None:
         call_registry.state[topic][id_] = before
@@ -171,6 +193,59 @@ def test_what_changed_there_and_back_is_sent_as_a_client_in_between_needs_it() -
     )
     delta = FilteredView(ALL, EVERYTHING).delta(call_registry.told_since(1))
     assert delta.upsert == {"extensions": {"101": idle}}
+
+
+def test_a_change_of_other_fields_is_no_change() -> None:
+    view = FilteredView(ALL, LIMITED.visibility, None, FieldSelection(frozenset({"loggedIn"})))
+    before, after = queue("800", ("101",)), queue("800", ("101",), ("101",))
+    assert one_change(before, after, "queues", "800", view) == ({}, [])
+    after = queue("800", ("101", "102"))  # one who is hidden logs in
+    assert one_change(before, after, "queues", "800", view) == ({}, [])
+    shown = {"num": "800", "loggedIn": ()}
+    after = queue("800")
+    assert one_change(before, after, "queues", "800", view) == ({"queues": {"800": shown}}, [])
+    assert one_change(before, None, "queues", "800", view) == ({}, ["800"])
+
+
+def test_a_patch_has_the_fields_that_changed_at_any_position_and_no_others() -> None:
+    view = FilteredView(ALL, EVERYTHING, patch=True)
+    waiting = (WaitingCaller(1, "0301234567", "", START),)
+    rings = replace(queue("800", ("101",)), waiting=waiting)
+    call_registry = ledger_of(
+        [
+            [("queues", "800", queue("800", ("101",)))],
+            [("queues", "800", rings)],
+            [("queues", "800", replace(rings, name="Sales"))],
+            [("queues", "800", replace(rings, name="Sales", waiting=()))],
+        ]
+    )
+    delta = view.delta(call_registry.told_since(1))
+    assert (delta.upsert, delta.remove) == ({}, {})
+    assert delta.patch == {"queues": {"800": {"name": "Sales", "waiting": ()}}}
+    delta = view.delta(call_registry.told_since(3))
+    assert delta.patch == {"queues": {"800": {"waiting": ()}}}
+    delta = view.delta(call_registry.told_since(0))
+    assert set(delta.upsert["queues"]) == {"800"}
+    assert delta.patch == {}
+
+
+def test_one_that_left_and_came_back_comes_whole() -> None:
+    view = FilteredView(ALL, EVERYTHING, patch=True)
+    first, second = call(1, state="Routing"), call(1)
+    states: list[Entity | None] = [first, second, None, first, second]
+    call_registry = ledger_of([[("calls", "1", one)] for one in states])
+    delta = view.delta(call_registry.told_since(1))
+    assert (delta.upsert, delta.patch) == ({"calls": {"1": second}}, {})
+    assert view.delta(call_registry.told_since(4)).patch == {"calls": {"1": {"state": "Talking"}}}
+
+
+def test_a_filter_judges_by_fields_that_were_not_asked_for() -> None:
+    wanted = filter_of({"state": ["Talking"]})
+    view = FilteredView(ALL, EVERYTHING, wanted, FieldSelection(frozenset({"direction"})))
+    rings, talks = call(1, state="Routing"), call(1)
+    shown = {"callID": 1, "direction": "Inbound"}
+    assert one_change(rings, talks, "calls", "1", view) == ({"calls": {"1": shown}}, [])
+    assert one_change(talks, rings, "calls", "1", view) == ({}, ["1"])
 
 
 def test_other_topics_are_not_in_the_view() -> None:

@@ -101,7 +101,7 @@ def test_the_frames_are_as_the_protocol_says() -> None:
     hello = encode(Hello(1, "callmon", "main", 5.0, START, ("calls",)), "json")
     assert hello == (
         '{"type":"hello","protocol":1,"server":"callmon","pbx":"main","heartbeat":5.0,'
-        f'"server_time":"{START}","topics":["calls"]}}'
+        f'"server_time":"{START}","topics":["calls"],"version":"1.1"}}'
     )
     assert decoded(encode(ErrorFrame("bad_message", "no"), "json")) == {
         "type": "error",

@@ -10,31 +10,36 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from gateway.fanout.field_selection import names_of
 from gateway.fanout.filters import FIELDS
-from gateway.fanout.frames import ErrorFrame, Pong, encode
+from gateway.fanout.frames import Encoding, ErrorFrame, Pong, Unsubscribed, encode
 from gateway.operations.operation_table import COMMANDS
 from gateway.stream.client_messages import (
     BadMessage,
     Ping,
     Rights,
-    Subscribe,
-    Watch,
     from_address,
     parse,
 )
+from gateway.transport.id_head import IdHead, SubscriptionId
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from tests.gateway.histories import decoded
 
+ENCODINGS: tuple[Encoding, ...] = ("json", "msgpack")
 RIGHTS = Rights((*TOPICS, *BOOK_TOPICS), {"read", "contacts", "control"})
 WORDS = st.sampled_from(
     [
         *(
             "subscribe",
+            "unsubscribe",
             "ping",
             "type",
+            "id",
             "topics",
             "filter",
             "since",
             "merge",
+            "fields",
             "query",
             "params",
             "at",
@@ -61,12 +66,15 @@ _ANY = st.recursive(
     max_leaves=15,
 )
 MESSAGES = _ANY | st.fixed_dictionaries(
-    {"type": st.sampled_from(["subscribe", "ping"]) | _ANY},
+    {"type": st.sampled_from(["subscribe", "unsubscribe", "ping"]) | _ANY},
     optional={
+        "id": st.text(max_size=70) | st.integers(-(2**63), 2**64 - 1) | _ANY,
         "topics": st.lists(_SCALARS, max_size=3) | _ANY,
         "filter": st.dictionaries(st.sampled_from(FIELDS), st.lists(_SCALARS, max_size=3)) | _ANY,
         "since": st.fixed_dictionaries({"epoch": _SCALARS, "seq": _SCALARS}) | _ANY,
         "merge": _ANY,
+        "patch": st.booleans() | _ANY,
+        "fields": st.lists(st.sampled_from(names_of("calls")) | _SCALARS, max_size=3) | _ANY,
         "query": st.sampled_from(list(COMMANDS)) | _ANY,
         "params": st.dictionaries(WORDS, _SCALARS, max_size=3) | _ANY,
         "at": _ANY,
@@ -83,15 +91,24 @@ def heeded(data: str | bytes) -> None:
         return
     if isinstance(message, Ping):
         both(Pong(message.at, ""))
-    else:
-        assert isinstance(message, Subscribe | Watch)
-        hash(message)
+        return
+    hash(message)
+    named(message.id, Unsubscribed())
 
 
 def refused(error: BadMessage) -> None:
     assert error.code
     assert len(str(error)) < 1_000
     both(ErrorFrame(error.code, str(error)))
+    named(error.id, ErrorFrame(error.code, str(error)))
+
+
+def named(id_: SubscriptionId | None, frame: ErrorFrame | Unsubscribed) -> None:
+    """The answer can be sent with the id, and says the same."""
+    if id_ is not None:
+        for encoding in ENCODINGS:
+            message = encode(frame, encoding)
+            assert decoded(IdHead(id_).whole(message)) == {"id": id_, **decoded(message)}
 
 
 def both(frame: ErrorFrame | Pong) -> None:
@@ -116,7 +133,8 @@ def test_any_bytes_and_any_text_are_a_message_or_refused(data: str | bytes) -> N
 
 
 @pytest.mark.parametrize(
-    "place", ["type", "topics", "filter", "since", "query", "params", "at", "merge", "else"]
+    "place",
+    ["type", "topics", "filter", "since", "query", "params", "at", "merge", "id", "fields", "x"],
 )
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 def test_a_message_of_any_depth_is_refused(place: str, encoding: str) -> None:

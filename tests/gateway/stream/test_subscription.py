@@ -8,9 +8,29 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from gateway.stream.admission import LiveSettings
+from gateway.stream.client_messages import Subscribe
+from gateway.stream.connection import ConnectionLimits
+from gateway.stream.subscription import MOST_SUBSCRIPTIONS, ClientSubscription, SubscriptionSet
+from gateway.transport.id_head import SubscriptionId
+from gateway.visibility import Visibility
+from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Position
+from tests.bus import until
 from tests.gateway import entities
-from tests.gateway.serving import frame, frame_of, position, say, serving, silence
+from tests.gateway.serving import (
+    READER,
+    closed,
+    events,
+    frame,
+    frame_of,
+    http,
+    position,
+    say,
+    serving,
+    silence,
+)
+from tests.gateway.sockets import sessions
 from tests.system.stack import running
 
 CALLS = {"type": "subscribe", "topics": ["calls"]}
@@ -45,9 +65,95 @@ async def test_a_limited_key_gets_nothing_more_by_a_filter() -> None:
         await silence(connection)
 
 
+async def test_only_the_fields_that_were_asked_for_come_and_only_when_they_change() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        served.put("calls", "1", entities.call(1, ("101",)))
+        await frame(connection)
+        await subscribe(connection, fields=["state"])
+        shown = {"callID": 1, "state": "Talking"}
+        assert (await frame_of(connection, "snapshot"))["state"] == {"calls": {"1": shown}}
+        served.put("calls", "1", entities.call(1, ("101", "102")))
+        await silence(connection)
+        left = served.position
+        served.put("calls", "1", entities.call(1, ("102",), state="Routing"))
+        change = await frame_of(connection, "change")
+        assert change["upsert"] == {"calls": {"1": {"callID": 1, "state": "Routing"}}}
+        served.put("calls", "1", None)
+        assert (await frame_of(connection, "change"))["remove"] == {"calls": ["1"]}
+        await subscribe(connection, id="again", fields=["state"], since=position(left))
+        change = await of(connection, "again", "change")
+        assert (change["from"], change["remove"]) == (left.seq, {"calls": ["1"]})
+
+
+async def test_who_asks_for_patches_gets_the_fields_that_changed_and_snapshots_are_shared() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        served.put("queues", "800", entities.queue("800", ("101", "102")))
+        await frame(connection)
+        await named(connection, "patched", topics=["queues"], patch=True)
+        patched = await of(connection, "patched", "snapshot")
+        await named(connection, "whole", topics=["queues"])
+        whole = await of(connection, "whole", "snapshot")
+        assert patched | {"id": "whole"} == whole
+        served.put("queues", "800", entities.queue("800", ("101", "102"), ("101",)))
+        told = {found["id"]: found for found in [await frame(connection) for _ in "12"]}
+        assert set(told["whole"]["upsert"]["queues"]) == {"800"}
+        assert "patch" not in told["whole"]
+        assert told["patched"]["upsert"] == {}
+        assert told["patched"]["patch"] == {"queues": {"800": {"managers": ["101"]}}}
+        served.put("queues", "801", entities.queue("801"))
+        told = {found["id"]: found for found in [await frame(connection) for _ in "12"]}
+        assert told["patched"]["patch"] == {}
+        assert told["patched"]["upsert"] == told["whole"]["upsert"]
+
+
+async def test_patches_of_some_fields_have_only_these() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1, ("101",)))
+        async with events(served, "topics=calls&fields=state,extensions&patch=true") as stream:
+            await stream.of("snapshot")
+            served.put("calls", "1", entities.call(1, ("102",)))
+            _, change = await stream.of("change")
+            assert change["patch"] == {"calls": {"1": {"extensions": ["102"]}}}
+
+
+async def test_server_sent_events_have_fields_as_a_parameter() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1))
+        async with events(served, "topics=calls,queues&fields=state,waiting") as stream:
+            _, snapshot = await stream.of("snapshot")
+            assert snapshot["state"]["calls"] == {"1": {"callID": 1, "state": "Talking"}}
+            served.put("queues", "800", entities.queue("800", ("101",)))
+            _, change = await stream.of("change")
+            assert change["upsert"]["queues"] == {"800": {"num": "800", "waiting": []}}
+        async with http(served) as client:
+            answer = await client.get("/events?topics=lines&fields=colour", headers=READER)
+            assert answer.status_code == 400
+            assert "'colour'; lines has num, name" in answer.json()["error"]["message"]
+
+
+async def test_who_asks_for_the_same_fields_shares_a_view_and_its_bytes_are_counted_once() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for id_, fields in enumerate((["state", "did"], ["did", "state", "did"], ["did"])):
+            await named(connection, id_, fields=fields)
+            await of(connection, id_, "snapshot")
+        assert len(served.view.hub.tracks) == 2
+        (session,) = sessions(served)
+        assert session.principal.share is not None
+        sizes = {track.view.fields: track.view.fields.size for track in served.view.hub.tracks}  # type: ignore[union-attr]
+        assert session.principal.share.filter_bytes == sum(sizes.values())
+        for id_ in range(3):
+            await say(connection, {"type": "unsubscribe", "id": id_})
+            await of(connection, id_, "unsubscribed")
+        assert session.principal.share.filter_bytes == 0
+
+
 @pytest.mark.parametrize(
     ("more", "says"),
     [
+        ({"fields": ["num"]}, "'num'; calls has callID, direction"),
+        ({"fields": []}, "leave it out"),
+        ({"fields": "state"}, "list of at most"),
         ({"filter": {"num": ["101"]}}, "has no field"),
         ({"filter": {"ext": "101"}}, "object of lists"),
         ({"filter": ["101"]}, "object of lists"),
@@ -55,7 +161,8 @@ async def test_a_limited_key_gets_nothing_more_by_a_filter() -> None:
         ({"since": {"epoch": "e", "seq": -1}}, "position"),
         ({"since": {"epoch": "e", "seq": True}}, "position"),
         ({"since": "e/1"}, "position"),
-        ({"merge": "no"}, "true or false"),
+        ({"merge": "no"}, "merge must be true or false"),
+        ({"patch": "yes"}, "patch must be true or false"),
         ({"params": {}}, "with query"),
         ({"query": "pbx.calls.get"}, "either topics or a query"),
     ],
@@ -258,3 +365,212 @@ async def test_who_watches_something_else_is_never_told_an_older_position() -> N
         await say(ours, watch)
         again = await frame_of(ours, "result")
         assert [found["seq"] for found in (result, snapshot, change, again)] == [1, 1, 2, 2]
+
+
+async def named(connection: ClientConnection, id_: SubscriptionId | None, **more: Any) -> None:
+    """Subscribe to calls with an id."""
+    await subscribe(connection, **({} if id_ is None else {"id": id_}), **more)
+
+
+async def of(connection: ClientConnection, id_: SubscriptionId | None, kind: str) -> dict[str, Any]:
+    """The next frame but heartbeats, which must be of this subscription and type."""
+    while (found := await frame(connection))["type"] == "heartbeat":
+        pass
+    assert (found.get("id"), found["type"]) == (id_, kind), found
+    return found
+
+
+async def test_several_subscriptions_on_one_connection_know_nothing_of_each_other() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await frame(connection)
+        await named(connection, None, topics=["queues"])
+        await of(connection, None, "snapshot")
+        await named(connection, "a", filter={"ext": ["101"]})
+        await of(connection, "a", "snapshot")
+        await named(connection, 1, filter={"ext": ["102"]})
+        await of(connection, 1, "snapshot")
+        served.put("calls", "1", entities.call(1, ("101",)))
+        assert set((await of(connection, "a", "change"))["upsert"]["calls"]) == {"1"}
+        served.put("calls", "2", entities.call(2, ("102",)))
+        assert set((await of(connection, 1, "change"))["upsert"]["calls"]) == {"2"}
+        served.put("queues", "800", entities.queue("800"))
+        assert set((await of(connection, None, "change"))["upsert"]["queues"]) == {"800"}
+        await subscribe(connection, topics=["lines"])  # replaces the one without an id alone
+        await of(connection, None, "snapshot")
+        served.put("calls", "1", None)
+        assert (await of(connection, "a", "change"))["remove"] == {"calls": ["1"]}
+        await silence(connection)
+
+
+async def test_a_query_and_contacts_may_stand_beside_calls() -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await frame(connection)
+        await named(connection, "calls")
+        await of(connection, "calls", "snapshot")
+        await say(connection, {"type": "subscribe", "id": "count", "query": "pbx.calls.get"})
+        await of(connection, "count", "result")
+        await named(connection, "book", topics=["contacts"])
+        assert (await of(connection, "book", "snapshot"))["state"] == {"contacts": {}}
+        assert (len(served.view.hub), len(served.view.watches)) == (1, 1)
+        served.put("calls", "1", entities.call(1))
+        told = {(found["id"], found["type"]) for found in [await frame(connection) for _ in "12"]}
+        assert told == {("calls", "change"), ("count", "result")}
+
+
+async def test_each_subscription_resumes_at_its_own_position() -> None:
+    async with serving() as served, served.connect() as connection:
+        served.put("calls", "1", entities.call(1))
+        left = served.position
+        served.put("calls", "2", entities.call(2))
+        await frame(connection)
+        await named(connection, "from here", since=position(left))
+        assert set((await of(connection, "from here", "change"))["upsert"]["calls"]) == {"2"}
+        await named(connection, "anew")
+        await of(connection, "anew", "snapshot")
+
+
+async def test_heartbeats_come_for_each_subscription() -> None:
+    async with serving(heartbeat=0.1) as served, served.connect() as connection:
+        await frame(connection)
+        for id_ in ("a", "b"):
+            await named(connection, id_)
+        waiting = {"a", "b"}
+        while waiting:
+            beat = await frame_of(connection, "heartbeat")
+            waiting.discard(beat["id"])
+
+
+@pytest.mark.parametrize("id_", ["a", 0, None])
+async def test_nothing_follows_unsubscribed_and_the_id_is_free_again(
+    id_: SubscriptionId | None,
+) -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await frame(connection)
+        await named(connection, id_)
+        await of(connection, id_, "snapshot")
+        await say(connection, {"type": "unsubscribe"} | ({} if id_ is None else {"id": id_}))
+        await of(connection, id_, "unsubscribed")
+        served.put("calls", "1", entities.call(1))
+        await silence(connection)
+        assert len(served.view.hub) == 0
+        await named(connection, id_)
+        await of(connection, id_, "snapshot")
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "says"),
+    [
+        (CALLS | {"id": "a"}, "id_in_use", "the id 'a' already"),
+        ({"type": "unsubscribe", "id": "b"}, "unknown_id", "there are 'a'"),
+        ({"type": "unsubscribe", "id": 7}, "unknown_id", "the id 7; there are 'a'"),
+        ({"type": "unsubscribe"}, "unknown_id", "without an id; there are 'a'"),
+        (CALLS | {"id": "new", "filter": {"ext": []}}, "bad_message", "ext is empty"),
+        (CALLS | {"id": "new", "colour": "red"}, "bad_message", "no field 'colour'"),
+    ],
+)
+async def test_an_error_has_the_id_and_disturbs_no_subscription(
+    message: dict[str, Any], code: str, says: str
+) -> None:
+    async with serving(heartbeat=60) as served, served.connect() as connection:
+        await frame(connection)
+        await named(connection, "a")
+        await of(connection, "a", "snapshot")
+        await say(connection, message)
+        error = await of(connection, message.get("id"), "error")
+        assert error["code"] == code
+        assert says in error["message"]
+        served.put("calls", "1", entities.call(1))
+        await of(connection, "a", "change")
+        await silence(connection)
+
+
+@pytest.mark.parametrize("id_", ["", "x" * 65, -1, 2**53, True, 1.5, ["a"], {"a": 1}])
+async def test_what_cannot_be_an_id_is_refused_with_what_can(id_: object) -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        await subscribe(connection, id=id_)
+        error = await of(connection, None, "error")
+        assert error["code"] == "bad_message"
+        assert "a text of 1 to 64 characters or a whole number" in error["message"]
+
+
+async def test_a_connection_has_so_many_subscriptions_and_gets_no_more() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for number in range(MOST_SUBSCRIPTIONS):
+            await asyncio.sleep(0.1 if number > 20 else 0)  # no more messages at once
+            await named(connection, number)
+            await of(connection, number, "snapshot")
+        await named(connection, "more")
+        error = await of(connection, "more", "error")
+        assert error["code"] == "too_many_subscriptions"
+        assert len(served.view.hub) == MOST_SUBSCRIPTIONS
+        await say(connection, {"type": "unsubscribe", "id": 0})
+        await of(connection, 0, "unsubscribed")
+        await named(connection, "more")
+        await of(connection, "more", "snapshot")
+
+
+async def test_all_connections_of_a_key_have_as_many_as_it_may_have_connections() -> None:
+    settings = LiveSettings(connections_per_key=3)
+    async with serving(settings) as served, served.connect() as first:
+        async with served.connect() as second:
+            for connection in (first, second):
+                await frame(connection)
+            await named(first, "a")
+            await of(first, "a", "snapshot")
+            for id_ in ("a", "b"):
+                await named(second, id_)
+                await of(second, id_, "snapshot")
+            await named(first, "b")
+            error = await of(first, "b", "error")
+            assert error["code"] == "too_many_subscriptions"
+            await subscribe(first)  # the one without an id does not count
+            await of(first, None, "snapshot")
+        await until(lambda: len(served.live) == 1)
+        await named(first, "b")
+        await of(first, "b", "snapshot")
+
+
+async def test_each_subscription_with_an_id_is_a_read_of_the_key() -> None:
+    async with serving(budgets=Budgets(reads=3)) as served, served.connect() as connection:
+        await frame(connection)  # the connection and its first subscription are one read
+        for id_ in ("a", "b", "c"):
+            await named(connection, id_)
+            await of(connection, id_, "snapshot")
+        await named(connection, "d")
+        assert await closed(connection) == (4101, "the key's budget of reads is spent")
+
+
+async def test_who_unsubscribes_from_all_has_time_to_subscribe_again() -> None:
+    settings = LiveSettings(ConnectionLimits(subscribe_timeout=0.4))
+    async with serving(settings) as served, served.connect() as connection:
+        await frame(connection)
+        await named(connection, "a")
+        await of(connection, "a", "snapshot")
+        await asyncio.sleep(0.8)  # the connection is older than the time that one has
+        await say(connection, {"type": "unsubscribe", "id": "a"})
+        await of(connection, "a", "unsubscribed")
+        await named(connection, "b")
+        await of(connection, "b", "snapshot")
+        await say(connection, {"type": "unsubscribe", "id": "b"})
+        await of(connection, "b", "unsubscribed")
+        assert (await closed(connection))[0] == 4203
+
+
+async def test_a_busy_subscription_keeps_no_other_waiting() -> None:
+    """Each has its turn, also on a connection that always has something to send."""
+    async with serving() as served:
+        seen = Visibility()
+        unnamed = ClientSubscription(served.view, seen, "json", lambda: None)
+        whole = SubscriptionSet(unnamed, served.view, seen, "json", lambda: None, None, None)
+        for id_ in (None, "a", "b"):
+            whole.enter(Subscribe(frozenset({"calls"}), id=id_))
+        turns: list[SubscriptionId | None] = []
+        for number in range(9):
+            served.put("calls", "1", entities.call(1, (f"{number}",)))
+            assert whole.next_messages()
+            turns.append(None if whole.head is None else whole.head.id)
+        assert {*turns[:3]} == {*turns[3:6]} == {*turns[6:]} == {None, "a", "b"}
+        whole.end()
+        assert len(served.view.hub) == 0

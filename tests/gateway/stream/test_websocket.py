@@ -19,6 +19,7 @@ from gateway.stream.admission import LiveSettings
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import ClientSubscription
+from gateway.transport.id_head import IdHead
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
@@ -239,9 +240,9 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
     turns, taken = 0, list[tuple[int, bytes]]()
     write = Socket.write
 
-    def recorded(self: Socket, payload: bytes, *, text: bool) -> bool:
+    def recorded(self: Socket, payload: bytes, *, text: bool, head: IdHead | None = None) -> bool:
         taken.append((turns, payload))
-        return write(self, payload, text=text)
+        return write(self, payload, text=text, head=head)
 
     async def count() -> None:
         nonlocal turns

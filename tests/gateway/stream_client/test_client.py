@@ -13,11 +13,18 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
-from gateway.stream_client import StreamClient, StreamPosition, StreamRefused, Update
+from gateway.stream_client import (
+    StreamClient,
+    StreamPosition,
+    StreamRefused,
+    Subscription,
+    SubscriptionId,
+    Update,
+)
 from gateway.stream_client.target import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
-from tests.gateway.entities import START, call, extension
+from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import plain
 from tests.gateway.serving import ALL_TOPICS, Served, serving
 from tests.system.stack import until
@@ -330,3 +337,92 @@ async def test_it_takes_compressed_frames() -> None:
     async with scripted(script) as client:
         await following(client, lambda update: update.kind == "snapshot")
     assert "permessage-deflate" in offered[0]
+
+
+async def test_a_newer_gateway_is_asked_for_patches_and_the_state_is_whole() -> None:
+    async def script(connection: ServerConnection) -> None:
+        await send(connection, type="hello", heartbeat=0.1, version="1.1")
+        await heard(connection)  # what it said to the hello of version 1.0
+        assert await heard(connection) == {"type": "subscribe", "topics": ["calls"], "patch": True}
+        await snapshot(connection, 5, {"calls": {"1": {"v": 5, "w": 5}, "2": {"v": 5}}})
+        frame: dict[str, Any] = {"type": "change", "epoch": "1", "from": 5, "seq": 6}
+        patch = {"calls": {"1": {"v": 6}}}
+        await send(connection, **frame, upsert={}, remove={"calls": ["2"]}, patch=patch)
+
+    async with scripted(script) as client:
+        before = (await following(client, lambda _: True)).state["calls"]["1"]
+        update = await following(client, lambda update: update.position.seq == 6)
+        assert update.state == {"calls": {"1": {"v": 6, "w": 5}}}
+        assert update.upsert == {"calls": {"1": {"v": 6, "w": 5}}}
+        assert update.remove == {"calls": ["2"]}
+        assert before == {"v": 5, "w": 5}, "who holds the old entity still holds it"
+
+
+async def test_several_subscriptions_share_one_connection_and_each_is_exact() -> None:
+    more: dict[SubscriptionId, Subscription] = {
+        "waiting": Subscription(["queues"], fields=["waiting"]),
+        7: Subscription(["calls"], wanted={"ext": ["101"]}, merge=False),
+    }
+    async with serving() as served:
+        served.put("queues", "800", queue("800", ("101",)))
+        served.put("calls", "1", call(1, ("101",)))
+        served.put("calls", "2", call(2, ("102",)))
+        async with StreamClient(served.url(), "reader-key", ["lines"], more=more) as client:
+            waiting = {None, "waiting", 7}
+            while waiting:
+                waiting.discard((await following(client, lambda _: True)).id)
+            assert client.state == {"lines": {}}
+            assert more["waiting"].state == {"queues": {"800": {"num": "800", "waiting": []}}}
+            assert set(more[7].state["calls"]) == {"1"}
+            assert len(served.live) == 1
+            served.put("calls", "1", call(1, ("101",), state="Routing"))
+            update = await following(client, lambda update: update.kind == "change")
+            assert (update.id, update.state) == (7, more[7].state)
+            assert update.upsert["calls"]["1"]["state"] == "Routing"
+            assert more[7].state["calls"]["1"] == plain(call(1, ("101",), state="Routing"))
+            left = more[7].position
+            for session in served.live.sessions:
+                session.end(4200, '{"retry_in":[0,0]}')
+            served.put("calls", "3", call(3, ("101",)))
+            update = await following(client, lambda update: bool(update.upsert))
+            assert (update.id, set(update.upsert["calls"])) == (7, {"3"})
+            assert left is not None
+            assert (client.reconnects, client.repairs) == (1, 0)
+
+
+async def test_a_gap_of_one_of_several_is_repaired_by_itself() -> None:
+    more: dict[SubscriptionId, Subscription] = {"a": Subscription(["calls"])}
+
+    def calls(seq: int, start: int | None = None) -> dict[str, Any]:
+        if start is None:
+            return {"type": "snapshot", "epoch": "1", "seq": seq, "state": {"calls": {}}}
+        frame = {"type": "change", "epoch": "1", "from": start, "seq": seq, "remove": {}}
+        return frame | {"upsert": {"calls": {"1": {"v": seq}}}}
+
+    async def answer(connection: ServerConnection) -> None:
+        await send(connection, type="hello", heartbeat=60, version="1.1")
+        said = [await heard(connection) for _ in "12"]
+        assert [one.get("id") for one in said] == [None, "a"]
+        await snapshot(connection, 5, EMPTY)
+        await send(connection, id="a", **calls(5))
+        await send(connection, id="a", **calls(7, 6))
+        await send(connection, id="a", **calls(6, 5))  # on its way already
+        assert await heard(connection) == {"type": "unsubscribe", "id": "a"}
+        assert (await heard(connection))["since"] == {"epoch": "1", "seq": 5}
+        await send(connection, id="a", **calls(6, 5))
+        await send(connection, id="a", type="unsubscribed")
+        await send(connection, id="a", **calls(9, 5))
+        await connection.wait_closed()
+
+    async with (
+        serve(answer, "127.0.0.1", 0) as server,
+        StreamClient(f"ws://127.0.0.1:{_port(server)}/", "key", ["calls"], more=more) as client,
+    ):
+        update = await following(client, lambda update: update.kind == "change")
+        assert (update.id, update.position.seq, update.state) == (
+            "a",
+            9,
+            {"calls": {"1": {"v": 9}}},
+        )
+        assert (client.repairs, client.reconnects) == (1, 0)
+        assert client.position == StreamPosition("1", 5)

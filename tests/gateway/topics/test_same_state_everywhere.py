@@ -2,8 +2,9 @@
 
 One gateway's server lends its sockets, so frames are written ready-made; the other's does not, so
 all is sent the plain way. Both follow the same history. Their subscribers, each with a view of its
-own, come and go between them and resume where they were. At every frame each holds exactly its view
-of the state at its position, and in the end of the newest.
+own, come and go between them and resume where they were. Some have several subscriptions on one
+connection. At every frame each holds exactly its view of the state at its position, and in the end
+of the newest.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.auth.api_keys import ApiKey, sha256_hex
+from gateway.fanout.field_selection import FieldSelection, names_of
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import FIELDS, EntityFilter
 from gateway.fanout.frames import Encoding
+from gateway.transport.id_head import SubscriptionId
 from gateway.visibility import Limits, Visibility
 from monitor.shared.changes import Position
 from monitor.shared.codec import from_json
@@ -35,6 +38,7 @@ from tests.gateway.histories import (
     Put,
     decoded,
     entity_filters,
+    field_selections,
     plain,
     puts,
 )
@@ -46,47 +50,86 @@ KEYS = {
     "some-key": Visibility(Limits(frozenset(EXTENSIONS[:1]), frozenset(QUEUES[:1]))),
 }
 Door = Literal["websocket", "events"]
-KINDS: tuple[tuple[Door, Encoding, str, bool], ...] = (
-    ("websocket", "json", "all-key", False),
-    ("websocket", "msgpack", "some-key", False),
-    ("websocket", "json", "all-key", True),
-    ("websocket", "msgpack", "all-key", True),
-    ("events", "json", "all-key", True),
-    ("websocket", "json", "some-key", True),
-    ("events", "json", "some-key", False),
+Ids = tuple[SubscriptionId | None, ...]
+ONE: Ids = (None,)
+KINDS: tuple[tuple[Door, Encoding, str, bool, Ids], ...] = (
+    ("websocket", "json", "all-key", False, ONE),
+    ("websocket", "msgpack", "some-key", False, ("a", "b")),
+    ("websocket", "json", "all-key", True, (None, "a", 7)),
+    ("websocket", "msgpack", "all-key", True, (None, "ж")),
+    ("events", "json", "all-key", True, ONE),
+    ("websocket", "json", "some-key", True, ONE),
+    ("events", "json", "some-key", False, ONE),
 )
-"""Door, encoding, key, and whether the client takes compressed frames."""
+"""Door, encoding, key, whether the client takes compressed frames, and its subscriptions' ids."""
 QUERY = "pbx.callsinfo.get"
 
 Step = tuple[str, int, list[Put]]
 
 
 @dataclass
-class Client:
-    """A subscriber by one of the doors, to one of the gateways."""
+class Watched:
+    """One subscription, and what its client holds of it."""
 
-    door: Door
-    encoding: Encoding
     key: str
-    compressed: bool
     wanted: EntityFilter | None
+    fields: FieldSelection | None
     merge: bool
-    gateways: Sequence[Served]
+    patch: bool
     call_registry: Ledger
-    at: int = 0
     follower: Follower = field(default_factory=Follower)
-    task: asyncio.Task[None] | None = None
 
     @property
     def view(self) -> FilteredView:
-        return FilteredView(
-            frozenset(KEYS[self.key].topics) & frozenset(TOPICS), KEYS[self.key], self.wanted
-        )
+        topics = frozenset(KEYS[self.key].topics) & frozenset(TOPICS)
+        known = {name for topic in topics for name in names_of(topic)}
+        names = known & (frozenset() if self.fields is None else self.fields.names)
+        fields = FieldSelection(frozenset(names)) if names else None
+        return FilteredView(topics, KEYS[self.key], self.wanted, fields)
 
     @property
     def filter(self) -> dict[str, list[str]]:
         named = {name: getattr(self.wanted, name, None) for name in FIELDS}
         return {name: sorted(values) for name, values in named.items() if values is not None}
+
+    @property
+    def message(self) -> dict[str, Any]:
+        message: dict[str, Any] = {
+            "topics": sorted(self.view.topics),
+            "filter": self.filter,
+            "merge": self.merge,
+            "patch": self.patch,
+        }
+        if (fields := self.view.fields) is not None:
+            message["fields"] = sorted(fields.names)
+        if (held := self.follower.position) is not None:
+            message["since"] = {"epoch": held.epoch, "seq": held.seq}
+        return {"type": "subscribe"} | message
+
+    def take(self, frame: dict[str, Any]) -> None:
+        assert ("patch" in frame) is (self.patch and frame["type"] == "change")
+        self.follower.receive(frame)
+        if self.follower.parts is None:
+            assert self.follower.position is not None
+            assert self.follower.state == self.truth(self.follower.position)
+
+    def truth(self, position: Position) -> Any:
+        return plain(self.view.snapshot(self.call_registry.at(position)))
+
+
+@dataclass
+class Client:
+    """A client by one of the doors, of one of the gateways. ``watched``: by the ids."""
+
+    door: Door
+    encoding: Encoding
+    key: str
+    compressed: bool
+    watched: dict[SubscriptionId | None, Watched]
+    gateways: Sequence[Served]
+    call_registry: Ledger
+    at: int = 0
+    task: asyncio.Task[None] | None = None
 
     def come(self) -> None:
         reading = self.over_websocket() if self.door == "websocket" else self.over_events()
@@ -97,33 +140,38 @@ class Client:
         self.task.cancel()
         ended = (await asyncio.gather(self.task, return_exceptions=True))[0]
         assert isinstance(ended, asyncio.CancelledError), f"it ended by itself: {ended!r}"
-        self.follower.parts = None
+        for watched in self.watched.values():
+            watched.follower.parts = None
 
     async def over_websocket(self) -> None:
         offer = [f"callmon.v1.{self.encoding}"]
         async with self.gateways[self.at].connect(
             self.key, offer=offer, compressed=self.compressed
         ) as connection:
-            message: dict[str, Any] = {
-                "topics": sorted(self.view.topics),
-                "filter": self.filter,
-                "merge": self.merge,
-            }
-            if (held := self.follower.position) is not None:
-                message["since"] = {"epoch": held.epoch, "seq": held.seq}
-            await say(connection, {"type": "subscribe"} | message, self.encoding)
+            for id_, watched in self.watched.items():
+                named = {} if id_ is None else {"id": id_}
+                await say(connection, watched.message | named, self.encoding)
             async for data in connection:
-                self.take(decoded(data))
+                frame = decoded(data)
+                if frame["type"] != "hello":
+                    self.watched[frame.pop("id", None)].take(frame)
 
     async def over_events(self) -> None:
         address = f"http://{self.gateways[self.at].host}/webapi/events"
-        params = {"topics": ",".join(sorted(self.view.topics)), "merge": str(self.merge).lower()}
-        params |= {name: ",".join(values) for name, values in self.filter.items()}
+        watched = self.watched[None]
+        params = {
+            "topics": ",".join(sorted(watched.view.topics)),
+            "merge": str(watched.merge).lower(),
+            "patch": str(watched.patch).lower(),
+        }
+        params |= {name: ",".join(values) for name, values in watched.filter.items()}
+        if (fields := watched.view.fields) is not None:
+            params["fields"] = ",".join(sorted(fields.names))
         headers = {
             "X-API-Key": self.key,
             "Accept-Encoding": "gzip" if self.compressed else "identity",
         }
-        if (held := self.follower.position) is not None:
+        if (held := watched.follower.position) is not None:
             headers["Last-Event-ID"] = str(held)
         async with (
             httpx.AsyncClient(
@@ -137,27 +185,21 @@ class Client:
                 if name == "id":
                     id_ = value
                 elif name == "data":
-                    self.take(from_json(value))
-                    assert id_ in (None, str(self.follower.position))
+                    frame = from_json(value)
+                    if frame["type"] != "hello":
+                        watched.take(frame)
+                        assert id_ in (None, str(watched.follower.position))
                     id_ = None
-
-    def take(self, frame: dict[str, Any]) -> None:
-        if frame["type"] == "hello":
-            return
-        self.follower.receive(frame)
-        if self.follower.parts is None:
-            assert self.follower.position is not None
-            assert self.follower.state == self.truth(self.follower.position)
-
-    def truth(self, position: Position) -> Any:
-        return plain(self.view.snapshot(self.call_registry.at(position)))
 
     @property
     def newest(self) -> bool:
         assert self.task is not None
         if self.task.done():
             self.task.result()
-        return self.follower.position == self.call_registry.position
+        return all(
+            watched.follower.position == self.call_registry.position
+            for watched in self.watched.values()
+        )
 
 
 def steps() -> st.SearchStrategy[list[Step]]:
@@ -196,7 +238,9 @@ def follow(call_registry: Ledger, gateways: Sequence[Served]) -> None:
         served._moved()
 
 
-async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
+async def play(
+    history: list[Step], wanted: list[EntityFilter | None], fields: list[FieldSelection | None]
+) -> None:
     call_registry = Ledger()
     call_registry.start_epoch()
     async with both() as gateways, asyncio.timeout(60):
@@ -206,13 +250,22 @@ async def play(history: list[Step], wanted: list[EntityFilter | None]) -> None:
                 encoding,
                 key,
                 compressed,
-                wanted[number % len(wanted)],
-                number % 3 != 0,
+                {
+                    id_: Watched(
+                        key,
+                        wanted[(number + place) % len(wanted)],
+                        fields[(number + place) % len(fields)],
+                        (number + place) % 3 != 0,
+                        (number + place) % 2 == 0,
+                        call_registry,
+                    )
+                    for place, id_ in enumerate(ids)
+                },
                 gateways,
                 call_registry,
                 number % 2,
             )
-            for number, (door, encoding, key, compressed) in enumerate(KINDS)
+            for number, (door, encoding, key, compressed, ids) in enumerate(KINDS)
         ]
         for client in clients:
             client.come()
@@ -254,8 +307,12 @@ async def same_answers(gateways: Sequence[Served]) -> None:
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(steps(), st.lists(st.none() | entity_filters(), min_size=1, max_size=4))
+@given(
+    steps(),
+    st.lists(st.none() | entity_filters(), min_size=1, max_size=4),
+    st.lists(st.none() | field_selections(), min_size=1, max_size=5),
+)
 def test_every_subscriber_by_every_door_is_exact_at_every_frame_and_reaches_the_newest(
-    history: list[Step], wanted: list[EntityFilter | None]
+    history: list[Step], wanted: list[EntityFilter | None], fields: list[FieldSelection | None]
 ) -> None:
-    asyncio.run(play(history, wanted))
+    asyncio.run(play(history, wanted, fields))
