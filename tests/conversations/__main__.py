@@ -1,12 +1,14 @@
-"""Run conversations: ``python -m tests.conversations COMMAND…`` with a client, ``--record`` anew.
+"""Run conversations: ``python -m tests.conversations VERSION COMMAND…`` with a client.
 
-COMMAND gets the address and the files as further arguments; see README.md. ``--record NAME…``
-replaces what the server sends in these conversations by what a real gateway sends today.
+VERSION: of the protocol that the client speaks, such as 1.0. COMMAND gets the address and the files
+as further arguments; see README.md. ``--record NAME…`` in place of both replaces what the server
+sends in these conversations by what a real gateway sends today.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from dataclasses import replace
 
@@ -29,13 +31,13 @@ def main() -> int:
         case ["--record", *names]:
             asyncio.run(_record(names or [each.name for each in conversations() if each.gateway]))
             return 0
-        case []:
-            print(__doc__)
-            return 2
-        case command:
-            faults = asyncio.run(driven(command, conversations()))
+        case [version, *command] if command and re.fullmatch(r"[0-9]+\.[0-9]+", version):
+            faults = asyncio.run(driven(command, conversations(version)))
             print(*faults or ["All conversations were held."], sep="\n")
             return 1 if faults else 0
+        case _:
+            print(__doc__)
+            return 2
 
 
 if __name__ == "__main__":

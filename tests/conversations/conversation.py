@@ -25,6 +25,8 @@ class Conversation:
     subscribe: dict[str, Any]
     server: tuple[Step, ...]
     client: tuple[dict[str, Any], ...]
+    needs: str = "1.0"
+    """The protocol's version: clients and gateways of an older one do not hold it."""
     gateway: dict[str, Any] | None = None
     """How a real gateway is set up to say the same; None: no gateway does what this server does."""
 
@@ -33,9 +35,14 @@ class Conversation:
         return FOLDER / f"{self.name}.json"
 
 
-def conversations() -> list[Conversation]:
-    """All of them, in the order of their names."""
-    return [read(file) for file in sorted(FOLDER.glob("*.json"))]
+def conversations(version: str = "") -> list[Conversation]:
+    """All of them, or those that need no newer version of the protocol, in the order of names."""
+    found = [read(file) for file in sorted(FOLDER.glob("*.json"))]
+    return [each for each in found if not version or _number(each.needs) <= _number(version)]
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
 
 
 def read(file: Path) -> Conversation:
@@ -46,6 +53,7 @@ def read(file: Path) -> Conversation:
         fields["subscribe"],
         tuple(fields["server"]),
         tuple(fields["client"]),
+        fields.get("needs", "1.0"),
         fields.get("gateway"),
     )
 
@@ -53,6 +61,8 @@ def read(file: Path) -> Conversation:
 def write(conversation: Conversation) -> None:
     """Write the file: each step and each report in a line of its own."""
     parts = [f'  "{name}": {_json(getattr(conversation, name))}' for name in ("about", "subscribe")]
+    if conversation.needs != "1.0":
+        parts.append(f'  "needs": {_json(conversation.needs)}')
     if conversation.gateway is not None:
         parts.append(f'  "gateway": {_json(conversation.gateway)}')
     for name in ("server", "client"):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 from gateway.stream_client import Connection, StreamClient, StreamRefused
 from tests.conversations.conversation import LIMIT_S, Conversation
+
+VERSION: Final = "1.0"
+"""Of the protocol, as both clients here speak it."""
 
 
 async def hold(address: str, conversation: Conversation) -> list[dict[str, Any]]:

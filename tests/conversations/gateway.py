@@ -101,10 +101,13 @@ class _Visit:
         return step
 
     async def _sent(self, kind: str) -> dict[str, Any]:
-        """The next frame; heartbeats only where one is expected, as they come at their own time."""
-        while (found := await frame(self._open))["type"] == "heartbeat" != kind:
-            pass
-        return found
+        """The next frame; of the heartbeats, which come at their own time, the one expected."""
+        while True:
+            found = await frame(self._open)
+            if found["type"] != "heartbeat":
+                return found
+            if kind == "heartbeat" and found["seq"] >= self._served.position.seq:
+                return found
 
     async def _refused(self) -> dict[str, Any]:
         try:

@@ -11,7 +11,7 @@ from tests.conversations import driver, peer
 from tests.conversations.conversation import Conversation, conversations, wrong
 from tests.conversations.driven import driven
 
-ALL = conversations()
+ALL = conversations(driver.VERSION)
 DRIVER = Path(__file__).with_name("driver.mjs")
 
 
