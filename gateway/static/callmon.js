@@ -487,7 +487,7 @@ class Watch {
   }
 }
 
-/** What a subscription says: a query, or topics. */
+/** What a subscription says: a query, or topics. @param {Wanted} wanted */
 function only({ topics, filter, merge, query, params }) {
   return query ? { query, params } : { topics, filter, merge };
 }
