@@ -279,6 +279,27 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
 
 
 @on_both_loops
+async def test_a_snapshot_in_parts_and_what_follows_have_the_id_compressed_or_not() -> None:
+    for compressed in (False, True):
+        async with serving() as served, served.connect(compressed=compressed) as connection:
+            served.put_all(big_change(0))
+            served.put_all([("extensions", str(at), extension(str(at))) for at in range(900)])
+            await frame(connection)
+            await say(connection, {"type": "subscribe", "id": "ж", "topics": ["extensions"]})
+            follower = Follower()
+            while follower.position is None or follower.position < served.position:
+                found = await frame(connection)
+                assert found.pop("id") == "ж"
+                follower.receive(found)
+            assert len(follower.seen) > 5
+            served.put_all(big_change(1))
+            found = await frame_of(connection, "change")
+            assert found.pop("id") == "ж"
+            follower.receive(found)
+            assert follower.state == {"extensions": plain(served.view.live.state["extensions"])}
+
+
+@on_both_loops
 async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_few_in_a_turn() -> (
     None
 ):
