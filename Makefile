@@ -41,7 +41,7 @@ lint: .venv/dev.stamp ## check style and layers
 typecheck: .venv/dev.stamp
 	$(BIN)/mypy
 
-unit: .venv/dev.stamp
+unit: .venv/dev.stamp .venv/tsc.stamp
 	@deploy/chromium.sh $(CHROMIUM)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(ARGS)
 
@@ -83,6 +83,11 @@ sbom: .venv/audit.stamp ## write the bills of materials (CycloneDX) of the image
 .venv/node.stamp: .venv/bench.stamp
 	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
 	@touch $@
+
+# Checks the types of the browser's client in the tests. Without npm, or if it gets nothing, these tests are skipped.
+.venv/tsc.stamp: .venv/dev.stamp
+	@! command -v npm >/dev/null || if npm install --silent --no-fund --no-audit --fetch-retries 0 --prefix .venv/tsc typescript@5.9.3; \
+		then touch $@; else echo "npm could not install TypeScript: the types of the browser's client are not tested."; fi
 
 PIN := uv pip compile -q --universal --python-version 3.11 --generate-hashes --upgrade --no-header \
 	--no-emit-index-url --no-emit-find-links

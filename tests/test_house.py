@@ -21,7 +21,7 @@ MOST_WITHOUT_TESTS = 0.1
 LOGS = {"log", "logger", "_log", "_logger", "_always"}
 """Names of loggers: variables, attributes, and the function that makes a ProgramLog's logger."""
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
-NO_EVENTS = {"gateway/stream_client.py", "monitor/commands/request_consumer.py:_warn"}
+NO_EVENTS = {"gateway/stream_client/client.py", "monitor/commands/request_consumer.py:_warn"}
 """The module logs sentences with :mod:`logging` for programs that use it.
 
 The function passes on an event.

@@ -15,6 +15,11 @@ DECLARED = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))[
 ]
 KUSTOMIZATION = ROOT / "deploy" / "kubernetes" / "kustomization.yaml"
 """Kubernetes cannot reckon a tag: tests/deploy/test_kubernetes.py compares it."""
+CLIENTS = {
+    ROOT / "gateway" / "stream_client" / "pyproject.toml",
+    ROOT / "gateway" / "static" / "package.json",
+}
+"""The clients are packed by themselves, from their own folders."""
 
 
 def test_the_changelog_has_the_version_with_its_day() -> None:
@@ -38,7 +43,7 @@ def test_no_other_file_has_it_by_heart() -> None:
     )
     pattern = re.compile(rf"(?<![\d.]){re.escape(DECLARED)}(?![\d.])")
     bearers = {path for path in texts if pattern.search(path.read_text(encoding="utf-8"))}
-    assert bearers == {ROOT / "CHANGELOG.md", KUSTOMIZATION}
+    assert bearers == {ROOT / "CHANGELOG.md", KUSTOMIZATION, *CLIENTS}
 
 
 def test_metrics_tell_it() -> None:

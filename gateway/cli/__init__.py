@@ -509,7 +509,7 @@ def _outcome(
     try:
         with asyncio.Runner(loop_factory=new_loop) as runner:
             code = runner.run(_until_told(work))
-    except* CallmonError as group:
+    except* _told() as group:
         errors += _leaves(group)
         for error in errors:
             # Mistakes in the settings are a list; every other error is printed as one line.
@@ -551,6 +551,13 @@ def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
     os.dup2(null, output)  # what is left in the buffer would fail again at the end
     os.close(null)
     return True
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """Return the errors whose texts are sentences. It imports a client only once one was raised."""
+    from gateway.stream_client import StreamClientError
+
+    return CallmonError, StreamClientError
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

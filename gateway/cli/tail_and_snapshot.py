@@ -19,8 +19,7 @@ from gateway.cli.wall_words import (
     outcome,
     progress,
 )
-from gateway.stream_client import Connection, StreamClient, Update
-from gateway.stream_client_connection import stream_url, tls_context
+from gateway.stream_client import Connection, StreamClient, Update, stream_url, tls_context
 from monitor.shared.entities.topics import FLEET_TOPICS, TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
 from monitor.shared.timestamps import moment
@@ -45,7 +44,7 @@ class GatewayAddress:
     def client(
         self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
     ) -> StreamClient:
-        """Return a client of the gateway's stream. Raises ConfigError."""
+        """Return a client of the gateway's stream. Raises StreamMisconfigured."""
         url = stream_url(self.url)
         context = (
             tls_context(self.ca_file, insecure=self.insecure) if url.startswith("wss:") else None
@@ -78,7 +77,7 @@ class Reporter:
 
 
 async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
-    """Print changes until cancelled. Raises StreamRefused, ConfigError."""
+    """Print changes until cancelled. Raises StreamClientError, ConfigError."""
     lines = _json_lines if as_json else _Lines()
     async with gateway.client(_topics(topics), Reporter()) as client:
         async for update in client:
@@ -89,7 +88,7 @@ async def tail(gateway: GatewayAddress, topics: str, as_json: bool) -> None:
 async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> None:
     """Print the state once.
 
-    Raises StreamRefused or ConfigError, and CallmonError if no state comes within ``timeout_s``
+    Raises StreamClientError or ConfigError, and CallmonError if no state comes within ``timeout_s``
     seconds.
     """
     async with gateway.client(_topics(topics), Reporter()) as client:

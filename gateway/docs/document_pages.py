@@ -56,6 +56,11 @@ TEXT_POLICY: Final = (
 )
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _ASK_FIRST: Final = "no-cache"
+_SHARED: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+"""A module script is loaded with CORS; a page that isolates itself asks for the second as well."""
 
 BYTES_AT_ONCE: Final = 64 * 1024 * 1024
 """Bytes of documents for one address at once: each document twenty times, uncompressed."""
@@ -75,13 +80,17 @@ ADDRESSES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """Hold a document that is ready to send. ``tag``: a hash of its content."""
+    """Hold a document that is ready to send. ``tag``: a hash of its content.
+
+    ``shared``: pages of other origins may load it too.
+    """
 
     body: bytes
     compressed: bytes
     tag: str
     media_type: str
     policy: str | None = None
+    shared: bool = False
 
 
 class Handouts:
@@ -169,6 +178,8 @@ def _response(document: Document, request: Request) -> Response:
     }
     if document.policy is not None:
         headers["Content-Security-Policy"] = document.policy
+    if document.shared:
+        headers |= _SHARED
     if matches(request.headers.get("if-none-match", ""), etag):
         return Response(status_code=304, headers=headers)
     if compressed:
@@ -179,10 +190,16 @@ def _response(document: Document, request: Request) -> Response:
     )
 
 
-def document_of(body: bytes, media_type: str, policy: str | None = None) -> Document:
-    """Return the document with its tag. ``policy``: the Content-Security-Policy of a page."""
+def document_of(
+    body: bytes, media_type: str, policy: str | None = None, *, shared: bool = False
+) -> Document:
+    """Return the document with its tag.
+
+    ``policy``: the Content-Security-Policy of a page. ``shared``: pages of other origins may load
+    it too.
+    """
     tag = blake2b(body, digest_size=8).hexdigest()
-    return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy)
+    return Document(body, gzip.compress(body, mtime=0), tag, media_type, policy, shared)
 
 
 def _file(name: str) -> Document:

@@ -27,6 +27,7 @@ _SHOWN_PARTS = RESERVED | {
     "start",
     "vendor",
     "callmon.js",
+    "callmon.d.ts",
     "theme.js",
 }
 _MOST_PARTS = 8

@@ -32,6 +32,13 @@
  *   frame       the frame, each as it came
  */
 
+/** @typedef {"connecting" | "live" | "waiting" | "refused" | "closed"} Status */
+/** @typedef {{status: Status, since: number, code?: number, reason?: string, retryIn?: number}} Connection */
+/** @typedef {{topics?: readonly string[], filter?: object, fields?: readonly string[], merge?: boolean}} Topics */
+/** @typedef {Topics & {query?: string, params?: object}} Wanted */
+/** @typedef {[low: number, high: number]} Range */
+/** @typedef {{code: number, reason?: string, refused?: boolean, own?: boolean, retry?: Range | null}} End */
+
 const BACKOFF_BASE = 0.5;
 const BACKOFF_CAP = 30;
 const LATER = 5; // 41xx: not sooner than this many seconds
@@ -41,8 +48,10 @@ const COME_BACK = new Set([408, 425, 429]);
 
 /** Server time against this machine's, from the pings that travelled fastest. Times in milliseconds. */
 export class ServerClock {
+  /** @type {{rtt: number, offset: number}[]} */
   #samples = [];
   offset = 0;
+  /** @type {number | null} */
   rtt = null;
 
   /** A ping sent at `sent` was answered at `received` (both local) with the server's time `server`. */
@@ -69,7 +78,7 @@ export function advice(code) {
   return code >= 4100 && code < 4200 ? "later" : "resume";
 }
 
-/** The range of seconds in a close reason; null if there is none. */
+/** The range of seconds in a close reason; null if there is none. @returns {Range | null} */
 export function retryRange(reason) {
   try {
     const [low, high] = JSON.parse(reason).retry_in.map(Number);
@@ -81,12 +90,19 @@ export function retryRange(reason) {
 
 /** State and position of one subscription, by the protocol's rules. No input or output. */
 export class Replica {
-  state = new Map(); // topic → Map(id → entity)
-  position = null; // {epoch, seq}
-  awaiting = "snapshot"; // what must come first: "snapshot", "answer" (to `since`), "repair", or null
+  /** @type {Map<string, Map<string, any>>} topic → id → entity */
+  state = new Map();
+  /** @type {{epoch: string, seq: number} | null} */
+  position = null;
+  /** @type {"snapshot" | "answer" | "repair" | null} what must come first; "answer": to `since` */
+  awaiting = "snapshot";
+  /** @type {Map<string, Map<string, any>> | null} */
   #parts = null;
 
-  /** A subscription was sent. Returns the `since` to send with it; null if it has to begin with a snapshot. */
+  /**
+   * A subscription was sent. Returns the `since` to send with it; null if it has to begin with a snapshot.
+   * @param {{resume: boolean, sameConnection?: boolean}} how
+   */
   subscribed({ resume, sameConnection }) {
     this.#parts = null;
     if (!resume || this.position === null) {
@@ -140,9 +156,14 @@ export class Replica {
 /** What is watched by one subscription, and what is known of it. Has the events state, change, result and heartbeat. */
 export class Subscription extends EventTarget {
   replica = new Replica();
-  answeredAt = null; // position of the last result
+  /** @type {{epoch: string, seq: number} | null} position of the last result */
+  answeredAt = null;
 
-  /** `id`: null for the client's own. `wanted`: as for the client. */
+  /**
+   * `id`: null for the client's own. `wanted`: as for the client.
+   * @param {string | number | null} id
+   * @param {Wanted} wanted
+   */
   constructor(id, wanted) {
     super();
     this.id = id;
@@ -189,24 +210,30 @@ function merge(state, topics) {
 
 export class StreamClient extends EventTarget {
   clock = new ServerClock();
+  /** @type {string | null} */
   staleSince = null;
+  /** @type {Connection} */
   connection = { status: "closed", since: Date.now() };
+  /** @type {any} */
   hello = null;
-  lag = null; // milliseconds that the last frame took from the server to here
+  /** @type {number | null} milliseconds that the last frame took from the server to here */
+  lag = null;
   reconnects = 0;
   repairs = 0;
 
   /**
    * `url`: of the stream, without a key. `key` is exchanged for single-use tickets where the gateway gives them.
    * `pbx`: the PBX to watch, for a key for several.
-   * Either `topics` (and `filter`: lists by field; `fields`: the only ones wanted), or `query` (and `params`).
+   * Either `topics` (and `filter`: lists by field; `fields`: the only ones wanted; `merge` false: every change by
+   * itself), or `query` (and `params`).
+   * @param {{url: string | URL, key: string, pbx?: string} & Wanted} options
    */
-  constructor({ url, key, pbx = "", topics, filter, fields, query, params }) {
+  constructor({ url, key, pbx = "", ...wanted }) {
     super();
     this.#pbx = pbx;
-    this.#url = new URL(url, globalThis.location?.href);
+    this.#url = addressOf(url);
     this.#key = key;
-    this.#own = new Subscription(null, query ? { query, params } : { topics, filter, fields });
+    this.#own = new Subscription(null, only(wanted));
   }
 
   get state() {
@@ -232,22 +259,32 @@ export class StreamClient extends EventTarget {
     this.#enter({ status: "closed" });
   }
 
-  /** Watch something else from now on: {topics, filter, fields} or {query, params}. Begins with a snapshot. */
-  subscribe({ topics, filter, fields, query, params }) {
-    this.#own = new Subscription(null, query ? { query, params } : { topics, filter, fields });
+  /**
+   * Watch something else from now on: {topics, filter, fields, merge} or {query, params}. Begins with a snapshot.
+   * @param {Wanted} wanted
+   */
+  subscribe(wanted) {
+    this.#own = new Subscription(null, only(wanted));
     if (this.#greeted) this.#subscribe(this.#own, { resume: false, sameConnection: true });
   }
 
-  /** Watch this too, on the same connection. `id`: a text or a whole number. Returns the Subscription. */
-  add(id, { topics, filter, fields, query, params }) {
+  /**
+   * Watch this too, on the same connection. `id`: a text or a whole number. Returns the Subscription.
+   * @param {string | number} id
+   * @param {Wanted} wanted
+   */
+  add(id, wanted) {
     if (this.#more.has(id)) throw new Error(`there is a subscription ${id} already`);
-    const held = new Subscription(id, query ? { query, params } : { topics, filter, fields });
+    const held = new Subscription(id, only(wanted));
     this.#more.set(id, held);
     if (this.#greeted) this.#subscribe(held, { resume: false, sameConnection: false });
     return held;
   }
 
-  /** Watch what was added with this id no more. */
+  /**
+   * Watch what was added with this id no more.
+   * @param {string | number} id
+   */
   remove(id) {
     if (this.#more.delete(id) && this.#greeted) this.#unsubscribe(id);
   }
@@ -255,14 +292,20 @@ export class StreamClient extends EventTarget {
   #url;
   #key;
   #pbx;
+  /** @type {Subscription} */
   #own;
-  #more = new Map(); // id → Subscription
-  #ending = new Map(); // id → how many of this id are to end, until the gateway says so
+  /** @type {Map<string | number, Subscription>} */
+  #more = new Map();
+  /** @type {Map<string | number, number>} id → how many of this id are to end, until the gateway says so */
+  #ending = new Map();
   #greeted = false; // whether this connection's hello came
+  /** @type {WebSocket | null} */
   #socket = null;
+  /** @type {Promise<void> | null} */
   #run = null;
   #turn = 0;
-  #wake = null; // ends the wait before the next attempt
+  /** @type {(() => void) | null} ends the wait before the next attempt */
+  #wake = null;
   #failures = 0;
   #tickets = true; // until the gateway says that it gives none
 
@@ -288,26 +331,34 @@ export class StreamClient extends EventTarget {
     }
   }
 
+  /** @param {End} end */
   #delay({ code, retry }) {
     if (retry) return between(...retry);
     const jittered = between(0, Math.min(BACKOFF_CAP, BACKOFF_BASE * 2 ** Math.min(this.#failures, 10)));
     return advice(code) === "later" ? LATER + jittered : jittered;
   }
 
-  /** One connection from its handshake to its end: {code, reason, refused, retry}. */
+  /** One connection from its handshake to its end. @returns {Promise<End>} */
   async #converse(turn) {
     const admitted = await this.#admission();
     if (admitted.end || turn !== this.#turn) return admitted.end ?? { code: 1000 };
     const { code, reason, opened } = await this.#listen(admitted.address);
-    if (!opened) return (await this.#probe("GET", "")).end ?? { code, reason: noUpgrade(this.#url) };
+    if (!opened) return this.#refusal(code);
     if (advice(code) === "refuse") return { code, reason, refused: true, own: true };
     return { code, reason: closed(this.#url, code, reason), retry: retryRange(reason) };
+  }
+
+  /** Why a handshake failed: a gateway tells it to a plain request for the same address. @returns {Promise<End>} */
+  async #refusal(code) {
+    const { end, body } = await this.#probe("GET", "stream");
+    if (end && body?.error?.code !== "upgrade_required") return end;
+    return { code, reason: noUpgrade(this.#url) };
   }
 
   /** The address to connect to, with a fresh ticket if the gateway gives tickets, else with the key. */
   async #admission() {
     if (this.#tickets) {
-      const { end, status, body } = await this.#probe("POST", "ticket");
+      const { end, status = 0, body } = await this.#probe("POST", "ticket");
       if (status === 200 && body?.ticket) return { address: this.#socketUrl("stream", { ticket: body.ticket }) };
       const other = { code: status, reason: foreign(this.#url, status), refused: true };
       if (!end?.own || ![404, 405, 503].includes(status)) return { end: end ?? other };
@@ -320,11 +371,14 @@ export class StreamClient extends EventTarget {
   #socketUrl(tail, query = {}) {
     const url = new URL(tail, this.#url);
     url.protocol = url.protocol.replace("http", "ws");
-    url.search = new URLSearchParams(query);
+    url.search = new URLSearchParams(query).toString();
     return url;
   }
 
-  /** Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back. */
+  /**
+   * Ask over HTTP what a browser hides of a failed handshake: whether the key holds, and when to come back.
+   * @returns {Promise<{status?: number, body?: any, end?: End}>}
+   */
   async #probe(method, tail) {
     const headers = { Authorization: `Bearer ${this.#key}`, ...(this.#pbx && { "Callmon-Pbx": this.#pbx }) };
     try {
@@ -342,8 +396,9 @@ export class StreamClient extends EventTarget {
       const after = Number(answer.headers.get("Retry-After"));
       const own = typeof body?.error?.code === "string";
       const reason = own ? body.error.message : foreign(this.#url, status, refused);
-      const end = { code: status, reason, refused, own, retry: after ? [after, 2 * after] : null };
-      return { status, body, end };
+      /** @type {Range | null} */
+      const retry = after ? [after, 2 * after] : null;
+      return { status, body, end: { code: status, reason, refused, own, retry } };
     } catch (error) {
       return { end: { code: 1006, reason: unreachable(this.#url, error) } };
     }
@@ -357,7 +412,7 @@ export class StreamClient extends EventTarget {
       let opened = false;
       const end = (code, reason) => {
         watch.stop();
-        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.onopen = socket.onmessage = socket.onclose = socket.onerror = null;
         if (this.#socket === socket) this.#socket = null;
         this.#greeted = false;
         this.#ending.clear();
@@ -368,6 +423,7 @@ export class StreamClient extends EventTarget {
         watch.start();
       };
       socket.onclose = ({ code, reason }) => end(code, reason);
+      socket.onerror = () => opened || end(1006, ""); // Node 20 and 22 tell a failed handshake by nothing else
       socket.onmessage = ({ data }) => {
         try {
           this.#take(JSON.parse(data), watch);
@@ -435,12 +491,12 @@ export class StreamClient extends EventTarget {
 
   #subscribe(held, how) {
     const newer = this.hello?.version !== undefined; // version 1.0 had no such field
-    this.#socket.send(JSON.stringify(held.begin({ ...how, newer })));
+    this.#socket?.send(JSON.stringify(held.begin({ ...how, newer })));
   }
 
   #unsubscribe(id) {
     this.#ending.set(id, (this.#ending.get(id) ?? 0) + 1);
-    this.#socket.send(JSON.stringify({ type: "unsubscribe", id }));
+    this.#socket?.send(JSON.stringify({ type: "unsubscribe", id }));
   }
 
   #ended(id) {
@@ -473,7 +529,7 @@ export class StreamClient extends EventTarget {
       const timer = setTimeout(resolve, milliseconds);
       this.#wake = () => {
         clearTimeout(timer);
-        resolve();
+        resolve(null);
       };
     });
     this.#wake = null;
@@ -487,8 +543,10 @@ class Watch {
   #socket;
   #last = performance.now();
   #pinged = 0;
-  #timer = null;
-  #asked = null; // when we last asked after two heartbeats' silence
+  /** @type {any} */
+  #timer;
+  /** @type {number | null} when we last asked after two heartbeats' silence */
+  #asked = null;
 
   constructor(socket) {
     this.#socket = socket;
@@ -532,9 +590,31 @@ class Watch {
   }
 }
 
+/** What a subscription says: a query, or topics. @param {Wanted} wanted */
+function only({ topics, filter, fields, merge, query, params }) {
+  return query ? { query, params } : { topics, filter, fields, merge };
+}
+
+/** The stream's address for requests over HTTP; ws and wss are the same place. */
+function addressOf(text) {
+  let url = null;
+  try {
+    url = new URL(text, globalThis.location?.href);
+  } catch {} // said below
+  if (!url || !/^(http|ws)s?:$/.test(url.protocol)) {
+    throw new TypeError(`${text} is not the address of a stream: give it whole, with http or https and the host`);
+  }
+  url.protocol = url.protocol.replace("ws", "http");
+  return url;
+}
+
+/** A browser does not tell these reasons apart. */
 function unreachable(url, error) {
   if (error?.name === "TimeoutError") return `${url.host} does not answer.`;
-  return `${url.host} cannot be reached: it is down, or this browser does not trust its certificate.`;
+  const here = globalThis.location?.origin;
+  const foreign = here && here !== "null" && here !== url.origin;
+  const closed = foreign ? `, or its cors_origins does not name ${here}` : "";
+  return `${url.host} cannot be reached: it is down, or this browser does not trust its certificate${closed}.`;
 }
 
 function foreign(url, status, refused = true) {

@@ -99,7 +99,7 @@ class StreamServer:
         for prefix in ("/webapi", "/webapi/{key}", "/webapi/{key}/{pbx}"):
             routes += [
                 WebSocketRoute(f"{prefix}/stream", self.endpoint),
-                Route(f"{prefix}/stream", _upgrade_required, methods=["GET"]),
+                Route(f"{prefix}/stream", self._without_upgrade, methods=["GET"]),
                 Route(f"{prefix}/events", self.events, methods=["GET"]),
             ]
         return routes
@@ -179,6 +179,19 @@ class StreamServer:
             return  # the client went during the handshake
         finally:
             self._admission.out(key)
+
+    async def _without_upgrade(self, request: Request) -> Response:
+        """Return what a handshake would be refused with, else that this address is for WebSocket.
+
+        A browser does not show its page why a handshake was refused, so the page asks here.
+        """
+        try:
+            self._admission.check(request)
+        except Denial as denial:
+            self._count_refusal(request.scope, denial)
+            return denial.response()
+        needed = "This address is for WebSocket."
+        return Denial(426, "upgrade_required", 4000, needed, {"Upgrade": "websocket"}).response()
 
     def _count_refusal(self, scope: Scope, denial: Denial) -> None:
         """Count a refusal. Log a client whose key was refused; rationed, as for queries."""
@@ -294,10 +307,3 @@ def _subprotocol(offered: list[str]) -> tuple[str | None, Encoding]:
             f"The known subprotocols are {', '.join(SUBPROTOCOLS)}.",
         )
     return None, "json"
-
-
-async def _upgrade_required(request: Request) -> Response:
-    denial = Denial(
-        426, "upgrade_required", 4000, "This address is for WebSocket.", {"Upgrade": "websocket"}
-    )
-    return denial.response()

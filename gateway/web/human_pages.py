@@ -39,6 +39,7 @@ _TYPES: Final = {
     ".png": "image/png",
     ".svg": "image/svg+xml",
     ".webmanifest": "application/manifest+json",
+    ".ts": "application/typescript",
     ".webp": "image/webp",
     ".woff2": "font/woff2",
 }
@@ -65,6 +66,8 @@ _NAMED: Final = {
     "@preact/signals-core": "vendor/signals/signals-core.js",
 }
 """Modules that others import by a name."""
+_CLIENT: Final = ("callmon.js", "callmon.d.ts")
+"""The stream's client, which pages of other origins may load too."""
 _FOLDERS: Final = ("icons", "wall", "fleet", "start", "vendor")
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
@@ -100,7 +103,7 @@ def _files() -> list[str]:
     pictures = (name for name in FROM_DEPLOY if name.endswith(".webp"))
     return sorted(
         {
-            "callmon.js",
+            *_CLIENT,
             "theme.js",
             *pictures,
             *(path.relative_to(_STATIC).as_posix() for path in found),
@@ -109,7 +112,7 @@ def _files() -> list[str]:
 
 
 def _file(name: str) -> Document:
-    return document_of(_path(name).read_bytes(), _TYPES[Path(name).suffix])
+    return document_of(_path(name).read_bytes(), _TYPES[Path(name).suffix], shared=name in _CLIENT)
 
 
 def _path(name: str) -> Path:

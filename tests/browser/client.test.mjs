@@ -255,3 +255,17 @@ test("why there is no connection is said at once, on the console too, and what w
   }
   assert.equal(warned.mock.callCount(), cases.length);
 });
+
+test("the address may be written with ws, and what is none is said at once", async (t) => {
+  t.mock.method(console, "warn", () => {});
+  const server = createServer((request, response) => response.writeHead(404).end(request.url));
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const client = new StreamClient({ url: `ws://127.0.0.1:${server.address().port}/webapi/stream`, key: "k", topics: [] });
+  client.connect();
+  const [asked] = await once(server, "request");
+  assert.deepEqual([asked.method, asked.url], ["POST", "/webapi/ticket"]);
+  client.close();
+  server.close();
+  for (const url of ["", "webapi/stream", "127.0.0.1:8765/webapi/stream", "ftp://127.0.0.1/", null])
+    assert.throws(() => new StreamClient({ url, key: "k", topics: [] }), /is not the address of a stream: give it whole/);
+});

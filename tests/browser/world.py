@@ -44,10 +44,16 @@ class World:
         await self.stop_gateway()
         await self.stop_monitor()
 
-    async def start_gateway(self, *, key: str = KEY, expires: str | None = None) -> None:
+    async def start_gateway(
+        self, *, key: str = KEY, expires: str | None = None, cors_origins: tuple[str, ...] = ()
+    ) -> None:
         """Start it, at the port that it had; it knows this key."""
         known = ApiKey("display", sha256_hex(key), PBX, frozenset({"read"}), expires)
-        settings = GatewaySection(port=urlsplit(self.address).port or 0, heartbeat_interval=1.0)
+        settings = GatewaySection(
+            port=urlsplit(self.address).port or 0,
+            heartbeat_interval=1.0,
+            cors_origins=cors_origins,
+        )
         serving = run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)
         self.address = server.address

@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from gateway.cli import tail_and_snapshot
 from gateway.cli.tail_and_snapshot import GatewayAddress
 from gateway.cli.terminal_output import say
-from gateway.stream_client import Connection, Entities, Update
-from monitor.shared.changes import Position
+from gateway.stream_client import Connection, Entities, StreamPosition, Update
 from monitor.shared.entities.topics import TOPICS, Call, Entity, Extension, Leg, Talk
 from monitor.shared.errors import CallmonError, ConfigError
 from tests.gateway import entities
@@ -25,7 +24,7 @@ def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -
     system = {"fqdn": HOSTILE, "connection": "lost", "reason": HOSTILE}
     change = Update(
         "change",
-        Position("e", 1),
+        StreamPosition("e", 1),
         "2026-01-01T00:00:00.000Z",
         None,
         {},
@@ -42,7 +41,7 @@ def test_tail_writes_each_change_in_a_line(capsys: pytest.CaptureFixture[str]) -
 def update(**more: Any) -> Update:
     fields: dict[str, Any] = {
         "kind": "change",
-        "position": Position("e", 7),
+        "position": StreamPosition("e", 7),
         "server_time": "2026-03-04T08:15:30.250Z",
         "stale_since": None,
         "state": {},

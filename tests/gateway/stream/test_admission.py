@@ -16,6 +16,7 @@ from tests.gateway.serving import (
     closed,
     frame,
     frame_of,
+    http,
     serving,
     without_denials,
 )
@@ -114,6 +115,30 @@ async def test_a_refusal_is_an_http_answer_to_the_handshake() -> None:
             assert await refusal(served) == (429, "too_many_connections")
         await served.live.drain(0)
         assert await refusal(served) == (503, "draining")
+
+
+async def test_a_plain_request_for_the_address_tells_why_a_handshake_is_refused() -> None:
+    """A browser hides the answer to a handshake from its page, so the page asks in this way."""
+    limited = LiveSettings(connections_per_key=1)
+    async with serving(limited) as served, http(served) as client:
+
+        async def asked(key: str | None) -> tuple[int, str, str | None]:
+            headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+            answer = await client.get("/stream", headers=headers)
+            code = answer.json()["error"]["code"]
+            return answer.status_code, code, answer.headers.get("Retry-After")
+
+        assert await asked("reader-key") == (426, "upgrade_required", None)
+        assert await asked("no-such-key") == (401, "key_unknown", None)
+        assert await asked(None) == (401, "key_missing", None)
+        assert await asked("dialler-key") == (403, "scope_missing", None)
+        assert await asked("early-key") == (503, "no_state", "1")
+        assert (await client.get("/no-such-key/stream")).json()["error"]["code"] == "key_unknown"
+        assert served.live.counters.refused["key_unknown"] == 2
+        async with served.connect():
+            assert await asked("reader-key") == (429, "too_many_connections", "10")
+        await served.live.drain(0)
+        assert await asked("reader-key") == (503, "draining", "1")
 
 
 async def test_where_a_handshake_cannot_be_answered_the_close_code_says_it() -> None:

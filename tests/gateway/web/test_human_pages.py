@@ -139,6 +139,25 @@ def test_our_own_files_name_no_other_server(name: str) -> None:
     assert not re.search(r"\b(?:eval|new Function|innerHTML|document\.write)\b", text)
 
 
+async def test_pages_of_other_origins_may_load_the_client_and_nothing_else(
+    http: httpx.AsyncClient,
+) -> None:
+    for name, kind in (
+        ("callmon.js", "text/javascript"),
+        ("callmon.d.ts", "application/typescript"),
+    ):
+        for tag in ("", (await http.get(f"/static/{name}")).headers["etag"]):
+            answer = await http.get(f"/static/{name}", headers={"If-None-Match": tag})
+            assert answer.status_code == (304 if tag else 200)
+            assert answer.headers["access-control-allow-origin"] == "*"
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
+            assert tag or answer.headers["content-type"].startswith(kind)
+    for path in ("/wall", "/docs", "/static/theme.js", "/static/wall/wall.js", "/healthz"):
+        answer = await http.get(path)
+        assert "access-control-allow-origin" not in answer.headers
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+
+
 def test_every_vendored_library_has_its_licence_and_version() -> None:
     versions = (STATIC / "vendor" / "VERSIONS").read_text()
     for folder in (path for path in (STATIC / "vendor").iterdir() if path.is_dir()):

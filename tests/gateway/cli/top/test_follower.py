@@ -10,8 +10,7 @@ import pytest
 
 from gateway.cli.top import follower
 from gateway.cli.top.follower import Follower, Standing
-from gateway.stream_client import Connection, Entities, StreamRefused, Update
-from monitor.shared.changes import Position
+from gateway.stream_client import Connection, Entities, StreamPosition, StreamRefused, Update
 from monitor.shared.printable_text import printable
 from monitor.shared.timestamps import from_unix, moment
 from tests.gateway.cli.console import HOSTILE, OBEYED
@@ -40,7 +39,7 @@ class Stream:
 
     def __init__(self) -> None:
         self.state: Entities = {}
-        self.position: Position | None = None
+        self.position: StreamPosition | None = None
         self.stale_since: str | None = None
         self.connection = Connection("live")
         self.updates: list[Update | StreamRefused] = []
@@ -57,7 +56,7 @@ class Stream:
     def system(self, connection: str = "connected", reason: str = "") -> None:
         system = {"connection": connection, "since": START, "reason": reason}
         self.updates.append(
-            Update("snapshot", Position("e", 1), at(0), None, {"system": {"pbx": system}})
+            Update("snapshot", StreamPosition("e", 1), at(0), None, {"system": {"pbx": system}})
         )
 
 
@@ -125,6 +124,6 @@ async def test_the_clock_is_the_gateways_as_the_least_delayed_frame_tells_it(
     monkeypatch.setattr(time, "time", lambda: NOW)
     stream = Stream()
     for ahead in (3.0, 5.0, 4.0):
-        stream.updates.append(Update("heartbeat", Position("e", 1), at(ahead), None, {}))
+        stream.updates.append(Update("heartbeat", StreamPosition("e", 1), at(ahead), None, {}))
     follower, _ = await followed(stream)
     assert follower.now == pytest.approx(NOW + 5.0)

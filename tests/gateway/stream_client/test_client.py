@@ -13,10 +13,15 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 
 from gateway.fanout.frames import Encoding
 from gateway.stream.admission import LiveSettings
-from gateway.stream_client import StreamClient, StreamRefused, Subscription, Update
-from gateway.stream_client_connection import Trouble
-from gateway.transport.id_head import SubscriptionId
-from monitor.shared.changes import Position
+from gateway.stream_client import (
+    StreamClient,
+    StreamPosition,
+    StreamRefused,
+    Subscription,
+    SubscriptionId,
+    Update,
+)
+from gateway.stream_client.target import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension, queue
@@ -37,6 +42,11 @@ async def following(client: StreamClient, until: Callable[[Update], bool]) -> Up
     raise AssertionError("it ended")
 
 
+def now_at(served: Served) -> StreamPosition:
+    """The gateway's position, as the client names it."""
+    return StreamPosition(served.position.epoch, served.position.seq)
+
+
 def client_of(served: Served, key: str = "reader-key", encoding: Encoding = "json") -> StreamClient:
     return StreamClient(served.url(), key, ALL_TOPICS, encoding)
 
@@ -53,12 +63,12 @@ async def test_it_holds_the_state_exactly_at_its_position(encoding: Encoding) ->
                 None if number % 3 == 0 and number > 6 else call(number % 7 + number),
             )
             if number % 5 == 0:
-                now = served.position
+                now = now_at(served)
                 update = await following(client, lambda update, now=now: update.position >= now)  # type: ignore[misc]
                 assert update.state == plain(served.view.live.state)
         served.start_epoch()
         served.put("extensions", "101", extension("101"))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == client.state == plain(served.view.live.state)
         update = await following(client, lambda update: update.kind == "heartbeat")
         assert update.stale_since is None
@@ -72,7 +82,7 @@ async def test_it_comes_back_after_the_gateway_was_away() -> None:
         await following(client, lambda update: update.kind == "snapshot")
     async with serving(port=port) as served, client:
         served.put("calls", "1", call(1))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == plain(served.view.live.state)
         assert client.reconnects > 0
 
@@ -83,7 +93,7 @@ async def test_it_comes_back_when_asked_to_within_the_range_it_was_given() -> No
         await served.live.drain(0, (0.01, 0.02))
         served.live._admission.draining = False
         served.put("calls", "1", call(1))
-        update = await following(client, lambda update: update.position == served.position)
+        update = await following(client, lambda update: update.position == now_at(served))
         assert update.state == plain(served.view.live.state)
         assert (update.kind, client.reconnects, client.resumed) == ("change", 1, 1)
 
@@ -244,7 +254,7 @@ async def test_silence_is_answered_with_a_ping_and_more_silence_with_a_new_conne
         await snapshot(connection, 2, EMPTY)
 
     async with scripted(silent, well) as client:
-        await following(client, lambda update: update.position == Position("1", 2))
+        await following(client, lambda update: update.position == StreamPosition("1", 2))
         assert pinged.is_set()
         assert client.reconnects == 1
 
@@ -415,4 +425,4 @@ async def test_a_gap_of_one_of_several_is_repaired_by_itself() -> None:
             {"calls": {"1": {"v": 9}}},
         )
         assert (client.repairs, client.reconnects) == (1, 0)
-        assert client.position == Position("1", 5)
+        assert client.position == StreamPosition("1", 5)

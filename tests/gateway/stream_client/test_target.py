@@ -17,10 +17,16 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from gateway import stream_client as streamclient
-from gateway.stream_client import Connection, StreamClient, StreamRefused, StreamUnreachable
-from gateway.stream_client_connection import proxy_of_environment, stream_url
-from monitor.shared.errors import ConfigError
+from gateway.stream_client import (
+    Connection,
+    StreamClient,
+    StreamMisconfigured,
+    StreamRefused,
+    StreamUnreachable,
+    stream_url,
+)
+from gateway.stream_client import client as client_module
+from gateway.stream_client.target import proxy_of_environment
 from monitor.simulator.tls import Authority, make_certificate
 from tests.gateway.cli.console import free_port
 from tests.gateway.entities import call
@@ -160,7 +166,7 @@ async def test_a_port_that_nobody_listens_on_and_a_name_that_nobody_knows() -> N
 async def test_a_host_that_never_answers_is_named_before_the_attempt_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streamclient, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(client_module, "_PATIENCE_S", 0.05)
     for scheme in ("ws", "wss"):
         async with listening(silence) as port:
             found = await first_trouble(f"{scheme}://127.0.0.1:{port}/")
@@ -180,7 +186,7 @@ def test_a_name_server_that_does_not_answer_keeps_no_program_from_ending(
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    monkeypatch.setattr(streamclient, "_PATIENCE_S", 0.05)
+    monkeypatch.setattr(client_module, "_PATIENCE_S", 0.05)
     found = asyncio.run(first_trouble("ws://gateway.example/"))
     assert (found.status, answered) == ("connecting", [])
     over.set()
@@ -303,7 +309,7 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(
 async def test_once_connected_only_the_gateways_own_word_ends_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(streamclient, "_BACKOFF_S", (0.1, 0.1))
+    monkeypatch.setattr(client_module, "_BACKOFF_S", (0.1, 0.1))
     told: list[Connection] = []
     port = free_port()
 
@@ -442,7 +448,7 @@ async def test_a_proxy_that_is_not_there_is_named_without_its_password() -> None
     "proxy", ["ftp://me:s3cr3t@proxy:21", "http://me:s3cr3t@proxy:port", "me:s3c#r3t@proxy:port"]
 )
 def test_what_is_no_proxys_address_is_said_without_its_password(proxy: str) -> None:
-    with pytest.raises(ConfigError, match="is not a proxy's address") as error:
+    with pytest.raises(StreamMisconfigured, match="is not a proxy's address") as error:
         StreamClient("ws://gateway.example/", "key", ["calls"], proxy=proxy)
     assert "r3t" not in str(error.value)
 
@@ -485,7 +491,7 @@ def test_a_gateways_address_as_people_have_it(given: str, url: str) -> None:
     ],
 )
 def test_what_is_no_gateways_address_is_said_without_a_key(given: str, words: str) -> None:
-    with pytest.raises(ConfigError) as error:
+    with pytest.raises(StreamMisconfigured) as error:
         stream_url(given)
     assert words in str(error.value)
     assert "s3cr3t" not in str(error.value)
@@ -495,7 +501,7 @@ def test_what_is_no_gateways_address_is_said_without_a_key(given: str, words: st
     "url", ["", "ws://", "ftp://host/", "ws://host:port/", "ws://me@host/", "ws://host/#key"]
 )
 def test_what_is_no_streams_address_is_said(url: str) -> None:
-    with pytest.raises(ConfigError, match="is not the address of a stream"):
+    with pytest.raises(StreamMisconfigured, match="is not the address of a stream"):
         StreamClient(url, "key", ["calls"])
 
 
@@ -506,6 +512,6 @@ def test_a_file_without_authorities_is_named(tmp_path: Path) -> None:
         (empty, "it has no certificate in PEM"),
         (tmp_path / "none.pem", "No such file"),
     ):
-        with pytest.raises(ConfigError, match=words) as error:
+        with pytest.raises(StreamMisconfigured, match=words) as error:
             StreamClient("wss://host/", "key", ["calls"], ca_file=file)
         assert str(file) in str(error.value)

@@ -12,9 +12,9 @@ It follows the protocol's rules:
   when. It resumes where it was.
 
 While there is no connection it says why, once for each reason: to ``on_connection``, or else as
-a warning of ``logging.getLogger("gateway.stream_client")``. What waiting cannot mend raises
-StreamRefused. Once the client was connected, only the gateway's own refusal does: a proxy that
-is being changed says other things for a while.
+a warning of the logger of this package's name. What waiting cannot mend raises StreamRefused.
+Once the client was connected, only the gateway's own refusal does: a proxy that is being changed
+says other things for a while.
 """
 
 from __future__ import annotations
@@ -27,57 +27,29 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Se
 from dataclasses import dataclass, field
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
-from gateway.fanout.frames import Encoding
-from gateway.stream_client_connection import GatewayTarget, ProxyChoice, Trouble
-from gateway.transport.id_head import SubscriptionId
-from monitor.shared.backoff import Backoff
-from monitor.shared.changes import Position
-from monitor.shared.codec import Malformed, from_json, from_msgpack, to_json
-from monitor.shared.errors import CallmonError
+from .codec import Encoding, NotAFrame, check_encoding, read_frame
+from .errors import StreamRefused, StreamUnreachable
+from .target import GatewayTarget, ProxyChoice, Trouble
 
+SubscriptionId: TypeAlias = str | int
+"""The name of one of several subscriptions on a connection."""
 Kind: TypeAlias = Literal["snapshot", "change", "heartbeat"]
 Entities: TypeAlias = dict[str, dict[str, dict[str, Any]]]
 """Maps of topic → id → entity, as plain containers."""
 
-_BACKOFF_S = (0.4, 10.0, 0.2)
-"""Bounds of the pauses: the second, the longest, the first."""
+_BACKOFF_S = (0.2, 10.0)
+"""Bounds of the random pauses: the first, which doubles with each failure, and the longest."""
 _LATER_S = 5.0
 """Seconds, at least, before it comes back after a close code of 41xx."""
 _PATIENCE_S = 3.0
 """Seconds before a connection that does not come about is reported."""
 
-_log = logging.getLogger(__name__)
-
-
-class StreamRefused(CallmonError):
-    """Signal that the gateway said not to come back.
-
-    ``code``: the close code, or the HTTP status of the handshake. ``reason``: the gateway's
-    sentence.
-    """
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(self._told(code, reason))
-        self.code = code
-        self.reason = reason
-
-    def _told(self, code: int, reason: str) -> str:
-        return f"the stream was refused: {reason or 'no reason given'} ({code})"
-
-
-class StreamUnreachable(StreamRefused):
-    """Signal that what answers at the address is no gateway, or is not trusted.
-
-    ``code``: the HTTP status; 0 if there is none.
-    """
-
-    def _told(self, code: int, reason: str) -> str:
-        return reason
+_log = logging.getLogger(__package__)
 
 
 Status: TypeAlias = Literal["connecting", "live", "waiting", "refused", "closed"]
@@ -98,6 +70,17 @@ class Connection:
     retry_in: float | None = None
 
 
+class StreamPosition(NamedTuple):
+    """Represent a place in the history of the state: whoever holds it holds the state exactly."""
+
+    epoch: str
+    seq: int
+
+    def __str__(self) -> str:
+        """Return ``epoch/seq``, as the gateway writes it in headers."""
+        return f"{self.epoch}/{self.seq}"
+
+
 @dataclass(frozen=True, slots=True)
 class Update:
     """Hold what a frame brought.
@@ -109,7 +92,7 @@ class Update:
     """
 
     kind: Kind
-    position: Position
+    position: StreamPosition
     server_time: str
     stale_since: str | None
     state: Entities
@@ -135,10 +118,12 @@ class Subscription:
     ) -> None:
         self.id: SubscriptionId | None = None
         self.state: Entities = {}
-        self.position: Position | None = None
+        self.position: StreamPosition | None = None
         self._parts: Entities | None = None
         self._awaiting = True
         """True while the answer to a subscription is still to come."""
+        self._repairing = False
+        """True if that subscription repairs a gap: what was on its way may come before."""
         self._leaving = False
         """True until the gateway says that it has ended the subscription before this one."""
         self._said: dict[str, Any] = {"topics": list(topics)}
@@ -160,6 +145,7 @@ class Subscription:
         if self.position is not None:
             message["since"] = {"epoch": self.position.epoch, "seq": self.position.seq}
         self._leaving = again and self.id is not None
+        self._repairing = again and self.id is None
         return [{"type": "unsubscribe", **named}, message] if self._leaving else [message]
 
     def passes_over(self, kind: str) -> bool:
@@ -202,6 +188,11 @@ class Subscription:
         """Return whether the answer to a subscription is still to come."""
         return self._awaiting
 
+    @property
+    def repairing(self) -> bool:
+        """Return whether frames from before that subscription may come still."""
+        return self._repairing
+
     def answered(self) -> None:
         """Note that the answer has come."""
         self._awaiting = False
@@ -223,8 +214,8 @@ class StreamClient:
 
     For ``wss://``: ``ssl``, a context, or ``ca_file``, the authorities to trust in place of the
     system's. ``proxy``: True for what the environment names, None for none, or an address.
-    ``on_connection`` is called whenever :attr:`connection` changes. Raises ConfigError if one of
-    them cannot be used.
+    ``on_connection`` is called whenever :attr:`connection` changes. Raises StreamMisconfigured if
+    one of them cannot be used.
     """
 
     def __init__(
@@ -244,6 +235,7 @@ class StreamClient:
         on_connection: Callable[[Connection], None] | None = None,
         pbx: str = "",
     ) -> None:
+        check_encoding(encoding)
         self.connection = Connection("closed")
         self._own = Subscription(topics, wanted=wanted, fields=fields, merge=merge)
         self.more = dict(more or {})
@@ -266,7 +258,8 @@ class StreamClient:
         self._said = ""
         """Reason that was reported last, until the connection works again."""
         self._heartbeat = 5.0
-        self._backoff = Backoff(*_BACKOFF_S)
+        self._failures = 0
+        """Failures since the last update."""
         self._updates: AsyncGenerator[Update, None] | None = None
 
     @property
@@ -275,7 +268,7 @@ class StreamClient:
         return self._own.state
 
     @property
-    def position(self) -> Position | None:
+    def position(self) -> StreamPosition | None:
         """Return the position of that state; None until there is one."""
         return self._own.position
 
@@ -305,7 +298,7 @@ class StreamClient:
                     while True:
                         update = await self._take(connection, await self._receive(connection))
                         if update is not None:
-                            self._backoff.reset()
+                            self._failures = 0
                             self._enter(Connection("live"))
                             yield update
             except ConnectionClosed as error:
@@ -314,7 +307,7 @@ class StreamClient:
                 trouble = Trouble(error.reason, error.code, final=True, own=True)
             except _Silent:
                 trouble = Trouble(f"{self._target.where} has stopped sending.")
-            except Malformed as error:
+            except NotAFrame as error:
                 trouble = Trouble(
                     f"{self._target.where} does not speak callmon's protocol: {error}."
                 )
@@ -359,7 +352,8 @@ class StreamClient:
         self, connection: ClientConnection, held: Subscription, *, again: bool = False
     ) -> None:
         for message in held.begin(patch=self._knows_patches, again=again):
-            await connection.send(to_json(message).decode())
+            text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+            await connection.send(text)
 
     async def _receive(self, connection: ClientConnection) -> dict[str, Any]:
         """Return the next frame.
@@ -372,10 +366,7 @@ class StreamClient:
         except TimeoutError:
             await connection.send('{"type":"ping"}')
             data = await self._pong(connection)
-        frame = from_json(data) if isinstance(data, str) else from_msgpack(data)
-        if not isinstance(frame, dict):
-            raise Malformed("a frame is an object")
-        return frame
+        return read_frame(data)
 
     async def _pong(self, connection: ClientConnection) -> str | bytes:
         try:
@@ -405,7 +396,7 @@ class StreamClient:
                 case _:
                     return None
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise Malformed(f"not a frame of the protocol: {error!r}") from error
+            raise NotAFrame(f"not a frame of the protocol: {error!r}") from error
 
     async def _greeted(self, connection: ClientConnection, frame: dict[str, Any]) -> None:
         self._heartbeat = float(frame["heartbeat"])
@@ -425,11 +416,16 @@ class StreamClient:
     ) -> Update | None:
         if held.position is None:
             return None
-        if held.awaiting:  # the gateway may be behind us, and stale
-            self.stale_since = frame["stale_since"]
-            return None
         position = _position(frame)
-        if position.epoch != held.position.epoch or position < held.position:
+        within = position.epoch == held.position.epoch and position >= held.position
+        if held.awaiting:
+            self.stale_since = frame["stale_since"]
+            if held.repairing or not within:
+                return None
+            # The answer of a gateway that has nothing newer, and perhaps less than we have.
+            held.answered()
+            self.resumed += 1
+        elif not within:
             await self._repair(connection, held)
             return None
         held.position = position
@@ -491,14 +487,17 @@ class StreamClient:
         return Trouble(text, code, retry_in=retry_in, later=4100 <= code < 4200)
 
     def _delay(self, trouble: Trouble) -> float:
-        pause = self._backoff.pause()
+        first, longest = _BACKOFF_S
+        bound = min(longest, first * 2.0 ** min(self._failures, 20))
+        self._failures += 1
+        pause = random.uniform(0.0, bound)  # noqa: S311 - jitter, nothing secret
         if trouble.retry_in is not None:
             return random.uniform(*trouble.retry_in)  # noqa: S311
         return _LATER_S + pause if trouble.later else pause
 
 
-def _position(frame: dict[str, Any]) -> Position:
-    return Position(str(frame["epoch"]), int(frame["seq"]))
+def _position(frame: dict[str, Any]) -> StreamPosition:
+    return StreamPosition(str(frame["epoch"]), int(frame["seq"]))
 
 
 def _range(reason: str) -> tuple[float, float] | None:

@@ -22,6 +22,7 @@ import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
@@ -43,13 +44,14 @@ from websockets.proxy import get_proxy, parse_proxy
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from monitor.shared.errors import ConfigError
-from monitor.shared.version import USER_AGENT
+from .errors import StreamMisconfigured
 
 ProxyChoice: TypeAlias = str | Literal[True] | None
 """True: as the environment says; None: none; else the proxy's address."""
 
 HANDSHAKE_TIMEOUT_S: Final = 10.0
+_DISTRIBUTIONS: Final = ("callmon-client", "callmon")
+"""The distributions that these files come with."""
 _LARGEST_FRAME_BYTES: Final = 64 * 1024 * 1024
 _COME_BACK: Final = frozenset((408, 425, 429))
 _PERMANENT: Final = frozenset((301, 308))
@@ -89,7 +91,7 @@ class GatewayTarget:
 
     ``url``: ``ws://``, ``wss://``, ``http://`` or ``https://``. ``context`` or ``ca_file``: the
     authorities to trust, in place of the system's. ``pbx``: the PBX to name; empty: none. Raises
-    ConfigError for an address or a file that cannot be used.
+    StreamMisconfigured for an address or a file that cannot be used.
     """
 
     def __init__(
@@ -111,7 +113,7 @@ class GatewayTarget:
                 parsed.path,
             )
         except (InvalidURI, ValueError):
-            raise ConfigError(
+            raise StreamMisconfigured(
                 f"{_bare(url)} is not the address of a stream; an example is "
                 f"ws://127.0.0.1:8765/webapi/stream"
             ) from None
@@ -141,7 +143,7 @@ class GatewayTarget:
             self._url,
             additional_headers={"Authorization": f"Bearer {key}"} | self._named,
             subprotocols=[Subprotocol(subprotocol)],
-            user_agent_header=USER_AGENT,
+            user_agent_header=_user_agent(),
             max_size=_LARGEST_FRAME_BYTES,
             open_timeout=HANDSHAKE_TIMEOUT_S,
             ping_interval=None,
@@ -329,7 +331,7 @@ class GatewayTarget:
             parse_proxy(proxy)
         except (InvalidProxy, ValueError) as error:
             why = error.msg if isinstance(error, InvalidProxy) else error
-            raise ConfigError(
+            raise StreamMisconfigured(
                 f"{_bare(proxy)} is not a proxy's address: {why}. {_PROXY_HELP}"
             ) from None
         return proxy
@@ -389,14 +391,14 @@ _NO_UPGRADE: Final = (
 def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) -> ssl.SSLContext:
     """Return a TLS context that trusts the authorities of ``ca_file``, else the system's.
 
-    ``insecure``: trust anybody, for trials only. Raises ConfigError for a file that cannot be
-    used.
+    ``insecure``: trust anybody, for trials only. Raises StreamMisconfigured for a file that cannot
+    be used.
     """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # SSLError is a subclass
         why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"The CA file {ca_file} cannot be used: {why}.") from error
+        raise StreamMisconfigured(f"The CA file {ca_file} cannot be used: {why}.") from error
     if insecure:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -406,22 +408,30 @@ def tls_context(ca_file: str | Path | None = None, *, insecure: bool = False) ->
 def stream_url(address: str) -> str:
     """Return the stream's address at a gateway's address, as people write it.
 
-    ``address`` may end in ``/webapi``, ``/wall``, ``/docs`` or none of these. Raises ConfigError
-    if it is not a gateway's address.
+    ``address`` may end in ``/webapi``, ``/wall``, ``/docs`` or none of these. Raises
+    StreamMisconfigured if it is not a gateway's address.
     """
     example = "it looks like http://127.0.0.1:8765"
     parts = urlsplit(address.strip())
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
-        raise ConfigError(f"{_bare(address)!r} is not a gateway's address; {example}")
+        raise StreamMisconfigured(f"{_bare(address)!r} is not a gateway's address; {example}")
     path, webapi, rest = parts.path.partition("/webapi")
     if webapi and rest.strip("/") not in ("", "stream", "events"):
-        raise ConfigError(
+        raise StreamMisconfigured(
             f"A gateway's address ends before /webapi: {example}. The key goes with --key."
         )
     if not webapi:
         path = path.rstrip("/").removesuffix("/wall").removesuffix("/docs").rstrip("/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{parts.netloc}{path}/webapi/stream"
+
+
+def _user_agent() -> str:
+    """Return name and version of the distribution that is installed."""
+    for name in _DISTRIBUTIONS:
+        with suppress(PackageNotFoundError):
+            return f"{name}/{version(name)}"
+    return _DISTRIBUTIONS[0]
 
 
 async def _look_up(host: str) -> None:
