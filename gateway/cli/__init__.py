@@ -554,10 +554,9 @@ def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
 
 
 def _told() -> tuple[type[Exception], ...]:
-    """Return the errors whose texts are sentences. It imports a client only once one was raised."""
-    from gateway.stream_client import StreamClientError
-
-    return CallmonError, StreamClientError
+    """Return the errors whose texts are sentences; those of the client only if it was used."""
+    client = sys.modules.get("gateway.stream_client")
+    return (CallmonError,) if client is None else (CallmonError, client.StreamClientError)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

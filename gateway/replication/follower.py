@@ -53,8 +53,8 @@ from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.subscriptions import (
     ChannelMessage,
+    ChannelSubscription,
     MessagesLost,
-    Subscription,
     subscribed,
 )
 from monitor.shared.timestamps import from_unix, moment
@@ -177,7 +177,7 @@ class StateFollower:
                 subscription.distrust()
                 raise
 
-    async def _listen(self, subscription: Subscription) -> None:
+    async def _listen(self, subscription: ChannelSubscription) -> None:
         loop = asyncio.get_running_loop()
         listening_since = compared_at = loop.time()
         looking: _ReadReason | None = None

@@ -10,8 +10,8 @@
   subscribes again, and reads the store again, as what was published meanwhile is gone.
 - A connection on which nothing arrives is asked by PING, and lost if it does not answer.
 - A task may find that its subscription is silent although the store moved. It gives up the
-  connection (:meth:`Subscription.distrust`). Only that task gets a new one: the others may well
-  hear theirs, and find out for themselves if they do not.
+  connection (:meth:`ChannelSubscription.distrust`). Only that task gets a new one: the others may
+  well hear theirs, and find out for themselves if they do not.
 
 On a Cluster, messages go two ways: sharded (SPUBLISH, to one shard) and plain (PUBLISH, to all
 nodes), because processes of callmon 0.2 know only the plain one. Of two equal messages that came by
@@ -85,7 +85,7 @@ class SubscribingPool(ConnectionPool):
         raise NotImplementedError
 
 
-class Subscription:
+class ChannelSubscription:
     """Receive the messages of some channels. Made by :func:`subscribed`."""
 
     def __init__(self, connection: _SharedConnection, names: Sequence[str]) -> None:
@@ -181,7 +181,7 @@ class SharedSubscriptions:
         self.turns = asyncio.Semaphore(JOINING_AT_ONCE)
         """Held while a subscription waits for its confirmation."""
 
-    def join(self, names: Sequence[str], make: Callable[[], PubSub]) -> Subscription:
+    def join(self, names: Sequence[str], make: Callable[[], PubSub]) -> ChannelSubscription:
         """Return a subscription to these channels, on the present connection or on a new one."""
         if self._current is None or self._current.retired:
             self._current = _SharedConnection(make(), self._ways)
@@ -189,7 +189,7 @@ class SharedSubscriptions:
 
 
 @asynccontextmanager
-async def subscribed(redis: Redis, *channels: str) -> AsyncIterator[Subscription]:
+async def subscribed(redis: Redis, *channels: str) -> AsyncIterator[ChannelSubscription]:
     """Hear these channels while the context is entered.
 
     It is entered when Redis has confirmed them: nothing that is published later is missed without
@@ -200,7 +200,7 @@ async def subscribed(redis: Redis, *channels: str) -> AsyncIterator[Subscription
         shared, make = await pool.subscriptions()
     else:
         shared, make = _of_client.setdefault(redis, SharedSubscriptions()), redis.pubsub
-    subscription: Subscription | None = None
+    subscription: ChannelSubscription | None = None
     try:
         async with shared.turns:
             subscription = shared.join(channels, make)
@@ -218,7 +218,7 @@ async def subscribed(redis: Redis, *channels: str) -> AsyncIterator[Subscription
 _of_client: WeakKeyDictionary[Redis, SharedSubscriptions] = WeakKeyDictionary()
 
 
-async def _confirmed(subscription: Subscription) -> None:
+async def _confirmed(subscription: ChannelSubscription) -> None:
     try:
         async with asyncio.timeout(CONFIRM_WITHIN_S) as limit:
             await subscription.confirmed()
@@ -235,7 +235,7 @@ class _Channel:
 
     name: str
     unconfirmed: set[str]
-    hearers: list[Subscription] = field(default_factory=list)
+    hearers: list[ChannelSubscription] = field(default_factory=list)
 
 
 _Question: TypeAlias = tuple[str, _Channel | None]
@@ -253,16 +253,16 @@ class _SharedConnection:
         self._pubsub = pubsub
         self._ways = ways
         self._channels: dict[str, _Channel] = {}
-        self._members: set[Subscription] = set()
+        self._members: set[ChannelSubscription] = set()
         self._to_send: list[_Question] = []
         self._something_to_send = asyncio.Event()
         self._unanswered: deque[_Question] = deque()
         self._last_sharded: tuple[bytes, bytes] | None = None
         self._task = asyncio.create_task(self._run())
 
-    def join(self, names: Sequence[str]) -> Subscription:
+    def join(self, names: Sequence[str]) -> ChannelSubscription:
         """Add a subscription to these channels."""
-        subscription = Subscription(self, names)
+        subscription = ChannelSubscription(self, names)
         self._members.add(subscription)
         for name in subscription.names:
             channel = self._channels.get(name)
@@ -273,7 +273,7 @@ class _SharedConnection:
             channel.hearers.append(subscription)
         return subscription
 
-    async def leave(self, subscription: Subscription) -> None:
+    async def leave(self, subscription: ChannelSubscription) -> None:
         """Remove a subscription, and close the connection if it was the last."""
         subscription.lose()
         self._members.discard(subscription)
@@ -291,7 +291,7 @@ class _SharedConnection:
         """Let no further subscription join."""
         self.retired = True
 
-    def confirmed(self, subscription: Subscription) -> bool:
+    def confirmed(self, subscription: ChannelSubscription) -> bool:
         """Return whether Redis has confirmed each channel of a subscription."""
         return all(
             name in self._channels and not self._channels[name].unconfirmed

@@ -22,8 +22,8 @@ from monitor.shared.redis.connection import (
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.subscriptions import (
     ChannelMessage,
+    ChannelSubscription,
     MessagesLost,
-    Subscription,
     subscribed,
 )
 from monitor.shared.redis.topology import RedisClients
@@ -34,7 +34,7 @@ WITHIN = 60.0
 MANY = 50
 
 
-async def heard(subscription: Subscription) -> ChannelMessage | MessagesLost:
+async def heard(subscription: ChannelSubscription) -> ChannelMessage | MessagesLost:
     """The next that it hears, however long that takes."""
     async with asyncio.timeout(WITHIN):
         while (message := await subscription.get(1.0)) is None:
@@ -42,7 +42,7 @@ async def heard(subscription: Subscription) -> ChannelMessage | MessagesLost:
     return message
 
 
-async def ended(subscription: Subscription) -> BaseException:
+async def ended(subscription: ChannelSubscription) -> BaseException:
     """The error that ends it; what it hears before is passed over."""
     try:
         async with asyncio.timeout(WITHIN):
@@ -53,7 +53,7 @@ async def ended(subscription: Subscription) -> BaseException:
 
 
 @asynccontextmanager
-async def all_of(redis: Redis, names: list[str]) -> AsyncIterator[list[Subscription]]:
+async def all_of(redis: Redis, names: list[str]) -> AsyncIterator[list[ChannelSubscription]]:
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(subscribed(redis, name)) for name in names]
 
@@ -182,7 +182,7 @@ async def test_a_rush_of_one_does_not_delay_another(bus: Bus) -> None:
     redis, other = bus.client(), bus.client()
     taken = 0
 
-    async def take(subscription: Subscription) -> None:
+    async def take(subscription: ChannelSubscription) -> None:
         nonlocal taken
         while True:
             await heard(subscription)
