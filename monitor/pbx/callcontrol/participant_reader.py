@@ -14,7 +14,8 @@ Rules:
   failed. A full read that fails again and again ends the session.
 - The fact that a participant is gone tells how many of its events no read has shown: something
   may have passed unseen. Events often come twice, perhaps together with the removal. Events of the
-  same moment count as one.
+  same moment count as one. But if this process stood still (it was stopped, or its machine was),
+  what came meanwhile is heard at one moment, and each event counts.
 - 404 means gone. The Remove event that should come with it confirms that. If it does not come, a
   full read looks again.
 """
@@ -43,6 +44,11 @@ _LONGEST_PAUSE_S: Final = 10.0
 _SAME_MOMENT_S: Final = 0.05
 _MOST_UNREAD: Final = 2
 """Events that are remembered of a participant. More of them would tell nothing more."""
+_TURN_S: Final = 0.25
+_STANDSTILL_S: Final = 1.0
+"""Seconds without a turn of the event loop after which this process has stood still."""
+_CATCHING_UP_S: Final = 0.5
+"""Seconds after a standstill in which events are read that came during it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,10 @@ class ParticipantReader:
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
         """Participants answered 404 → when the Remove event is overdue, the earliest first."""
         self._confirming: asyncio.TimerHandle | None = None
+        self._turned = float("inf")
+        """Time of the event loop's last turn."""
+        self._caught_up = 0.0
+        self._turning: asyncio.TimerHandle | None = None
 
     @property
     def lag(self) -> int:
@@ -143,7 +153,7 @@ class ParticipantReader:
             self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
             return
         unread = self._unread.setdefault(key, [])
-        if len(unread) < _MOST_UNREAD and not (unread and heard - unread[-1] < _SAME_MOMENT_S):
+        if len(unread) < _MOST_UNREAD and not self._same_moment(unread, heard):
             unread.append(heard)
         if reading is not None:
             reading.again = heard
@@ -158,7 +168,7 @@ class ParticipantReader:
         self._forget(key)
         self._unconfirmed.pop(key, None)
         unread = self._unread.get(key)
-        if unread and heard - unread[-1] < _SAME_MOMENT_S:
+        if unread and self._same_moment(unread, heard):
             unread.pop()
         self._gone(key, heard)
 
@@ -171,6 +181,7 @@ class ParticipantReader:
 
         Raises PbxError when a full read fails for good or the token is refused.
         """
+        self._turn()
         try:
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
@@ -185,6 +196,23 @@ class ParticipantReader:
         finally:
             if self._confirming is not None:
                 self._confirming.cancel()
+            if self._turning is not None:
+                self._turning.cancel()
+
+    def _turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        if now - self._turned > _STANDSTILL_S:
+            self._caught_up = now + _CATCHING_UP_S
+        self._turned = now
+        self._turning = loop.call_later(_TURN_S, self._turn)
+
+    def _same_moment(self, unread: list[float], heard: float) -> bool:
+        """Return whether an event came with the last one that is unread."""
+        if not unread or heard - unread[-1] >= _SAME_MOMENT_S:
+            return False
+        now = asyncio.get_running_loop().time()
+        return now - self._turned <= _STANDSTILL_S and now >= self._caught_up
 
     # full reads
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -206,6 +207,20 @@ async def test_events_of_the_same_moment_tell_of_one_thing() -> None:
         for participant_id in (1, 2):
             it.of.removed("100", participant_id, 3.01)
         assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [0, 1]
+
+
+async def test_events_heard_at_once_after_a_standstill_tell_of_one_thing_each() -> None:
+    async with scene() as it:
+        it.event(1, 1.0)
+        await settle()
+        await it.answer(1, leg(1, "Ringing"))
+        time.sleep(1.2)  # noqa: ASYNC251 - as a process that is stopped for a while
+        it.event(1, 3.0)  # an answer, perhaps
+        it.event(2, 3.0)
+        it.event(2, 3.0)
+        for participant_id in (1, 2):
+            it.of.removed("100", participant_id, 3.0)
+        assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [1, 2]
 
 
 async def test_an_event_that_came_during_a_read_counts_as_unread_until_it_was_read() -> None:
