@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import monitor
 from tests.backtracking import growth
 
 _PACKAGES = [Path(str(package.__file__)).parent for package in (monitor, gateway)]
+ROOT = _PACKAGES[0].parent
 _TRIED_EVERYWHERE = frozenset({"search", "sub", "subn", "split", "findall", "finditer"})
 _CALLS = _TRIED_EVERYWHERE | {"compile", "match", "fullmatch"}
 _JS_LITERAL = re.compile(  # "/>" is the end of an element in a template
@@ -40,13 +42,7 @@ def python_expressions(source: str, where: str) -> Iterator[Expression]:
     """
     tree = ast.parse(source)
     compiled_used = _uses(tree)
-    texts = {
-        target.id: node.value
-        for node in tree.body
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
-        for target in ([node.target] if isinstance(node, ast.AnnAssign) else node.targets)
-        if isinstance(target, ast.Name)
-    }
+    texts = _imported(tree) | _assigned(tree)
     tables = {
         part.id: list(_strings(texts[table.id]))
         for loop in ast.walk(tree)
@@ -85,6 +81,37 @@ def python_expressions(source: str, where: str) -> Iterator[Expression]:
                 )
 
 
+def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None
+        for target in ([node.target] if isinstance(node, ast.AnnAssign) else node.targets)
+        if isinstance(target, ast.Name)
+    }
+
+
+def _imported(tree: ast.Module) -> dict[str, ast.expr]:
+    """Texts of the modules of the project from which a module takes constants, by name."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            file = (ROOT / node.module.replace(".", "/")).with_suffix(".py")
+            names = {alias.name for alias in node.names if alias.name.isupper()}
+            if names and file.exists():
+                found |= {
+                    name: value
+                    for name, value in _assigned(_parsed(file)).items()
+                    if isinstance(value, ast.Constant | ast.JoinedStr)
+                }
+    return found
+
+
+@cache
+def _parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
 def _strings(node: ast.expr) -> Iterator[str]:
     return (
         each.value
@@ -116,6 +143,10 @@ def _text(node: ast.expr, texts: dict[str, ast.expr], at: str) -> str:
             return _text(left, texts, at) + _text(right, texts, at)
         case ast.Name(id=name) if name in texts:
             return _text(texts[name], texts, at)
+        case ast.JoinedStr(values=parts):
+            return "".join(_text(part, texts, at) for part in parts)
+        case ast.FormattedValue(value=ast.Name() as value, conversion=-1, format_spec=None):
+            return _text(value, texts, at)
     raise ValueError(f"{at}: a regular expression that is not written out cannot be judged")
 
 

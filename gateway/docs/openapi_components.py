@@ -70,7 +70,7 @@ PARAMETERS: Final[dict[str, Any]] = {
         "description": "The name of the PBX, for a key for several PBXs. It may also stand in the "
         "address: `/webapi/{key}/{pbx}/{command}`. Empty: none is named.",
         "schema": {"type": "string", "pattern": f"^({PBX_NAME})?$"},
-        "example": "main",
+        "example": "",
     },
     "IfNoneMatch": {
         "name": "If-None-Match",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gateway.fanout.filters import FIELDS
-from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS
 from tests.browser import node
 from tests.conftest import ROOT
 from tests.gateway.entities import call
@@ -137,5 +137,5 @@ def test_its_types_name_each_topic_and_each_field_of_a_filter() -> None:
     text = (STATIC / "callmon.d.ts").read_text(encoding="utf-8")
     (topics,) = re.findall(r"export type Topic =([^;]+);", text)
     (fields,) = re.findall(r"export interface Filter {([^}]+)}", text)
-    assert set(re.findall(r'"(\w+)"', topics)) == {*TOPICS, *BOOK_TOPICS}
+    assert set(re.findall(r'"(\w+)"', topics)) == {*TOPICS, *BOOK_TOPICS, *FLEET_TOPICS}
     assert set(re.findall(r"^  (\w+)\?:", fields, re.MULTILINE)) == set(FIELDS)

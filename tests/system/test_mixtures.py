@@ -30,7 +30,8 @@ QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "le
 async def test_a_mixture_of_faults_leaves_what_an_outside_observer_counted(tmp_path: Path) -> None:
     async with at_a_site(tmp_path, keys=1) as (place, clients, phones):
         outcome = await played(place, clients, phones, "quick", QUICK, 30.0)
-        assert not outcome.violations, "\n".join(map(str, outcome.violations))
+        wrong = [one for one in outcome.violations if not one.documented]
+        assert not wrong, "\n".join(map(str, outcome.violations))
         assert outcome.commands > 2
         assert outcome.calls > 4
 

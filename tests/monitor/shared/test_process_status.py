@@ -36,7 +36,7 @@ def test_processes_of_another_version_are_read() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"program": "router"}, {"pid": "7"}, {"pbxs": {"main": {"role": "idle"}}}, {"pbxs": None}],
+    [{"program": "router"}, {"pid": "7"}, {"pbxs": {"main": {"role": "asleep"}}}, {"pbxs": None}],
 )
 def test_a_status_of_another_form_is_malformed(wrong: dict[str, object]) -> None:
     with pytest.raises(Malformed, match="not a process"):
