@@ -94,7 +94,7 @@ def _assigned(tree: ast.Module) -> dict[str, ast.expr]:
 def _imported(tree: ast.Module) -> dict[str, ast.expr]:
     """Texts of the modules of the project from which a module takes constants, by name."""
     found: dict[str, ast.expr] = {}
-    for node in tree.body:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             file = (ROOT / node.module.replace(".", "/")).with_suffix(".py")
             names = {alias.name for alias in node.names if alias.name.isupper()}
