@@ -184,10 +184,15 @@ def all_javascript() -> list[Expression]:
         if not {"vendor", "swagger-ui"} & set(file.parts)
     ]
     return [
-        Expression(file.name, found[1][1:-1].replace("(?<", "(?P<"), search=True)
+        Expression(file.name, _as_python(found[1][1:-1]), search=True)
         for file in files
         for found in _JS_LITERAL.finditer(file.read_text())
     ]
+
+
+def _as_python(pattern: str) -> str:
+    """The same expression for Python: named groups, and classes of characters by property."""
+    return re.sub(r"\\p{\w+}", r"\\w", pattern.replace("(?<", "(?P<"))
 
 
 @pytest.mark.parametrize(
