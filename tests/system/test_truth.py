@@ -63,6 +63,10 @@ class Ended:
         self.held |= (update.state if update.kind == "snapshot" else update.upsert).get("ended", {})
 
 
+_TOO_LATE_S = 10.0
+"""Seconds of the PBX's time by which facts are late at most: what is later cannot be told apart."""
+
+
 @pytest.mark.parametrize("setting", SETTINGS.keys())
 async def test_a_subscriber_holds_the_truth(setting: str) -> None:
     switches = SETTINGS[setting]
@@ -91,7 +95,12 @@ async def _follow(switches: Switches, bus: Bus, speed: int) -> None:
         pbx.traffic.pause()  # else it depends on the machine how much is over before the first look
         await pbx.traffic.quiet()
         async with watched(pbx, bus) as held, slowness() as slow:
-            await _follow_calls(pbx, held, slow)
+            try:
+                await _follow_calls(pbx, held, slow)
+            except AssertionError:
+                if slow.worst * speed < _TOO_LATE_S:
+                    raise
+                pytest.skip(f"this machine lost {slow.worst * speed:.0f} s of the PBX's time")
 
 
 async def _follow_calls(pbx: SimulatedPbx, held: Subscriber, slow: Slowness) -> None:
