@@ -385,7 +385,7 @@ async def test_on_a_phone_the_list_begins_early_and_the_views_stay_in_sight(
         await page.until(f"scrollY > 200 && {nav} >= 0 && {nav} < 60")
         cut = """[...document.querySelectorAll('nav button')].filter((each) =>
           each.scrollWidth > each.clientWidth).map((each) => each.innerText)"""
-        assert await page.run(cut) == []
+        await page.until(f"{cut}.length === 0")  # once the typeface is there
 
 
 async def test_who_was_missed_is_called_back_by_a_tap_and_back_closes_what_is_open(
