@@ -110,7 +110,8 @@ function directionOf(word) {
 /** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
-  return [...topic(state, "ended").values()]
+  const ended = [...topic(state, "ended").values()];
+  return ended
     .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
@@ -121,9 +122,20 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: Boolean(call.returnedAt),
+      spoken: call.returnedAt === undefined ? talked(call, ended) : Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
+}
+
+const digits = (text) => text.replace(/\D/g, "").replace(/^0+/, "");
+
+/** Whether a later talk was with this caller, where the monitor is of a version that does not tell. */
+function talked(call, ended) {
+  const alike = (other) => {
+    const [short, long] = [digits(call.caller), digits(other)].sort((x, y) => x.length - y.length);
+    return short.length > 6 && long.endsWith(short) && long.length - short.length < 4;
+  };
+  return ended.some((one) => one.answeredAt > call.endedAt && (alike(one.caller) || alike(one.callee)));
 }
 
 /** A row a caller, of rows that have the latest first: his latest call, and in `calls` all. Nobody knows who withholds. */
