@@ -237,7 +237,8 @@ class QueryFastPath:
                 headers.extend(message["headers"])
             await send(message)
 
-        await self._app(scope, receive, watched)
+        of_page = bool(asked.name[_ORIGIN])  # else nothing is wanted of the headers
+        await self._app(scope, receive, watched if of_page else send)
         if body is None:
             self._remember(asked.name, scope, version, headers)
         elif (content := body.whole) is not None and len(content) <= LONGEST_NAME_BYTES:
@@ -274,7 +275,7 @@ class QueryFastPath:
     def _remember(self, name: _Name, scope: Scope, version: int, headers: _HeaderPairs) -> bool:
         """Remember an answered request; return False if it cannot be repeated.
 
-        ``headers``: those of the answer.
+        ``headers``: those of the answer, if a page of another origin asked.
         """
         found = scope.get(REPEATABLE)
         if found is None:
@@ -288,7 +289,7 @@ class QueryFastPath:
         expires = None if key.expires is None else moment(key.expires).timestamp()
         tally = self._tallies.setdefault(question.command.name, [0])
         gzip = name[_ENCODING] == _GZIP
-        of_page = {} if not name[_ORIGIN] else _for_page(headers)
+        of_page = _for_page(headers)
         self._known[name] = _Known(key, view, question, tally, version, expires, gzip, of_page)
         return True
 

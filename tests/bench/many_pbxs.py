@@ -25,6 +25,7 @@ import uvloop
 from redis.asyncio import Redis
 
 from gateway.cli.runtime.garbage_collector import garbage_collected
+from gateway.supervision import running
 from monitor import run
 from monitor.leadership.pbx_service import PbxService
 from monitor.lease import Lease
@@ -129,12 +130,8 @@ async def _heard(redis: Redis, pbx: str) -> AsyncIterator[None]:
                 await publisher.heartbeat()
             await asyncio.sleep(1)
 
-    task = asyncio.create_task(beat())
-    try:
+    async with running(beat()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _write(redis: Redis, pbx: str) -> None:

@@ -21,6 +21,7 @@ from gateway.auth.api_keys import sha256_hex
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
+from gateway.supervision import running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import PROCESSES, SpaceKeys, process_key
@@ -303,12 +304,8 @@ async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
             await redis.hset(keys.position, mapping={"epoch": "1-a", "seq": 7, "at": at})
             await asyncio.sleep(0.02)
 
-    task = asyncio.create_task(beat())
-    try:
+    async with running(beat()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.parametrize(
