@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.cli.runtime import metrics_server
-from gateway.config import BudgetsSection, GatewaySection
+from gateway.config import BudgetsSection, GatewaySection, StreamSection
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -100,7 +100,12 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
         program: metrics_server.new_registry(program) for program in ("monitor", "gateway")
     }
     key = ApiKey("test", sha256_hex(KEY), PBX, SCOPES)
-    settings = GatewaySection(port=0, heartbeat_interval=1.0, budgets=BudgetsSection(makecall=1))
+    settings = GatewaySection(
+        port=0,
+        heartbeat_interval=1.0,
+        budgets=BudgetsSection(makecall=1),
+        stream=StreamSection(drain_time=0),
+    )
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
         watched = MonitorSettings(
             pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=2.0)

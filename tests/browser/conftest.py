@@ -1,4 +1,4 @@
-"""Provide a browser for each module, a page for each test, and a callmon with scripted calls."""
+"""Provide a browser for each worker, a page for each test, and a callmon with scripted calls."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.bus import fake_bus
 from tests.system.stack import monitoring
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Path]:
     program = chromium.binary()
     if program is None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from gateway import run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.config import GatewaySection
+from gateway.config import GatewaySection, StreamSection
 from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.server import SimulatedPbx
 from tests.browser.chromium import WITHIN
@@ -53,6 +53,7 @@ class World:
             port=urlsplit(self.address).port or 0,
             heartbeat_interval=1.0,
             cors_origins=cors_origins,
+            stream=StreamSection(drain_time=0),
         )
         serving = run.serving([PBX], KeyTable([known]), settings, only(self.redis()))
         server = await self._gateway_stack.enter_async_context(serving)

@@ -16,7 +16,7 @@ from websockets.asyncio.client import ClientConnection
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.config import GatewaySection
+from gateway.config import GatewaySection, StreamSection
 from gateway.stream.websocket import WebSocketSession
 from tests.bus import fake_bus, only, until, until_async
 from tests.gateway.entities import extension
@@ -93,6 +93,7 @@ async def frame_after_ping(connection: ClientConnection) -> None:
 @asynccontextmanager
 async def standing(**section: Any) -> AsyncIterator[gateway_run.Gateway]:
     """A whole gateway whose state is loaded; its key is KEY."""
+    section.setdefault("stream", StreamSection(drain_time=0))
     keys = KeyTable([ApiKey("tests", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
         fake_bus() as bus,

@@ -36,7 +36,6 @@ change_log_length = 1000
 """
 """Short, so that it is full soon and memory could stay as it is."""
 _LIMITS = """
-[gateway.stream]
 connections_per_key = 100000
 message_burst_per_key = 100000
 """
@@ -216,9 +215,10 @@ async def _staged(pbx: SimulatedPbx, bus: RealBus) -> AsyncIterator[tuple[Stage,
     with tempfile.TemporaryDirectory(prefix="callmon-soak-") as directory:
         async with site(pbx, bus, Path(directory)) as place:
             text = place.settings.read_text(encoding="utf-8")
-            for section in ("[monitor]", "[gateway]"):
-                text = text.replace(section, f"{section}{_LOG}")
-            place.settings.write_text(text + _LIMITS, encoding="utf-8")
+            more = {"[monitor]": _LOG, "[gateway]": _LOG, "[gateway.stream]": _LIMITS}
+            for section, lines in more.items():
+                text = text.replace(section, f"{section}{lines}")
+            place.settings.write_text(text, encoding="utf-8")
             monitors = [await place.start("monitor") for _ in range(2)]
             first = await place.start("gateway", "--port", str(place.port))
             with socket.socket() as free:

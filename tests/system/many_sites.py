@@ -96,11 +96,18 @@ class ManySites:
 
     async def leaders(self) -> Counter[str]:
         """How many PBXs each monitor leads; those that nobody leads under an empty name."""
+        return Counter((await self.led_by()).values())
+
+    async def led_by(self) -> dict[str, str]:
+        """Which monitor leads each PBX; an empty name if nobody does."""
         async with self.redis.pipeline(transaction=False) as pipe:
             for pbx in self.pbxs:
                 pipe.execute_command("GET", SpaceKeys(pbx.name, "live").lease)
             holders = await pipe.execute()
-        return Counter((text(holder) or "").rpartition("/")[0] for holder in holders)
+        return {
+            pbx.name: (text(holder) or "").rpartition("/")[0]
+            for pbx, holder in zip(self.pbxs, holders, strict=True)
+        }
 
     @asynccontextmanager
     async def subscribers(self, gateway: str, names: Iterable[str]) -> AsyncIterator[list[Watch]]:

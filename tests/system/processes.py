@@ -125,6 +125,9 @@ level = "warning"
 [gateway]
 heartbeat_interval = 1.0
 
+[gateway.stream]
+drain_time = 0.5
+
 [[pbx]]
 name = "{PBX}"
 url = "{pbx.url}"

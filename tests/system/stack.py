@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.config import GatewaySection
+from gateway.config import GatewaySection, StreamSection
 from gateway.stream_client import Entities, StreamClient, Update
 from monitor import run as monitor_run
 from monitor.config import DatabaseSection, MonitorSection, MonitorSettings, PbxSection
@@ -104,7 +104,7 @@ async def gateway(
 ) -> AsyncIterator[str]:
     """A gateway in this loop, whose key has these scopes; gives its address."""
     key = ApiKey("test", sha256_hex(KEY), PBX, scopes)
-    settings = GatewaySection(port=port, heartbeat_interval=1.0)
+    settings = GatewaySection(port=port, heartbeat_interval=1.0, stream=StreamSection(drain_time=0))
     async with gateway_run.serving([PBX], KeyTable([key]), settings, only(redis)) as server:
         yield server.address
 

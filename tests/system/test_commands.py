@@ -13,7 +13,7 @@ import pytest_asyncio
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.config import GatewaySection
+from gateway.config import GatewaySection, StreamSection
 from gateway.operations.operation_table import COMMANDS, Command, Run
 from gateway.parameters import Arguments
 from gateway.stream_client import StreamClient
@@ -80,7 +80,10 @@ async def site() -> AsyncIterator[Desk]:
         fake_bus() as bus,
         monitoring(pbx, bus.client()),
         gateway_run.serving(
-            [PBX], KeyTable(keys), GatewaySection(port=0), only(bus.client())
+            [PBX],
+            KeyTable(keys),
+            GatewaySection(port=0, stream=StreamSection(drain_time=0)),
+            only(bus.client()),
         ) as server,
         httpx.AsyncClient(base_url=server.address, timeout=60) as http,
     ):

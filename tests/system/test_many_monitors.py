@@ -74,8 +74,16 @@ class Story:
     async def the_second_monitor_and_gateway(self) -> None:
         """They are stopped and started."""
         place = self._place
+        led_by = await place.led_by()
+        moving = {watch.name: watch for watch in self._watches if led_by[watch.name] == "b"}
+        epochs = {name: watch.subscriber.epoch for name, watch in moving.items()}
         assert await place.running["b"].terminate() == 0
         await self.led("a")
+        # What a new leader begins with comes after its lease.
+        await until(
+            lambda: all(watch.subscriber.epoch > epochs[name] for name, watch in moving.items()),
+            self._within,
+        )
         await self.right("b was stopped")
         await self.a_pbx_dies()
         await place.monitor("b")

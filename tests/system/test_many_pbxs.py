@@ -16,7 +16,7 @@ from redis.exceptions import MaxConnectionsError
 
 from gateway import run as gateway_run
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
-from gateway.config import GatewaySection
+from gateway.config import GatewaySection, StreamSection
 from gateway.stream_client import StreamClient
 from monitor import run as monitor_run
 from monitor.config import MonitorSettings
@@ -57,7 +57,8 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey
     store = Store(None)
     await store.open()
     services = [_service(name, servers, store) for name in names]
-    serving = gateway_run.serving(names, KeyTable([key]), GatewaySection(port=0), at_gateway.of)
+    section = GatewaySection(port=0, stream=StreamSection(drain_time=0))
+    serving = gateway_run.serving(names, KeyTable([key]), section, at_gateway.of)
     try:
         async with (
             kept(services),
@@ -107,7 +108,7 @@ async def test_a_pbx_that_dies_is_told_so_and_the_other_goes_on(bus: Bus) -> Non
             for name, pbx in zip(names, (going, dying), strict=True)
         )
         watching = monitor_run.run(MonitorSettings(pbx=sections), only(bus.client()))
-        settings = GatewaySection(port=0)
+        settings = GatewaySection(port=0, stream=StreamSection(drain_time=0))
         async with (
             running(asyncio.create_task(watching)),
             gateway_run.serving(names, KeyTable([key]), settings, only(bus.client())) as server,
