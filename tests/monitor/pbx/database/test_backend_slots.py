@@ -149,7 +149,7 @@ async def _fill_and_empty(server: Postgres) -> None:
         pbx_database.PASSWORD,
         port=server.port,
         tls="off",
-        timeout=2.0,
+        timeout=1.0,
     )
     database = ReadDatabase(settings)
     admin = await server.admin()
