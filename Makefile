@@ -6,8 +6,10 @@ ARGS ?=
 WORKERS ?= 4
 # CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=
+# Without bytecode kept, every process that a test starts would compile all of callmon anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-pythons lint typecheck unit fuzz compare bench bench-quick soak soak-monitors audit sbom lock clean
+.PHONY: help demo test test-pythons lint typecheck collect unit fuzz compare bench bench-quick soak soak-monitors audit sbom lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
@@ -27,7 +29,9 @@ help: ## show this list
 demo: .venv/demo.stamp ## run simulated PBX, monitor, Redis and gateway in one process: see live calls
 	@$(BIN)/python -m gateway demo $(ARGS)
 
-test: .venv/dev.stamp lint typecheck unit ## check style, types and layers, run every test; CHROMIUM=install installs Chromium first
+test: .venv/dev.stamp lint ## check style, types and layers, run every test; CHROMIUM=install installs Chromium first
+	@$(MAKE) --no-print-directory --jobs 2 typecheck collect
+	@$(MAKE) --no-print-directory unit
 
 test-pythons: .venv/dev.stamp ## run every test under each installed Python from 3.11 to 3.15
 	@deploy/chromium.sh $(CHROMIUM)
@@ -40,6 +44,10 @@ lint: .venv/dev.stamp ## check style and layers
 
 typecheck: .venv/dev.stamp
 	$(BIN)/mypy
+
+# It compiles all tests once; else each of the workers would.
+collect: .venv/dev.stamp
+	@$(BIN)/python -m pytest --collect-only -qq > /dev/null || true
 
 unit: .venv/dev.stamp .venv/tsc.stamp
 	@deploy/chromium.sh $(CHROMIUM)
