@@ -23,7 +23,7 @@ from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, ended_diff
 from tests.system.slowness import Slowness, slowness
 from tests.system.stack import Subscriber, until, watched
 
-CALLS = 250
+CALLS = 150
 EARLIER = 8
 """So many are under way when the monitor comes."""
 
@@ -119,7 +119,7 @@ async def _follow_calls(pbx: SimulatedPbx, held: Subscriber, slow: Slowness) -> 
         pbx.traffic.resume()
     await equal(pbx, held, known(pbx, slow), earlier)
     await until(lambda: held.state["calls"] == {})
-    assert frozen > 50, "too few calls were going on to prove anything"
+    assert frozen > 30, "too few calls were going on to prove anything"
     assert ended_differences(pbx, ended.held, known(pbx, slow), but=earlier) == []
     assert len(ended.held) >= CALLS * 0.85
 
