@@ -60,7 +60,7 @@ class ClientSubscription:
     """
 
     head: IdHead | None = None
-    """What stands at the head of its messages; None: it has no id."""
+    """Head of its messages; None: it has no id."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ class SubscriptionSet:
         self._due: dict[ClientSubscription, None] = {}
         """Those that may have something to send, in the order of their turns."""
         self.head: IdHead | None = None
-        """What stands at the head of the messages that were taken last."""
+        """Head of the messages that were taken last."""
 
     @property
     def taken(self) -> bool:

@@ -223,7 +223,7 @@ class SimulatedPbx:
         """Restart as a process would and stay away for at least ``down`` seconds.
 
         Sockets, tokens and calls are lost, and other calls come. Address, configuration and secrets
-        stay. Call ids begin anew. ``traffic`` is a new object afterwards, and it is not paused.
+        stay. Call ids begin again. ``traffic`` is a new object afterwards, and it is not paused.
         """
         await self._stop_traffic()
         self._control.clear()

@@ -99,7 +99,7 @@ def observed(
     ``answered``: when the call was answered, None if it was not. ``at``: now.
     """
     listeners = {leg.dn_num for leg in call.legs if leg.listening}
-    if answered is None or call.answered_at is None:  # a page: what it was taken for was no talk
+    if answered is None or call.answered_at is None:  # a page: what it was taken for was not a talk
         turns = tuple(turn for turn in turns if turn.num not in listeners)
     legs = {
         leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening

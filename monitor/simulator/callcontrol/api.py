@@ -3,7 +3,7 @@
 There is no HTTP in this module, because the socket makes requests too. Rules:
 
 - A client sees its own route point and the DNs that it was given to monitor. Another DN of the PBX
-  answers 403. A number that is no DN answers 404, and so does a participant that is gone.
+  answers 403. A number that is not a DN answers 404, and so does a participant that is gone.
 - ``makecall`` at a device places the call there. At a DN it does so if the DN has exactly one
   device; else the PBX rings the DN first.
 - A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone).

@@ -278,7 +278,7 @@ class Exchange:
         del self.calls[call.id]
 
     def _forget(self) -> None:
-        """Drop everything without an event, as a restart of the process does. Ids begin anew."""
+        """Drop everything without an event, as a restart of the process does. Ids begin again."""
         for call in self.calls.values():
             call.over = True
         self.calls.clear()

@@ -176,7 +176,7 @@ class Connections(Exchange):
     ) -> None:
         """End a call and move one of its legs to another call.
 
-        ``told``: False if the call's story goes on there, and this is no end of it.
+        ``told``: False if the call's story goes on there, and this is not an end of it.
         """
         call.merged = True
         self._remember_end(call, told=told)

@@ -90,7 +90,7 @@ class RareOperations(Operations):
         """
         dn = self.directory.dn(orderer)
         if dn is None:
-            raise OperationRefused("UnknownDestination", f"{orderer} is no DN")
+            raise OperationRefused("UnknownDestination", f"{orderer} is not a DN")
         return self.ring_first(agent, number, orderer=dn.number)
 
     def _add_first(self, call: SimulatedCall, leg: SimulatedLeg, deed: Deed = "entered") -> None:

@@ -42,7 +42,7 @@ _STEPS_IN_A_ROW = 32
 _PEOPLE = 1_000_000_000
 """First plan index for calls that programs made."""
 _AWAY_AT_ONCE = 6
-"""Of so many agents one may be away at a time."""
+"""Agents for each one that may be away at the same time."""
 _SHIFTS = 2_000_000_000
 """First plan index for the breaks of agents."""
 
