@@ -22,7 +22,7 @@ from gateway.fanout.watched_queries import Question, Watcher
 from gateway.operations.operation_table import AnswerSpace
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch
-from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.subscription_id import IdHead, SubscriptionId
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position

@@ -33,8 +33,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .codec import Encoding, NotAFrame, check_encoding, read_frame
+from .connect import GatewayTarget, ProxyChoice, Trouble
 from .errors import StreamRefused, StreamUnreachable
-from .target import GatewayTarget, ProxyChoice, Trouble
 
 SubscriptionId: TypeAlias = str | int
 """The name of one of several subscriptions on a connection."""

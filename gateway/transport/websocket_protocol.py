@@ -41,8 +41,8 @@ from websockets.server import ServerProtocol
 from gateway.token_bucket import TokenBucket
 from gateway.transport.compression import MESSAGES
 from gateway.transport.held_bytes import HeldBytes
-from gateway.transport.id_head import REPLACED, IdHead
 from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
+from gateway.transport.subscription_id import REPLACED, IdHead
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import assert_never
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.acts import Deed
 from monitor.simulator.calls.api_rows import Word
 from monitor.simulator.calls.exchange import Exchange
-from monitor.simulator.calls.journal import Deed
 from monitor.simulator.calls.model import (
     HOSTS,
     TALKERS,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.simulator.calls.journal import Deed
+from monitor.simulator.calls.acts import Deed
 from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.operations import Operations
 from monitor.simulator.calls.routing import ToPhones

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.simulator.kinds import KINDS, MIX, Kind, mix_with
+from monitor.simulator.call_kinds import KINDS, MIX, Kind, mix_with
 
 _QUEUED: tuple[Kind, ...] = ("queue", "queue_abandoned", "menu_queue")
 
