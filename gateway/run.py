@@ -38,37 +38,6 @@ from monitor.shared.http_server import EmbeddedServer, bind
 from monitor.shared.redis.rejected_values import RejectedValues, collect, collecting
 
 
-async def run(
-    names: Iterable[str],
-    keys: KeyTable,
-    settings: GatewaySection,
-    redis_of: Callable[[str], Redis],
-    *,
-    shared: bool = False,
-    bound: Callable[[str], None] = lambda _: None,
-    started: Callable[[Gateway], None] = lambda _: None,
-    registry: CollectorRegistry | None = None,
-    tenants: Mapping[str, str] | None = None,
-) -> None:
-    """Serve the PBXs of these names until cancelled.
-
-    Raises StartFailed if the address cannot be listened on. ``redis_of``: returns the client for
-    a PBX's keys. ``shared``: other processes of ours listen on the same port. ``bound``: called
-    with the address before anything else happens. ``started``: called when requests are
-    answered. ``registry``: the metrics are registered there; None: nowhere.
-    ``tenants``: PBX → whose it is, for keys of a tenant.
-    """
-    async with serving(
-        *(names, keys, settings, redis_of),
-        shared=shared,
-        bound=bound,
-        registry=registry,
-        tenants=tenants,
-    ) as server:
-        started(server)
-        await server.ended()
-
-
 @asynccontextmanager
 async def serving(
     names: Iterable[str],
@@ -84,7 +53,11 @@ async def serving(
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain_time``. Then
-    the server stops. Raises StartFailed if the address cannot be listened on.
+    the server stops. Raises StartFailed if the address cannot be listened on. ``names``: of the
+    PBXs. ``redis_of``: returns the client for a PBX's keys. ``shared``: other processes of ours
+    listen on the same port. ``bound``: called with the address before anything else happens.
+    ``registry``: the metrics are registered there; None: nowhere. ``tenants``: PBX → its owner, for
+    keys of a tenant.
     """
     clients = {name: redis_of(name) for name in names}
     tenant_of = dict.fromkeys(clients, "") | dict(tenants or {})
