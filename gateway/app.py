@@ -61,7 +61,7 @@ def create_app(
 ) -> Starlette:
     """Return the gateway's ASGI application.
 
-    ``streams``: the routes of the stream. ``spending``: counts requests; None: they are not
+    ``streams``: the routes of the stream. ``rate_limiter``: counts requests; None: they are not
     limited. ``cors_origins``: origins of the pages that may read answers. ``clock``: POSIX
     seconds. ``counters``: counts the requests for the metrics. ``draining``: returns whether all
     clients are being sent away. ``bodies``: counts the bytes of bodies whose senders are not known

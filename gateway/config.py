@@ -60,7 +60,7 @@ _PROXY = re.compile(r"\*?|[\w.-]+|[0-9a-fA-F.:]+(%\w+)?(/\d{1,3})?")
 
 def _pbx_word(value: str) -> str:
     if not re.fullmatch(PBX_WORD, value):
-        raise ValueError(f'{quoted(value)} is no PBX; give a name, "tenant:NAME" or "*" for all')
+        raise ValueError(f'{quoted(value)} is not a PBX; give a name, "tenant:NAME" or "*" for all')
     return value
 
 
@@ -208,8 +208,8 @@ class GatewaySection(Section):
     """Origins of the pages, such as ``https://wall.example.com``, that may read answers; ``*``
     for all."""
     ticket_secret: SecretStr | None = None
-    """What authenticates tickets: the same at all gateways that serve the same clients. None
-    given: each gateway makes one for itself and its workers."""
+    """Secret that authenticates tickets: the same at all gateways that serve the same clients.
+    None: each gateway makes one for itself and its workers."""
 
     @field_validator("ticket_secret")
     @classmethod
@@ -227,7 +227,7 @@ class GatewaySection(Section):
         for word in value.split(","):
             if not _PROXY.fullmatch(word.strip()):
                 raise ValueError(
-                    f"{word.strip()!r} is no address, network or name; write them with commas "
+                    f"{word.strip()!r} is not an address, network or name; write them with commas "
                     f"between, such as 127.0.0.1,10.0.0.0/8"
                 )
         return value
@@ -251,7 +251,7 @@ class KeySection(Section):
     pbx: str = ""
     """Name of the PBX that the key is for; may be left out if there is only one."""
     pbxs: tuple[_PbxWord, ...] = Field(default=(), max_length=MOST_PBX_WORDS)
-    """In place of ``pbx``, for several: names, ``tenant:`` and a tenant's name, or ``*`` for
+    """Several PBXs, in place of ``pbx``: names, ``tenant:`` and a tenant's name, or ``*`` for
     all."""
     scopes: frozenset[Scope] = Field(default=frozenset({"read"}), min_length=1)
     expires: AwareDatetime | None = None

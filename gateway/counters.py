@@ -21,7 +21,7 @@ class ReplicationCounters:
     loads: int = 0
     """Whole states read."""
     losses: int = 0
-    """Times that the connection to the monitor's changes was lost and begun anew."""
+    """Times that the connection to the monitor's changes was lost and opened again."""
     catch_ups: Counter[str] = field(default_factory=Counter)
     """Readings of the log or the state, by reason: ``gap`` (a change was missing), ``announced``
     (only its position was told), ``compared`` (the store was ahead), ``subscribed`` (a

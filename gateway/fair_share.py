@@ -43,7 +43,7 @@ on top."""
 MOST_UNSENT_BYTES_IN_ALL: Final = 96 * 1024 * 1024
 """The same for all keys together. Above it, a key gets no more unless it holds little."""
 LITTLE_UNSENT_BYTES: Final = 2 * 1024 * 1024
-"""Unsent bytes that a key may hold whatever the others hold."""
+"""Unsent bytes that a key may always hold, however many the others hold."""
 WORK_AT_ONCE_S: Final = 2.0
 """Seconds of work for a key without a break: a few hundred snapshots."""
 WORK_SHARE: Final = 0.25

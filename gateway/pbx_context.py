@@ -39,7 +39,7 @@ class PbxContext:
     A hub tells the subscribers. The creator of the view must run the feeds, hubs, ``commander``
     and ``watches``; ``demand`` says when. The spaces have positions of their own: ``live`` has all
     topics but contacts, ``book`` has the contacts. ``phonebook`` finds the contacts of ``book``;
-    look it up anew for every use. ``tenant``: whose PBX it is; empty if the settings do not say.
+    look it up again for every use. ``tenant``: the PBX's owner; empty if the settings do not say.
     ``fleet``: the summaries of all PBXs; all contexts of a gateway have the same one.
     ``idle_s``: as in :func:`open_view`.
     """
@@ -163,7 +163,7 @@ class PbxContext:
         """Return the answer to a query now. Raises NoState, and what the query refuses with."""
         query = question.command.query
         if query is None:
-            raise TypeError(f"{question.command.name} is no query")
+            raise TypeError(f"{question.command.name} is not a query")
         asked = self.asked(question.visibility, question.arguments)
         seconds = question.arguments.optional(TIME.name) == "seconds"
         return self.answer(question.command.space, question, lambda: query(asked), seconds=seconds)
@@ -277,9 +277,9 @@ class PhonebookKeeper:
         self._at: Position | None = None
 
     def follow(self) -> None:
-        """Go to the address book's position: change by change, or all anew.
+        """Go to the address book's position: change by change, or by rebuilding it.
 
-        It is all anew where the log does not lead there.
+        It is rebuilt if the log does not lead there.
         """
         book, at = self._view.book, self._at
         if book.position is None:

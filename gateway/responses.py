@@ -30,7 +30,7 @@ FAULT = "Something went wrong here; it has been logged."
 
 
 class Reason(Struct, frozen=True):
-    """Why a request failed."""
+    """The reason why a request failed."""
 
     code: str
     """A stable word."""

@@ -38,37 +38,6 @@ from monitor.shared.http_server import EmbeddedServer, bind
 from monitor.shared.redis.rejected_values import RejectedValues, collect, collecting
 
 
-async def run(
-    names: Iterable[str],
-    keys: KeyTable,
-    settings: GatewaySection,
-    redis_of: Callable[[str], Redis],
-    *,
-    shared: bool = False,
-    bound: Callable[[str], None] = lambda _: None,
-    started: Callable[[Gateway], None] = lambda _: None,
-    registry: CollectorRegistry | None = None,
-    tenants: Mapping[str, str] | None = None,
-) -> None:
-    """Serve the PBXs of these names until cancelled.
-
-    Raises StartFailed if the address cannot be listened on. ``redis_of``: returns the client for
-    a PBX's keys. ``shared``: other processes of ours listen on the same port. ``bound``: called
-    with the address before anything else happens. ``started``: called when requests are
-    answered. ``registry``: the metrics are registered there; None: nowhere.
-    ``tenants``: PBX → whose it is, for keys of a tenant.
-    """
-    async with serving(
-        *(names, keys, settings, redis_of),
-        shared=shared,
-        bound=bound,
-        registry=registry,
-        tenants=tenants,
-    ) as server:
-        started(server)
-        await server.ended()
-
-
 @asynccontextmanager
 async def serving(
     names: Iterable[str],
@@ -84,24 +53,14 @@ async def serving(
     """Serve while the context is entered.
 
     On the way out subscribers are sent away first, spread over the settings' ``drain_time``. Then
-    the server stops. Raises StartFailed if the address cannot be listened on.
+    the server stops. Raises StartFailed if the address cannot be listened on. ``names``: of the
+    PBXs. ``redis_of``: returns the client for a PBX's keys. ``shared``: other processes of ours
+    listen on the same port. ``bound``: called with the address before anything else happens.
+    ``registry``: the metrics are registered there; None: nowhere. ``tenants``: PBX → its owner, for
+    keys of a tenant.
     """
     clients = {name: redis_of(name) for name in names}
-    tenant_of = dict.fromkeys(clients, "") | dict(tenants or {})
-    fleet = Fleet(heartbeat=settings.heartbeat_interval)
-    pbxs = {
-        name: open_view(
-            name,
-            redis,
-            heartbeat=settings.heartbeat_interval,
-            log_length=settings.change_log_length,
-            log_bytes=settings.change_log_bytes,
-            tenant=tenant_of[name],
-            fleet=fleet,
-            idle_s=settings.idle_time if settings.follow == "on_demand" else None,
-        )
-        for name, redis in clients.items()
-    }
+    pbxs = _views(clients, settings, tenants or {})
     rate_limiter = RateLimiter(clients, settings.budgets.budgets())
     secret = settings.ticket_secret
     tickets = Tickets(
@@ -109,7 +68,7 @@ async def serving(
         keys,
         time.time,
         None if secret is None else secret.get_secret_value().encode(),
-        PbxChoice({name: tenant_of[name] for name in clients}),
+        PbxChoice({name: view.tenant for name, view in pbxs.items()}),
     )
     live = StreamServer(
         pbxs,
@@ -124,10 +83,7 @@ async def serving(
     app = create_app(
         pbxs,
         keys,
-        streams=[
-            *ticket_routes(tickets, keys, time.time, rate_limiter, bodies),
-            *live.routes(),
-        ],
+        streams=[*ticket_routes(tickets, keys, time.time, rate_limiter, bodies), *live.routes()],
         rate_limiter=rate_limiter,
         cors_origins=settings.cors_origins,
         counters=requests,
@@ -142,14 +98,65 @@ async def serving(
             GatewayCollector(pbxs, keys, live, requests, fast_path, rate_limiter, time.time)
         )
     proxies = TrustedProxies(settings.forwarded_allow_ips)
+    await proxies.look_up()
+    bound_socket = bind(
+        settings.host, settings.port, shared=shared, send_buffer_bytes=SEND_BUFFER_BYTES
+    )
+    config = _http_config(fast_path, live, proxies, rejected, settings)
+    server = Gateway(config, bound_socket, pbxs, keys, rate_limiter, live)
+    bound(server.address)
+    kept = {
+        f"keys of {name}": KeyFollower(redis, name, keys, partial(live.revoke, pbx=name)).run
+        for name, redis in clients.items()
+    } | {"budgets": rate_limiter.run, "names of proxies": proxies.run}
+    with collecting(rejected):
+        following = [asyncio.create_task(kept_running(what, run)) for what, run in kept.items()]
+    try:
+        await server.start()
+        try:
+            yield server
+        finally:  # also when cancelled: that ends the process
+            await live.drain(settings.stream.drain_time if len(live) else 0.0)
+    finally:
+        for task in following:
+            task.cancel()
+        await asyncio.gather(*following, return_exceptions=True)
+        await server.stop()
+
+
+def _views(
+    clients: Mapping[str, Redis], settings: GatewaySection, tenants: Mapping[str, str]
+) -> dict[str, PbxContext]:
+    fleet = Fleet(heartbeat=settings.heartbeat_interval)
+    return {
+        name: open_view(
+            name,
+            redis,
+            heartbeat=settings.heartbeat_interval,
+            log_length=settings.change_log_length,
+            log_bytes=settings.change_log_bytes,
+            tenant=tenants.get(name, ""),
+            fleet=fleet,
+            idle_s=settings.idle_time if settings.follow == "on_demand" else None,
+        )
+        for name, redis in clients.items()
+    }
+
+
+def _http_config(
+    fast_path: QueryFastPath,
+    live: StreamServer,
+    proxies: TrustedProxies,
+    rejected: RejectedValues,
+    settings: GatewaySection,
+) -> uvicorn.Config:
     connection_counter = ConnectionCounter(
         settings.connections,
         settings.connections_per_address,
         lambda host: not proxies.trusts(host),
     )
     unfinished, untaken = HeldBytes(MOST_UNFINISHED_BYTES), HeldBytes(MOST_UNTAKEN_BYTES)
-    await proxies.look_up()
-    config = uvicorn.Config(
+    return uvicorn.Config(
         ClientAddress(
             _collecting(live.bypass_middleware(fast_path), rejected),
             proxies,
@@ -179,32 +186,6 @@ async def serving(
             compression=settings.compression,
         ),
     )
-    bound_socket = bind(
-        settings.host, settings.port, shared=shared, send_buffer_bytes=SEND_BUFFER_BYTES
-    )
-    server = Gateway(config, bound_socket, pbxs, keys, rate_limiter, live)
-    bound(server.address)
-    feeds = [
-        KeyFollower(clients[name], name, keys, partial(live.revoke, pbx=name)) for name in pbxs
-    ]
-    with collecting(rejected):
-        following = [
-            asyncio.create_task(kept_running(f"keys of {name}", feed.run))
-            for name, feed in zip(pbxs, feeds, strict=True)
-        ]
-        following.append(asyncio.create_task(kept_running("budgets", rate_limiter.run)))
-    following.append(asyncio.create_task(kept_running("names of proxies", proxies.run)))
-    try:
-        await server.start()
-        try:
-            yield server
-        finally:  # also when cancelled: that ends the process
-            await live.drain(settings.stream.drain_time if len(live) else 0.0)
-    finally:
-        for task in following:
-            task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
-        await server.stop()
 
 
 def _collecting(app: ASGIApp, rejected: RejectedValues) -> ASGIApp:

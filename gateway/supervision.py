@@ -1,10 +1,9 @@
-"""Run what goes on beside the work, and restart what must never end."""
+"""Restart what must never end."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import structlog
@@ -13,20 +12,6 @@ RESTART_AFTER_S = 1.0
 """Seconds until something that must run and failed is started again."""
 
 _log = structlog.get_logger(__name__)
-
-
-@asynccontextmanager
-async def running(beside: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside what is done while the context is entered, and cancel it at the end.
-
-    Its failure ends nothing else: wrap it in :func:`kept_running` if that matters.
-    """
-    task = asyncio.create_task(beside)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def kept_running(

@@ -192,7 +192,7 @@ def _without_counts(pbx: PbxSummary) -> PbxSummary:
 
 
 EVERYTHING = Visibility()
-"""What a key without limits sees of one PBX."""
+"""The view of a key without limits on one PBX."""
 
 
 def _listed(numbers: frozenset[str] | None) -> frozenset[str]:

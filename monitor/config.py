@@ -88,14 +88,14 @@ class PbxSection(Section):
     name: str = Field(pattern=f"^{PBX_NAME}$")
     """Its name in keys, logs and Redis: small letters, digits, ``-`` and ``_``."""
     tenant: str = Field(default="", pattern=f"^({PBX_NAME})?$")
-    """Whose PBX it is, in the same letters: a key may be for all PBXs of a tenant."""
+    """The PBX's owner, in the same letters: a key may be for all PBXs of a tenant."""
     url: str
     """Its address as in the web client: ``https://pbx.example.com:5001``. For ``webapi``: the
     address of the service."""
     source: Literal["auto", "callcontrol+activecalls", "activecalls", "webapi"] = "auto"
     """Interface that the calls come from. ``auto``: ``webapi`` if there is a ``key``, else what
     the PBX offers of 3CX's two interfaces. ``callcontrol+activecalls``: both of them, or there
-    is no connection. ``activecalls``: Call Control is not asked. ``webapi``: a service that
+    is not a connection. ``activecalls``: Call Control is not asked. ``webapi``: a service that
     speaks the documented interface, such as another callmon."""
     client_id: str = ""
     """Id of the API client that was made in the admin console under Integrations → API."""
@@ -103,7 +103,7 @@ class PbxSection(Section):
     client_secret_file: Path | None = None
     """A file that holds the secret, in place of ``client_secret``."""
     key: SecretStr | None = None
-    """For ``webapi``: the key to the service, in place of ``client_id`` and its secret."""
+    """The key to the service for ``webapi``, in place of ``client_id`` and its secret."""
     key_file: Path | None = None
     """A file that holds the key, in place of ``key``."""
     ca_file: Path | None = None

@@ -127,7 +127,7 @@ _MESSAGES: Final[dict[str, dict[int, tuple[str, Any, str]]]] = {
 
 
 class NotAMessage(ValueError):
-    """Signal that the data is no message of this protocol."""
+    """Signal that the data is not a message of this protocol."""
 
 
 class Action(IntEnum):

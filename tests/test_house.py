@@ -6,6 +6,7 @@ import ast
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -21,6 +22,8 @@ MOST_WITHOUT_TESTS = 0.1
 LOGS = {"log", "logger", "_log", "_logger", "_always"}
 """Names of loggers: variables, attributes, and the function that makes a ProgramLog's logger."""
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
+NO_BEGINNING = re.compile(r"(Of|What|Whether|Who|Whom|Whose|How|Why|When|Where|So)\b")
+"""Words that begin no docstring: a verb does, or the noun that an attribute is."""
 NO_EVENTS = {"gateway/stream_client/client.py", "monitor/commands/request_consumer.py:_warn"}
 """The module logs sentences with :mod:`logging` for programs that use it.
 
@@ -35,6 +38,16 @@ def _modules() -> list[Path]:
     ]
 
 
+@cache
+def _trees() -> dict[str, ast.Module]:
+    """Return the syntax tree of each file, by its path."""
+    return {
+        file.relative_to(ROOT).as_posix(): ast.parse(file.read_text(encoding="utf-8"))
+        for package in PACKAGES
+        for file in (ROOT / package).rglob("*.py")
+    }
+
+
 def test_no_folder_holds_more_modules_than_can_be_looked_over() -> None:
     sizes = Counter(module.parent for module in _modules())
     assert {folder: size for folder, size in sizes.items() if size > MOST_MODULES} == {}
@@ -42,12 +55,22 @@ def test_no_folder_holds_more_modules_than_can_be_looked_over() -> None:
 
 def test_a_class_name_means_one_thing() -> None:
     places: defaultdict[str, list[str]] = defaultdict(list)
-    for package in PACKAGES:
-        for file in (ROOT / package).rglob("*.py"):
-            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    places[node.name].append(f"{file.relative_to(ROOT)}:{node.lineno}")
+    for place, tree in _trees().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                places[node.name].append(f"{place}:{node.lineno}")
     assert {name: found for name, found in places.items() if len(found) > 1} == {}
+
+
+def test_no_docstring_begins_like_a_question() -> None:
+    """Also those of attributes: strings that stand alone below an assignment."""
+    found = []
+    for place, tree in _trees().items():
+        for node in ast.walk(tree):
+            match node:
+                case ast.Expr(value=ast.Constant(value=str(text))) if NO_BEGINNING.match(text):
+                    found.append(f"{place}:{node.lineno}: {text[:40]}")
+    assert found == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
@@ -69,15 +92,13 @@ def test_every_log_event_has_a_name_that_can_be_searched() -> None:
     """The event is a constant in snake_case; facts are fields beside it."""
     events: list[str | None] = []
     wrong: list[str] = []
-    for package in PACKAGES:
-        for file in (ROOT / package).rglob("*.py"):
-            place = file.relative_to(ROOT).as_posix()
-            for line, where, event in _logged(ast.parse(file.read_text(encoding="utf-8")), place):
-                if {place, where} & NO_EVENTS:
-                    continue
-                events.append(event)
-                if event is None or not re.fullmatch("[a-z][a-z0-9_]*", event):
-                    wrong.append(f"{place}:{line}: {event}")
+    for place, tree in _trees().items():
+        for line, where, event in _logged(tree, place):
+            if {place, where} & NO_EVENTS:
+                continue
+            events.append(event)
+            if event is None or not re.fullmatch("[a-z][a-z0-9_]*", event):
+                wrong.append(f"{place}:{line}: {event}")
     assert wrong == []
     assert len(events) > 80, "they are found at all"
 

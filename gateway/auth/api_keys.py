@@ -51,8 +51,8 @@ class ApiKey:
     time: InstantForm = "milliseconds"
     """Form of the instants in answers to queries that name none."""
     pbxs: tuple[str, ...] = ()
-    """What a key for several PBXs is for: names of PBXs, ``tenant:`` and a tenant, ``*`` for all.
-    Empty: the key is for ``pbx`` alone. Until one of several is chosen, ``pbx`` is :attr:`home`."""
+    """PBXs of a key for several: names of PBXs, ``tenant:`` and a tenant, ``*`` for all. Empty:
+    the key is for ``pbx`` alone. Until one of several is chosen, ``pbx`` is :attr:`home`."""
     reach: frozenset[str] = frozenset()
     """The served PBXs that a key for several is for, once one of them is chosen."""
     stored_with: str = ""

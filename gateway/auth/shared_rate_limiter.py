@@ -235,7 +235,7 @@ class RateLimiter:
             for count in counts:
                 if (
                     count.wrong
-                ):  # not written by callmon: counting starts anew with the next request
+                ):  # not written by callmon: counting starts again with the next request
                     rejected(count.name, count.wrong)
                     pipe.execute_command("UNLINK", count.name)
                 elif (

@@ -40,14 +40,14 @@ if TYPE_CHECKING:
 VALID_S: Final = 30
 """Seconds for which a ticket can be used."""
 _ENDS_MS: Final = 120_000
-"""Milliseconds after which a ticket is void whatever Redis says. It is longer than
+"""Milliseconds after which a ticket is void, even if Redis still holds it. It is longer than
 :data:`VALID_S`, as the clocks of two gateways may differ."""
 SECRET_BYTES: Final = 32
 """Bytes of a secret that a gateway makes for itself."""
 _BYTES: Final = 24
 _LONGEST: Final = 128
 _OF_ALL: Final = "~"
-"""What stands in a ticket after its PBX if none was named. No random part begins with it."""
+"""Mark after a ticket's PBX if the client named no PBX. No random part begins with it."""
 
 
 class Tickets:
@@ -113,7 +113,7 @@ class Tickets:
         return self.choice.chosen(key, () if of_all else (pbx,), of_all=of_all)
 
     def _digest(self, pbx: str, ticket: str, entry: Any) -> str:
-        """Return the digest of the ticket's key. Raises KeyUnknown if this is no entry of ours."""
+        """Return the digest of the ticket's key. Raises KeyUnknown if the entry is not ours."""
         text = entry.decode(errors="replace") if isinstance(entry, bytes) else str(entry)
         digest, _, rest = text.partition(" ")
         made, _, code = rest.partition(" ")

@@ -227,7 +227,7 @@ async def _show(
 def _settings(port: int, hosts: Sequence[str]) -> GatewaySection:
     """Return settings that let in only the demo's own pages, as everybody knows its key.
 
-    Raises ConfigError if one of the hosts is none.
+    Raises ConfigError if one of the hosts is not a host.
     """
     try:
         allowed = GatewaySection(allowed_hosts=(*LOOPBACK, *hosts)).allowed_hosts

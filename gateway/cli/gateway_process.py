@@ -107,14 +107,25 @@ async def _gateway(
     if metrics_port is not None:
         metrics_port += int(os.environ.get(WORKER, "0"))
 
-    def started(server: Gateway) -> None:
-        reload.serves(server)
-        told.of_gateway(
-            server,
-            int(os.environ[WORKER]) if worker else None,
-            own_tickets=settings.gateway.ticket_secret is None,
-        )
-        liveness.ready(f"serving {server.address}")
+    async def serve() -> None:
+        async with gateway_run.serving(
+            settings.pbx_names,
+            settings.key_table(),
+            settings.gateway,
+            redis.of,
+            shared=worker,
+            bound=lambda address: log.start(address=address),
+            registry=registry,
+            tenants=settings.tenants,
+        ) as server:
+            reload.serves(server)
+            told.of_gateway(
+                server,
+                int(os.environ[WORKER]) if worker else None,
+                own_tickets=settings.gateway.ticket_secret is None,
+            )
+            liveness.ready(f"serving {server.address}")
+            await server.ended()
 
     try:
         async with (
@@ -123,19 +134,8 @@ async def _gateway(
             metrics_served("gateway", settings.metrics.host, metrics_port) as registry,
             heartbeat(redis.of(SITE), "gateway") as told,
         ):
-            serving = gateway_run.run(
-                settings.pbx_names,
-                settings.key_table(),
-                settings.gateway,
-                redis.of,
-                shared=worker,
-                bound=lambda address: log.start(address=address),
-                started=started,
-                registry=registry,
-                tenants=settings.tenants,
-            )
             log.reason = "supervisor_gone" if worker else log.reason
-            await (as_worker(serving, reload) if worker else liveness.looked_after(serving))
+            await (as_worker(serve(), reload) if worker else liveness.looked_after(serve()))
     finally:
         await redis.aclose()
 

@@ -242,7 +242,7 @@ def _pbxs(text: str) -> tuple[str, tuple[str, ...]]:
     for word in words:
         if not re.fullmatch(PBX_WORD, word):
             raise typer.BadParameter(
-                f"--pbx: {word!r} is no PBX; give names, tenant:NAME, or * for all"
+                f"--pbx: {word!r} is not a PBX; give names, tenant:NAME, or * for all"
             )
     if len(words) > MOST_PBX_WORDS:
         raise typer.BadParameter(f"--pbx lists more than {MOST_PBX_WORDS}; give * for all")

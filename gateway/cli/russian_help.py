@@ -12,7 +12,7 @@ from typing import Final, cast
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 _VARIABLES: Final = ("LC_ALL", "LC_MESSAGES", "LANG")
-"""What names the language, the strongest first (POSIX, 8.2)."""
+"""Variables that name the language, the strongest first (POSIX, 8.2)."""
 
 RUSSIAN: Final[Mapping[str, str]] = {
     "Live call monitor for 3CX.": "Монитор звонков 3CX в реальном времени.",

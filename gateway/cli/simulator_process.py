@@ -13,7 +13,7 @@ from monitor.shared.errors import ConfigError
 from monitor.shared.host_names import as_named
 from monitor.simulator import server
 from monitor.simulator.behaviour_options import positions
-from monitor.simulator.kinds import mix_with
+from monitor.simulator.call_kinds import mix_with
 from monitor.simulator.traffic.planner import busy_hour
 
 _EARLIER_S: Final = 600.0

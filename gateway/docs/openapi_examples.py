@@ -91,7 +91,7 @@ def arguments_of(command: Command) -> dict[str, str]:
 def answer_of(command: Command) -> Any:
     """Return the query's answer to :func:`arguments_of`.
 
-    Returns None if the command is no query, or if the small PBX has no answer to it.
+    Returns None if the command is not a query, or if the small PBX has no answer to it.
     """
     if command.query is None:
         return None

@@ -91,7 +91,7 @@ def without_clashes(
     """Return the replies by command, without schemas whose names clash.
 
     Only a site's own commands can lose their schema: when it has the name of another one.
-    ``others``: the Structs of the document that are no command's reply.
+    ``others``: the Structs of the document that no command replies with.
     """
     own = [name for name in replies if name not in DOCUMENTED]
     kinds = [kind for name, reply in replies.items() if name in DOCUMENTED for kind in reply.kinds]

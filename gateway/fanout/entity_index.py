@@ -48,7 +48,7 @@ _LIMITED: Final[dict[str, tuple[str, ...]]] = {
 }
 """Topic → fields of which one must have a value that a limited key lists."""
 _MOST_FOLLOWED: Final = 500
-"""Changes up to which the tables follow the log; after more of them they are made anew."""
+"""Changes up to which the tables follow the log; after more changes they are built again."""
 
 _Table = dict[str, dict[str, None]]
 

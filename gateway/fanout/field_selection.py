@@ -165,7 +165,7 @@ def selection_of(given: object, topics: Collection[str]) -> FieldSelection | Non
 
 
 def _unknown(name: object, topics: Collection[str]) -> str:
-    asked = repr(name[:_LONGEST_NAME]) if isinstance(name, str) else "that is no text"
+    asked = repr(name[:_LONGEST_NAME]) if isinstance(name, str) else "that is not text"
     there = "; ".join(
         f"{topic} has {', '.join(names_of(topic))}" for topic in _KINDS if topic in topics
     )

@@ -32,7 +32,7 @@ Message: TypeAlias = str | bytes
 
 PROTOCOL = 1
 VERSION: Final = "1.1"
-"""What ``hello`` says. A client of 1.0 finds all that it knows in 1.1."""
+"""Version of the protocol in ``hello``. A client of 1.0 finds all that it knows in 1.1."""
 SIZE_LIMIT_BYTES = 256 * 1024
 """Bytes of a change. A larger change is sent as a snapshot."""
 PART_BYTES = 64 * 1024

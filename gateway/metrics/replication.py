@@ -1,4 +1,4 @@
-"""Sample how the replicas follow the monitor: age, what they missed and read anew, size."""
+"""Sample how the replicas follow the monitor: age, what they missed and read again, size."""
 
 from __future__ import annotations
 

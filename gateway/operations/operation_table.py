@@ -394,7 +394,7 @@ def register(command: Command) -> None:
     """
     if not _NAME.fullmatch(command.name):
         raise ValueError(
-            f"{quoted(command.name)} is no name for a command: use words joined by dots, as "
+            f"{quoted(command.name)} is not a name for a command: use words joined by dots, as "
             f"site.my.get."
         )
     if command.name in RESERVED:

@@ -115,7 +115,7 @@ def callsinfo_get(asked: QueryContext) -> CallsInfo:
 
 
 def ended_get(asked: QueryContext) -> EndedCalls:
-    """Return the calls that ended lately, in the order of their end (``pbx.ended.get``)."""
+    """Return the calls that ended recently, in the order of their end (``pbx.ended.get``)."""
     ended = tuple(
         sorted(asked.all("ended", EndedCall), key=lambda call: (call.ended_at, call.call_id))
     )

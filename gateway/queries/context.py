@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from gateway.parameters import NONE, Arguments
+from gateway.errors import Refused
+from gateway.parameters import NONE, Arguments, quoted
 from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.entities.topics import EntityT, State, table
 from monitor.shared.phone_index import PhoneIndex
@@ -35,6 +36,19 @@ class QueryContext:
         """Return one entity as it may be shown; None if there is none or it may not be seen."""
         entity = self._table(topic, kind).get(id_)
         return None if entity is None else self.visibility.shown(topic, entity)
+
+    def named(
+        self, topic: str, kind: type[EntityT], refusal: type[Refused], what: str, by: str = "num"
+    ) -> EntityT:
+        """Return the entity that the argument ``by`` names, as it may be shown.
+
+        ``what``: what it is, for people. Raises ``refusal`` if there is none or it may not be seen.
+        """
+        id_ = self.arguments.text(by)
+        entity = self.one(topic, kind, id_)
+        if entity is None:
+            raise refusal(f"There is no {what} {quoted(id_)}.")
+        return entity
 
     def _table(self, topic: str, kind: type[EntityT]) -> dict[str, EntityT]:
         for state in (self.book, self.fleet):

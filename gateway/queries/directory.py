@@ -15,7 +15,6 @@ from typing import Literal
 from msgspec import Struct, field
 
 from gateway.errors import UnknownExtension, UnknownExtgroup, UnknownGroup, UnknownQueue
-from gateway.parameters import quoted
 from gateway.queries.calls import Result
 from gateway.queries.context import QueryContext, in_order
 from monitor.shared.entities.topics import (
@@ -223,35 +222,20 @@ def extgroup_members(asked: QueryContext) -> Numbers:
 
     Raises UnknownExtgroup.
     """
-    name = asked.arguments.text("name")
-    group = asked.one("extgroups", ExtensionGroup, name)
-    if group is None:
-        raise UnknownExtgroup(f"There is no extension group {quoted(name)}.")
+    group = asked.named("extgroups", ExtensionGroup, UnknownExtgroup, "extension group", "name")
     return _numbers(group.members)
 
 
 def _extension(asked: QueryContext) -> Extension:
-    num = asked.arguments.text("num")
-    extension = asked.one("extensions", Extension, num)
-    if extension is None:
-        raise UnknownExtension(f"There is no extension {quoted(num)}.")
-    return extension
+    return asked.named("extensions", Extension, UnknownExtension, "extension")
 
 
 def _queue(asked: QueryContext) -> Queue:
-    num = asked.arguments.text("num")
-    queue = asked.one("queues", Queue, num)
-    if queue is None:
-        raise UnknownQueue(f"There is no queue {quoted(num)}.")
-    return queue
+    return asked.named("queues", Queue, UnknownQueue, "queue")
 
 
 def _group(asked: QueryContext) -> RingGroup:
-    num = asked.arguments.text("num")
-    group = asked.one("groups", RingGroup, num)
-    if group is None:
-        raise UnknownGroup(f"There is no ring group {quoted(num)}.")
-    return group
+    return asked.named("groups", RingGroup, UnknownGroup, "ring group")
 
 
 def _agents(asked: QueryContext, queue: Queue) -> list[Extension]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TypeVar
 
 from gateway.errors import KeyLimited, NoState, UnknownExtension, UnknownQueue
-from gateway.parameters import quoted
 from gateway.queries.context import QueryContext
 from monitor.shared.entities.statistics import (
     EXTENSION_STATS,
@@ -23,10 +22,8 @@ _StatsT = TypeVar("_StatsT", QueueStats, ExtensionStats, PbxStats)
 
 def queue_stats(asked: QueryContext) -> QueueStats:
     """Return a queue's day statistics (``queue.stats.get``). Raises UnknownQueue, NoState."""
-    num = asked.arguments.text("num")
-    if asked.one("queues", Queue, num) is None:
-        raise UnknownQueue(f"There is no queue {quoted(num)}.")
-    return _counted(asked.one(QUEUE_STATS, QueueStats, num))
+    queue = asked.named("queues", Queue, UnknownQueue, "queue")
+    return _counted(asked.one(QUEUE_STATS, QueueStats, queue.num))
 
 
 def extension_stats(asked: QueryContext) -> ExtensionStats:
@@ -34,10 +31,8 @@ def extension_stats(asked: QueryContext) -> ExtensionStats:
 
     Raises UnknownExtension, NoState.
     """
-    num = asked.arguments.text("num")
-    if asked.one("extensions", Extension, num) is None:
-        raise UnknownExtension(f"There is no extension {quoted(num)}.")
-    return _counted(asked.one(EXTENSION_STATS, ExtensionStats, num))
+    extension = asked.named("extensions", Extension, UnknownExtension, "extension")
+    return _counted(asked.one(EXTENSION_STATS, ExtensionStats, extension.num))
 
 
 def pbx_stats(asked: QueryContext) -> PbxStats:

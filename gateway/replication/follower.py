@@ -156,7 +156,7 @@ class StateFollower:
     async def _watch_silence(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            # A monitor that is silent is not silent anew before it was heard, and then for as long.
+            # A monitor that is silent counts again only after it was heard and silent for as long.
             left = self._heard_at + self._silence - loop.time()
             silent = self.stale_since is not None
             await asyncio.sleep(self._silence if silent else max(left, self._silence / 20))

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 FIRST_STATE_WITHIN_S: Final = 5.0
-"""Seconds for which whoever asks first waits for the state."""
+"""Seconds for which the first request waits for the state."""
 HEARD_WITHIN_S: Final = 1.5
 """Seconds for which it waits, besides, until the monitor is heard: longer than a heartbeat."""
 _LOOKS: Final = 10
@@ -27,7 +27,7 @@ class Demand:
 
     def __init__(self, pbx: str, idle_s: float | None = None) -> None:
         self.asks = 0
-        """Requests so far. Whoever answers one adds it here."""
+        """Requests so far. The code that answers a request adds it here."""
         self.followed = idle_s is None
         """True while the PBX is followed."""
         self._pbx = pbx
@@ -82,7 +82,7 @@ class Demand:
             try:
                 await self._until_idle(occupied)
             finally:
-                self._wanted.clear()  # who asks from here on has it followed anew
+                self._wanted.clear()  # a request from here on has it followed again
                 self.followed = False
                 following.cancel()
                 await asyncio.gather(following, return_exceptions=True)

@@ -33,7 +33,7 @@ class PositionWaiter:
 
     @property
     def monitor_heard(self) -> bool:
-        """Return whether the monitor's heartbeat came lately."""
+        """Return whether the monitor's heartbeat came recently."""
         return self._live.position is not None and self._live.stale_since is None
 
     def moved(self) -> None:

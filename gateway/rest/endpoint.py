@@ -24,7 +24,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -82,6 +82,8 @@ _BUDGET = "callmon.budget"
 _COMMAND = "callmon.command"
 _WAITED = "callmon.waited"
 _BARE_METHODS = ("GET", "HEAD")
+_Pairs: TypeAlias = tuple[tuple[str, str], ...]
+"""Names and values of a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,9 +201,9 @@ class WebApiEndpoint:
         key.admit(request.client.host if request.client is not None else "")
         address = address.of_pbx(self._choice.reach(key))
         named = (address.pbx, *request.headers.getlist(HEADER))
-        # Before a PBX is asked for: it may be one, mistyped.
-        wanted = command_named(address.command) if address.command and not address.pbx else None
-        of_all = wanted is not None and wanted.space == "fleet"
+        # Before a PBX is asked for: the name may be that of one, mistyped.
+        command = command_named(address.command) if address.command and not address.pbx else None
+        of_all = command is not None and command.space == "fleet"
         key = self._choice.chosen(key, named, of_all=of_all)
         view = self._pbxs[key.pbx]
         if of_all:
@@ -209,19 +211,27 @@ class WebApiEndpoint:
         elif await view.asked_for():
             self._check_still(key, keys)
         if address.command is None:
-            request.scope[_COMMAND] = "bare"
-            await self._spend(request, key, None)
-            _check_method(request.method, _BARE_METHODS)
-            check((), came.pairs, "The bare address")
-            return self._bare(request, view, key)
-        command = command_named(address.command)
+            return await self._bare(request, view, key, came.pairs)
+        command = command or command_named(address.command)
+        return await self._operation(request, view, key, command, came.pairs, keys)
+
+    async def _operation(
+        self,
+        request: Request,
+        view: PbxContext,
+        key: ApiKey,
+        command: Command,
+        pairs: _Pairs,
+        keys: tuple[str | None, ...],
+    ) -> Response:
+        """Answer a query, a composition or a command. ``keys``: all that the request gives."""
         request.scope[_COMMAND] = command.name
         if command.query is None:
             request_id.begin(request)
         _check_method(request.method, command.methods)
         key.require(command.scope)
         await self._spend(request, key, command)
-        arguments = command.check(_with_form(came.pairs, command, key))
+        arguments = command.check(_with_form(pairs, command, key))
         if command.composition is not None:
             made = await command.composition(
                 command_requests.composition_runner(request, view, key, self._rate_limiter),
@@ -304,7 +314,13 @@ class WebApiEndpoint:
         if authenticate(self._keys, keys, from_unix(self._clock())) != key.unchosen:
             raise KeyUnknown("This key was changed meanwhile; try again.")
 
-    def _bare(self, request: Request, view: PbxContext, key: ApiKey) -> Response:
+    async def _bare(
+        self, request: Request, view: PbxContext, key: ApiKey, pairs: _Pairs
+    ) -> Response:
+        request.scope[_COMMAND] = "bare"
+        await self._spend(request, key, None)
+        _check_method(request.method, _BARE_METHODS)
+        check((), pairs, "The bare address")
         scopes, limited = tuple(sorted(key.scopes)), key.limits.any
         usable = tuple(
             name for name in commands_for(scopes) if not (limited and goes_beyond(COMMANDS[name]))
@@ -328,18 +344,13 @@ class WebApiEndpoint:
         return self._compression and takes_gzip(request.headers.get("accept-encoding", ""))
 
 
-def _with_form(
-    pairs: tuple[tuple[str, str], ...], command: Command, key: ApiKey
-) -> tuple[tuple[str, str], ...]:
+def _with_form(pairs: _Pairs, command: Command, key: ApiKey) -> _Pairs:
     """Return a request's names and values, with the key's form of instants if it gives none."""
     if key.time == TIME.allowed[0] or TIME not in command.parameters:
         return pairs
-    given = any(name == TIME.name and value for name, value in pairs)
-    return (
-        pairs
-        if given
-        else (*(pair for pair in pairs if pair[0] != TIME.name), (TIME.name, key.time))
-    )
+    if any(name == TIME.name and value for name, value in pairs):
+        return pairs
+    return (*(pair for pair in pairs if pair[0] != TIME.name), (TIME.name, key.time))
 
 
 def _tail(request: Request) -> str:

@@ -137,7 +137,7 @@ class _Known:
     version: int
     expires: float | None
     gzip: bool = False
-    """Whether the client takes a compressed answer."""
+    """True if the client takes a compressed answer."""
     of_page: dict[bytes, bytes] = field(default_factory=dict)
     """Headers for the page from another origin that asks. They are the same in each answer."""
     position: Position | None = None
@@ -146,7 +146,7 @@ class _Known:
     body: bytes = b""
     """The answer as it is sent to this client."""
     held: tuple[bytes, ...] = ()
-    """What it holds of the answer, in both forms if it needs both."""
+    """Bytes of the answer, in both forms if both are needed."""
     headers: _Headers = ()
     """Headers of a 304. An answer with a body has ``of_body`` besides."""
     of_body: _Headers = ()

@@ -93,8 +93,8 @@ async def deny(websocket: WebSocket, denial: Denial) -> None:
 class Admission:
     """Let clients in, and count those that are in.
 
-    ``tickets``: None if none are issued. ``clock``: POSIX seconds. ``spending``: counts
-    connections and further subscriptions as reads; None: they are not limited.
+    ``tickets``: None if none are issued. ``clock``: POSIX seconds. ``rate_limiter``:
+    counts connections and further subscriptions as reads; None: they are not limited.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Admission:
     def limit(self, settings: LiveSettings) -> None:
         """Replace the limits. Clients that are in stay in.
 
-        What a key may say is counted anew for new connections.
+        The messages of a key are counted from zero again for new connections.
         """
         self._settings = settings
         self._shares.clear()

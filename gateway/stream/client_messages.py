@@ -16,7 +16,7 @@ from gateway.fanout.filters import FIELDS as FILTER_FIELDS
 from gateway.fanout.filters import BadFilter, EntityFilter, filter_of
 from gateway.operations.operation_table import AnswerSpace, Command, command_named
 from gateway.parameters import MOST_GIVEN, Arguments
-from gateway.transport.id_head import SubscriptionId
+from gateway.transport.subscription_id import SubscriptionId
 from monitor.shared.changes import Position, is_epoch
 from monitor.shared.codec import Malformed, from_json, from_msgpack
 from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS

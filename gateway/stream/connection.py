@@ -92,7 +92,7 @@ class StreamPrincipal:
     max_age: float
     scopes: frozenset[str] = frozenset()
     share: KeyShare | None = None
-    """What all connections of its key share; None: no limit."""
+    """Limits that all connections of its key share; None: no limit."""
     count: Callable[[], Awaitable[object]] | None = None
     """Counts a subscription as a read of its key. Raises TooManyRequests. None: no limit."""
     key_home: str | None = None

@@ -50,9 +50,9 @@ SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgp
 class StreamServer:
     """Serve the stream of all PBXs. Its owner calls :meth:`drain` before the HTTP server stops.
 
-    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``spending``: counts
-    connections and subscriptions as reads; None: they are not limited. ``compression``: whether
-    Server-Sent Events are compressed for clients that take it.
+    ``clock``: POSIX seconds. ``tickets``: None if none are issued. ``rate_limiter``:
+    counts connections and subscriptions as reads; None: they are not limited. ``compression``:
+    whether Server-Sent Events are compressed for clients that take it.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ from gateway.fanout.watched_queries import Question, Watcher
 from gateway.operations.operation_table import AnswerSpace
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch
-from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.subscription_id import IdHead, SubscriptionId
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from gateway.visibility import Visibility
 from monitor.shared.changes import Position
@@ -60,7 +60,7 @@ class ClientSubscription:
     """
 
     head: IdHead | None = None
-    """What stands at the head of its messages; None: it has no id."""
+    """Head of its messages; None: it has no id."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ class SubscriptionSet:
         self._due: dict[ClientSubscription, None] = {}
         """Those that may have something to send, in the order of their turns."""
         self.head: IdHead | None = None
-        """What stands at the head of the messages that were taken last."""
+        """Head of the messages that were taken last."""
 
     @property
     def taken(self) -> bool:

@@ -36,7 +36,7 @@ from gateway.stream.connection import (
 )
 from gateway.stream.subscription import ClientSubscription, SubscriptionSet
 from gateway.token_bucket import TokenBucket
-from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.subscription_id import IdHead, SubscriptionId
 from gateway.transport.websocket_protocol import EXTENSION, FLOODED, Socket
 
 

@@ -19,8 +19,8 @@ from .client import (
     Update,
 )
 from .codec import Encoding
+from .connect import ProxyChoice, stream_url, tls_context
 from .errors import StreamClientError, StreamMisconfigured, StreamRefused, StreamUnreachable
-from .target import ProxyChoice, stream_url, tls_context
 
 __all__ = [
     "Connection",

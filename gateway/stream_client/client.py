@@ -33,8 +33,8 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .codec import Encoding, NotAFrame, check_encoding, read_frame
+from .connect import GatewayTarget, ProxyChoice, Trouble
 from .errors import StreamRefused, StreamUnreachable
-from .target import GatewayTarget, ProxyChoice, Trouble
 
 SubscriptionId: TypeAlias = str | int
 """The name of one of several subscriptions on a connection."""
@@ -71,7 +71,7 @@ class Connection:
 
 
 class StreamPosition(NamedTuple):
-    """Represent a place in the history of the state: whoever holds it holds the state exactly."""
+    """Represent a place in the history of the state; it determines the state exactly."""
 
     epoch: str
     seq: int
@@ -245,7 +245,7 @@ class StreamClient:
         self._knows_patches = False
         self.stale_since: str | None = None
         self.reconnects = 0
-        """Number of times that the connection had to be made anew."""
+        """Number of times that the connection had to be opened again."""
         self.repairs = 0
         """Number of gaps that were repaired by subscribing again."""
         self.resumed = 0
@@ -284,7 +284,7 @@ class StreamClient:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connection. Iterating again begins anew."""
+        """Close the connection. Iterating again opens a new one."""
         if self._updates is not None:
             await self._updates.aclose()
             self._updates = None

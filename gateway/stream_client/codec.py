@@ -15,7 +15,7 @@ Encoding: TypeAlias = Literal["json", "msgpack"]
 
 
 class NotAFrame(ValueError):
-    """Signal that what came is no frame of the protocol."""
+    """Signal that what came is not a frame of the protocol."""
 
 
 def check_encoding(encoding: Encoding) -> None:
@@ -44,7 +44,7 @@ def _from_json(text: str) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _from_msgpack(data: bytes) -> Any:

@@ -5,7 +5,7 @@
     StreamClientError
     ├── StreamMisconfigured     give up: an address, a proxy or a file cannot be used
     └── StreamRefused           give up: the gateway said not to come back
-        └── StreamUnreachable   give up: what answers is no gateway, or is not trusted
+        └── StreamUnreachable   give up: what answers is not a gateway, or is not trusted
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class StreamRefused(StreamClientError):
 
 
 class StreamUnreachable(StreamRefused):
-    """Signal that what answers at the address is no gateway, or is not trusted.
+    """Signal that what answers at the address is not a gateway, or is not trusted.
 
     ``code``: the HTTP status; 0 if there is none.
     """

@@ -79,7 +79,7 @@ _HOST_REFUSED: Final = (
 
 
 class RationedWarnings(logging.Filter):
-    """Ration warnings: uvicorn writes one for each request that is none, whoever sends it.
+    """Ration warnings: uvicorn writes one for each malformed request of any sender.
 
     Errors pass, as they are faults of ours.
     """
@@ -145,7 +145,7 @@ class ConnectionCounter:
 
 
 class HandshakeGate(Protocol):
-    """Describe who decides about WebSocket handshakes before they begin."""
+    """Decide about WebSocket handshakes before they begin."""
 
     def begin(self, scope: Scope, work: Callable[[], bool]) -> bool:
         """Call ``work`` when the handshake has its turn. Return whether that was at once."""

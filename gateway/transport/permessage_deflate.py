@@ -30,7 +30,7 @@ _MOST_BITS: Final = 15
 _INFLATER_BYTES: Final = 40 * 1024
 """Bytes of zlib's window and state for a message that is being inflated."""
 _MAY_FOLLOW: Final = (b"", FLUSHED, b"\x00" + FLUSHED)
-"""What may stand behind the last block of a message (RFC 7692, 7.2.3.4)."""
+"""Bytes that may follow the last block of a message (RFC 7692, 7.2.3.4)."""
 
 
 class SharedDeflate(PerMessageDeflate):

@@ -41,8 +41,8 @@ from websockets.server import ServerProtocol
 from gateway.token_bucket import TokenBucket
 from gateway.transport.compression import MESSAGES
 from gateway.transport.held_bytes import HeldBytes
-from gateway.transport.id_head import REPLACED, IdHead
 from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
+from gateway.transport.subscription_id import REPLACED, IdHead
 
 EXTENSION = "callmon.socket"
 SEND_BUFFER_BYTES = 64 * 1024
@@ -66,7 +66,7 @@ _LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
 _EXTENSIONS: Final = (SharedDeflateFactory(),)
-"""What connections may agree on; all share it."""
+"""Extensions that a connection may agree on; all connections share them."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
 _COMPRESSED: Final = 0x40
 """RSV1, the bit of a frame that begins a compressed message (RFC 7692, 6)."""
@@ -401,7 +401,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         ):
             self.handshake_complete = True
         elif message["type"] == "websocket.accept":
-            if not self.handshake_complete:  # the client went meanwhile: that is no fault
+            if not self.handshake_complete:  # the client went meanwhile: no fault
                 self.handshake_complete = True
                 raise ClientDisconnected
             # Not needed any more, 5 KiB; websockets' parser keeps the request itself.

@@ -22,7 +22,8 @@ from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused, PbxBusy
 
 CALLS_AT_ONCE = 16
 QUERIES_AT_ONCE = 4
-"""As many as :mod:`monitor.pbx.database.backend_slots` has slots."""
+"""Queries that may run at the same time: one for each slot of
+:mod:`monitor.pbx.database.backend_slots`."""
 WRITTEN_WITHIN_S = 5.0
 """Seconds to wait until a change is in the store. After that the answer is sent without its
 position."""

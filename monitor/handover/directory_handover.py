@@ -1,7 +1,7 @@
 """Keep the PBX's directory and queue logins in Redis for the next monitor.
 
-Reading thousands of extensions anew takes many requests, and a take-over would wait for them. So
-the next leader starts from what the last one knew. It reads the directory anew later, when
+Reading thousands of extensions again takes many requests, and a take-over would wait for them. So
+the next leader starts from what the last one knew. It reads the directory again later, when
 subscribers already have the state.
 """
 

@@ -32,6 +32,7 @@ from monitor.shared.redis.connection import (
 )
 from monitor.shared.redis.key_names import MONITORS, monitor_key
 from monitor.shared.redis.rejected_values import RejectedValues, collecting
+from monitor.shared.tasks import running
 
 EVERY_S: Final = 0.5
 """Seconds between two signs of life."""
@@ -71,7 +72,7 @@ class Membership:
         self.leases = LeaseWatch()
         self.handing_over = asyncio.Semaphore(HANDED_OVER_AT_ONCE)
         self.rejected = RejectedValues()
-        """What was left out of the signs of life, as no monitor wrote it."""
+        """Signs of life that were left out, because no monitor wrote them."""
         self._redis, self._name, self._weight = redis, name, weight
         self._clock = clock
         self._placement = Placement(self.id, name, weight)
@@ -114,18 +115,16 @@ class Membership:
 
     async def run(self) -> None:
         """Give signs of life and look at the others' until cancelled; then say goodbye."""
-        watching = asyncio.create_task(self.leases.run())
         try:
-            with collecting(self.rejected):
-                while True:
-                    await self._exchange()
-                    self._news.set()
-                    self._news = asyncio.Event()
-                    raise_if_cancelled()
-                    await asyncio.sleep(EVERY_S)
+            async with running(self.leases.run()):
+                with collecting(self.rejected):
+                    while True:
+                        await self._exchange()
+                        self._news.set()
+                        self._news = asyncio.Event()
+                        raise_if_cancelled()
+                        await asyncio.sleep(EVERY_S)
         finally:
-            watching.cancel()
-            await asyncio.gather(watching, return_exceptions=True)
             await self._leave()
 
     @property
@@ -195,7 +194,7 @@ class Membership:
             if member.name != id_.rpartition("/")[0]:
                 raise ValueError("it has another monitor's name")
             if not 0 <= member.weight <= _GREATEST_WEIGHT:
-                raise ValueError("its weight is none")
+                raise ValueError("its weight is not between 0 and 100")
         except (msgspec.MsgspecError, ValueError) as error:
             self._reject(key, f"no monitor tells that of itself: {error}")
             return None

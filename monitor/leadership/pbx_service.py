@@ -55,6 +55,7 @@ from monitor.shared.errors import BusError, BusUnreachable, Fenced, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.rejected_values import RejectedValues, collecting
+from monitor.shared.tasks import running
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.counting_tracker import CountingTracker, TrackerLike
 from monitor.statistics.daily_statistics import Statistics
@@ -144,7 +145,7 @@ class PbxService(Generic[FactT]):
         self.leading_since: float | None = None
         """POSIX seconds; None while another monitor leads."""
         self.rejected = RejectedValues()
-        """What this monitor left out on Redis lately, as no monitor wrote it."""
+        """Values on Redis that this monitor left out recently, because no monitor wrote them."""
         self._terms = StatisticsSettings() if terms is None else terms
         self._checkpoint = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
         self._requests: RequestConsumer | None = None
@@ -204,15 +205,13 @@ class PbxService(Generic[FactT]):
     async def _run(self) -> None:
         await self._recall()
         await self._sync.catch_up()  # read the whole log now, so that little is left once we lead
-        syncing = asyncio.create_task(self._sync.run())
         try:
-            while True:
-                await self._stand_by()
-                raise_if_cancelled()
-                await self._lead()
+            async with running(self._sync.run()):
+                while True:
+                    await self._stand_by()
+                    raise_if_cancelled()
+                    await self._lead()
         finally:
-            syncing.cancel()
-            await asyncio.gather(syncing, return_exceptions=True)
             await self._give_back()
 
     async def _recall(self) -> None:
@@ -238,12 +237,8 @@ class PbxService(Generic[FactT]):
 
     async def _stand_by(self) -> None:
         """Mirror what must outlive the leader until the lease is ours."""
-        mirroring = asyncio.create_task(self._mirror.run())
-        try:
+        async with running(self._mirror.run()):
             await self._contest()
-        finally:
-            mirroring.cancel()
-            await asyncio.gather(mirroring, return_exceptions=True)
         await self._remember(ours=True)
 
     async def _contest(self) -> None:
@@ -349,15 +344,11 @@ class PbxService(Generic[FactT]):
                 self._journal,
                 self.counters.commands,
             )
-            # A task of its own: Python 3.11's TaskGroup may leave its parent marked as cancelled.
-            handing_over = asyncio.create_task(self._hand_over(leader, requests))
-            try:
+            async with running(self._hand_over(leader, requests)):
+                # A task of its own: Python 3.11's TaskGroup may leave its parent cancelled.
                 await asyncio.create_task(
                     leader.run(requests, self._key_sync, self._checkpoint, self._ended)
                 )
-            finally:
-                handing_over.cancel()
-                await asyncio.gather(handing_over, return_exceptions=True)
         except* TermFinished:
             await self._give_to_heir()
         except* Fenced as fenced:

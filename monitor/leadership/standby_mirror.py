@@ -34,7 +34,7 @@ _log = structlog.get_logger(__name__)
 
 
 class StandbyMirror:
-    """Mirror the data of one PBX. ``keyring``: None if no API keys are kept."""
+    """Mirror the data of one PBX. ``key_sync``: None if no API keys are kept."""
 
     def __init__(
         self,

@@ -374,7 +374,7 @@ def refusal(shown: str, status: int, headers: Mapping[str, str]) -> PbxError:
 def _done(answer: HttpResponse) -> Any:
     """Return the JSON answer to a request that changed something.
 
-    Raises CommandOutcomeUnknown for a status from 500 on and for an answer that is no JSON, and the
+    Raises CommandOutcomeUnknown for a status from 500 on and for an answer that is not JSON; the
     error for any other refusal.
     """
     if answer.status >= 500:

@@ -81,7 +81,7 @@ class PbxSource:
         self._directory_wanted = asyncio.Event()
         self._live_since: float | None = None
         self._lost_beside_participants = False
-        """Whether the PBX counts as lost although Call Control's session goes on."""
+        """True if the PBX counts as lost although Call Control's session goes on."""
         self._rows_failing_since: float | None = None
         self._contacts_wanted = asyncio.Event()
         self._known = DirectoryCache(emit)

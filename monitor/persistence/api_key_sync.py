@@ -46,8 +46,8 @@ _WHOLE = "whole"
 
 _MOST_TOLD = 1_000
 _MOST_UNREADABLE = 1_000
-"""Fields that are no keys, above which the table is begun anew. Fewer stay: a newer version may
-have written them."""
+"""Number of fields that are not keys above which the table is written again from the start. Fewer
+stay, because a newer version may have written them."""
 
 _log = structlog.get_logger(__name__)
 

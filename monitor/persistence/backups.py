@@ -2,7 +2,7 @@
 
 - A backup is one SQLite file with nothing beside it. It keeps the schema of its store: nothing is
   migrated.
-- A file is not restored if it is damaged, is no store, or has a newer schema than this program
+- A file is not restored if it is damaged, is not a store, or has a newer schema than this program
   knows.
 - An existing file is not overwritten. The replaced store is kept beside the new one.
 """

@@ -258,7 +258,7 @@ class StatePublisher:
             self._armed = None  # the next publish will find out and report it
 
     async def _check_seen(self, guard: GuardedTransaction) -> tuple[RedisCommand, ...]:
-        """Return the commands that remove what tells of no newer epoch.
+        """Return the commands that remove the note of the newest epoch seen, which is not needed.
 
         Raises HistoryLost if a follower has seen an epoch that is newer than ours. Followers
         recognise an epoch that is too far ahead by our heartbeat's time.
@@ -317,7 +317,7 @@ class StatePublisher:
             return None
         self._written = (position, token)
         for key in (*map(self._keys.state, self._keys.topics), self._keys.log, self._keys.position):
-            accepted(key)  # all of it was written anew
+            accepted(key)  # all of it was written again
         self._log.begin()
         if self._lease is not None:
             self._lease.granted(asked_at)

@@ -27,7 +27,7 @@ EVERY_S: Final = 5.0
 AT_ONCE: Final = 1_000
 """Fields removed in one step at most."""
 _PART: Final = "fields"
-"""What is wrong with a hash. The position itself may be right meanwhile."""
+"""The part of a hash that is wrong. The position may be right all the same."""
 _POSITION: Final = frozenset({"epoch", "seq", "id", "at"})
 
 

@@ -2,12 +2,12 @@
 
 Rules:
 
-- A number keeps its length and all characters that are no digits. Each digit is moved on by one to
+- A number keeps its length and all characters that are not digits. Each digit is moved on by one to
   nine. By how much depends on the digits behind it and on the salt. So no digit stays, and
   different numbers stay different. Two numbers with a common ending have a common ending of the
   same length afterwards: finding contacts by the end of a number works as before.
-- A number that is a DN stays; one that is none becomes none. (If every substitute of a short number
-  is a DN, the number is moved on by another rule, and might then meet another such number.)
+- A number that is a DN stays; any other number never becomes a DN. (If every substitute of a short
+  number is a DN, the number is moved on by another rule, and might then meet another such number.)
 - In a text, each word becomes another word of the same kinds of letters, so that capitals, scripts
   and lengths stay. Runs of digits are treated as numbers. ``Smith, John`` and ``John Smith`` have
   the same words afterwards too. The PBX's own words stay: those for callers who hide their number,
@@ -35,7 +35,7 @@ _OWN_WORDS: Final = frozenset(
         *("makecall", "sip", "sips", "tel", "ext"),
     )
 )
-"""The PBX's own words in place of a number or around it. They are no names; masked, they would
+"""The PBX's own words in place of a number or around it. They are not names; masked, they would
 become some."""
 _CACHED: Final = 200_000
 _WALK: Final = 1_000
@@ -61,7 +61,7 @@ class Mask:
         return text in self._dns
 
     def value(self, text: str) -> str:
-        """Return the substitute for a number, or for a text if it is no number."""
+        """Return the substitute for a number, or for a text if it is not a number."""
         return self.number(text) if _NUMBER.fullmatch(text) else self.text(text)
 
     def number(self, text: str) -> str:
@@ -86,7 +86,7 @@ class Mask:
         return "".join((*out, self._plain(text[at:])))
 
     def _other(self, digits: str) -> str:
-        """Return another number of the same length. It is no DN if such a number exists."""
+        """Return another number of the same length. It is not a DN if such a number exists."""
         other = digits
         for _ in range(_WALK):
             other = self._moved(other, b"number")

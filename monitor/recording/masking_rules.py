@@ -71,7 +71,7 @@ def granted(value: Any) -> dict[str, Any]:
 def address(mask: Mask, path: str) -> str:
     """Return what is kept of a request's path and query.
 
-    Quoted numbers that are no DNs are masked. 3CX's own definitions, such as its time zones, are
+    Quoted numbers that are not DNs are masked. 3CX's own definitions, such as its time zones, are
     asked for by numbers of their own; these stay.
     """
     if path.startswith(_DEFINITIONS):

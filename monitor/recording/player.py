@@ -30,6 +30,7 @@ from monitor.recording.response_matcher import (
     Wait,
 )
 from monitor.shared.codec import to_json
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import moment
 from monitor.simulator.listener import Listener
 
@@ -214,17 +215,9 @@ class Player:
                 await _deny(receive, send, fate.status)
             return
         await send({"type": "websocket.accept"})
-        parts = [
-            asyncio.create_task(part)
-            for part in (self._until_end(fate), self._tell(send), _gone(receive))
-        ]
-        try:
+        async with running(self._until_end(fate), self._tell(send), _gone(receive)) as parts:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
             over = parts[0].done()
-        finally:
-            for part in parts:
-                part.cancel()
-            await asyncio.gather(*parts, return_exceptions=True)
         if over and fate.code in _NO_FRAME:
             self._listener.cut(scope["client"])
         elif over:

@@ -165,7 +165,7 @@ class _Open(Mask):
 
 
 def _asked(content: bytes | None) -> int:
-    """Return which message was sent to the web client's interface; 0 if it is none."""
+    """Return which message was sent to the web client's interface; 0 if it is something else."""
     try:
         return int(myphone_messages.decode(content or b"").message_id)
     except myphone_messages.NotAMessage:

@@ -52,12 +52,12 @@ class Budgets(Struct, frozen=True):
 USUAL = Budgets()
 
 TENANT: Final = "tenant:"
-"""What stands before the name of a tenant where PBXs are named."""
+"""Prefix of a tenant's name in a list of PBXs."""
 EVERY_PBX: Final = "*"
 """The word for all PBXs."""
 PBX_NAME: Final = "[a-z0-9][a-z0-9_-]{0,31}"
 PBX_WORD: Final = rf"^(\*|(tenant:)?{PBX_NAME})$"
-"""What a key for several PBXs names: a PBX, ``tenant:`` and a tenant, or ``*`` for all."""
+"""Pattern of a word in a key's list of PBXs: a PBX, ``tenant:`` and a tenant, or ``*`` for all."""
 MOST_PBX_WORDS: Final = 1_000
 _MARK: Final = "pbxs:"
 

@@ -163,7 +163,7 @@ def decode_announcement(data: bytes) -> Announcement:
         or not 0 <= message.seq <= LARGEST_SEQ
         or not is_instant(message.at)
     ):
-        raise Malformed("not an announcement: its position or its instant is none")
+        raise Malformed("not an announcement: its position or its instant is malformed")
     if isinstance(message, Heartbeat):
         return message
     edits = tuple(
@@ -204,9 +204,9 @@ def from_json(data: bytes | str) -> Any:
 def from_lenient_json(data: bytes | str) -> Any:
     """Return JSON as :func:`from_json` does, also if single texts in it are broken.
 
-    A byte order mark is skipped. Bytes that are no UTF-8 and lone surrogates become U+FFFD: .NET
+    A byte order mark is skipped. Bytes that are not UTF-8 and lone surrogates become U+FFFD: .NET
     cuts texts by UTF-16 units and escapes each unit for itself. Control characters in texts stay.
-    Raises Malformed for anything else that is no JSON. Takes linear time.
+    Raises Malformed for anything else that is not JSON. Takes linear time.
     """
     data = data.removeprefix(_BOM) if isinstance(data, bytes) else data.removeprefix("\ufeff")
     try:
@@ -226,7 +226,7 @@ def _mend(escape: re.Match[str]) -> str:
 
 
 def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 def from_msgpack(data: bytes) -> Any:

@@ -22,7 +22,7 @@ _HEADER: Final = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+?)\.?(?::\d*)?")
 def as_named(host: str) -> str:
     """Return a host as browsers name it in the header ``Host``.
 
-    Raises ValueError if it is no name or address, without repeating it.
+    Raises ValueError if it is not a name or address, without repeating it.
     """
     host = host.lower().removesuffix(".")
     with suppress(ValueError):

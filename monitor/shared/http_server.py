@@ -12,6 +12,7 @@ from typing import Final
 import uvicorn
 
 from monitor.shared.errors import StartFailed
+from monitor.shared.tasks import running
 
 _CANNOT_LISTEN: Final = {
     errno.EADDRINUSE: "another program listens there already; stop it or choose another port",
@@ -42,12 +43,8 @@ class EmbeddedServer(uvicorn.Server):
         Raises RuntimeError if the server ends instead.
         """
         self._task = asyncio.create_task(self.serve(sockets=[self._bound]), name="HTTP server")
-        listens = asyncio.create_task(self._listens.wait())
-        try:
+        async with running(self._listens.wait()) as (listens,):
             await asyncio.wait((self._task, listens), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            listens.cancel()
-            await asyncio.gather(listens, return_exceptions=True)
         if not self._listens.is_set():
             await self.ended()
 

@@ -66,7 +66,7 @@ def is_withheld(text: str) -> bool:
 
 
 def plain(text: str) -> str:
-    """Return the number in a text without its notation; a text that is no number as it is.
+    """Return the number in a text without its notation; a text that is not a number as it is.
 
     ``+49 (0)30 1234567`` and ``tel:+49-30-1234567`` are ``+49301234567``. ``*62`` and ``#9`` stay.
     An extension after the number is left out. Of a SIP address the user part counts.

@@ -8,7 +8,8 @@ retries would then run for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from monitor.shared.errors import PbxError
@@ -51,6 +52,23 @@ async def all_together(coroutines: Iterable[Coroutine[Any, Any, object]]) -> Non
             raise error
 
 
+@asynccontextmanager
+async def running(
+    *beside: Coroutine[Any, Any, object],
+) -> AsyncIterator[tuple[asyncio.Task[Any], ...]]:
+    """Run coroutines beside what is done while the context is entered, and cancel them at the end.
+
+    Yields their tasks. Their failures end nothing else.
+    """
+    tasks = tuple(asyncio.create_task(coroutine) for coroutine in beside)
+    try:
+        yield tasks
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks again and again until they have ended.
 
@@ -70,7 +88,7 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of a task group.
 
-    Return the group itself if it holds an error that is no PbxError: that is a fault of ours.
+    Return the group itself if it holds an error that is not a PbxError: that is a fault of ours.
     """
     errors: list[BaseException] = []
     pending: list[BaseException] = [group]

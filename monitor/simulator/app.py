@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 from starlette.applications import Starlette
@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from monitor.shared.tasks import running
 from monitor.simulator import login as web_login
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import ApiResponse, CallControl, LaterResponse
@@ -143,14 +144,9 @@ async def _unless_left(answer: Coroutine[Any, Any, T], receive: Receive) -> T | 
         while (await receive())["type"] != "http.disconnect":
             pass
 
-    answering, leaving = asyncio.create_task(answer), asyncio.create_task(left())
-    try:
-        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        return answering.result() if answering.done() else None
-    finally:
-        answering.cancel()
-        leaving.cancel()
-        await asyncio.gather(answering, leaving, return_exceptions=True)
+    async with running(answer, left()) as tasks:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return cast("T", tasks[0].result()) if tasks[0].done() else None
 
 
 async def _body(receive: Receive) -> bytes | None:

@@ -127,7 +127,7 @@ def positions(texts: Iterable[str]) -> Switches:
     for name, equals, _ in pairs:
         if not equals or name not in known:
             raise ValueError(
-                f"{name!r} is no switch; write NAME=POSITION, with one of {', '.join(known)}"
+                f"{name!r} is not a switch; write NAME=POSITION, with one of {', '.join(known)}"
             )
     try:
         return msgspec.convert(

@@ -107,7 +107,7 @@ class Listener:
         headers: dict[str, str] | None = None,
         hosts: Sequence[str] = (),
     ) -> None:
-        """Raise ValueError if one of the hosts is no host."""
+        """Raise ValueError if one of the hosts is not a host."""
         self.host, self.port = host, port
         self._everywhere = host in _ALL_ADDRESSES
         more = (socket.gethostname(),) if self._everywhere else (host,)

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from monitor.shared.tasks import running
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.faults import Faults
 from monitor.simulator.listener import refused_socket_ended
@@ -166,13 +167,8 @@ async def _wait(hang: asyncio.Event, receive: Receive) -> Receive | None:
         while not heard or heard[-1]["type"] not in _GONE:
             heard.append(await receive())
 
-    listening, waiting = asyncio.create_task(listen()), asyncio.create_task(hang.wait())
-    try:
-        await asyncio.wait((listening, waiting), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        listening.cancel()
-        waiting.cancel()
-        await asyncio.gather(listening, waiting, return_exceptions=True)
+    async with running(listen(), hang.wait()) as tasks:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     if heard and heard[-1]["type"] in _GONE:
         return None
 

@@ -29,6 +29,7 @@ from starlette.websockets import WebSocket
 
 from monitor import myphone_messages
 from monitor.myphone_messages import Action, AgentEntry, ConnectionEntry, QueueEntry, QueuesUpdate
+from monitor.shared.tasks import running
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.exchange import Event
 from monitor.simulator.calls.queue_figures import QueueFigures
@@ -114,7 +115,7 @@ class WebClientService:
         self._sessions.clear()
 
     def restart(self) -> None:
-        """End all sessions and begin to count anew, as a restart does."""
+        """End all sessions and count from zero again, as after a restart."""
         self.forget()
         self.figures.forget()
 
@@ -234,16 +235,12 @@ class WebClientService:
         await socket.accept()
         outbox: asyncio.Queue[bytes | int | None] = asyncio.Queue(_BACKLOG)
         session.outboxes.add(outbox)
-        writing = asyncio.create_task(
-            self._write(socket, outbox), name="web client's socket of the simulated PBX"
-        )
-        try:
-            while (await socket.receive())["type"] != "websocket.disconnect":
-                pass
-        finally:
-            session.outboxes.discard(outbox)
-            writing.cancel()
-            await asyncio.gather(writing, return_exceptions=True)
+        async with running(self._write(socket, outbox)):
+            try:
+                while (await socket.receive())["type"] != "websocket.disconnect":
+                    pass
+            finally:
+                session.outboxes.discard(outbox)
 
     async def _write(self, socket: WebSocket, outbox: asyncio.Queue[bytes | int | None]) -> None:
         await socket.send_text("START")

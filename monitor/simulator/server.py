@@ -15,12 +15,12 @@ from typing import Final, Self
 
 from monitor.simulator.app import make_app
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import mix_with
 from monitor.simulator.callcontrol.api import CallControl, MonitoredDns
 from monitor.simulator.callcontrol.audio import Streams
 from monitor.simulator.callcontrol.websocket import BACKLOG, Sockets
 from monitor.simulator.calls.switchboard import Switchboard
 from monitor.simulator.faults import Faults
-from monitor.simulator.kinds import mix_with
 from monitor.simulator.listener import Listener
 from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.call_centre import staff
@@ -72,7 +72,7 @@ class SimulatorSettings:
     kinds: frozenset[str] = frozenset()
     """The only kinds of calls to make; empty: all of the ordinary mix."""
     without: frozenset[str] = frozenset()
-    """Kinds of calls and habits of the data that are left out; :mod:`monitor.simulator.kinds`."""
+    """Kinds of calls and habits of the data that are left out: see :mod:`.call_kinds`."""
     odd_names: bool = False
     """True: people and queues have names that are hard to show."""
     call_centre: bool = False
@@ -223,7 +223,7 @@ class SimulatedPbx:
         """Restart as a process would and stay away for at least ``down`` seconds.
 
         Sockets, tokens and calls are lost, and other calls come. Address, configuration and secrets
-        stay. Call ids begin anew. ``traffic`` is a new object afterwards, and it is not paused.
+        stay. Call ids begin again. ``traffic`` is a new object afterwards, and it is not paused.
         """
         await self._stop_traffic()
         self._control.clear()

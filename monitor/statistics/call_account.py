@@ -131,7 +131,7 @@ def _without_withdrawn(account: CallAccount, call: topics.Call) -> CallAccount:
 def _is_page(call: topics.Call) -> bool:
     """Return whether phones play what the caller says.
 
-    The first of them may have been taken for an answer, until something named the paging group.
+    Until the paging group is known, the first phone that plays it may pass for an answer.
     """
     return any(leg.listening for leg in call.legs)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from copy import copy
 from datetime import UTC, datetime, timedelta
+from typing import Self
 
 from msgspec import Struct, field
 
@@ -17,7 +19,19 @@ def unix_ms(instant: str) -> int:
     return (moment(instant) - _EPOCH) // _MS
 
 
-class DurationTally(Struct):
+class Summed(Struct):
+    """Provide independent copies of sums. Every field is a number or has a method ``copy``."""
+
+    def copy(self) -> Self:
+        """Return an independent copy."""
+        made = copy(self)
+        for name in self.__struct_fields__:
+            if not isinstance(value := getattr(made, name), int):
+                setattr(made, name, value.copy())
+        return made
+
+
+class DurationTally(Summed):
     """Hold the number of durations, their sum and the longest, in milliseconds."""
 
     count: int = 0
@@ -31,12 +45,8 @@ class DurationTally(Struct):
         self.total += duration
         self.longest = max(self.longest, duration)
 
-    def copy(self) -> DurationTally:
-        """Return an independent copy."""
-        return DurationTally(self.count, self.total, self.longest)
 
-
-class Spread(Struct):
+class Spread(Summed):
     """Hold durations by their length.
 
     So any threshold of whole seconds can be applied later.
@@ -87,7 +97,3 @@ class Spread(Struct):
         chosen = [held for bucket, held in self.buckets.items() if bucket >= 2 * seconds]
         count, total = sum(count for count, _ in chosen), sum(total for _, total in chosen)
         return DurationTally(count, total, self.longest if count else 0)
-
-    def copy(self) -> Spread:
-        """Return an independent copy."""
-        return Spread(dict(self.buckets), self.longest, self.untimed)

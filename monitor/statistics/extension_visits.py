@@ -99,14 +99,15 @@ def observed(
     ``answered``: when the call was answered, None if it was not. ``at``: now.
     """
     listeners = {leg.dn_num for leg in call.legs if leg.listening}
-    if answered is None or call.answered_at is None:  # a page: what it was taken for was no talk
+    if answered is None or call.answered_at is None:  # a page: what it was taken for was not a talk
         turns = tuple(turn for turn in turns if turn.num not in listeners)
     legs = {
         leg.dn_num: leg for leg in call.legs if leg.dn_type == "extension" and not leg.listening
     }
     turns = _begun_by_owner(turns, call, legs)
-    people = {leg.dn_num: _since(leg, at) for leg in connected_people(call)}
-    talkers = people if len(people) > 1 and answered is not None else {}
+    talkers = {leg.dn_num: _since(leg, at) for leg in connected_people(call)}
+    if len(talkers) < 2 or answered is None:
+        talkers = {}
     earliest = nsmallest(2, talkers.items(), key=itemgetter(1))
     first = answered if all(turn.answered is None for turn in turns) else None
     held = {turn.num: turn for turn in turns}
@@ -114,12 +115,10 @@ def observed(
         if num not in held and len(held) >= MOST_TURNS:
             continue
         turn = held.get(num) or _opened(leg, call, at, turns)
-        talk = _talk_since(turn, talkers[num], earliest, first) if num in talkers else None
-        held[num] = (
-            _talks(turn, talk)
-            if talk is not None
-            else _silent(turn, call, leg if leg.status == "Ringing" else None, at)
-        )
+        if num in talkers:
+            held[num] = _talks(turn, _talk_since(turn, talkers[num], earliest, first))
+        else:
+            held[num] = _silent(turn, call, leg if leg.status == "Ringing" else None, at)
     return tuple(
         turn if num in legs else _silent(turn, call, None, at) for num, turn in held.items()
     )

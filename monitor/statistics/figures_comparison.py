@@ -12,7 +12,7 @@ first. And the PBX began to count at another time. Rules:
   beginnings, until there is one.
 - A difference is told after two windows in a row without any moment of agreement. It is over after
   one window with such a moment.
-- Counting begins anew when one side begins anew (midnight, a restart, a lost connection). Callers
+- Counting begins again when one side begins again (midnight, a restart, a lost connection). Callers
   who wait across midnight belong to the day before here: nothing is compared before they have left.
 """
 
@@ -124,7 +124,7 @@ class _Compared:
     ours: QueueStats | None = None
     told_at: float = 0.0
     began: float | None = None
-    """When the present window began."""
+    """Time at which the present window began."""
     pushes: int = 0
     measures: dict[str, _Measure] = field(default_factory=_absolute)
     told: dict[Figure, FigureDifference] = field(default_factory=dict)
@@ -246,7 +246,7 @@ def _differences(theirs: Mapping[str, float], ours: QueueStats) -> Iterator[tupl
 
 
 def _less(theirs: Mapping[str, float], before: Mapping[str, float]) -> bool:
-    """Return whether a count went back, so that the PBX has begun anew."""
+    """Return whether a count went back, so that the PBX has begun again."""
     return any(
         name in theirs and theirs[name] < before.get(name, 0.0)
         for name in ("offered", "answered", "abandoned")

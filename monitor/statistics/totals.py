@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from monitor.statistics.call_account import CallAccount, Kind, talk_time
 from monitor.statistics.day import Day
-from monitor.statistics.durations import DurationTally, Spread
+from monitor.statistics.durations import DurationTally, Spread, Summed
 from monitor.statistics.extension_visits import ExtensionVisit, how
 from monitor.statistics.queue_visits import End, QueueVisit
 
@@ -33,7 +33,7 @@ class RecentVisit(Struct, frozen=True, array_like=True):
     end: End
 
 
-class QueueTotals(Struct):
+class QueueTotals(Summed):
     """Hold what is counted of a queue."""
 
     offered: int = 0
@@ -56,24 +56,8 @@ class QueueTotals(Struct):
         """Forget recent visits that began before this. ``before``: POSIX milliseconds."""
         self.recent = [visit for visit in self.recent if visit.since >= before]
 
-    def copy(self) -> QueueTotals:
-        """Return an independent copy."""
-        return QueueTotals(
-            self.offered,
-            self.diverted,
-            self.unknown,
-            self.waits.copy(),
-            self.abandons.copy(),
-            self.talks.copy(),
-            list(self.waiting),
-            self.diverted_waits.copy(),
-            self.callbacks,
-            self.callbacks_failed,
-            list(self.recent),
-        )
 
-
-class ExtensionTotals(Struct):
+class ExtensionTotals(Summed):
     """Hold what is counted of an extension."""
 
     offered: int = 0
@@ -91,26 +75,8 @@ class ExtensionTotals(Struct):
     ringing: list[int] = field(default_factory=list)
     """Milliseconds that each ringing call has rung so far; empty in what is counted for good."""
 
-    def copy(self) -> ExtensionTotals:
-        """Return an independent copy."""
-        return ExtensionTotals(
-            self.offered,
-            self.missed,
-            self.elsewhere,
-            self.unknown,
-            self.waits.copy(),
-            self.abandons.copy(),
-            self.talks.copy(),
-            self.queue_offered,
-            self.queue_answered,
-            self.placed,
-            self.placed_answered,
-            self.placed_talks.copy(),
-            list(self.ringing),
-        )
 
-
-class TrafficTotals(Struct):
+class TrafficTotals(Summed):
     """Hold what is counted of the PBX's calls of one direction."""
 
     calls: int = 0
@@ -122,20 +88,6 @@ class TrafficTotals(Struct):
     talks: DurationTally = field(default_factory=DurationTally)
     handled: int = 0
     transferred: int = 0
-
-    def copy(self) -> TrafficTotals:
-        """Return an independent copy."""
-        return TrafficTotals(
-            self.calls,
-            self.answered,
-            self.missed,
-            self.abandoned,
-            self.unanswered,
-            self.unknown,
-            self.talks.copy(),
-            self.handled,
-            self.transferred,
-        )
 
 
 class Totals(Struct):

@@ -150,7 +150,7 @@ def read_evidence(
 ) -> CallReading:
     """Return all that is said of the call now.
 
-    ``parties``: those of the reading before; they are parsed anew only if need be.
+    ``parties``: those of the reading before; they are parsed again only if the texts differ.
     """
     kind = directory_index.kind
     listed = tuple(

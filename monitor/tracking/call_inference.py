@@ -9,7 +9,8 @@ module:
 3. :mod:`~monitor.tracking.place_rules`: the queue or the machine that has the caller.
 4. :mod:`~monitor.tracking.leg_rules`: the legs, those that are listed and those that follow, and
    which of them only listen.
-5. :mod:`~monitor.tracking.path_rules`: the answer, then the path: whom the call reached.
+5. :mod:`~monitor.tracking.path_rules`: answer, state and direction, then the path, which is whom
+   the call reached, and the outcome.
 
 :mod:`~monitor.tracking.entity_builder` makes entities of the result. A call that the documented
 interface tells has a shorter pipeline (:mod:`~monitor.tracking.webapi_call_rules`) to the same

@@ -70,7 +70,7 @@ class CallRegistry:
         self._doubted_at = float("-inf")
         """Monotonic time; only what was asked for after it can decide on unconfirmed calls."""
         self._full_asked: float | None = None
-        """When the first full read after that was asked for; None before it."""
+        """Time at which the first full read after that was asked for; None before it."""
 
     def connection_lost(self) -> None:
         """Note that the PBX cannot be reached from now on.

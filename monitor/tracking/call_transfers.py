@@ -44,7 +44,7 @@ class Handover:
 
     main: CallInference
     consultation: CallInference
-    """As it was before the transfer."""
+    """The consultation's inference before the transfer."""
 
 
 class CallTransfers:
@@ -61,7 +61,7 @@ class CallTransfers:
         """
         self._calls_of: dict[str, set[int]] = defaultdict(set)
         self._over: OrderedDict[str, tuple[CallInference, topics.EndedCall, float]] = OrderedDict()
-        """Who began a call that nobody answered → the call, as it was kept, and when it ended."""
+        """Originator of a call that nobody answered → the call, as it was kept, and its end."""
 
     def find(
         self,

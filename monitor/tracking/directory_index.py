@@ -227,9 +227,9 @@ class DirectoryIndex:
 
         The call came on ``trunk``; ``dialled`` is the number that was called, or empty. If all
         inbound rules that may have brought the call lead to queues, it is one of these queues, also
-        if a single phone rings. Otherwise several phones that are no members of one ring group ring
-        for the queue that has all of them as agents. Who is logged in where does not count: the PBX
-        may know it seconds earlier.
+        if a single phone rings. Otherwise several phones that are not all members of one ring group
+        ring for the queue that has all of them as agents. It does not count who is logged in where:
+        the PBX may know that seconds earlier.
         """
         queues = set.intersection(*(set(self.queues_of.get(dn, ())) for dn in rung))
         led = self._rules.destinations(trunk, dialled)

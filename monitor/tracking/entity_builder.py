@@ -33,9 +33,18 @@ def build_call(
     legs = {leg.key: _leg(call, leg, directory_index, phones) for leg in call.legs}
     owner = call_owner(call.legs, call.originator, call.path)
     own = legs[owner.key] if owner is not None else None
-    others = [leg for leg in legs.values() if leg is not own]
-    talking = own is not None and own.status == "Connected"
-    extensions = tuple(sorted(leg.dn for leg in call.legs if leg.kind == "extension"))
+    return call_with(call, tuple(legs.values()), own, directory_index)
+
+
+def call_with(
+    call: CallInference,
+    legs: tuple[topics.Leg, ...],
+    owner: topics.Leg | None,
+    directory_index: DirectoryIndex,
+) -> topics.Call:
+    """Build a call with these legs as they are shown. ``owner``: one of them, or None."""
+    talking = owner is not None and owner.status == "Connected"
+    extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
     return topics.Call(
         call_id=call.id,
         direction=call.direction,
@@ -43,18 +52,20 @@ def build_call(
         started_at=from_unix(call.started_at),
         answered_at=_instant(call.answer.at),
         did=call.originator.did,
-        owner=own,
+        owner=owner,
         talk_to=tuple(
-            leg for leg in others if talking and leg.status == "Connected" and not leg.listening
+            leg
+            for leg in legs
+            if talking and leg is not owner and leg.status == "Connected" and not leg.listening
         ),
-        routing_to=tuple(leg for leg in legs.values() if leg.status == "Ringing"),
-        legs=tuple(legs.values()),
+        routing_to=tuple(leg for leg in legs if leg.status == "Ringing"),
+        legs=legs,
         queue=call.place.queue,
         queued_at=_instant(call.place.queued_at),
         extensions=extensions,
         queues=tuple(sorted(call.place.queues)),
         groups=tuple(sorted(call.place.groups)),
-        lines=tuple(sorted({leg.dn for leg in call.legs if leg.kind == "externalline"})),
+        lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
         extgroups=_extgroups(extensions, directory_index),
         continues=call.continues,
     )

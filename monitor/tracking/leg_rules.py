@@ -353,9 +353,22 @@ def _of_row(
     held: Mapping[str, tuple[str, float]],
 ) -> Iterable[DerivedLeg]:
     """Yield the legs that the row names."""
+    stays = {} if said.fresh else _not_contradicted(said, originator, held)
+    yield from _caller_of_row(said, originator, place, visible, stays)
+    if said.fresh or stays:
+        yield from _callees_of_row(said, originator, place, visible, stays)
+
+
+def _caller_of_row(
+    said: CallReading,
+    originator: Originator,
+    place: Place,
+    visible: frozenset[str],
+    stays: Mapping[str, str],
+) -> Iterable[DerivedLeg]:
+    """Yield the leg of the row's caller, if it has one. ``stays``: the states of old legs."""
     parties = said.parties
     caller, kind = parties.caller, parties.caller_kind
-    stays = {} if said.fresh else _not_contradicted(said, originator, held)
     outside = kind == "externalline"
     calls = caller.dn and caller.dn not in visible
     if kind in ("queue", "ivr") and caller.dn != originator.dn:
@@ -372,11 +385,20 @@ def _of_row(
             "Connected" if settled else stays.get(caller.dn, "Dialing"),
             withheld=outside and caller.withheld,
         )
-    if not said.fresh and not stays:
-        return
+
+
+def _callees_of_row(
+    said: CallReading,
+    originator: Originator,
+    place: Place,
+    visible: frozenset[str],
+    stays: Mapping[str, str],
+) -> Iterable[DerivedLeg]:
+    """Yield the legs of the row's callees. ``stays``: the states of old legs."""
+    caller = said.parties.caller
     recalled = place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
-    for party, kind in parties.callees:
+    for party, kind in said.parties.callees:
         if not _has_leg(party.dn, kind, said, originator, visible):
             continue
         again = kind == "externalline" and party.dn == caller.dn

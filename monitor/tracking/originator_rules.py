@@ -8,7 +8,7 @@ PBX routed. The originator is kept for the call's life, as a transfer does not c
 phone of it rings first and whatever the row says. The order tells the number that it calls. If
 another call's story goes on under the id, that story's originator stays.
 
-*From outside.* The call comes from outside if a trunk began it, or a number that is no DN.
+*From outside.* The call comes from outside if a trunk began it, or a number that is not a DN.
 
 *Withheld.* A caller from outside whose number nothing tells is withheld if Call Control or the row
 says so. That stays, even if a later text gives the number.

@@ -147,7 +147,7 @@ def of_originator(path: CallPath, before: Originator, originator: Originator) ->
 
 
 def without_queue(path: CallPath, place: Place) -> CallPath:
-    """Return the path until now, without what followed from a queue that was none of the call's."""
+    """Return the path until now, without what followed from a queue that the call was not for."""
     return replace(path, hosted=place.hosted, stage="")
 
 

@@ -36,8 +36,9 @@ _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _LOSSES = frozenset({"missed", "abandoned"})
 _LISTS = ("extensions", "queues", "groups", "lines", "extgroups")
 _FEW = 50
-"""A changed address book is indexed anew if one contact in so many has changed: with 100,000
-contacts that takes two seconds."""
+"""A changed address book is indexed again as a whole if one contact in so many has changed.
+
+With 100,000 contacts that takes two seconds."""
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -180,10 +181,6 @@ class PbxState:
             },
         )
 
-    def calls_on(self, dns: Iterable[str]) -> frozenset[int]:
-        """Return the ids of the calls on these DNs."""
-        return frozenset(id_ for dn in dns for id_ in self._on_dn.get(dn, ()))
-
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
         edits: list[Edit] = []
@@ -292,7 +289,7 @@ class PbxState:
         )
 
     def draw_extensions(self, numbers: Mapping[str, object] | None = None) -> tuple[Edit, ...]:
-        """Draw these extensions, or all for None; numbers that are no extensions are left out."""
+        """Draw these extensions, or all for None; numbers that are not extensions are left out."""
         chosen = (
             self.directory_index.extensions
             if numbers is None

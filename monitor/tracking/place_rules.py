@@ -10,8 +10,8 @@ and the row names the phone that rings. Then the queue is concluded from who rin
 explains it (:meth:`~monitor.tracking.directory_index.DirectoryIndex.only_queue`). That needs a call
 from outside of which nothing else was told, and phones that began to ring together. Such a queue is
 likely, not told. It stands until the PBX says otherwise while these phones still ring: the row
-names another place, or a phone rings too that is no agent. Then it is as if it had never been
-concluded. A single phone of an agent is no sign by itself: it may be called directly.
+names another place, or a phone rings too that is not an agent. Then it is as if it had never been
+concluded. A single phone of an agent is not a sign by itself: it may be called directly.
 
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
 connected to it until an extension rings or talks, or an event tells of the call while Call Control

@@ -3,8 +3,8 @@
 The tracker holds the whole state of one PBX. Each fact touches some calls. Each touched call is
 inferred again (:mod:`monitor.tracking.call_inference`) and drawn. With it, the
 :class:`~monitor.tracking.pbx_state.PbxState` draws the extensions, queues and lines that it
-touches. An entity that came out equal is no edit. All edits of one fact belong together: they are
-one change and are never split.
+touches. An entity that came out equal makes no edit. All edits of one fact belong together: they
+are one change and are never split.
 """
 
 from __future__ import annotations

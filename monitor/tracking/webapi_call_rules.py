@@ -22,6 +22,7 @@ from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking.call_evidence import RANK
 from monitor.tracking.call_inference import CallInference
 from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.entity_builder import call_with
 from monitor.tracking.leg_rules import DerivedLeg
 from monitor.tracking.originator_rules import Originator
 from monitor.tracking.path_rules import (
@@ -111,47 +112,19 @@ def build_told(
     by_both = {(leg.dn_num, leg.external_party): leg for leg in reversed(legs)}
 
     def shown(leg: topics.Leg) -> topics.Leg:
-        found = by_both.get((leg.dn_num, leg.external_party)) or by_dn.get(
-            leg.dn_num
-        )  # a trunk may have two
+        both = leg.dn_num, leg.external_party  # a trunk may have two legs
+        found = by_both.get(both) or by_dn.get(leg.dn_num)
         return named(leg) if found is None else found
 
+    built = call_with(call, legs, by_dn.get(call.originator.dn), directory_index)
     info = told.info
-    if info is not None:
-        owner = shown(info.owner) if info.owner is not None else None
-        talk_to, routing_to = tuple(map(shown, info.talk_to)), tuple(map(shown, info.routing_to))
-    else:
-        owner = by_dn.get(call.originator.dn)
-        talking = owner is not None and owner.status == "Connected"
-        talk_to = tuple(
-            leg
-            for leg in legs
-            if talking and leg is not owner and leg.status == "Connected" and not leg.listening
-        )
-        routing_to = tuple(leg for leg in legs if leg.status == "Ringing")
-    extensions = tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "extension"}))
-    return topics.Call(
-        call_id=told.id,
-        direction=call.direction,
-        state=call.state,
-        started_at=from_unix(call.started_at),
-        answered_at=None if call.answer.at is None else from_unix(call.answer.at),
-        did=call.originator.did,
-        owner=owner,
-        talk_to=talk_to,
-        routing_to=routing_to,
-        legs=legs,
-        queue=call.place.queue,
-        queued_at=None if call.place.queued_at is None else from_unix(call.place.queued_at),
-        extensions=extensions,
-        queues=tuple(sorted(call.place.queues)),
-        groups=tuple(sorted(call.place.groups)),
-        lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
-        extgroups=tuple(
-            sorted(
-                {group for num in extensions for group in directory_index.extgroups_of.get(num, ())}
-            )
-        ),
+    if info is None:
+        return built
+    return structs.replace(
+        built,
+        owner=shown(info.owner) if info.owner is not None else None,
+        talk_to=tuple(map(shown, info.talk_to)),
+        routing_to=tuple(map(shown, info.routing_to)),
     )
 
 

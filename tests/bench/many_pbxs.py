@@ -25,7 +25,6 @@ import uvloop
 from redis.asyncio import Redis
 
 from gateway.cli.runtime.garbage_collector import garbage_collected
-from gateway.supervision import running
 from monitor import run
 from monitor.leadership.pbx_service import PbxService
 from monitor.lease import Lease
@@ -34,6 +33,7 @@ from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.redis.key_names import SPACES, AccessKeys, Space, SpaceKeys
 from monitor.shared.redis.topology import RedisClients
+from monitor.shared.tasks import running
 from tests.bench.bus_feed import first_state, free_port
 from tests.bench.processes import party, python, resident
 from tests.bench.table import Sheet, show

@@ -31,8 +31,8 @@ from websockets.asyncio.client import connect
 
 from monitor.shared.codec import from_json
 from monitor.simulator.behaviour_options import positions
+from monitor.simulator.calls.acts import Act
 from monitor.simulator.calls.api_rows import ActiveCallRow
-from monitor.simulator.calls.journal import Act
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.processes import Party, cpu_seconds, party, python

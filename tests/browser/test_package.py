@@ -16,7 +16,7 @@ from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS, TOPICS
 from tests.browser import node
 from tests.conftest import ROOT
 from tests.gateway.entities import call
-from tests.gateway.serving import serving
+from tests.gateway.serving import lines_of, serving
 
 STATIC = ROOT / "gateway" / "static"
 TYPES = Path(__file__).parent / "types"
@@ -73,24 +73,8 @@ async def test_node_follows_a_gateway_with_it(user: Path) -> None:
     async with serving() as served, asyncio.timeout(90):
         served.put("calls", "1", call(1))
         run = (*node.with_websocket(), "--no-warnings", str(user / "program.js"))
-        process = await asyncio.create_subprocess_exec(
-            *run,
-            f"http://{served.host}/webapi/stream",
-            "reader-key",
-            stdout=asyncio.subprocess.PIPE,
-        )
-        assert process.stdout is not None
-        lines = []
-        try:
-            while (line := (await process.stdout.readline()).decode()) != "":
-                lines.append(line.strip())
-                if line.startswith("state"):
-                    served.put("calls", "2", call(2))
-            assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        address = f"http://{served.host}/webapi/stream"
+        lines = await lines_of(served, "state", *run, address, "reader-key")
         assert lines == ["connecting", "live", "state 1", "change 1,2 2", "closed"]
         refused = await asyncio.create_subprocess_exec(
             *(*run, served.url(), "no-such-key"),

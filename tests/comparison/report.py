@@ -9,8 +9,8 @@ from typing import Final
 
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.journal import Act
-from monitor.simulator.kinds import MIX, Kind, mix_with
+from monitor.simulator.call_kinds import MIX, Kind, mix_with
+from monitor.simulator.calls.acts import Act
 from tests.comparison import differences, figure_differences
 from tests.comparison.differences import Difference
 from tests.comparison.watched import NOON, PAUSES, Watched

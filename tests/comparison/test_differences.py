@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.kinds import mix_with
+from monitor.simulator.call_kinds import mix_with
 from monitor.statistics.daily_statistics import Statistics
 from tests.comparison.differences import Difference, ended, live
 from tests.comparison.figure_differences import counts, figures, sums

@@ -9,7 +9,7 @@ from typing import Final, get_args
 
 import pytest
 
-from monitor.simulator.kinds import KINDS, Kind
+from monitor.simulator.call_kinds import KINDS, Kind
 from tests.comparison.differences import Excuse
 from tests.comparison.report import SETTINGS, Result, compared, table
 

@@ -21,9 +21,9 @@ from monitor.pbx.parsing.callcontrol import parse_participant
 from monitor.shared.changes import Edit
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import MIX, Kind
 from monitor.simulator.calls.queue_figures import QueueFigures
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
-from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
 from monitor.statistics.checkpoint_format import CountedDay, SavedStatistics

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import fakeredis
@@ -41,7 +42,7 @@ from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Entity, empty_state
 from monitor.shared.timestamps import from_unix
-from tests.gateway.entities import START
+from tests.gateway.entities import START, call
 from tests.gateway.histories import Follower, decoded
 
 ALL_TOPICS = list(TOPICS)
@@ -334,6 +335,28 @@ async def events(served: Served, query: str, **headers: str) -> AsyncIterator[Ev
         client.stream("GET", f"/events?{query}", headers=READER | headers) as response,
     ):
         yield Events(response)
+
+
+async def lines_of(served: Served, first: str, *program: str | Path) -> list[str]:
+    """Run a program that follows the calls, and return what it prints.
+
+    When it prints a line that begins with ``first``, a second call begins.
+    """
+    process = await asyncio.create_subprocess_exec(*program, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    lines = []
+    try:
+        async with asyncio.timeout(90):
+            while (line := (await process.stdout.readline()).decode()) != "":
+                lines.append(line.strip())
+                if line.startswith(first):
+                    served.put("calls", "2", call(2))
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return lines
 
 
 async def silence(connection: ClientConnection) -> None:

@@ -371,7 +371,7 @@ KEY = f'[[keys]]\nname = "k"\ndigest = "{DIGEST}"\n'
             "the key 'k' is for the pbx 'mian'; known are: main",
         ),
         (PBX + KEY + 'pbxs = ["tenant:acme"]', "the key 'k' is for the tenant 'acme'; known are: "),
-        (PBX + KEY + 'pbxs = ["East"]', '\'East\' is no PBX; give a name, "tenant:NAME" or "*"'),
+        (PBX + KEY + 'pbxs = ["East"]', '\'East\' is not a PBX; give a name, "tenant:NAME" or "*"'),
         (PBX + KEY + 'pbx = "main"\npbxs = ["*"]', "the key 'k' has both pbx and pbxs; give one"),
         (PBX + KEY + 'pbx = "mian"', "the key 'k' is for the pbx 'mian'; known are: main"),
         (PBX + PBX.replace("main", "two") + KEY, "the key 'k' names no pbx; known are: main, two"),

@@ -86,18 +86,16 @@ async def test_the_setting_says_whether_anything_is_compressed(*, compression: b
             assert ("Sec-WebSocket-Extensions" in connection.response.headers) is compression
 
 
-async def test_run_says_that_it_serves_and_ends_when_cancelled() -> None:
+async def test_what_waits_for_its_end_ends_when_cancelled() -> None:
     started: asyncio.Future[run.Gateway] = asyncio.get_running_loop().create_future()
+
+    async def serve() -> None:
+        async with served(bus) as gateway:
+            started.set_result(gateway)
+            await gateway.ended()
+
     async with fake_bus() as bus:
-        task = asyncio.create_task(
-            run.run(
-                ["pbx"],
-                KeyTable([STAYS]),
-                GatewaySection(port=0),
-                only(bus.client()),
-                started=started.set_result,
-            )
-        )
+        task = asyncio.create_task(serve())
         async with asyncio.timeout(60):
             gateway = await started
             assert await status(gateway) in (200, 503)

@@ -1,4 +1,4 @@
-"""What must never end is started again; what runs beside the work ends with it."""
+"""What must never end is started again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.supervision import kept_running, running
+from gateway.supervision import kept_running
 
 
 async def test_what_must_run_is_started_again_when_it_fails_or_ends() -> None:
@@ -32,30 +32,3 @@ async def test_what_must_run_is_started_again_when_it_fails_or_ends() -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert [(line["log_level"], line["what"]) for line in logged] == [("error", "the feed")] * 2
-
-
-async def test_what_runs_beside_the_work_has_ended_when_the_work_has() -> None:
-    begun = asyncio.Event()
-    ended = False
-
-    async def beside() -> None:
-        nonlocal ended
-        begun.set()
-        try:
-            await asyncio.get_running_loop().create_future()
-        finally:
-            await asyncio.sleep(0)
-            ended = True
-
-    async with running(beside()):
-        await begun.wait()
-        assert not ended
-    assert ended
-
-
-async def test_a_failure_of_what_runs_beside_the_work_does_not_end_the_work() -> None:
-    async def beside() -> None:
-        raise RuntimeError("a fault")
-
-    async with running(beside()):
-        await asyncio.sleep(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final, get_args
 
-from monitor.simulator.calls.journal import Act, Deed
+from monitor.simulator.calls.acts import Act, Deed
 from tests.truth.calls import Story, Watcher
 
 _KINDS: Final = {

@@ -53,7 +53,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
-from monitor.simulator.calls.journal import Act
+from monitor.simulator.calls.acts import Act
 
 How: TypeAlias = Literal["Dialing", "Ringing", "Connected"]
 

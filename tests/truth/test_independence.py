@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ALLOWED = ("monitor.simulator.calls.journal", "tests.truth")
+ALLOWED = ("monitor.simulator.calls.acts", "tests.truth")
 JOURNAL = ("monitor.simulator.pbx_data.dn",)
 """What the journal may import: the names of the kinds of DN."""
 ROOT = Path(__file__).parents[2]

@@ -21,7 +21,7 @@ from typing import Final
 
 import structlog
 
-from gateway.supervision import running
+from monitor.shared.tasks import running
 
 YOUNG: Final = 2_000
 """New objects after which Python looks for cycles among them: about a millisecond."""

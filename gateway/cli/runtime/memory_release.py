@@ -20,7 +20,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
-from gateway.supervision import running
+from monitor.shared.tasks import running
 
 LARGE_BLOCK_BYTES: Final = 64 * 1024
 """Bytes from which on a block is taken from the system by itself."""

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import structlog
 
-from gateway.supervision import running
+from monitor.shared.tasks import running
 
 BEAT_FILE: Final = "CALLMON_BEAT"
 """Environment variable with the file to touch every :data:`BEAT_EVERY_S` seconds."""
@@ -52,14 +52,12 @@ async def looked_after(work: Coroutine[Any, Any, None]) -> None:
     If cancelled, report that the process is stopping. Raises what the work raises.
     """
     async with _beating():
-        task = asyncio.create_task(work)
-        try:
-            await asyncio.wait({task})
-        finally:
-            if not task.done():
-                _tell("STOPPING=1", "STATUS=told to end")
-                task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        async with running(work) as (task,):
+            try:
+                await asyncio.wait({task})
+            finally:
+                if not task.done():
+                    _tell("STOPPING=1", "STATUS=told to end")
         await task
 
 

@@ -21,7 +21,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from gateway.supervision import kept_running, running
+from gateway.supervision import kept_running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import (
     REDIS_FAILURES,
@@ -31,6 +31,7 @@ from monitor.shared.redis.connection import (
     text,
 )
 from monitor.shared.redis.key_names import PROCESSES, process_key
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from monitor.shared.version import VERSION
 

@@ -21,6 +21,7 @@ import structlog
 
 from monitor.shared.errors import ConfigError, StartFailed
 from monitor.shared.http_server import bind
+from monitor.shared.tasks import running
 
 WORKER: Final = "CALLMON_WORKER"
 """Environment variable of a worker with its number."""
@@ -98,20 +99,16 @@ async def as_worker(work: Coroutine[Any, Any, None], reload: Callable[[], object
     ``reload``: is called when the parent asks for it. The parent does not ask by a signal, because
     that would kill a worker that does not expect it yet.
     """
-    loop = asyncio.get_running_loop()
-    task = loop.create_task(work)
-    beating = loop.create_task(_pulse(int(os.environ[_PULSE])))
     orphaned = asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orphaned), sys.stdin)
-    gone = loop.create_task(_follow(orphaned, reload))
-    try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        gone.cancel()
-        task.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
-        beating.cancel()
-        await asyncio.gather(beating, return_exceptions=True)
+    async with (
+        running(_pulse(int(os.environ[_PULSE]))),
+        running(work, _follow(orphaned, reload)) as tasks,
+    ):
+        await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(orphaned), sys.stdin
+        )
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    task = tasks[0]
     if task.done() and not task.cancelled() and (error := task.exception()) is not None:
         raise error
 

@@ -67,7 +67,7 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
     heartbeat_age_s: float | None = None
     """Seconds since that heartbeat by this host's clock."""
     silent: bool = True
-    """True if no heartbeat came lately, so that the data on Redis is old."""
+    """True if no heartbeat came recently, so that the data on Redis is old."""
     connection: str = ""
     """``connected``, or another state of the connection to the PBX; empty if it is not known."""
     connection_since: str | None = None
@@ -80,8 +80,8 @@ class PbxStatus(Struct, frozen=True, rename="camel"):
     extensions: int | None = None
     not_allowed: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    """What the leading monitor found that should be looked at. It makes nothing stale or missing,
-    so it does not change the exit code."""
+    """Findings of the leading monitor that somebody should look at. They make nothing stale or
+    missing, so they do not change the exit code."""
 
     @property
     def troubles(self) -> Iterator[str]:

@@ -102,7 +102,7 @@ async def _owner(
 
 
 async def _check(client: PbxClient, numbers: list[str]) -> None:
-    """Raise CommandRefused if some of these numbers are no extensions.
+    """Raise CommandRefused if some of these numbers are not extensions.
 
     The error names the first unknown numbers that were found.
     """

@@ -129,7 +129,7 @@ SELECT oprname::text, 'operator', '' FROM pg_catalog.pg_operator
 WHERE oprcode::oid IN (SELECT oid FROM refused) OR oprrest::oid IN (SELECT oid FROM refused)
     OR oprjoin::oid IN (SELECT oid FROM refused)
 """
-"""What a statement uses → what is refused of it.
+"""Query: numbers of the things that a statement uses → those that are refused.
 
 Objects that came with PostgreSQL have numbers below 16384 (``FirstNormalObjectId``). Only what was
 made later is searched."""

@@ -74,7 +74,7 @@ def check_sizes(sql: str) -> None:
 
 
 def _size(name: str, arguments: list[str]) -> int:
-    """Return the only one of these arguments as a number. Raises GiantSize if it is none."""
+    """Return the only one of these arguments as a number. Raises GiantSize if it is not one."""
     if len(arguments) != 1 or arguments[0][0] not in _DIGITS:
         right = f"{name}(20)" if name in _PADDED_TYPES else f"{name}(…, 20)"
         raise GiantSize(f"The size for {name} must stand there as a plain number: {right}.")

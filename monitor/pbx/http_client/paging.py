@@ -39,7 +39,7 @@ async def read_all(fetch: Fetch, query: Query, top: int | None = PAGE) -> list[d
     """Return all rows that match ``query``, by ascending Id; leave out rows without an Id.
 
     ``top``: rows asked for at once; None: as many as the server gives. Raises what ``fetch``
-    raises, and PbxGarbled for an answer that is no collection or has no end.
+    raises, and PbxGarbled for an answer that is not a collection or has no end.
     """
     reading = _PageRead(top)
     while not reading.done:
@@ -67,7 +67,7 @@ class _PageRead:
     def take(self, answer: Any) -> None:
         """Take in a page.
 
-        Raises PbxGarbled if it is no list of entities, or if the list has no end.
+        Raises PbxGarbled if it is not a list of entities, or if the list has no end.
         """
         if not isinstance(answer, dict) or not isinstance(answer.get("value"), list):
             raise PbxGarbled("An answer is not a list of entities.")

@@ -54,7 +54,7 @@ class GrantedToken:
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """Hold what a token says of its bearer; empty if it is no JWT or says nothing."""
+    """Hold what a token says of its bearer; empty if it is not a JWT or says nothing."""
 
     roles: frozenset[str] = frozenset()
     max_role: str = ""
@@ -242,7 +242,7 @@ def _life(granted: GrantedToken) -> float:
 
 
 def _payload(token: str) -> dict[str, object]:
-    """Return the claims without verifying them; empty if the token is no JWT.
+    """Return the claims without verifying them; empty if the token is not a JWT.
 
     Only the PBX knows the token's key, and only the PBX has to believe the claims.
     """

@@ -85,7 +85,7 @@ class HttpResponse:
     def json(self) -> Any:
         """Return the decoded body, or None if it is empty.
 
-        Raises PbxGarbled if it is no JSON or holds more than :data:`MAX_VALUES` values.
+        Raises PbxGarbled if it is not JSON or holds more than :data:`MAX_VALUES` values.
         """
         if not self.body:
             return None

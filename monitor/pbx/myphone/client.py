@@ -8,7 +8,7 @@ Commands are protobuf messages that are posted; see :mod:`monitor.myphone_messag
 - When the PBX has forgotten the session, or its socket has ended, a new one is opened.
 - The queues are taken from whichever comes: a push, or the answer to a command. It is not known
   whether a PBX sends them when it is asked (``GetMyInfo``) or only after each login. If it leaves
-  the question without an answer, they are read by logging in anew.
+  the question without an answer, they are read by logging in again.
 - A message that cannot be understood is left out; it costs nothing but itself.
 - The PBX acknowledges some commands although it did nothing. Whoever changes something has to read
   it back.

@@ -134,7 +134,7 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
 def parse_full_state(rows: Any) -> FullState:
     """Return Call Control's full state from its list of DNs with their participants.
 
-    Raises PbxGarbled if it is no list.
+    Raises PbxGarbled if it is not a list.
     """
     if not isinstance(rows, list):
         raise PbxGarbled("Call Control's full state is not a list.")

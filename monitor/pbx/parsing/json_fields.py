@@ -62,7 +62,7 @@ def dn_number(row: Mapping[str, Any], name: str) -> str:
 def outside_number(row: Mapping[str, Any], name: str) -> str:
     """Return the field as a number outside, as people write it.
 
-    Of a longer text, this is the beginning with an ellipsis, which is no number.
+    A text that is too long is cut and ends with an ellipsis. It is not a number then.
     """
     return text(row, name, LONGEST_NUMBER)
 
@@ -78,12 +78,12 @@ def texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def integer(row: Mapping[str, Any], name: str) -> int | None:
-    """Return the field as an integer of 64 bits, or None if it is none. Text may hold it too."""
+    """Return the field as an integer of 64 bits, or None if it is not one. Text may hold it too."""
     return whole(row.get(name))
 
 
 def whole(value: Any) -> int | None:
-    """Return the value as an integer of 64 bits, or None if it is none. Text may hold it too."""
+    """Return the value as an integer of 64 bits, or None if it is not one. Text may hold it too."""
     if isinstance(value, str):
         digits = value.strip()
         if (

@@ -207,7 +207,7 @@ def trunk(row: Mapping[str, Any]) -> TrunkRow | None:
 def department(row: Mapping[str, Any]) -> DepartmentRow | None:
     """Return a row of Groups with its extensions. ``Members`` must be expanded.
 
-    Members that are no extensions are left out.
+    Members that are not extensions are left out.
     """
     name = text(row, "Name")
     if not name:

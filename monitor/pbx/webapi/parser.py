@@ -262,7 +262,7 @@ def error(answer: Any) -> tuple[str, str]:
 
 
 def plain(answer: Any) -> Mapping[str, Any]:
-    """Return an answer that is an object. Raises PbxGarbled if it is none."""
+    """Return an answer that is an object. Raises PbxGarbled if it is something else."""
     return _object(answer)
 
 

@@ -176,7 +176,7 @@ class DirectoryReader:
         )
 
     async def again(self, last: DirectoryRead | None, touched: ReadBack) -> DirectoryPatch:
-        """Read anew what a command has changed.
+        """Read again what a command has changed.
 
         ``last``: the directory as it was known before. A user that is gone has left queues and ring
         groups; these are read too. The departments of a new user are read too.
@@ -300,7 +300,7 @@ class DirectoryReader:
 class _Tasks:
     """Run tasks that all must succeed.
 
-    See :mod:`monitor.shared.tasks` for why this is no task group.
+    See :mod:`monitor.shared.tasks` for why this is not a task group.
     """
 
     def __init__(self) -> None:

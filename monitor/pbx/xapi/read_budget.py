@@ -20,8 +20,8 @@ _MOST_GAP_S: Final = 0.5
 _SHARE: Final = 0.12
 _ALWAYS: Final = 0.03
 _OUTSIDE: Final = 2.0
-"""What a read costs in all, as a multiple of what its JSON costs, which is measured. What follows
-from its news is no cost of reading often: each change is worked on once."""
+"""Whole cost of a read, as a multiple of the cost of its JSON, which is measured. Work on what has
+changed does not count, because it is done once however often the PBX is read."""
 _WEIGHT: Final = 0.1
 """Weight of the newest measurement in the averages."""
 

@@ -19,12 +19,12 @@ class PbxSummary(Struct, frozen=True, gc=False, rename="camel"):
 
     name: str
     connection: PbxConnection
-    """As in ``system`` while the monitor is heard; ``silent`` while it is not, ``unknown`` until
+    """The connection as in ``system``; ``silent`` while the monitor is not heard, ``unknown`` until
     this gateway has heard of the PBX. Other fields are as last known."""
     since: str | None
     """Time since which ``connection`` holds; null if it is unknown."""
     reason: str = ""
-    """What is wrong, in words, as in ``system``."""
+    """The trouble, in words, as in ``system``."""
     version: str = ""
     licence_limit: int | None = None
     """Simultaneous calls that the licence allows; null if the PBX does not tell."""
@@ -39,5 +39,5 @@ class PbxSummary(Struct, frozen=True, gc=False, rename="camel"):
     lines_total: int | None = None
     """Simultaneous calls that its trunks allow; null if the PBX does not tell."""
     alarms: tuple[PbxAlarm, ...] = ()
-    """What is wrong: ``connection``, if it is not connected; ``lines``, if a trunk is not
+    """Troubles: ``connection``, if it is not connected; ``lines``, if a trunk is not
     registered; ``licence``, if as many calls as it allows are under way."""

@@ -82,7 +82,7 @@ class System(Struct, frozen=True, gc=False, rename="camel"):
     since: str
     """Time since which ``connection`` holds."""
     reason: str
-    """What is wrong, in words; empty if nothing is. One of these: why the PBX is not connected;
+    """The trouble, in words; empty if there is none. One of these: why the PBX is not connected;
     which interface it is connected without (``Without ActiveCalls: …``, ``Without Call Control:
     …``); what of its directory cannot be read. After it, also while it is connected: ``Values on
     Redis that callmon did not write are left out: …`` with the names of their keys."""

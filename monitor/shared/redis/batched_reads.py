@@ -2,7 +2,7 @@
 
 What tasks ask for within a moment, or while an answer is under way, goes out together. Each read is
 a transaction of its own, so an error concerns only the task that asked. So the time that all reads
-take grows hardly with the number of PBXs, also on a machine or a network that is slow to answer.
+take hardly grows with the number of PBXs, also on a machine or a network that is slow to answer.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ budgets are read or written at the same time."""
 CONNECTING_AT_ONCE: Final = 32
 """Connections of a client that are made at the same time. Each has only so many seconds. If
 hundreds of PBXs made all of theirs at once on a busy machine, none would be ready in time, and all
-would begin anew."""
+would begin again."""
 
 READS_AT_ONCE: Final = 32
 """Reads of a client that run at the same time, of those that every PBX needs again and again. The
@@ -180,7 +180,7 @@ class GuardedTransaction:
             return await self._pipe.execute_command(*command)
 
     async def get(self, key: str) -> str | None:
-        """Return a string key's value, None if it is missing, or NOT_OURS if it is no string."""
+        """Return a string key's value, None if it is missing, or NOT_OURS if it is not a string."""
         with translated():
             try:
                 read = await self._pipe.get(key)
@@ -295,7 +295,7 @@ def raise_if_cancelled() -> None:
 def text(value: bytes | str | None) -> str | None:
     """Return a key's or a field's value as text.
 
-    Bytes that are no UTF-8 become replacement characters, so the text equals nothing of ours.
+    Bytes that are not UTF-8 become replacement characters, so the text equals nothing of ours.
     """
     return value.decode(errors="replace") if isinstance(value, bytes) else value
 

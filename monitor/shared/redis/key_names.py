@@ -31,7 +31,7 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
 ``callmon:{pbx}:keys:changed``          channel tells that a key was changed, or stored in the file
 ``callmon:{pbx}:records``               stream  commands' records for the other monitors; the field
                                                 is ``record``
-``callmon:{pbx}:records:generation``    string  changes whenever the stream was begun anew
+``callmon:{pbx}:records:generation``    string  changes whenever a new stream was begun
 ``callmon:{pbx}:records:mirrored``      hash    monitor → how far it has read the stream, and a
                                                 count that moves
 ``callmon:{pbx}:ticket:<digest>``       string  the key for which a ticket stands, authenticated,

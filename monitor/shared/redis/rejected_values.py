@@ -1,4 +1,4 @@
-"""Hold which values on Redis were left out lately, as no callmon process writes such values.
+"""Hold the names of values on Redis that were left out because callmon did not write them.
 
 Rules:
 

@@ -46,7 +46,7 @@ MOST_HELD_BYTES: Final = 32 * 1024 * 1024
 JOINING_AT_ONCE: Final = 256
 """Subscriptions of a client that wait for their confirmation at the same time. Each has only so
 many seconds. If thousands began at once on a busy machine, none would be confirmed in time, and all
-would begin anew."""
+would begin again."""
 _CONNECTING_ATTEMPTS: Final = 2
 _MESSAGE_BYTES: Final = 200
 """Bytes that a message takes in memory beside its data."""
@@ -81,7 +81,7 @@ class SubscribingPool(ConnectionPool):
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Look anew where the keys are, before the next connection is made."""
+        """Look again where the keys are, before the next connection is made."""
         raise NotImplementedError
 
 

@@ -91,7 +91,7 @@ def shown(place: Place) -> str:
 
 
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    """Return the section that a setting is, or None if it is none."""
+    """Return the section that a setting is, or None if it is not one."""
     members = _members(annotation)
     return next(
         (one for one in members if isinstance(one, type) and issubclass(one, BaseModel)), None

@@ -90,7 +90,7 @@ CREDENTIALS = Path("/run/credentials/callmon-monitor.service")
 def secret_in(file: Path) -> str:
     """Return the secret that a file holds.
 
-    Raises OSError. Raises ValueError if the file is empty, is no text or has several lines.
+    Raises OSError. Raises ValueError if the file is empty, is not text or has several lines.
 
     A credential of callmon-monitor.service exists while that unit runs, with the content that it
     had when the unit started. For an administrator at a shell, it is read from the file from which
@@ -127,7 +127,7 @@ def outdated(file: Path) -> bool:
 
 
 def _source_of(file: Path) -> Path | None:
-    """Return the file from which systemd makes this credential; None if it is no credential."""
+    """Return the file from which systemd makes this credential; None if it is not a credential."""
     if file.parent != CREDENTIALS or not file.name.startswith("pbx_"):
         return None
     return _etc() / "pbx" / file.name.removeprefix("pbx_")

@@ -3,13 +3,13 @@
 There is no HTTP in this module, because the socket makes requests too. Rules:
 
 - A client sees its own route point and the DNs that it was given to monitor. Another DN of the PBX
-  answers 403. A number that is no DN answers 404, and so does a participant that is gone.
+  answers 403. A number that is not a DN answers 404, and so does a participant that is gone.
 - ``makecall`` at a device places the call there. At a DN it does so if the DN has exactly one
   device; else the PBX rings the DN first.
 - A request that fails says so in a CallControlResult, with status 422 (404 if its subject is gone).
   If the switch says so, it answers 200 and no ``result`` instead.
 - ``routeto`` and ``transferto`` at a route point are answered once it is decided whether the target
-  takes the call (:mod:`monitor.simulator.callcontrol.decisions`), or at once, by a switch.
+  takes the call (:mod:`monitor.simulator.callcontrol.route_attempts`), or at once, by a switch.
 - Audio flows at the client's own route point (:mod:`monitor.simulator.callcontrol.audio`). A
   participant's stream answers 403 if it belongs to another DN, and 424 before it is connected.
 """
@@ -23,7 +23,7 @@ from urllib.parse import unquote
 import msgspec
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.callcontrol.decisions import Attempt, Decisions
+from monitor.simulator.callcontrol.route_attempts import Attempt, RouteAttempts
 from monitor.simulator.calls.switchboard import CallOutcome, ControlRequest, Switchboard
 from monitor.simulator.faults import Faults
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
@@ -106,11 +106,11 @@ class CallControl:
         self._switches = switches
         self._faults = faults
         self._visibility = visibility
-        self._decisions = Decisions(switchboard)
+        self._attempts = RouteAttempts(switchboard)
 
     def clear(self) -> None:
         """Answer all requests that wait, because the PBX stops."""
-        self._decisions.clear()
+        self._attempts.clear()
 
     def answer(
         self, client_id: str, method: str, path: str, body: bytes = b""
@@ -205,11 +205,11 @@ class CallControl:
         view = self._switchboard.participant(dn.number, _number(participant_id))
         if view is None:
             return ApiResponse(404)
-        before = self._decisions.legs_of(view.callid)
+        before = self._attempts.legs_of(view.callid)
         outcome = self._switchboard.act(dn.number, view.id, action, request)
         waits = dn.kind == "routepoint" and self._switches.routeto_answer == "decided"
         if outcome.finalstatus == "Success" and waits and action in _DECIDED_BY_THE_TARGET:
-            attempt = self._decisions.attempt(view.callid, before)
+            attempt = self._attempts.attempt(view.callid, before)
             if attempt is not None:
                 return LaterResponse(self, attempt)
         return self.result(outcome)

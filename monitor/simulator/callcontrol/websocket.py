@@ -12,7 +12,7 @@ Rules:
 - Every message has a ``sequence``, counted as the switch says. Every second Upsert comes twice
   where the switch is on.
 - A request ``{"RequestID", "Path", "RequestData"}``, with names in any case, is answered by a
-  message of type 4 among the events, some only later. A message that is no such request is ignored.
+  message of type 4 among the events, some only later. Any other message is ignored.
 - A client that does not read may fall ``backlog`` messages behind. Then its connection is cut
   without a close frame.
 """
@@ -296,7 +296,7 @@ class _ListenerSession:
 
 
 def _request(message: bytes) -> tuple[str, str, bytes]:
-    """Return id, path and body of a request. Raises MsgspecError if it is none.
+    """Return id, path and body of a request. Raises MsgspecError if it is not one.
 
     Names may be in any case, as .NET reads them.
     """

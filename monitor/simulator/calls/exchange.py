@@ -17,9 +17,9 @@ from typing import Final, TypeAlias
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls import ground_truth as truth
 from monitor.simulator.calls import views as projection
+from monitor.simulator.calls.acts import Act, Deed
 from monitor.simulator.calls.api_rows import ParticipantView, Status, Word
 from monitor.simulator.calls.ground_truth import TruthEnded
-from monitor.simulator.calls.journal import Act, Deed
 from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.pbx_data.directory import Device, Directory, Dn
 
@@ -278,7 +278,7 @@ class Exchange:
         del self.calls[call.id]
 
     def _forget(self) -> None:
-        """Drop everything without an event, as a restart of the process does. Ids begin anew."""
+        """Drop everything without an event, as a restart of the process does. Ids begin again."""
         for call in self.calls.values():
             call.over = True
         self.calls.clear()

@@ -25,6 +25,7 @@ The truth does not depend on what Call Control or the XAPI show. The rules:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -256,13 +257,7 @@ def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
         return call.paging_group
     others = [other for other in call.legs.values() if other is not leg]
     if (leg.dn.kind in HOSTS and leg.status != "Dialing") or (leg.ringing and not call.forward_to):
-        replaced = {other.instead_of for other in call.legs.values()}
-        there = [
-            other
-            for other in others
-            if not other.ringing and (other.dn.kind not in HOSTS or other.status == "Dialing")
-        ]
-        return next((other.number for other in there if other.dn.number not in replaced), "")
+        return _calling_party(call, others)
     held = [other for other in others if other.dn.kind in HOSTS]
     talking = [
         other for other in others if other.connected and leg.connected and not other.listens_to
@@ -272,3 +267,14 @@ def _external_party(call: SimulatedCall, leg: SimulatedLeg) -> str:
     if call.group:
         return call.group
     return next((other.number for other in others if other.ringing), call.dialled)
+
+
+def _calling_party(call: SimulatedCall, others: Sequence[SimulatedLeg]) -> str:
+    """Return the number of the person who calls a host or a phone that rings."""
+    replaced = {other.instead_of for other in call.legs.values()}
+    there = [
+        other
+        for other in others
+        if not other.ringing and (other.dn.kind not in HOSTS or other.status == "Dialing")
+    ]
+    return next((other.number for other in there if other.dn.number not in replaced), "")

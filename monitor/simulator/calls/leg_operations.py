@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import assert_never
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.calls.acts import Deed
 from monitor.simulator.calls.api_rows import Word
 from monitor.simulator.calls.exchange import Exchange
-from monitor.simulator.calls.journal import Deed
 from monitor.simulator.calls.model import (
     HOSTS,
     TALKERS,
@@ -176,7 +176,7 @@ class Connections(Exchange):
     ) -> None:
         """End a call and move one of its legs to another call.
 
-        ``told``: False if the call's story goes on there, and this is no end of it.
+        ``told``: False if the call's story goes on there, and this is not an end of it.
         """
         call.merged = True
         self._remember_end(call, told=told)

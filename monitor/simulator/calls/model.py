@@ -5,8 +5,8 @@ Words:
 - A *leg* is a DN's part in a call. A DN has at most one leg in a call. A leg is Dialing (its owner
   called and nobody has answered), Ringing or Connected.
 - A *part* is a leg at one device. Call Control calls it a participant. There is one for each
-  ringing phone and one for a leg that talks. What is no telephone (a trunk, a queue, a voice menu)
-  has one without a device.
+  ringing phone and one for a leg that talks. A DN that is not a telephone (a trunk, a queue, a
+  voice menu) has one without a device.
 - *Hosts* are the DNs at which a caller stays connected to nobody: queue, voice menu, voicemail,
   parking, fax.
 """
@@ -61,7 +61,7 @@ class OperationRefused(Exception):
 
 @dataclass(slots=True, eq=False)
 class DeviceLeg:
-    """Represent a leg at one device. ``device_id`` is empty if it is no telephone."""
+    """Represent a leg at one device. ``device_id`` is empty if it is not a telephone."""
 
     id: int
     leg_id: int
@@ -138,7 +138,7 @@ class SimulatedCall:
     group: str = ""
     """DN of the ring group whose phones ring."""
     paging_group: str = ""
-    """DN of the group whose phones all hear the originator; empty if the call is no paging."""
+    """DN of the group whose phones all hear the originator; empty if the call is not a paging."""
     merged: bool = False
     """True if its parties went on in another call."""
     forward_to: str = ""

@@ -32,7 +32,7 @@ class Operations(Connections):
         """
         dn = self.directory.dn(trunk)
         if dn is None or dn.kind != "externalline":
-            raise OperationRefused("UnknownDestination", f"{trunk} is no trunk")
+            raise OperationRefused("UnknownDestination", f"{trunk} is not a trunk")
         call = self._open(dn, number, did, external=True)
         call.rule = rule
         self._note("arrived", call, dn, number=number, to=did)

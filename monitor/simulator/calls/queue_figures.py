@@ -65,7 +65,7 @@ class QueueFigures:
         }
 
     def forget(self) -> None:
-        """Begin to count anew, as a PBX does that restarts."""
+        """Count from zero again, as a PBX does after a restart."""
         self._queues.clear()
 
     def _take(self, event: Event) -> None:

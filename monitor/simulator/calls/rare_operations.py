@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from monitor.simulator.calls.journal import Deed
+from monitor.simulator.calls.acts import Deed
 from monitor.simulator.calls.model import DeviceLeg, OperationRefused, SimulatedCall, SimulatedLeg
 from monitor.simulator.calls.operations import Operations
 from monitor.simulator.calls.routing import ToPhones
@@ -90,7 +90,7 @@ class RareOperations(Operations):
         """
         dn = self.directory.dn(orderer)
         if dn is None:
-            raise OperationRefused("UnknownDestination", f"{orderer} is no DN")
+            raise OperationRefused("UnknownDestination", f"{orderer} is not a DN")
         return self.ring_first(agent, number, orderer=dn.number)
 
     def _add_first(self, call: SimulatedCall, leg: SimulatedLeg, deed: Deed = "entered") -> None:

@@ -82,7 +82,7 @@ class Router:
         """Return an extension that can be rung. Raises OperationRefused if it cannot."""
         dn = self._directory.dn(number)
         if dn is None or dn.kind != "extension":
-            raise OperationRefused("UnknownDestination", f"{number} is no extension")
+            raise OperationRefused("UnknownDestination", f"{number} is not an extension")
         if not self._directory.devices(number):
             raise OperationRefused("DestinationIsNotRegistered", f"{number} has no phone")
         return dn
@@ -124,7 +124,7 @@ class Router:
 
     def _outside(self, number: str, there: Collection[str], trunk: str) -> Route:
         if not _OUTSIDE.fullmatch(number):
-            raise OperationRefused("UnknownDestination", f"{number} is no number")
+            raise OperationRefused("UnknownDestination", f"{number} is not a number")
         trunks = [trunk] if trunk else self._directory.trunk_numbers()
         dn = next(
             (dn for name in trunks if name not in there and (dn := self._directory.dn(name))), None

@@ -236,7 +236,7 @@ class Switchboard(RareOperations):
         return dict(self._part(number, participant_id)[2].attached)
 
     def restart(self) -> None:
-        """Lose all calls without an event, as when the PBX restarts. Ids begin anew."""
+        """Lose all calls without an event, as when the PBX restarts. Ids begin again."""
         self._forget()
 
     # internal

@@ -178,7 +178,7 @@ def _dialled(number: str) -> _Side:
 def _shown_name(call: SimulatedCall, leg: SimulatedLeg, directory: Directory) -> str:
     """Return the name that a phone displays, first name first.
 
-    For a party outside this is its number if it called, else empty.
+    An outside party's name is its number if it called, else empty.
     """
     if leg.dn.kind == "externalline":
         return leg.outside if call.external and leg.dn.number == call.originator else ""

@@ -37,7 +37,7 @@ _OWN_DEVICES: Final[Mapping[DnKind, str]] = {
     "queue": "3CX Queue Manager",
     "ivr": "3CX IVR",
 }
-"""User agent of the one device that a DN has which is no telephone, but from which it calls."""
+"""User agent of the device from which a DN calls that is not a telephone."""
 
 
 class Directory:
@@ -87,7 +87,7 @@ class Directory:
     # look-ups
 
     def dn(self, number: str) -> Dn | None:
-        """Return the DN with this number, or None if it is no number of this PBX."""
+        """Return the DN with this number, or None if it is not a number of this PBX."""
         found = self._by_number.get(number)
         return _dn(*found) if found else None
 
@@ -139,11 +139,11 @@ class Directory:
         return _numbers(self.receptionists.values())
 
     def agents(self, queue: str) -> list[str]:
-        """Return a queue's agents in order of priority; empty if it is no queue."""
+        """Return a queue's agents in order of priority; empty if it is not a queue."""
         return self._row_numbers("queue", queue, "Agents")
 
     def members(self, ring_group: str) -> list[str]:
-        """Return a ring group's members in order; empty if it is no ring group."""
+        """Return a ring group's members in order; empty if it is not a ring group."""
         return self._row_numbers("ringgroup", ring_group, "Members")
 
     def rung_members(self, ring_group: str) -> list[str]:

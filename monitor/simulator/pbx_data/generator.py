@@ -45,7 +45,7 @@ def make_directory(
 ) -> Directory:
     """Return a whole configuration made from ``seed``.
 
-    ``without``: habits of :mod:`monitor.simulator.kinds` that its data do not have.
+    ``without``: habits of :mod:`monitor.simulator.call_kinds` that its data do not have.
 
     ``monitored`` names the DNs that the API client ``client_id`` may monitor. ``extensions``: every
     extension. ``all``: queues, ring groups, IVRs and trunks as well. ``half``: every second

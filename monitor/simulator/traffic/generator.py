@@ -21,9 +21,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 
+from monitor.simulator.call_kinds import MIX, Kind
 from monitor.simulator.calls.model import OperationRefused, SimulatedCall
 from monitor.simulator.calls.switchboard import Switchboard
-from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.templates import PROFILES
 from monitor.simulator.traffic.breaks import shift
@@ -42,7 +42,7 @@ _STEPS_IN_A_ROW = 32
 _PEOPLE = 1_000_000_000
 """First plan index for calls that programs made."""
 _AWAY_AT_ONCE = 6
-"""Of so many agents one may be away at a time."""
+"""Agents for each one that may be away at the same time."""
 _SHIFTS = 2_000_000_000
 """First plan index for the breaks of agents."""
 
@@ -63,7 +63,7 @@ class TrafficGenerator:
     """Make ``rate`` calls a minute of the wall clock, at most ``limit`` of them.
 
     ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
-    kinds. ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have.
+    kinds. ``without``: habits of :mod:`monitor.simulator.call_kinds` that callers do not have.
     ``talk``: average seconds of a talk. ``call_centre``: agents take breaks and answer quickly, and
     the traffic is never over.
     """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from monitor.simulator.kinds import MIX, Kind
+from monitor.simulator.call_kinds import MIX, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import (
     CALLBACK_QUEUE,
@@ -98,7 +98,7 @@ class Plan:
 class Planner:
     """Make the plans of one sequence. The directory is read only once, at construction.
 
-    ``without``: habits of :mod:`monitor.simulator.kinds` that callers do not have. ``talk``:
+    ``without``: habits of :mod:`monitor.simulator.call_kinds` that callers do not have. ``talk``:
     average seconds of a talk. ``call_centre``: agents mostly answer when their queue first rings.
     """
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from monitor.simulator.kinds import Kind
+from monitor.simulator.call_kinds import Kind
 from monitor.simulator.traffic import rare_scenarios as rare
 from monitor.simulator.traffic.call_parties import NoRoom, Play, Scene
 from monitor.simulator.traffic.steps import (

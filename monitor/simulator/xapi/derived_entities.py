@@ -123,7 +123,7 @@ def rule_of_did(directory: Directory, row: Entity) -> Entity | None:
 
 
 def system_extensions(directory: Directory) -> list[Entity]:
-    """Return a ``Pbx.SystemExtensionStatus`` for every DN that is no user."""
+    """Return a ``Pbx.SystemExtensionStatus`` for every DN that is not a user."""
     return [
         {
             "IsRegistered": directory.registered(dn.number),

@@ -1,6 +1,6 @@
 """Tell clients of themselves: their user, department and logins.
 
-A person has all three. An API client has a department, but it is no user, and it has no logins.
+A person has all three. An API client has a department, but it is not a user, and it has no logins.
 """
 
 from __future__ import annotations

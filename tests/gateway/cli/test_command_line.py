@@ -229,7 +229,7 @@ async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
         (("gateway",), "no [[pbx]] section"),
         (("monitor",), "nothing to watch"),
         (("simulate", "--latency", "soon"), "write 50ms"),
-        (("simulate", "--switch", "colour=red"), "is no switch"),
+        (("simulate", "--switch", "colour=red"), "is not a switch"),
         (("key", "new", "--name", "x", "--scopes", "root"), "not a scope"),
         (("key", "new", "--name", "x", "--networks", "here"), "192.0.2.0/24"),
         (("audit",), "no state_dir"),

@@ -118,7 +118,7 @@ async def test_a_key_for_several_pbxs_is_stored_with_the_first(
             wrong = await say(app, "new", "--name", "x", "--pbx", words, *config)
             assert "known are: ant, pbx, zoo; tenants: acme." in str(wrong.exception)
         odd = await say(app, "new", "--name", "x", "--pbx", "zoo,East", *config)
-        assert "'East' is no PBX" in odd.output
+        assert "'East' is not a PBX" in odd.output
 
 
 async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(

@@ -136,7 +136,7 @@ def test_sections_of_the_gateway_that_are_written_wrongly(tmp_path: Path) -> Non
             'write an origin, such as "https://wall.example.com',
         ),
         ('[gateway]\nforwarded_allow_ips = "10.0.0.1;10.0.0.2"', "write them with commas between"),
-        ('[gateway]\nforwarded_allow_ips = "http://proxy"', "is no address, network or name"),
+        ('[gateway]\nforwarded_allow_ips = "http://proxy"', "is not an address, network or name"),
     ],
 )
 def test_settings_of_the_gateway_that_are_written_wrongly(

@@ -62,12 +62,12 @@ async def test_options_and_switches_reach_the_simulated_pbx(
 
 
 async def test_a_switch_that_there_is_not_is_refused_before_anything_is_served() -> None:
-    with pytest.raises(ConfigError, match="'colour' is no switch"):
+    with pytest.raises(ConfigError, match="'colour' is not a switch"):
         await run(**NOTHING | {"switches": ["colour=red"]})
 
 
 async def test_a_kind_of_call_that_there_is_not_is_refused_before_anything_is_served() -> None:
-    with pytest.raises(ConfigError, match="'faxes' is no kind of call; the kinds are queue, "):
+    with pytest.raises(ConfigError, match="'faxes' is not a kind of call; the kinds are queue, "):
         await run(**NOTHING | {"kinds": ["faxes"]})
 
 

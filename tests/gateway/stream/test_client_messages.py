@@ -21,7 +21,7 @@ from gateway.stream.client_messages import (
     from_address,
     parse,
 )
-from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.subscription_id import IdHead, SubscriptionId
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
 from tests.gateway.histories import decoded
 

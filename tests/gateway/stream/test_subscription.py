@@ -12,7 +12,7 @@ from gateway.stream.admission import LiveSettings
 from gateway.stream.client_messages import Subscribe
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import MOST_SUBSCRIPTIONS, ClientSubscription, SubscriptionSet
-from gateway.transport.id_head import SubscriptionId
+from gateway.transport.subscription_id import SubscriptionId
 from gateway.visibility import Visibility
 from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Position

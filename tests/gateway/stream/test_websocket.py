@@ -19,7 +19,7 @@ from gateway.stream.admission import LiveSettings
 from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import ClientSubscription
-from gateway.transport.id_head import IdHead
+from gateway.transport.subscription_id import IdHead
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS

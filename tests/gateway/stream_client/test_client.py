@@ -21,7 +21,7 @@ from gateway.stream_client import (
     SubscriptionId,
     Update,
 )
-from gateway.stream_client.target import Trouble
+from gateway.stream_client.connect import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
 from tests.gateway.entities import START, call, extension, queue

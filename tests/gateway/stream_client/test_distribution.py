@@ -18,7 +18,7 @@ import websockets
 
 from tests.conftest import ROOT
 from tests.gateway.entities import call
-from tests.gateway.serving import serving
+from tests.gateway.serving import lines_of, serving
 
 FOLDER = ROOT / "gateway" / "stream_client"
 PROGRAM = '''
@@ -115,22 +115,7 @@ def test_it_needs_websockets_and_nothing_else(wheel: Path) -> None:
 async def test_a_user_of_it_follows_a_gateway(python: Path, program: Path) -> None:
     async with serving() as served:
         served.put("calls", "1", call(1))
-        process = await asyncio.create_subprocess_exec(
-            *(python, "-I", program, served.url()), stdout=asyncio.subprocess.PIPE
-        )
-        assert process.stdout is not None
-        try:
-            async with asyncio.timeout(90):
-                lines = []
-                while (line := (await process.stdout.readline()).decode()) != "":
-                    lines.append(line.strip())
-                    if line.startswith("snapshot"):
-                        served.put("calls", "2", call(2))
-                assert await process.wait() == 0
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
+        lines = await lines_of(served, "snapshot", python, "-I", program, served.url())
     assert lines == [
         "connecting",
         "live",

@@ -24,7 +24,7 @@ from gateway.fanout.field_selection import FieldSelection, names_of
 from gateway.fanout.filtered_view import FilteredView
 from gateway.fanout.filters import FIELDS, EntityFilter
 from gateway.fanout.frames import Encoding
-from gateway.transport.id_head import SubscriptionId
+from gateway.transport.subscription_id import SubscriptionId
 from gateway.visibility import Limits, Visibility
 from monitor.shared.changes import Position
 from monitor.shared.codec import from_json

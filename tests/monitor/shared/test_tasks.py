@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from monitor.shared.errors import PbxUnreachable
-from monitor.shared.tasks import end, first_error, together
+from monitor.shared.tasks import end, first_error, running, together
 
 
 async def fails(error: Exception) -> None:
@@ -77,3 +77,30 @@ def test_the_error_that_counts_is_the_pbx_own_unless_there_is_a_fault_of_ours() 
     assert first_error(nested) is away
     faulty = ExceptionGroup("", [nested, KeyError()])
     assert first_error(faulty) is faulty
+
+
+async def test_what_runs_beside_the_work_has_ended_when_the_work_has() -> None:
+    begun = asyncio.Event()
+    ended = False
+
+    async def beside() -> None:
+        nonlocal ended
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            await asyncio.sleep(0)
+            ended = True
+
+    async with running(beside()):
+        await begun.wait()
+        assert not ended
+    assert ended
+
+
+async def test_a_failure_of_what_runs_beside_the_work_does_not_end_the_work() -> None:
+    async def beside() -> None:
+        raise RuntimeError("a fault")
+
+    async with running(beside()):
+        await asyncio.sleep(0)

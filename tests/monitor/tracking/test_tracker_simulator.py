@@ -34,8 +34,8 @@ from monitor.pbx.parsing.callcontrol import parse_participant
 from monitor.shared import codec
 from monitor.shared.changes import Edit
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import mix_with
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
-from monitor.simulator.kinds import mix_with
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator

@@ -73,7 +73,7 @@ def _entity_types() -> set[str]:
 
 
 def _bare_owners() -> list[str]:
-    """Return the owners of functions and actions that are no collection and no entity."""
+    """Return the owners of functions and actions that are neither a collection nor an entity."""
     listed = {operation.owner for operation in described() if operation.lists}
     owners = (operation.owner for operation in described() if operation.invoked)
     return [owner for owner in dict.fromkeys(owners) if owner and owner not in listed]

@@ -131,7 +131,7 @@ class CallHistory:
         return (call for call in reversed(self._over) if start <= call.began <= end)
 
     def lose(self) -> None:
-        """Forget the calls that go on, as when the PBX restarts. Ids begin anew."""
+        """Forget the calls that go on, as when the PBX restarts. Ids begin again."""
         self._present.clear()
         self._legs.clear()
         self._places.clear()

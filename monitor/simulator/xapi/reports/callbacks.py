@@ -2,7 +2,7 @@
 
 A caller who goes from a queue to the menu ``QCB`` asks to be called back. The callback is the first
 later call from an extension to the caller's number. It has failed if nobody was reached. A request
-that nobody has called back yet is no callback. Numbers are compared by their last digits, as one
+that nobody has called back yet is not a callback. Numbers are compared by their last digits, as one
 may be written in several ways.
 """
 

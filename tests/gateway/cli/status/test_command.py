@@ -21,11 +21,11 @@ from gateway.auth.api_keys import sha256_hex
 from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
-from gateway.supervision import running
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import PROCESSES, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until_async

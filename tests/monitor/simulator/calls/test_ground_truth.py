@@ -7,9 +7,9 @@ import random
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import MIX
 from monitor.simulator.calls.ground_truth import TruthCall, TruthEnded
 from monitor.simulator.calls.switchboard import Switchboard
-from monitor.simulator.kinds import MIX
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NO_DEVICE, NOON, Bench

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import MIX, Kind
 from monitor.simulator.calls.switchboard import Switchboard
-from monitor.simulator.kinds import MIX, Kind
 from monitor.simulator.pbx_data.call_centre import staff
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory

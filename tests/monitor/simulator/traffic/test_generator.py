@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import KINDS, Kind
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.calls.model import SimulatedCall
 from monitor.simulator.calls.switchboard import Switchboard
-from monitor.simulator.kinds import KINDS, Kind
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.simulator.kinds import KINDS
+from monitor.simulator.call_kinds import KINDS
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.notations import HIDDEN
 from monitor.simulator.traffic.planner import Planner, busy_hour

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
+from monitor.simulator.call_kinds import Kind
 from monitor.simulator.calls.ground_truth import TruthCall
 from monitor.simulator.calls.switchboard import ActiveCallRow
-from monitor.simulator.kinds import Kind
 from monitor.simulator.traffic.notations import redialled
 from tests.monitor.simulator.traffic.test_generator import Day, day
 

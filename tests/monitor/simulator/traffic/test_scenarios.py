@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from monitor.simulator.call_kinds import KINDS, Kind
 from monitor.simulator.calls.ground_truth import TruthCall
 from monitor.simulator.calls.switchboard import ControlRequest
-from monitor.simulator.kinds import KINDS, Kind
 from tests.monitor.simulator.traffic.test_generator import day, run_to_the_end
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.transport import compression
 from gateway.transport.compression import FLUSHED, SMALLEST_BYTES, CompressedMessages
-from gateway.transport.id_head import IdHead, SubscriptionId
+from gateway.transport.subscription_id import IdHead, SubscriptionId
 from gateway.transport.websocket_protocol import ReadyFrame
 from monitor.shared.codec import to_json, to_msgpack
 from tests.gateway.histories import decoded

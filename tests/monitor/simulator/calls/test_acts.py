@@ -7,10 +7,10 @@ from typing import Literal
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.calls.journal import Act
+from monitor.simulator.call_kinds import KINDS
+from monitor.simulator.calls.acts import Act
 from monitor.simulator.calls.model import OperationRefused
 from monitor.simulator.calls.switchboard import Switchboard
-from monitor.simulator.kinds import KINDS
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.traffic.generator import TrafficGenerator
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NOON, Bench

@@ -142,7 +142,7 @@ def mix_with(
 
     ``apps``: percentage, less than 100, of calls to the API client's route point. ``kinds``: the
     only kinds; empty means all of the ordinary mix. ``call_centre``: most calls are for queues.
-    Raises ValueError for a name that is no kind,
+    Raises ValueError for a name that is not a kind,
     or in ``without`` no habit either.
     """
     _check(kinds, KINDS)
@@ -159,4 +159,4 @@ def mix_with(
 def _check(names: Collection[str], known: Collection[str]) -> None:
     wrong = next((name for name in names if name not in known), None)
     if wrong is not None:
-        raise ValueError(f"{wrong!r} is no kind of call; the kinds are {', '.join(known)}")
+        raise ValueError(f"{wrong!r} is not a kind of call; the kinds are {', '.join(known)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.simulator.kinds import KINDS, MIX, Kind, mix_with
+from monitor.simulator.call_kinds import KINDS, MIX, Kind, mix_with
 
 _QUEUED: tuple[Kind, ...] = ("queue", "queue_abandoned", "menu_queue")
 
@@ -33,5 +33,5 @@ def test_in_a_call_centre_most_calls_from_outside_are_for_queues() -> None:
     ("kinds", "without"), [(("faxes",), ()), ((), ("faxes",)), (("letter_dns",), ())]
 )
 def test_a_name_that_is_none_is_refused(kinds: tuple[str, ...], without: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match="is no kind of call; the kinds are queue, "):
+    with pytest.raises(ValueError, match="is not a kind of call; the kinds are queue, "):
         mix_with(kinds=kinds, without=without)

@@ -36,7 +36,7 @@ class Attempt:
         return None if rings else _NOT_TAKEN
 
 
-class Decisions:
+class RouteAttempts:
     """Hold the attempts that are not decided yet."""
 
     def __init__(self, switchboard: Switchboard) -> None:

@@ -42,7 +42,7 @@ Deed: TypeAlias = Literal[
     "ended",
     "restarted",
 ]
-"""What is done. ``dn`` does it, or it is done to it:
+"""The kind of an act. ``dn`` does it, or it is done to ``dn``:
 
 - ``arrived``: a call from ``number`` came in on the line ``dn``; ``to`` is the number dialled.
 - ``dialled``: ``dn`` called ``to``. ``ordered``: a program had ``dn`` rung first, to call ``to``.
@@ -66,7 +66,7 @@ Deed: TypeAlias = Literal[
 - ``invited``: ``dn`` had ``to`` called into a conference.
 - ``hung_up``: ``dn`` hung up. ``ended``: the call is over; if nobody hung up just before, the
   caller gave up, the PBX gave up or a program ended it.
-- ``restarted``: the PBX lost all its calls, and ids begin anew.
+- ``restarted``: the PBX lost all its calls, and ids begin again.
 """
 
 

@@ -26,7 +26,7 @@ from gateway.stream_client import (
     stream_url,
 )
 from gateway.stream_client import client as client_module
-from gateway.stream_client.target import proxy_of_environment
+from gateway.stream_client.connect import proxy_of_environment
 from monitor.simulator.tls import Authority, make_certificate
 from tests.gateway.cli.console import free_port
 from tests.gateway.entities import call
