@@ -85,8 +85,9 @@ class PbxContext:
 
     @property
     def occupied(self) -> bool:
-        """Return whether somebody is subscribed, to all PBXs too, or waits for an answer."""
-        watching = len(self.hub) + len(self.book_hub) + len(self.watches) + len(self.fleet.hub)
+        """Return whether somebody is subscribed, to its summary too, or waits for an answer."""
+        watching = len(self.hub) + len(self.book_hub) + len(self.watches)
+        watching += self.fleet.held[self.name]
         return bool(watching or self.watches.polls.total() or self.commander.waiting)
 
     async def asked_for(self) -> bool:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.fanout.hub import Hub
 from gateway.replication.pbx_summaries import PbxSummaries, summary_of, unknown
@@ -28,6 +29,8 @@ class Fleet:
         self._followed: dict[str, Replica] = {}
         self._moved: list[Callable[[], None]] = []
         self._ask: dict[str, Callable[[], None]] = {}
+        self.held: Counter[str] = Counter()
+        """Subscriptions to the summaries of each PBX, or to a query about them."""
 
     def follow(
         self, name: str, live: Replica, moved: Callable[[], None], ask: Callable[[], None]
@@ -47,6 +50,14 @@ class Fleet:
         for name in names:
             if name in self._ask:
                 self._ask[name]()
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Count in a subscription that watches the summaries of these PBXs."""
+        self.held.update(names)
+
+    def let_go(self, names: Iterable[str]) -> None:
+        """Count out a subscription that was counted in with these PBXs."""
+        self.held.subtract(names)
 
     def refresh(self, name: str) -> None:
         """Derive the summary of this PBX again, as its replica moved or fell silent."""
