@@ -59,16 +59,12 @@ class PbxContext:
     idle_s: float | None = None
     demand: Demand = field(init=False)
     watches: WatchedQueries = field(init=False)
-    _answers: dict[AnswerSpace, AnswerCache] = field(
-        default_factory=lambda: {
-            "live": AnswerCache(),
-            "book": AnswerCache(),
-            "fleet": AnswerCache(),
-        }
-    )
+    _answers: dict[AnswerSpace, AnswerCache] = field(init=False)
 
     def __post_init__(self) -> None:
         self.demand = Demand(self.name, self.idle_s)
+        spaces: tuple[AnswerSpace, ...] = ("live", "book", "fleet")
+        self._answers = {space: AnswerCache(together=self.fleet.cached) for space in spaces}
         self.watches = WatchedQueries(
             self.ask,
             lambda command: self.replica_of(command.space).position,
@@ -115,7 +111,8 @@ class PbxContext:
         """Drop all that is known of the PBX. Call it only while nothing of it runs."""
         self.live_feed.forget()
         self.book_feed.forget()
-        self._answers |= {"live": AnswerCache(), "book": AnswerCache()}
+        for answers in self._answers.values():
+            answers.forget()
         self.phonebook = PhoneIndex()
         self.fleet.refresh(self.name)
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 
 from gateway.fanout.hub import Hub
+from gateway.queries.answer_cache import CachedBytes
 from gateway.replication.pbx_summaries import PbxSummaries, summary_of, unknown
 from gateway.replication.replica import Replica
 from monitor.shared.changes import epoch_name
@@ -29,6 +30,8 @@ class Fleet:
         self._followed: dict[str, Replica] = {}
         self._moved: list[Callable[[], None]] = []
         self._ask: dict[str, Callable[[], None]] = {}
+        self.cached = CachedBytes()
+        """Counts what the caches of all PBXs keep of answers."""
         self.held: Counter[str] = Counter()
         """Subscriptions to the summaries of each PBX, or to a query about them."""
 

@@ -88,6 +88,19 @@ async def test_who_watches_summaries_occupies_the_pbxs_of_its_key_and_no_others(
     assert occupied() == set()
 
 
+def test_answers_about_all_pbxs_of_a_gateway_are_counted_together() -> None:
+    fleet = Fleet()
+    views = [open_view(name, fakeredis.FakeAsyncRedis(), fleet=fleet) for name in ("east", "west")]
+    question = Question(command_named("pbx.calls.get"), NONE, EVERYTHING)
+    for view in views:
+        view.live.load(Position("1", 0), START, {"system": {"pbx": system()}, "calls": {}})
+        view.ask(question)
+    assert fleet.cached.bytes == 2 * len(b'{"result":0}')
+    for view in views:
+        view.let_go()
+    assert fleet.cached.bytes == 0
+
+
 @pytest.mark.parametrize(
     ("connection", "extensions", "refusal"),
     [
