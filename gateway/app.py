@@ -80,13 +80,18 @@ def create_app(
         return alive_response(request, VERSION)
 
     async def readyz(request: Request) -> Response:
-        state = readiness(pbxs, keys_loaded=keys.loaded, draining=draining(), rejected=rejected)
         try:
             told = asker(request, keys, from_unix(clock()))
         except Refused as error:
             return refuse(error, request.method)
-        own = None if told is None else choice.reach(told)
-        return readiness_response(state, own, request.method)
+        state = readiness(
+            pbxs,
+            keys_loaded=keys.loaded,
+            draining=draining(),
+            rejected=rejected,
+            described=() if told is None else choice.reach(told),
+        )
+        return readiness_response(state, known=told is not None, method=request.method)
 
     app = Starlette(
         routes=[

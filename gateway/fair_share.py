@@ -228,6 +228,8 @@ class KeyShare:
         self._most_subscriptions = subscriptions
         self.filter_bytes = 0
         self.answer_bytes = 0
+        self._answers: dict[object, tuple[int, int]] = {}
+        """Watched answers: what is watched → its bytes, and how many subscriptions watch it."""
         self.unsent_bytes = 0
         self._unsent: dict[int, int] = {}
         self._snapshots: dict[int, tuple[SnapshotParts, int, int]] = {}
@@ -285,23 +287,30 @@ class KeyShare:
         del self._filters[held]
         self.filter_bytes -= held.size
 
-    def hold_answer(self, size: int) -> None:
-        """Count in an answer of ``size`` bytes that only this key's connection watches.
+    def hold_answer(self, watched: object, size: int) -> None:
+        """Count in an answer of ``size`` bytes; once, however many subscriptions watch it.
 
         Raises AnswersTooLarge if the key's answers take too much memory; then nothing is
         counted.
         """
-        if self.answer_bytes + size > MOST_ANSWER_BYTES:
-            raise AnswersTooLarge(
-                f"The answers that this key's subscriptions watch hold more than "
-                f"{MOST_ANSWER_BYTES} bytes together; "
-                "watch fewer queries."
-            )
-        self.answer_bytes += size
+        size, holders = self._answers.get(watched, (size, 0))
+        if not holders:
+            if self.answer_bytes + size > MOST_ANSWER_BYTES:
+                raise AnswersTooLarge(
+                    f"The answers that this key's subscriptions watch hold more than "
+                    f"{MOST_ANSWER_BYTES} bytes together; "
+                    "watch fewer queries."
+                )
+            self.answer_bytes += size
+        self._answers[watched] = size, holders + 1
 
-    def let_answer_go(self, size: int) -> None:
-        """Count out an answer of ``size`` bytes that is not watched any more."""
-        self.answer_bytes -= size
+    def let_answer_go(self, watched: object) -> None:
+        """Count out an answer, as one subscription watches it no more."""
+        size, holders = self._answers.pop(watched)
+        if holders > 1:
+            self._answers[watched] = size, holders - 1
+        else:
+            self.answer_bytes -= size
 
     def hold_unsent(self, messages: Messages) -> None:
         """Count in messages that a connection is about to send.

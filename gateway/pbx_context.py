@@ -59,16 +59,12 @@ class PbxContext:
     idle_s: float | None = None
     demand: Demand = field(init=False)
     watches: WatchedQueries = field(init=False)
-    _answers: dict[AnswerSpace, AnswerCache] = field(
-        default_factory=lambda: {
-            "live": AnswerCache(),
-            "book": AnswerCache(),
-            "fleet": AnswerCache(),
-        }
-    )
+    _answers: dict[AnswerSpace, AnswerCache] = field(init=False)
 
     def __post_init__(self) -> None:
         self.demand = Demand(self.name, self.idle_s)
+        spaces: tuple[AnswerSpace, ...] = ("live", "book", "fleet")
+        self._answers = {space: AnswerCache(together=self.fleet.cached) for space in spaces}
         self.watches = WatchedQueries(
             self.ask,
             lambda command: self.replica_of(command.space).position,
@@ -85,8 +81,9 @@ class PbxContext:
 
     @property
     def occupied(self) -> bool:
-        """Return whether somebody is subscribed, to all PBXs too, or waits for an answer."""
-        watching = len(self.hub) + len(self.book_hub) + len(self.watches) + len(self.fleet.hub)
+        """Return whether somebody is subscribed, to its summary too, or waits for an answer."""
+        watching = len(self.hub) + len(self.book_hub) + len(self.watches)
+        watching += self.fleet.held[self.name]
         return bool(watching or self.watches.polls.total() or self.commander.waiting)
 
     async def asked_for(self) -> bool:
@@ -114,7 +111,8 @@ class PbxContext:
         """Drop all that is known of the PBX. Call it only while nothing of it runs."""
         self.live_feed.forget()
         self.book_feed.forget()
-        self._answers |= {"live": AnswerCache(), "book": AnswerCache()}
+        for answers in self._answers.values():
+            answers.forget()
         self.phonebook = PhoneIndex()
         self.fleet.refresh(self.name)
 

@@ -132,7 +132,7 @@ def _attributes(kind: type[Entity]) -> tuple[tuple[str, str], ...]:
     return tuple((field.name, field.encode_name) for field in msgspec.structs.fields(kind))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)  # sets of up to a hundred names, which outlive who asked for them
 def _selected(kind: type[Entity], names: frozenset[str]) -> tuple[tuple[str, str], ...]:
     keys = KEYS.get(kind, ())
     return tuple(
@@ -157,11 +157,11 @@ def selection_of(given: object, topics: Collection[str]) -> FieldSelection | Non
         raise BadFields(f"fields must be a list of at most {MOST_FIELDS} names of fields.")
     if not given:
         raise BadFields("fields is empty; leave it out to get whole entities.")
-    known = {name for topic in topics for name in names_of(topic)}
+    known = {name: name for topic in topics for name in names_of(topic)}
     for name in given:
         if not isinstance(name, str) or name not in known:
             raise BadFields(_unknown(name, topics))
-    return FieldSelection(frozenset(given))
+    return FieldSelection(frozenset(known[name] for name in given))  # not the client's own texts
 
 
 def _unknown(name: object, topics: Collection[str]) -> str:

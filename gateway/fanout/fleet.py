@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Collection
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 
 from gateway.fanout.hub import Hub
+from gateway.queries.answer_cache import CachedBytes
 from gateway.replication.pbx_summaries import PbxSummaries, summary_of, unknown
 from gateway.replication.replica import Replica
 from monitor.shared.changes import epoch_name
@@ -28,6 +30,10 @@ class Fleet:
         self._followed: dict[str, Replica] = {}
         self._moved: list[Callable[[], None]] = []
         self._ask: dict[str, Callable[[], None]] = {}
+        self.cached = CachedBytes()
+        """Counts what the caches of all PBXs keep of answers."""
+        self.held: Counter[str] = Counter()
+        """Subscriptions to the summaries of each PBX, or to a query about them."""
 
     def follow(
         self, name: str, live: Replica, moved: Callable[[], None], ask: Callable[[], None]
@@ -47,6 +53,14 @@ class Fleet:
         for name in names:
             if name in self._ask:
                 self._ask[name]()
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Count in a subscription that watches the summaries of these PBXs."""
+        self.held.update(names)
+
+    def let_go(self, names: Iterable[str]) -> None:
+        """Count out a subscription that was counted in with these PBXs."""
+        self.held.subtract(names)
 
     def refresh(self, name: str) -> None:
         """Derive the summary of this PBX again, as its replica moved or fell silent."""

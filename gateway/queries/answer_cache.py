@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Final
 
 from gateway.transport.compression import gzipped
 from monitor.shared.changes import Position
@@ -24,6 +25,8 @@ _CACHED_BYTES = 8 * 1024 * 1024
 
 
 _LARGEST_CACHED_BYTES = 2 * 1024 * 1024
+MOST_CACHED_BYTES: Final = 64 * 1024 * 1024
+"""Bytes of the answers that all caches of a gateway keep together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +45,41 @@ class Answer:
         return self._gzipped[0]
 
 
+class CachedBytes:
+    """Count the bytes that several caches keep together, as a key may ask many PBXs.
+
+    While they keep too many, the caches are emptied that took up nothing for longest.
+    """
+
+    def __init__(self, most: int = MOST_CACHED_BYTES) -> None:
+        self.bytes = 0
+        self._most = most
+        self._caches: OrderedDict[AnswerCache, int] = OrderedDict()
+
+    def note(self, cache: AnswerCache, size: int) -> None:
+        """Note that this cache keeps so many bytes now."""
+        self.bytes += size - self._caches.pop(cache, 0)
+        if size:
+            self._caches[cache] = size
+        while self.bytes > self._most and len(self._caches) > 1:
+            next(iter(self._caches)).forget()
+
+
 class AnswerCache:
     """Keep the answers of one space of one PBX at its present position.
 
     When the position changes, all answers are forgotten. The cache is bounded in number and
     bytes: the answers that were not asked for longest go first. What is compressed of them is not
-    counted; it is smaller than they are.
+    counted; it is smaller than they are. ``together``: counts what it keeps with other caches.
     """
 
-    def __init__(self, entries: int = _CACHED_ANSWERS, size: int = _CACHED_BYTES) -> None:
+    def __init__(
+        self,
+        entries: int = _CACHED_ANSWERS,
+        size: int = _CACHED_BYTES,
+        together: CachedBytes | None = None,
+    ) -> None:
+        self._together = CachedBytes() if together is None else together
         self._entries = entries
         self._size = size
         self._position: Position | None = None
@@ -59,6 +88,12 @@ class AnswerCache:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+    def forget(self) -> None:
+        """Forget all answers."""
+        self._answers.clear()
+        self._position, self._bytes = None, 0
+        self._together.note(self, 0)
 
     def answer(
         self,
@@ -73,8 +108,8 @@ class AnswerCache:
         ``seconds``: as in :func:`encode`. It must be a part of the question.
         """
         if position != self._position:
-            self._answers.clear()
-            self._position, self._bytes = position, 0
+            self.forget()
+            self._position = position
         kept = self._answers.get(question)
         if kept is not None:
             self._answers.move_to_end(question)
@@ -91,6 +126,7 @@ class AnswerCache:
         while self._bytes > self._size or len(self._answers) > self._entries:
             _, oldest = self._answers.popitem(last=False)
             self._bytes -= len(oldest.body)
+        self._together.note(self, self._bytes)
 
 
 def encode(value: object, position: Position, *, seconds: bool = False) -> Answer:

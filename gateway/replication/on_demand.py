@@ -34,6 +34,7 @@ class Demand:
         self._idle_s = idle_s
         self._wanted = asyncio.Event()
         self._moved = asyncio.Event()
+        self._waiting = 0
 
     @property
     def always(self) -> bool:
@@ -54,6 +55,7 @@ class Demand:
 
         It is looked at whenever the state moved.
         """
+        self._waiting += 1
         try:
             async with asyncio.timeout(within):
                 while not true():
@@ -61,6 +63,8 @@ class Demand:
                     await self._moved.wait()
         except TimeoutError:
             return true()
+        finally:
+            self._waiting -= 1
         return True
 
     async def run(
@@ -94,5 +98,5 @@ class Demand:
         asks, since = self.asks, loop.time()
         while loop.time() < since + idle_s:
             await asyncio.sleep(idle_s / _LOOKS)
-            if self.asks != asks or occupied():
+            if self.asks != asks or self._waiting or occupied():
                 asks, since = self.asks, loop.time()

@@ -4,7 +4,8 @@ A query that was answered once is remembered by its method, its address, its cre
 origin and, of a POST, its body; with its key and its question. When the same comes again, it is
 answered from there, without routing and parsing. Status, headers and body are the same as on the
 normal path. Everything unusual takes the normal path: a changed key table, a spent budget, a
-refusal, a client that would have to wait.
+refusal, a client that would have to wait. So does a request for which a query must be asked anew,
+once this took a few milliseconds: on the normal path the requests of a key take turns.
 
 Under uvicorn :class:`FastPathProtocol` answers a GET as soon as its headers are there. All other
 forms are answered by :class:`QueryFastPath` as the ASGI application.
@@ -12,8 +13,10 @@ forms are answered by :class:`QueryFastPath` as the ASGI application.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,6 +48,8 @@ LONGEST_NAME_BYTES: Final = 1_024
 """Bytes of the name of a remembered request, and of its body, at most.
 
 Longer requests take the normal path, so that padded ones cannot fill this memory."""
+ASKING_A_TURN_S: Final = 0.005
+"""Seconds of asking queries anew, after which everything else has its turn."""
 _OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
@@ -182,6 +187,8 @@ class QueryFastPath:
         self._holders: dict[int, int] = {}
         self._bytes = 0
         self._tallies: dict[str, list[int]] = {}
+        self._asking_s = 0.0
+        """Seconds of asking queries anew in this turn."""
 
     @property
     def answered(self) -> Mapping[str, int]:
@@ -352,7 +359,24 @@ class QueryFastPath:
         return () if self._rate_limiter is None else self._rate_limiter.read_at_once(known.key)
 
     def _asked(self, known: _Known) -> bool:
-        """Ask the query at the present position. Return False if there is no answer."""
+        """Ask the query at the present position, unless that took long enough in this turn.
+
+        Return False if there is no answer.
+        """
+        if self._asking_s >= ASKING_A_TURN_S:
+            return False
+        if not self._asking_s:
+            asyncio.get_running_loop().call_soon(self._end_turn)  # sockets are polled first
+        began = perf_counter()
+        try:
+            return self._renewed(known)
+        finally:
+            self._asking_s += perf_counter() - began
+
+    def _end_turn(self) -> None:
+        self._asking_s = 0.0
+
+    def _renewed(self, known: _Known) -> bool:
         space = known.question.command.space
         try:
             answer = known.view.ask(known.question)

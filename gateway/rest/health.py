@@ -86,30 +86,57 @@ def readiness(
     keys_loaded: bool,
     draining: bool = False,
     rejected: RejectedValues | None = None,
+    described: Container[str] | None = None,
 ) -> Readiness:
-    """Return whether the gateway can give live answers now, and the health of each PBX.
+    """Return whether the gateway can give live answers now, and the health of PBXs.
 
     ``draining``: true while the gateway closes its connections. ``rejected``: what it left out on
-    Redis, which keeps it from nothing.
+    Redis, which keeps it from nothing. ``described``: the PBXs whose health is told; None: all.
+    A stranger is told none, and may ask a gateway of hundreds.
     """
     left_out = RejectedValues() if rejected is None else rejected
-    health = {name: _health(view, left_out.reasons(name)) for name, view in pbxs.items()}
-    counted = [one for one in health.values() if one.followed]
-    own = all(one.bus and one.snapshot for one in counted)
-    live = len(counted) < len(health) or any(one.monitor and one.pbx for one in counted)
+    health = {
+        name: _health(view, left_out.reasons(name))
+        for name, view in pbxs.items()
+        if described is None or name in described
+    }
+    counted = [view for view in pbxs.values() if _is_followed(view)]
+    own = all(_is_on_bus(view) and view.loaded for view in counted)
+    live = len(counted) < len(pbxs) or any(_is_live(view) for view in counted)
     return Readiness(keys_loaded and own and live and not draining, keys_loaded, draining, health)
 
 
-def readiness_response(state: Readiness, pbxs: Container[str] | None, method: str) -> Response:
+def _is_followed(view: PbxContext) -> bool:
+    return view.demand.always or (view.demand.followed and view.loaded)
+
+
+def _is_on_bus(view: PbxContext) -> bool:
+    return view.live_feed.connected and view.book_feed.connected
+
+
+def _stale_since(view: PbxContext) -> str | None:
+    return view.live.stale_since or view.book.stale_since
+
+
+def _is_heard(view: PbxContext) -> bool:
+    return view.live.position is not None and _stale_since(view) is None
+
+
+def _is_live(view: PbxContext) -> bool:
+    system = _system(view)
+    return _is_heard(view) and system is not None and system.connection == "connected"
+
+
+def _system(view: PbxContext) -> System | None:
+    return table(view.live.state, "system", System).get(SYSTEM_ID)
+
+
+def readiness_response(state: Readiness, *, known: bool, method: str) -> Response:
     """Return 200 when ready, else 503.
 
-    ``pbxs``: those of the key that the request shows, the only ones described; None: without a
-    key.
+    ``known``: whether the request shows a key that holds. Else only the word is told.
     """
-    told: Ready | Readiness = Ready(state.ready, state.draining)
-    if pbxs is not None:
-        own = {name: health for name, health in state.pbxs.items() if name in pbxs}
-        told = Readiness(state.ready, state.keys, state.draining, own)
+    told: Ready | Readiness = state if known else Ready(state.ready, state.draining)
     return json_response(to_json(told), 200 if state.ready else 503, head=method == "HEAD")
 
 
@@ -137,20 +164,18 @@ def alive_response(request: Request, version: str) -> Response:
 
 
 def _health(view: PbxContext, rejected: Mapping[str, str]) -> PbxHealth:
-    live, book = view.live, view.book
-    system = table(live.state, "system", System).get(SYSTEM_ID)
-    stale_since = live.stale_since or book.stale_since
+    live, book, system = view.live, view.book, _system(view)
     return PbxHealth(
-        bus=view.live_feed.connected and view.book_feed.connected,
-        snapshot=live.position is not None and book.position is not None,
-        monitor=live.position is not None and stale_since is None,
+        bus=_is_on_bus(view),
+        snapshot=view.loaded,
+        monitor=_is_heard(view),
         pbx=system is not None and system.connection == "connected",
         position=None if live.position is None else str(live.position),
         book_position=None if book.position is None else str(book.position),
-        stale_since=stale_since,
+        stale_since=_stale_since(view),
         monitor_name="" if system is None else system.monitor,
         connection="unknown" if system is None else system.connection,
         reason="" if system is None else system.reason,
         rejected=tuple(rejected),
-        followed=view.demand.always or (view.demand.followed and view.loaded),
+        followed=_is_followed(view),
     )

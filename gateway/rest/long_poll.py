@@ -23,7 +23,7 @@ from gateway.rest.query_responses import matches
 LONGEST_S: Final = 60
 """Seconds that a request waits, at most. A client that asks for more waits so long."""
 MOST: Final = 2_000
-"""Clients that may wait for or watch queries of a PBX at once; others are answered at once."""
+"""Requests that may wait for queries of a PBX at once; others are answered at once."""
 MOST_PER_KEY: Final = 500
 """Requests with one key that may wait at once, so that no key keeps all others from waiting."""
 
@@ -41,7 +41,8 @@ def wanted(request: Request) -> int | None:
 
 def may_wait(view: PbxContext, digest: str) -> bool:
     """Return whether one more request may wait with the key of this digest."""
-    return len(view.watches) < MOST and view.watches.polls[digest] < MOST_PER_KEY
+    polls = view.watches.polls
+    return polls.total() < MOST and polls[digest] < MOST_PER_KEY
 
 
 async def other(

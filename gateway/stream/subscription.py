@@ -79,7 +79,8 @@ class ClientSubscription:
         self._pbxs = pbxs
         self._share = share
         self._selection: Selection | None = None
-        self._answer_bytes = 0
+        self._answer_held: object = None
+        self._fleet_held = False
         self._line = line
         self._pbx = pbx
         self._visibility = visibility
@@ -129,9 +130,12 @@ class ClientSubscription:
         if self._watching is not None:
             self._pbx.watches.leave(self._watching)
             self._watching = None
-        if self._share is not None:
-            self._share.let_answer_go(self._answer_bytes)
-            self._answer_bytes = 0
+        if self._share is not None and self._answer_held is not None:
+            self._share.let_answer_go(self._answer_held)
+            self._answer_held = None
+        if self._fleet_held:
+            self._fleet_held = False
+            self._pbx.fleet.let_go(self._pbxs)
 
     def end(self) -> None:
         """Stop watching for good, and forget the client, which refers to this."""
@@ -181,6 +185,13 @@ class ClientSubscription:
             told=told,
         )
         self._subscribed = (hub, subscriber)
+        self._hold_fleet(wanted.space)
+
+    def _hold_fleet(self, space: AnswerSpace) -> None:
+        """Have the PBXs of the summaries followed for as long as they are watched."""
+        if space == "fleet":
+            self._fleet_held = True
+            self._pbx.fleet.hold(self._pbxs)
 
     def _hub_of(self, space: AnswerSpace) -> Hub:
         if space == "fleet":
@@ -221,14 +232,15 @@ class ClientSubscription:
         question = Question(wanted.command, wanted.arguments, self._sees(space))
         since = self._ours(space, wanted.since)
         self._watching = self._pbx.watches.watch(question, self._encoding, self._wake, since)
+        self._hold_fleet(space)
         watched = self._watching.watched
-        if self._share is not None and watched.answer is not None and len(watched.watchers) == 1:
+        if self._share is not None and watched.answer is not None:
             try:
-                self._share.hold_answer(len(watched.answer.body))
+                self._share.hold_answer(watched, len(watched.answer.body))
             except AnswersTooLarge:
                 self.leave()
                 raise
-            self._answer_bytes = len(watched.answer.body)
+            self._answer_held = watched
 
 
 class SubscriptionSet:

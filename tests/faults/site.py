@@ -121,8 +121,7 @@ class Redis(Process):
             writer.write(f"MULTI\r\nGET {key}\r\nFLUSHALL\r\nEXEC\r\n".encode())
             for _ in range(4):  # OK, QUEUED, QUEUED, and the length of what follows
                 await reader.readuntil(b"\n")
-            size = int((await reader.readuntil(b"\n"))[1:])
-            held = None if size < 0 else (await reader.readexactly(size + 2))[:-2].decode()
+            held = await _text(reader)
             await reader.readuntil(b"\n")
         except asyncio.IncompleteReadError as error:
             raise ConnectionResetError(str(error)) from error
@@ -138,6 +137,17 @@ class Redis(Process):
         except (OSError, TimeoutError):
             return False
 
+    async def value(self, key: str) -> str | None:
+        """The text that this key holds; None: none."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            writer.write(f"GET {key}\r\n".encode())
+            return await _text(reader)
+        except asyncio.IncompleteReadError as error:
+            raise ConnectionResetError(str(error)) from error
+        finally:
+            writer.close()
+
     async def start_and_wait(self) -> None:
         """Start it, and wait until it answers. Raises RuntimeError if it ends meanwhile."""
         self.start()
@@ -146,6 +156,12 @@ class Redis(Process):
     def forget(self) -> None:
         """Remove what was saved."""
         self._dump.unlink(missing_ok=True)
+
+
+async def _text(reader: asyncio.StreamReader) -> str | None:
+    """Read a text of an answer. Raises IncompleteReadError."""
+    size = int((await reader.readuntil(b"\n"))[1:])
+    return None if size < 0 else (await reader.readexactly(size + 2))[:-2].decode()
 
 
 @dataclass(slots=True)

@@ -6,10 +6,13 @@ import fakeredis
 import pytest
 
 from gateway.errors import NoState, Refused, UnknownExtension
+from gateway.fanout.fleet import Fleet
 from gateway.fanout.watched_queries import Question
 from gateway.operations.operation_table import command_named
-from gateway.parameters import Arguments
+from gateway.parameters import NONE, Arguments
 from gateway.pbx_context import PbxContext, PhonebookKeeper, open_view
+from gateway.stream.client_messages import Subscribe, Watch
+from gateway.stream.subscription import ClientSubscription
 from gateway.visibility import EVERYTHING
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import Contact, Entity
@@ -62,6 +65,40 @@ def test_nothing_is_loaded_until_there_is_a_book() -> None:
     PhonebookKeeper(view).follow()
     assert len(view.phonebook) == 0
     assert not view.hub.ready
+
+
+async def test_who_watches_summaries_occupies_the_pbxs_of_its_key_and_no_others() -> None:
+    """Else one tenant's page would keep all others' PBXs in the gateway's memory."""
+    fleet = Fleet()
+    views = {
+        name: open_view(name, fakeredis.FakeAsyncRedis(), fleet=fleet, idle_s=600.0)
+        for name in ("east", "north", "west")
+    }
+
+    def occupied() -> set[str]:
+        return {name for name, view in views.items() if view.occupied}
+
+    own = frozenset({"east", "west"})
+    place = ClientSubscription(views["east"], EVERYTHING, "json", lambda: None, pbxs=own)
+    for wanted in (Subscribe(frozenset({"pbxs"})), Watch(command_named("all.pbx.get"), NONE)):
+        for _ in range(2):
+            place.enter(wanted)
+            assert occupied() == own
+    place.leave()
+    assert occupied() == set()
+
+
+def test_answers_about_all_pbxs_of_a_gateway_are_counted_together() -> None:
+    fleet = Fleet()
+    views = [open_view(name, fakeredis.FakeAsyncRedis(), fleet=fleet) for name in ("east", "west")]
+    question = Question(command_named("pbx.calls.get"), NONE, EVERYTHING)
+    for view in views:
+        view.live.load(Position("1", 0), START, {"system": {"pbx": system()}, "calls": {}})
+        view.ask(question)
+    assert fleet.cached.bytes == 2 * len(b'{"result":0}')
+    for view in views:
+        view.let_go()
+    assert fleet.cached.bytes == 0
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tests.faults.clients import Clients
 from tests.faults.counted import bounds_of, ended_differs, note_listed, returned, statistics_told
 from tests.faults.faults import LEASE, STATISTICS, Fault, Hands
 from tests.faults.ledger import Command, Key, Losses, Reply
+from tests.faults.mixture import Mixture
 from tests.faults.phones import Call
 from tests.faults.proxy import Proxy
 from tests.faults.running import at_a_site, played
@@ -257,6 +258,21 @@ async def test_a_lease_that_another_monitor_had_just_taken_makes_an_emptied_redi
     await place.redis.say("SET", LEASE, "b/1")
     await hands.do(FLUSH, 0.0)
     assert len(losses.at) == 2
+
+
+async def test_calls_are_judged_as_seen_whole_only_if_the_lease_did_not_change_hands(
+    place: Site,
+) -> None:
+    mixture = Mixture(place, None, None, "1/1", [])  # type: ignore[arg-type]  # it asks nobody
+    first, second, third = (Call("102", "104", 0.0, call_id) for call_id in (7, 8, 9))
+    assert not await mixture._sorted_in(None, first), "nobody led when it began"
+    await place.redis.say("SET", LEASE, "a/1")
+    leader = await place.redis.value(LEASE)
+    assert await mixture._sorted_in(leader, second)
+    await place.redis.say("SET", LEASE, "b/1")
+    assert not await mixture._sorted_in(leader, third), "it may have ended while nobody watched"
+    assert (mixture.certain, mixture.uncertain) == ([second], [first, third])
+    assert [call.certain for call in (first, second, third)] == [False, True, False]
 
 
 async def test_what_a_standby_missed_while_it_was_not_well_may_be_lost_too(place: Site) -> None:

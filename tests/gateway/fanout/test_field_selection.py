@@ -83,6 +83,14 @@ def test_a_name_is_known_if_any_of_the_topics_has_it() -> None:
     assert selection_of(None, ["calls"]) is None
 
 
+def test_no_text_of_a_client_is_kept() -> None:
+    """What is selected of each kind is remembered, also when those who asked are gone."""
+    wanted = selection_of(["".join(("wai", "ting"))], ["queues"])
+    assert wanted is not None
+    ours = names_of("queues")
+    assert all(any(name is own for own in ours) for name in wanted.names)
+
+
 def test_a_selection_is_as_large_as_its_parts() -> None:
     fields, chosen = FieldSelection(frozenset({"num"})), filter_of({"ext": ["101"]})
     assert chosen is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from gateway.queries.answer_cache import Answer, AnswerCache, encode
+from gateway.queries.answer_cache import Answer, AnswerCache, CachedBytes, encode
 from monitor.shared.changes import Position
 
 
@@ -50,6 +50,25 @@ def test_kept_answers_are_bounded_in_number_and_in_bytes() -> None:
     assert len(small) == 2
     ask(small, "large", size=101)
     assert len(small) == 2
+
+
+def test_all_caches_together_keep_so_many_bytes_and_the_one_not_filled_for_longest_is_emptied() -> (
+    None
+):
+    together = CachedBytes(100)
+    east, north, west = (AnswerCache(together=together) for _ in range(3))
+    for cache in (east, north, east):
+        ask(cache, f"{together.bytes}", size=30)
+    assert (together.bytes, len(east), len(north)) == (90, 2, 1)
+    ask(west, "a", size=40)
+    assert (together.bytes, len(east), len(north), len(west)) == (100, 2, 0, 1)
+    ask(east, "a", Position("e", 2), size=20)
+    assert (together.bytes, len(east)) == (60, 1)
+    assert not ask(west, "a", size=40)[1]
+    ask(west, "b", size=200)
+    assert (together.bytes, len(east), len(west)) == (240, 0, 2), "one cache has its own bound"
+    west.forget()
+    assert (together.bytes, len(west)) == (0, 0)
 
 
 def test_the_entity_tag_is_a_function_of_the_content_alone() -> None:

@@ -204,3 +204,22 @@ async def test_who_asks_while_it_is_let_go_has_it_followed_anew() -> None:
     assert events == ["begun", "ended", "let go"] * 2
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_it_is_not_let_go_while_somebody_waits_for_its_state() -> None:
+    demand, loaded, let_go = Demand("pbx", 0.05), False, asyncio.Event()
+
+    async def follow() -> None:
+        await asyncio.Event().wait()
+
+    running = asyncio.create_task(demand.run(follow, lambda: False, let_go.set))
+    demand.ask()
+    waiting = asyncio.create_task(demand.becomes(lambda: loaded, 60.0))
+    await asyncio.sleep(0.3)
+    assert not let_go.is_set()
+    loaded = True
+    demand.moved()
+    assert await waiting
+    await let_go.wait()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

@@ -109,6 +109,12 @@ def scope_of(path: str, method: str = "GET", headers: Sequence[tuple[bytes, byte
     }
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count no milliseconds, as the machine may be slow."""
+    monkeypatch.setattr(fast_path, "ASKING_A_TURN_S", 3600.0)
+
+
 @pytest.fixture
 async def desk() -> Desk:
     return Desk(view(), KeyTable([key()]))
@@ -538,6 +544,23 @@ async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: De
         assert (
             len({body for body, path in zip(bodies, paths * 2, strict=True) if path == name}) == 1
         )
+
+
+async def test_queries_asked_anew_hold_up_nobody_else_when_many_come_in_one_piece(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs milliseconds at a large PBX, and hundreds fit into what is read at once."""
+    urls = [f"/webapi/{KEY}/{name}" for name in ("pbx.calls.get", "all.ext.get", "all.queue.get")]
+    for url in urls:
+        await desk.get(url, {"Accept-Encoding": "identity"})
+    monkeypatch.setattr(fast_path, "ASKING_A_TURN_S", 1e-9)
+    desk.put("calls", "4711", entities.call(4711))
+    await asyncio.sleep(0)
+    paths: QueryFastPath = desk.apps[1]
+    for answered in range(1, 4):
+        at_once = [paths.at_once(url.encode(), []) is not None for url in urls]
+        assert at_once.count(True) == answered, "one more is asked anew in each turn"
+        await asyncio.sleep(0)
 
 
 async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:

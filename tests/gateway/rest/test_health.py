@@ -13,6 +13,7 @@ from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.pbx_context import PbxContext
 from gateway.rest.health import readiness
 from gateway.stream.server import StreamServer
+from monitor.shared.redis.rejected_values import RejectedValues
 from tests.gateway import entities
 from tests.gateway.world import FULL, client, view
 from tests.system.stack import gateway
@@ -131,6 +132,22 @@ async def test_who_shows_no_key_is_told_nothing_but_whether_it_is_ready() -> Non
                 got = await http.request(method, "/readyz")
                 assert got.status_code == (200 if ready else 503)
             assert (await http.get("/readyz")).json() == {"ready": ready, "draining": False}
+
+
+def test_who_shows_no_key_has_no_pbx_described() -> None:
+    """It would take milliseconds at a gateway of hundreds, and anybody may ask."""
+    asked: list[str | None] = []
+
+    class Rejected(RejectedValues):
+        def reasons(self, pbx: str | None = None) -> dict[str, str]:
+            asked.append(pbx)
+            return {}
+
+    pbxs = {name: view(name=name) for name in ("east", "west")}
+    for described, told in (((), []), (("west",), ["west"]), (None, ["east", "west"])):
+        asked.clear()
+        state = readiness(pbxs, keys_loaded=True, rejected=Rejected(), described=described)
+        assert (state.ready, [*state.pbxs], asked) == (True, told, told)
 
 
 async def test_an_invalid_key_is_refused_and_a_valid_one_is_told_of_its_own_pbx_alone() -> None:

@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from gateway.auth.api_keys import ApiKey
-from gateway.fanout.watched_queries import LEAST_PAUSE_S
+from gateway.fanout.watched_queries import LEAST_PAUSE_S, Question
+from gateway.operations.operation_table import command_named
+from gateway.parameters import NONE
 from gateway.rest import long_poll
-from gateway.visibility import Limits
+from gateway.visibility import EVERYTHING, Limits
 from tests.gateway import entities
 from tests.gateway.serving import (
     KEYS,
@@ -75,6 +77,22 @@ async def test_one_keys_long_polls_leave_room_and_a_refused_wait_is_not_told_as_
             served.put("calls", "1", entities.call(1))
         assert [one.result().headers["preference-applied"] for one in waiting] == ["wait=60"] * 3
         assert (len(served.view.watches), served.view.watches.polls) == (0, {})
+
+
+async def test_subscriptions_to_queries_keep_no_request_from_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One key's connections may watch as many queries as requests of all keys may wait."""
+    monkeypatch.setattr(long_poll, "MOST", 2)
+    async with serving() as served:
+        watches = served.view.watches
+        question = Question(command_named("pbx.calls.get"), NONE, EVERYTHING)
+        watchers = [watches.watch(question, "json", lambda: None) for _ in range(3)]
+        assert long_poll.may_wait(served.view, "digest")
+        watches.polls.update(("one", "other"))
+        assert not long_poll.may_wait(served.view, "digest")
+        for watcher in watchers:
+            watches.leave(watcher)
 
 
 @pytest.mark.parametrize(

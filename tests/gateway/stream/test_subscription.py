@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import ClientConnection
 
+from gateway.fair_share import KeyShare, WorkTurns
+from gateway.fanout.field_selection import names_of, selection_of
+from gateway.fanout.filters import filter_of
+from gateway.operations.operation_table import command_named
+from gateway.parameters import NONE as NO_ARGUMENTS
 from gateway.stream.admission import LiveSettings
-from gateway.stream.client_messages import Subscribe
+from gateway.stream.client_messages import Subscribe, Watch
 from gateway.stream.connection import ConnectionLimits
 from gateway.stream.subscription import MOST_SUBSCRIPTIONS, ClientSubscription, SubscriptionSet
 from gateway.transport.subscription_id import SubscriptionId
-from gateway.visibility import Visibility
+from gateway.visibility import EVERYTHING, Visibility
 from monitor.shared.api_keys import Budgets
 from monitor.shared.changes import Position
 from tests.bus import until
@@ -530,6 +535,54 @@ async def test_all_connections_of_a_key_have_as_many_as_it_may_have_connections(
         await until(lambda: len(served.live) == 1)
         await named(first, "b")
         await of(first, "b", "snapshot")
+
+
+async def test_an_answer_counts_once_as_long_as_any_subscription_of_the_key_watches_it() -> None:
+    async with serving() as served, served.connect() as connection:
+        await frame(connection)
+        for id_ in ("a", "b"):
+            await say(connection, {"type": "subscribe", "id": id_, "query": "pbx.calls.get"})
+            await of(connection, id_, "result")
+        (session,) = sessions(served)
+        share = session.principal.share
+        assert share is not None
+        counted = share.answer_bytes
+        assert counted == len(b'{"result":0}')
+        for id_, left in (("a", counted), ("b", 0)):
+            await say(connection, {"type": "unsubscribe", "id": id_})
+            await of(connection, id_, "unsubscribed")
+            assert share.answer_bytes == left
+
+
+async def test_thousands_of_subscriptions_that_come_and_go_leave_nothing() -> None:
+    names = names_of("calls")
+    async with serving() as served:
+        share = KeyShare(1, 1.0, WorkTurns(), lambda: 0.0)
+        unnamed = ClientSubscription(served.view, EVERYTHING, "json", nothing, share=share)
+        places = SubscriptionSet(
+            *(unnamed, served.view, EVERYTHING, "json", nothing, None, share, frozenset({"main"}))
+        )
+        for number in range(3_000):
+            fields = selection_of([names[number % len(names)]], ["calls"])
+            wanted = Subscribe(
+                frozenset({"calls"}), filter_of({"ext": [str(number)]}), id=number, fields=fields
+            )
+            watch = Watch(command_named("all.pbx.get"), NO_ARGUMENTS, id=str(number))
+            for each in (wanted, watch):
+                places.check(each)
+                places.enter(each)
+            assert places.next_messages()
+            for each in (wanted, watch):
+                places.leave(each.id)
+        counts = (share.subscriptions, share.filter_bytes, share.answer_bytes)
+        assert counts == (0, 0, 0)
+        assert (len(served.view.hub), len(served.view.hub.tracks)) == (0, 0)
+        assert (len(served.view.watches), +served.view.fleet.held) == (0, {})
+        assert places.next_messages() == ()
+
+
+def nothing() -> None:
+    pass
 
 
 async def test_each_subscription_with_an_id_is_a_read_of_the_key() -> None:

@@ -101,8 +101,20 @@ class Site:
 
 
 def complete(found: SiteStatus) -> bool:
-    """Whether all four have told of themselves, and all is live."""
-    return found.code == 0 and len(found.pbxs[0].standbys) == 1 and len(found.gateways or ()) == 2
+    """Whether all four have told of themselves, all is live, and who should lead has told so.
+
+    A monitor tells only every five seconds since when it leads. One that stood still past its lease
+    gets it back.
+    """
+    leader = found.pbxs[0].leader
+    return (
+        found.code == 0
+        and leads(found, "first")
+        and leader is not None
+        and leader.leading_since is not None
+        and len(found.pbxs[0].standbys) == 1
+        and len(found.gateways or ()) == 2
+    )
 
 
 def leads(found: SiteStatus, name: str) -> bool:
