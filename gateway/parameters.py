@@ -13,11 +13,11 @@ from typing import Literal, TypeAlias, assert_never
 
 from gateway.errors import BadParameter, DuplicateParameter, MissingParameter, UnknownParameter
 
-Kind: TypeAlias = Literal["dn", "dns", "phone", "whole", "text", "sql", "choice"]
+Kind: TypeAlias = Literal["dn", "dns", "phone", "destination", "whole", "text", "sql", "choice"]
 """``dn``: an internal number or, where a PBX has such, a name. ``dns``: several of these, comma-
-separated, or none. ``phone``: a phone number in any notation. ``whole``: a whole number from
-0. ``text``: a line of text, which may be empty. ``sql``: text of several lines. ``choice``:
-one word."""
+separated, or none. ``phone``: a phone number in any notation. ``destination``: such a number, or
+an internal one. ``whole``: a whole number from 0. ``text``: a line of text, which may be empty.
+``sql``: text of several lines. ``choice``: one word, in any case."""
 
 LARGEST = 2**53 - 1
 """Largest whole number: the largest on which JSON's readers agree."""
@@ -27,6 +27,9 @@ MOST_GIVEN = 64
 IGNORED = frozenset({"_", "contact", "timeout"})
 """Parameters that mean nothing here: jQuery's against caches, and those of newer builds of the
 product behind the documented interface. Its clients must not fail for them."""
+_STRIPPED = frozenset({"dn", "whole", "choice"})
+"""Kinds whose values count without the spaces around them: the document's own templates have
+such spaces."""
 LARGEST_BODY_BYTES = 64 * 1024
 """Bytes of a request's body, at most. The longest thing that a command takes is an SQL query."""
 _LONGEST_SHOWN = 60
@@ -65,6 +68,8 @@ class Parameter:
                 return "numbers separated by commas, such as 101,102"
             case "phone":
                 return "a phone number with at least one digit"
+            case "destination":
+                return "a phone number, or a number such as 101"
             case "whole":
                 return f"a whole number from 0 to {LARGEST}"
             case "text":
@@ -87,6 +92,8 @@ class Parameter:
                 return not value.strip() or all(_is_dn(part.strip()) for part in value.split(","))
             case "phone":
                 return any(char.isascii() and char.isdigit() for char in value)
+            case "destination":
+                return any(char.isalnum() for char in value)
             case "whole":
                 return (
                     value.isascii()
@@ -137,13 +144,15 @@ def check(
     """
     by_name = {parameter.name: parameter for parameter in parameters}
     values: dict[str, str] = {}
-    for name, value in given:
+    for given_name, given_value in given:
+        name = given_name.strip()
         if name not in by_name:
             if name in IGNORED:
                 continue
             raise UnknownParameter(_unknown(name, tuple(by_name), command))
         if name in values:
             raise DuplicateParameter(f"{command}: the parameter {name!r} was given twice.")
+        value = _usual(by_name[name], given_value)
         if value or not may_be_left_open(by_name[name]):
             values[name] = value
     for parameter in parameters:
@@ -178,6 +187,15 @@ def may_be_left_open(parameter: Parameter) -> bool:
     The document's own templates leave optional parameters so. An empty text or list is a value.
     """
     return not parameter.required and parameter.kind not in ("text", "sql", "dns")
+
+
+def _usual(parameter: Parameter, value: str) -> str:
+    """Return the value as the document writes it: no spaces around it, a word in its case."""
+    if parameter.kind in _STRIPPED:
+        value = value.strip(" ")
+    if parameter.kind == "choice":
+        return next((word for word in parameter.allowed if word == value.lower()), value)
+    return value
 
 
 def _check(parameter: Parameter, value: str | None, command: str) -> None:

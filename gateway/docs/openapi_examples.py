@@ -66,7 +66,7 @@ def value_of(command: str, parameter: Parameter) -> str:
             usual = _NUMBERS.get(parameter.topic, "101")
         case "dns":
             usual = "101,102"
-        case "phone":
+        case "phone" | "destination":
             usual = "+493055512345"
         case "whole":
             usual = "1"

@@ -49,6 +49,8 @@ def text_schema(parameter: Parameter) -> Schema:
             return _string(parameter, rf"^( *| *{_DN} *(, *{_DN} *)*)$", parameter.longest)
         case "phone":
             return _string(parameter, f"^{_LINE}[0-9]{_LINE}$", parameter.longest)
+        case "destination":
+            return _string(parameter, rf"^{_LINE}[^\W_]{_LINE}$", parameter.longest)
         case "whole":
             return {"type": "integer", "format": "int64", "minimum": 0, "maximum": LARGEST}
         case "text":
@@ -71,7 +73,7 @@ def json_schema(parameter: Parameter) -> Schema:
 def _json_value(parameter: Parameter) -> Schema:
     text = text_schema(parameter)
     match parameter.kind:
-        case "dn" | "phone" | "text":
+        case "dn" | "phone" | "destination" | "text":
             return {"anyOf": [text, {"type": "integer"}]}
         case "dns":
             number = {

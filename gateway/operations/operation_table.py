@@ -344,7 +344,7 @@ _ALL = (
             "extensions",
             "queues",
         ),
-        Parameter("second", "phone", "number of the second leg", required=True),
+        Parameter("second", "destination", "number of the second leg", required=True),
     ),
     _book(
         "contact.find",

@@ -8,6 +8,7 @@ stays twice: the command refuses it.
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,7 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
     if not body:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body.lstrip()[:1] == b"{" and kind != "multipart/form-data":
+    if body.removeprefix(BOM_UTF8).lstrip()[:1] == b"{" and kind != "multipart/form-data":
         return _json(body)  # whatever its type says: no form begins so
     match kind:
         case "application/x-www-form-urlencoded":
@@ -189,7 +190,8 @@ def _json(body: bytes) -> list[tuple[str, str]]:
         raise BadBody("The JSON body must be an object of parameters.")
     if len(parsed) > MOST_GIVEN:
         raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
-    return [(name, _text(name, value)) for name, value in parsed]
+    # null is how programs write a parameter that they do not give.
+    return [(name, _text(name, value)) for name, value in parsed if value is not None]
 
 
 def _no_constant(name: str) -> float:

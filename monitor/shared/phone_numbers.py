@@ -27,25 +27,53 @@ _WITHHELD: Final = frozenset(
         "unknown",
         "withheld",
         "anonymous.invalid",
-        "private number",
+        "caller id blocked",
+        "clir",
         "id unavailable",
+        "no caller id",
+        "not available",
+        "number withheld",
+        "out of area",
+        "private caller",
+        "private number",
+        "unknown caller",
+        "unknown number",
+        "withheld number",
     )
 )
-_SEPARATORS: Final = re.compile(r"[\s().\[\]/\-_‐-―⁃−﹘﹣－·]+")
+_WORDS_APART: Final = re.compile(r"[\s_-]+")
+_SEPARATORS: Final = re.compile(r"[\s().\[\]/\-_]+")
 _USUAL: Final = re.compile(r"(\+?)[\d .()/\-]+")
 _DROPPED: Final = str.maketrans("", "", " .()/-")
-_TRUNK_ZERO: Final = re.compile(r"^((?:\+|00)[ ]?\d{1,3}[\s.\-]*)\(0\)")
-_EXTENSION: Final = re.compile(
-    r"(?<=\d)[ ,.]{0,3}(?:;ext=|x|ext\.?|extension|доб\.?)[ .:]{0,2}\d{1,8}$"
+_TRUNK_ZERO: Final = re.compile(
+    r"^\(?((?:\+|00|011) ?(\d{1,3}))\)?[\s.\-/]*(?:\(0\)|\[0\]|\(0 ?(?=\d{1,9}\)))"
 )
+"""A calling code, and behind it the zero that is dialled inside the country alone."""
+_ZERO_STAYS: Final = frozenset(("39", "225", "241", "242", "378", "379"))
+"""Calling codes of countries where the zero is a part of the number (Italy, Gabon …)."""
+_EXTENSION: Final = re.compile(
+    r"(?<=\d)(?:[ ,.]{0,3}(?:;ext=|x|ext\.?|extension|доб\.?|вн\.?|dw\.?|durchwahl|poste)"
+    r"| {1,3}#)[ .:]{0,2}\d{1,8}$",
+    re.IGNORECASE,
+)
+_URI_PARAMETER: Final = re.compile(r";[A-Za-z]")
+_PAUSE: Final = re.compile(r"[,;pw]", re.IGNORECASE)
+_PAUSES: Final = frozenset(",;pwPW0123456789*#")
 _SCHEME: Final = re.compile(r"^(?:tel|sips?|callto):", re.IGNORECASE)
-_SEVERAL: Final = re.compile(r"[,;/|\n]")
+_SEVERAL: Final = re.compile(r"[,;/|\n]| (?=\+)")
+_RUN: Final = re.compile(r"[+(\d][\d ().\-/]*")
+_TWINS: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
+    ord(char): twin for char, twin in zip("−⁃ー‧·•⁄∕", "------//", strict=True)
+}
+"""Characters of other scripts that stand for one of ASCII: wide ones, dots, minus, slashes."""
 _WHOLE: Final = 6
 """Digits that a part of a text must have to be a number of its own."""
 _CALLING_CODE: Final = re.compile(
     r"[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|\d{3}"
 )
 """The calling codes of ITU-T E.164: one, two or three digits, none the beginning of another."""
+_PREFIXES: Final = {"1": "1", "7": "8", "36": "06", "370": "8", "375": "80"}
+"""What is dialled before a national number, by calling code, where it is another digit than 0."""
 _SHORTEST: Final = 6
 """Digits of a national number that may be compared with one in another notation."""
 
@@ -61,23 +89,25 @@ class PhoneNumber:
 
 def is_withheld(text: str) -> bool:
     """Return whether a caller's number is withheld: the text is empty or says so."""
-    word = text.strip().strip("<>\"'").casefold()
-    return word in _WITHHELD or word.partition("@")[0] in _WITHHELD or not word
+    said = _SCHEME.sub("", _address(text[:LONGEST]).strip().strip("<>\"'"))
+    word = _WORDS_APART.sub(" ", said.partition(";")[0].casefold()).strip()
+    return word in _WITHHELD or word.partition("@")[0] in _WITHHELD or not said
 
 
 def plain(text: str) -> str:
     """Return the number in a text without its notation; a text that is not a number as it is.
 
     ``+49 (0)30 1234567`` and ``tel:+49-30-1234567`` are ``+49301234567``. ``*62`` and ``#9`` stay.
-    An extension after the number is left out. Of a SIP address the user part counts.
+    An extension after the number is left out. Of a SIP address the user part counts. The zero
+    behind a calling code is left out (``+49 (030)``), but not where it is a part of the number.
     """
     text = text[:LONGEST]
     if text.isdigit() and text.isascii():
         return text
     cleaned = _cleaned(text)
-    if cleaned.isascii() and (usual := _USUAL.fullmatch(cleaned)) and "(0)" not in cleaned:
+    if cleaned.isascii() and (usual := _USUAL.fullmatch(cleaned)) and "(0" not in cleaned:
         return usual[1] + cleaned[usual.end(1) :].translate(_DROPPED)
-    number = _SEPARATORS.sub("", _TRUNK_ZERO.sub(r"\1", _EXTENSION.sub("", cleaned)))
+    number = _SEPARATORS.sub("", _TRUNK_ZERO.sub(_without_zero, _EXTENSION.sub("", cleaned)))
     if number and all(
         char in "0123456789*#" or (char == "+" and not at) for at, char in enumerate(number)
     ):
@@ -87,11 +117,12 @@ def plain(text: str) -> str:
 
 def several(text: str) -> tuple[str, ...]:
     """Return the numbers in a text that holds more than one, else the whole text."""
-    if _SEVERAL.search(text) is None:
-        return (text,)
-    parts = [part.strip() for part in _SEVERAL.split(_cleaned(text))]
-    whole = [part for part in parts if _is_number(part)]
-    return tuple(whole) if len(whole) > 1 else (text,)
+    text = text[:LONGEST]
+    for parts in (_SEVERAL.split(text), _RUN.findall(text) if " " in text else ()):
+        whole = [part.strip() for part in map(_cleaned, parts) if _is_number(part)]
+        if len(whole) > 1:
+            return tuple(whole)
+    return (text,)
 
 
 def parse(text: str) -> PhoneNumber | None:
@@ -101,10 +132,13 @@ def parse(text: str) -> PhoneNumber | None:
 
 @lru_cache(maxsize=4_096)
 def _parse(text: str) -> PhoneNumber | None:
-    number = plain(text)
+    number = plain(_without_pauses(text))
     digits = number.lstrip("+")
-    if not digits.isascii() or not digits.isdigit():
-        return None
+    if not _is_digits(digits):
+        number = _only_number(number)
+        digits = number.lstrip("+")
+        if not _is_digits(digits):
+            return None
     if number.startswith("+"):
         return _international(digits)
     if digits.startswith("00") and len(digits) > _SHORTEST + 2:
@@ -135,7 +169,9 @@ def keys(number: PhoneNumber) -> frozenset[str]:
     """Return texts of which two numbers of one subscriber have at least one in common."""
     if number.country:
         return frozenset((number.national, number.country + number.national))
-    return frozenset((number.national, *_without_prefix(number.national)))
+    return frozenset(
+        (number.national, *_without_prefix(number.national), *_without_two(number.national))
+    )
 
 
 def _national_forms(number: PhoneNumber) -> frozenset[str]:
@@ -143,8 +179,8 @@ def _national_forms(number: PhoneNumber) -> frozenset[str]:
     if len(national) < _SHORTEST:
         return frozenset()
     forms = {national, f"0{national}", number.country + national}
-    if number.country in ("7", "1"):
-        forms.add(("8" if number.country == "7" else "1") + national)
+    if number.country in _PREFIXES:
+        forms.add(_PREFIXES[number.country] + national)
     return frozenset(forms)
 
 
@@ -154,26 +190,74 @@ def _without_prefix(digits: str) -> frozenset[str]:
     return frozenset((digits[1:],)) if prefixed and len(digits) > _SHORTEST else frozenset()
 
 
+def _without_two(digits: str) -> frozenset[str]:
+    """Return the digits without a prefix of two, as in Hungary (06) and Belarus (80)."""
+    prefixed = digits.startswith(("06", "80")) and len(digits) > _SHORTEST + 2
+    return frozenset((digits[2:],)) if prefixed else frozenset()
+
+
 def _international(digits: str) -> PhoneNumber | None:
     code = _CALLING_CODE.match(digits)
     if code is None or code.end() == len(digits):
         return None
-    return PhoneNumber(code[0], digits[code.end() :])
+    national = digits[code.end() :]
+    if code[0] not in _ZERO_STAYS and len(national) > _SHORTEST:
+        national = national.removeprefix("0")
+    return PhoneNumber(code[0], national)
+
+
+def _without_zero(match: re.Match[str]) -> str:
+    """Return the calling code, and the zero behind it if it is a part of the number."""
+    return match[1] + "0" * (match[2] in _ZERO_STAYS)
+
+
+def _without_pauses(text: str) -> str:
+    """Return the number without what is dialled once somebody has answered (``,,42#``)."""
+    pause = _PAUSE.search(text)
+    if pause and text[: pause.start()][-1:].isdigit() and _PAUSES.issuperset(text[pause.end() :]):
+        return text[: pause.start()]
+    return text
+
+
+def _only_number(text: str) -> str:
+    """Return the one number in a text of several words; empty if there is none or are more."""
+    runs = [run for run in _RUN.findall(text) if _is_number(run)] if " " in text else []
+    return plain(runs[0]) if len(runs) == 1 else ""
 
 
 def _cleaned(text: str) -> str:
     """Return the text without marks that nobody sees, with ASCII digits, without its scheme."""
     seen = text[:LONGEST].strip()
     if not (seen.isascii() and seen.isprintable()):
-        seen = "".join(
-            str(unicodedata.decimal(char)) if char.isdecimal() else " " if char.isspace() else char
-            for char in seen
-            if unicodedata.category(char) not in ("Cf", "Cc") or char.isspace()
-        ).strip()
+        seen = "".join(map(_in_ascii, seen.translate(_TWINS))).strip()
+    seen = _address(seen)
     scheme = _SCHEME.match(seen)
     if scheme:
-        seen = seen[scheme.end() :].partition("@")[0]
-    return seen.replace("＋", "+")
+        seen = _URI_PARAMETER.split(seen[scheme.end() :].partition("@")[0], 1)[0]
+    return seen
+
+
+def _in_ascii(char: str) -> str:
+    """Return a digit, a dash or a space as in ASCII, nothing for a mark that nobody sees."""
+    if char.isascii() and char.isprintable():
+        return char
+    if char.isdecimal():
+        return str(unicodedata.decimal(char))
+    if char.isspace():
+        return " "
+    category = unicodedata.category(char)
+    return "" if category in ("Cf", "Cc") else "-" if category == "Pd" else char
+
+
+def _address(text: str) -> str:
+    """Return the address of a text such as ``"Ann" <sip:101@pbx>``; another text as it is."""
+    _, bracket, rest = text.partition("<")
+    address = rest.partition(">")[0].strip()
+    return address if bracket and address else text
+
+
+def _is_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _is_number(part: str) -> bool:

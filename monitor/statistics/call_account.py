@@ -104,7 +104,7 @@ def observed(
         answered=answered,
         visits=waited,
         turns=taken,
-        callback_of=_placing_queue(call) or account.callback_of,
+        callback_of=account.callback_of or _placing_queue(call, waited),
         silences=account.silences
         if answered is None
         else _silences(account.silences, at, talking=len(turns.connected_people(call)) > 1),
@@ -259,9 +259,15 @@ def _caller(call: topics.Call) -> str:
     return owner.external_party if owner.dn_type == "externalline" else owner.dn_num
 
 
-def _placing_queue(call: topics.Call) -> str:
+def _placing_queue(call: topics.Call, waited: visits.Visits) -> str:
+    """Return the queue that began the call, or an empty text.
+
+    A queue in which somebody waited did not: its leg may be the last that is left of the call.
+    """
     owner = call.owner
-    return owner.dn_num if owner is not None and owner.dn_type == "queue" else ""
+    if owner is None or owner.dn_type != "queue":
+        return ""
+    return "" if any(visit.queue == owner.dn_num for visit in waited) else owner.dn_num
 
 
 def _calling_queue(word: topics.EndedCall) -> str:

@@ -30,6 +30,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from monitor.shared.entities import topics
+from monitor.shared.entities.calls import is_calling_program
 from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON_MS
 
@@ -80,11 +81,16 @@ Turns: TypeAlias = tuple[ExtensionVisit, ...]
 
 
 def connected_people(call: topics.Call) -> list[topics.Leg]:
-    """Return the legs at which a person is connected who can talk: not one who only listens."""
+    """Return the legs at which a person is connected who can talk: not one who only listens.
+
+    The program that began the call counts as one.
+    """
     return [
         leg
         for leg in call.legs
-        if leg.dn_type in _PEOPLE and leg.status not in _APART and not leg.listening
+        if (leg.dn_type in _PEOPLE or is_calling_program(call, leg))
+        and leg.status not in _APART
+        and not leg.listening
     ]
 
 

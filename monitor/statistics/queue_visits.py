@@ -86,6 +86,8 @@ def concluded(
     if not visits:
         return of_end_alone(word, unix_ms(word.started_at))
     last = visits[-1]
+    if word.outcome == "transferred" and last.end in ("waiting", "abandoned"):
+        return visits[:-1]  # the first call's caller waits on in this place
     if last.end == "waiting":
         if answered is not None and (news or answered >= last.since):
             return _with_last(visits, until=max(answered, last.since), end="answered")

@@ -5,8 +5,8 @@ the answer (semi-attended) or after it. One of the two calls then goes on with t
 the second call ends. The PBX does not say which call id goes on. The rules are:
 
 *Sign.* In one call, the person who hands over is gone, and a party of that person's other call has
-come, both within :data:`_SHUFFLE` seconds. The consultation is the later call; this person began
-it; in the earlier one the person talked.
+come, both within :data:`_SHUFFLE` seconds. A queue in which that person waits is such a party. The
+consultation is the later call; this person began it; in the earlier one the person talked.
 
 *Story.* The first call's story goes on, whatever its id: who called, when, through which queue,
 since when it was answered. If the consultation's id goes on, it takes over that story, and the
@@ -105,7 +105,10 @@ class CallTransfers:
 
     def note_over(self, call: CallInference, ended: topics.EndedCall, now: float) -> None:
         """Note a call that ended: the answers that show a transfer of it may come later."""
-        if ended.outcome in ("missed", "unanswered") and call.originator.external is False:
+        if (
+            ended.outcome in ("missed", "unanswered", "abandoned")
+            and call.originator.external is False
+        ):
             self._over[call.originator.dn] = call, ended, now
             self._over.move_to_end(call.originator.dn)
         while self._over and now - next(iter(self._over.values()))[2] > _SHUFFLE:
@@ -184,7 +187,7 @@ def _parties(call: CallInference) -> frozenset[Party]:
     return frozenset(
         (leg.dn, leg.external_party if leg.kind == "externalline" else "")
         for leg in call.legs
-        if leg.kind in PEOPLE
+        if leg.kind in PEOPLE or leg.kind == "queue"
     )
 
 
@@ -205,8 +208,10 @@ def _handover(
     main, consultation = sorted((call, other), key=lambda each: (each.started_at, each.id))
     if main.answer.at is None or consultation.originator.dn != person:
         return None
-    shown = _is_main(other, person, come) if main is other else _reached(other) in come
-    return Handover(main, consultation) if shown else None
+    if main is other and _is_main(other, person, come):
+        return Handover(main, consultation)
+    called = main is not other and not come.isdisjoint(_called(other))
+    return Handover(main, consultation) if called else None
 
 
 def _is_main(call: CallInference, person: str, come: frozenset[Party]) -> bool:
@@ -214,6 +219,11 @@ def _is_main(call: CallInference, person: str, come: frozenset[Party]) -> bool:
     number = call.originator.number if call.originator.external else ""
     known = {(call.originator.dn, number), _reached(call), *_parties(call)}
     return any(party in known and party[0] != person for party in come)
+
+
+def _called(call: CallInference) -> tuple[Party, Party]:
+    """Return the party whom the call reached, and the queue in which it waited."""
+    return _reached(call), (call.place.last_queue, "")
 
 
 def _reached(call: CallInference) -> Party:

@@ -8,6 +8,7 @@ from heapq import nsmallest
 from msgspec.structs import replace
 
 from monitor.shared.entities import topics
+from monitor.shared.entities.calls import is_calling_program
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
@@ -158,7 +159,7 @@ def extension(
 def talks_of(call: topics.Call) -> Mapping[str, Sequence[topics.Talk]]:
     """Return what each DN does in a call: one talk for each of its legs."""
     present = [leg for leg in call.legs if not leg.listening]
-    persons = _first_two(leg for leg in present if _is_person(leg))
+    persons = _first_two(leg for leg in present if _is_person(leg) or is_calling_program(call, leg))
     hosts = _first_two(
         leg for leg in present if leg.status == "Ringing" or leg.dn_type in ACCEPTING
     )

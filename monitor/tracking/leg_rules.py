@@ -406,7 +406,7 @@ def _callees_of_row(
             continue
         other = caller.number or originator.number  # the originator may have left the call
         if party.dn == originator.dn:
-            other = originator.destination or other
+            other = originator.destination or caller.number
         number = party.number if kind == "externalline" else other
         leg = _leg(originator, party.dn, kind, number, status, again=again)
         if said.fresh:

@@ -6,7 +6,8 @@ PBX routed. The originator is kept for the call's life, as a transfer does not c
 
 *Ordered.* A call that this monitor ordered was begun by the extension that was to call, whatever
 phone of it rings first and whatever the row says. The order tells the number that it calls. If
-another call's story goes on under the id, that story's originator stays.
+another call's story goes on under the id, that story's originator stays. While that phone rings,
+the number is not called yet; once it is picked up, its leg names whom the PBX calls for it.
 
 *From outside.* The call comes from outside if a trunk began it, or a number that is not a DN.
 
@@ -53,6 +54,8 @@ class Originator:
     """True if the caller's number is withheld."""
     dialled: str = ""
     """The number that the caller dialled from outside, where the PBX tells it."""
+    rung: bool = False
+    """True if the originator's own phone rang first, as somebody had ordered the call."""
     destination: str = ""
     """The number that this monitor ordered to be called."""
     did: str = ""
@@ -66,14 +69,16 @@ def find_originator(
     """Return who began the call, as far as it is known now. ``age``: seconds since it began."""
     order = said.order
     if order is not None:
-        return Originator(order.dn, False, order.dn, destination=order.destination)
+        rung = before.rung or order.dn in said.ringing
+        return Originator(order.dn, False, order.dn, rung=rung, destination=order.destination)
     dn, external, number = before.dn, before.external, before.number
     if external is None:
         found = _first_sign(said) or _told_by_row(said) or _routed(said)
         if found is not None:
             dn, external, number = found
     if not external:
-        return replace(before, dn=dn, external=external, number=number)
+        rung = before.rung or _is_rung_for_order(said, dn)
+        return replace(before, dn=dn, external=external, number=number, rung=rung)
     caller, listed = said.parties.caller, said.listed
     withheld = before.withheld or (
         not number and (caller.withheld or any(leg.participant.withheld for leg in listed))
@@ -89,6 +94,20 @@ def find_originator(
         first = _first_reached(said, dn, first, directory_index)
     did = directory_index.did(dialled, dn, first) or before.did
     return Originator(dn, True, number, withheld, dialled, did=did, first=first)
+
+
+def _is_rung_for_order(said: CallReading, dn: str) -> bool:
+    """Return whether this extension's phone rings for a call that it, or a program, ordered."""
+    return dn in said.ringing and (
+        _is_service(said)
+        or any(leg.participant.originated_by_dn == leg.participant.dn == dn for leg in said.listed)
+    )
+
+
+def _is_service(said: CallReading) -> bool:
+    """Return whether the row's caller is the PBX's service that rings an ordered call's phone."""
+    caller = said.parties.caller
+    return caller.name == MAKE_CALL and not caller.dn and not caller.number
 
 
 def _first_reached(
@@ -161,9 +180,8 @@ def _told_by_row(said: CallReading) -> _Sign | None:
     menu that calls back through an agent's phone orders a call too.
     """
     caller = said.parties.caller
-    service = caller.name == MAKE_CALL and not caller.dn and not caller.number
     ordering = [party.dn for party, kind in said.parties.callees if kind == "extension"]
-    if service or (ordering and said.parties.caller_kind in ("queue", "ivr")):
+    if _is_service(said) or (ordering and said.parties.caller_kind in ("queue", "ivr")):
         return (ordering[0], False, ordering[0]) if len(ordering) == 1 else None
     if not caller.dn and not caller.number and not caller.withheld:
         return None

@@ -10,7 +10,8 @@ in which somebody had been reached: it does not fall back between two rings. If 
 nobody, it is the one that the present legs tell.
 
 *Answer.* answeredAt is the moment of the event with which two people (extension, outside line,
-conference) were connected. If nobody saw the answer, it is the row's LastChangeStatus, unless that
+conference) were connected. A program that began the call (a route point, an IVR) counts as one of
+them. If nobody saw the answer, it is the row's LastChangeStatus, unless that
 time was first told with another callee. 3CX gives participants no time stamps. A row can prove the
 answer: it says that a caller whom no queue and no machine had accepted talks to a person. It proves
 that even if an event came after the row was asked for. Then the row's callee answered; if it names
@@ -38,6 +39,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from monitor.shared.entities import topics
+from monitor.shared.entities.calls import PROGRAMS
 from monitor.tracking.call_evidence import (
     ACCEPTING,
     MACHINES,
@@ -230,9 +232,10 @@ def find_answer(
     held = before or CallAnswer()
     at, uncertain, by_row = held.at, held.time_uncertain, held.by_row
     if at is None:
-        if sum(leg.talks for leg in legs) > 1:
-            at, uncertain = now, before is None or not said.listed
-        elif _answered_by_row(said, place):
+        if _talkers(legs, originator) > 1:
+            # Of a phone that was rung for an order, only the row may tell when it was answered.
+            at, uncertain = now, before is None or not said.listed or originator.rung
+        elif _answered_by_row(said, originator, place):
             at, uncertain = now if said.changed_at is None else min(said.changed_at, now), False
             by_row = _row_takers(said, originator)
     if at is not None and uncertain and said.talking_since is not None:
@@ -241,15 +244,29 @@ def find_answer(
     return CallAnswer(at, uncertain, unseen, by_row)
 
 
-def _answered_by_row(said: CallReading, place: Place) -> bool:
+def _talkers(legs: Sequence[DerivedLeg], originator: Originator) -> int:
+    """Return how many talk: people, and the program that began the call."""
+    return sum(
+        leg.talks
+        or (leg.key == originator.dn and leg.kind in PROGRAMS and leg.status == "Connected")
+        for leg in legs
+    )
+
+
+def _answered_by_row(said: CallReading, originator: Originator, place: Place) -> bool:
     """Return whether the row proves the answer although no leg shows it.
 
     The leg may be over or not read yet. If a queue or a machine accepted the caller, the row proves
-    nothing: its word stays Talking while the next phone rings.
+    nothing: its word stays Talking while the next phone rings. Nor does it if its callee is the
+    extension that ordered the call, and has picked up its own phone.
     """
     if said.word != "Talking" or place.hosted or place.queues:
         return False
-    callees = said.parties.callees
+    callees = [
+        (party, kind)
+        for party, kind in said.parties.callees
+        if kind != "extension" or party.dn != originator.dn
+    ]
     return bool(callees) and all(kind in PEOPLE for _, kind in callees)
 
 

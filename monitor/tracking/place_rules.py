@@ -25,7 +25,8 @@ if its callee is a queue or a machine: an event since then does not undo that.
 *People connected.* A participant is connected to a person, not to a queue or a machine. The
 callee's own leg tells it. The originator's leg tells it too, with two exceptions. The first: the
 phone that it names is seen to ring. The second: the caller was accepted before and nobody has
-answered, as such a caller is connected while the next phone rings.
+answered, as such a caller is connected while the next phone rings. So is one whose own phone was
+rung first for an ordered call and picked up.
 """
 
 from __future__ import annotations
@@ -221,6 +222,7 @@ def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
     said, originator, before = known.said, known.originator, known.before
     hosted = hosted or _is_hosted(known)
     accepted = before.caller_connected or (known.past_ringing and (said.fresh or hosted))
+    accepted = accepted or _picked_up(known)
     queue, machine_dn = _at_row(known)
     queue, machine_dn = _at_legs(known, queue, machine_dn)
     talks = _people_connected(known, accepted=accepted)
@@ -249,6 +251,17 @@ def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
         hosted=hosted,
         routed_on=accepted and not known.answered and not talks,
         caller_connected=accepted or talks or _talks(said, originator),
+    )
+
+
+def _picked_up(known: _PlaceInput) -> bool:
+    """Return whether the phone of an ordered call was picked up, and more will be told of it."""
+    originator = known.originator
+    return originator.rung and any(
+        leg.participant.dn == originator.dn
+        and leg.participant.status == "Connected"
+        and (known.said.word != "" or leg.participant.party_dn in known.visible)
+        for leg in known.said.listed
     )
 
 

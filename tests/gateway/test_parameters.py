@@ -16,16 +16,17 @@ from gateway.errors import (
 from gateway.parameters import Arguments, Kind, Parameter, check, quoted
 
 KINDS: dict[Kind, tuple[list[str], list[str]]] = {
-    "dn": (["101", "HOL", "*62", "a-b_c.d", "Ж1"], [" ", "1 2", "1,2", "'", "1" * 65, "1\n", "/"]),
+    "dn": (["101", "HOL", "*62", "a-b_c.d", "Ж1"], ["1 2", "1,2", "'", "1" * 65, "1\n", "/"]),
     "dns": (["", " ", "101", "101,102", " 101 , 102 "], [",", "101,", "1 2", "101;102", "1\x00"]),
     "phone": (["101", "+49 (30) 1-2", "x1"], ["-", "x", "٣", "1\x07"]),
+    "destination": (["101", "+49 (30) 1-2", "HOL", "crmintegration", "٣٠"], ["-", " ", "1\x07"]),
     "whole": (
         ["0", "007", "9007199254740991"],
-        ["-1", "+1", "1.0", "1e3", " 1", "٣", "9007199254740992", "²"],
+        ["-1", "+1", "1.0", "1e3", "1 2", "٣", "9007199254740992", "²"],
     ),
     "text": (["a", "O'Brien; -- ✓", "x" * 1000], ["x" * 1001, "a\nb", "\x7f", "\ud800"]),
     "sql": (["select\n\t1\r\n", "a"], ["x" * 1001, "\x00", "\udfff"]),
-    "choice": (["on", "off"], ["On", "on ", "o"]),
+    "choice": (["on", "off"], ["onn", "o n", "o"]),
 }
 
 
@@ -95,6 +96,25 @@ def test_long_and_unprintable_text_is_quoted_short_and_escaped() -> None:
 def test_an_optional_value_that_is_left_empty_was_not_given(kind: Kind) -> None:
     parameter = Parameter("p", kind, "", allowed=("on", "off") if kind == "choice" else ())
     assert check((parameter,), [("p", "")], "c").optional("p") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "meant"),
+    [
+        ("choice", "on ", "on"),  # as in the document's "external={on/off} &recording=…"
+        ("choice", "On", "on"),
+        ("choice", "OFF", "off"),
+        ("dn", " 101 ", "101"),
+        ("whole", "3 ", "3"),
+        ("text", " Ann ", " Ann "),
+    ],
+)
+def test_spaces_and_capitals_that_mean_nothing_are_no_mistake(
+    kind: Kind, given: str, meant: str
+) -> None:
+    parameter = Parameter("p", kind, "", allowed=("on", "off") if kind == "choice" else ())
+    # and the document's "{}& enabled={0/1}" has a space in the name
+    assert check((parameter,), [(" p", given)], "c").optional("p") == meant
 
 
 def test_an_empty_text_is_a_value() -> None:

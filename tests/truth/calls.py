@@ -7,7 +7,8 @@ Definitions, in the words of callmon's promises (deploy/rest.md, deploy/stream.m
   and nobody and nothing has accepted it yet, Ringing while it rings, else Connected.
 - *Caller*: the number from which the call came, in plain digits with its plus; none if withheld.
 - *Started*: the moment at which the call came in, or at which a phone or a program called.
-- *Answered*: the first moment at which two can talk: two of phone, line to the outside, conference.
+- *Answered*: the first moment at which two can talk: two of phone, line to the outside, conference,
+  and an app or a menu that called.
   A supervisor who listens is none of them, nor is a phone of a paging group: it plays the page.
 - *Talk time*: all the time in which two can talk. What comes between (waiting after a transfer,
   parking, a menu, a queue) is none.
@@ -395,9 +396,17 @@ class Story:
 
     def _talkers(self) -> set[str]:
         """DNs that can talk to each other; none if it is one alone."""
-        there = (p for p in self.parties.values() if p.kind in TALKS and not p.listens)
+        there = (
+            p
+            for p in self.parties.values()
+            if (p.kind in TALKS or self._is_program(p)) and not p.listens
+        )
         talkers = {party.dn for party in there if party.how == "Connected"}
         return talkers if len(talkers) > 1 else set()
+
+    def _is_program(self, party: Party) -> bool:
+        """Whether an app or a menu called, of itself."""
+        return party.dn == self.beginner and party.kind in ("routepoint", "ivr")
 
     def _talk_ends(self, at: float) -> None:
         if self.talking_since is not None:

@@ -38,6 +38,8 @@ _TEXTS: Final = {
     "sipid": "SIPID",
     "vmpin": "VMPIN",
 }
+_CREDENTIALS: Final = frozenset(("authid", "authpass", "vmpin"))
+"""Fields that are not emptied: a template that leaves them open must not open the extension."""
 _FLAGS: Final = {
     "enabled": "Enabled",
     "deliveraudio": "PbxDeliversAudio",
@@ -65,10 +67,12 @@ _SHOWN_STATUSES: Final = {
 def properties(arguments: Arguments) -> dict[str, object]:
     """Return the XAPI properties for the documented fields.
 
-    Fields of profiles, and fields that XAPI does not have, are left out.
+    Fields of profiles, fields that XAPI does not have and empty credentials are left out.
     """
     found: dict[str, object] = {
-        _TEXTS[name]: value for name, value in arguments.items() if name in _TEXTS
+        _TEXTS[name]: value
+        for name, value in arguments.items()
+        if name in _TEXTS and (value or name not in _CREDENTIALS)
     }
     found |= {_FLAGS[name]: value == "1" for name, value in arguments.items() if name in _FLAGS}
     for name, (prop, words) in _WORDS.items():

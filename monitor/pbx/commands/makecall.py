@@ -39,6 +39,12 @@ _PATIENCE_S: Final = RINGS_S + 15.0
 _TEL: Final = re.compile(r"\s*tel:", re.IGNORECASE)
 _WHOLE: Final = re.compile(r"(?:\d[\s().\-/]{0,3}){6,}")
 """A part of a text with enough digits to be a number of its own."""
+_GROUP: Final = re.compile(r"\d{7,}")
+"""Digits that nobody writes twice in one number."""
+_SHORT_ONES: Final = re.compile(r"\d{2,5}(?: ?[,;|\n] ?\d{2,5})+")
+"""Numbers of the PBX, one after the other."""
+_MOST_ABROAD: Final = 15
+"""Digits of a number with its calling code, at most (ITU-T E.164)."""
 _MOST_DIGITS: Final = 20
 """Digits that are dialled for one number, at most: 15 of E.164, and prefixes before them."""
 _LONGEST: Final = 200
@@ -108,7 +114,9 @@ def dialled(number: str) -> str:
     if (
         len(phone_numbers.several(number)) > 1
         or len(_WHOLE.findall(plain)) > 1
-        or sum(map(str.isdigit, plain)) > _MOST_DIGITS
+        or len(_GROUP.findall(number)) > 1
+        or _SHORT_ONES.fullmatch(number.strip())
+        or sum(map(str.isdigit, plain)) > (_MOST_ABROAD if plain[:1] == "+" else _MOST_DIGITS)
     ):
         raise CommandRefused(
             "bad_value", "second holds more than one number: give the one to be called.", "bad"

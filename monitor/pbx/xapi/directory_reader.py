@@ -5,7 +5,8 @@ the directory, that part stays empty and the others are read. The log says so on
 
 Some installations answer one collection with an error, a web page or nonsense for good. A part that
 fails so twice in a row stays as it was last read, or empty, and the others are read. The reading
-tells it in ``failing``. Without the users nothing can be told: if these fail, the reading fails.
+tells it in ``failing``. Without the users nothing can be told: if these fail or are refused and
+were never read, the reading fails.
 """
 
 from __future__ import annotations
@@ -146,7 +147,7 @@ class DirectoryReader:
     async def directory(self) -> DirectoryRead:
         """Return the whole directory."""
         tasks = _Tasks()
-        users = tasks.add(self._part(_USERS))
+        users = tasks.add(self._lenient(_USERS.name, self._users(), None))
         queues = tasks.add(self._lenient(_QUEUES.name, self._part(_QUEUES), ()))
         ring_groups = tasks.add(self._lenient(_RING_GROUPS.name, self._part(_RING_GROUPS), ()))
         ivrs = tasks.add(self._lenient(_IVRS.name, self._part(_IVRS), ()))
@@ -160,7 +161,7 @@ class DirectoryReader:
         time_zone = tasks.add(self._lenient("OfficeHours", self._time_zone(), ""))
         await tasks.done()
         return DirectoryRead(
-            users=users.result(),
+            users=users.result() or (),
             queues=queues.result(),
             ring_groups=ring_groups.result(),
             ivrs=ivrs.result(),
@@ -230,20 +231,27 @@ class DirectoryReader:
     async def _lenient(self, name: str, reading: Coroutine[Any, Any, T], empty: T) -> T:
         """Return what is read of a part, or if that fails again what was read last.
 
-        Raises what the reading raised if it is the first failure in a row: it may be over soon.
+        ``empty``: what stands for a part that was never read; None if nothing does. Raises what the
+        reading raised if it is the first failure in a row (it may be over soon), or if nothing can
+        stand for the part.
         """
         try:
             self._last[name] = found = await reading
-        except PbxUnreachable as error:
+        except (PbxUnreachable, PbxRefused) as error:
             count, _ = self._failures.get(name, (0, ""))
             self._failures[name] = count + 1, str(error)
-            if count == 0:
+            if count == 0 or (empty is None and name not in self._last):
                 raise
             if count == 1:
                 _log.warning("pbx_read_failure", part=name, reason=str(error))
             return cast(T, self._last.get(name, empty))
         self._failures.pop(name, None)
         return found
+
+    async def _users(self) -> tuple[UserRow, ...] | None:
+        """Return all users. Raises PbxRefused too: without users the PBX would seem empty."""
+        listed = await self._collection(_USERS)
+        return tuple(user for row in listed if (user := rows.user(row)) is not None)
 
     async def _part(self, part: _Part[T]) -> tuple[T, ...]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from msgspec import Struct, field
 
@@ -18,8 +18,9 @@ Outcome: TypeAlias = Literal[
     "answered", "missed", "abandoned", "unanswered", "handled", "transferred", "unknown"
 ]
 """The outcome of an ended call. ``answered``: two people (or a person and an outside number)
-talked. ``abandoned``: the caller left while waiting in a queue or at an IVR. ``missed``: it rang at
-a phone here and nobody took it. ``unanswered``: a call from here that the other side did not take.
+talked, or a person took the call of an app. ``abandoned``: the caller left while waiting in a queue
+or at an IVR. ``missed``: it rang at a phone here and nobody took it. ``unanswered``: a call from
+here that the other side did not take.
 ``handled``: a machine took it and it rang at nobody after that: a fax, an app or AI agent (a route
 point); for a call from an extension also voicemail, an IVR or a parking place. A page (a call to a
 ring group whose phones play it at once) is ``handled`` too.
@@ -27,6 +28,11 @@ ring group whose phones play it at once) is ``handled`` too.
 for which it was made.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
 monitor without history first saw it, or such a monitor never saw whom an internal call was for."""
+
+
+PROGRAMS: Final = frozenset({"routepoint", "ivr"})
+"""Kinds of DN at which a program, not a person, may begin a call."""
+_FROM_INSIDE: Final = frozenset({"FromInternal", "Internal", "Outbound"})
 
 
 class Leg(Struct, frozen=True, gc=False, rename="camel"):
@@ -109,6 +115,11 @@ class Call(Struct, frozen=True, gc=False, rename="camel"):
     continues: tuple[int, ...] = ()
     """Ids of calls that go on as this one: an attended transfer gave them this call's id. They have
     no end of their own."""
+
+
+def is_calling_program(call: Call, leg: Leg) -> bool:
+    """Return whether a program, at this leg, began the call."""
+    return leg.dn_type in PROGRAMS and leg == call.owner and call.direction in _FROM_INSIDE
 
 
 class EndedCall(Struct, frozen=True, gc=False, rename="camel"):

@@ -139,6 +139,7 @@ def test_every_command_takes_what_its_parameters_say(name: str) -> None:
         "dn": "100",
         "dns": "100,101",
         "phone": "+49 30 1",
+        "destination": "+49 30 1",
         "whole": "3",
         "text": "text",
         "sql": "select\n1",

@@ -34,7 +34,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
         (b'{"num": NaN}', "application/json", 400, "bad_body"),
         (b"[" * 20_000, "application/json", 400, "bad_body"),
         (b'{"num": "99", "num": "99"}', "application/json", 400, "duplicate_parameter"),
-        (b'{"num": null}', "application/json", 400, "bad_parameter"),
+        (b'{"num": null}', "application/json", 400, "missing_parameter"),
         (b'{"num": true}', "application/json", 400, "bad_parameter"),
         (b'{"num": 9.9}', "application/json", 400, "bad_parameter"),
         (b'{"num": {"a": 1}}', "application/json", 400, "bad_parameter"),
@@ -75,7 +75,9 @@ async def test_a_json_body_counts_whatever_its_content_type(
     http: httpx.AsyncClient, kind: str
 ) -> None:
     headers = {"Content-Type": kind} if kind else {}
-    got = await http.post(f"/webapi/{FULL}/contact.get", content=b' {"id": 12}', headers=headers)
+    got = await http.post(
+        f"/webapi/{FULL}/contact.get", content=b'\xef\xbb\xbf {"id": 12}', headers=headers
+    )
     assert got.json()["id"] == 12
 
 
@@ -95,9 +97,16 @@ async def test_what_clients_of_the_original_send_besides_is_taken(http: httpx.As
     assert found.status_code == 200
 
 
+async def test_null_in_json_is_a_parameter_that_was_not_given(http: httpx.AsyncClient) -> None:
+    found = await http.post(
+        f"/webapi/{FULL}/contact.find", json={"num": "170123", "min_len": None, "contact": None}
+    )
+    assert found.status_code == 200
+
+
 @pytest.mark.parametrize(
     ("value", "came"),
-    [(True, "true"), (None, "null"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
+    [(True, "true"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
 )
 async def test_what_json_may_not_hold_is_named(
     http: httpx.AsyncClient, value: object, came: str

@@ -21,14 +21,20 @@ from monitor.shared.phone_numbers import (
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "anonymous", "Anonymous", "Restricted", "unavailable", "anonymous@anonymous.invalid"],
+    [
+        *("", " ", "anonymous", "Anonymous", "Restricted", "unavailable", "CLIR", "private-number"),
+        *("anonymous@anonymous.invalid", "sip:anonymous@anonymous.invalid;user=phone"),
+        *('"Anonymous" <sip:anonymous@anonymous.invalid>', "<sip:Restricted@sip.example>"),
+    ],
 )
 def test_a_number_may_be_withheld(text: str) -> None:
     assert is_withheld(text)
     assert parse(text) is None
 
 
-@pytest.mark.parametrize("text", ["101", "+4930123", "Ann", "0"])
+@pytest.mark.parametrize(
+    "text", ["101", "+4930123", "Ann", "0", '"Anonymous" <sip:+4930123@sip.example>']
+)
 def test_what_says_something_is_not_withheld(text: str) -> None:
     assert not is_withheld(text)
 
@@ -64,6 +70,9 @@ def test_notation_is_left_out_of_a_number(written: str, number: str) -> None:
         ("030/1234567", ("030/1234567",)),
         ("+12125550100;ext=42", ("+12125550100;ext=42",)),
         ("Smith, 101", ("Smith, 101",)),
+        ("030 1234567\n0171 2345678", ("030 1234567", "0171 2345678")),
+        ("030 1234567 oder 0171 2345678", ("030 1234567", "0171 2345678")),
+        ("+49301234567 +491712345678", ("+49301234567", "+491712345678")),
     ],
 )
 def test_a_field_may_hold_several_numbers(written: str, numbers: tuple[str, ...]) -> None:
@@ -93,6 +102,17 @@ def test_a_calling_code_is_taken_off() -> None:
         ("0301234567", "0401234567", False),
         ("+12125550100", "+13125550100", False),
         ("110", "+4930110", False),
+        ("+49 (030) 1234567", "+49301234567", True),
+        ("+49 030 1234567", "+49301234567", True),
+        ("+39 (0)6 12345678", "+390612345678", True),
+        ("06 1 234 5678", "+3612345678", True),
+        ("8 0 17 123-45-67", "+375171234567", True),
+        ("Office 030 1234567", "+49301234567", True),
+        ("030 1234567 (home)", "+49301234567", True),
+        ("+12125550100,,42#", "+12125550100", True),
+        ("+49 30 1234567 Durchwahl 12", "+49301234567", True),
+        ("tel:030-1234567;phone-context=+49", "0301234567", True),
+        ("\uff0803\uff091234-5678", "0312345678", True),
         ("34567", "+49301234567", False),
     ],
 )

@@ -232,3 +232,34 @@ def test_a_consultation_that_a_row_told_first_may_be_handed_over_at_once() -> No
     assert call.owner is not None
     assert (call.owner.dn_num, call.continues) == ("101", (7,))
     assert [(ended.call_id, ended.outcome) for ended in pbx.ended] == [(8, "answered")]
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_caller_handed_to_a_queue_is_the_only_one_who_waits_there(source: str) -> None:
+    """101 calls the queue, hears that somebody waits there, and hands the caller over."""
+    pbx = Counted(source)
+    pbx.see("101", 1, MAIN, "Ringing", OUTSIDE, originated_by_dn="ROUTER")
+    pbx.rows((MAIN, CALLER, "101 Ext 101", "Routing"))
+    pbx.see("101", 1, MAIN, "Connected", OUTSIDE)
+    pbx.rows((MAIN, CALLER, "101 Ext 101", "Talking"))
+    pbx.now += 10
+    pbx.see("101", 2, CONSULTATION, "Connected", "800")
+    main = (MAIN, CALLER, "101 Ext 101", "Talking")
+    pbx.rows(main, (CONSULTATION, "101 Ext 101", "800 Sales", "Talking"))
+    pbx.now += 10
+    pbx.gone("101", 2)
+    pbx.rows((MAIN, CALLER, "800 Sales", "Talking"))
+    pbx.gone("101", 1)
+    pbx.rows((MAIN, CALLER, "800 Sales", "Talking"))
+    assert [caller.num for caller in pbx.queue().waiting] == [NUMBER]
+    pbx.see("102", 3, MAIN, "Ringing", OUTSIDE, on_behalf_of_dn="800")
+    pbx.see("102", 3, MAIN, "Connected", OUTSIDE, on_behalf_of_dn="800")
+    pbx.rows((MAIN, CALLER, "102 Ext 102", "Talking"))
+    pbx.gone("102", 3)
+    pbx.rows()
+    assert [(each.call_id, each.outcome) for each in pbx.ended] == [
+        (CONSULTATION, "transferred"),
+        (MAIN, "answered"),
+    ]
+    figures = pbx.figures("queuestats", "800")
+    assert (figures.offered, figures.answered, figures.abandoned) == (1, 1, 0)

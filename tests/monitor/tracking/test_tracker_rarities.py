@@ -17,7 +17,14 @@ from monitor.pbx.facts import (
     QueueRow,
 )
 from monitor.shared.timestamps import from_unix
-from tests.monitor.tracking.pbx_facts import NOON, Told, directory, participant
+from tests.monitor.tracking.pbx_facts import (
+    NOON,
+    SOURCES,
+    Counted,
+    Told,
+    directory,
+    participant,
+)
 
 CALLER = "10000 skyetel (+491701)"
 
@@ -25,6 +32,81 @@ CALLER = "10000 skyetel (+491701)"
 @pytest.fixture
 def pbx() -> Told:
     return Told()
+
+
+def tell_row(pbx: Told, id_: int, caller: str, callee: str, word: str, since: float) -> None:
+    """Tell of a call's row, whose word is so since then."""
+    row = ActiveCall(id_, caller, callee, word, since, NOON)
+    pbx.tell(ActiveCallsRead((row,), pbx.now, pbx.now))
+
+
+@pytest.mark.parametrize("sees_callee", [True, False], ids=["inside", "outside"])
+def test_an_ordered_call_is_answered_by_its_destination_not_by_the_phone_that_ordered_it(
+    pbx: Told, sees_callee: bool
+) -> None:
+    """101's phone rings first, is picked up, and names whom the PBX calls for it."""
+    party, callee = ("102", "102 Ext 102") if sees_callee else ("10000:+49", "10000 skyetel (+49)")
+    pbx.see("101", 1, 8, "Ringing", "", originated_by_dn="101")
+    tell_row(pbx, 8, "MakeCall", "101 Ext 101", "Routing", pbx.now)
+    tell_row(pbx, 8, "MakeCall", "101 Ext 101", "Talking", pbx.now)
+    assert pbx.call(8).answered_at is None
+    pbx.see("101", 1, 8, "Connected", party, originated_by_dn="101")
+    assert pbx.call(8).answered_at is None
+    if sees_callee:
+        pbx.see("102", 2, 8, "Ringing", "101", 2)
+    for _ in range(2):
+        tell_row(pbx, 8, "101 Ext 101", callee, "Routing", pbx.now)
+    assert [leg.dn_num for leg in pbx.call(8).routing_to] == [party.partition(":")[0]]
+    assert pbx.call(8).answered_at is None
+    since = pbx.now
+    if sees_callee:
+        pbx.see("102", 2, 8, "Connected", "101", 2)
+    tell_row(pbx, 8, "101 Ext 101", callee, "Talking", since)
+    tell_row(pbx, 8, "101 Ext 101", callee, "Talking", since)
+    assert pbx.call(8).answered_at == from_unix(since)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("inside", [True, False], ids=["inside", "outside"])
+def test_a_call_that_an_app_makes_is_answered_by_the_person_whom_it_calls(
+    source: str, inside: bool
+) -> None:
+    pbx = Counted(source)
+    pbx.tell(replace(directory(), peers=(PeerRow("crm", "CRM", "RoutePoint"),)))
+    party, callee = ("102", "102 Ext 102") if inside else ("10000:+49", "10000 skyetel (+49)")
+
+    def at_the_phone(status: str) -> None:
+        called = replace(participant("102", 2, 8, status, "crm", 2), party_dn_type="Wroutepoint")
+        if inside and source == SOURCES[0]:
+            pbx.tell(ParticipantSeen(called, pbx.now, pbx.now))
+
+    pbx.see("crm", 1, 8, "Dialing", party)
+    at_the_phone("Ringing")
+    pbx.rows((8, "crm CRM", callee, "Routing"))
+    assert pbx.call(8).answered_at is None
+    at_the_phone("Connected")
+    pbx.see("crm", 1, 8, "Connected", party)
+    pbx.rows((8, "crm CRM", callee, "Talking"))
+    assert pbx.extension("102").activity == ("Talking" if inside else "Idle")
+    pbx.gone("102", 2)
+    pbx.gone("crm", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    called = "102" if inside else "+49"
+    assert (ended.outcome, ended.caller, ended.callee) == ("answered", "crm", called)
+    if inside:
+        assert pbx.figures("extstats", "102").answered == 1
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_an_extension_that_gives_up_in_a_queue_is_not_called_back_by_it(source: str) -> None:
+    pbx = Counted(source)
+    pbx.see("105", 1, 8, "Connected", "800")
+    pbx.rows((8, "105 Ext 105", "800 Sales", "Talking"))
+    pbx.gone("105", 1)
+    pbx.rows()
+    figures = pbx.figures("queuestats", "800")
+    assert (figures.offered, figures.callbacks, figures.callbacks_failed) == (1, 0, 0)
 
 
 def test_a_call_led_out_on_the_trunk_by_which_it_came_goes_from_outside_to_outside(

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from threecx import NotFoundError  # type: ignore[import-untyped]  # it has no py.typed
 
+from monitor.pbx.commands import extensions
 from monitor.pbx.facts import DirectoryRead
 from monitor.shared.errors import CommandOutcomeUnknown
 from monitor.simulator.behaviour_options import Switches
@@ -85,6 +86,11 @@ async def test_all_fields_at_once(desk: Desk) -> None:
     user = await read(desk, "101")
     assert (user.first_name, user.vmpin, user.internal) == ("Ада", "4711", False)
     assert desk.extension("101").noanswertimeout == 42
+
+
+def test_a_template_that_leaves_credentials_open_empties_none() -> None:
+    left_open = dict.fromkeys(("authid", "authpass", "vmpin", "mobile"), "")
+    assert extensions.properties(left_open) == {"Mobile": ""}
 
 
 @pytest.mark.parametrize("partial", ["replace", "merge"])

@@ -164,14 +164,30 @@ async def test_one_failure_alone_is_tried_again(sales: ScriptedPbx) -> None:
         assert [queue.number for queue in read.queues] == ["800"]
 
 
-async def test_without_the_users_the_pbx_is_not_connected_and_says_why(sales: ScriptedPbx) -> None:
-    sales.refuse("/xapi/v1/Users", 500)
+@pytest.mark.parametrize("status", [500, 403, 404])
+async def test_without_the_users_the_pbx_is_not_connected_and_says_why(
+    sales: ScriptedPbx, status: int
+) -> None:
+    sales.refuse("/xapi/v1/Users", status)
     async with following(settings_for(sales.url)) as (_, facts):
         told = await facts.until(ConnectionChanged, lambda fact: "directory" in fact.reason)
         assert told.connection == "connecting"
         assert "Users" in told.reason
         sales.allow("/xapi/v1/Users")
         await facts.until(ConnectionChanged, lambda fact: fact.connection == "connected")
+
+
+@pytest.mark.parametrize("status", [500, 403])
+async def test_users_that_fail_later_stay_as_they_were_and_are_told(
+    sales: ScriptedPbx, status: int
+) -> None:
+    async with following(settings_for(sales.url)) as (source, facts):
+        await facts.until(DirectoryRead)
+        sales.refuse("/xapi/v1/Users", status)
+        source.want_directory()
+        broken = await facts.until(DirectoryRead, lambda read: bool(read.failing))
+        assert [user.number for user in broken.users] == ["100"]
+        assert broken.failing[0].startswith("Users: ")
 
 
 async def test_a_zone_by_its_name_needs_no_list_of_zones(sales: ScriptedPbx) -> None:
