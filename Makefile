@@ -89,7 +89,7 @@ sbom: .venv/audit.stamp ## write the bills of materials (CycloneDX) of the image
 
 # A peer of the benchmarks. Without npm its rows are left out.
 .venv/node.stamp: .venv/bench.stamp
-	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8
+	@! command -v npm >/dev/null || npm install --silent --no-fund --no-audit --prefix .venv/node ws@8.23.0
 	@touch $@
 
 # Checks the types of the browser's client in the tests. Without npm, or if it gets nothing, these tests are skipped.

@@ -11,4 +11,4 @@ from tests.bench import full, quick
 
 if __name__ == "__main__":
     logging_setup.configure("error", "human")
-    uvloop.run(quick.run() if "--quick" in sys.argv[1:] else full.run())
+    uvloop.run(quick.run() if "--quick" in sys.argv[1:] else full.run(sys.argv[1:]))

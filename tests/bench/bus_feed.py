@@ -26,8 +26,9 @@ ORIGIN = "https://wall.example.com"
 _KEYS = 12
 """A key may have a thousand connections."""
 FRAME = 200
-"""Bytes of a change's frame, without the WebSocket header."""
+"""Bytes of a change's frame, without the WebSocket header, where nothing else is said."""
 HEADER = 4
+"""Bytes of the WebSocket header of a frame of 126 to 65,535 bytes (RFC 6455, 5.2)."""
 
 
 def key(number: int) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from contextlib import suppress
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any, Final
 
 import uvloop
@@ -25,21 +24,11 @@ from tests.bench.peers import serve_app
 SOCKETIO_PATH: Final = "/socket.io/?EIO=4&transport=websocket"
 SOCKETIO_HELLO: Final = "40"
 """First text of a Socket.IO client: Engine.IO's message 4 with CONNECT to the namespace ``/``."""
-_PACKAGES: Final = {
-    "socketio": ("socketio",),
-    "channels": ("django", "channels", "channels_redis"),
-    "broadcaster": ("broadcaster",),
-}
 _DAY: Final = 86_400
 """Seconds between Engine.IO's pings: none falls into the benchmark, as with the other peers."""
 _ROOM: Final = "all"
 _PATIENT: Final = f"?socket_timeout={_DAY}"
 """Query of a Redis address: both packages wait for messages as long as redis-py 8 waits."""
-
-
-def installed(name: str) -> bool:
-    """Whether all is there that this framework needs."""
-    return all(find_spec(package) is not None for package in _PACKAGES[name])
 
 
 async def socketio() -> None:

@@ -1,24 +1,29 @@
-"""Run ``make bench``: print all as tables and write them to the README beside this file."""
+"""Run ``make bench``: measure section by section, print tables, write the README beside this file.
+
+``make bench ARGS="stops rush"`` measures these sections anew and keeps the others;
+``ARGS="--runs 3"`` measures each three times and takes the median of every row.
+"""
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import argparse
+import os
+from collections.abc import Awaitable, Callable, Sequence
 from statistics import median
+from typing import Final
 
 from tests.bench import (
     compression,
     contacts,
     crowd,
     delivery,
-    frameworks,
     latency,
     many_pbxs,
     monitoring,
     newcomers,
     queries,
     queues,
+    report,
     rush,
     stops,
     whole_way,
@@ -26,56 +31,138 @@ from tests.bench import (
 from tests.bench.compression import compression_sheet
 from tests.bench.contacts import CONTACTS, Start
 from tests.bench.crowd import Crowd
-from tests.bench.delivery import BROADCASTER, CHANNELS, NODE_WS, SOCKETIO
 from tests.bench.monitoring import LARGE, SMALL, Events
 from tests.bench.processes import machine, ratio
-from tests.bench.quick import delivery_sheet, latency_sheet, queries_sheet
-from tests.bench.table import Sheet, show, write
+from tests.bench.quick import arrival_sheet, delivery_sheet, latency_sheet, queries_sheet
+from tests.bench.report import Section
+from tests.bench.table import Sheet, middle, show
 from tests.bus import real_bus
 
-_NOTES = Path(__file__).with_name("notes.md")
-_FRAMEWORKS = (
-    ("socketio", SOCKETIO, 1_000),
-    ("channels", CHANNELS, 1_000),
-    ("broadcaster", BROADCASTER, 5_000),
-)
-"""Name, row and number of subscribers: 5,000 delay a broadcast of the others by a second."""
+Measure = Callable[[], Awaitable[list[Sheet]]]
 
 
-async def run() -> None:
+async def run(arguments: Sequence[str]) -> None:
     """Measure, print, write."""
-    sheets: list[Sheet] = []
+    parser = argparse.ArgumentParser(prog="tests.bench", description=__doc__)
+    parser.add_argument("sections", nargs="*", choices=[*SECTIONS, []], metavar="SECTION")
+    parser.add_argument("--runs", type=int, default=1)
+    chosen = parser.parse_args(arguments)
+    for name, packages in delivery.not_installed().items():
+        print(f"left out: {name}, as {packages} is not installed", flush=True)
+    for name in chosen.sections or SECTIONS:
+        section = await _measured(SECTIONS[name], chosen.runs)
+        for sheet in section.sheets:
+            show(sheet)
+        report.add(name, section)
+    report.write(list(SECTIONS))
 
-    def done(sheet: Sheet) -> None:
-        show(sheet)
-        sheets.append(sheet)
 
-    for subscribers, each in ((1_000, 15), (5_000, 4)):
+async def _measured(measure: Measure, runs: int) -> Section:
+    found, load = [], [os.getloadavg()[0]]
+    for _ in range(runs):
+        found.append(await measure())
+        load.append(os.getloadavg()[0])
+    sheets = [middle(same) for same in zip(*found, strict=True)]
+    return Section(sheets, runs, min(load), max(load), machine())
+
+
+def _delivered(subscribers: int, frame: int, each: int) -> Measure:
+    async def measure() -> list[Sheet]:
         async with real_bus() as bus:
-            peers = tuple(_peers(subscribers))
-            done(
-                delivery_sheet(await delivery.measure(bus, subscribers, peers, times=7, each=each))
-            )
+            names = delivery.installed(subscribers, frame)
+            found = await delivery.measure(bus, subscribers, names, 7, each, frame)
+        sheets = [delivery_sheet(found)]
+        return [*sheets, arrival_sheet(found)] if subscribers == delivery.CROWD else sheets
+
+    return measure
+
+
+async def _compressed() -> list[Sheet]:
     async with real_bus() as bus:
-        done(compression_sheet(await compression.measure(bus, 1_000, times=9, each=8)))
-    for subscribers, stuck in ((10_000, 0), (10_000, 1_000)):
+        return [compression_sheet(await compression.measure(bus, 1_000, times=9, each=8))]
+
+
+def _crowded(stuck: int) -> Measure:
+    async def measure() -> list[Sheet]:
         async with real_bus() as bus:
-            done(crowd_sheet(await crowd.measure(bus, subscribers, stuck, seconds=15)))
+            return [crowd_sheet(await crowd.measure(bus, 10_000, stuck, seconds=15))]
+
+    return measure
+
+
+async def _late() -> list[Sheet]:
     async with real_bus() as bus:
-        done(latency_sheet(await latency.measure(bus, 1_000)))
+        return [latency_sheet(await latency.measure(bus, 1_000))]
+
+
+async def _queried() -> list[Sheet]:
+    sheets = []
     for calls in (10, 200):
         async with real_bus() as bus:
-            done(queries_sheet(await queries.measure(bus, calls, times=9, each=1_500)))
-    done(contacts_sheet(await contacts.measure(3)))
-    done(monitor_sheet(await monitoring.measure(9)))
-    done(await whole_way.measure(200))
-    done(await rush.measure(15))
-    done(queues.sheet(queues.Plan(), await queues.measure(queues.Plan())))
-    done(await newcomers.run())
-    done(many_pbxs.sheet(await many_pbxs.measure()))
-    plain = await stops.measure(60, 60, plain=True)
-    done(stops.sheet(await stops.measure(60, 60), plain))
-    write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
+            sheets.append(queries_sheet(await queries.measure(bus, calls, times=9, each=1_500)))
+    return sheets
+
+
+async def _started() -> list[Sheet]:
+    return [contacts_sheet(await contacts.measure(3))]
+
+
+async def _monitored() -> list[Sheet]:
+    return [monitor_sheet(await monitoring.measure(9))]
+
+
+async def _whole() -> list[Sheet]:
+    return [await whole_way.measure(200)]
+
+
+async def _rushed() -> list[Sheet]:
+    return [await rush.measure(15)]
+
+
+async def _queued() -> list[Sheet]:
+    plan = queues.Plan()
+    return [queues.sheet(plan, await queues.measure(plan))]
+
+
+async def _came() -> list[Sheet]:
+    return [await newcomers.run()]
+
+
+async def _gateway_of_many() -> list[Sheet]:
+    return [many_pbxs.sheet(await many_pbxs.measure())]
+
+
+async def _monitor_of_many() -> list[Sheet]:
+    return [many_pbxs.sheet(await many_pbxs.measure_monitor(), "monitor")]
+
+
+async def _stopped() -> list[Sheet]:
+    plain = await stops.measure(20, 30, plain=True)
+    rates = {rate: await stops.measure(20, 30, rate) for rate in stops.EXTENSIONS}
+    return [stops.sheet(rates[stops.RATE], plain), stops.stack_sheet(rates)]
+
+
+SECTIONS: Final[dict[str, Measure]] = {
+    "delivery-200": _delivered(1_000, 200, 15),
+    "delivery-1000": _delivered(1_000, 1_000, 15),
+    "delivery-4000": _delivered(1_000, 4_000, 15),
+    "delivery-5000-subscribers": _delivered(5_000, 200, 4),
+    "compression": _compressed,
+    "crowd": _crowded(0),
+    "crowd-stuck": _crowded(1_000),
+    "latency": _late,
+    "queries": _queried,
+    "contacts": _started,
+    "monitor": _monitored,
+    "whole-way": _whole,
+    "rush": _rushed,
+    "queues": _queued,
+    "newcomers": _came,
+    "many-pbxs-gateway": _gateway_of_many,
+    "many-pbxs-monitor": _monitor_of_many,
+    "stops": _stopped,
+}
+"""What is measured, in the order of the README."""
 
 
 def crowd_sheet(found: Crowd) -> Sheet:
@@ -158,12 +245,3 @@ def monitor_sheet(found: Events) -> Sheet:
     sheet.add(f"poll that changes nothing: {small}", f"{found.small_poll:.2f} ms")
     sheet.add(f"poll that changes nothing: {large}", f"{found.large_poll:.2f} ms")
     return sheet
-
-
-def _peers(subscribers: int) -> Iterator[str]:
-    yield from ("write(2)", "Starlette send_bytes", "websockets broadcast")
-    if shutil.which("node") and NODE_WS.is_dir():
-        yield "Node ws"
-    yield from (
-        row for name, row, most in _FRAMEWORKS if subscribers <= most and frameworks.installed(name)
-    )

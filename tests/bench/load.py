@@ -2,7 +2,8 @@
 
 Commands, a line of JSON each: ``open`` connects sockets of a group, each of which says ``hello`` if
 that is given; ``say`` sends a text to each of a group; ``expect`` answers once a group has received
-so many bytes in all, ``give up`` ends that; ``rest`` reads nothing for so many seconds; ``count``
+so many bytes in all, with the times of the first, the middle and the last read; ``give up`` ends
+that; ``rest`` reads nothing for so many seconds; ``count``
 tells bytes and closed connections.
 """
 
@@ -44,6 +45,7 @@ class Load:
         self._sockets: dict[int, socket.socket] = {}
         self._group_of: dict[int, str] = {}
         self._expected: tuple[str, int] | None = None
+        self._arrivals: list[float] = []
         self._buffer = bytearray(_READ)
         self._commands = b""
         self._watch: Watch | None = None
@@ -74,10 +76,14 @@ class Load:
             self._epoll.unregister(fd)
             self._closed[group] += 1
         self._totals[group] += got
+        if self._expected is not None:
+            self._arrivals.append(time.perf_counter())
 
     def _check(self) -> None:
         if self._expected is not None and self._totals[self._expected[0]] >= self._expected[1]:
-            self._say(bytes=self._totals[self._expected[0]], at=time.perf_counter())
+            at, reads = time.perf_counter(), self._arrivals
+            arrivals = [reads[0], reads[len(reads) // 2], reads[-1]] if reads else [at] * 3
+            self._say(bytes=self._totals[self._expected[0]], at=at, arrivals=arrivals)
             self._expected = None
 
     def _read_commands(self) -> bool:
@@ -95,6 +101,7 @@ class Load:
                 self._say(bytes=self._totals[group])
             case "expect":
                 self._expected = (group, command["bytes"])
+                self._arrivals.clear()
             case "give up":
                 self._expected = None
                 self._say(given_up=True)

@@ -1,11 +1,11 @@
-// Node's ws as a peer: each line that comes is one broadcast of 200 bytes.
+// Node's ws as a peer: each line that comes is one broadcast. Arguments: where npm put it, bytes of a frame's payload.
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
 
-const require = createRequire(new URL("../../.venv/node/", import.meta.url));
+const require = createRequire(`${process.argv[2]}/`);
 const { WebSocketServer } = require("ws");
 
-const payload = Buffer.alloc(200, "x");
+const payload = Buffer.alloc(Number(process.argv[3]), "x");
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, backlog: 1024, perMessageDeflate: false }, () =>
   console.log(JSON.stringify({ port: server.address().port })),
 );

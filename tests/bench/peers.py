@@ -1,7 +1,8 @@
 """Serve what others would use, and the bare limit, as processes: each line is one broadcast.
 
 ``write``: a loop of write(2) over the sockets. ``starlette``: ``send_bytes`` to each.
-``broadcast``: that of the websockets library. ``routes``: two HTTP routes, one returns bytes, one
+``broadcast``: that of the websockets library. ``picows``: its transports, if it is installed.
+These take the bytes of a frame's payload. ``routes``: two HTTP routes, one returns bytes, one
 encodes JSON each time; a line gives the answer.
 """
 
@@ -14,6 +15,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from importlib import import_module
 from typing import Any
 
 import uvicorn
@@ -27,13 +29,10 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
 from monitor.shared.redis.connection import connect
-from tests.bench.bus_feed import FRAME, HEADER
-
-_PAYLOAD = b"x" * FRAME
-_WIRE = b"x" * (FRAME + HEADER)
+from tests.bench.bus_feed import HEADER
 
 
-def write_loop() -> None:
+def write_loop(frame: int) -> None:
     """Sockets come first, as many as the first line says.
 
     Then a broadcast for every byte of input.
@@ -48,14 +47,15 @@ def write_loop() -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sockets.append(sock)
     fds = [sock.fileno() for sock in sockets]
-    wire, write = _WIRE, os.write
+    wire, write = b"x" * (frame + HEADER), os.write
     while sys.stdin.readline():
         for fd in fds:
             write(fd, wire)
 
 
-async def starlette() -> None:
+async def starlette(frame: int) -> None:
     """A task a connection that waits for its client; one loop that sends."""
+    payload = b"x" * frame
     connected: list[WebSocket] = []
 
     async def endpoint(websocket: WebSocket) -> None:
@@ -69,13 +69,14 @@ async def starlette() -> None:
 
     async def send() -> None:
         for websocket in connected:
-            await websocket.send_bytes(_PAYLOAD)
+            await websocket.send_bytes(payload)
 
     await serve_app(Starlette(routes=[WebSocketRoute("/", endpoint)]), send)
 
 
-async def websockets_broadcast() -> None:
+async def websockets_broadcast(frame: int) -> None:
     """The library's own server and function."""
+    payload = b"x" * frame
     connected: set[ServerConnection] = set()
 
     async def handle(connection: ServerConnection) -> None:
@@ -87,7 +88,28 @@ async def websockets_broadcast() -> None:
     async with serve(handle, sock=listening, compression=None, ping_interval=None):
         _say_port(listening)
         async for _ in _broadcasts():
-            broadcast(connected, _PAYLOAD)
+            broadcast(connected, payload)
+
+
+async def picows(frame: int) -> None:
+    """A listener a connection; the frame is written by a transport of the package's own."""
+    package: Any = import_module("picows")
+    payload, text = b"x" * frame, package.WSMsgType.TEXT
+    connected: list[Any] = []
+
+    class Listener(package.WSListener):  # type: ignore[misc]  # the package has no types for mypy
+        def on_ws_connected(self, transport: Any) -> None:
+            connected.append(transport)
+
+    listening = _listening()
+    serving = await package.ws_create_server(
+        lambda _: Listener(), sock=listening, backlog=1024, enable_auto_pong=False
+    )
+    _say_port(listening)
+    async with serving:
+        async for _ in _broadcasts():
+            for transport in connected:
+                transport.send(text, payload)
 
 
 async def routes() -> None:
@@ -170,11 +192,13 @@ def _say_port(sock: socket.socket) -> None:
 if __name__ == "__main__":
     match sys.argv[1]:
         case "write":
-            write_loop()
+            write_loop(int(sys.argv[2]))
         case "starlette":
-            uvloop.run(starlette())
+            uvloop.run(starlette(int(sys.argv[2])))
         case "broadcast":
-            uvloop.run(websockets_broadcast())
+            uvloop.run(websockets_broadcast(int(sys.argv[2])))
+        case "picows":
+            uvloop.run(picows(int(sys.argv[2])))
         case "listen":
             uvloop.run(listen(sys.argv[2]))
         case "routes":

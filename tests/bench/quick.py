@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from statistics import median
 
-from tests.bench import delivery, latency, queries
+from tests.bench import brokers, delivery, latency, queries
+from tests.bench.bus_feed import FRAME
 from tests.bench.delivery import Deliveries
 from tests.bench.latency import Latencies
 from tests.bench.queries import BARE, ENCODING, KNOWN, OURS, PAGE, POST, Requests
@@ -40,22 +41,28 @@ async def run() -> None:
 def delivery_sheet(found: Deliveries) -> Sheet:
     """The targets are of the gateway's cost to the other's."""
     note = (
-        "Frames of 200 bytes; user and system time of the server; ratio: the gateway's to theirs. "
-        "The gateway follows "
-        "a real Redis, the others have their bytes from the start."
+        f"Frames of {found.frame:,} bytes; user and system time of the server; ratio: the "
+        "gateway's to theirs. The gateway follows a real Redis, the others have their bytes from "
+        "the start."
     )
     through_redis = [
         name for name in (delivery.CHANNELS, delivery.BROADCASTER) if name in found.rounds
     ]
     if through_redis:
         note += f" These also publish them on that Redis and follow it: {'; '.join(through_redis)}."
-    sheet = Sheet(f"CPU time per delivery, {found.subscribers:,} subscribers", note)
+    published = [name for name in (brokers.NCHAN, brokers.NATS) if name in found.rounds]
+    if published:
+        note += f" These get each frame from a publisher: {'; '.join(published)}."
+    sheet = Sheet(
+        f"CPU time per delivery, {found.subscribers:,} subscribers, {found.frame:,} bytes", note
+    )
     if found.late:
         sheet.add(f"changes that took over {delivery.PATIENCE:g} s to reach all", f"{found.late}")
+    small = found.frame == FRAME
     targets = {
-        "write(2)": 1.25 if found.subscribers <= 1_000 else 1.4,
-        "Node ws": 0.85,
-        "Starlette send_bytes": 0.4,
+        delivery.WRITE: 1.25 if found.subscribers <= delivery.CROWD else 1.4,
+        delivery.NODE_WS: 0.85 if small else 0.0,
+        delivery.STARLETTE: 0.4 if small else 0.0,
     }
     for name in found.rounds:
         figure = f"{found.median(name):.2f} µs"
@@ -63,6 +70,23 @@ def delivery_sheet(found: Deliveries) -> Sheet:
             sheet.add(name, figure)
         else:
             sheet.add(name, figure, ratio=found.ratio(name), most=targets.get(name, 0.0))
+    return sheet
+
+
+def arrival_sheet(found: Deliveries) -> Sheet:
+    """Nothing here has a target: it is the time of the wall, on shared cores."""
+    sheet = Sheet(
+        f"First, middle and last of {found.subscribers:,} subscribers, {found.frame:,} bytes",
+        "Time from the publish, or from the command to a peer that has its bytes, until the first, "
+        "the middle and the last subscriber has the frame; ratio: of the last, the gateway's to "
+        "theirs. Servers and readers share the cores.",
+    )
+    for name, arrivals in found.arrivals.items():
+        if arrivals:
+            figures = found.arrival(name)
+            text = " / ".join(f"{seconds * 1e3:.1f}" for seconds in figures) + " ms"
+            ratio = None if name == delivery.OURS else found.arrival(delivery.OURS)[2] / figures[2]
+            sheet.add(name, text, ratio=ratio)
     return sheet
 
 

@@ -1,20 +1,15 @@
-"""Write the measurements as a table for the terminal and for the README beside this file."""
+"""Hold measurements as tables, for the terminal and for the README beside this file."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-README = Path(__file__).with_name("README.md")
-
-_INTRODUCTION = (
-    "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the "
-    "ratios that matter most. A ratio compares values that were measured in turn in one run; "
-    "absolute values vary with the machine."
-)
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,31 +66,27 @@ def show(sheet: Sheet) -> None:
     Console(width=112).print(table)
 
 
-def write(sheets: list[Sheet], machine: str, tried: str) -> None:
-    """Write the README: all sheets of a run; ``tried``: what is known of the ways given up."""
-    lines = [
-        "# Benchmarks",
-        "",
-        _INTRODUCTION,
-        "",
-        f"Machine: {machine}.",
+def middle(runs: Sequence[Sheet]) -> Sheet:
+    """Return the sheet whose every row is the median of that row in several runs."""
+    rows = [
+        sorted(same, key=_size)[len(same) // 2]
+        for same in zip(*(run.rows for run in runs), strict=True)
     ]
-    for sheet in sheets:
-        lines += [
-            "",
-            f"## {sheet.title}",
-            "",
-            sheet.note,
-            "",
-            "| | figure | ratio | target | |",
-            "|---|--:|--:|--:|---|",
-        ]
-        lines += [
-            f"| {row.what} | {row.figure} | {row.ratio} | {row.target} | {_mark(row)} |"
-            for row in sheet.rows
-        ]
-    lines += ["", "## What was tried", "", tried.strip()]
-    README.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return Sheet(runs[0].title, runs[0].note, rows)
+
+
+def _size(row: Row) -> float:
+    """Return what a row is compared by: its ratio, otherwise the number that its figure shows."""
+    found = _NUMBER.search(row.figure.replace(",", ""))
+    return float(row.ratio.replace(",", "") or (found[0] if found else 0))
+
+
+def rows_of(sheet: Sheet) -> list[str]:
+    """Return the lines of its table for the README."""
+    return [
+        f"| {row.what} | {row.figure} | {row.ratio} | {row.target} | {_mark(row)} |"
+        for row in sheet.rows
+    ]
 
 
 def _mark(row: Row) -> str:
