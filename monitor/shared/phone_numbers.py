@@ -73,7 +73,7 @@ _CALLING_CODE: Final = re.compile(
 )
 """The calling codes of ITU-T E.164: one, two or three digits, none the beginning of another."""
 _PREFIXES: Final = {"1": "1", "7": "8", "36": "06", "370": "8", "375": "80"}
-"""What is dialled before a national number, by calling code, where it is another digit than 0."""
+"""The digits dialled before a national number, by calling code, where they are not one 0."""
 _SHORTEST: Final = 6
 """Digits of a national number that may be compared with one in another notation."""
 

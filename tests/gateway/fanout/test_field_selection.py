@@ -61,7 +61,7 @@ def test_each_field_that_was_asked_for_is_as_in_the_whole_entity(
         ("num", ["calls"], "must be a list"),
         ({"calls": ["state"]}, ["calls"], "must be a list"),
         (["x"] * 1_001, ["calls"], "at most 1000"),
-        ([7], ["queues"], "that is no text; queues has num, name, agents"),
+        ([7], ["queues"], "that is not text; queues has num, name, agents"),
         (["call_id"], ["calls"], "'call_id'; calls has callID, direction"),
         (["waiting"], ["calls"], "'waiting'; calls has callID"),
         (["x"], ["lines", "groups"], "groups has num, name, members, strategy; lines has num"),
