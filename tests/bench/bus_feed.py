@@ -153,7 +153,7 @@ async def gateway(
         )
         async with party(*command, speaks=probed) as process:
             process.port = port
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(120):
                 while not await ready(port):  # noqa: ASYNC110 - what is waited for is another process
                     await asyncio.sleep(0.05)
             yield process

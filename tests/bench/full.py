@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from statistics import median
 from typing import Final
 
@@ -49,12 +50,20 @@ async def run(arguments: Sequence[str]) -> None:
     chosen = parser.parse_args(arguments)
     for name, packages in delivery.not_installed().items():
         print(f"left out: {name}, as {packages} is not installed", flush=True)
+    failed = []
     for name in chosen.sections or SECTIONS:
-        section = await _measured(SECTIONS[name], chosen.runs)
+        try:
+            section = await _measured(SECTIONS[name], chosen.runs)
+        except (TimeoutError, OSError, RuntimeError) as error:
+            print(f"not measured: {name}: {error!r}", flush=True)
+            failed.append(name)
+            continue
         for sheet in section.sheets:
             show(sheet)
         report.add(name, section)
     report.write(list(SECTIONS))
+    if failed:
+        raise SystemExit(1)
 
 
 async def _measured(measure: Measure, runs: int) -> Section:
@@ -63,7 +72,7 @@ async def _measured(measure: Measure, runs: int) -> Section:
         found.append(await measure())
         load.append(os.getloadavg()[0])
     sheets = [middle(same) for same in zip(*found, strict=True)]
-    return Section(sheets, runs, min(load), max(load), machine())
+    return Section(sheets, runs, min(load), max(load), machine(), str(datetime.now(UTC).date()))
 
 
 def _delivered(subscribers: int, frame: int, each: int) -> Measure:
@@ -72,7 +81,7 @@ def _delivered(subscribers: int, frame: int, each: int) -> Measure:
             names = delivery.installed(subscribers, frame)
             found = await delivery.measure(bus, subscribers, names, 7, each, frame)
         sheets = [delivery_sheet(found)]
-        return [*sheets, arrival_sheet(found)] if subscribers == delivery.CROWD else sheets
+        return [*sheets, arrival_sheet(found)] if subscribers <= delivery.CROWD else sheets
 
     return measure
 
@@ -136,16 +145,24 @@ async def _monitor_of_many() -> list[Sheet]:
     return [many_pbxs.sheet(await many_pbxs.measure_monitor(), "monitor")]
 
 
+def _stacked(rate: int) -> Measure:
+    async def measure() -> list[Sheet]:
+        return [stops.stack_sheet(rate, await stops.measure(20, 30, rate))]
+
+    return measure
+
+
 async def _stopped() -> list[Sheet]:
     plain = await stops.measure(20, 30, plain=True)
-    rates = {rate: await stops.measure(20, 30, rate) for rate in stops.EXTENSIONS}
-    return [stops.sheet(rates[stops.RATE], plain), stops.stack_sheet(rates)]
+    return [stops.sheet(await stops.measure(20, 30), plain)]
 
 
 SECTIONS: Final[dict[str, Measure]] = {
     "delivery-200": _delivered(1_000, 200, 15),
     "delivery-1000": _delivered(1_000, 1_000, 15),
     "delivery-4000": _delivered(1_000, 4_000, 15),
+    "few-200": _delivered(200, 200, 15),
+    "few-4000": _delivered(200, 4_000, 15),
     "delivery-5000-subscribers": _delivered(5_000, 200, 4),
     "compression": _compressed,
     "crowd": _crowded(0),
@@ -161,6 +178,7 @@ SECTIONS: Final[dict[str, Measure]] = {
     "many-pbxs-gateway": _gateway_of_many,
     "many-pbxs-monitor": _monitor_of_many,
     "stops": _stopped,
+    **{f"stack-{rate}": _stacked(rate) for rate in stops.EXTENSIONS},
 }
 """What is measured, in the order of the README."""
 

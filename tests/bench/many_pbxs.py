@@ -120,8 +120,9 @@ async def _until_ready(url: str) -> None:
 async def _heard(redis: Redis, pbx: str) -> AsyncIterator[None]:
     """Play the monitor of one PBX meanwhile."""
 
+    publishers: list[StatePublisher] = []
+
     async def beat() -> None:
-        publishers = []
         for space in SPACES:
             publishers.append(StatePublisher(redis, SpaceKeys(pbx, space), "bench"))
             await publishers[-1].start_epoch(_first(space))
@@ -130,8 +131,12 @@ async def _heard(redis: Redis, pbx: str) -> AsyncIterator[None]:
                 await publisher.heartbeat()
             await asyncio.sleep(1)
 
-    async with running(beat()):
-        yield
+    try:
+        async with running(beat()):
+            yield
+    finally:
+        for publisher in publishers:
+            await publisher.aclose()
 
 
 async def _write(redis: Redis, pbx: str) -> None:

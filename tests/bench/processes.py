@@ -82,7 +82,7 @@ class Party:
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(command).encode() + b"\n")
 
-    async def hear(self, within: float = 60.0) -> Any:
+    async def hear(self, within: float = 300.0) -> Any:
         """The next line from it. Raises TimeoutError."""
         assert self._process.stdout is not None
         async with asyncio.timeout(within):

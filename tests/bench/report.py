@@ -19,6 +19,7 @@ README: Final = Path(__file__).with_name("README.md")
 FIGURES: Final = README.with_name("figures.json")
 _NOTES: Final = README.with_name("notes.md")
 _NOT_MEASURED: Final = "not measured"
+_SUBSCRIBERS: Final = {"delivery": "1,000", "few": "200"}
 _INTRODUCTION: Final = (
     "`make bench` measures all of this anew and writes this file; `make bench-quick` measures the "
     'ratios that matter most; `make bench ARGS="--runs 3 stops rush"` measures two sections, '
@@ -39,6 +40,8 @@ class Section:
     most_load: float = 0.0
     """Load averages of the machine between the runs, the least and the greatest."""
     machine: str = ""
+    when: str = ""
+    """Day of the measurement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,13 +96,15 @@ class Headline:
 def _joined(figures: tuple[Figure, ...] | str, sections: dict[str, Section]) -> str:
     if isinstance(figures, str):
         return figures
-    return " / ".join(figure.show(sections) for figure in figures)
+    shown = [figure.show(sections) for figure in figures]
+    return _NOT_MEASURED if set(shown) == {_NOT_MEASURED} else " / ".join(shown)
 
 
-def _delivery(size: str, before: str) -> Headline:
-    section = f"delivery-{size}"
+def _delivery(section: str, before: str) -> Headline:
+    kind, size = section.split("-")
     return Headline(
-        f"CPU time per delivery, 1,000 subscribers, {int(size):,} bytes; of write(2)'s",
+        f"CPU time per delivery, {_SUBSCRIBERS[kind]} subscribers, {int(size):,} bytes; as a "
+        "multiple of write(2)'s",
         before,
         (Figure(section, "callmon"), Figure(section, "write(2)", ratio=True)),
         "≤ 1.25 × write(2)",
@@ -110,9 +115,11 @@ def _delivery(size: str, before: str) -> Headline:
 
 
 HEADLINES: Final = (
-    _delivery("200", "not measured"),
-    _delivery("1000", "not measured"),
-    _delivery("4000", "1.06 to 1.10 × write(2) in C"),
+    _delivery("delivery-200", "not measured"),
+    _delivery("delivery-1000", "not measured"),
+    _delivery("delivery-4000", "1.06 to 1.10 × write(2) in C, 5,000 subscribers"),
+    _delivery("few-200", "not measured"),
+    _delivery("few-4000", "not measured"),
     Headline(
         "first / middle / last of 1,000 subscribers, 4,000 bytes",
         "not measured",
@@ -120,6 +127,14 @@ HEADLINES: Final = (
         "–",
         (Figure("delivery-4000", "picows", 1),),
         (Figure("delivery-4000", "write(2)", 1),),
+    ),
+    Headline(
+        "first / middle / last of 200 subscribers, 4,000 bytes",
+        "not measured",
+        (Figure("few-4000", "callmon", 1),),
+        "–",
+        (Figure("few-4000", "picows", 1), Figure("few-4000", "NATS", 1)),
+        (Figure("few-4000", "write(2)", 1),),
     ),
     Headline(
         "500 quiet PBXs on one gateway: ready, memory",
@@ -162,7 +177,7 @@ HEADLINES: Final = (
         "≤ 0.28 / ≤ 1.05",
     ),
     Headline(
-        "memory of an idle connection",
+        "memory of an idle connection (13.7 KiB by hand, see below)",
         "17.3 KiB",
         (Figure("crowd", "resident memory"),),
         "≤ 10 KiB",
@@ -197,7 +212,7 @@ HEADLINES: Final = (
     ),
     Headline(
         "a rush, extension states: p99 / greatest",
-        "– / 4,009 ms with queue states",
+        "– / 4,009 ms with queues",
         (Figure("rush", "extension states: p99"), Figure("rush", "extension states: greatest")),
         "greatest ≤ 250 ms",
         limit="50 ms to the PBX",
@@ -248,9 +263,11 @@ def _head(sections: dict[str, Section]) -> list[str]:
 def _section(name: str, section: Section) -> list[str]:
     lines: list[str] = []
     runs = f"Median of {section.runs} runs" if section.runs > 1 else "One run"
-    load = f"{section.least_load:.0f} to {section.most_load:.0f}"
+    load = (
+        f"{section.least_load:.0f} to {section.most_load:.0f}" if section.most_load else "unknown"
+    )
     for sheet in section.sheets:
         lines += ["", f"## {sheet.title}", "", sheet.note, ""]
-        lines += [f"{runs} of `{name}`; load average of the machine: {load}.", ""]
+        lines += [f"{runs} of `{name}`, {section.when}; load average of the machine: {load}.", ""]
         lines += ["| | figure | ratio | target | |", "|---|--:|--:|--:|---|", *rows_of(sheet)]
     return lines

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 
 from monitor.shared.codec import from_json
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
@@ -32,6 +32,7 @@ EXTENSIONS: Final = {60: 100, 600: 500, RATE: 2_000}
 """Of the PBX, for each number of calls a minute."""
 _SPEED: Final = 4.0
 _SUBSCRIBERS: Final = 100
+_PATIENCE_S: Final = 120.0
 _TOPICS: Final = "calls,extensions,queues"
 
 
@@ -74,6 +75,7 @@ async def measure(warm: float, seconds: float, rate: int = RATE, *, plain: bool 
                         await asyncio.sleep(0.1)
                 paths = stream_paths(_SUBSCRIBERS, _TOPICS, keys=1)
                 await load.ask(do="open", port=port, paths=paths)
+                await _until_calls_move(port)
                 await asyncio.sleep(warm)
                 return await _watched(port, bus, load, (monitor, gateway), seconds)
 
@@ -104,11 +106,30 @@ async def _redis(bus: RealBus) -> dict[str, float]:
 
 async def _position(port: int) -> int:
     """Return where the stream is."""
-    address = f"ws://127.0.0.1:{port}{stream_paths(1, _TOPICS, keys=1)[0]}"
-    async with connect(address, max_size=None) as socket:
-        while (frame := from_json(await socket.recv()))["type"] != "snapshot":
-            pass
-        return int(frame["seq"])
+    async with _stream(port, _TOPICS) as socket:
+        return int((await _frame(socket, "snapshot"))["seq"])
+
+
+async def _until_calls_move(port: int) -> None:
+    """Wait until the monitor has read the directory and follows calls."""
+    async with asyncio.timeout(_PATIENCE_S), _stream(port, "calls") as socket:
+        await _frame(socket, "change")
+
+
+def _stream(port: int, topics: str) -> connect:
+    return connect(
+        f"ws://127.0.0.1:{port}{stream_paths(1, topics, keys=1)[0]}",
+        max_size=None,
+        open_timeout=_PATIENCE_S,
+    )
+
+
+async def _frame(socket: ClientConnection, kind: str) -> dict[str, Any]:
+    """Return the next frame of this type."""
+    while True:
+        frame: dict[str, Any] = from_json(await socket.recv())
+        if frame["type"] == kind:
+            return frame
 
 
 async def _received(load: Party) -> int:
@@ -119,33 +140,29 @@ async def _ask(*parties: Party) -> list[dict[str, Any]]:
     return [await each.ask() for each in parties]
 
 
-def stack_sheet(found: dict[int, Stops]) -> Sheet:
+def stack_sheet(rate: int, at: Stops) -> Sheet:
     """Return what each program took; nothing here has a target but the stops."""
     made = Sheet(
-        "A real stack at 60, 600 and 2,400 calls a minute",
+        f"A real stack: {rate:,} calls a minute, {EXTENSIONS[rate]:,} extensions",
         f"Simulated PBX, monitor, Redis, gateway and {_SUBSCRIBERS} subscribers to {_TOPICS}, all "
         f"as processes; calls pass {_SPEED:g} times as fast as they would. CPU in per cent of a "
-        "core; memory resident.",
+        "core.",
     )
-    for rate, at in found.items():
-        name = f"{rate:,} calls a minute, {EXTENSIONS[rate]:,} extensions"
-        a_second = at.changes / at.seconds
-        a_change = {
-            "monitor": at.monitor["cpu"] / at.changes,
-            "gateway": at.gateway["cpu"] / at.changes,
-            "Redis": at.redis["cpu"] / at.changes,
-        }
-        made.add(f"{name}: changes a second", f"{a_second:.1f}")
-        made.add(f"{name}: bytes a change and subscriber", f"{at.frame:,.0f}")
-        for program, seconds in a_change.items():
-            cpu = seconds * at.changes / at.seconds
-            made.add(f"{name}: {program}", f"{cpu:.1%}, {seconds * 1e3:.2f} ms a change")
-        for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
-            stop = its["stop"] * 1e3
-            made.add(f"{name}: {program}, longest stop", f"{stop:.0f} ms", ratio=stop, most=30)
-            made.add(f"{name}: {program}, memory", f"{its['resident'] / 2**20:.0f} MiB")
-        for way in ("in", "out"):
-            made.add(f"{name}: bytes {way} at Redis a change", f"{at.redis[way] / at.changes:,.0f}")
+    made.add("changes a second", f"{at.changes / at.seconds:.1f}")
+    made.add("bytes a change and subscriber", f"{at.frame:,.0f}")
+    for program, cpu in (
+        ("monitor", at.monitor["cpu"]),
+        ("gateway", at.gateway["cpu"]),
+        ("Redis", at.redis["cpu"]),
+    ):
+        made.add(f"{program}: CPU", f"{cpu / at.seconds:.1%}")
+        made.add(f"{program}: CPU a change", f"{cpu / max(1, at.changes) * 1e3:.2f} ms")
+    for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
+        stop = its["stop"] * 1e3
+        made.add(f"{program}: longest stop, ms", f"{stop:.0f} ms", ratio=stop, most=30)
+        made.add(f"{program}: resident memory", f"{its['resident'] / 2**20:.0f} MiB")
+    for way in ("in", "out"):
+        made.add(f"Redis: bytes {way} a change", f"{at.redis[way] / max(1, at.changes):,.0f}")
     return made
 
 
@@ -202,5 +219,6 @@ if __name__ == "__main__":
         warm, seconds = map(float, sys.argv[1:])
         plain = asyncio.run(measure(warm, seconds, plain=True))
         rates = {rate: asyncio.run(measure(warm, seconds, rate)) for rate in EXTENSIONS}
-        show(stack_sheet(rates))
+        for rate, found in rates.items():
+            show(stack_sheet(rate, found))
         show(sheet(rates[RATE], plain))

@@ -67,11 +67,12 @@ def show(sheet: Sheet) -> None:
 
 
 def middle(runs: Sequence[Sheet]) -> Sheet:
-    """Return the sheet whose every row is the median of that row in several runs."""
-    rows = [
-        sorted(same, key=_size)[len(same) // 2]
-        for same in zip(*(run.rows for run in runs), strict=True)
-    ]
+    """Return the sheet whose every row is the median of the rows of that name in several runs."""
+    named: dict[str, list[Row]] = {}
+    for run in runs:
+        for row in run.rows:
+            named.setdefault(row.what, []).append(row)
+    rows = [sorted(same, key=_size)[len(same) // 2] for same in named.values()]
     return Sheet(runs[0].title, runs[0].note, rows)
 
 

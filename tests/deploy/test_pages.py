@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import shlex
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -20,6 +21,8 @@ from gateway.scopes import Scope
 from gateway.web.human_pages import FROM_DEPLOY
 from monitor.config import MonitorSettings
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from tests.bench import report as benchmarks
+from tests.bench.report import Figure
 from tests.bus import until_async
 from tests.deploy.commands import parsed
 from tests.deploy.test_image import ROOT
@@ -184,6 +187,20 @@ def test_the_stream_is_described_whole() -> None:
 def test_every_scope_is_described() -> None:
     named = re.findall(r"^\| `(\w+)` \|", TEXTS["deploy/rest.md"], re.MULTILINE)
     assert named == list(get_args(Scope))
+
+
+def test_what_the_page_on_capacity_reckons_can_be_repeated() -> None:
+    """Its figures are those of the benchmarks, and its program prints what stands below it."""
+    (program,), (told,) = (blocks("deploy/capacity.md", each) for each in ("python", "text"))
+    measured = re.findall(r"^\w+ = ([\d_.]+)  # ([\w-]+): (.+)$", program, re.MULTILINE)
+    assert len(measured) >= 10
+    for number, section, row in measured:
+        found = Figure(section, row).find(benchmarks.load())
+        assert found is not None, row
+        figures = re.findall(r"[\d.]+", found.figure.replace(",", ""))
+        assert number.replace("_", "") in figures, (row, found.figure)
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert ran.stdout.decode() == told
 
 
 async def _is_ready(http: httpx.AsyncClient, address: str) -> bool:
