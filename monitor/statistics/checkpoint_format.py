@@ -122,4 +122,4 @@ def _check_numbers(counted: Struct, least: int) -> None:
         elif isinstance(value, list | tuple):
             left.extend(value)
         elif isinstance(value, int) and not least <= value <= _LARGEST:
-            raise Malformed(f"statistics with an impossible number: {value}")
+            raise Malformed(f"statistics with the number {value}, which is impossible")
