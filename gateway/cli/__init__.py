@@ -29,6 +29,7 @@ from gateway.cli.russian_help import speaks_russian, translate
 from gateway.cli.terminal_output import say
 from monitor.shared.errors import CallmonError, ConfigError, StartFailed
 from monitor.shared.printable_text import printable
+from monitor.shared.tasks import leaves
 from monitor.shared.version import VERSION
 
 app = typer.Typer(
@@ -510,7 +511,7 @@ def _outcome(
         with asyncio.Runner(loop_factory=new_loop) as runner:
             code = runner.run(_until_told(work))
     except* _told() as group:
-        errors += _leaves(group)
+        errors += leaves(group)
         for error in errors:
             # Mistakes in the settings are a list; every other error is printed as one line.
             lines = str(error).split("\n") if isinstance(error, ConfigError) else [str(error)]
@@ -519,7 +520,7 @@ def _outcome(
         gone = _nobody_reads(group)
         if gone:
             code = 128 + signal.SIGPIPE
-        for error in () if gone else _leaves(group):
+        for error in () if gone else leaves(group):
             if not isinstance(error, OSError) or (
                 error.filename is None and error.errno not in _OF_DISKS
             ):
@@ -540,7 +541,7 @@ def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
 
     If so, nothing more is written to it.
     """
-    if not any(isinstance(error, BrokenPipeError) for error in _leaves(group)):
+    if not any(isinstance(error, BrokenPipeError) for error in leaves(group)):
         return False
     output = sys.__stdout__.fileno() if sys.__stdout__ is not None else 1
     poll = select.poll()
@@ -557,14 +558,6 @@ def _told() -> tuple[type[Exception], ...]:
     """Return the errors whose texts are sentences; those of the client only if it was used."""
     client = sys.modules.get("gateway.stream_client")
     return (CallmonError,) if client is None else (CallmonError, client.StreamClientError)
-
-
-def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for error in group.exceptions:
-        if isinstance(error, BaseExceptionGroup):
-            yield from _leaves(error)
-        else:
-            yield error
 
 
 async def _until_told(work: Coroutine[Any, Any, int | None]) -> int | None:

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from gateway.auth.api_keys import bearer
 from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
 from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN, quoted
+from monitor.shared.codec import refuse_constant
 
 MOST_LISTED = 1_000
 """Values in a list of a JSON body, at most."""
@@ -182,7 +183,7 @@ def _json(body: bytes) -> list[tuple[str, str]]:
     # Only the standard library's parser shows names that come twice; tuple is fast for thousands.
     try:
         parsed = json.loads(
-            body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=_no_constant
+            body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=refuse_constant
         )
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
@@ -192,10 +193,6 @@ def _json(body: bytes) -> list[tuple[str, str]]:
         raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
     # null is how programs write a parameter that they do not give.
     return [(name, _text(name, value)) for name, value in parsed if value is not None]
-
-
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _text(name: str, value: Any) -> str:

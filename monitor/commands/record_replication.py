@@ -288,7 +288,7 @@ class RecordReplication:
                 record = decode_record(fields.get(b"record", b""))
                 self._confirm(record)
                 if record.at * 1000 > time.time() * 1000 + BELIEVED_AHEAD_MS:
-                    raise Malformed(f"a command's record of the time {record.at}")
+                    raise Malformed(f"a command's record of the future: {record.at}")
                 if record.pbx == self._pbx:
                     records.append(record)
             except Malformed as error:

@@ -95,13 +95,15 @@ def encode_record(record: CommandRecord) -> bytes:
 def decode_record(data: bytes) -> CommandRecord:
     """Return the record in ``data``. Raises Malformed."""
     if len(data) > MAX_RECORD_BYTES:
-        raise Malformed(f"a command's record of {len(data)} bytes; {MAX_RECORD_BYTES} are allowed")
+        raise Malformed(
+            f"a command's record of {len(data)} bytes; {MAX_RECORD_BYTES} at most are allowed"
+        )
     try:
         record = _decoder.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"not a command's record: {error}") from error
     if not 0 <= record.at <= LATEST_S:
-        raise Malformed(f"a command's record of the time {record.at}")
+        raise Malformed(f"a command's record with an impossible time: {record.at}")
     return record
 
 

@@ -73,18 +73,19 @@ class EndedCallStore:
                 return  # the leader writes it again
             new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
             for at in range(0, len(new), _AT_ONCE):
-                some = new[at : at + _AT_ONCE]
-                found = zip(some, await self._redis.hmget(self._key, some), strict=True)
-                read = ((text(id_) or "", data) for id_, data in found)
-                calls = {
-                    id_: call for id_, data in read if (call := _decoded(id_, data)) is not None
-                }
-                if len(calls) < len(some):
-                    rejected(self._key, f"{len(some) - len(calls)} ended calls that cannot be read")
-                await self._store.keep_ended(self._pbx, _rows(calls), only=False)
-                self._held.update(text(id_) or "" for id_ in some)
+                await self._add(new[at : at + _AT_ONCE])
         if len(self._held) > 2 * len(ids) + _AT_ONCE:  # drop ids of earlier days
             self._held = {text(id_) or "" for id_ in ids}
+
+    async def _add(self, ids: list[Any]) -> None:
+        """Add the ended calls with these ids from Redis to the file."""
+        names = [text(id_) or "" for id_ in ids]
+        found = zip(names, await self._redis.hmget(self._key, ids), strict=True)
+        calls = {id_: call for id_, data in found if (call := _decoded(id_, data)) is not None}
+        if len(calls) < len(ids):
+            rejected(self._key, f"{len(ids) - len(calls)} ended calls that cannot be read")
+        await self._store.keep_ended(self._pbx, _rows(calls), only=False)
+        self._held.update(names)
 
     async def run(self, state: Callable[[], State]) -> None:
         """Keep the ended calls until cancelled, and once more at the end.

@@ -215,7 +215,7 @@ def from_lenient_json(data: bytes | str) -> Any:
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
         mended = _ESCAPE.sub(_mend, text.encode("utf-8", "replace").decode())
         try:
-            return json.loads(mended, strict=False, parse_constant=_refuse)
+            return json.loads(mended, strict=False, parse_constant=refuse_constant)
         except (ValueError, RecursionError):
             raise error from None
 
@@ -225,7 +225,8 @@ def _mend(escape: re.Match[str]) -> str:
     return "\ufffd" if escape["lone"] else escape[0]
 
 
-def _refuse(constant: str) -> None:
+def refuse_constant(constant: str) -> None:
+    """Refuse what Python's parser of JSON takes besides: ``NaN`` and ``Infinity``."""
     raise ValueError(f"{constant} is not JSON")
 
 

@@ -8,7 +8,7 @@ retries would then run for ever.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -85,17 +85,19 @@ async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
             task.exception()  # retrieve it, so that asyncio does not report it as lost
 
 
+def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    """Yield the errors of a group and of the groups in it."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from leaves(error)
+        else:
+            yield error
+
+
 def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     """Return the first error of a task group.
 
     Return the group itself if it holds an error that is not a PbxError: that is a fault of ours.
     """
-    errors: list[BaseException] = []
-    pending: list[BaseException] = [group]
-    while pending:
-        error = pending.pop(0)
-        if isinstance(error, BaseExceptionGroup):
-            pending.extend(error.exceptions)
-        else:
-            errors.append(error)
+    errors = [*leaves(group)]
     return errors[0] if all(isinstance(error, PbxError) for error in errors) else group

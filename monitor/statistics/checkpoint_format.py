@@ -73,7 +73,9 @@ def decode(data: bytes) -> SavedStatistics:
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Malformed(f"not a day's statistics: {error}") from error
     if saved.version != VERSION:
-        raise Malformed(f"statistics of version {saved.version}, this is {VERSION}")
+        raise Malformed(
+            f"statistics of version {saved.version}; this monitor reads version {VERSION}"
+        )
     _check(saved)
     return saved
 
@@ -120,4 +122,4 @@ def _check_numbers(counted: Struct, least: int) -> None:
         elif isinstance(value, list | tuple):
             left.extend(value)
         elif isinstance(value, int) and not least <= value <= _LARGEST:
-            raise Malformed(f"statistics with the number {value}")
+            raise Malformed(f"statistics with the number {value}, which is impossible")

@@ -99,24 +99,13 @@ class RedisTarget:
             raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
         if (pubsub := given.get("pubsub", "both")) not in _PUBSUB:
             raise ConfigError(f"redis url: pubsub is {' or '.join(_PUBSUB)}, not {pubsub[:20]!r}.")
-        path = [unquote(part) for part in names.split("/") if part]
-        if kind == "sentinel" and not path:
-            raise ConfigError(
-                f"redis url: {full_scheme}:// needs the name that the Sentinels know: "
-                f"…:26379/mymaster"
-            )
-        master = path.pop(0) if kind == "sentinel" else ""
-        db = path[0] if path else "0"
-        if len(path) > 1 or not db.isdecimal():
-            raise ConfigError("redis url: the database is a number, such as 0.")
-        if kind == "cluster" and db != "0":
-            raise ConfigError("redis url: a Cluster has only database 0.")
+        master, db = _master_and_database(full_scheme, kind, names)
         return cls(
             kind,
             tuple(_address(host, _PORTS[kind]) for host in hosts.split(",")),
             unquote(username) or None,
             unquote(password) or None,
-            int(db),
+            db,
             scheme == "rediss",
             master,
             given.get("sentinel_username"),
@@ -402,6 +391,25 @@ def _single(url: str, ca_file: Path | None) -> Redis:
             "redis url: write redis://user:password@host:port/0 without other options."
         ) from error
     return client
+
+
+def _master_and_database(full_scheme: str, kind: str, names: str) -> tuple[str, int]:
+    """Return the master's name (empty for a Cluster) and the database. Raises ConfigError.
+
+    ``names``: the path of the address.
+    """
+    path = [unquote(part) for part in names.split("/") if part]
+    if kind == "sentinel" and not path:
+        raise ConfigError(
+            f"redis url: {full_scheme}:// needs the name that the Sentinels know: …:26379/mymaster"
+        )
+    master = path.pop(0) if kind == "sentinel" else ""
+    db = path[0] if path else "0"
+    if len(path) > 1 or not db.isdecimal():
+        raise ConfigError("redis url: the database is a number, such as 0.")
+    if kind == "cluster" and db != "0":
+        raise ConfigError("redis url: a Cluster has only database 0.")
+    return master, int(db)
 
 
 def _address(text: str, port: int) -> Address:
