@@ -346,7 +346,8 @@ class QueryFastPath:
         command = known.question.command
         position = known.view.replica_of(command.space).position
         moved = (
-            position is not known.position
+            known.answer is None  # also where neither has a position: the PBX was let go
+            or position is not known.position
             or known.view.stale_since(command.space) != known.stale_since
         )
         if moved and not self._asked(known):

@@ -563,6 +563,18 @@ async def test_queries_asked_anew_hold_up_nobody_else_when_many_come_in_one_piec
         await asyncio.sleep(0)
 
 
+async def test_what_was_asked_once_before_its_pbx_was_let_go_goes_the_normal_path(
+    desk: Desk,
+) -> None:
+    """It was remembered, and never answered from memory: there is nothing to answer with."""
+    await desk.get(QUERY, {"Accept-Encoding": "identity"})
+    desk.view.let_go()
+    paths: QueryFastPath = desk.apps[1]
+    assert paths.at_once(QUERY.encode(), []) is None
+    again = await desk.get(QUERY, {"Accept-Encoding": "identity"})
+    assert (again.status_code, again.json()["error"]["code"]) == (503, "no_state")
+
+
 async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:
     async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
         for _ in range(2):
