@@ -50,6 +50,8 @@ LONGEST_NAME_BYTES: Final = 1_024
 Longer requests take the normal path, so that padded ones cannot fill this memory."""
 ASKING_A_TURN_S: Final = 0.005
 """Seconds of asking queries anew, after which everything else has its turn."""
+_PIECE_S: Final = 0.00025
+"""Seconds of asking a query anew; less is not counted: another client has just asked the same."""
 _OVERHEAD_BYTES: Final = 2_048
 """Bytes that a remembered request takes beside its name and its answer's body, about."""
 _BEARER: Final = b"bearer "
@@ -346,7 +348,8 @@ class QueryFastPath:
         command = known.question.command
         position = known.view.replica_of(command.space).position
         moved = (
-            position is not known.position
+            known.answer is None  # also where neither has a position: the PBX was let go
+            or position is not known.position
             or known.view.stale_since(command.space) != known.stale_since
         )
         if moved and not self._asked(known):
@@ -365,13 +368,14 @@ class QueryFastPath:
         """
         if self._asking_s >= ASKING_A_TURN_S:
             return False
-        if not self._asking_s:
-            asyncio.get_running_loop().call_soon(self._end_turn)  # sockets are polled first
         began = perf_counter()
         try:
             return self._renewed(known)
         finally:
-            self._asking_s += perf_counter() - began
+            if (spent := perf_counter() - began) >= _PIECE_S:
+                if not self._asking_s:
+                    asyncio.get_running_loop().call_soon(self._end_turn)  # sockets are polled first
+                self._asking_s += spent
 
     def _end_turn(self) -> None:
         self._asking_s = 0.0

@@ -41,6 +41,9 @@ if TYPE_CHECKING:
 
 EVERY_S: Final = 5.0
 """Seconds between two reports."""
+MOST_LISTED: Final = 2_000
+"""Processes in the list of all. A longer list is not ours: it would take seconds to look through,
+and whoever has a gateway's user may add to it."""
 EXPIRY_MS: Final = 60_000
 """Milliseconds for which a dead process is still listed."""
 _WITH_OTHERS: Final = 13
@@ -168,7 +171,8 @@ async def heartbeat(
 async def tell(redis: Redis, id_: str, process: ProcessStatus) -> list[str]:
     """Write the report, and remove processes from the list whose report has expired.
 
-    Returns the ids of those that are left. Raises RedisError.
+    Returns the ids of those that are left. A list that is too long is begun anew. Raises
+    RedisError.
     """
     async with redis.pipeline(transaction=True) as pipe:
         pipe.execute_command("SET", process_key(id_), encode_process(process), "PX", EXPIRY_MS)
@@ -176,6 +180,10 @@ async def tell(redis: Redis, id_: str, process: ProcessStatus) -> list[str]:
         pipe.execute_command("EXPIRE", PROCESSES, EXPIRY_MS // 1000)
         pipe.execute_command("SMEMBERS", PROCESSES)
         *_, members = await pipe.execute()
+    if len(members) > MOST_LISTED:
+        rejected(PROCESSES, f"{len(members)} processes")
+        await redis.delete(PROCESSES)
+        return []
     listed = sorted(text(member) or "" for member in members)
     async with redis.pipeline(transaction=False) as pipe:
         for member in listed:

@@ -18,7 +18,7 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError
 
-from gateway.cli.runtime.status_reporter import EXPIRY_MS
+from gateway.cli.runtime.status_reporter import EXPIRY_MS, MOST_LISTED
 from gateway.cli.status.conditions import (
     SILENCE_S,
     GatewayStatus,
@@ -156,7 +156,8 @@ class _Told:
 async def _processes(redis: Redis) -> list[_Told] | None:
     """Return the reports of all processes by name, or None if this user may not read them."""
     try:
-        members = sorted(text(member) or "" for member in await redis.smembers(PROCESSES))
+        found_members = [*await redis.smembers(PROCESSES)][:MOST_LISTED]
+        members = sorted(text(member) or "" for member in found_members)
     except NoPermissionError:
         return None
     async with redis.pipeline(transaction=False) as pipe:

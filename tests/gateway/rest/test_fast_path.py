@@ -553,6 +553,7 @@ async def test_queries_asked_anew_hold_up_nobody_else_when_many_come_in_one_piec
     urls = [f"/webapi/{KEY}/{name}" for name in ("pbx.calls.get", "all.ext.get", "all.queue.get")]
     for url in urls:
         await desk.get(url, {"Accept-Encoding": "identity"})
+    monkeypatch.setattr(fast_path, "_PIECE_S", 0.0)
     monkeypatch.setattr(fast_path, "ASKING_A_TURN_S", 1e-9)
     desk.put("calls", "4711", entities.call(4711))
     await asyncio.sleep(0)
@@ -561,6 +562,18 @@ async def test_queries_asked_anew_hold_up_nobody_else_when_many_come_in_one_piec
         at_once = [paths.at_once(url.encode(), []) is not None for url in urls]
         assert at_once.count(True) == answered, "one more is asked anew in each turn"
         await asyncio.sleep(0)
+
+
+async def test_what_was_asked_once_before_its_pbx_was_let_go_goes_the_normal_path(
+    desk: Desk,
+) -> None:
+    """It was remembered, and never answered from memory: there is nothing to answer with."""
+    await desk.get(QUERY, {"Accept-Encoding": "identity"})
+    desk.view.let_go()
+    paths: QueryFastPath = desk.apps[1]
+    assert paths.at_once(QUERY.encode(), []) is None
+    again = await desk.get(QUERY, {"Accept-Encoding": "identity"})
+    assert (again.status_code, again.json()["error"]["code"]) == (503, "no_state")
 
 
 async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:

@@ -14,6 +14,7 @@ from gateway.cli.runtime import status_reporter as heartbeat
 from monitor.shared.process_status import PbxRole, ProcessStatus
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import PROCESSES, SITE, process_key
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, RealBus, until, until_async
 from tests.system.stack import PBX
@@ -42,6 +43,20 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
     assert sorted(await redis.keys(f"callmon:{{{SITE}}}:process:*")) == [
         process_key(name).encode() for name in ("one", "two")
     ]
+
+
+async def test_a_list_that_is_too_long_to_be_ours_is_begun_anew(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking through millions of names would cost a monitor its leases."""
+    monkeypatch.setattr(heartbeat, "MOST_LISTED", 100)
+    redis, rejected = bus.client(), RejectedValues()
+    await redis.sadd(PROCESSES, *(f"gateway/a/{number}/x" for number in range(100)))
+    with collecting(rejected):
+        assert await heartbeat.tell(redis, "one", process("one")) == []
+    assert rejected.reasons() == {PROCESSES: "101 processes"}
+    assert not await redis.exists(PROCESSES)
+    assert await heartbeat.tell(redis, "one", process("one")) == ["one"]
 
 
 async def test_a_list_that_is_none_is_replaced(
