@@ -73,6 +73,7 @@ async def run() -> None:
     done(queues.sheet(queues.Plan(), await queues.measure(queues.Plan())))
     done(await newcomers.run())
     done(many_pbxs.sheet(await many_pbxs.measure()))
+    done(many_pbxs.sheet(await many_pbxs.measure_monitor(), "monitor"))
     plain = await stops.measure(60, 60, plain=True)
     done(stops.sheet(await stops.measure(60, 60), plain))
     write(sheets, machine(), _NOTES.read_text(encoding="utf-8"))
