@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import (
     GuardedTransaction,
+    answers_of,
     raise_if_cancelled,
     rejected,
     text,
@@ -27,7 +28,7 @@ from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 
 _LONGEST_S: Final = 600.0
 """Longest time in seconds that a lease may have left: ten times what the settings allow."""
-_TRANSFER_S: Final = 2.0
+_TRANSFER_S: Final = 4.0
 """Seconds within which a monitor must take up a lease that was transferred to it."""
 _GLANCE_EVERY_S: Final = 0.25
 """Seconds between two looks at all watched leases. A released lease is taken over as quickly."""
@@ -115,7 +116,7 @@ class Lease:
         while True:
             asked_at = self.uptime()
             async with await GuardedTransaction.watch(
-                self._redis, self._key, self._position
+                *(self._redis, self._key, self._position), reads=[("GET", self._key)]
             ) as guard:
                 holder = await guard.get(self._key)
                 if holder not in (None, self.name) and not await self._is_nobodys(guard):
@@ -155,8 +156,8 @@ class Lease:
     async def transfer(self, heir: str) -> bool:
         """Give the lease to the monitor of this name, and return whether it was ours to give.
 
-        The heir takes it up when it looks next. If it does not, the lease is free two seconds
-        later. Raises BusUnreachable.
+        The heir takes it up when it looks next. If it does not, the lease is free
+        four seconds later. Raises BusUnreachable.
         """
         milliseconds = int(min(self.ttl, _TRANSFER_S) * 1000)
         return await self._give(("SET", self._key, heir, "PX", milliseconds))
@@ -164,7 +165,9 @@ class Lease:
     async def _give(self, command: RedisCommand) -> bool:
         self.lost()
         while True:
-            async with await GuardedTransaction.watch(self._redis, self._key) as guard:
+            async with await GuardedTransaction.watch(
+                self._redis, self._key, reads=[("GET", self._key)]
+            ) as guard:
                 if await guard.get(self._key) != self.name:
                     return False
                 if await guard.commit([command]):
@@ -214,10 +217,7 @@ class LeaseWatch:
     async def _glance(self, redis: Redis, watched: Mapping[str, tuple[str, asyncio.Event]]) -> None:
         try:
             with translated():
-                async with redis.pipeline(transaction=False) as pipe:
-                    for key in watched:
-                        pipe.execute_command("GET", key)
-                    found = await pipe.execute(raise_on_error=False)
+                found = await answers_of(redis, [("GET", key) for key in watched])
         except BusUnreachable:  # the contests find out why, and tell
             found = [None for _ in watched]
         for (name, free), value in zip(watched.values(), found, strict=True):

@@ -25,6 +25,7 @@ from tests.bus import until_async
 
 MASTER = "callmon"
 _SLOTS = 16_384
+_NODE = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
 _SETTLED = 90.0
 """Seconds until a group must agree: a Sentinel that was starved watches for 30 more."""
 
@@ -132,7 +133,7 @@ class Watched(Group):
 
 
 class Clustered(Group):
-    """Three masters, one of them with a replica."""
+    """Three masters; :meth:`replicate` gives one of them a replica."""
 
     @property
     def url(self) -> str:
@@ -141,8 +142,7 @@ class Clustered(Group):
 
     async def start_all(self) -> None:
         """Start them and wait until each says that the Cluster is whole."""
-        cluster = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
-        masters = [await self.start(*cluster) for _ in range(3)]
+        masters = [await self.start(*_NODE) for _ in range(3)]
         bounds = [0, _SLOTS // 3, 2 * _SLOTS // 3, _SLOTS]
         for server, first, after in zip(masters, bounds, bounds[1:], strict=False):
             await server.ask("CLUSTER", "ADDSLOTSRANGE", first, after - 1)
@@ -161,6 +161,27 @@ class Clustered(Group):
                 continue
             return server
         raise AssertionError(f"nobody holds {key}")
+
+    async def replicate(self, key: str) -> tuple[Server, Server]:
+        """Give the master that holds a key a replica; both, once every master knows of it."""
+        masters, master = [*self.servers], await self.holder(key)
+        replica = await self.start(*_NODE, "--repl-diskless-sync-delay", "0")
+        known, own = [_text(await one.ask("CLUSTER", "MYID")) for one in (master, replica)]
+        await replica.ask("CLUSTER", "MEET", "127.0.0.1", master.port)
+        await until_async(partial(replica.says, known, "CLUSTER", "NODES"), _SETTLED)
+        await replica.ask("CLUSTER", "REPLICATE", known)
+        await until_async(
+            partial(replica.says, "'master_link_status': 'up'", "INFO", "replication"), _SETTLED
+        )
+        for server in masters:
+            await until_async(partial(server.says, own, "CLUSTER", "REPLICAS", known), _SETTLED)
+        return master, replica
+
+    async def promoted(self, replica: Server) -> None:
+        """Wait until the replica is a master."""
+        await until_async(
+            partial(replica.says, "'role': 'master'", "INFO", "replication"), _SETTLED
+        )
 
     async def move(self, key: str) -> None:
         """Move the slot of a key, and all keys in it, to another node, as resharding does."""

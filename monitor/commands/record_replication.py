@@ -46,6 +46,7 @@ from monitor.persistence.sqlite_store import ONCE_KEPT_S, Store
 from monitor.shared.changes import BELIEVED_AHEAD_MS
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     is_wrong_type,
     raise_if_cancelled,
@@ -222,13 +223,12 @@ class RecordReplication:
     async def _read(self) -> bool:
         """Read some of the log and return whether there may be more."""
         with translated():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.execute_command("GET", self._keys.generation)
-                start = (
-                    f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
-                )
-                pipe.execute_command("XRANGE", self._keys.log, start, "+", "COUNT", _AT_ONCE)
-                found, entries = await pipe.execute(raise_on_error=False)
+            start = f"{self._position[0]}-{self._position[1]}" if self._position != (0, 0) else "-"
+            found, entries = await read_together(
+                self._redis,
+                ("GET", self._keys.generation),
+                ("XRANGE", self._keys.log, start, "+", "COUNT", _AT_ONCE),
+            )
             if (wrong := _wrong(found, entries)) is not None:
                 rejected(self._keys.log, wrong)
                 await self._begin_anew()
@@ -354,30 +354,22 @@ class RecordReplication:
         self._beat += 1
         state = "level" if self.level and self._in_step() else "behind"
         said = f"{self._generation} {self._position[0]}-{self._position[1]} {state} {self._beat}"
-        commands: list[RedisCommand] = [("HSET", self._keys.mirrored, self._name, said)]
-        if self._leading():
-            table = await self._mirrored()
-            gone = self._count(
-                {text(name) or "": text(value) or "" for name, value in table.items()}
-            )
-            commands += [("HDEL", self._keys.mirrored, name) for name in gone[:_AT_ONCE]]
-        await send(self._redis, commands)
-        self._said_at = uptime()
-
-    async def _mirrored(self) -> dict[Any, Any]:
-        """Return the reports of all monitors.
-
-        Returns nothing if the key holds no hash. The key is then removed.
-        """
         with translated():
-            try:
-                return dict(await self._redis.hgetall(self._keys.mirrored))
-            except ResponseError as error:
-                if not is_wrong_type(error):
-                    raise
-                rejected(self._keys.mirrored, str(error))
-        await send(self._redis, [("UNLINK", self._keys.mirrored)])
-        return {}
+            told, table = await read_together(
+                self._redis,
+                ("HSET", self._keys.mirrored, self._name, said),
+                ("HGETALL", self._keys.mirrored),
+            )
+            if isinstance(table, ResponseError) and is_wrong_type(table):
+                rejected(self._keys.mirrored, str(table))
+                await self._redis.unlink(self._keys.mirrored)
+            elif isinstance(told, Exception):
+                raise told
+            elif self._leading():
+                reports = {text(name) or "": text(value) or "" for name, value in table.items()}
+                if gone := self._count(reports)[:_AT_ONCE]:
+                    await self._redis.hdel(self._keys.mirrored, *gone)
+        self._said_at = uptime()
 
     def _count(self, table: dict[str, str]) -> list[str]:
         """Count the standby monitors and those of them that are in step.

@@ -271,7 +271,15 @@ class RequestConsumer:
             mine = self._office.position()
             if not lease.sure() or mine is None:
                 return None
-            async with await GuardedTransaction.watch(self._redis, self._live.lease, key) as guard:
+            async with await GuardedTransaction.watch(
+                *(self._redis, self._live.lease, key),
+                reads=[
+                    ("GET", self._live.lease),
+                    ("GET", key),
+                    ("PTTL", key),
+                    ("HMGET", self._live.position, "epoch"),
+                ],
+            ) as guard:
                 holder, state, left = (
                     await guard.get(self._live.lease),
                     await guard.get(key),

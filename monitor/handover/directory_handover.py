@@ -21,6 +21,7 @@ from monitor.shared.redis.connection import (
     commit_while,
     is_wrong_type,
     raise_if_cancelled,
+    read_turn,
     rejected,
     translated,
 )
@@ -54,7 +55,8 @@ class DirectoryHandover:
         """
         try:
             with translated():
-                found = await self._redis.get(self._keys.directory)
+                async with read_turn(self._redis):
+                    found = await self._redis.get(self._keys.directory)
             return decode(found) if isinstance(found, bytes) else ()
         except (BusUnreachable, Malformed) as error:
             if isinstance(error, Malformed) or is_wrong_type(error.__cause__):

@@ -14,7 +14,7 @@ from redis.exceptions import ResponseError
 from monitor.pbx.facts import ContactsRead
 from monitor.shared.codec import Malformed, check_entity, decode_entity
 from monitor.shared.entities import topics as e
-from monitor.shared.redis.connection import rejected, translated, unless_rejected
+from monitor.shared.redis.connection import read_turn, rejected, translated, unless_rejected
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.timestamps import moment
 
@@ -35,7 +35,7 @@ async def read(redis: Redis, keys: SpaceKeys, now: float) -> e.State:
     read are left out. Raises BusUnreachable.
     """
     with translated():
-        async with redis.pipeline(transaction=True) as pipe:
+        async with read_turn(redis), redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HMGET", keys.position, "at")
             for topic in _TOPICS:
                 pipe.execute_command("HGETALL", keys.state(topic))
@@ -58,10 +58,11 @@ async def read_book(redis: Redis, keys: SpaceKeys) -> tuple[ContactsRead, ...]:
     """
     with translated():
         try:
-            size = await redis.hlen(keys.state("contacts"))
-            if not 0 < size <= MOST_CONTACTS:
-                return ()
-            table = await redis.hgetall(keys.state("contacts"))
+            async with read_turn(redis):
+                size = await redis.hlen(keys.state("contacts"))
+                if not 0 < size <= MOST_CONTACTS:
+                    return ()
+                table = await redis.hgetall(keys.state("contacts"))
         except ResponseError as error:
             unless_rejected(keys.state("contacts"), error, None)
             return ()

@@ -42,6 +42,9 @@ TRUSTED_S: Final = 2.0
 """Seconds for which the last reading counts."""
 HANDED_OVER_AT_ONCE: Final = 8
 """PBXs that one monitor hands over at the same time."""
+TAKEN_UP_AT_ONCE: Final = 16
+"""PBXs that one monitor takes up at the same time. If hundreds were taken up at once on a busy
+machine, the leases would be over before their first states are written."""
 _FAREWELL_S: Final = 1.0
 _MOST_MEMBERS: Final = 64
 _MOST_BYTES: Final = 1_048_576
@@ -71,6 +74,7 @@ class Membership:
         """This monitor's name in all leases; no other process has the same."""
         self.leases = LeaseWatch()
         self.handing_over = asyncio.Semaphore(HANDED_OVER_AT_ONCE)
+        self.taking_up = asyncio.Semaphore(TAKEN_UP_AT_ONCE)
         self.rejected = RejectedValues()
         """Signs of life that were left out, because no monitor wrote them."""
         self._redis, self._name, self._weight = redis, name, weight

@@ -24,7 +24,7 @@ import random
 import secrets
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
@@ -71,7 +71,7 @@ _YIELD_S = 0.75
 """Seconds for which a lease that ran out is left to the monitor that should lead."""
 _SHORTEST_TERM_S = 2.0
 """Seconds for which a leader leads before it hands over."""
-_TAKEN_UP_WITHIN_S = 4.0
+_TAKEN_UP_WITHIN_S = 10.0
 """Seconds after which a monitor has taken up the lease that it was given; else it came back."""
 _CLOSE_WITHIN_S = 2.0
 _TRY_AGAIN_S = 10.0
@@ -153,6 +153,7 @@ class PbxService(Generic[FactT]):
         self._led_last: bool | None = None
         self._others = False
         self._empty_since: float | None = None
+        self._contested = asyncio.Event()
         self._key_sync = (
             None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
         )
@@ -203,14 +204,17 @@ class PbxService(Generic[FactT]):
             await self._run()
 
     async def _run(self) -> None:
-        await self._recall()
-        await self._sync.catch_up()  # read the whole log now, so that little is left once we lead
+        async with self.membership.taking_up if self.membership else nullcontext():
+            await self._recall()
+            # Read the whole log now, so that little is left once we lead.
+            await self._sync.catch_up()
         try:
-            async with running(self._sync.run()):
+            async with running(self._follow_records()):
                 while True:
-                    await self._stand_by()
-                    raise_if_cancelled()
-                    await self._lead()
+                    async with AsyncExitStack() as turn:
+                        await self._stand_by(turn)
+                        raise_if_cancelled()
+                        await self._lead(turn)
         finally:
             await self._give_back()
 
@@ -235,13 +239,48 @@ class PbxService(Generic[FactT]):
         except StoreFailed as error:
             self._log.warning("leadership_note_write_failure", reason=str(error))
 
-    async def _stand_by(self) -> None:
-        """Mirror what must outlive the leader until the lease is ours."""
+    async def _stand_by(self, turn: AsyncExitStack) -> None:
+        """Mirror what must outlive the leader until the lease is ours.
+
+        ``turn``: holds then the right to take up a PBX, which only some have at the same time.
+        """
+        if await self._wins_at_once(turn):
+            await self._remember(ours=True)
+            return
         async with running(self._mirror.run()):
-            await self._contest()
+            await self._contest(turn)
         await self._remember(ours=True)
 
-    async def _contest(self) -> None:
+    async def _follow_records(self) -> None:
+        """Read the log of commands regularly, once it is known whether another monitor leads."""
+        await self._contested.wait()
+        await self._sync.run()
+
+    async def _wins_at_once(self, turn: AsyncExitStack) -> bool:
+        """Contest the lease before anything is mirrored, and return whether it is ours.
+
+        A process that starts with hundreds of PBXs would otherwise mirror each of them meanwhile.
+        """
+        try:
+            return await self._contest_once(turn, 0.0) == "ours"
+        except BusUnreachable:  # the next contest finds out why, and tells
+            return False
+        finally:
+            self._contested.set()
+
+    async def _contest_once(self, turn: AsyncExitStack, patience: float) -> Contest:
+        """Contest the lease once, in turn; keep the turn if the lease is ours."""
+        if self.membership is not None:
+            await turn.enter_async_context(self.membership.taking_up)
+        contest: Contest | None = None
+        try:
+            contest = await self._try(patience)
+        finally:
+            if contest != "ours":
+                await turn.aclose()
+        return contest
+
+    async def _contest(self, turn: AsyncExitStack) -> None:
         failures = 0
         # The last leader may need its lease's time and its back-off to notice that Redis is back.
         patience = self.lease.ttl + _BACKOFF_CAP_S + random.uniform(0.0, 1.0)  # noqa: S311
@@ -249,7 +288,7 @@ class PbxService(Generic[FactT]):
             raise_if_cancelled()
             delay = CONTEST_EVERY_S
             try:
-                contest = await self._try(patience)
+                contest = await self._contest_once(turn, patience)
                 if contest == "ours":
                     return
                 failures = 0
@@ -313,7 +352,7 @@ class PbxService(Generic[FactT]):
             self._log.warning("lease_transfer_refused", heir=heir[0])
             self.membership.refused(self.pbx, heir[0])
 
-    async def _lead(self) -> None:
+    async def _lead(self, turn: AsyncExitStack) -> None:
         self._log.info("leader_term_start", writer=self.lease.name)
         self.leading_since = time.time()
         self.counters.terms += 1
@@ -344,6 +383,7 @@ class PbxService(Generic[FactT]):
                 self._journal,
                 self.counters.commands,
             )
+            await turn.aclose()  # from here on the PBX may make it wait
             async with running(self._hand_over(leader, requests)):
                 # A task of its own: Python 3.11's TaskGroup may leave its parent cancelled.
                 await asyncio.create_task(

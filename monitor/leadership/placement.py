@@ -6,9 +6,10 @@ Rules:
   the PBXs spread by the monitors' weights, and when a monitor comes or goes, only the PBXs that it
   gains or loses move. A weight of 0 leads only where nobody else can.
 - Only monitors that watch the PBX now take part.
-- A monitor counts once it was seen for :data:`SETTLE_S` seconds without a break. That time doubles
-  with each time at which the same monitor comes back, so that one that flaps moves nothing. A
-  monitor that is not seen any more does not count, at once.
+- A monitor counts once it was seen for :data:`SETTLE_S` seconds without a break, also when it comes
+  back. That time doubles with each further time at which the same monitor comes back, so that one
+  that flaps moves nothing. Each :data:`CALM_S` seconds for which it counted make good for one time.
+  A monitor that is not seen any more does not count, at once.
 - Scores hang on the monitor's name in the settings, so that a monitor that was restarted gets the
   same PBXs. Monitors that share a name are told apart by their ids.
 
@@ -31,6 +32,8 @@ from monitor.shared.backoff import bound
 SETTLE_S: Final = 2.0
 """Seconds for which a monitor must be seen before it counts."""
 LONGEST_SETTLE_S: Final = 120.0
+CALM_S: Final = 30.0
+"""Seconds for which a monitor must count until one of its comebacks is forgotten."""
 FORGIVEN_AFTER_S: Final = 600.0
 """Seconds after which nobody remembers that a monitor was away."""
 _BITS: Final = 52
@@ -59,10 +62,19 @@ class _Presence:
     present: bool = True
     comebacks: int = 0
 
+    @property
+    def settled_at(self) -> float:
+        """Return when it counts, if it stays."""
+        return self.since + bound(SETTLE_S, max(0, self.comebacks - 1), LONGEST_SETTLE_S)
+
     def counts(self, now: float) -> bool:
-        return self.present and now >= self.since + bound(
-            SETTLE_S, self.comebacks, LONGEST_SETTLE_S
-        )
+        return self.present and now >= self.settled_at
+
+    def went(self, now: float) -> None:
+        """Note that it is not seen any more."""
+        calm = max(0.0, now - self.settled_at)
+        self.comebacks = max(0, self.comebacks - int(calm // CALM_S))
+        self.present, self.since = False, now
 
 
 class Placement:
@@ -90,7 +102,7 @@ class Placement:
             if key in seen:
                 continue
             if presence.present:
-                presence.present, presence.since = False, now
+                presence.went(now)
             elif now >= presence.since + FORGIVEN_AFTER_S:
                 del self._presences[key]
 

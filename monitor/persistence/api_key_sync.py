@@ -26,6 +26,7 @@ from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import StoredKey, encode_key, newest, of_table
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusError, BusUnreachable, StoreFailed
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     GuardedTransaction,
     accepted,
@@ -72,6 +73,16 @@ class ApiKeySync:
         self._wrong: set[str] = set()
         """Names of our tables that hold another type on Redis."""
         self._told: set[str] = set()
+        self._reads: tuple[RedisCommand, ...] = (
+            ("EXISTS", self._keys.ready),
+            ("HGETALL", self._keys.table),
+            ("HGETALL", self._keys.kept),
+        )
+        self._settled: tuple[object, ...] | None = None
+        """The role, and what file and Redis held when there was nothing to do."""
+        self._tables: dict[str, dict[bytes, bytes]] = {}
+        self._odd = False
+        """True if the last transaction found something to tell."""
         self._crowded = False
         """True while the table holds more unreadable fields than another version may have
         written."""
@@ -97,7 +108,9 @@ class ApiKeySync:
 
     async def reconcile(self) -> None:
         """Make file and Redis equal once, as the leader. Raises BusUnreachable or StoreFailed."""
-        async with await GuardedTransaction.watch(self._redis, self._keys.table) as guard:
+        if await self._is_settled("leading"):
+            return
+        async with await self._watched() as guard:
             mine, theirs, ready = await self._taken(guard)
             kept = await self._hash(guard, self._keys.kept)
             newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
@@ -109,6 +122,7 @@ class ApiKeySync:
             whole = await self._may_call_whole(ready=ready, filled=bool(theirs))
             if ready == whole and not newer and marked and not (self._wrong or self._crowded):
                 await self._note(whole)
+                self._settle("leading", ready=ready)
                 return
             wrong = self._wrong | {self._keys.table} if self._crowded else self._wrong
             commands = self._putting(newer, wrong)
@@ -120,13 +134,39 @@ class ApiKeySync:
 
     async def mirror(self) -> None:
         """Make file and Redis equal once, as a standby. Raises BusUnreachable or StoreFailed."""
-        async with await GuardedTransaction.watch(self._redis, self._keys.table) as guard:
+        if await self._is_settled("standing by"):
+            return
+        async with await self._watched() as guard:
             mine, theirs, ready = await self._taken(guard)
+            await self._hash(guard, self._keys.kept)
             await self._note(ready)
             newer = [key for name, key in mine.items() if theirs.get(name) != key]
             if newer:
                 commands = self._putting(newer, self._wrong & {self._keys.table})
                 await guard.commit([*commands, ("PUBLISH", self._keys.channel, "changed")])
+            else:
+                self._settle("standing by", ready=ready)
+
+    async def _is_settled(self, role: str) -> bool:
+        """Return whether Redis and the file hold what they held when there was nothing to do.
+
+        ``role``: what this monitor does now. Raises BusUnreachable.
+        """
+        with translated():
+            read = await read_together(self._redis, *self._reads)
+        if (role, self._store.key_writes, *read) == self._settled:
+            return True
+        self._settled, self._odd, self._tables = None, False, {}
+        return False
+
+    def _settle(self, role: str, *, ready: bool) -> None:
+        """Note what the transaction found, as there was nothing to do, and nothing to tell."""
+        if not self._odd:
+            tables = (self._tables.get(name) for name in (self._keys.table, self._keys.kept))
+            self._settled = (role, self._store.key_writes, int(ready), *tables)
+
+    async def _watched(self) -> GuardedTransaction:
+        return await GuardedTransaction.watch(self._redis, self._keys.table, reads=self._reads)
 
     async def _taken(
         self, guard: GuardedTransaction
@@ -206,10 +246,12 @@ class ApiKeySync:
             self._tell(name, str(error.__cause__))
             return {}
         accepted(name)
+        self._tables[name] = found
         return found
 
     def _tell(self, table: str, reason: str) -> None:
         """Tell each wrong thing, and log it once."""
+        self._odd = True
         rejected(table, reason, logged=reason not in self._told)
         if reason not in self._told and len(self._told) >= _MOST_TOLD:
             self._told.clear()

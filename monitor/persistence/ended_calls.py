@@ -22,6 +22,7 @@ from monitor.shared.errors import StoreFailed
 from monitor.shared.redis.connection import (
     is_wrong_type,
     raise_if_cancelled,
+    read_turn,
     rejected,
     text,
     translated,
@@ -65,7 +66,8 @@ class EndedCallStore:
         """Add the ended calls on Redis to the file. Raises BusUnreachable or StoreFailed."""
         with translated():
             try:
-                ids: list[Any] = await self._redis.hkeys(self._key)
+                async with read_turn(self._redis):
+                    ids: list[Any] = await self._redis.hkeys(self._key)
             except ResponseError as error:
                 if not is_wrong_type(error):
                     raise

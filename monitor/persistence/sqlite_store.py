@@ -195,6 +195,8 @@ class Store:
         self._written = 0
         self.trouble = ""
         """The reason why the last write failed; empty if it succeeded."""
+        self.key_writes = 0
+        """Writes of API keys since this was made."""
 
     async def open(self) -> None:
         """Open or create the file. Raises ConfigError if that fails."""
@@ -309,6 +311,7 @@ class Store:
                     "REPLACE INTO keys (pbx, name, changed_at, record) VALUES (?, ?, ?, ?)", values
                 )
 
+        self.key_writes += 1
         await self._write(keep)
 
     # ended calls

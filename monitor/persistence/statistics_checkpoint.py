@@ -15,10 +15,12 @@ from contextlib import suppress
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import ResponseError
 
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import BusUnreachable, StoreFailed
+from monitor.shared.redis.batched_reads import read_together
 from monitor.shared.redis.connection import (
     accepted,
     commit_while,
@@ -146,7 +148,9 @@ class StatisticsCheckpoint:
         key = self._keys.statistics
         try:
             with translated():
-                found = await self._redis.get(key)
+                (found,) = await read_together(self._redis, ("GET", key))
+                if isinstance(found, ResponseError):
+                    raise found
         except BusUnreachable as error:
             if is_wrong_type(error.__cause__):
                 rejected(key, str(error), logged=False)

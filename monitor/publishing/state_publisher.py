@@ -66,6 +66,8 @@ class StatePublisher:
         self._lease = lease
         self._log = Log(log_length, log_bytes)
         self._clock = clock
+        self._reading: RedisCommand = ("HMGET", keys.position, "epoch", "seq", "id")
+        self._signs: tuple[RedisCommand, ...] = (("GET", keys.lease), ("GET", keys.seen))
         self._watched = (keys.position,) if lease is None else (keys.position, keys.lease)
         self._written: tuple[Position, str] | None = None
         self._newest_epoch = ""
@@ -94,7 +96,9 @@ class StatePublisher:
 
     async def stored(self) -> Position | None:
         """Return the position in the store, written by any writer. Raises BusUnreachable."""
-        async with await GuardedTransaction.watch(self._redis, self._keys.position) as guard:
+        async with await GuardedTransaction.watch(
+            self._redis, self._keys.position, reads=[self._reading]
+        ) as guard:
             stored = await self._read(guard)
         return None if stored is None else stored.position
 
@@ -111,7 +115,9 @@ class StatePublisher:
         staged = await stage(self._redis, self._keys, copied, token)
         for _ in range(_ATTEMPTS):
             async with await GuardedTransaction.watch(
-                self._redis, self._keys.lease, self._keys.position, *staged.names.values()
+                self._redis,
+                *(self._keys.lease, self._keys.position, *staged.names.values()),
+                reads=[self._reading, *self._signs, *staged.sizing()],
             ) as guard:
                 position = await self._try_start(guard, staged, token)
             if position is not None:
@@ -218,6 +224,7 @@ class StatePublisher:
                         return 0
                     more: tuple[RedisCommand, ...] = ()
                     if beating:
+                        await guard.read_ahead(*self._signs)
                         await self._check_lease(guard)
                         more = await self._check_seen(guard)
                     asked_at = self._uptime()
@@ -232,7 +239,7 @@ class StatePublisher:
         if self._armed is not None:
             armed, self._armed = self._armed, None
             return armed
-        guard = await GuardedTransaction.watch(self._redis, *self._watched)
+        guard = await GuardedTransaction.watch(self._redis, *self._watched, reads=[self._reading])
         try:
             return guard, await self._read(guard)
         except BaseException:

@@ -33,6 +33,10 @@ class StagedState:
     """topic → key"""
     sizes: dict[str, int]
 
+    def sizing(self) -> list[RedisCommand]:
+        """Return the commands by which :meth:`intact` looks."""
+        return [("HLEN", name) for name in self.names.values()]
+
     async def intact(self, guard: GuardedTransaction) -> bool:
         """Return whether all of it is still there. Raises BusUnreachable.
 

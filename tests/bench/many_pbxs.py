@@ -26,12 +26,13 @@ from redis.asyncio import Redis
 
 from gateway.cli.runtime.garbage_collector import garbage_collected
 from monitor import run
+from monitor.leadership.membership import Membership
 from monitor.leadership.pbx_service import PbxService
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import Store
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import State, empty_state
-from monitor.shared.redis.key_names import SPACES, AccessKeys, Space, SpaceKeys
+from monitor.shared.redis.key_names import SITE, SPACES, AccessKeys, Space, SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.tasks import running
 from tests.bench.bus_feed import first_state, free_port
@@ -179,16 +180,19 @@ async def _monitor(url: str, pbxs: int) -> None:
     with tempfile.TemporaryDirectory(prefix="callmon-bench-") as directory:
         store = Store(Path(directory) / "callmon.db")
         await store.open()
+        membership = Membership(servers.of(SITE), "m")
         services = [
             PbxService(
                 *("m", name, servers.of(name), CountingTracker, _Quiet),
                 records=store,
                 key_store=store,
                 shelf=store,
+                membership=membership,
             )
             for name in (f"pbx{number}" for number in range(pbxs))
         ]
         async with garbage_collected(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(membership.run())
             for service in services:
                 tasks.create_task(run.keep_running(service))
             await until(lambda: all(service.hears_requests for service in services), _PATIENCE_S)

@@ -70,3 +70,19 @@ async def test_the_keys_of_a_pbx_move_to_another_node_of_the_cluster(
         assert not held.stale
         updates = held.updates
         await until(lambda: held.updates > updates, WITHIN)
+
+
+async def test_a_master_of_the_cluster_is_killed_and_its_replica_takes_its_place(
+    pbx: SimulatedPbx, tmp_path: Path
+) -> None:
+    async with clustered_group() as group:
+        key = SpaceKeys(PBX, "live").position
+        master, replica = await group.replicate(key)
+        async with site(pbx, group, tmp_path) as place, watching(place) as held:
+            await right(pbx, held)
+            master.kill()
+            await group.promoted(replica)
+            updates = held.updates
+            await until(lambda: held.updates > updates and not held.stale, WITHIN)
+            assert await group.holder(key) is replica
+            await right(pbx, held)

@@ -49,7 +49,8 @@ class GarbageCollector:
     def __init__(self, most_new: int = MOST_NEW, fewest_frozen: int = FEWEST_FROZEN) -> None:
         self._most_new = most_new
         self._fewest_frozen = fewest_frozen
-        self._frozen = 0
+        self._frozen = self._at_most = 0
+        """Frozen objects: as last counted anew, and how many there are now at most."""
 
     def begin(self) -> None:
         """Freeze what exists, and take the full collections over from Python."""
@@ -61,11 +62,16 @@ class GarbageCollector:
         if len(gc.get_objects()) <= self._most_new:
             return
         gc.collect()
-        if len(gc.get_objects()) <= self._most_new // 2:
+        new = len(gc.get_objects())
+        if new <= self._most_new // 2:
             return  # most of it was garbage
         gc.freeze()
-        frozen = gc.get_freeze_count()
-        if frozen > max(self._fewest_frozen, _GROWTH * self._frozen):
+        most = max(self._fewest_frozen, _GROWTH * self._frozen)
+        self._at_most += new
+        if self._at_most <= most:
+            return  # they need not be counted, which takes time for each of them
+        frozen = self._at_most = gc.get_freeze_count()
+        if frozen > most:
             self._collect_everything()
             _log.info("frozen_objects_collected", before=frozen, after=self._frozen)
 
@@ -73,7 +79,7 @@ class GarbageCollector:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        self._frozen = gc.get_freeze_count()
+        self._frozen = self._at_most = gc.get_freeze_count()
 
 
 @asynccontextmanager

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Any, Final, TypeAlias
 from weakref import WeakKeyDictionary
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
 
-from monitor.shared.redis.connection import REDIS_FAILURES
+from monitor.shared.redis.connection import REDIS_FAILURES, answers_of, parsed
 from monitor.shared.redis.key_names import RedisCommand
 from monitor.shared.tasks import end
 
@@ -26,12 +26,16 @@ MOST_TOGETHER: Final = 64
 _GATHER_S: Final = 0.01
 """Seconds for which reads are gathered."""
 
+_log = structlog.get_logger(__name__)
+
 _Read: TypeAlias = tuple[Sequence[RedisCommand], asyncio.Future[list[Any]]]
 
 
 async def read_together(redis: Redis, *commands: RedisCommand) -> list[Any]:
-    """Return the answers to commands that only read, as one transaction.
+    """Return the answers to commands, sent as one transaction.
 
+    They only read, or write what does no harm if it is late: it is not known whether they were
+    done if an error is raised.
     An answer is a ResponseError if the key holds a value of another kind. Raises RedisError,
     OSError or TimeoutError.
     """
@@ -68,7 +72,11 @@ class _BatchedReads:
                     self._waiting.popleft() for _ in range(min(MOST_TOGETHER, len(self._waiting)))
                 ]
                 await _send(redis, batch)
-        except REDIS_FAILURES as error:
+        except Exception as fault:  # nobody may wait for ever
+            error = fault
+            if not isinstance(fault, REDIS_FAILURES):
+                _log.exception("batched_read_failure")
+                error = RedisConnectionError(f"the read broke: {type(fault).__name__}: {fault}")
             for _, answer in (*batch, *self._waiting):
                 if not answer.done():
                     answer.set_exception(error)
@@ -79,11 +87,8 @@ _of_client: WeakKeyDictionary[Redis, _BatchedReads] = WeakKeyDictionary()
 
 
 async def _send(redis: Redis, batch: Sequence[_Read]) -> None:
-    async with redis.pipeline(transaction=False) as pipe:
-        for commands, _ in batch:
-            for command in (("MULTI",), *commands, ("EXEC",)):
-                pipe.execute_command(*command)
-        answers = iter(await pipe.execute(raise_on_error=False))
+    sent = [one for commands, _ in batch for one in (("MULTI",), *commands, ("EXEC",))]
+    answers = iter(await answers_of(redis, sent))
     for commands, answer in batch:
         said = [next(answers) for _ in range(len(commands) + 2)]
         done = next((one for one in said if isinstance(one, Exception)), said[-1])
@@ -95,11 +100,5 @@ async def _send(redis: Redis, batch: Sequence[_Read]) -> None:
             answer.set_exception(RedisConnectionError("Redis did not answer to all of a read"))
         else:
             answer.set_result(
-                [_parsed(redis, command, one) for command, one in zip(commands, done, strict=True)]
+                [parsed(redis, command, one) for command, one in zip(commands, done, strict=True)]
             )
-
-
-def _parsed(redis: Redis, command: RedisCommand, answer: Any) -> Any:
-    """Return the answer as the client returns it for the command alone."""
-    parse = redis.response_callbacks.get(str(command[0]))
-    return answer if parse is None or isinstance(answer, ResponseError) else parse(answer)

@@ -155,18 +155,43 @@ class GuardedTransaction:
 
     def __init__(self, pipe: Pipeline) -> None:
         self._pipe = pipe
+        self._read_ahead: dict[RedisCommand, Any] = {}
+        """Answers that nobody has asked for yet; an answer may be an error."""
 
     @classmethod
-    async def watch(cls, redis: Redis, *keys: str) -> GuardedTransaction:
-        """Begin a transaction that watches these keys. Raises BusUnreachable."""
-        pipe = redis.pipeline(transaction=True)
+    async def watch(
+        cls, redis: Redis, *keys: str, reads: Sequence[RedisCommand] = ()
+    ) -> GuardedTransaction:
+        """Begin a transaction that watches these keys. Raises BusUnreachable.
+
+        ``reads``: what will be read; see :meth:`read_ahead`. It takes no further round trip.
+        """
+        guard = cls(redis.pipeline(transaction=True))
         try:
-            with translated():
-                await pipe.watch(*keys)
+            await guard.read_ahead(("WATCH", *keys), *reads)
+            await guard.ask("WATCH", *keys)
         except BaseException:
-            await _abandon(pipe)
+            await guard.release()
             raise
-        return cls(pipe)
+        return guard
+
+    async def read_ahead(self, *commands: RedisCommand) -> None:
+        """Send commands in one round trip, and hold each answer until it is asked for.
+
+        Raises BusUnreachable. What Redis refused is raised when its answer is asked for.
+        """
+        pipe: Any = self._pipe
+        with translated():
+            if pipe.connection is None:
+                pipe.connection = await pipe.connection_pool.get_connection()
+            pipe.watching = True  # so that the connection is not given back while it watches
+            try:
+                answers = await raw_answers(pipe.connection, commands)
+            except BaseException:
+                pipe.watching = False  # the connection is closed
+                raise
+            for command, answer in zip(commands, answers, strict=True):
+                self._read_ahead[command] = parsed(self._pipe, command, answer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -177,13 +202,13 @@ class GuardedTransaction:
     async def ask(self, *command: str | bytes | int) -> Any:
         """Send one command at once and return the answer. Raises BusUnreachable."""
         with translated():
-            return await self._pipe.execute_command(*command)
+            return await self._answer(*command)
 
     async def get(self, key: str) -> str | None:
         """Return a string key's value, None if it is missing, or NOT_OURS if it is not a string."""
         with translated():
             try:
-                read = await self._pipe.get(key)
+                read = await self._answer("GET", key)
             except ResponseError as error:
                 read = unless_rejected(key, error, NOT_OURS)
             else:
@@ -197,7 +222,7 @@ class GuardedTransaction:
         """
         with translated():
             try:
-                read = await self._pipe.hmget(key, names)
+                read = await self._answer("HMGET", key, *names)
             except ResponseError as error:
                 read = unless_rejected(key, error, [None for _ in names])
             else:
@@ -244,6 +269,64 @@ class GuardedTransaction:
         """Give the connection back without committing. It may be called twice."""
         await _abandon(self._pipe)
 
+    async def _answer(self, *command: str | bytes | int) -> Any:
+        """Return the answer that was read ahead, or send the command. Raises RedisError, OSError.
+
+        Each answer is returned once.
+        """
+        if command not in self._read_ahead:
+            return await self._pipe.execute_command(*command)
+        answer = self._read_ahead.pop(command)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def raw_answers(connection: Any, commands: Sequence[RedisCommand]) -> list[Any]:
+    """Send commands in one round trip and return the answers as they came, ResponseErrors too.
+
+    ``connection``: one of a pool's. Raises RedisError, OSError or TimeoutError.
+    """
+    answers: list[Any] = []
+    try:
+        await connection.send_packed_command(_packed(commands))
+        for _ in commands:
+            try:
+                answers.append(await connection.read_response())
+            except ResponseError as error:
+                answers.append(error)
+    except BaseException:
+        await connection.disconnect(nowait=True)  # answers may come that nobody reads
+        raise
+    return answers
+
+
+async def answers_of(redis: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
+    """Send commands in one round trip and return the answers like :func:`raw_answers`."""
+    pool: Any = redis.connection_pool
+    connection = await pool.get_connection()
+    try:
+        return await raw_answers(connection, commands)
+    finally:
+        await pool.release(connection)
+
+
+def _packed(commands: Iterable[RedisCommand]) -> bytes:
+    """Return commands as the server reads them; redis-py takes several times as long for that."""
+    parts: list[bytes] = []
+    for command in commands:
+        parts.append(b"*%d\r\n" % len(command))
+        for word in command:
+            data = word if isinstance(word, bytes) else str(word).encode()
+            parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    return b"".join(parts)
+
+
+def parsed(client: Redis, command: RedisCommand, answer: Any) -> Any:
+    """Return an answer as the client returns it for the command."""
+    parse = client.response_callbacks.get(str(command[0]))
+    return answer if parse is None or isinstance(answer, ResponseError) else parse(answer)
+
 
 async def commit_while(
     redis: Redis, key: str, value: str, commands: Sequence[RedisCommand]
@@ -254,7 +337,7 @@ async def commit_while(
     BusUnreachable.
     """
     for _ in range(_ATTEMPTS):
-        async with await GuardedTransaction.watch(redis, key) as guard:
+        async with await GuardedTransaction.watch(redis, key, reads=[("GET", key)]) as guard:
             if await guard.get(key) != value:
                 return False
             if await guard.commit(commands):

@@ -7,12 +7,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 
 from gateway.replication.redis_reader import read_position, read_state
 from monitor.leadership.leader_term import LeaderTerm
-from monitor.leadership.membership import Membership
+from monitor.leadership.membership import TAKEN_UP_AT_ONCE, Membership
 from monitor.lease import Lease
 from monitor.pbx.facts import Fact
 from monitor.shared.changes import Position
@@ -129,8 +130,7 @@ async def test_a_leader_that_lost_the_lease_stops_its_source_and_contests_again(
     async with running(bus) as one:
         await stands(bus, "connected")
         usurper = Lease(bus.client(), LIVE, "usurper", ttl=60)
-        await bus.client().delete(LIVE.lease)
-        assert await usurper.acquire()
+        await bus.client().set(LIVE.lease, usurper.name, px=60_000)  # no heartbeat comes between
         first = one.source
         await until(lambda: not one.service.leading)
         assert not first.running
@@ -322,6 +322,27 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(bus: Bus) -
                 assert membership.chosen("pbx") is None, "it is not asked again at once"
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_pbx_is_taken_up_in_turn_and_the_turn_given_back_before_the_pbx_is_waited_for(
+    bus: Bus,
+) -> None:
+    async with sharing(bus, "one") as (one, membership):
+        await until(lambda: bool(one.sources) and one.source.running)
+        turns = [membership.taking_up.acquire() for _ in range(TAKEN_UP_AT_ONCE)]
+        async with asyncio.timeout(10):
+            await asyncio.gather(*turns)  # it holds none: its source is not connected yet
+        await bus.client().set(LIVE.lease, "usurper", px=200)
+        await until(lambda: not one.service.leading)
+        await until_async(partial(_is_free, bus))
+        await asyncio.sleep(0.5)
+        assert not one.service.leading
+        membership.taking_up.release()
+        await until(lambda: one.service.leading)
+
+
+async def _is_free(bus: Bus) -> bool:
+    return await bus.client().get(LIVE.lease) is None
 
 
 async def died(bus: Bus) -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitor.leadership.placement import (
+    CALM_S,
     FORGIVEN_AFTER_S,
     LONGEST_SETTLE_S,
     SETTLE_S,
@@ -91,11 +92,36 @@ def test_a_monitor_that_flaps_counts_later_each_time_until_that_is_forgiven() ->
             now += 0.5
         waits.append(now - since)
         one.saw({}, now)
-    assert waits == [2, 4, 8, 16, 32, 64, 120, 120, 120]
+    assert waits == [2, 2, 4, 8, 16, 32, 64, 120, 120]
     assert waits[-1] == LONGEST_SETTLE_S
     now += FORGIVEN_AFTER_S
     one.saw({"b/x": LiveMonitor("b", 1, ("pbx1",))}, now)
     assert one.chosen("pbx1", now + SETTLE_S) == "b/x"
+
+
+def test_a_monitor_that_is_restarted_now_and_then_counts_as_soon_as_a_new_one() -> None:
+    one, now = Placement("a/1", "a", 0), 0.0
+    for times in range(20):
+        one.saw({f"b/{times}": LiveMonitor("b", 1, ("pbx1",))}, now)
+        assert one.chosen("pbx1", now + SETTLE_S - 0.01) is None
+        assert one.chosen("pbx1", now + SETTLE_S) == f"b/{times}", "it flaps not"
+        now += SETTLE_S + CALM_S
+        one.saw({}, now)
+
+
+def test_calm_makes_good_for_one_comeback_after_the_other() -> None:
+    one, now = Placement("a/1", "a", 0), 0.0
+    for times in range(6):
+        one.saw({f"b/{times}": LiveMonitor("b", 1, ("pbx1",))}, now)
+        one.saw({}, now)
+    one.saw({"b/6": LiveMonitor("b", 1, ("pbx1",))}, now)
+    assert one.chosen("pbx1", now + 32 * SETTLE_S - 0.01) is None
+    assert one.chosen("pbx1", now + 32 * SETTLE_S) == "b/6"
+    now += 32 * SETTLE_S + 3 * CALM_S
+    one.saw({}, now)
+    one.saw({"b/7": LiveMonitor("b", 1, ("pbx1",))}, now)
+    assert one.chosen("pbx1", now + 8 * SETTLE_S - 0.01) is None
+    assert one.chosen("pbx1", now + 8 * SETTLE_S) == "b/7"
 
 
 def test_a_restarted_monitor_gets_the_same_pbxs() -> None:
@@ -123,6 +149,6 @@ def test_a_monitor_that_did_not_take_a_lease_up_is_left_alone_for_a_while() -> N
     one.saw({"b/1": LiveMonitor("b", 1, ("pbx1", "pbx2"))}, 0.0)
     one.refused("pbx1", "b/1", 5.0)
     one.refused("pbx1", "gone/1", 5.0)
-    assert one.chosen("pbx1", 5.0 + 7 * SETTLE_S) is None
-    assert one.chosen("pbx1", 5.0 + 8 * SETTLE_S) == "b/1"
+    assert one.chosen("pbx1", 5.0 + 3 * SETTLE_S) is None
+    assert one.chosen("pbx1", 5.0 + 4 * SETTLE_S) == "b/1"
     assert one.chosen("pbx2", 5.0) == "b/1"

@@ -186,3 +186,13 @@ async def test_each_program_that_runs_on_has_its_garbage_collected_so(
 
 class _Enough(Exception):
     """Ends a program that was only to begin."""
+
+
+def test_frozen_objects_are_not_counted_at_each_freeze(monkeypatch: pytest.MonkeyPatch) -> None:
+    collector = _begun()
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: pytest.fail("it visits all of them"))
+    kept = []
+    for _ in range(5):
+        kept += [_Node(cyclic=True) for _ in range(2 * MOST)]
+        collector.look()
+    assert not any(map(_visited, kept)), "they are frozen"

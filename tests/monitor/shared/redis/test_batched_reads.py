@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from redis.exceptions import NoPermissionError, ResponseError
@@ -19,6 +20,7 @@ async def test_each_gets_its_own_answers_as_the_client_gives_them(bus: Bus) -> N
     for number in range(MANY):
         await redis.hset(f"hash {number}", "field", str(number))
     await redis.set("text", "x")
+    await redis.xadd("log", {"field": "x"}, id="1-1")
     found = await asyncio.gather(
         *(
             read_together(redis, ("HGETALL", f"hash {number}"), ("EXISTS", f"hash {number}"))
@@ -26,12 +28,14 @@ async def test_each_gets_its_own_answers_as_the_client_gives_them(bus: Bus) -> N
         ),
         read_together(redis, ("HMGET", "hash 1", "field", "other")),
         read_together(redis, ("HGETALL", "text"), ("EXISTS", "nothing")),
+        read_together(redis, ("XRANGE", "log", "-", "+", "COUNT", 10)),
     )
     assert found[:MANY] == [[{b"field": str(number).encode()}, 1] for number in range(MANY)]
     assert found[MANY] == [[b"1", None]]
     wrong, missing = found[MANY + 1]
     assert isinstance(wrong, ResponseError)
     assert missing == 0
+    assert found[MANY + 2] == [[(b"1-1", {b"field": b"x"})]]
 
 
 async def test_many_reads_take_few_round_trips_on_one_connection(valkey: RealBus) -> None:
@@ -80,3 +84,17 @@ async def test_a_redis_that_is_away_is_told_to_each_and_asked_again(valkey: Real
     with pytest.raises(ResponseError):
         await read_together(redis, ("EXISTS",))
     assert await read_together(redis, ("EXISTS", "key")) == [0]
+
+
+def _broken(answer: Any, **_: Any) -> Any:
+    raise ValueError(answer)
+
+
+async def test_a_fault_of_the_client_leaves_nobody_waiting(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = valkey.client()
+    monkeypatch.setitem(redis.response_callbacks, "EXISTS", _broken)
+    with pytest.raises(REDIS_FAILURES):
+        await read_together(redis, ("EXISTS", "key"))
+    assert await read_together(redis, ("GET", "key")) == [None], "the next one is read"

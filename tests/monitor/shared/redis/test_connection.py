@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis import connection
 from monitor.shared.redis.connection import GuardedTransaction, translated
-from tests.bus import real_bus, until
+from tests.bus import Bus, real_bus, until
 
 
 @pytest.mark.parametrize(
@@ -90,3 +90,24 @@ async def test_only_some_connections_are_made_at_the_same_time(
             assert await asyncio.gather(*pings) == [True] * 40
         assert most == 5
         await redis.aclose()
+
+
+async def test_what_is_read_ahead_comes_with_the_watch_and_binds_the_commit(bus: Bus) -> None:
+    redis, other = bus.client(), bus.client()
+    await redis.set("a", "old")
+    await redis.hset("h", "field", "1")
+    reads = [("GET", "a"), ("HMGET", "h", "field"), ("HGETALL", "h"), ("HLEN", "a")]
+    async with await GuardedTransaction.watch(redis, "a", reads=reads) as guard:
+        await other.set("a", "new")
+        assert await guard.get("a") == "old"
+        assert await guard.fields("h", "field") == ["1"]
+        assert await guard.ask("HGETALL", "h") == {b"field": b"1"}
+        with pytest.raises(BusUnreachable, match=r"WRONGTYPE|kind"):
+            await guard.size("a")
+        assert await guard.get("a") == "new", "each answer is handed out once"
+        assert await guard.commit([("SET", "a", "mine")]) is None
+    assert await redis.get("a") == b"new"
+    async with await GuardedTransaction.watch(redis, "a", reads=reads) as guard:
+        assert await guard.get("a") == "new"
+        assert await guard.commit([("SET", "a", "mine"), ("SET", "ä", 1)]) == [True, True]
+    assert await redis.get("ä") == b"1"
