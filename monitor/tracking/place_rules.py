@@ -316,6 +316,8 @@ def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]
     said = known.said
     for leg in said.listed:
         p = leg.participant
+        if _still_names_queue(known, leg):
+            continue
         if p.status == "Connected" and "queue" in (leg.kind, leg.party_kind):
             queue = p.dn if leg.kind == "queue" else p.party_dn
         elif p.status == "Ringing" and leg.behalf_kind == "queue":
@@ -326,6 +328,19 @@ def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]
     if gone and not said.fresh and machine_dn in known.visible:
         machine_dn = ""
     return queue, machine_dn
+
+
+def _still_names_queue(known: _PlaceInput, leg: ListedLeg) -> bool:
+    """Return whether the caller's own leg names a queue that has been answered.
+
+    It may go on to name it for the time of the talk. A caller who comes back there is in the row.
+    """
+    p = leg.participant
+    return (
+        known.answered
+        and p.dn == known.originator.dn
+        and p.party_dn == known.before.last_queue != known.before.queue
+    )
 
 
 def _rings_agents(known: _PlaceInput, queue: str) -> bool:
