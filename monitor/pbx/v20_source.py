@@ -317,7 +317,7 @@ class PbxSource:
             await _wait(self._directory_wanted, self._settings.directory_interval)
 
     async def _follow_contacts(self) -> None:
-        backoff, warned = Backoff(), False
+        backoff, failed = Backoff(), 0
         while True:
             await self._connected.wait()
             self._contacts_wanted.clear()
@@ -325,14 +325,18 @@ class PbxSource:
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
-                (self._log.info if warned else self._log.warning)(
+                (self._log.info if failed else self._log.warning)(
                     "pbx_read_failure", part="contacts", reason=str(error)
                 )
-                warned = True
+                failed += 1
+                if failed == 2:  # not for a moment: the directory tells it
+                    self._directory_wanted.set()
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
-            warned = False
+            if failed > 1:
+                self._directory_wanted.set()
+            failed = 0
             self._known.contacts_read(contacts)
             self._counters.reads["contacts"] += 1
             await _wait(self._contacts_wanted, self._settings.contacts_interval)

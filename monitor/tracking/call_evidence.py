@@ -14,6 +14,8 @@ outside may be led out on the trunk that it came by.
 *Freshness.* A row that was asked for after the call's last event may be believed in all that it
 says. An older row may describe what is over.
 
+*State words.* ActiveCalls has six. Other words for Talking count where no participant tells more.
+
 *LastChangeStatus.* That time belongs to the callee with which it was first told: when a call goes
 from a queue to a person, the word may stay Talking, and so does the time.
 """
@@ -35,6 +37,12 @@ PEOPLE: Final = frozenset({"extension", "externalline", "conference"})
 MACHINES: Final = frozenset({"ivr", "specialmenu", "parking", "fax", "routepoint"})
 ACCEPTING: Final = MACHINES | {"queue"}
 """Kinds of DN that accept a caller before a person does."""
+_SAME_WORDS: Final = {
+    "talking": "Talking",
+    "connected": "Talking",
+    "established": "Talking",
+    "answered": "Talking",
+}
 PAST_RINGING: Final = frozenset({"Talking", "Transferring"})
 """ActiveCalls' words for a call that somebody or something has accepted."""
 ROUTER: Final = "ROUTER"
@@ -81,13 +89,21 @@ class CallEvidence:
         return self.row is not None and self.row_asked > self.heard
 
     @property
+    def word(self) -> str:
+        """Return the row's state word; empty if there is no row."""
+        if self.row is None:
+            return ""
+        word = self.row.status
+        return word if self.participants else _SAME_WORDS.get(word.strip().lower(), word)
+
+    @property
     def talking_since(self) -> float | None:
         """Return since when the caller is connected to the row's callee.
 
         None if the row does not tell it or is not fresh.
         """
         row = self.row
-        if row is None or not self.fresh or row.status != "Talking":
+        if row is None or not self.fresh or self.word != "Talking":
             return None
         return (
             row.last_change_status if self.changed == (row.last_change_status, row.callee) else None
@@ -172,7 +188,7 @@ def read_evidence(
         listed=listed,
         legs=tuple(_legs(listed)),
         parties=_parties(row, parties, directory_index),
-        word=row.status if row is not None else "",
+        word=evidence.word,
         fresh=evidence.fresh,
         changed_at=row.last_change_status if row is not None else None,
         talking_since=evidence.talking_since,

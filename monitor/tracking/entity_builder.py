@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nsmallest
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -24,6 +25,8 @@ _ACTIVITIES: tuple[topics.Activity, ...] = (
     "Listening",
     "Waiting",
 )
+_TOLD_IN_PARTS_S: Final = 2.0
+"""Seconds within which the leaving of a queue and an answer may be one event."""
 _ACTIVITY: dict[str, topics.Activity] = {"Ringing": "Ringing", "Dialing": "Dialing"}
 
 
@@ -111,7 +114,7 @@ def build_ended(
         call_id=call.id,
         direction=path.lasting or call.direction,
         did=originator.did,
-        queue="" if place.diverted else place.last_queue,
+        queue="" if _was_diverted(call) else place.last_queue,
         started_at=from_unix(call.started_at),
         answered_at=_instant(answer.at),
         ended_at=from_unix(max(at, call.started_at)),
@@ -130,6 +133,17 @@ def build_ended(
         mailbox=place.mailbox,
         continues=call.continues,
     )
+
+
+def _was_diverted(call: CallInference) -> bool:
+    """Return whether the queue had no part in how the call went: its statistics say diverted.
+
+    An answer just after the caller had left is still the queue's, as sources are read in turn.
+    """
+    diverted_at, answered_at = call.place.diverted_at, call.answer.at
+    if diverted_at is None:
+        return False
+    return answered_at is None or not diverted_at <= answered_at <= diverted_at + _TOLD_IN_PARTS_S
 
 
 def extension(

@@ -268,6 +268,8 @@ def _other_side(
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
         return None
+    if kind == "queue" and p.dn == originator.dn and p.party_dn == place.last_queue != place.queue:
+        return None  # somebody has taken the caller, whose leg still names the queue
     if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
         return None
     if kind == "externalline":

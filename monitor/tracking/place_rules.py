@@ -74,8 +74,9 @@ class Place:
     """The ring group whose phones play what the caller says, if the call went to one."""
     mailbox: str = ""
     """Extension whose voicemail took the call, where the PBX tells it."""
-    diverted: bool = False
-    """True if the caller left ``last_queue`` for a machine, and nobody there had answered."""
+    diverted_at: float | None = None
+    """Time at which the caller left ``last_queue`` for a machine or for somebody who is no agent of
+    it, and nobody there had answered; None if that is not so."""
     hosted: bool = False
     """True if the row named a queue or a machine that had accepted the caller, at any time."""
     routed_on: bool = False
@@ -241,7 +242,7 @@ def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
         queued_at=queued_at,
         last_queue=queue or before.last_queue,
         concluded="" if _is_told(known, before.concluded) else before.concluded,
-        diverted=_is_diverted(known, queue),
+        diverted_at=_diverted_at(known, queue, now),
         first_queued_at=queued_at if before.first_queued_at is None else before.first_queued_at,
         queues=queues,
         groups=groups,
@@ -281,14 +282,21 @@ def _is_told(known: _PlaceInput, queue: str) -> bool:
     )
 
 
-def _is_diverted(known: _PlaceInput, queue: str) -> bool:
-    """Return whether the caller has left the queue last waited in for a machine, unanswered."""
+def _diverted_at(known: _PlaceInput, queue: str, now: float) -> float | None:
+    """Return when the caller left the queue last waited in for elsewhere, unanswered; else None."""
     said, before = known.said, known.before
+    if queue != "" or before.diverted_at is not None:
+        return before.diverted_at if queue == "" else None
     at_machine = (said.fresh and not MACHINES.isdisjoint(known.kinds.values())) or any(
         leg.kind in MACHINES and leg.participant.status == "Connected" for leg in said.listed
     )
     waited = before.queue != "" or (before.last_queue != "" and not known.answered)
-    return queue == "" and (before.diverted or (waited and at_machine))
+    sent_on = (
+        before.queue != ""
+        and said.fresh_word not in ("", "Talking")
+        and not known.kinds.keys() <= known.agents(before.queue)
+    )
+    return now if (waited and at_machine) or sent_on else None
 
 
 def _at_row(known: _PlaceInput) -> tuple[str, str]:
@@ -316,6 +324,8 @@ def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]
     said = known.said
     for leg in said.listed:
         p = leg.participant
+        if _still_names_queue(known, leg):
+            continue
         if p.status == "Connected" and "queue" in (leg.kind, leg.party_kind):
             queue = p.dn if leg.kind == "queue" else p.party_dn
         elif p.status == "Ringing" and leg.behalf_kind == "queue":
@@ -326,6 +336,19 @@ def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]
     if gone and not said.fresh and machine_dn in known.visible:
         machine_dn = ""
     return queue, machine_dn
+
+
+def _still_names_queue(known: _PlaceInput, leg: ListedLeg) -> bool:
+    """Return whether the caller's own leg names a queue that has been answered.
+
+    It may go on to name it for the time of the talk. A caller who comes back there is in the row.
+    """
+    p = leg.participant
+    return (
+        known.answered
+        and p.dn == known.originator.dn
+        and p.party_dn == known.before.last_queue != known.before.queue
+    )
 
 
 def _rings_agents(known: _PlaceInput, queue: str) -> bool:

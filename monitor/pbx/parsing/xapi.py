@@ -37,8 +37,8 @@ from monitor.pbx.parsing.json_fields import (
 from monitor.shared.entities.topics import Contact
 from monitor.shared.time_zones import ZoneRow
 
-_ONLY_PEERS = frozenset({"Conference", "SpecialMenu", "Parking", "Fax", "RoutePoint"})
-"""PeerTypes of DNs that no collection of the directory lists except Peers."""
+_ONLY_PEERS = frozenset({"conference", "specialmenu", "parking", "fax", "routepoint"})
+"""PeerTypes, in lower case, of DNs that no collection of the directory lists except Peers."""
 _DESTINATIONS = {
     "OfficeHoursDestination": "",
     "OutOfOfficeHoursDestination": "AlterDestinationDuringOutOfOfficeHours",
@@ -212,7 +212,7 @@ def department(row: Mapping[str, Any]) -> DepartmentRow | None:
     name = text(row, "Name")
     if not name:
         return None
-    members = _numbers([m for m in objects(row.get("Members")) if text(m, "Type") == "Extension"])
+    members = _numbers([m for m in objects(row.get("Members")) if _peer_type(m) == "extension"])
     number, is_default = dn_number(row, "Number"), flag(row, "IsDefault") is True
     return DepartmentRow(integer(row, "Id") or 0, name, number, members, is_default)
 
@@ -247,10 +247,15 @@ def _destinations(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def peer(row: Mapping[str, Any]) -> PeerRow | None:
     """Return a row of Peers, or None if it has no number or other collections list it."""
-    number, kind = dn_number(row, "Number"), text(row, "Type")
-    if not number or kind not in _ONLY_PEERS:
+    number = dn_number(row, "Number")
+    if not number or _peer_type(row) not in _ONLY_PEERS:
         return None
-    return PeerRow(number, text(row, "Name"), kind)
+    return PeerRow(number, text(row, "Name"), text(row, "Type"))
+
+
+def _peer_type(row: Mapping[str, Any]) -> str:
+    """Return a row's PeerType in lower case, without the W that some versions put before it."""
+    return text(row, "Type").lower().removeprefix("w")
 
 
 def system(row: Mapping[str, Any]) -> SystemRow:

@@ -172,7 +172,9 @@ class DirectoryReader:
             at=self._clock.at(self._clock.now()),
             peers=peers.result(),
             failing=tuple(
-                f"{name}: {reason}" for name, (_, reason) in sorted(self._failures.items())
+                f"{name}: {reason}"
+                for name, (count, reason) in sorted(self._failures.items())
+                if count > 1
             ),
         )
 
@@ -205,8 +207,13 @@ class DirectoryReader:
         return ContactChanged(id_, found[0] if found else None, at)
 
     async def contacts(self) -> ContactsRead:
-        """Return the whole address book."""
-        contacts: tuple[Contact, ...] = await self._part(_CONTACTS)
+        """Return the whole address book. If that fails twice in a row, ``failing`` tells it."""
+        try:
+            contacts: tuple[Contact, ...] = await self._part(_CONTACTS)
+        except PbxUnreachable as error:
+            self._note_failure(_CONTACTS.name, error)
+            raise
+        self._failures.pop(_CONTACTS.name, None)
         return ContactsRead(contacts)
 
     async def _numbered(self, part: _Part[T], numbers: Collection[str]) -> dict[str, T | None]:
@@ -238,8 +245,7 @@ class DirectoryReader:
         try:
             self._last[name] = found = await reading
         except (PbxUnreachable, PbxRefused) as error:
-            count, _ = self._failures.get(name, (0, ""))
-            self._failures[name] = count + 1, str(error)
+            count = self._note_failure(name, error)
             if count == 0 or (empty is None and name not in self._last):
                 raise
             if count == 1:
@@ -247,6 +253,12 @@ class DirectoryReader:
             return cast(T, self._last.get(name, empty))
         self._failures.pop(name, None)
         return found
+
+    def _note_failure(self, name: str, error: Exception) -> int:
+        """Note that a part could not be read; return how often in a row it failed before."""
+        count, _ = self._failures.get(name, (0, ""))
+        self._failures[name] = count + 1, str(error)
+        return count
 
     async def _users(self) -> tuple[UserRow, ...] | None:
         """Return all users. Raises PbxRefused too: without users the PBX would seem empty."""

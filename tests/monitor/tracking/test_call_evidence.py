@@ -71,3 +71,10 @@ def test_a_row_older_than_the_last_event_is_not_fresh() -> None:
     older = dataclasses.replace(told, heard=2.0)
     assert not older.fresh
     assert older.talking_since is None
+
+
+def test_another_word_for_talking_counts_where_no_participant_tells_more() -> None:
+    for word in ("Connected", "talking", "Established"):
+        assert reading(row=row("100 Ext 100", "101 Ext 101", word)).word == "Talking"
+    rung = participant("101", 1, 1, "Ringing", "100")
+    assert reading(rung, row=row("100 Ext 100", "101 Ext 101", "Connected")).word == "Connected"

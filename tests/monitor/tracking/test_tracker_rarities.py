@@ -99,6 +99,57 @@ def test_a_call_that_an_app_makes_is_answered_by_the_person_whom_it_calls(
 
 
 @pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("answered", [True, False])
+@pytest.mark.parametrize("where", ["extension", "group", "outside"])
+def test_a_queue_that_sent_its_caller_on_has_no_part_in_how_the_call_went(
+    source: str, where: str, answered: bool
+) -> None:
+    """The call's queue and the queue's statistics agree."""
+    pbx = Counted(source)
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    pbx.now += 30
+    rung, taker = {
+        "extension": ("105 Ext 105", "105 Ext 105"),
+        "group": ("600 Office", "105 Ext 105"),
+        "outside": ("10001 other (+49170)", "10001 other (+49170)"),
+    }[where]
+    pbx.rows((8, CALLER, rung, "Routing"))
+    if where != "outside":
+        pbx.see("105", 1, 8, "Ringing", "10000:+491701", 4)
+    pbx.now += 10
+    if answered:
+        if where != "outside":
+            pbx.see("105", 1, 8, "Connected", "10000:+491701", 4)
+        pbx.rows((8, CALLER, taker, "Talking"))
+        pbx.now += 10
+    pbx.gone("105", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.queue) == ("answered" if answered else "missed", "")
+    figures = pbx.figures("queuestats", "800")
+    assert (figures.offered, figures.answered, figures.diverted) == (1, 0, 1)
+
+
+def test_a_caller_whose_leg_goes_on_naming_the_queue_waited_there_once() -> None:
+    pbx = Counted(SOURCES[0])
+    pbx.see("105", 1, 8, "Connected", "800")
+    pbx.rows((8, "105 Ext 105", "800 Sales", "Talking"))
+    pbx.see("101", 2, 8, "Ringing", "105", 2, on_behalf_of_dn="800")
+    pbx.see("101", 2, 8, "Connected", "105", 2, on_behalf_of_dn="800")
+    pbx.rows((8, "105 Ext 105", "101 Ext 101", "Talking"))
+    pbx.now += 30
+    assert [leg.dn_num for leg in pbx.call(8).talk_to] == ["101"]
+    pbx.gone("101", 2)
+    assert pbx.queue().waiting == ()
+    pbx.gone("105", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.outcome, ended.queue, ended.callee) == ("answered", "800", "101")
+    figures = pbx.figures("queuestats", "800")
+    assert (figures.offered, figures.answered) == (1, 1)
+
+
+@pytest.mark.parametrize("source", SOURCES)
 def test_an_extension_that_gives_up_in_a_queue_is_not_called_back_by_it(source: str) -> None:
     pbx = Counted(source)
     pbx.see("105", 1, 8, "Connected", "800")

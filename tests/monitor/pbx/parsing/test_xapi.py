@@ -16,6 +16,7 @@ from monitor.pbx.facts import (
     DepartmentRow,
     InboundRuleRow,
     IvrRow,
+    PeerRow,
     QueueRow,
     RingGroupRow,
     SystemRow,
@@ -159,6 +160,14 @@ def test_a_queue_keeps_the_order_of_its_agents() -> None:
     assert xapi.queue(row) == QueueRow(
         40, "800", "Sales", (AgentRow("103", "C", "1"), AgentRow("101")), ("100",), 20
     )
+
+
+@pytest.mark.parametrize("word", ["Parking", "Wparking", "parking"])
+def test_a_peers_type_may_have_a_w_before_it_and_be_in_any_case(word: str) -> None:
+    found = xapi.peer({"Number": "SP0", "Name": "Park", "Type": word})
+    assert found == PeerRow("SP0", "Park", word)
+    group = {"Name": "Sales", "Members": [{"Number": "101", "Type": "Wextension"}]}
+    assert xapi.department(group) == DepartmentRow(0, "Sales", "", ("101",))
 
 
 def test_the_other_rows_of_the_directory_are_read() -> None:

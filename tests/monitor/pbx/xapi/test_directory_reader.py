@@ -190,6 +190,18 @@ async def test_users_that_fail_later_stay_as_they_were_and_are_told(
         assert broken.failing[0].startswith("Users: ")
 
 
+async def test_an_address_book_that_cannot_be_read_is_told_until_it_can(
+    sales: ScriptedPbx,
+) -> None:
+    sales.refuse("/xapi/v1/Contacts", 500)
+    async with following(settings_for(sales.url)) as (_, facts):
+        told = await facts.until(DirectoryRead, lambda read: bool(read.failing))
+        assert [part.partition(":")[0] for part in told.failing] == ["Contacts"]
+        before = len(facts.all)
+        sales.allow("/xapi/v1/Contacts")
+        await facts.until(DirectoryRead, lambda read: not read.failing, before)
+
+
 async def test_a_zone_by_its_name_needs_no_list_of_zones(sales: ScriptedPbx) -> None:
     sales.answer("/xapi/v1/OfficeHours", 200, {"TimeZoneId": "America/Chicago"})
     sales.refuse("/xapi/v1/Defs/TimeZones", 404)
