@@ -315,7 +315,7 @@ def top(
     insecure: Insecure = False,
     pbx: WatchedPbx = "",
 ) -> None:
-    """Show calls, queues and agents live in the terminal."""
+    """Show calls, queues, agents and missed calls live in the terminal."""
     from gateway.cli.tail_and_snapshot import GatewayAddress
 
     with _extra("top"):

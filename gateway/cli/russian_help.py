@@ -54,8 +54,8 @@ RUSSIAN: Final[Mapping[str, str]] = {
     "Do not check the gateway's certificate; for trials only.": (
         "Не проверять сертификат сервера; только для проб."
     ),
-    "Show calls, queues and agents live in the terminal.": (
-        "Показывать звонки, очереди и операторов прямо в терминале."
+    "Show calls, queues, agents and missed calls live in the terminal.": (
+        "Показывать звонки, очереди, операторов и пропущенные прямо в терминале."
     ),
     "Show the status. Exit code 0: all is live, 1: something is stale or missing, 2: not known.": (
         "Показать состояние. Код 0: всё работает, 1: что-то устарело или пропало, 2: неизвестно."

@@ -20,6 +20,8 @@ from html import escape
 from pathlib import Path
 from typing import Final
 
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.docs.document_pages import (
@@ -69,6 +71,7 @@ _NAMED: Final = {
 _CLIENT: Final = ("callmon.js", "callmon.d.ts")
 """The stream's client, which pages of other origins may load too."""
 _FOLDERS: Final = ("icons", "wall", "fleet", "start", "vendor")
+_MANIFEST: Final = "icons/wall.webmanifest"
 _EMPTY_MAP: Final = '<script type="importmap"></script>'
 _POLICY: Final = (
     "default-src 'none'; script-src 'self' 'sha256-{map}'; style-src 'self'; font-src 'self'; "
@@ -90,7 +93,17 @@ def pages(version: str, handouts: Handouts) -> list[BaseRoute]:
         "/fleet": RenderedDocument(lambda: _page("fleet"), handouts),
         **{path: RenderedDocument(partial(_help, *told), handouts) for path, told in _HELP.items()},
     } | {f"/static/{name}": file for name, file in files.items()}
-    return [Route(path, document.answer) for path, document in kept.items()]
+
+    async def manifest(request: Request) -> Response:
+        settings = request.query_params.get("settings")
+        if not settings:
+            return await files[_MANIFEST].answer(request)
+        return await RenderedDocument(partial(_manifest, settings), handouts).answer(request)
+
+    return [
+        Route(f"/static/{_MANIFEST}", manifest),
+        *(Route(path, document.answer) for path, document in kept.items()),
+    ]
 
 
 def _files() -> list[str]:
@@ -119,6 +132,13 @@ def _path(name: str) -> Path:
     """Return where a file is: among the pages, or in a checkout's ``deploy/``."""
     path = _STATIC / name
     return _DEPLOY / FROM_DEPLOY[name] if name in FROM_DEPLOY and not path.exists() else path
+
+
+def _manifest(settings: str) -> Document:
+    """Return the manifest of an app that opens the wall with these settings of its address."""
+    manifest = json.loads(_path(_MANIFEST).read_bytes())
+    manifest["start_url"] += f"?{settings}"
+    return document_of(json.dumps(manifest).encode(), _TYPES[".webmanifest"])
 
 
 def _help(name: str, title: str, back: str, language: str) -> Document:

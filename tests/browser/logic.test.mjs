@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { densest, fit, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
+import { densest, fit, initialed, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { KINDS, limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
 import { duration, midnight } from "../../gateway/static/wall/times.js";
@@ -204,12 +204,26 @@ test("all languages have the same words, each word of the same kind", () => {
   assert.equal(LANGUAGES.ru.paused(12), "Пауза · ждут 12 изменений");
 });
 
-test("the rows of a table that find no place on its pages are counted", () => {
-  const height = 1.9 + 10 * 1.78 + 0.5;
-  assert.deepEqual(sheets(0, height, 3), { perPage: 9, pages: 1, left: 0 }, "the foot is a row, too");
-  assert.deepEqual(sheets(27, height, 3), { perPage: 9, pages: 3, left: 0 });
-  assert.deepEqual(sheets(31, height, 3), { perPage: 9, pages: 3, left: 4 });
-  assert.deepEqual(sheets(500, height, Infinity), { perPage: 9, pages: 56, left: 0 });
+test("the rows of a table that find no place on its pages are counted, and are tall where there is room", () => {
+  const wide = { w: 50, h: 1.9 + 10 * 1.78 + 0.9 }; // head, rows, and a foot of two lines
+  const of = (count, most, screen = wide) => sheets(count, screen, most);
+  assert.deepEqual(of(0, 3), { perPage: 6, pages: 1, left: 0, tall: true });
+  assert.deepEqual(of(6, 3), { perPage: 6, pages: 1, left: 0, tall: true });
+  assert.deepEqual(of(7, 3), { perPage: 9, pages: 1, left: 0, tall: false });
+  assert.deepEqual(of(27, 3), { perPage: 9, pages: 3, left: 0, tall: false });
+  assert.deepEqual(of(31, 3), { perPage: 9, pages: 3, left: 4, tall: false });
+  assert.deepEqual(of(500, Infinity), { perPage: 9, pages: 56, left: 0, tall: false });
+  const narrow = { w: 29, h: 48 };
+  assert.deepEqual(of(500, 3, narrow), { perPage: 16, pages: 3, left: 452, tall: true });
+});
+
+test("a name that has no room gives its first names' initials, and no more of them than it must", () => {
+  assert.equal(initialed("Ann Lee", 9), "Ann Lee");
+  assert.equal(initialed("Jean-Baptiste Lefèvre", 8), "J. Lefèvre");
+  assert.equal(initialed("Анна Мария Иванова", 10), "А. Мария Иванова");
+  assert.equal(initialed("Анна Мария Иванова", 2), "А. М. Иванова", "the last name stays whole");
+  assert.equal(initialed("  Reception ", 2), "Reception");
+  assert.equal(initialed("", 2), "");
 });
 
 test("a day begins at midnight of the PBX's zone, also when the clocks are changed", () => {

@@ -500,8 +500,12 @@ async def test_without_a_key_the_page_asks_for_one(page: Page, world: World) -> 
 
 
 async def test_the_page_asks_no_other_server_and_can_be_installed(page: Page, world: World) -> None:
-    await page.go(world.wall("view=queues"))
+    await page.go(world.wall("view=queues&waiting=2,3"))
     await page.until("document.querySelector('.fresh.live')")
+    app = "fetch(document.querySelector('link[rel=manifest]').href).then((found) => found.json())"
+    start = (await page.run(app))["start_url"]
+    assert start == f"../../wall?{await page.run('location.search.slice(1)')}"
+    assert "waiting=2,3" in start
     assert await page.not_installable() in ([], ["in-incognito"])
     host = world.address.removeprefix("http://")
     others = [

@@ -111,7 +111,7 @@ function Stage() {
   return html`<main class="stage" ref=${stage}>
     <${Totals} />
     ${here.length ? null : html`<${Empty} text=${empty} />`}
-    <${Tiles} name="pbxs" items=${here} tile=${TILES}
+    <${Tiles} name="pbxs" items=${here} tiles=${TILES}
       draw=${(row, tile) => html`<${Tile} key=${row.pbx.name} row=${row} tile=${tile} />`} />
   </main>`;
 }

@@ -1,18 +1,17 @@
 /**
- * Where the key comes from: the address's fragment, then this browser's memory, then whoever stands before it.
+ * The key: of the address's fragment, else kept in this browser, else asked for.
  *
- * A key that is kept and holds gives way to one in an address only when somebody says so: a link that was sent here
- * must not have this screen show another house.
+ * A kept key that holds is replaced only when somebody says so: a link must not have this screen show another house.
  */
 
 import { effect, signal } from "@preact/signals";
 import { html } from "./parts.js";
 import { connection, remember, remembered, watch, words } from "./store.js";
 
-/** A key in an address, other than the one that is kept, of which nobody has said yet whether to use it. */
+/** A key of the address that differs from the kept one, until somebody chooses. */
 export const offered = signal(null);
 
-/** Take the key out of the address, keep it, and watch with it; also when another one is put there later. */
+/** Take the key out of the address, now and later, keep it and watch with it. */
 export function enter() {
   addEventListener("hashchange", () => {
     if (location.hash.includes("key=")) take();

@@ -1,5 +1,6 @@
 /** The agents: all at once, as large as their number allows. */
 
+import { ems, initialed } from "./fit.js";
 import { Empty, Glyph, html, Kpi, nameOf, Opener, opens, Timer } from "./parts.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches } from "./rows.js";
@@ -11,9 +12,9 @@ const ROOMY = [
   { w: 11.5, h: 3.1, lines: 2, phone: true },
 ];
 const DENSITIES = kiosk
-  ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // names that can be read from the room
+  ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // legible across the room
   : [...ROOMY, { w: 7.9, h: 2.25, lines: 1, stacked: true }, { w: 9.8, h: 1.4, lines: 1 }];
-const PAGES = 4; // of a TV: who comes later is free or logged out, as the strip tells
+const PAGES = 4; // of a TV
 const URGENCY = ["ringing", "away", "talking", "free", "out"];
 
 function urgent(one, other) {
@@ -21,7 +22,7 @@ function urgent(one, other) {
   return state || ((one.since ?? "") < (other.since ?? "") ? -1 : 1);
 }
 
-/** Whether the address names people: then all of them are shown, whatever queues they are in. */
+/** The address names people: all of them are shown, in queues or not. */
 const NAMED = ["ext", "extgroup", "group"].some((field) => settings.filter?.[field]);
 
 export const Everybody = () => html`<${Agents} everybody=${true} />`;
@@ -38,31 +39,33 @@ export function Agents({ everybody = NAMED }) {
       leads=${[view.value, state]} />`,
   )} />
     ${!rows.length && html`<${Empty} text=${words.nothingFound} />`}
-    <${Tiles} name="agents" items=${rows} tile=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, tile) =>
-      html`<${Agent} key=${row.num} row=${row} lines=${tile.lines} stacked=${tile.stacked} />`} />`;
+    <${Tiles} name="agents" items=${rows} tiles=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, { lines, stacked }, room) =>
+      html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} stacked=${stacked && !(room.h > 4.3)} />`} />`;
 }
 
 export function stateWord(row) {
   return row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
 }
 
-function Agent({ row, lines, stacked }) {
+function Agent({ row, width, lines, stacked }) {
   const { num, name, state, since, talk } = row;
   const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
+  const shown = initialed(name, stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num) - (lines === 1 ? 2.5 : 0));
+  const beside = lines === 2 && width - 5 - ems(word) > 0.8125 * ems(talk?.num);
   const time = since && html`<${Timer} since=${since} />`;
   return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} ...${opens("agent", num)}
       aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>
     <div class="who"><${Glyph} of=${state} /><${Opener} class="num" says=${says}>${num}<//>
-      ${!stacked && html`<span class="name">${name}</span>`}
+      ${!stacked && html`<span class="name">${shown}</span>`}
       ${lines === 1 && time}</div>
-    ${stacked && html`<div class="name">${name}</div>`}
+    ${stacked && html`<div class="name">${shown}</div>`}
     ${
       lines > 1 &&
       html`<div class="what"><span class="word">${word}</span>
-      ${talk && !talk.external && (lines > 2 ? html`<span class="tag">${words.internal}</span>` : html`<${Glyph} of="internal" />`)}
-      ${lines === 2 && other && html`<span class="other">${other}</span>`}
+      ${talk && !talk.external && (lines > 2 && width > 14 ? html`<span class="tag">${words.internal}</span>` : html`<${Glyph} of="internal" />`)}
+      ${beside && other && html`<span class="other">${other}</span>`}
       ${time}</div>`
     }
     ${lines > 2 && html`<div class="other">${other}</div>`}

@@ -1,4 +1,4 @@
-/** Which numbers are bad enough to say so: levels a queue, of the lines and of the licence; and a sound. */
+/** The levels of queues, lines and licence, and the alarms. */
 
 import { level, Steady } from "./levels.js";
 import { limits, LOW } from "./settings.js";
@@ -8,7 +8,7 @@ import { duration, instant } from "./times.js";
 const steady = new Steady();
 const ENOUGH = 10; // calls from which on a service level is judged: one caller of two is no trend
 
-/** The level of a metric of a queue ("" for none), held for a while. `target`: seconds; `now`: milliseconds; `of`: when. */
+/** A metric's level, held for a while. `queue`: "" for none; `target`: seconds; `now`: milliseconds. */
 export function levelOf(metric, queue, value, now, target = 20, of = "") {
   const found = level(value, limits(settings.thresholds, metric, queue, target), LOW[metric]);
   return steady.level(`${metric}${of}.${queue}`, found, now);
@@ -30,14 +30,10 @@ export function queueLevels(row, now) {
 export function totals(rows, now, free) {
   const each = rows.map((row) => queueLevels(row, now));
   const worst = (metric) => Math.max(0, ...each.map((levels) => levels[metric]));
-  const olds = rows
-    .map((row) => row.oldest)
-    .filter(Boolean)
-    .sort();
   const whole = day(rows.map((row) => row.stats).filter(Boolean));
   return {
     waiting: rows.reduce((sum, row) => sum + row.waiting.length, 0),
-    oldest: olds[0] ?? null,
+    oldest: rows.map((row) => row.oldest).filter(Boolean).sort()[0] ?? null,
     day: whole,
     levels: {
       waiting: worst("waiting"),
@@ -54,7 +50,7 @@ function judged(stats) {
   return stats.offered - (stats.shortAbandoned ?? 0) - (stats.waiting ?? 0);
 }
 
-/** The service level of the last hour; null where too few callers came in to judge it. */
+/** The last hour's service level; null with too few callers. */
 function lately(hour) {
   return hour && hour.counted >= ENOUGH ? hour.serviceLevel : null;
 }
@@ -69,7 +65,7 @@ function hourOf(stats) {
 function day(stats) {
   if (!stats.length) return null;
   const sum = (name) => stats.reduce((total, one) => total + (one[name] ?? 0), 0);
-  const known = stats.filter((one) => one.serviceLevel !== null && one.serviceLevel !== undefined);
+  const known = stats.filter((one) => typeof one.serviceLevel === "number");
   const weight = (one) => Math.max(1, judged(one));
   const weights = known.reduce((total, one) => total + weight(one), 0);
   return {
@@ -82,7 +78,7 @@ function day(stats) {
   };
 }
 
-/** What is an alarm now, or a warning of the licence, by what it is about: {text, level}. */
+/** The alarms, and a warning of the licence, by subject: {text, level}. */
 export function alarmsOf(rows, lines, licence, now, words) {
   const said = new Map();
   const say = (about, text, level = 2) => said.set(about, { text, level });

@@ -1,4 +1,4 @@
-/** Says new alarms: one polite region for screen readers, a tone, and a word in the bar of what other views show. */
+/** New alarms: a polite region for screen readers, a tone, and a chip for alarms of other views. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";
@@ -9,11 +9,11 @@ import { lineRows, matches, queueRows } from "./rows.js";
 import { tone } from "./sound.js";
 import { detail, find, now, kiosk, settings, show, shown, system, view, words } from "./store.js";
 
-/** What shows it, the most urgent first: a day's service level is known for hours, a caller waits now. */
+/** The view of each kind, the most urgent first. */
 const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
 const URGENCY = Object.keys(VIEW_OF);
 
-/** Whether this wall ever shows it: on a TV nobody takes back the address's `find`. */
+/** Whether this wall shows it: nobody clears the filter of a TV. */
 function isShown(...texts) {
   return !kiosk || matches(texts, settings.find);
 }
@@ -36,7 +36,7 @@ export function Announcer() {
   const names = new Set(found.map(({ about }) => about));
   const fresh = found.filter(({ about }) => !said.current.has(about));
   for (const name of said.current.keys()) if (!names.has(name)) said.current.delete(name);
-  for (const { about, text } of fresh) said.current.set(about, text); // as it was when it began: not read out each second
+  for (const { about, text } of fresh) said.current.set(about, text); // not read out each second
   useEffect(() => {
     alarmCount.value = found.filter(({ level }) => level === 2).length;
     if (fresh.some(({ level }) => level === 2)) tone();
@@ -58,7 +58,7 @@ export function Announcer() {
     }`;
 }
 
-/** All that is bad now, each a button that leads to where it is shown. */
+/** The alarms: buttons that lead to their views. */
 export function AlarmList() {
   const found = alarmsNow();
   return html`<h2>${words.alarms}</h2>${!found.length && html`<p>${words.noAlarms}</p>`}<ul class="list">${found.map(

@@ -1,4 +1,4 @@
-/** What tells of alarms outside the page: the window's title, its icon, and the badge of the installed app. */
+/** Alarms outside the page: the window's title, its icon, the installed app's badge. */
 
 import { effect } from "@preact/signals";
 import { alarmCount } from "./announcer.js";

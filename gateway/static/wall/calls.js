@@ -2,7 +2,7 @@
 
 import { clockTime, Empty, Glyph, html, lasting, nameOf, Opener, opens, Party, State, Timer, Total } from "./parts.js";
 import { byCaller, callRows, matches, missedRows } from "./rows.js";
-import { find, now, only, shown, words, zone } from "./store.js";
+import { find, kiosk, now, only, shown, words, zone } from "./store.js";
 import { Table } from "./table.js";
 import { instant, midnight } from "./times.js";
 
@@ -44,7 +44,7 @@ const MISSED = [
     (row) => html`<${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${clockTime(row.ended)}<//>`),
   column("who", "from", textOf,
     ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true}
-      more=${calls.length > 1 && words.callCount(calls.length)} />`),
+      more=${calls.length > 1 && (kiosk ? `×${calls.length}` : words.callCount(calls.length))} />`),
   column("to", "via", (row) => row.to, (row) => nameIn(row.to)),
   column("outcome", "now", (row) => words[row.spoken ? "calledBack" : row.outcome], (row) => html`<${Outcome} row=${row} />`),
   column("waited", "right", (row) => row.waited, (row) => html`<span class="timer">${lasting(row.waited)}</span>`),
@@ -82,7 +82,7 @@ function picked(rows, is) {
   return only.value ? rows.filter((row) => is(row, only.value)) : rows;
 }
 
-/** The foot of a table: how many calls it shows, and of each kind, a click away. */
+/** A table's foot: how many calls, and how many of each kind. */
 function totals(view, all, kinds) {
   const each = Object.entries(kinds).filter(([kind, number]) => number || kind === only.value);
   return [

@@ -21,7 +21,7 @@ export function Details() {
   useLayoutEffect(() => {
     if (open && !history.state?.over) history.pushState({ over: true }, "");
   }, [open]);
-  // The browser tells of a closing a frame later; whoever is quick has opened something else by then.
+  // The browser tells of a closing a frame later: something else may be open by then.
   const closed = () => {
     if (!dialog.current.open) detail.value = null;
   };

@@ -1,6 +1,7 @@
 /** How tiles fill a screen. Sizes in rem. No input or output. */
 
 const ROW = 1.78; // rem, of a table
+const TALL = 2.63; // of two lines
 const HEAD = 1.9;
 const ZOOMS = [3, 2.75, 2.5, 2.25, 2, 1.75, 1.5, 1.375, 1.25, 1.125, 1];
 
@@ -15,16 +16,13 @@ export function fit(count, space, tile, gap = 0.5) {
   return { cols, rows, perPage: cols * rows, pages: Math.max(1, Math.ceil(count / (cols * rows))) };
 }
 
-/** Of `densities` ({w, h}, roomiest first) the roomiest with which there are the fewest pages. */
+/** The roomiest of `densities` ({w, h}, roomiest first) with the fewest pages. */
 export function densest(count, space, densities, gap = 0.5) {
   const grids = densities.map((tile) => ({ ...fit(count, space, tile, gap), tile }));
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 
-/**
- * The grid that shows all at once as large as it can: the roomiest tile, or one that `grows`, drawn larger where there
- * is room; where none fits as it is, the `densest`. `zoom`: how much larger.
- */
+/** The grid that shows all at once and largest, with the first tile or one that `grows`; else the `densest`. */
 export function roomiest(count, space, densities) {
   const growing = densities.filter((tile, at) => at === 0 || tile.grows);
   for (const zoom of ZOOMS) {
@@ -38,19 +36,31 @@ export function roomiest(count, space, densities) {
 }
 
 /**
- * How the rows of a table, with its head and foot, go on pages of a screen `height` high, on no more than `most`:
- * {perPage, pages, left}. `left`: how many find no place.
+ * A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left, tall}. `left`: rows on none; `tall`:
+ * rows have two lines, as on narrow screens, or where all have room.
  */
-export function sheets(count, height, most) {
-  const perPage = Math.max(1, Math.floor((height - HEAD) / ROW) - 1);
+export function sheets(count, { w, h }, most) {
+  const narrow = w < h;
+  const room = (row) => Math.max(1, Math.floor((h - HEAD - (narrow ? 3.9 : 2.6)) / row));
+  const tall = narrow || count <= room(TALL);
+  const perPage = room(tall ? TALL : ROW);
   const pages = Math.min(most, Math.max(1, Math.ceil(count / perPage)));
-  return { perPage, pages, left: Math.max(0, count - perPage * pages) };
+  return { perPage, pages, left: Math.max(0, count - perPage * pages), tall };
 }
 
-/**
- * How large the numbers of a strip may be, 1 or less, that all fit into `room`. `needs`: of each number {fixed, value,
- * label}: what does not shrink, the number's width at 1, and the least that is kept for its label.
- */
+/** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
+export function ems(text, signs = 0) {
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
+}
+
+/** A person's name, with as few initials as it needs to fit into `room` em. */
+export function initialed(name, room) {
+  const parts = name.match(/\S+/g) ?? [];
+  for (let at = 0; at < parts.length - 1 && ems(parts.join(" ")) > room; at++) parts[at] = `${[...parts[at]][0]}.`;
+  return parts.join(" ");
+}
+
+/** The scale, 1 or less, with which numbers fit into `room`. `needs`: {fixed, value, label}: widths; a label is kept. */
 export function shrunk(needs, room, least = 0.5) {
   const width = (scale) => needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(value * scale, label), 0);
   for (let scale = 1; scale > least; scale -= 0.02) if (width(scale) <= room) return scale;

@@ -13,7 +13,7 @@ export function level(value, [warn, alarm], bad = "from") {
   return beyond(alarm) ? 2 : beyond(warn) ? 1 : 0;
 }
 
-/** Keeps tiles from flickering: a level rises at once, and falls when it has been lower for a while. */
+/** A level that rises at once and falls late, so that tiles do not flicker. */
 export class Steady {
   #held = new Map();
 

@@ -6,9 +6,12 @@ import { lineRows, matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
 import { find, now, only, shown, system, words } from "./store.js";
 
-const TILE = { w: 14, h: 9.4, most: 10 };
+const TILES = [
+  { w: 19, h: 9.4, most: 14 },
+  { w: 14, h: 10.6, most: 14, grows: true }, // the number below the state
+];
 
-/** The licence: {used, limit, level}; null where the PBX does not say. What is used is told whatever is filtered. */
+/** The licence: {used, limit, level}, unfiltered; null where the PBX does not say. */
 export function licenceOf(state, pbx, time) {
   const limit = pbx?.licenceLimit;
   if (!limit) return null;
@@ -26,7 +29,7 @@ export function Lines() {
   const day = state.get("pbxstats")?.get("pbx");
   const down = all.filter((line) => line.registered === false).length;
   const items = [
-    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.registered} level=${down ? 2 : 0}
+    html`<${Kpi} value=${all.length - down} unit=${`/ ${all.length}`} label=${words.linesRegistered} level=${down ? 2 : 0}
       leads=${["lines", down ? "unregistered" : "registered"]} />`,
     licence &&
       html`<${Kpi} value=${licence.used} unit=${`/ ${licence.limit}`} label=${words.licence}
@@ -37,7 +40,7 @@ export function Lines() {
   ];
   return html`<${Strip} items=${items} label=${words.lines} />
     ${!rows.length && html`<${Empty} all=${all} text=${words.noLines} />`}
-    <${Tiles} name="lines" items=${rows} tile=${TILE} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
+    <${Tiles} name="lines" items=${rows} tiles=${TILES} draw=${(line) => html`<${Line} key=${line.num} line=${line} />`} />`;
 }
 
 function Line({ line: { num, name, registered, inUse, capacity, externalNumber } }) {

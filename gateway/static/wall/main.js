@@ -14,6 +14,10 @@ if (kiosk) {
   keepAwake();
   document.addEventListener("visibilitychange", keepAwake);
 }
+if (location.search) {
+  document.querySelector("link[rel=manifest]").href += // the installed app opens with them
+    `&settings=${encodeURIComponent(location.search.slice(1))}`;
+}
 showAlarms();
 listen();
 enter();
@@ -30,7 +34,7 @@ function turn() {
   show(settings.views[(at + 1) % settings.views.length]);
 }
 
-/** A TV must not fall asleep. The browser lets go when the page is hidden, and grants it to encrypted pages alone. */
+/** Keep the screen on. Browsers allow it to encrypted pages only, and end it when the page is hidden. */
 function keepAwake() {
   if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
 }

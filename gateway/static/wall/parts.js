@@ -10,11 +10,11 @@ import { duration, instant, timeOfDay } from "./times.js";
 export { nameOf };
 export const html = htm.bind(h);
 
-/** A duration in milliseconds, and a time of day, in the words and the zone of this page. */
+/** Durations and times of day in this page's words and zone. */
 export const lasting = (milliseconds) => duration(milliseconds, words.units);
 export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
-/** A running time since an instant (text, or milliseconds). Only its text is drawn anew each second. */
+/** A running time since an instant (text or milliseconds). Only its text is redrawn. */
 export function Timer({ since, class: name = "" }) {
   return html`<${Running} key=${since} since=${since} class=${name} />`;
 }
@@ -67,7 +67,7 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** What a click shows alone, and a second click no more: {view, what}; nothing to click on in TV mode. */
+/** A click shows `leads` ([view, kind]) alone, a second one everything. Not in TV mode. */
 function filter(leads) {
   if (!leads || kiosk) return ["span"];
   const [name, what] = leads;
@@ -77,7 +77,7 @@ function filter(leads) {
 }
 
 /** A number with its word below, for the strip at the top. `level`: 0 well, 1 warning, 2 alarm.
- * `digits`: so many have room at least, that its neighbours stay where they are. `leads`: it is a filter of a view. */
+ * `digits`: the least room, so that neighbours keep their places. `leads`: the filter that a click sets. */
 export function Kpi({ value, unit, label, level = 0, of, title, digits = 0, beside, leads }) {
   const [tag, button] = filter(leads);
   return html`<${tag} class=${`kpi level${level}`} title=${title} ...${button}>
@@ -88,7 +88,7 @@ export function Kpi({ value, unit, label, level = 0, of, title, digits = 0, besi
   <//>`;
 }
 
-/** A number of a table's foot: how many of its rows are of that kind. `leads`: a click shows them alone. */
+/** A number of a table's foot. `leads`: a click shows its rows alone. */
 export function Total({ leads, children }) {
   const [tag, button] = filter(leads);
   return html`<${tag} class="total" ...${button}>${children}<//>`;
@@ -100,7 +100,7 @@ export const opens = (kind, id) => ({
   onClick: () => (detail.value = { kind, id: String(id) }),
 });
 
-/** What opens the tile or the row that it stands in, by keyboard; `says`: to those who do not see the rest of it. */
+/** Opens its tile or row by keyboard. `says`: its name for screen readers. */
 export function Opener({ class: name, says, children }) {
   return html`<button class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
 }
@@ -111,7 +111,7 @@ export function Tel({ num }) {
   return html`<a class="tel" href=${`tel:${num.replace(/[^+\d]/g, "")}`} onClick=${(event) => event.stopPropagation()}>${num}</a>`;
 }
 
-/** Number first, then the name, which is cut if it is too long. `says`: it opens the row, and that is its name. */
+/** The number, then the name, cut if too long. `says`: it opens the row, and this is its name. */
 export function Party({ num, name, outside, more, says, tel = false }) {
   name = nameOf(num, name);
   const [kind, text] = outside && !num ? ["name", words.anonymous] : ["num", num];
@@ -121,12 +121,12 @@ export function Party({ num, name, outside, more, says, tel = false }) {
         ? html`<span class=${kind}>${tel ? html`<${Tel} num=${num} />` : text}</span>`
         : html`<${Opener} class=${kind} says=${`${text} ${name}: ${says}`}>${text}<//>`
     }
-    ${name && html`<span class="name">${name}</span>`}
     ${more && html`<span class="more">${more}</span>`}
+    ${name && html`<span class="name">${name}</span>`}
   </span>`;
 }
 
-/** In place of what a view has not: `all` before the filter, and the words if these are none. */
+/** Instead of an empty view. `all`: what there is without the filter; `text`: said if there is none. */
 export function Empty({ all = [], text }) {
   return html`<p class="empty">${all.length ? words.nothingFound : text}</p>`;
 }

@@ -43,8 +43,7 @@ export function fullName(ext) {
 }
 
 /**
- * The agents of all queues, by number. `everybody`: all extensions that there are; so also where people are named in
- * the address, or where there are no queues.
+ * The agents of all queues, by number. `everybody`: all extensions, as also without queues.
  */
 export function agentRows(state, everybody = false) {
   const extensions = topic(state, "extensions");

@@ -4,14 +4,14 @@ import { Empty, Glyph, html, Kpi, lasting, Opener, opens, Party, Sign, State, Ti
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
-import { shrunk } from "./fit.js";
+import { ems, shrunk } from "./fit.js";
 import { Strip, Tiles } from "./stage.js";
 import { limits } from "./settings.js";
 import { find, now, kiosk, settings, shown, words } from "./store.js";
 import { instant } from "./times.js";
 
 const LABEL = kiosk ? 1 : 0.8125; // rem
-const WIDE = 24; // rem from which on the callers stand beside the numbers
+const WIDE = 24; // rem from which on the callers stand beside the numbers, if there is no room below them
 
 export function Queues() {
   const state = shown();
@@ -19,12 +19,12 @@ export function Queues() {
   const rows = all.filter((row) => matches([row.num, row.name], find.value));
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noQueues} />`;
   return html`<${Totals} rows=${all} state=${state} />
-    <${Tiles} name="queues" items=${rows} tile=${tile(rows)} draw=${(row, size, room) =>
+    <${Tiles} name="queues" items=${rows} tiles=${tile(rows)} draw=${(row, size, room) =>
       html`<${Queue} key=${row.num} row=${row} room=${room} brief=${size.brief && room.h !== null && room.h < 8.2} />`} />
     ${!kiosk && html`<${Legend} />`}`;
 }
 
-/** What a tile needs; two columns of callers and figures are as high as the numbers alone. */
+/** The sizes that a tile may have. */
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },
@@ -34,9 +34,9 @@ function tile(rows) {
 }
 
 /** How many callers have room. */
-function callersIn({ w, h }, day) {
+function callersIn(h, wide, day) {
   if (h === null) return 3;
-  const taken = (w >= WIDE ? 3.2 : 8.1) + (day ? 2.2 : 1.4) + (w < WIDE && day ? 1.6 : 0);
+  const taken = (wide ? 3.2 : 8.1) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
@@ -78,18 +78,20 @@ function Totals({ rows, state }) {
 
 function Queue({ row, room, brief }) {
   const levels = queueLevels(row, now.value);
-  const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // what is so now, not the day
+  const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // now, not of the day
   const { num, name, waiting, oldest, stats } = row;
-  const wide = room.w >= WIDE;
+  const wide = room.w >= WIDE && !(room.h > 15);
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
   const within = lasting(row.target * 1000);
   const target = `${words.target} ${within}`;
   const part = (share) => (wide ? share * (room.w - 2.6) : room.w - 1.9); // of the tile, in rem
-  const tight = stats && !brief && !day; // the level is in the target's place, the target below the timer that it is for
+  const tight = stats && !brief && !day;
   const wait = oldest ? lasting(now.value - instant(oldest)) : "0:00";
-  const labels = [words.waiting, brief || tight ? target : words.longest];
-  if (LABEL * ems(labels.join("")) + 1 > part(0.48))
-    labels.splice(0, 2, words.waitingBrief, brief || tight ? target : words.longestBrief);
+  const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
+  const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= part(0.5));
+  const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
+  const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
+  const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // beside the name; else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
     <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
@@ -99,17 +101,17 @@ function Queue({ row, room, brief }) {
           ? html`<${Count} of="free" count=${row.agents.free} level=${levels.free} />`
           : tight
             ? html`<span class=${`percent level${levels.sl}`} title=${words.serviceLevel}><${Percent} of=${stats.serviceLevel} level=${levels.sl} /></span>`
-            : html`<small class="target">${stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target}</small>`
+            : html`<small class="target" title=${goal}>${fits ? goal : goal.replace(/^\S+ /, "")}</small>`
       }</header>
     <div class="numbers">
-      <div class="figures" style=${{ fontSize: `${figureSize(part(0.48), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+      <div class="figures" style=${{ fontSize: `${figureSize(wide && room.h > 12 ? 1 : 0, part(0.5), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(room, day)} room=${part(0.52)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day)} room=${part(0.5)} />
     <div class="bottom">
       <${Counts} agents=${row.agents} level=${levels.free} room=${part(0.4)} />
       ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.57)} />`}
@@ -123,14 +125,9 @@ function Figure({ level, label, children }) {
     <span class="label">${label}</span></div>`;
 }
 
-/** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
-function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
-}
-
-/** How large both numbers of a tile may be, in rem, beside which their labels are whole. */
-function figureSize(room, texts, levels, labels) {
-  const most = kiosk ? 2.9 : 2.6;
+/** The size of a tile's two numbers, in rem, with whole labels below. */
+function figureSize(more, room, texts, levels, labels) {
+  const most = (kiosk ? 2.9 : 2.6) + more;
   const needs = texts.map((text, at) => ({
     fixed: 0.25,
     value: most * ems(text, levels[at] ? 1 : 0),

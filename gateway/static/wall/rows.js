@@ -5,10 +5,7 @@ import { instant } from "./times.js";
 
 const TARGET = 20; // seconds, where the PBX says nothing
 
-/**
- * A row a queue: who waits, how its agents are, and the day's figures if there are any. `filter`: the address's; where
- * it names people and no queues, only the queues that these are agents of.
- */
+/** A row a queue. `filter`: the address's; if it names people and no queues, only the queues of these people. */
 export function queueRows(state, filter) {
   const extensions = topic(state, "extensions");
   const figures = topic(state, "queuestats");
@@ -53,7 +50,7 @@ export function callRows(state) {
 
 const NOBODY = { num: "–", name: "" };
 
-/** Of a call to outside whose maker has left it, whoever has it now is at its near end. */
+/** The near end of a call to outside is whoever has it now. */
 function ends(call, queues) {
   const from = call.owner ? party(call.owner) : NOBODY;
   const to = callee(call, queues);
@@ -107,7 +104,7 @@ function directionOf(word) {
   return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
 }
 
-/** Calls from outside that nobody took, of today, the latest first; `spoken`: somebody has talked with them since. */
+/** Today's inbound calls that nobody took, the latest first. `spoken`: somebody has talked with the caller since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
   const ended = [...topic(state, "ended").values()];
@@ -129,7 +126,7 @@ export function missedRows(state, midnight) {
 
 const digits = (text) => text.replace(/\D/g, "").replace(/^0+/, "");
 
-/** Whether a later talk was with this caller, where the monitor is of a version that does not tell. */
+/** Whether a later talk was with this caller; for monitors that do not tell. */
 function talked(call, ended) {
   const alike = (other) => {
     const [short, long] = [digits(call.caller), digits(other)].sort((x, y) => x.length - y.length);
@@ -138,7 +135,7 @@ function talked(call, ended) {
   return ended.some((one) => one.answeredAt > call.endedAt && (alike(one.caller) || alike(one.callee)));
 }
 
-/** A row a caller, of rows that have the latest first: his latest call, and in `calls` all. Nobody knows who withholds. */
+/** A row a caller: the latest call, and all in `calls`. `rows`: the latest first. */
 export function byCaller(rows) {
   const callers = new Map();
   for (const row of rows) {

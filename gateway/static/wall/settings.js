@@ -14,7 +14,7 @@ KINDS.everybody = KINDS.agents;
 /** Names in the address that pick what is shown, and the stream's filters of that. */
 export const LISTS = { queues: "queue", groups: "group", ext: "ext", lines: "line", extgroups: "extgroup" };
 
-/** Each metric's [warn, alarm]: counts, seconds or percent; null: never. `free`, `sl`: the fewer the worse. */
+/** Each metric's [warn, alarm]: counts, seconds or percent; null: never. */
 export const THRESHOLDS = {
   waiting: [3, 6],
   wait: [null, null], // from the queue's target: once, three times
@@ -67,7 +67,7 @@ const GOOD = {
   sort: (text) => /^-?(direction|from|to|via|state|time|when|who|outcome|waited)$/.test(text),
 };
 
-/** What is wrong with a setting of the address: {given, known}; null if nothing is. */
+/** What is wrong with a setting: {given, known}, or null. */
 function problem(name, value, languages) {
   const good =
     GOOD[name] ??
@@ -76,7 +76,7 @@ function problem(name, value, languages) {
   return { given: `${name}=${value}`.slice(0, 60), known: good !== undefined };
 }
 
-/** The thresholds of a metric, a queue's own before the general ones. `target`: the queue's, in seconds. */
+/** A metric's thresholds, a queue's own first. `target`: the queue's, in seconds. */
 export function limits(thresholds, metric, queue, target) {
   const own = thresholds[`${metric}.${queue}`] ?? thresholds[metric];
   if (own) return own;

@@ -20,18 +20,15 @@ export function gesture() {
   context.resume();
 }
 
-/** Two short notes, at most every ten seconds; nothing while it is muted or before a gesture. */
+/** Play two short notes, at most every ten seconds. */
 export function tone() {
   if (!audible.value || performance.now() - last < 10_000) return;
   if (!navigator.userActivation?.hasBeenActive) return;
   context ??= new AudioContext();
   last = performance.now();
-  for (const [at, pitch] of [
-    [0, 660],
-    [0.18, 880],
-  ]) {
+  for (const pitch of [660, 880]) {
     const [oscillator, gain] = [context.createOscillator(), context.createGain()];
-    const begin = context.currentTime + at;
+    const begin = context.currentTime + (pitch > 700 ? 0.18 : 0);
     oscillator.frequency.value = pitch;
     gain.gain.setValueAtTime(0, begin);
     gain.gain.linearRampToValueAtTime(0.2, begin + 0.02);

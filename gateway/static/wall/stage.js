@@ -11,19 +11,17 @@ export const unseen = signal(0); // tiles that are on none of them
 
 const phone = computed(() => size.value.w < 40 && !kiosk);
 const portrait = computed(() => kiosk && size.value.h > size.value.w);
-const above = signal(5.6); // rem that the strip of numbers above the tiles takes
+const above = signal(5.6); // rem of the strip above the tiles
 const GAP = 0.5; // rem between tiles
 
 /**
- * `items` in tiles no smaller than `tile` ({w, h} in rem, or several, roomiest first; `most`: how high a
- * row may grow; `phone`: which one is for phones).
- * In TV mode with more than one page, the first ones are those that `urgent` sorts first, on `most` pages.
- * `draw(item, tile, room)`; `room`: what each tile has, {w, h}, h null where it may grow.
+ * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `most`: a row's greatest height;
+ * `phone`: for phones). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
+ * `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
  */
-export function Tiles({ items, tile, draw, name, urgent, most = Infinity }) {
-  const tiles = Array.isArray(tile) ? tile : [tile];
+export function Tiles({ items, tiles, draw, name, urgent, most = Infinity }) {
   const space = { w: size.value.w, h: size.value.h - above.value };
-  const grid = phone.value ? onPhone(tiles) : roomiest(items.length, space, tiles);
+  const grid = phone.value ? { tile: tiles.find((one) => one.phone) ?? tiles[0], zoom: 1 } : roomiest(items.length, space, tiles);
   const paged = kiosk && grid.pages > 1;
   const shown = Math.min(grid.pages, most);
   usePages(kiosk ? shown : 1, paged ? Math.max(0, items.length - shown * grid.perPage) : 0);
@@ -57,24 +55,32 @@ export function Strip({ items, label }) {
   )}</section>`;
 }
 
-/** Measure what the numbers need, and draw them so large. */
+/** Draw the numbers as large as all fit. Labels get two lines where they need them. */
 function fitStrip(strip) {
+  const least = 0.5;
+  let scale = phone.value ? least : scaleOf(strip, false);
+  if (scale <= least) scale = Math.min(phone.value ? 1 : 0.8, scaleOf(strip, true));
+  strip.style.fontSize = `${scale}rem`;
+  const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
+  if (Math.abs(height - above.value) > 0.05) above.value = height;
+}
+
+function scaleOf(strip, two) {
   strip.style.fontSize = "1rem";
+  strip.classList.toggle("two", two);
   const scales = [...strip.querySelectorAll(".band")].map((band) => {
     const style = getComputedStyle(band);
     const gaps = parseFloat(style.columnGap) * (band.children.length - 1);
     const needs = [...band.children].map((kpi) => {
       const { paddingLeft, paddingRight, borderLeftWidth } = getComputedStyle(kpi);
-      const value = kpi.children[0].offsetWidth;
-      const words = phone.value ? kpi.children[1].textContent.split(" ") : []; // there it may have two rows
-      const label = phone.value ? 7.5 * Math.max(...words.map((one) => one.length)) : kpi.children[1].offsetWidth;
+      const [{ offsetWidth: value }, text] = kpi.children;
+      const widest = Math.max(...text.textContent.split(" ").map((one) => one.length));
+      const label = two ? 0.58 * parseFloat(getComputedStyle(text).fontSize) * widest : text.offsetWidth;
       return { fixed: parseFloat(paddingLeft) + parseFloat(paddingRight) + 2 * parseFloat(borderLeftWidth), value, label };
     });
     return shrunk(needs, band.clientWidth - gaps);
   });
-  strip.style.fontSize = `${Math.min(...scales)}rem`;
-  const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
-  if (Math.abs(height - above.value) > 0.05) above.value = height;
+  return Math.min(...scales);
 }
 
 function filling({ cols, rows, tile, zoom }) {
@@ -84,10 +90,6 @@ function filling({ cols, rows, tile, zoom }) {
     zoom,
   };
   return { cols, rows, style };
-}
-
-function onPhone(tiles) {
-  return { tile: tiles.find((one) => one.phone) ?? tiles[0], zoom: 1 };
 }
 
 function scrolling({ tile }, space) {

@@ -1,4 +1,4 @@
-/** What the page knows, as signals: the stream's state once a frame, the shared ticker, the viewer's choices. */
+/** Signals: the stream's state once a frame, the shared ticker, the viewer's choices. */
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { StreamClient } from "callmon";
@@ -106,7 +106,7 @@ export function watch(key) {
 
 let subscribed = TOPICS.join();
 
-/** Draw anew at the next frame; on a slow screen less often, so that it always answers. */
+/** Draw at the next frame; on a slow screen later, so that it still answers. */
 function draw() {
   if (asked || paused.value) return;
   asked = true;
@@ -158,7 +158,7 @@ export function show(name, kind = kiosk ? settings.only : "") {
 
 let opened = false; // as long as it is not, the address may name several views
 
-/** The address says what is shown: a reload, or somebody whom it is sent to, sees the same. */
+/** Write what is shown into the address, for reloads and links. */
 function address() {
   const told = { view: view.value, find: find.value, only: only.value, sort: sorting.value };
   if (opened && !kiosk && !location.hash) {

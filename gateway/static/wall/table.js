@@ -1,10 +1,11 @@
-/** Tables: a click on a column's head sorts, totals stand below, and only rows that are in sight are drawn. */
+/** Tables: a column's head sorts, totals stand below, only rows in sight are drawn. */
 
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { useSignal } from "@preact/signals";
-import { sheets } from "./fit.js";
+import { ems, sheets } from "./fit.js";
 import { html } from "./parts.js";
 import { sorted } from "./rows.js";
+import { KINDS } from "./settings.js";
 import { usePages } from "./stage.js";
 import { page, kiosk, settings, size, sorting, words } from "./store.js";
 
@@ -22,9 +23,10 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
   const chosen = kept ? sorting : own;
   const by = columns.some((column) => column.name === chosen.value.replace("-", "")) ? chosen.value : order;
   const all = by === order ? rows : sorted(rows, columns, by, settings.lang);
-  const { from, to, height, left } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
+  const { from, to, height, left, tall = size.value.w >= 40 } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
   const here = all.slice(from, to);
-  return html`<table class=${`rows ${name}`} aria-rowcount=${all.length + 1}>
+  const widest = Math.max(...(KINDS[name] ?? []).map((kind) => ems(words[kind]))); // of the words of a state
+  return html`<table class=${`rows ${name} ${tall ? "tall" : ""}`} style=${{ "--words": `${2.9 + widest}rem` }} aria-rowcount=${all.length + 1}>
     <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} key=${one.name} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
     <tbody ref=${body}>
       <${Space} rows=${from} height=${height} />
@@ -41,7 +43,7 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
 
 function Head({ column: { name, label, class: kind }, by, chosen }) {
   const down = by === `-${name}`;
-  const text = html`<span class=${kind === "way" && "hidden"}>${label}</span>`; // there is room for a sign alone
+  const text = html`<span class=${kind === "way" && "hidden"}>${label}</span>`;
   return html`<th class=${kind} aria-sort=${down ? "descending" : by === name ? "ascending" : null}>${
     kiosk
       ? text
@@ -56,13 +58,13 @@ function Space({ rows, height }) {
 
 /** TV mode: the rows of the page that is shown; `left`: so many are on none. */
 function usePage(count, most) {
-  const { perPage, pages, left } = sheets(count, size.value.h, most);
+  const { perPage, pages, left, tall } = sheets(count, size.value, most);
   usePages(pages);
   const from = perPage * Math.min(page.value, pages - 1);
-  return { from, to: from + perPage, height: 0, left };
+  return { from, to: from + perPage, height: 0, left, tall };
 }
 
-/** Of `count` rows, all equally high, those in sight of whatever scrolls: {from, to, height}. `height`: a row's. */
+/** Which of `count` equally high rows are in sight: {from, to, height}. `height`: a row's. */
 function useSight(body, count) {
   const [sight, setSight] = useState({ from: 0, to: 4 * STEP, height: 0 });
   usePages(1);

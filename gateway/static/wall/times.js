@@ -23,11 +23,11 @@ export function timeOfDay(milliseconds, zone = "") {
 }
 
 function clockOf(zone) {
-  const form = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const form = (timeZone) => new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZone });
   try {
-    return new Intl.DateTimeFormat("en-GB", zone ? { ...form, timeZone: zone } : form);
+    return form(zone || undefined);
   } catch {
-    return new Intl.DateTimeFormat("en-GB", form);
+    return form();
   }
 }
 

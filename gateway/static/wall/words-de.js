@@ -74,6 +74,7 @@ export default {
   anonymous: "Nummer unterdrückt",
   nobody: "–",
   registered: "Registriert",
+  linesRegistered: "Leitungen registriert",
   unregistered: "Nicht registriert",
   inUse: "belegt",
   licence: "Lizenz",

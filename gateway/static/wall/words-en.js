@@ -74,6 +74,7 @@ export default {
   anonymous: "Number withheld",
   nobody: "–",
   registered: "Registered",
+  linesRegistered: "Lines registered",
   unregistered: "Not registered",
   inUse: "in use",
   licence: "Licence",

@@ -74,6 +74,7 @@ export default {
   anonymous: "Número oculto",
   nobody: "–",
   registered: "Registrada",
+  linesRegistered: "Líneas registradas",
   unregistered: "No registrada",
   inUse: "ocupadas",
   licence: "Licencia",

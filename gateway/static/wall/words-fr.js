@@ -74,6 +74,7 @@ export default {
   anonymous: "Numéro masqué",
   nobody: "–",
   registered: "Enregistrée",
+  linesRegistered: "Lignes enregistrées",
   unregistered: "Non enregistrée",
   inUse: "occupés",
   licence: "Licence",

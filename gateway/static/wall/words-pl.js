@@ -76,6 +76,7 @@ export default {
   anonymous: "Numer ukryty",
   nobody: "–",
   registered: "Zarejestrowana",
+  linesRegistered: "Linie zarejestrowane",
   unregistered: "Niezarejestrowana",
   inUse: "zajęte",
   licence: "Licencja",

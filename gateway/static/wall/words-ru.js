@@ -76,6 +76,7 @@ export default {
   anonymous: "Номер скрыт",
   nobody: "–",
   registered: "Зарегистрирована",
+  linesRegistered: "Линии зарегистрированы",
   unregistered: "Не зарегистрирована",
   inUse: "занято",
   licence: "Лицензия",

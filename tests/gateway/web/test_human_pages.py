@@ -124,6 +124,10 @@ async def test_the_app_that_can_be_installed_is_the_wall_and_has_its_icons(
     assert answer.headers["content-type"] == "application/manifest+json"
     manifest = answer.json()
     assert urljoin(address, manifest["start_url"]) == urljoin(address, manifest["scope"]) == "/wall"
+    settings = "view=queues,agents&wait.800=60,90&title=Зал «А»"
+    own = (await http.get(address, params={"settings": settings})).json()
+    assert urljoin(address, own["start_url"]) == f"/wall?{settings}"
+    assert own | {"start_url": manifest["start_url"]} == manifest
     for icon in manifest["icons"]:
         picture = await http.get(urljoin(address, icon["src"]))
         assert (picture.status_code, picture.headers["content-type"]) == (200, icon["type"])
