@@ -133,7 +133,7 @@ function figureSize(more, room, texts, levels, labels) {
     value: most * ems(text, levels[at] ? 1 : 0),
     label: LABEL * ems(labels[at]),
   }));
-  return most * shrunk(needs, room, 0.6);
+  return most * shrunk(needs, room, 0.4);
 }
 
 function Counts({ agents, level, room }) {
