@@ -41,6 +41,8 @@ _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
 _LOOK_EVERY_S: Final = 0.01
+_LATE_S: Final = 1.0
+"""Seconds by which a sign of life is overdue when the network has stood still."""
 _FRAMES_READ_AHEAD: Final = 1024
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
@@ -191,7 +193,15 @@ class EventSocket:
 
     def _pong(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._heard_at = time.monotonic()
+            self._hear()
+
+    def _hear(self) -> None:
+        """Note that the PBX was heard, and whether it should have been heard earlier."""
+        now = time.monotonic()
+        late = now - self._heard_at - self._client.settings.ping_interval
+        if late > _LATE_S and self._participants is not None:
+            self._participants.expect_late_events()
+        self._heard_at = now
 
     def _silent(self, socket: ClientConnection) -> None:
         socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
@@ -209,7 +219,7 @@ class EventSocket:
                     raise PbxGarbled(
                         f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once."
                     )
-                self._heard_at = time.monotonic()
+                self._hear()
                 self._client.traffic_tap.heard(message)
                 try:
                     event = parse_event(message)

@@ -15,7 +15,7 @@ Rules:
 - The fact that a participant is gone tells how many of its events no read has shown: something
   may have passed unseen. Events often come twice, perhaps together with the removal. Events of the
   same moment count as one. But if this process stood still (it was stopped, or its machine was),
-  what came meanwhile is heard at one moment, and each event counts.
+  or the network did, what came meanwhile is heard at one moment, and each event counts.
 - 404 means gone. The Remove event that should come with it confirms that. If it does not come, a
   full read looks again.
 """
@@ -48,7 +48,7 @@ _TURN_S: Final = 0.25
 _STANDSTILL_S: Final = 1.0
 """Seconds without a turn of the event loop after which this process has stood still."""
 _CATCHING_UP_S: Final = 0.5
-"""Seconds after a standstill in which events are read that came during it."""
+"""Seconds after a standstill in which events are heard that came during it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +172,10 @@ class ParticipantReader:
             unread.pop()
         self._gone(key, heard)
 
+    def expect_late_events(self) -> None:
+        """Count each event of the next moments: they are heard together, but came one by one."""
+        self._caught_up = asyncio.get_running_loop().time() + _CATCHING_UP_S
+
     def request_full_read(self) -> None:
         """Read everything soon."""
         self._full_wanted.set()
@@ -203,7 +207,7 @@ class ParticipantReader:
         loop = asyncio.get_running_loop()
         now = loop.time()
         if now - self._turned > _STANDSTILL_S:
-            self._caught_up = now + _CATCHING_UP_S
+            self.expect_late_events()
         self._turned = now
         self._turning = loop.call_later(_TURN_S, self._turn)
 

@@ -10,6 +10,7 @@ import pytest
 from monitor.pbx.callcontrol import event_socket
 from monitor.pbx.facts import (
     ConnectionChanged,
+    ParticipantGone,
     ParticipantsRead,
 )
 from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
@@ -65,6 +66,26 @@ async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
         down = await facts.until(ConnectionChanged, lambda fact: "silent" in fact.reason)
         pbx.deaf = False
         await facts.connected(facts.all.index(down))
+
+
+async def test_events_heard_at_once_after_a_silence_tell_of_one_thing_each(
+    pbx: ScriptedPbx,
+) -> None:
+    pbx.deaf = True
+    async with following(settings_for(pbx.url, ping_interval=0.1, silence_timeout=60.0)) as (
+        _,
+        facts,
+    ):
+        await facts.connected()
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        await asyncio.sleep(1.5)  # the silence itself
+        held = pbx.hold("/callcontrol/100/participants/1")
+        await pbx.upsert(1, "Connected")
+        await pbx.remove(1)
+        gone = await facts.until(ParticipantGone, lambda fact: fact.participant_id == 1)
+        held.release()
+        assert gone.unread == 1, "it may have been answered"
 
 
 @pytest.mark.parametrize(
