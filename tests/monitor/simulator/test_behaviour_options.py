@@ -21,7 +21,7 @@ def test_positions_are_read_and_the_others_are_the_likelier_ones() -> None:
     [
         ("colour=red", "one of monitored, "),
         ("expires_in", "NAME=POSITION"),
-        ("latency=1", "no switch"),
+        ("latency=1", "not a switch"),
         ("expires_in=hours", "hours"),
         ("page_size=many", "int"),
     ],

@@ -22,7 +22,7 @@ from gateway.cli.status import command
 from gateway.cli.status.conditions import RedisStatus, SiteStatus
 from gateway.cli.status.text import words
 from monitor.shared.process_status import PbxRole, ProcessStatus, encode_process
-from monitor.shared.redis.connection import text
+from monitor.shared.redis.connection import raise_if_cancelled, text
 from monitor.shared.redis.key_names import PROCESSES, SpaceKeys, process_key
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.tasks import running
@@ -312,6 +312,7 @@ async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
 
     async def beat() -> None:
         while True:
+            raise_if_cancelled()  # the client of Redis may swallow it
             at = from_unix(time.time() + ahead)
             await redis.hset(keys.position, mapping={"epoch": "1-a", "seq": 7, "at": at})
             await asyncio.sleep(0.02)
