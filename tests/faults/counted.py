@@ -102,7 +102,10 @@ def ended_differs(call: Call, told: Iterable[Mapping[str, Any]]) -> str:
     """What is wrong with how the list of ended calls tells of a call; empty: nothing."""
     rows = [row for row in told if row["callID"] == call.call_id]
     if len(rows) > 1:
-        return f"{call}: stands in the list {len(rows)} times"
+        lives = ", ".join(
+            f"{r.get('startedAt')} to {r.get('endedAt')} {r['outcome']}" for r in rows
+        )
+        return f"{call}: stands in the list {len(rows)} times: {lives}"
     if not rows:
         return f"{call}: does not stand in the list" if call.certain or call.listed else ""
     outcome = rows[0]["outcome"]
