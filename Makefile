@@ -68,7 +68,7 @@ bench-quick: .venv/dev.stamp ## measure the five main ratios in under 45 seconds
 soak: .venv/dev.stamp ## run an hour of rush with thousands of subscribers; ARGS=--faults adds faults
 	@$(BIN)/python -m tests.soak --minutes 60 --write tests/soak/README.md $(ARGS)
 
-soak-monitors: .venv/dev.stamp ## run 200 random mixtures of faults with two monitors, judged from outside
+soak-monitors: .venv/dev.stamp ## run every long test, 200 random mixtures of faults with two monitors among them
 	@$(BIN)/python -m pytest -q -m soak
 	@$(BIN)/python -m tests.faults $(ARGS)
 

@@ -20,8 +20,15 @@ _RUN = """axe.run(document, {resultTypes: ["violations"]}).then((found) =>
 DESK, PHONE, TV = (1280, 900), (390, 844), (1920, 1080)
 
 
-@pytest.mark.parametrize("theme", ["dark", "light"])
-@pytest.mark.parametrize("size", [TV, PHONE], ids=["TV", "phone"])
+@pytest.mark.parametrize(
+    ("size", "theme"),
+    [
+        pytest.param(TV, "dark", id="TV-dark"),
+        pytest.param(PHONE, "light", id="phone-light"),
+        pytest.param(TV, "light", id="TV-light", marks=pytest.mark.soak),
+        pytest.param(PHONE, "dark", id="phone-dark", marks=pytest.mark.soak),
+    ],
+)
 async def test_the_wall(page: Page, world: World, theme: str, size: tuple[int, int]) -> None:
     agent = await world.agent()
     world.pbx.switchboard.poll(world.queued(), [agent])

@@ -308,8 +308,15 @@ async def test_a_tile_is_coloured_by_what_is_so_now_and_not_by_the_morning(
             await page.shows("SL 40\xa0%", ".alarms")
 
 
-@pytest.mark.parametrize("agents", [5, 300])
-@pytest.mark.parametrize("size", [TV, PHONE], ids=["TV", "phone"])
+@pytest.mark.parametrize(
+    ("size", "agents"),
+    [
+        pytest.param(TV, 300, id="TV-300"),
+        pytest.param(PHONE, 5, id="phone-5"),
+        pytest.param(TV, 5, id="TV-5", marks=pytest.mark.soak),
+        pytest.param(PHONE, 300, id="phone-300", marks=pytest.mark.soak),
+    ],
+)
 async def test_everybody_has_a_place_and_nothing_runs_over(
     page: Page, valkey: RealBus, agents: int, size: tuple[int, int]
 ) -> None:
@@ -404,7 +411,7 @@ async def test_a_typo_in_the_address_is_told_and_silences_nothing(
             await page.becomes([], _CLIPPED)
 
 
-@pytest.mark.parametrize("agents", [5, 300])
+@pytest.mark.parametrize("agents", [pytest.param(5, marks=pytest.mark.soak), 300])
 async def test_in_tv_mode_too(page: Page, valkey: RealBus, agents: int) -> None:
     async with writing(valkey, house(agents, time.time())), gateway(valkey, heartbeat=1) as served:
         await page.resize(*TV)

@@ -48,6 +48,7 @@ _LAGS = """(async () => {
 """Longest time of 1.5 seconds in which the page could not have answered, in milliseconds."""
 
 
+@pytest.mark.soak
 async def test_a_thousand_changes_a_second_and_the_page_still_answers(
     page: Page, valkey: RealBus
 ) -> None:

@@ -11,7 +11,7 @@ from tests.soak.faults import FAULTS
 @pytest.mark.timeout(300)
 async def test_whatever_happens_at_random_everybody_holds_the_truth_after() -> None:
     plan = Plan(
-        minutes=0.2, subscribers=60, seed=3, rate=600.0, extensions=60, faults=True, between=3.0
+        minutes=0.1, subscribers=60, seed=3, rate=600.0, extensions=60, faults=True, between=3.0
     )
     day = await run(plan)
     assert day.rounds

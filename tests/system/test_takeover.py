@@ -34,7 +34,7 @@ def known(held: Subscriber) -> dict[str, str]:
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
     """A large one in a rush."""
-    settings = SimulatorSettings(extensions=EXTENSIONS, queues=20, rate=600, speed=5)
+    settings = SimulatorSettings(extensions=EXTENSIONS, queues=20, rate=300, speed=5)
     async with SimulatedPbx(settings) as simulated:
         yield simulated
 
