@@ -64,9 +64,7 @@ async def running(
     try:
         yield tasks
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
