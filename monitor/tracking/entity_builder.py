@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from monitor.shared.entities import topics
 from monitor.shared.entities.calls import is_calling_program
 from monitor.shared.phone_index import PhoneIndex
+from monitor.shared.phone_numbers import plain
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
 from monitor.tracking.call_inference import CallInference
@@ -220,12 +221,11 @@ def _leg(
     call: CallInference, leg: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
     p = leg.participant
-    outside = leg.kind == "externalline" or (
-        p is not None and directory_index.kind(p.party_dn) == "externalline"
-    )
+    other = directory_index.kind(leg.external_party if p is None else p.party_dn)
+    outside = leg.kind == "externalline" or other == ("unknown" if p is None else "externalline")
     name = phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
-    if not name and p is not None and p.party_caller_name != leg.external_party:
-        name = p.party_caller_name
+    if not name and p is not None and plain(p.party_caller_name) != leg.external_party:
+        name = p.party_caller_name  # not the number itself, as some trunks present it: +1 646 555
     return topics.Leg(
         dn_num=leg.dn,
         dn_type=leg.kind,

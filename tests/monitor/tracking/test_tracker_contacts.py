@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from monitor.pbx.facts import ContactChanged, ContactsRead
 from monitor.shared.entities.topics import Contact
 from tests.monitor.tracking.pbx_facts import Told
@@ -18,6 +20,22 @@ def ringing() -> Told:
     told.tell(BOOK)
     told.see("101", 1, 7, "Ringing", "10000:+49301234")
     return told
+
+
+@pytest.mark.parametrize("written", ["+493055512", "+49 30 55512", "tel:+49-30-55512"])
+def test_a_caller_whose_name_is_its_own_number_has_no_name(written: str) -> None:
+    told = Told()
+    told.see("101", 1, 7, "Ringing", "10000:+493055512", party_caller_name=written)
+    assert names(told) == {""}
+    told.see("101", 1, 7, "Ringing", "10000:+493055512", party_caller_name="Zoe 22")
+    assert "Zoe 22" in names(told)
+
+
+def test_a_caller_has_its_name_at_the_phone_that_rings_though_only_rows_tell_of_it() -> None:
+    told = Told(source="activecalls")
+    told.tell(BOOK)
+    told.rows((7, "10000 Trunk (+49301234)", "101 Ann", "Ringing"))
+    assert {leg.dn_num: leg.party_name for leg in told.call(7).legs}["101"] == "Ada"
 
 
 def test_a_contact_that_is_changed_is_that_one_edit_and_names_the_calls_that_go_on() -> None:
