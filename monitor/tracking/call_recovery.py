@@ -34,8 +34,10 @@ def is_same(
     - The caller has a number outside.
     - The call did not start later than the last moment known of the stored call, plus one second.
       (For the start, the PBX may tell only when the call changed last.)
+
+    A stored call that had not shown any leg yet is the same: it had begun in the moment before.
     """
-    if any(
+    if not call.legs or any(
         (leg.dn_num, leg.participant_id) in participants
         for leg in call.legs
         if leg.participant_id is not None

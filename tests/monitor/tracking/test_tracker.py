@@ -616,6 +616,20 @@ def test_calls_that_ended_between_two_monitors_are_not_lost_and_old_ones_stay(pb
     assert successor.calls == set()
 
 
+def test_a_call_that_had_shown_no_leg_yet_goes_on_at_the_next_monitor(pbx: Told) -> None:
+    pbx.rows((8, "102 Ext 102", "104 Ext 104", "Routing"))  # its participants are still being read
+    assert pbx.call(8).legs == ()
+    successor = Told(memories=pbx.tracker.state)
+    successor.now = pbx.now + 60
+    successor.see("102", 1, 8, "Dialing", "104", 1)
+    successor.see("104", 2, 8, "Ringing", "102", 2)
+    assert successor.call(8).started_at == pbx.call(8).started_at
+    successor.gone("104", 2)
+    successor.gone("102", 1)
+    successor.rows()
+    assert [(ended.call_id, ended.outcome) for ended in successor.ended] == [(8, "missed")]
+
+
 def test_another_call_under_a_known_id_takes_nothing_over(pbx: Told) -> None:
     pbx.rows((8, CALLER, "800 Sales", "Talking"))
     successor = Told(memories=pbx.tracker.state)
