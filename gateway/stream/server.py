@@ -35,7 +35,7 @@ from gateway.stream.admission import (
     first_wanted,
 )
 from gateway.stream.connection import GONE, farewell_reason
-from gateway.stream.sse import EventsResponse, EventStream, come_back_later, takes_events_only
+from gateway.stream.sse import EventsResponse, EventStream, come_back_later, is_event_source
 from gateway.stream.websocket import WebSocketSession
 from gateway.token_bucket import LogBudget
 from gateway.transport.compression import takes_gzip
@@ -222,8 +222,7 @@ class StreamServer:
                 request.headers.get("last-event-id"),
                 self._settings.limits,
                 self._clock,
-                compressed=self._compression
-                and takes_gzip(request.headers.get("accept-encoding", "")),
+                compressed=self._compressed(request),
             )
         except Denial as denial:
             self._admission.out(key)
@@ -237,9 +236,20 @@ class StreamServer:
         self.counters.accepted["sse"] += 1
         return EventsResponse(stream, gone)
 
+    def _compressed(self, request: Request) -> bool:
+        """Return whether events are compressed: for those that take gzip and are an EventSource.
+
+        Many HTTP libraries offer gzip unasked, and then hand over what was decompressed in lumps.
+        """
+        return (
+            self._compression
+            and is_event_source(request.headers.get("accept", ""))
+            and takes_gzip(request.headers.get("accept-encoding", ""))
+        )
+
     def _no_events(self, request: Request, denial: Denial) -> Response:
         self.counters.refused[denial.code] += 1
-        if denial.status in _PASSING and takes_events_only(request.headers.get("accept", "")):
+        if denial.status in _PASSING and is_event_source(request.headers.get("accept", "")):
             retry_after_s = float(denial.headers.get("Retry-After", 1))
             return come_back_later(
                 f"{denial.status} {denial.code}: {denial.message}", retry_after_s

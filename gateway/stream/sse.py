@@ -48,7 +48,7 @@ _LONGEST_DIGITS = 18
 _CONTENT_TYPE = "text/event-stream; charset=utf-8"
 _HEADERS = {
     "Cache-Control": "no-store",
-    "Vary": "Accept-Encoding",
+    "Vary": "Accept, Accept-Encoding",
     "X-Accel-Buffering": "no",
 }
 
@@ -57,7 +57,7 @@ class EventStream(StreamConnection):
     """Serve one client's stream of events.
 
     ``last_event_id``: the value of its ``Last-Event-ID`` header; None without one. ``clock``:
-    POSIX seconds. ``compressed``: whether it takes gzip.
+    POSIX seconds. ``compressed``: whether events are sent as gzip.
     """
 
     __slots__ = ("_first", "_gzip", "_send", "_transport")
@@ -199,10 +199,10 @@ class EventsResponse(Response):
             self._over()
 
 
-def takes_events_only(accept: str) -> bool:
-    """Return whether an ``Accept`` header names events, and no type that an error's JSON could be.
+def is_event_source(accept: str) -> bool:
+    """Return whether an ``Accept`` header is that of an EventSource.
 
-    An EventSource sends such a header.
+    It names events, and no type that an error's JSON could be.
     """
     ranges = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
     return "text/event-stream" in ranges and ranges.isdisjoint(

@@ -78,7 +78,8 @@ async def test_the_setting_says_whether_anything_is_compressed(*, compression: b
                 answer = await http.get("/webapi/key-that-stays/pbx.callsinfo.get")
                 assert answer.json()["count"] == 20
                 assert ("content-encoding" in answer.headers) is compression
-            events = await http.head("/webapi/key-that-stays/events?topics=calls")
+            accept = {"Accept": "text/event-stream"}
+            events = await http.head("/webapi/key-that-stays/events?topics=calls", headers=accept)
             assert ("content-encoding" in events.headers) is compression
         url = gateway.address.replace("http", "ws") + "/webapi/key-that-stays/stream"
         async with connect(url) as connection:

@@ -414,15 +414,17 @@ async def test_all_topics_may_be_read_as_events() -> None:
     ("accepted", "switched_on", "compressed"),
     [("gzip, br", True, True), ("br, gzip;q=0", True, False), ("gzip", False, False)],
 )
-async def test_events_are_compressed_for_those_who_take_it(
+async def test_events_are_compressed_for_an_event_source_that_takes_it(
     accepted: str, *, switched_on: bool, compressed: bool
 ) -> None:
     async with serving(compression=switched_on) as served, http(served) as client:
-        headers = READER | {"Accept-Encoding": accepted}
+        headers = READER | {"Accept": "text/event-stream", "Accept-Encoding": accepted}
         head = await client.head("/events?topics=calls", headers=headers)
         assert head.headers.get("content-encoding") == ("gzip" if compressed else None)
-        assert head.headers["vary"] == "Accept-Encoding"
-        async with events(served, "topics=calls", **{"Accept-Encoding": accepted}) as stream:
+        assert head.headers["vary"] == "Accept, Accept-Encoding"
+        library = await client.head("/events?topics=calls", headers=headers | {"Accept": "*/*"})
+        assert "content-encoding" not in library.headers, "it may hand over events in lumps"
+        async with events(served, "topics=calls", **headers) as stream:
             assert stream.response.headers.get("content-encoding") == (
                 "gzip" if compressed else None
             )
@@ -442,7 +444,7 @@ async def test_a_compressed_stream_ends_whole_even_if_its_client_was_stuck() -> 
         reader, writer = await asyncio.open_connection(host, int(port), limit=1024)
         writer.write(
             b"GET /webapi/events?topics=calls&key=reader-key HTTP/1.1\r\nHost: x\r\n"
-            b"Accept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+            b"Accept: text/event-stream\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
         )
         head = await reader.readuntil(b"\r\n\r\n")
         assert b"content-encoding: gzip" in head.lower()

@@ -169,6 +169,7 @@ class Client:
             params["fields"] = ",".join(sorted(fields.names))
         headers = {
             "X-API-Key": self.key,
+            "Accept": "text/event-stream",
             "Accept-Encoding": "gzip" if self.compressed else "identity",
         }
         if (held := watched.follower.position) is not None:
