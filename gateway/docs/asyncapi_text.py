@@ -165,7 +165,8 @@ of less than 15 bits, messages larger than the window come uncompressed. A clien
 its messages too. The bounds hold for their bytes before and after inflating: a message that is \
 larger closes with 4013, and what inflates to nothing is counted as it came. Server-Sent Events \
 are compressed for clients that accept `gzip` and send `Accept: text/event-stream`, as an \
-EventSource does: one stream of it, of which each event can be read at once. A gateway may be set to compress nothing.
+EventSource does: one stream of it, of which each event can be read at once. A gateway may be set \
+to compress nothing.
 
 ## Positions
 
