@@ -359,6 +359,8 @@ def _ssl(settings: DatabaseSettings) -> ssl.SSLContext | bool:
         context = ssl.create_default_context(cafile=settings.ca_file)
     except OSError as error:
         raise ConfigError(f"database: ca_file cannot be read: {error}") from error
+    if settings.ca_file is not None:  # as for the PBX: it may lack a key usage
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if settings.tls == "require":
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

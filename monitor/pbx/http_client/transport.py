@@ -343,6 +343,8 @@ def tls_context(url: str, ca_file: Path | None, *, verify: bool) -> ssl.SSLConte
         )
         why = "it has no certificate in PEM" if isinstance(error, ssl.SSLError) else error.strerror
         raise ConfigError(f"ca_file {ca_file} cannot be used: {why}{sudo}") from error
+    if ca_file is not None:  # what people make often lacks a key usage, which Python 3.13 asks for
+        context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

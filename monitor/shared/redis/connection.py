@@ -8,6 +8,7 @@ another look at the store.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -82,6 +83,11 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
     either carries a heartbeat each second or is checked by its reader. A connection that reconnects
     by itself would forget what it watches.
     """
+    # A CA that people make often lacks a key usage, which Python asks for from 3.13 on.
+    trusted = {
+        "ssl_ca_certs": str(ca_file),
+        "ssl_exclude_verify_flags": [ssl.VERIFY_X509_STRICT],
+    }
     return {
         "protocol": 2,
         "socket_timeout": SOCKET_TIMEOUT_S,
@@ -90,7 +96,7 @@ def options(ca_file: Path | None = None) -> dict[str, Any]:
         "health_check_interval": 0,
         "retry": Retry(NoBackoff(), 0),
         "driver_info": _DRIVER,
-        **({} if ca_file is None else {"ssl_ca_certs": str(ca_file)}),
+        **({} if ca_file is None else trusted),
     }
 
 
