@@ -12,9 +12,18 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from monitor.shared.api_keys import PBX_NAME
 from monitor.shared.settings.loader import FileSettings, Section, secret_in
-from monitor.shared.time_zones import zone_info
+from monitor.shared.time_zones import UnknownZone, zone_info
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _one_of(name: str, secret: SecretStr | None, file: Path | None) -> None:
+    """Raise ValueError unless a secret is given in exactly one of two ways."""
+    if (secret, file).count(None) == 1:
+        return
+    if file is None:
+        raise ValueError(f"give either {name} or {name}_file")
+    raise ValueError(f"{name} and {name}_file are both given; leave one of them out")
 
 
 class DatabaseSection(Section):
@@ -46,8 +55,7 @@ class DatabaseSection(Section):
 
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        if (self.password, self.password_file).count(None) != 1:
-            raise ValueError("give either password or password_file")
+        _one_of("password", self.password, self.password_file)
         return self
 
     def secret(self) -> str:
@@ -79,7 +87,10 @@ class FiguresSection(Section):
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        return zone_info(value).key if value else ""
+        try:
+            return zone_info(value).key if value else ""
+        except UnknownZone:
+            raise ValueError('write an IANA name, such as "Europe/Berlin"') from None
 
 
 class PbxSection(Section):
@@ -154,16 +165,15 @@ class PbxSection(Section):
                 raise ValueError(
                     "the source webapi takes a key, and no client_id and client_secret"
                 )
-            if keys.count(None) != 1:
-                raise ValueError("give either key or key_file")
+            _one_of("key", *keys)
         elif any(keys):
             raise ValueError(
                 f"the source {self.source} takes client_id and client_secret, and no key"
             )
         elif not self.client_id:
             raise ValueError("client_id is missing")
-        elif client.count(None) != 1:
-            raise ValueError("give either client_secret or client_secret_file")
+        else:
+            _one_of("client_secret", self.client_secret, self.client_secret_file)
         return self
 
     @property

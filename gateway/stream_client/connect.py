@@ -102,7 +102,7 @@ class GatewayTarget:
         proxy: ProxyChoice = True,
         pbx: str = "",
     ) -> None:
-        self._named = {"Callmon-Pbx": pbx} if pbx else {}
+        self._named = {"Callmon-Pbx": header_value("PBX's name", pbx)} if pbx else {}
         self._url = re.sub("^http", "ws", url)
         try:
             parsed = parse_uri(self._url)
@@ -424,6 +424,20 @@ def stream_url(address: str) -> str:
         path = path.rstrip("/").removesuffix("/wall").removesuffix("/docs").rstrip("/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{parts.netloc}{path}/webapi/stream"
+
+
+def header_value(what: str, text: str) -> str:
+    """Return a text that goes into a header, without the blanks and line ends around it.
+
+    ``what``: what it is, for a message. Raises StreamMisconfigured, without the text, if a control
+    character is in it.
+    """
+    text = text.strip()
+    if not text.isprintable():
+        raise StreamMisconfigured(
+            f"The {what} has a line end or another control character in it: give it alone."
+        )
+    return text
 
 
 def _user_agent() -> str:

@@ -89,6 +89,8 @@ def test_credentials_that_do_not_go_together_are_refused_in_a_sentence(tmp_path:
     assert "either key or key_file" in refusal(tmp_path, PBX + 'source = "webapi"')
     assert "client_id is missing" in refusal(tmp_path, PBX + 'client_secret = "hush"')
     assert "either client_secret or" in refusal(tmp_path, PBX + 'client_id = "callmon"')
+    both = PBX + CLIENT + 'client_secret_file = "x"'
+    assert "client_secret and client_secret_file are both given" in refusal(tmp_path, both)
 
 
 def test_a_source_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
 from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.v20_client import PbxClient
+from monitor.persistence.sqlite_store import STORE, Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
@@ -77,6 +78,8 @@ workers: Any = importlib.import_module("gateway.cli.runtime.workers")
             '[redis]\nhost = "x"\n',
             "user and password stand in url: redis://user:password@host:port/0",
         ),
+        ('[redis]\nurl = "127.0.0.1:6379"\n', "redis.url: it does not begin with redis://; write"),
+        ('[redis]\nurl = "redis://:hunter2@a:x"\n', "redis.url: 'a:x' has no port between 1 and"),
         (
             PBX.replace("https://", ""),
             (
@@ -89,6 +92,8 @@ workers: Any = importlib.import_module("gateway.cli.runtime.workers")
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
         (PBX.replace("5001", "0"), "must be the PBX's address alone"),
         (PBX + 'request_timeout = "10s"\n', "is '10s': write a number, without a unit"),
+        (PBX + 'ca_file = "~/ca.pem"\n', "'~/ca.pem': ~ means nothing here; write the whole path"),
+        (PBX + '[pbx.figures]\ntime_zone = "Berlin"\n', "'Berlin': write an IANA name, such as"),
         (PBX + "verify = 7\n", "verify is 7: write true or false"),
         (PBX + "ca_file = true\n", "ca_file is true: write text, in quotation marks"),
         (PBX + 'did_map = ["x"]\n', 'did_map: write a table in braces, such as { "…" = … }'),
@@ -485,6 +490,26 @@ async def test_a_reader_that_goes_ends_it_without_a_trace(command: str, tmp_path
     _, err = await process.communicate()
     assert process.returncode == 128 + signal.SIGPIPE
     assert b"Traceback" not in err, err.decode()
+
+
+@pytest.mark.parametrize(
+    "command", ["--version", "audit", "key new --name k --pbx main --print-block"]
+)
+async def test_a_full_disk_behind_the_output_is_a_sentence(command: str, tmp_path: Path) -> None:
+    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{tmp_path}"\n{PBX}')
+    store = Store(tmp_path / STORE)
+    await store.open()
+    await store.close()
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *command.split()),
+        stdout=full,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"CALLMON_CONFIG": str(settings)},
+    )
+    os.close(full)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"callmon: No space left on device\n")
 
 
 # Redis

@@ -505,6 +505,17 @@ def test_what_is_no_streams_address_is_said(url: str) -> None:
         StreamClient(url, "key", ["calls"])
 
 
+async def test_a_line_end_behind_the_key_is_no_part_of_it() -> None:
+    async with serving() as served, asyncio.timeout(WITHIN):
+        url = f"ws://{served.host}/webapi/stream"
+        async with StreamClient(url, " reader-key\r\n", ["calls"], proxy=None) as client:
+            assert (await anext(aiter(client))).kind == "snapshot"
+    for key, pbx in (("s3cr\n3t", ""), ("key", "s3cr\r\n3t")):
+        with pytest.raises(StreamMisconfigured, match="has a line end or another") as error:
+            StreamClient(url, key, ["calls"], pbx=pbx)
+        assert "3t" not in str(error.value)
+
+
 def test_a_file_without_authorities_is_named(tmp_path: Path) -> None:
     empty = tmp_path / "empty.pem"
     empty.write_text("", encoding="utf-8")
