@@ -53,6 +53,16 @@ class DatabaseSection(Section):
     max_answer_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
     """Bytes that an answer may have; a larger one is refused."""
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        try:
+            if not value.startswith("/"):
+                value.encode("idna")
+        except UnicodeError:
+            raise ValueError("write the name or address of a host, or a directory") from None
+        return value
+
     @model_validator(mode="after")
     def _one_password(self) -> Self:
         _one_of("password", self.password, self.password_file)
@@ -257,7 +267,8 @@ def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # brackets without an IPv6 address, or a wrong port
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # brackets without an IPv6 address, a wrong port, or a name such as "a..b"
         return False
     rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
     return (

@@ -412,7 +412,10 @@ def stream_url(address: str) -> str:
     StreamMisconfigured if it is not a gateway's address.
     """
     example = "it looks like http://127.0.0.1:8765"
-    parts = urlsplit(address.strip())
+    try:
+        parts = urlsplit(address.strip())
+    except ValueError:  # half a pair of brackets
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         raise StreamMisconfigured(f"{_bare(address)!r} is not a gateway's address; {example}")
     path, webapi, rest = parts.path.partition("/webapi")
@@ -467,6 +470,8 @@ async def _look_up(host: str) -> None:
             socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError as raised:
             error = raised
+        except UnicodeError:  # an empty or overlong part of the name, as in "a..b"
+            error = socket.gaierror(socket.EAI_NONAME, "no name of a host")
         with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             loop.call_soon_threadsafe(settle, error)
 

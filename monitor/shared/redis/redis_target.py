@@ -64,6 +64,8 @@ class RedisTarget:
         scheme, _, kind = full_scheme.partition("+")
         if full_scheme not in _SCHEMES:
             raise ConfigError(_no_scheme(full_scheme))
+        if full_scheme != "unix":  # an "@" may be in a path
+            _check_login(rest)
         if not kind:
             _check_single(url)
             return None
@@ -107,11 +109,25 @@ def _no_scheme(scheme: str) -> str:
     )
 
 
+def _check_login(rest: str) -> None:
+    """Raise ConfigError if a character of user or password ends the address before its host.
+
+    ``rest``: what follows ``://``. Values of options may have an "@".
+    """
+    login_and_place = re.split(r"\?[a-z_]+=", rest)[0]
+    if "@" in login_and_place and "@" not in re.split("[/?#]", rest)[0]:
+        raise ConfigError(
+            "redis url: in user and password write %2F for /, %3F for ? and %23 for #."
+        )
+
+
 def _check_single(url: str) -> None:
     """Raise ConfigError unless the address of one server can be parsed."""
     place, _, rest = re.sub("[?#].*", "", url.partition("://")[2]).partition("/")
     host = place.rpartition("@")[2]
-    if url.startswith("unix:"):
+    if url.lower().startswith("unix:"):
+        if host:
+            raise ConfigError("redis url: write three slashes, as in unix:///run/redis/redis.sock.")
         return
     if host:  # without a host it is the one that callmon runs on
         _address(host, _PORTS["cluster"])
@@ -144,7 +160,7 @@ def _address(text: str, port: int) -> Address:
     ``text``: ``host``, ``host:port``, ``[::1]`` or ``[::1]:port``. ``port``: the default.
     """
     if not text or (text.startswith(":") and text.count(":") == 1):
-        raise ConfigError("redis url: a host is missing; write host:port,host:port")
+        raise ConfigError("redis url: a host is missing; write host:port, as in 127.0.0.1:6379")
     found = _ADDRESS.fullmatch(text)
     if found is None:
         if text.count(":") > 1:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import unicodedata
 from collections.abc import Collection, Iterator
 from datetime import date
 from difflib import get_close_matches
@@ -219,14 +220,18 @@ class Section(BaseModel):
         """Refuse an empty path, which would mean the working directory, and an empty secret.
 
         Refuse ``~`` too: no shell makes the home directory of it, and a directory of that name
-        would be made.
+        would be made. Control characters are in no name, path or secret.
         """
         annotation = cls.model_fields[info.field_name or ""].annotation
         kinds = {annotation, *getattr(annotation, "__args__", ())}
         if value == "" and {Path, SecretStr} & kinds:
             raise ValueError("give it a value, or leave it out")
-        if Path in kinds and isinstance(value, str) and value.startswith("~"):
+        if not isinstance(value, str):
+            return value
+        if Path in kinds and value.startswith("~"):
             raise ValueError("~ means nothing here; write the whole path, from / on")
+        if any(unicodedata.category(character) == "Cc" for character in value.strip()):
+            raise ValueError("a line end or another control character is in it; write it without")
         return value
 
 

@@ -91,6 +91,8 @@ workers: Any = importlib.import_module("gateway.cli.runtime.workers")
         (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
         (PBX.replace("5001", "0"), "must be the PBX's address alone"),
+        (PBX.replace("pbx.ex", "pbx..ex"), "must be the PBX's address alone"),
+        (PBX.replace('"hunter2"', '"hunter2\\u0000x"'), "client_secret: a line end or another con"),
         (PBX + 'request_timeout = "10s"\n', "is '10s': write a number, without a unit"),
         (PBX + 'ca_file = "~/ca.pem"\n', "'~/ca.pem': ~ means nothing here; write the whole path"),
         (PBX + '[pbx.figures]\ntime_zone = "Berlin"\n', "'Berlin': write an IANA name, such as"),
@@ -362,6 +364,10 @@ async def test_an_address_that_cannot_be_listened_on(what: str) -> None:
             ConfigError, match="that name is not known; choose an address of this host, such as 127"
         ):
             await listen(what, host, free_port())
+    with pytest.raises(
+        ConfigError, match=r" on \[::1\]:\d+: write an IPv6 address without brackets: ::1\.$"
+    ):
+        await listen(what, "[::1]", free_port())
     with pytest.raises(
         ConfigError,
         match=r" on 192.0.2.1:\d+: this host has no such address; choose one that it has",

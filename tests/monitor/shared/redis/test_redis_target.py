@@ -14,6 +14,11 @@ from monitor.shared.redis.redis_target import RedisTarget
         ("redis://10.0.0.5:6379/0", None),
         ("rediss://10.0.0.5", None),
         ("unix:///run/redis.sock", None),
+        ("unix://me:p@/run/@redis.sock", None),
+        (
+            "redis+sentinel://a/m?sentinel_password=p@ss",
+            RedisTarget("sentinel", (("a", 26379),), master="m", sentinel_password="p@ss"),
+        ),
         (
             "redis+sentinel://10.0.0.1,10.0.0.2:26380,[::1]:26379/mymaster",
             RedisTarget(
@@ -61,6 +66,10 @@ def test_an_address_is_taken_apart(url: str, group: RedisTarget | None) -> None:
             "it begins with http://, which is unknown; write it as redis://127.0.0.1:6379/0",
         ),
         ("redis://:secret@a/callmon", "a number"),
+        ("redis://:se/cret@a/0", "in user and password write %2F for /"),
+        ("redis://:se#cret@a/0", "and %23 for #"),
+        ("redis+sentinel://:se?cret@a/m", "%3F for ?"),
+        ("unix://run/redis.sock", "three slashes, as in unix:///run/redis/redis.sock"),
         (":secret@a:6379", "it does not begin with redis://; write it as redis://127.0.0.1:6379/0"),
         ("redis+sentinel://:secret@a", "the name that the Sentinels know"),
         ("redis+sentinel://:secret@a/m/x", "a number"),
