@@ -524,13 +524,20 @@ async def test_a_full_disk_behind_the_output_is_a_sentence(command: str, tmp_pat
 async def test_a_redis_that_is_away_is_warned_of_once() -> None:
     servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
     with capture_logs() as lines:
-        commander = open_view("main", servers.of("main")).commander
-        task = asyncio.create_task(commander.run())
+        view = open_view("main", servers.of("main"))
+        listener, follower = view.commander._pubsub_listener, view.live_feed
+        tasks = [asyncio.create_task(one.run()) for one in (view.commander, follower)]
         try:
-            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
+            await until(lambda: min(listener._backoff.failures, follower._backoff.failures) > 2)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await servers.aclose()
-    (warning,) = [line for line in lines if line["log_level"] == "warning"]
-    assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert sorted(line["event"] for line in warnings) == [
+        "follower_connection_lost",
+        "pubsub_listener_connection_lost",
+    ]
+    for warning in warnings:
+        assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")
