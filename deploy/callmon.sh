@@ -9,7 +9,10 @@ for name in $(env | sed -n 's/^\(CALLMON_[A-Z0-9_]*__[A-Z0-9_]*\)_FILE=.*/\1/p')
     esac
     eval "file=\${${name}_FILE}"
     # shellcheck disable=SC2154  # eval gave it
-    value=$(cat -- "$file") || exit 78 # as for a wrong setting
+    value=$(cat -- "$file") || {
+        echo "callmon: ${name}_FILE must name a file that this user can read" >&2
+        exit 78 # as for a wrong setting
+    }
     export "$name=$value"
     unset "${name}_FILE"
 done

@@ -12,9 +12,18 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from monitor.shared.api_keys import PBX_NAME
 from monitor.shared.settings.loader import FileSettings, Section, secret_in
-from monitor.shared.time_zones import zone_info
+from monitor.shared.time_zones import UnknownZone, zone_info
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+def _one_of(name: str, secret: SecretStr | None, file: Path | None) -> None:
+    """Raise ValueError unless a secret is given in exactly one of two ways."""
+    if (secret, file).count(None) == 1:
+        return
+    if file is None:
+        raise ValueError(f"give either {name} or {name}_file")
+    raise ValueError(f"{name} and {name}_file are both given; leave one of them out")
 
 
 class DatabaseSection(Section):
@@ -44,10 +53,19 @@ class DatabaseSection(Section):
     max_answer_bytes: Annotated[int, Field(ge=1024, le=16_777_216)] = 1_048_576
     """Bytes that an answer may have; a larger one is refused."""
 
+    @field_validator("host")
+    @classmethod
+    def _host(cls, value: str) -> str:
+        try:
+            if not value.startswith("/"):
+                value.encode("idna")
+        except UnicodeError:
+            raise ValueError("write the name or address of a host, or a directory") from None
+        return value
+
     @model_validator(mode="after")
     def _one_password(self) -> Self:
-        if (self.password, self.password_file).count(None) != 1:
-            raise ValueError("give either password or password_file")
+        _one_of("password", self.password, self.password_file)
         return self
 
     def secret(self) -> str:
@@ -79,7 +97,10 @@ class FiguresSection(Section):
     @field_validator("time_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        return zone_info(value).key if value else ""
+        try:
+            return zone_info(value).key if value else ""
+        except UnknownZone:
+            raise ValueError('write an IANA name, such as "Europe/Berlin"') from None
 
 
 class PbxSection(Section):
@@ -154,16 +175,15 @@ class PbxSection(Section):
                 raise ValueError(
                     "the source webapi takes a key, and no client_id and client_secret"
                 )
-            if keys.count(None) != 1:
-                raise ValueError("give either key or key_file")
+            _one_of("key", *keys)
         elif any(keys):
             raise ValueError(
                 f"the source {self.source} takes client_id and client_secret, and no key"
             )
         elif not self.client_id:
             raise ValueError("client_id is missing")
-        elif client.count(None) != 1:
-            raise ValueError("give either client_secret or client_secret_file")
+        else:
+            _one_of("client_secret", self.client_secret, self.client_secret_file)
         return self
 
     @property
@@ -247,7 +267,8 @@ def _is_address(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # brackets without an IPv6 address, or a wrong port
+        (parts.hostname or "").encode("idna")
+    except ValueError:  # brackets without an IPv6 address, a wrong port, or a name such as "a..b"
         return False
     rest = (parts.path.strip("/"), parts.query, parts.fragment, parts.username, parts.password)
     return (

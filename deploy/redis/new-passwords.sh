@@ -4,6 +4,12 @@
 # have and Redis never gets. What is there already stays.
 # usage: new-passwords.sh DIR HOST:PORT
 set -eu
+usage="usage: new-passwords.sh DIR HOST:PORT, such as: new-passwords.sh /etc/callmon/redis 127.0.0.1:6379"
+case $#:${2-} in
+    2:*[/@]*) echo "$usage" >&2; exit 2 ;;
+    2:*:*) ;;
+    *) echo "$usage" >&2; exit 2 ;;
+esac
 umask 077
 mkdir -p -- "$1"
 secret_in() {

@@ -448,7 +448,14 @@ def main() -> None:
     command = typer.main.get_command(app)
     if speaks_russian() and isinstance(command, TyperGroup):
         translate(command)
-    command()
+    try:
+        command()
+    except OSError as error:  # of what is printed outside _run, such as by --version and --help
+        if error.filename is not None or error.errno not in _OF_DISKS:
+            raise
+        say(f"callmon: {error.strerror}", error=True)
+        _drop_unwritten()
+        sys.exit(1)
 
 
 @contextmanager
@@ -474,7 +481,7 @@ def _run(
 ) -> None:
     """Run a command; an error is printed as a sentence, without a trace."""
     code, errors = _outcome(work, new_loop)
-    if any(getattr(error, "code", 0) == _UNAUTHORIZED for error in errors):
+    if any(map(_of_the_key, errors)):
         say("callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", error=True)
     raise typer.Exit(1 if errors else code)
 
@@ -530,6 +537,7 @@ def _outcome(
                 error=True,
             )
             errors.append(error)
+        _drop_unwritten()
     return code or 0, errors
 
 
@@ -548,10 +556,34 @@ def _nobody_reads(group: BaseExceptionGroup[BaseException]) -> bool:
     poll.register(output, 0)
     if not poll.poll(0):  # the broken pipe is not standard output
         return False
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, output)  # what is left in the buffer would fail again at the end
-    os.close(null)
+    _drop(output)
     return True
+
+
+def _drop_unwritten() -> None:
+    """Drop what standard output cannot take, such as on a full disk."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop(sys.stdout.fileno())
+
+
+def _drop(output: int) -> None:
+    """Write nothing more to this descriptor: what is in the buffer would fail at the end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, output)
+    os.close(null)
+
+
+def _of_the_key(error: BaseException) -> bool:
+    """Return whether a gateway refused the key. What is no gateway may want another key."""
+    client = sys.modules.get("gateway.stream_client")
+    return (
+        client is not None
+        and isinstance(error, client.StreamRefused)
+        and not isinstance(error, client.StreamUnreachable)
+        and error.code == _UNAUTHORIZED
+    )
 
 
 def _told() -> tuple[type[Exception], ...]:

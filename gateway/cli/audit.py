@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gateway.cli.backup import store_file
 from gateway.cli.check.state_directory import unreadable
 from gateway.cli.tables import show
-from monitor.config import MonitorSettings
-from monitor.persistence.sqlite_store import STORE, Store
+from monitor.persistence.sqlite_store import Store
 from monitor.shared.errors import ConfigError
 from monitor.shared.timestamps import from_unix
 
@@ -17,12 +17,7 @@ async def run(config: Path | None, last: int) -> None:
 
     Raises ConfigError if there is no such file.
     """
-    state_dir = MonitorSettings.load(config).monitor.state_dir
-    if state_dir is None:
-        raise ConfigError(
-            "There is no state_dir in [monitor], so nothing is kept after the monitor ends."
-        )
-    path = state_dir / STORE
+    path = store_file(config)
     if wrong := unreadable(path):
         raise ConfigError(f"{path} {wrong}.")
     store = Store(path, migrate=False)

@@ -10,6 +10,7 @@ from monitor.config import MonitorSettings
 from monitor.persistence import backups
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.errors import ConfigError
+from monitor.shared.settings.loader import missing
 
 
 async def back_up(config: Path | None, file: Path) -> None:
@@ -17,7 +18,7 @@ async def back_up(config: Path | None, file: Path) -> None:
 
     Raises ConfigError or StoreFailed.
     """
-    contents = backups.back_up(_store(config), file)
+    contents = backups.back_up(store_file(config), file)
     say(f"{file} is written and checked. {contents}.")
 
 
@@ -26,17 +27,17 @@ async def restore(config: Path | None, file: Path) -> None:
 
     Raises ConfigError or StoreFailed.
     """
-    store = _store(config)
+    store = store_file(config)
     contents, kept = backups.restore(file, store, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     say(f"{store} is restored and checked. {contents}.")
     if kept is not None:
         say(f"The previous store is kept as {kept}; remove it when you do not need it any more.")
 
 
-def _store(config: Path | None) -> Path:
+def store_file(config: Path | None) -> Path:
+    """Return the path of the store of this machine's monitor. Raises ConfigError."""
     state_dir = MonitorSettings.load(config).monitor.state_dir
     if state_dir is None:
-        raise ConfigError(
-            "There is no state_dir in [monitor], so nothing is kept after the monitor ends."
-        )
+        lacks = missing("state_dir in [monitor]", config)
+        raise ConfigError(f"{lacks}: nothing is kept after the monitor ends.")
     return state_dir / STORE

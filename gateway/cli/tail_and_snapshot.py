@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from gateway.cli.terminal_output import say, say_text
 from gateway.cli.wall_words import (
@@ -40,6 +41,12 @@ class GatewayAddress:
     ca_file: Path | None = None
     insecure: bool = False
     pbx: str = ""
+
+    @property
+    def where(self) -> str:
+        """Return scheme, host and port, for messages: an address may bring a key or a password."""
+        parts = urlsplit(self.url.strip())
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 
     def client(
         self, topics: Sequence[str], on_connection: Callable[[Connection], None] | None = None
@@ -97,7 +104,7 @@ async def snapshot(gateway: GatewayAddress, topics: str, timeout_s: float) -> No
                 update = await anext(aiter(client))  # the stream begins with the snapshot
         except TimeoutError:
             raise CallmonError(
-                f"No state came from {gateway.url} within {timeout_s:g} s."
+                f"No state came from {gateway.where} within {timeout_s:g} s."
             ) from None
     state = {"epoch": update.position.epoch, "seq": update.position.seq, "state": update.state}
     say_text(json.dumps(state, ensure_ascii=False, indent=2))

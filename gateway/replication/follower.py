@@ -139,15 +139,14 @@ class StateFollower:
             try:
                 await self._follow()
             except (*REDIS_FAILURES, BusUnreachable, Malformed, _Wedged) as error:
+                say = self._log.info if self._backoff.failures else self._log.warning
                 delay = self._backoff.pause()
                 reason = (
                     str(error)
                     if isinstance(error, BusUnreachable | Malformed | _Wedged)
                     else f"Redis: {explain(error)}"
                 )
-                self._log.warning(
-                    "follower_connection_lost", reason=reason, retry_in=round(delay, 3)
-                )
+                say("follower_connection_lost", reason=reason, retry_in=round(delay, 3))
                 self.connected = False
                 self.counters.losses += 1
                 self._on_change()

@@ -33,7 +33,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from .codec import Encoding, NotAFrame, check_encoding, read_frame
-from .connect import GatewayTarget, ProxyChoice, Trouble
+from .connect import GatewayTarget, ProxyChoice, Trouble, header_value
 from .errors import StreamRefused, StreamUnreachable
 
 SubscriptionId: TypeAlias = str | int
@@ -252,7 +252,7 @@ class StreamClient:
         """Number of times that the state was continued after subscribing again, without a
         snapshot."""
         self._target = GatewayTarget(url, ssl, ca_file, proxy, pbx)
-        self._key = key
+        self._key = header_value("key", key)
         self._encoding = encoding
         self._on_connection = on_connection
         self._said = ""

@@ -102,7 +102,7 @@ class GatewayTarget:
         proxy: ProxyChoice = True,
         pbx: str = "",
     ) -> None:
-        self._named = {"Callmon-Pbx": pbx} if pbx else {}
+        self._named = {"Callmon-Pbx": header_value("PBX's name", pbx)} if pbx else {}
         self._url = re.sub("^http", "ws", url)
         try:
             parsed = parse_uri(self._url)
@@ -414,7 +414,10 @@ def stream_url(address: str) -> str:
     StreamMisconfigured if it is not a gateway's address.
     """
     example = "it looks like http://127.0.0.1:8765"
-    parts = urlsplit(address.strip())
+    try:
+        parts = urlsplit(address.strip())
+    except ValueError:  # half a pair of brackets
+        parts = urlsplit("")
     if parts.scheme not in ("http", "https", "ws", "wss") or not parts.hostname:
         raise StreamMisconfigured(f"{_bare(address)!r} is not a gateway's address; {example}")
     path, webapi, rest = parts.path.partition("/webapi")
@@ -426,6 +429,20 @@ def stream_url(address: str) -> str:
         path = path.rstrip("/").removesuffix("/wall").removesuffix("/docs").rstrip("/")
     scheme = "wss" if parts.scheme in ("https", "wss") else "ws"
     return f"{scheme}://{parts.netloc}{path}/webapi/stream"
+
+
+def header_value(what: str, text: str) -> str:
+    """Return a text that goes into a header, without the blanks and line ends around it.
+
+    ``what``: what it is, for a message. Raises StreamMisconfigured, without the text, if a control
+    character is in it.
+    """
+    text = text.strip()
+    if not text.isprintable():
+        raise StreamMisconfigured(
+            f"The {what} has a line end or another control character in it: give it alone."
+        )
+    return text
 
 
 def _user_agent() -> str:
@@ -455,6 +472,8 @@ async def _look_up(host: str) -> None:
             socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except OSError as raised:
             error = raised
+        except UnicodeError:  # an empty or overlong part of the name, as in "a..b"
+            error = socket.gaierror(socket.EAI_NONAME, "no name of a host")
         with suppress(RuntimeError):  # the loop is closed: nobody waits for the result
             loop.call_soon_threadsafe(settle, error)
 

@@ -300,7 +300,8 @@ class PbxService(Generic[FactT]):
                 self._empty_since = None
                 self.counters.contests_failed += 1
                 delay = bound(0.1, failures, _BACKOFF_CAP_S)
-                self._log.warning(
+                say = self._log.warning if failures == 1 else self._log.info
+                say(
                     "redis_unreachable",
                     during="lease_contest",
                     reason=str(error),

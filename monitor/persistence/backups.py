@@ -221,6 +221,8 @@ def _must_be_readable(file: Path, advice: str) -> None:
         raise StoreFailed(f"{file} is not there: {advice}.") from error
     except OSError as error:
         raise StoreFailed(f"{file} cannot be read: {error.strerror}; run it with sudo.") from error
+    if file.is_dir():
+        raise StoreFailed(f"{file} is a directory: {advice}.")
     # Do not test by opening: closing the file would release SQLite's locks of this process.
     if not os.access(file, os.R_OK):
         raise StoreFailed(f"{file} cannot be read: {os.strerror(errno.EACCES)}; run it with sudo.")

@@ -176,8 +176,9 @@ class PublishLoop:
             await self.step()
         except BusUnreachable as error:
             self._counters.unreachable += 1
+            say = self._log.info if self._backoff.failures else self._log.warning
             delay = self._backoff.pause()
-            self._log.warning(
+            say(
                 "redis_unreachable",
                 during="publish",
                 reason=str(error),

@@ -98,6 +98,9 @@ def bind(
         bound.bind((host, port))
     except (OSError, OverflowError, UnicodeError) as error:
         bound.close()
+        if host.startswith("["):
+            why = f"write an IPv6 address without brackets: {host.strip('[]')}"
+            raise StartFailed(f"{cannot} {host}:{port}: {why}.") from error
         raise StartFailed(f"{cannot} {in_url(host)}:{port}: {_reason(error)}.") from error
     return bound
 

@@ -26,6 +26,8 @@ def explain(error: OSError | sqlite3.Error) -> str:
     """
     if isinstance(error, PermissionError):
         return f"may not be used by this user; {_OTHERS}"
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        return "cannot be made: what should be its directory is a file; correct state_dir"
     if isinstance(error, OSError):
         return f"cannot be used: {error.strerror}"
     code = (

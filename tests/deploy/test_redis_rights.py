@@ -261,6 +261,29 @@ async def test_nobody_gets_in_without_a_password(bus: SecuredBus, url: str) -> N
     await redis.aclose()
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["make-acl.sh"],
+        ["new-passwords.sh"],
+        ["new-passwords.sh", "{folder}"],
+        ["new-passwords.sh", "{folder}", "redis"],
+        ["new-passwords.sh", "{folder}", "redis://redis:6379"],
+    ],
+    ids=" ".join,
+)
+def test_a_script_that_is_started_wrongly_says_how_and_makes_nothing(
+    given: list[str], tmp_path: Path
+) -> None:
+    name, *arguments = (word.format(folder=tmp_path / "made") for word in given)
+    said = subprocess.run(
+        [DEPLOY / "redis" / name, *arguments], capture_output=True, text=True, check=False
+    )
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(f"usage: {name} DIR")
+    assert not (tmp_path / "made").exists()
+
+
 def test_a_password_that_is_missing_is_said(tmp_path: Path) -> None:
     said = subprocess.run(
         [DEPLOY / "redis" / "make-acl.sh", tmp_path], capture_output=True, text=True, check=False

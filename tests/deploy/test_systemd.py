@@ -240,6 +240,7 @@ def test_a_file_that_cannot_be_read_is_said_and_nothing_started(tmp_path: Path) 
     said = launched(environment, "monitor")
     assert (said.returncode, said.stdout) == (os.EX_CONFIG, "")
     assert "No such file" in said.stderr
+    assert "CALLMON_REDIS__URL_FILE must name a file that this user can read" in said.stderr
 
 
 def test_status_is_content_with_the_gateways_address(tmp_path: Path) -> None:

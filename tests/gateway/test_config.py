@@ -169,6 +169,16 @@ def test_the_environment_wins_over_the_file(
             "CALLMON_REDIS__URL is empty: give it a value, or leave it out",
         ),
         (
+            "CALLMON_REDIS__URL",
+            "nothing://:hush@a",
+            "CALLMON_REDIS__URL: it begins with nothing://, which is unknown; write it as redis://",
+        ),
+        (
+            "CALLMON_REDIS__URL_FILE",
+            "/run/redis",
+            r'a setting from a file; give CALLMON_REDIS__URL="\$\(cat FILE\)"$',
+        ),
+        (
             "CALLMON_LOG__LEVEL",
             "loud",
             "CALLMON_LOG__LEVEL is 'loud': write 'debug', 'info'",

@@ -40,6 +40,7 @@ def refusal(folder: Path, text: str) -> str:
         "https://pbx:99999",
         "https://pbx:https",
         "https://pbx:0",
+        "https://pbx..example.com",
         "pbx:5001",
         "https://",
     ],
@@ -89,6 +90,8 @@ def test_credentials_that_do_not_go_together_are_refused_in_a_sentence(tmp_path:
     assert "either key or key_file" in refusal(tmp_path, PBX + 'source = "webapi"')
     assert "client_id is missing" in refusal(tmp_path, PBX + 'client_secret = "hush"')
     assert "either client_secret or" in refusal(tmp_path, PBX + 'client_id = "callmon"')
+    both = PBX + CLIENT + 'client_secret_file = "x"'
+    assert "client_secret and client_secret_file are both given" in refusal(tmp_path, both)
 
 
 def test_a_source_that_is_none_is_refused_with_those_that_are(tmp_path: Path) -> None:
@@ -179,6 +182,9 @@ def test_a_databases_password_may_stand_in_a_file(tmp_path: Path) -> None:
 
 
 def test_a_database_that_cannot_be_used_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    for host in ("a..b", "a" * 64):
+        wrong_host = DATABASE + f'password = "x"\nhost = "{host}"\n'
+        assert "write the name or address of a host" in refusal(tmp_path, PBX + CLIENT + wrong_host)
     assert "either password or password_file" in refusal(tmp_path, PBX + CLIENT + DATABASE)
     assert "passes SQL on" in refusal(tmp_path, PBX + 'key = "k"\n' + DATABASE + 'password = "x"\n')
     assert "timeout" in refusal(

@@ -17,6 +17,7 @@ from monitor.pbx.facts import Fact
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 from tests.bus import RealBus, until, until_async
+from tests.gateway.cli.console import free_port
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
 
 
@@ -130,3 +131,14 @@ async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]
             assert len(pool._in_use_connections) <= 8 * pbxs
     await servers.aclose()
     return [entry for entry in logs if entry["log_level"] in ("error", "critical")]
+
+
+async def test_a_redis_that_is_away_is_warned_of_once_by_each_pbx() -> None:
+    servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
+    service = made("main", servers)
+    with capture_logs() as logs:
+        async with kept([service]):
+            await until(lambda: service.counters.contests_failed > 2)
+    await servers.aclose()
+    told = [line["log_level"] for line in logs if line.get("during") == "lease_contest"]
+    assert told[:3] == ["warning", "info", "info"]

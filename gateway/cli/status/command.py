@@ -7,12 +7,12 @@ old one is read again. If it has moved meanwhile, only the clocks differ.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 import msgspec
 from redis.asyncio import Redis
@@ -125,10 +125,12 @@ async def _server(redis: Redis, address: str) -> RedisStatus:
 
 def _shown(url: str) -> str:
     """Return the address without its password."""
-    parts = urlsplit(url)
-    login, at, hosts = parts.netloc.rpartition("@")
+    # Not by urlsplit: in new Pythons it raises ValueError for the host "a,[::1]:26379".
+    scheme, _, rest = re.split("[?#]", url)[0].partition("://")
+    place, slash, path = rest.partition("/")
+    login, at, hosts = place.rpartition("@")
     user = login.partition(":")[0]
-    return f"{parts.scheme}://{user}{at if user else ''}{hosts}{parts.path}"
+    return f"{scheme}://{user}{at if user else ''}{hosts}{slash}{path}"
 
 
 def _number(value: object) -> int | None:

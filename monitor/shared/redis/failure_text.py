@@ -114,6 +114,10 @@ _KNOWN: Final = (
         "it asks its clients for a certificate; callmon has none",
     ),
     (
+        re.compile(r"NO_CERTIFICATE_OR_CRL_FOUND|no certificate or crl|PEM lib|NO_START_LINE"),
+        "ca_file in [redis] cannot be used: it has no certificate in PEM",
+    ),
+    (
         re.compile(r"WRONG_VERSION_NUMBER|RECORD_LAYER|record layer|wrong version number|SSL"),
         (
             "the server{at} does not use TLS as callmon knows it; write redis:// instead of "
@@ -166,6 +170,22 @@ _KNOWN: Final = (
             "this user may not use the socket{of}; see unixsocketperm at Redis, or add the user to "
             "its group"
         ),
+    ),
+    # To a host and a port: the client reads ca_file before it connects.
+    (
+        re.compile(r"Error (2|20) connecting to"),
+        "ca_file in [redis] cannot be used: there is no such file",
+    ),
+    (
+        re.compile(r"Error 13 connecting to"),
+        (
+            "ca_file in [redis] cannot be used: this user may not read it; chmod a+r, or run this "
+            "with sudo"
+        ),
+    ),
+    (
+        re.compile(r"Error 21 connecting to"),
+        "ca_file in [redis] cannot be used: it is a directory",
     ),
 )
 """Patterns of a failure's text, each with its sentence; the first that fits counts.

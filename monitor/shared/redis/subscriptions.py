@@ -16,7 +16,7 @@
 On a Cluster, messages go two ways: sharded (SPUBLISH, to one shard) and plain (PUBLISH, to all
 nodes), because processes of callmon 0.2 know only the plain one. Of two equal messages that came by
 the two ways only one is heard. The address may say that the plain way is not needed any more; see
-:class:`~monitor.shared.redis.topology.RedisTarget`.
+:class:`~monitor.shared.redis.redis_target.RedisTarget`.
 """
 
 from __future__ import annotations

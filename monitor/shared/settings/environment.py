@@ -161,6 +161,12 @@ def _target(model: type[BaseModel], name: str, parts: list[str]) -> tuple[Place,
 
 
 def _right(place: Place, part: str, known: list[str]) -> str:
+    whole = part.removesuffix("_file")
+    if whole != part and whole in known:
+        return (
+            "only the package's /usr/bin/callmon and the image read a setting from a file; give "
+            f'{_variable((*place, whole))}="$(cat FILE)"'
+        )
     near = get_close_matches(part, known, 1, 0.5)
     if near:
         end = "" if place else "__…"

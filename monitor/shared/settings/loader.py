@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import unicodedata
 from collections.abc import Collection, Iterator
 from datetime import date
 from difflib import get_close_matches
@@ -30,6 +31,7 @@ from pydantic import (
 from pydantic_core import ErrorDetails
 
 from monitor.shared.errors import ConfigError
+from monitor.shared.redis.redis_target import RedisTarget
 from monitor.shared.settings import environment
 from monitor.shared.settings.environment import Merged, Place
 from monitor.shared.settings.renamed import new_name
@@ -179,10 +181,18 @@ def no_pbx(config: Path | None) -> str:
 
     ``config``: the file that was read, or None.
     """
+    return missing("[[pbx]] section", config)
+
+
+def missing(what: str, config: Path | None) -> str:
+    """Return a text: the settings do not have this, and where they come from.
+
+    ``config``: the file that was read, or None.
+    """
     if config is not None:
-        return f"There is no [[pbx]] section in {config}"
+        return f"There is no {what} in {config}"
     looked = " nor ".join(str(path.absolute()) for path in places())
-    return f"There is no [[pbx]] section, as no settings file was found: neither {looked}"
+    return f"There is no {what}, as no settings file was found: neither {looked}"
 
 
 def _etc() -> Path:
@@ -207,10 +217,21 @@ class Section(BaseModel):
     @field_validator("*", mode="before")
     @classmethod
     def _no_empty_names(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse an empty path, which would mean the working directory, and an empty secret."""
+        """Refuse an empty path, which would mean the working directory, and an empty secret.
+
+        Refuse ``~`` too: no shell makes the home directory of it, and a directory of that name
+        would be made. Control characters are in no name, path or secret.
+        """
         annotation = cls.model_fields[info.field_name or ""].annotation
-        if value == "" and {Path, SecretStr} & {annotation, *getattr(annotation, "__args__", ())}:
+        kinds = {annotation, *getattr(annotation, "__args__", ())}
+        if value == "" and {Path, SecretStr} & kinds:
             raise ValueError("give it a value, or leave it out")
+        if not isinstance(value, str):
+            return value
+        if Path in kinds and value.startswith("~"):
+            raise ValueError("~ means nothing here; write the whole path, from / on")
+        if any(unicodedata.category(character) == "Cc" for character in value.strip()):
+            raise ValueError("a line end or another control character is in it; write it without")
         return value
 
 
@@ -219,9 +240,18 @@ class RedisSection(Section):
 
     url: str = Field(default="redis://127.0.0.1:6379/0", min_length=1)
     """``redis://[user:password@]host:port/db``, ``rediss://`` for TLS, or ``unix://path``. For
-    Sentinels and Clusters: as :mod:`monitor.shared.redis.topology` takes them."""
+    Sentinels and Clusters: as :mod:`monitor.shared.redis.redis_target` takes them."""
     ca_file: Path | None = None
     """Certificates of the CA that signs the servers' certificates, in place of the system's."""
+
+    @field_validator("url")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        try:
+            RedisTarget.parse(value)
+        except ConfigError as error:
+            raise ValueError(str(error).removeprefix("redis url: ").removesuffix(".")) from None
+        return value
 
 
 class LogSection(Section):

@@ -78,3 +78,5 @@ async def test_an_audit_log_that_was_never_begun(tmp_path: Path) -> None:
 async def test_a_monitor_that_keeps_nothing_has_no_audit_log(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="There is no state_dir in \\[monitor\\]"):
         await audit.run(settings_file(tmp_path, PBX), 5)
+    with pytest.raises(ConfigError, match="as no settings file was found: neither /"):
+        await audit.run(None, 5)

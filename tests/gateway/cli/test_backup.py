@@ -60,6 +60,8 @@ async def test_what_is_no_store_is_neither_copied_nor_put_back(
     before = store.read_bytes()
     with pytest.raises((ConfigError, StoreFailed), match=r"bad\.db"):
         await backup.restore(settings, bad)
+    with pytest.raises(StoreFailed, match=r"is a directory: name the file that callmon backup wro"):
+        await backup.restore(settings, tmp_path)
     assert store.read_bytes() == before
     store.write_bytes(b"garbage" * 1_000)
     with pytest.raises((ConfigError, StoreFailed), match=STORE):

@@ -25,6 +25,7 @@ from gateway.config import GatewaySection, GatewaySettings
 from gateway.pbx_context import open_view
 from monitor.config import MonitorSettings, PbxSection
 from monitor.pbx.v20_client import PbxClient
+from monitor.persistence.sqlite_store import STORE, Store
 from monitor.run import database, pbx_settings
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
@@ -77,6 +78,8 @@ workers: Any = importlib.import_module("gateway.cli.runtime.workers")
             '[redis]\nhost = "x"\n',
             "user and password stand in url: redis://user:password@host:port/0",
         ),
+        ('[redis]\nurl = "127.0.0.1:6379"\n', "redis.url: it does not begin with redis://; write"),
+        ('[redis]\nurl = "redis://:hunter2@a:x"\n', "redis.url: 'a:x' has no port between 1 and"),
         (
             PBX.replace("https://", ""),
             (
@@ -88,7 +91,11 @@ workers: Any = importlib.import_module("gateway.cli.runtime.workers")
         (PBX.replace("https://", "https://admin:hunter2@"), "must be the PBX's address alone"),
         (PBX.replace("5001", "5001#/login"), "must be the PBX's address alone"),
         (PBX.replace("5001", "0"), "must be the PBX's address alone"),
+        (PBX.replace("pbx.ex", "pbx..ex"), "must be the PBX's address alone"),
+        (PBX.replace('"hunter2"', '"hunter2\\u0000x"'), "client_secret: a line end or another con"),
         (PBX + 'request_timeout = "10s"\n', "is '10s': write a number, without a unit"),
+        (PBX + 'ca_file = "~/ca.pem"\n', "'~/ca.pem': ~ means nothing here; write the whole path"),
+        (PBX + '[pbx.figures]\ntime_zone = "Berlin"\n', "'Berlin': write an IANA name, such as"),
         (PBX + "verify = 7\n", "verify is 7: write true or false"),
         (PBX + "ca_file = true\n", "ca_file is true: write text, in quotation marks"),
         (PBX + 'did_map = ["x"]\n', 'did_map: write a table in braces, such as { "…" = … }'),
@@ -358,6 +365,10 @@ async def test_an_address_that_cannot_be_listened_on(what: str) -> None:
         ):
             await listen(what, host, free_port())
     with pytest.raises(
+        ConfigError, match=r" on \[::1\]:\d+: write an IPv6 address without brackets: ::1\.$"
+    ):
+        await listen(what, "[::1]", free_port())
+    with pytest.raises(
         ConfigError,
         match=r" on 192.0.2.1:\d+: this host has no such address; choose one that it has",
     ):
@@ -487,19 +498,46 @@ async def test_a_reader_that_goes_ends_it_without_a_trace(command: str, tmp_path
     assert b"Traceback" not in err, err.decode()
 
 
+@pytest.mark.parametrize(
+    "command", ["--version", "audit", "key new --name k --pbx main --print-block"]
+)
+async def test_a_full_disk_behind_the_output_is_a_sentence(command: str, tmp_path: Path) -> None:
+    settings = settings_file(tmp_path, f'[monitor]\nstate_dir = "{tmp_path}"\n{PBX}')
+    store = Store(tmp_path / STORE)
+    await store.open()
+    await store.close()
+    full = os.open("/dev/full", os.O_WRONLY)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", *command.split()),
+        stdout=full,
+        stderr=asyncio.subprocess.PIPE,
+        env=os.environ | {"CALLMON_CONFIG": str(settings)},
+    )
+    os.close(full)
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (1, b"callmon: No space left on device\n")
+
+
 # Redis
 
 
 async def test_a_redis_that_is_away_is_warned_of_once() -> None:
     servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
     with capture_logs() as lines:
-        commander = open_view("main", servers.of("main")).commander
-        task = asyncio.create_task(commander.run())
+        view = open_view("main", servers.of("main"))
+        listener, follower = view.commander._pubsub_listener, view.live_feed
+        tasks = [asyncio.create_task(one.run()) for one in (view.commander, follower)]
         try:
-            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
+            await until(lambda: min(listener._backoff.failures, follower._backoff.failures) > 2)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await servers.aclose()
-    (warning,) = [line for line in lines if line["log_level"] == "warning"]
-    assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")
+    warnings = [line for line in lines if line["log_level"] == "warning"]
+    assert sorted(line["event"] for line in warnings) == [
+        "follower_connection_lost",
+        "pubsub_listener_connection_lost",
+    ]
+    for warning in warnings:
+        assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")

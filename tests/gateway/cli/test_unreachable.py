@@ -59,7 +59,8 @@ async def nobody(_: None) -> AsyncIterator[int]:
 async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> None:
     async with nobody(None) if answer is None else listening(answer) as port:
         url = f"http://127.0.0.1:{port}"
-        said = await callmon("snapshot", "--url", url, "--timeout", "3.5", **NO_PROXIES)
+        given = f"{url}/wall#key=hush"  # as it stands in a browser
+        said = await callmon("snapshot", "--url", given, "--timeout", "3.5", **NO_PROXIES)
     lines = said.err.splitlines()
     assert said.code == 1
     assert (words.format(port=port) in lines[0], lines[0].endswith(" Trying again.")) == (
@@ -78,13 +79,14 @@ async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> N
             http("404 Not Found"),
             "is not a gateway of callmon: it answers 404 Not Found",
         ),
+        ("snapshot", http("401 Unauthorized"), "a gateway of callmon: it answers 401 Unauthorized"),
         (
             "tail",
             http("301 Moved", "Location: https://127.0.0.1/"),
             "redirects to https://127.0.0.1 (301)",
         ),
     ],
-    ids=["ssh", "404", "redirect"],
+    ids=["ssh", "404", "401", "redirect"],
 )
 async def test_what_waiting_cannot_mend_ends_it(command: str, answer: Answer, words: str) -> None:
     async with listening(answer) as port:

@@ -156,11 +156,12 @@ async def test_a_port_that_nobody_listens_on_and_a_name_that_nobody_knows() -> N
             found.status,
             found.reason.startswith(f"Nothing listens at http://{host}:{port}"),
         ) == ("waiting", True)
-    found = await first_trouble("ws://no-such-host.invalid/")
-    assert (found.status, "the name no-such-host.invalid" in found.reason.lower()) == (
-        "waiting",
-        True,
-    ), found
+    for host in ("no-such-host.invalid", "wall..invalid", f"{'a' * 64}.invalid"):
+        found = await first_trouble(f"ws://{host}/")
+        assert (found.status, f"the name {host}" in found.reason.lower()) == (
+            "waiting",
+            True,
+        ), found
 
 
 async def test_a_host_that_never_answers_is_named_before_the_attempt_is_given_up(
@@ -488,6 +489,7 @@ def test_a_gateways_address_as_people_have_it(given: str, url: str) -> None:
         ("http://", "is not a gateway's address"),
         ("http://127.0.0.1:8765/webapi/s3cr3t/pbx.calls.get", "The key goes with --key"),
         ("ftp://me:s3cr3t@host", "is not a gateway's address"),
+        ("http://me:s3cr3t@[::1:8765", "is not a gateway's address"),
     ],
 )
 def test_what_is_no_gateways_address_is_said_without_a_key(given: str, words: str) -> None:
@@ -503,6 +505,17 @@ def test_what_is_no_gateways_address_is_said_without_a_key(given: str, words: st
 def test_what_is_no_streams_address_is_said(url: str) -> None:
     with pytest.raises(StreamMisconfigured, match="is not the address of a stream"):
         StreamClient(url, "key", ["calls"])
+
+
+async def test_a_line_end_behind_the_key_is_no_part_of_it() -> None:
+    async with serving() as served, asyncio.timeout(WITHIN):
+        url = f"ws://{served.host}/webapi/stream"
+        async with StreamClient(url, " reader-key\r\n", ["calls"], proxy=None) as client:
+            assert (await anext(aiter(client))).kind == "snapshot"
+    for key, pbx in (("s3cr\n3t", ""), ("key", "s3cr\r\n3t")):
+        with pytest.raises(StreamMisconfigured, match="has a line end or another") as error:
+            StreamClient(url, key, ["calls"], pbx=pbx)
+        assert "3t" not in str(error.value)
 
 
 def test_a_file_without_authorities_is_named(tmp_path: Path) -> None:

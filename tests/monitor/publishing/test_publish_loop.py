@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from structlog.testing import capture_logs
+
 from monitor.lease import Lease
 from monitor.publishing.publish_loop import PublishLoop
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import empty_state
+from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import RealBus, until
+from tests.gateway.cli.console import free_port
 
 BOOK = SpaceKeys("pbx", "book")
 HEARTBEAT_S = 0.2
@@ -49,3 +53,23 @@ async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert took >= 4 * HEARTBEAT_S
+
+
+async def test_a_redis_that_is_away_is_warned_of_once() -> None:
+    redis = connect(f"redis://127.0.0.1:{free_port()}")
+    lease = Lease(redis, BOOK, "m/1", 30.0)
+    writer = PublishLoop(
+        StatePublisher(redis, BOOK, "m/1", lease=lease),
+        lease,
+        lambda: empty_state(BOOK.topics),
+        lambda: True,
+        HEARTBEAT_S,
+    )
+    with capture_logs() as logs:
+        running = asyncio.create_task(writer.run())
+        await until(lambda: writer._backoff.failures > 2)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    await redis.aclose()
+    told = [line["log_level"] for line in logs if line["event"] == "redis_unreachable"]
+    assert told[:3] == ["warning", "info", "info"]

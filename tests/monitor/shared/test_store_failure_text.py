@@ -62,6 +62,16 @@ def test_a_full_disk_is_told_as_such() -> None:
     assert explain(caught.value) == "cannot be used: its disk is full; make room there"
 
 
+def test_a_file_where_the_directory_should_be_is_told_as_such(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("", encoding="utf-8")
+    for folder in (tmp_path / "state", tmp_path / "state" / "callmon"):
+        with pytest.raises(OSError) as caught:  # noqa: PT011 - which one is the system's choice
+            folder.mkdir(parents=True, exist_ok=True)
+        assert explain(caught.value) == (
+            "cannot be made: what should be its directory is a file; correct state_dir"
+        )
+
+
 def test_what_has_no_explanation_is_told_in_the_systems_words(tmp_path: Path) -> None:
     assert explain(OSError(errno.EROFS, "Read-only file system")) == (
         "cannot be used: Read-only file system"

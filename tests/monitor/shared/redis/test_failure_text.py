@@ -23,9 +23,9 @@ SECRET = "geheim"
 USER = ("ACL", "SETUSER", "monitor", "on", f">{SECRET}", "~*", "&*", "+@all")
 
 
-async def failure(url: str) -> str:
+async def failure(url: str, ca_file: Path | None = None) -> str:
     """What is said of the first command there; no password is in it."""
-    servers = RedisClients(url)
+    servers = RedisClients(url, ca_file)
     try:
         with pytest.raises(BusUnreachable) as caught, translated():
             await servers.of("main").set("callmon:{main}:check", "x")
@@ -142,6 +142,18 @@ async def test_a_way_that_leads_nowhere_is_a_sentence(tmp_path: Path) -> None:
     assert (await failure(f"unix://{tmp_path}/none")).startswith(
         f"there is no such socket ({tmp_path}/none)"
     )
+
+
+async def test_a_ca_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
+    text = tmp_path / "callmon.toml"
+    text.write_text("[redis]\n", encoding="utf-8")
+    for file, why in (
+        (text, "it has no certificate in PEM"),
+        (tmp_path / "none.pem", "there is no such file"),
+        (tmp_path, "it is a directory"),
+    ):
+        said = await failure(f"rediss://127.0.0.1:{free_port()}", file)
+        assert said == f"ca_file in [redis] cannot be used: {why}"
 
 
 async def test_what_is_no_redis_is_told() -> None:
