@@ -21,7 +21,7 @@ from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.pbx.webapi import parser
 from monitor.pbx.webapi.client import WebApiClient
-from monitor.pbx.xapi.directory_reader import COLLECTIONS
+from monitor.pbx.xapi.directory_reader import COLLECTIONS, MISSING
 from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
 from monitor.shared.timestamps import from_unix
 
@@ -33,6 +33,7 @@ _LICENCE: Final = "Enterprise"
 """Role that a token has if the licence includes the interfaces."""
 
 _READ: Final = (*COLLECTIONS, "ActiveCalls")
+_MISSING: Final = {**MISSING, "ActiveCalls": "no calls without a monitored phone, as in a queue"}
 _FORBIDDEN: Final = 403
 
 
@@ -155,7 +156,7 @@ async def _xapi(site: _Site) -> Finding:
     if len(refused) > len(_READ):
         return Finding(what, wrong=f"the PBX refuses every read: {site.lacking('XAPI')}")
     if refused:
-        wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
+        wrong = f"the API client may not read {'; '.join(refused)}"
         return Finding(
             what, wrong=f"{wrong}: give it the role System Administrator or System Owner"
         )
@@ -163,7 +164,9 @@ async def _xapi(site: _Site) -> Finding:
 
 
 def _named(collection: str, error: PbxRefused) -> str:
-    return collection if error.status == _FORBIDDEN else f"{collection} ({error.status})"
+    """Return a part that is refused, and what is missing therefore."""
+    status = "" if error.status == _FORBIDDEN else f"{error.status}; "
+    return f"{collection} ({status}{_MISSING[collection]})"
 
 
 async def _call_control(site: _Site, fix: Ask | None) -> Finding:
