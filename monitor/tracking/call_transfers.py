@@ -102,7 +102,7 @@ class CallTransfers:
         for id_ in sorted(self._calls_of.get(person, ())):
             if id_ in calls:
                 yield calls[id_]
-            elif id_ in self._over and now - self._over[id_][2] <= _SHUFFLE:
+            elif id_ in self._over and abs(now - self._over[id_][2]) <= _SHUFFLE:
                 yield self._over[id_][0]
 
     def note_over(self, call: CallInference, ended: topics.EndedCall, now: float) -> None:
@@ -111,14 +111,18 @@ class CallTransfers:
         self._over.move_to_end(call.id)
         for number in call.path.extensions:
             self._calls_of[number].add(call.id)
-        while now - (oldest := next(iter(self._over.values())))[2] > _SHUFFLE:
+        while abs(now - (oldest := next(iter(self._over.values())))[2]) > _SHUFFLE:
             del self._over[oldest[0].id]
             self._leave(oldest[0])
 
     def kept_end(self, call: CallInference) -> topics.EndedCall | None:
         """Return the told end of a call that ended before its transfer was seen, else None."""
         held = self._over.get(call.id)
-        return held[1] if held is not None and held[0] is call else None
+        if held is None or held[0] is not call:
+            return None
+        del self._over[call.id]
+        self._leave(call)
+        return held[1]
 
     def note_continued(self, call_id: int, now: float) -> None:
         """Note that a call's story goes on under another id."""

@@ -329,3 +329,13 @@ def test_a_first_call_that_left_long_before_the_second_one_changed_stays_ended()
     pbx.rows((CONSULTATION, CALLER, "102 Ext 102", "Talking"))
     assert pbx.call(CONSULTATION).continues == ()
     assert [(end.call_id, end.outcome) for end in pbx.ended] == [(MAIN, "answered")]
+
+
+def test_calls_that_ended_are_not_kept_when_the_clock_was_set_back() -> None:
+    pbx = Counted("activecalls")
+    for id_ in range(10, 30):
+        pbx.rows((id_, CALLER, "101 Ext 101", "Talking"))
+        pbx.rows()
+        pbx.now -= 600
+    assert len(pbx.tracker._transfers._over) == 1
+    assert pbx.tracker._transfers._calls_of == {"101": {29}}
