@@ -166,25 +166,25 @@ def extension_state(asked: QueryContext) -> ExtensionState:
 
 def queue_members(asked: QueryContext) -> Numbers:
     """Return all agents of the queue (``queue.members.get``). Raises UnknownQueue."""
-    return _numbers(agent.num for agent in _queue(asked).agents)
+    return _as_listed(agent.num for agent in _queue(asked).agents)
 
 
 def queue_managers(asked: QueryContext) -> Numbers:
     """Return all managers of the queue (``queue.managers.get``). Raises UnknownQueue."""
-    return _numbers(_queue(asked).managers)
+    return _as_listed(_queue(asked).managers)
 
 
 def queue_free(asked: QueryContext) -> Numbers:
     """Return the agents who are ready to take a call (``queue.free.get``). Raises UnknownQueue."""
     queue = _queue(asked)
-    return _numbers(
+    return _as_listed(
         agent.num for agent in _agents(asked, queue) if _takes_calls_of(agent, queue.num)
     )
 
 
 def queue_talk(asked: QueryContext) -> Numbers:
     """Return the agents who are in a conversation (``queue.talk.get``). Raises UnknownQueue."""
-    return _numbers(agent.num for agent in _agents(asked, _queue(asked)) if _talks(agent))
+    return _as_listed(agent.num for agent in _agents(asked, _queue(asked)) if _talks(agent))
 
 
 def queue_isfree(asked: QueryContext) -> Result:
@@ -198,7 +198,7 @@ def queue_isfree(asked: QueryContext) -> Result:
 
 def group_members(asked: QueryContext) -> Numbers:
     """Return all members of the ring group (``group.members.get``). Raises UnknownGroup."""
-    return _numbers(_group(asked).members)
+    return _as_listed(_group(asked).members)
 
 
 def group_free(asked: QueryContext) -> Numbers:
@@ -207,7 +207,7 @@ def group_free(asked: QueryContext) -> Numbers:
     Raises UnknownGroup.
     """
     members = _extensions(asked, _group(asked).members)
-    return _numbers(
+    return _as_listed(
         member.num
         for member in members
         if member.registered
@@ -259,3 +259,8 @@ def _talks(extension: Extension) -> bool:
 
 def _numbers(numbers: Iterable[str]) -> Numbers:
     return Numbers(in_order(numbers))
+
+
+def _as_listed(numbers: Iterable[str]) -> Numbers:
+    """Return each number once, in the PBX's order: in it, a queue or group that hunts rings."""
+    return Numbers(tuple(dict.fromkeys(numbers)))

@@ -125,6 +125,20 @@ class StateFollower:
         self._replica.forget()
         self._on_change()
 
+    async def may_reach(self, position: Position) -> bool:
+        """Return whether the store may hold this position, now or soon.
+
+        It may not if a writer of an older epoch writes there. True if Redis does not answer.
+        """
+        mine = self._replica.position
+        if mine is None or position.epoch <= mine.epoch:
+            return True
+        try:
+            stored = await read_position(self._redis, self._keys)
+        except (*REDIS_FAILURES, BusUnreachable, Malformed):
+            return True
+        return stored is None or position.epoch <= stored.position.epoch
+
     async def run(self) -> None:
         """Follow until cancelled."""
         self._heard_wall = time.time()

@@ -133,8 +133,9 @@ def composition_runner(
 async def at_least(request: Request, view: PbxContext, command: Command) -> bool:
     """Wait for the position that the request asks for; return False if it asks for none.
 
-    Raises BadParameter if the header does not hold a position. Raises PositionNotReached after
-    :data:`MIN_POSITION_WITHIN_S` seconds, or at once if too many requests wait already.
+    Raises BadParameter if the header does not hold a position, or one of an epoch that no monitor
+    has begun. Raises PositionNotReached after :data:`MIN_POSITION_WITHIN_S` seconds, or at once if
+    too many requests wait already.
     """
     wanted = request.headers.get("callmon-min-position")
     if wanted is None:
@@ -143,12 +144,13 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     if _is_of_fleet(position, view):
         return True
     live, book = _wanted(position, view, command)
-    if view.position_waiter.waiting >= MOST_WAITING and not view.position_waiter.reached(
-        live, book
-    ):
+    reached = view.position_waiter.reached(live, book)
+    if view.position_waiter.waiting >= MOST_WAITING and not reached:
         raise PositionNotReached(
             "Too many requests wait for a position; try again.", {"Retry-After": "1"}
         )
+    if not reached and not await _may_come(position, view):
+        raise _never_written(wanted)
     if not await view.position_waiter.wait(live, book, MIN_POSITION_WITHIN_S):
         raise PositionNotReached(
             f"The position {position} has not been reached; try again.", {"Retry-After": "1"}
@@ -193,11 +195,20 @@ def parse_position(text: str) -> Position:
         )
     position = Position(match[1], int(match[2]))
     if is_ahead(position.epoch, int(time.time() * 1000)):
-        raise BadParameter(
-            f"Callmon-Min-Position = {quoted(text)} was given, but no monitor has written that "
-            f"position; it takes the value of an answer's Callmon-Position."
-        )
+        raise _never_written(text)
     return position
+
+
+def _never_written(text: str) -> BadParameter:
+    return BadParameter(
+        f"Callmon-Min-Position = {quoted(text)} was given, but no monitor has written that "
+        f"position; it takes the value of an answer's Callmon-Position."
+    )
+
+
+async def _may_come(position: Position, view: PbxContext) -> bool:
+    """Return whether a position of this epoch has been written, or may be soon."""
+    return await view.live_feed.may_reach(position) or await view.book_feed.may_reach(position)
 
 
 def _need_state(view: PbxContext, space: AnswerSpace) -> None:

@@ -102,7 +102,7 @@ async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
     if not body:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if body.removeprefix(BOM_UTF8).lstrip()[:1] == b"{" and kind != "multipart/form-data":
+    if body.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
         return _json(body)  # whatever its type says: no form begins so
     match kind:
         case "application/x-www-form-urlencoded":

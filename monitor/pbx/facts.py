@@ -219,6 +219,8 @@ class DirectoryRead:
     """DNs that are none of the others."""
     failing: tuple[str, ...] = ()
     """Parts that could not be read, each with the reason; they are as they were last, or empty."""
+    refused: tuple[str, ...] = ()
+    """Parts that the PBX refuses to show, each with what is missing therefore; they are empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -322,6 +322,7 @@ class PbxSource:
             await self._connected.wait()
             self._contacts_wanted.clear()
             self._known.contacts_asked()
+            refused = self._reader.refused
             try:
                 contacts = await self._reader.contacts()
             except PbxError as error:
@@ -334,7 +335,7 @@ class PbxSource:
                 await self._pause(backoff.pause(error))
                 continue
             backoff.reset()
-            if failed > 1:
+            if failed > 1 or self._reader.refused != refused:
                 self._directory_wanted.set()
             failed = 0
             self._known.contacts_read(contacts)

@@ -76,6 +76,12 @@ _PREFIXES: Final = {"1": "1", "7": "8", "36": "06", "370": "8", "375": "80"}
 """The digits dialled before a national number, by calling code, where they are not one 0."""
 _SHORTEST: Final = 6
 """Digits of a national number that may be compared with one in another notation."""
+_OUTSIDE_LINE: Final = frozenset("09")
+"""Digits that PBXs have dialled before a number to reach an outside line."""
+_FEWEST_BEHIND: Final = 8
+"""Digits of the shortest number behind such a digit. Fewer may be a number of the own town."""
+_FEWEST_WHOLE: Final = 10
+"""Digits of the shortest number with a calling code that is known as such without a ``+``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +150,31 @@ def _parse(text: str) -> PhoneNumber | None:
     if digits.startswith("00") and len(digits) > _SHORTEST + 2:
         return _international(digits[2:])
     return PhoneNumber("", digits)
+
+
+@lru_cache(maxsize=4_096)
+def readings(text: str) -> tuple[PhoneNumber, ...]:
+    """Return what the number in a call's text may stand for; nothing for a text without a number.
+
+    First as :func:`parse` reads it. Without a ``+`` it may also begin with a calling code, or with
+    the 0 or 9 that is dialled to reach an outside line.
+    """
+    text = text[:LONGEST]
+    number = _parse(text)
+    digits = plain(_without_pauses(text))
+    if not _is_digits(digits):
+        return () if number is None else (number,)
+    found = [number, _with_calling_code(digits)]
+    behind = digits[1:]
+    if digits[0] in _OUTSIDE_LINE and len(behind) >= _FEWEST_BEHIND:
+        found += _parse(behind), _with_calling_code(behind)
+    return tuple(dict.fromkeys(reading for reading in found if reading is not None))
+
+
+def _with_calling_code(digits: str) -> PhoneNumber | None:
+    """Return a number whose calling code stands first without a ``+``; None if none can."""
+    whole = len(digits) >= _FEWEST_WHOLE and not digits.startswith("0")
+    return _international(digits) if whole else None
 
 
 def same_subscriber(one: PhoneNumber, other: PhoneNumber) -> bool:

@@ -119,11 +119,17 @@ class DirectoryIndex:
 
     @property
     def failing(self) -> str:
-        """Return a sentence about the parts that could not be read; empty if there are none."""
-        if not self._read.failing:
-            return ""
-        parts = "; ".join(self._read.failing)[:_LONGEST_REASON]
-        return f"A part of the directory cannot be read and is shown as it was last. {parts}"
+        """Return sentences about the parts that could not be read; empty if there are none."""
+        failing = "; ".join(self._read.failing)[:_LONGEST_REASON]
+        refused = "; ".join(self._read.refused)[:_LONGEST_REASON]
+        told = []
+        if failing:
+            told.append(
+                f"A part of the directory cannot be read and is shown as it was last. {failing}"
+            )
+        if refused:
+            told.append(f"The PBX refuses to show the API client some parts. {refused}.")
+        return " ".join(told)
 
     def update_users(self, read: DirectoryRead) -> frozenset[str] | None:
         """Apply a reading that differs from the last only in the data of some users.

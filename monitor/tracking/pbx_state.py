@@ -71,16 +71,14 @@ class EndedIndex:
         """Take in what changed of the calls that ended."""
         for edit in edits:
             if isinstance(edit.before, topics.EndedCall):
-                number = _open_loss(edit.before)
-                if number is not None:
+                for number in _open_loss(edit.before):
                     self._open_losses.remove(number, edit.id)
             if not isinstance(edit.after, topics.EndedCall) or _is_loss(edit.after):
                 self._least.pop(edit.id, None)
             else:
                 self._least.setdefault(edit.id)
             if isinstance(edit.after, topics.EndedCall):
-                number = _open_loss(edit.after)
-                if number is not None:
+                for number in _open_loss(edit.after):
                     self._open_losses.add(number, edit.id)
 
     def open_losses(self, callers: Iterable[str]) -> Iterator[str]:
@@ -89,8 +87,12 @@ class EndedIndex:
         Calls whose callers somebody has talked with since are left out. ``callers``: their numbers
         in any notation.
         """
-        numbers = dict.fromkeys(map(phone_numbers.parse, callers))
-        ids = (id_ for number in numbers if number for id_ in self._open_losses.find(number))
+        numbers = dict.fromkeys(
+            number
+            for caller in callers
+            for number in phone_numbers.readings(caller[: phone_numbers.LONGEST])
+        )
+        ids = (id_ for number in numbers for id_ in self._open_losses.find(number))
         yield from dict.fromkeys(ids)
 
 
@@ -405,6 +407,13 @@ class PbxState:
     def _line(self, number: str) -> topics.Line:
         return replace(self.directory_index.lines[number], in_use=len(self._on_dn.get(number, ())))
 
+    def _reason(self) -> str:
+        """Return what is wrong, in sentences: the connection, the directory's parts, the store."""
+        why = self.connection.reason
+        reached = self.connection.connection == "connected" or not why
+        parts = self.directory_index.failing if reached else ""
+        return " ".join(filter(None, (why, parts, self._store_reason)))
+
     def _system(self) -> dict[str, topics.Entity]:
         row = self.directory_index.system
         monitored = self.monitored
@@ -412,8 +421,7 @@ class PbxState:
             topics.SYSTEM_ID: topics.System(
                 connection=self.connection.connection,
                 since=from_unix(self.connection.at),
-                reason=f"{self.connection.reason or self.directory_index.failing} "
-                f"{self._store_reason}".strip(),
+                reason=self._reason(),
                 version=row.version,
                 fqdn=row.fqdn,
                 licence_limit=row.max_sim_calls,
@@ -465,11 +473,14 @@ def _ended_at(entity: topics.Entity) -> str:
     return entity.ended_at if isinstance(entity, topics.EndedCall) else ""
 
 
-def _open_loss(ended: topics.EndedCall) -> phone_numbers.PhoneNumber | None:
-    """Return the caller's number if nobody took this call from outside or talked with it since."""
+def _open_loss(ended: topics.EndedCall) -> tuple[phone_numbers.PhoneNumber, ...]:
+    """Return the caller's number if nobody took this call from outside or talked with it since.
+
+    There is one for each way to read it.
+    """
     if ended.outcome in _LOSSES and ended.direction in _FROM_OUTSIDE and ended.returned_at is None:
-        return phone_numbers.parse(ended.caller)
-    return None
+        return phone_numbers.readings(ended.caller[: phone_numbers.LONGEST])
+    return ()
 
 
 def _is_loss(ended: topics.EndedCall) -> bool:

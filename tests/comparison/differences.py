@@ -215,8 +215,9 @@ def _unnamed(story: Story, evidence: Evidence) -> Excuse | None:
         return None
     if _whose_voicemail(story, evidence):
         return "owner of the voicemail not told"
-    phones = {dn for dn in story.callees if not dn.startswith("+")}
-    return None if evidence.names(phones - {""}) else "party not named"
+    phones = {dn for dn in story.callees if not dn.startswith("+")} - {""}
+    unread = any(dn in evidence.visible and not evidence.read(dn) for dn in phones)
+    return None if evidence.names(phones) and not unread else "party not named"
 
 
 def _whose_voicemail(story: Story, evidence: Evidence) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from copy import copy
 from functools import cache
 from itertools import pairwise
 
@@ -107,6 +108,22 @@ def test_a_call_that_is_over_and_held_otherwise_is_a_fault(
     for story, held, _ in calls:
         found += ended(story, [replace(held, **change)], pbx.evidence[id(story)])
     assert len({it.call for it in _faults(found, kind)}) > CALLS / 3
+
+
+def test_a_callee_whose_ring_was_over_before_it_was_read_is_no_fault() -> None:
+    pbx, calls = _over()
+    rung = [
+        (story, replace(held, callee="nobody"), pbx.evidence[id(story)])
+        for story, held, _ in calls
+        if pbx.visible.intersection(story.callees) and story.rang
+    ]
+    assert rung
+    for story, held, evidence in rung:
+        assert _faults(list(ended(story, [held], evidence)), "callee")
+        unread = copy(evidence)
+        unread._first_named = {}
+        found = [it.excuse for it in ended(story, [held], unread) if it.kind.startswith("callee")]
+        assert found == ["party not named"]
 
 
 def test_what_another_call_counts_for_is_a_fault() -> None:

@@ -7,8 +7,9 @@ database. If one test cannot tell, it says so and the next one runs all the same
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from gateway.cli.check.finding import Finding
@@ -21,7 +22,7 @@ from monitor.pbx.myphone.client import MyPhoneClient
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.pbx.webapi import parser
 from monitor.pbx.webapi.client import WebApiClient
-from monitor.pbx.xapi.directory_reader import COLLECTIONS
+from monitor.pbx.xapi.directory_reader import COLLECTIONS, MISSING
 from monitor.shared.errors import CommandRefused, ConfigError, PbxError, PbxRefused, PbxUnreachable
 from monitor.shared.timestamps import from_unix
 
@@ -33,7 +34,8 @@ _LICENCE: Final = "Enterprise"
 """Role that a token has if the licence includes the interfaces."""
 
 _READ: Final = (*COLLECTIONS, "ActiveCalls")
-_FORBIDDEN: Final = 403
+_MISSING: Final = {**MISSING, "ActiveCalls": "no calls without a monitored phone, as in a queue"}
+_NOT_FOUND: Final = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ async def _served(section: PbxSection) -> Finding:
 
 
 async def _xapi(site: _Site) -> Finding:
-    what, refused = f"{site.name}, XAPI", list[str]()
+    what, refused = f"{site.name}, XAPI", dict[str, int]()
     version = ""
     try:
         status = await site.client.system_status()
@@ -146,24 +148,37 @@ async def _xapi(site: _Site) -> Finding:
             f"{status.fqdn or site.client.settings.url}, version {status.version or 'not told'}"
         )
     except PbxRefused as error:
-        refused.append(_named("SystemStatus", error))
-    for name in _READ:
+        refused["SystemStatus"] = error.status
+    others: dict[str, Callable[[], Awaitable[object]]] = {
+        name: partial(site.client.get_json, f"{XAPI}/{name}", {"$top": "1"}) for name in _READ
+    }
+    others["OfficeHours"] = site.client.time_zone
+    for name, read in others.items():
         try:
-            await site.client.get_json(f"{XAPI}/{name}", {"$top": "1"})
+            await read()
         except PbxRefused as error:
-            refused.append(_named(name, error))
-    if len(refused) > len(_READ):
+            refused[name] = error.status
+    if len(refused) > len(others):
         return Finding(what, wrong=f"the PBX refuses every read: {site.lacking('XAPI')}")
-    if refused:
-        wrong = f"the API client may not read {', '.join(refused)}, so callmon has no data of that"
-        return Finding(
-            what, wrong=f"{wrong}: give it the role System Administrator or System Owner"
+    return Finding(what, version, _without(refused))
+
+
+def _without(refused: Mapping[str, int]) -> str:
+    """Return which parts are refused, what is missing therefore, and what to do.
+
+    ``refused``: part → HTTP status.
+    """
+    lacking = [f"{name} ({_MISSING[name]})" for name, told in refused.items() if told != _NOT_FOUND]
+    unknown = [f"{name} ({_MISSING[name]})" for name, told in refused.items() if told == _NOT_FOUND]
+    told = []
+    if lacking:
+        told.append(
+            f"the API client may not read {'; '.join(lacking)}: give it the role System "
+            f"Administrator or System Owner"
         )
-    return Finding(what, version)
-
-
-def _named(collection: str, error: PbxRefused) -> str:
-    return collection if error.status == _FORBIDDEN else f"{collection} ({error.status})"
+    if unknown:
+        told.append(f"the PBX has no {'; '.join(unknown)}: another version of 3CX may have it")
+    return ". Besides, ".join(told)
 
 
 async def _call_control(site: _Site, fix: Ask | None) -> Finding:

@@ -1,7 +1,8 @@
 """Read the PBX's directory and address book through XAPI.
 
 :mod:`monitor.pbx.parsing.xapi` gives the rows their meaning. If the role may not read a part of
-the directory, that part stays empty and the others are read. The log says so once.
+the directory, that part stays empty and the others are read. The log says so once, and the reading
+tells it in ``refused``, with what is missing for that reason (:data:`MISSING`).
 
 Some installations answer one collection with an error, a web page or nonsense for good. A part that
 fails so twice in a row stays as it was last read, or empty, and the others are read. The reading
@@ -128,6 +129,21 @@ COLLECTIONS: Final = tuple(
     )
 )
 """All collections of XAPI that are read here."""
+MISSING: Final = {
+    "Users": "no extensions, so nothing can be shown",
+    "Queues": "no queues, their waiting callers, agents and statistics",
+    "RingGroups": "no ring groups",
+    "Receptionists": "no menus (IVRs)",
+    "Trunks": "no lines",
+    "Groups": "no departments",
+    "InboundRules": "no DID of a call where only its rule tells it",
+    "Peers": "voicemail, parking places, fax and apps count as unknown numbers",
+    "Contacts": "no address book, so no names from it",
+    "SystemStatus": "no version, address and licence limit of the PBX",
+    "OfficeHours": "no time zone of the PBX: days begin at midnight UTC unless time_zone is set",
+    "Defs/TimeZones": "no time zone of the PBX: days begin at midnight UTC unless time_zone is set",
+}
+"""Part of XAPI → what is missing if the PBX refuses to show it."""
 
 
 class DirectoryReader:
@@ -138,11 +154,19 @@ class DirectoryReader:
 
     def __init__(self, client: PbxClient, clock: PbxClock) -> None:
         self._client, self._clock = client, clock
-        self._told: set[str] = set()
+        self._refusals: dict[str, int] = {}
+        """Part that the PBX refused to show → the HTTP status."""
         self._plain: set[str] = set()
         self._zone = ("", "")
         self._last: dict[str, Any] = {}
         self._failures: dict[str, tuple[int, str]] = {}
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """Return the parts that the PBX refused to show, each with what is missing therefore."""
+        return tuple(
+            f"{name} ({status}): {MISSING[name]}" for name, status in sorted(self._refusals.items())
+        )
 
     async def directory(self) -> DirectoryRead:
         """Return the whole directory."""
@@ -176,6 +200,7 @@ class DirectoryReader:
                 for name, (count, reason) in sorted(self._failures.items())
                 if count > 1
             ),
+            refused=self.refused,
         )
 
     async def again(self, last: DirectoryRead | None, touched: ReadBack) -> DirectoryPatch:
@@ -271,7 +296,7 @@ class DirectoryReader:
         except PbxRefused as refused:
             self._refused(part.name, refused)
             return ()
-        self._told.discard(part.name)
+        self._refusals.pop(part.name, None)
         return tuple(found for row in listed if (found := part.row(row)) is not None)
 
     async def _collection(self, part: _Part[T]) -> list[dict[str, Any]]:
@@ -286,35 +311,44 @@ class DirectoryReader:
 
     async def _system(self) -> SystemRow:
         try:
-            return await self._client.system_status()
+            status = await self._client.system_status()
         except PbxRefused as refused:
             self._refused("SystemStatus", refused)
             return SystemRow()
+        self._refusals.pop("SystemStatus", None)
+        return status
 
     async def _time_zone(self) -> str:
         """Return the time zone's IANA name; look it up only when the PBX names another zone."""
         try:
             told = await self._client.time_zone()
-            if told != self._zone[0]:
-                self._zone = told, iana_name(told, await self._zones(told)) or ""
         except PbxRefused as refused:
             self._refused("OfficeHours", refused)
             return ""
-        self._told.discard("OfficeHours")
+        self._refusals.pop("OfficeHours", None)
+        if told != self._zone[0] or "Defs/TimeZones" in self._refusals:
+            self._zone = told, await self._zone_name(told)
         return self._zone[1]
 
-    async def _zones(self, told: str) -> tuple[ZoneRow, ...]:
-        """Return the PBX's rows for a zone; none if it has no list: a name may do without."""
+    async def _zone_name(self, told: str) -> str:
+        """Return a zone's IANA name; empty if neither it nor the PBX's list tells it."""
+        refused: PbxRefused | None = None
+        zones: tuple[ZoneRow, ...] = ()
         try:
-            return await self._client.time_zones(told)
-        except PbxRefused as refused:
+            zones = await self._client.time_zones(told)
+        except PbxRefused as error:
+            refused = error
+        name = iana_name(told, zones) or ""
+        if refused is None or name:  # a name needs no list
+            self._refusals.pop("Defs/TimeZones", None)
+        else:
             self._refused("Defs/TimeZones", refused)
-            return ()
+        return name
 
     def _refused(self, name: str, refused: PbxRefused) -> None:
-        if name not in self._told:
-            self._told.add(name)
+        if name not in self._refusals:
             _log.warning("pbx_read_refused", part=name, reason=str(refused))
+        self._refusals[name] = refused.status
 
 
 class _Tasks:

@@ -47,6 +47,24 @@ def test_an_agent_is_free_if_he_is_available_and_not_logged_out_of_this_queue() 
     assert free(q_status=())
 
 
+def test_agents_and_members_are_listed_in_the_order_in_which_they_ring() -> None:
+    order = ("107", "100", "103")
+    talks = (Talk(1, "Talking", None, "1", "", True),)
+    live = entities.state_of(
+        extensions=[
+            msgspec.structs.replace(entities.extension(number, ("800",), ("600",)), talks=talks)
+            for number in sorted(order)
+        ],
+        queues=[msgspec.structs.replace(entities.queue("800", order), managers=order)],
+        groups=[entities.group("600", order)],
+    )
+    queue, group = (asked(live=live, arguments=about) for about in (QUEUE, GROUP))
+    for query in ("members", "managers", "free", "talk"):
+        assert getattr(directory, f"queue_{query}")(queue).nums == order, query
+    for query in ("members", "free"):
+        assert getattr(directory, f"group_{query}")(group).nums == order, query
+
+
 def test_a_queue_without_agents_has_none_free() -> None:
     live = entities.state_of(queues=[entities.queue("800")])
     assert directory.queue_isfree(asked(live=live, arguments=QUEUE)).result is False

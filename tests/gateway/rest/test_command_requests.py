@@ -194,3 +194,27 @@ async def test_a_position_that_no_monitor_can_have_written_is_refused_at_once() 
         got = await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=headers)
     assert got.status_code == 400
     assert "no monitor has written that position" in got.text
+
+
+async def test_a_position_of_an_epoch_that_nobody_began_is_refused_and_one_that_comes_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 0.05)
+    pbx = view()
+    began = f"{int(NOW * 1000) - 5_000:015}-aa"
+    later = f"{int(NOW * 1000) - 1_000:015}-aa"
+    redis = pbx.live_feed._redis
+    for feed in (pbx.live_feed, pbx.book_feed):
+        told = ["epoch", began, "seq", "7", "at", START]
+        await redis.hset(feed._keys.position, items=told)
+    transport = httpx.ASGITransport(app=create_app({"main": pbx}, keys(), clock=lambda: NOW))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+
+        async def ask(epoch: str) -> httpx.Response:
+            headers = {"Callmon-Min-Position": f"{epoch}/7"}
+            return await http.get(f"/webapi/{FULL}/pbx.calls.get", headers=headers)
+
+        refused, late = await ask(later), await ask(began)
+    assert (refused.status_code, error(refused)) == (400, "bad_parameter")
+    assert "no monitor has written that position" in refused.text
+    assert (late.status_code, error(late)) == (504, "position_not_reached"), "it comes soon"

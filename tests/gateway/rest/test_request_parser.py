@@ -70,7 +70,10 @@ async def test_json_may_hold_numbers_and_lists(http: httpx.AsyncClient) -> None:
     assert error(await http.post(f"/webapi/{FULL}/queue.agents.set", json=body)) == "no_monitor"
 
 
-@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", ""])
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain", ""],
+)
 async def test_a_json_body_counts_whatever_its_content_type(
     http: httpx.AsyncClient, kind: str
 ) -> None:

@@ -263,3 +263,79 @@ def test_a_caller_handed_to_a_queue_is_the_only_one_who_waits_there(source: str)
     ]
     figures = pbx.figures("queuestats", "800")
     assert (figures.offered, figures.answered, figures.abandoned) == (1, 1, 0)
+
+
+def read_apart(pbx: Counted, into: int, *, answered: bool, leaves_first: bool) -> None:
+    """ActiveCalls tells of one of the two calls in one answer, of the other in the next."""
+    word = "Talking" if answered else "Routing"
+    both = {
+        MAIN: (MAIN, CALLER, "101 Ext 101", "Talking"),
+        CONSULTATION: (CONSULTATION, "101 Ext 101", "102 Ext 102", word),
+    }
+    goes_on = (into, CALLER, "102 Ext 102", "Talking" if answered else "Transferring")
+    left = CONSULTATION if into == MAIN else MAIN
+    pbx.rows(both[into]) if leaves_first else pbx.rows(goes_on, both[left])
+    pbx.rows(goes_on)
+
+
+@pytest.mark.parametrize(
+    ("answered", "into", "leaves_first"),
+    list(product((True, False), (MAIN, CONSULTATION), (True, False))),
+)
+def test_a_transfer_whose_rows_change_in_two_answers_is_one_all_the_same(
+    answered: bool, into: int, leaves_first: bool
+) -> None:
+    pbx = begun("activecalls", answered=answered)
+    before = pbx.call(MAIN)
+    read_apart(pbx, into, answered=answered, leaves_first=leaves_first)
+    call = pbx.call(into)
+    assert pbx.calls == {str(into)}
+    assert (call.direction, call.continues) == ("Inbound", () if into == MAIN else (MAIN,))
+    assert (call.started_at, call.answered_at) == (before.started_at, before.answered_at)
+    assert (pbx.extension("101").status, pbx.extension("102").status) == ("Free", "Busy")
+    finish(pbx, into)
+    assert {(end.direction, end.caller, end.callee, end.outcome) for end in pbx.ended} == {
+        ("Inbound", NUMBER, "101", "answered"),
+        ("Internal", "101", "102", "answered" if answered else "transferred"),
+    }
+    assert len(pbx.ended) == 2
+    day = pbx.figures("pbxstats", "pbx")
+    assert (day.inbound.calls, day.inbound.answered, day.inbound.pending) == (1, 1, 0)
+    assert (day.outbound.calls, day.internal.calls, day.internal.pending) == (0, 1, 0)
+    assert (day.internal.answered, day.internal.transferred) == (answered, not answered)
+    first, second = pbx.figures("extstats", "101"), pbx.figures("extstats", "102")
+    assert (first.offered, first.answered, first.placed) == (1, 1, 1)
+    assert (second.offered, second.answered) == (1 + answered, 1 + answered)
+    assert second.missed == second.unknown == second.abandoned == 0
+
+
+def test_a_caller_who_hangs_up_during_the_second_call_is_handed_to_nobody() -> None:
+    pbx = begun("activecalls", answered=True)
+    second = (CONSULTATION, "101 Ext 101", "102 Ext 102", "Talking")
+    pbx.rows(second)
+    pbx.rows(second)
+    pbx.rows()
+    told = {(end.direction, end.caller, end.callee, end.outcome) for end in pbx.ended}
+    assert told == {
+        ("Inbound", NUMBER, "101", "answered"),
+        ("Internal", "101", "102", "answered"),
+    }
+
+
+def test_a_first_call_that_left_long_before_the_second_one_changed_stays_ended() -> None:
+    pbx = begun("activecalls", answered=True)
+    pbx.rows((CONSULTATION, "101 Ext 101", "102 Ext 102", "Talking"))
+    pbx.now += 10
+    pbx.rows((CONSULTATION, CALLER, "102 Ext 102", "Talking"))
+    assert pbx.call(CONSULTATION).continues == ()
+    assert [(end.call_id, end.outcome) for end in pbx.ended] == [(MAIN, "answered")]
+
+
+def test_calls_that_ended_are_not_kept_when_the_clock_was_set_back() -> None:
+    pbx = Counted("activecalls")
+    for id_ in range(10, 30):
+        pbx.rows((id_, CALLER, "101 Ext 101", "Talking"))
+        pbx.rows()
+        pbx.now -= 600
+    assert len(pbx.tracker._transfers._over) == 1
+    assert pbx.tracker._transfers._calls_of == {"101": {29}}

@@ -68,6 +68,55 @@ def test_a_loss_is_open_until_its_caller_is_talked_with_or_it_is_dropped() -> No
     assert (list(index.open_losses(["+4930123456"])), list(index.least)) == ([], [])
 
 
+@pytest.mark.parametrize(
+    "caller", ["+4930555123", "004930555123", "030555123", "30555123", "4930555123", "0030555123"]
+)
+@pytest.mark.parametrize(
+    "dialled",
+    [
+        *("+4930555123", "004930555123", "030555123", "4930555123", "0030555123", "9030555123"),
+        *("0004930555123", "9004930555123", "0 49 30 555123", "94930555123"),
+    ],
+)
+def test_a_caller_is_called_back_with_a_calling_code_or_an_outside_line_in_front(
+    caller: str, dialled: str
+) -> None:
+    index, lost = EndedIndex(), ended(1, caller)
+    index.follow([Edit("ended", lost.id, None, lost)])
+    assert list(index.open_losses([dialled])) == [lost.id]
+    index.follow([Edit("ended", lost.id, lost, replace(lost, returned_at=LATER))])
+    assert list(index.open_losses([dialled])) == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "dialled"),
+    [
+        ("+4930555123", "030555124"),
+        ("+4930555123", "040555123"),
+        ("+4930555123", "0040555123"),
+        ("+4930555123", "0043 30555123"),
+        ("+4930555123", "4330555123"),
+        ("+4930555123", "555123"),
+        ("+4930555123", "9555123"),
+        ("030555123", "90555123"),
+        ("+15551234567", "9 555 123 4568"),
+        ("+15551234567", "95551234"),
+        ("anonymous", "0anonymous"),
+    ],
+)
+def test_another_number_calls_nobody_back(caller: str, dialled: str) -> None:
+    index, lost = EndedIndex(), ended(1, caller)
+    index.follow([Edit("ended", lost.id, None, lost)])
+    assert list(index.open_losses([dialled])) == []
+
+
+@pytest.mark.parametrize("dialled", ["95551234567", "9 1 555 123 4567", "15551234567"])
+def test_an_american_number_is_called_back_by_an_outside_line(dialled: str) -> None:
+    index, lost = EndedIndex(), ended(1, "+15551234567")
+    index.follow([Edit("ended", lost.id, None, lost)])
+    assert list(index.open_losses([dialled])) == [lost.id]
+
+
 @pytest.mark.parametrize("shared", [False, True], ids=["each its number", "numbers alike"])
 def test_a_returned_call_costs_the_same_after_a_day_of_four_times_the_missed_calls(
     shared: bool,
@@ -94,7 +143,7 @@ def test_the_outside_legs_of_one_call_cost_a_look_up_each_and_no_scan() -> None:
         held = holding(*(ended(n, f"+4930{n:07}") for n in range(losses)))
         call = talk(1, "", LATER)
         numbers = [f"+4940{n:07}" for n in range(size)]
-        assert all(map(phone_numbers.parse, numbers)), "parsed already, for both sizes"
+        assert all(map(phone_numbers.readings, numbers)), "parsed already, for both sizes"
         legs = tuple(replace(call.legs[0], external_party=number) for number in numbers)
         return steps(lambda: held.show(replace(call, legs=legs)))
 

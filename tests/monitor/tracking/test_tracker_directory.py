@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from monitor.pbx.facts import ActiveCall, ActiveCallsRead, DirectoryRead, SystemRow, UserRow
+from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
+    ConnectionChanged,
+    DirectoryRead,
+    SystemRow,
+    UserRow,
+)
 from monitor.shared.entities import topics
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import NOON, Told, directory
@@ -120,3 +127,29 @@ def test_calls_that_came_before_the_first_directory_are_drawn_though_it_lists_no
     )
     tracker.apply(DirectoryRead((), (), (), (), (), (), (), SystemRow(), NOON))
     assert set(tracker.state["calls"]) == {"8"}
+
+
+def test_the_reason_tells_every_part_that_is_missing_and_what_is_wrong_with_the_connection() -> (
+    None
+):
+    pbx = Told()
+    refused = ("Queues (403): no queues", "Trunks (404): no lines")
+    pbx.tell(replace(directory(), failing=("Peers: 500",), refused=refused))
+    parts = (
+        "A part of the directory cannot be read and is shown as it was last. Peers: 500 The PBX "
+        "refuses to show the API client some parts. Queues (403): no queues; Trunks (404): no "
+        "lines."
+    )
+    assert reason(pbx) == parts
+    why = "Without ActiveCalls: refused."
+    pbx.tell(ConnectionChanged("connected", why, NOON, "callcontrol"))
+    assert reason(pbx) == f"{why} {parts}"
+    pbx.tell(ConnectionChanged("lost", "No route.", NOON, ""))
+    assert reason(pbx) == "No route."
+    pbx.tell(ConnectionChanged("connected", "", NOON, "callcontrol+activecalls"))
+    pbx.tell(directory())
+    assert reason(pbx) == ""
+
+
+def reason(pbx: Told) -> str:
+    return topics.table(pbx.tracker.state, "system", topics.System)[topics.SYSTEM_ID].reason

@@ -86,12 +86,16 @@ async def test_a_collection_that_may_not_be_read_is_named_and_the_rest_is_tried(
 ) -> None:
     pbx.faults.answer_with(403, 100, "/xapi/v1/ActiveCalls")
     pbx.faults.answer_with(403, 100, "/xapi/v1/Trunks")
+    pbx.faults.answer_with(404, 100, "/xapi/v1/Peers")
+    pbx.faults.answer_with(404, 100, "/xapi/v1/OfficeHours")
     said = await said_of(settings, capsys)
     assert (
-        "WRONG PBX main, XAPI: the API client may not read Trunks, ActiveCalls, so callmon has no "
-        "data of that" in said[1]
+        "WRONG PBX main, XAPI: the API client may not read Trunks (no lines); ActiveCalls (no "
+        "calls without a monitored phone, as in a queue): give it the role" in said[1]
     )
     assert "System Administrator" in said[1]
+    assert "the PBX has no Peers (voicemail, parking places, fax" in said[1]
+    assert "; OfficeHours (no time zone" in said[1]
     assert [line.split(", ", 1)[1].partition(":")[0] for line in said[1:]] == [
         "XAPI", "Call Control", "web client", "certificate", "clock"
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead
+from monitor.pbx.xapi.directory_reader import COLLECTIONS, MISSING
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 from tests.monitor.pbx.test_v20_source_simulator import BUSY, followed
@@ -70,17 +71,46 @@ async def test_contacts_that_did_not_change_are_told_once(pbx: ScriptedPbx) -> N
         assert len(facts.of(ContactsRead)) == 2
 
 
-async def test_a_part_of_the_directory_that_is_refused_stays_empty(pbx: ScriptedPbx) -> None:
-    pbx.refuse("/xapi/v1/Queues", 403)
+@pytest.mark.parametrize("status", [403, 404])
+async def test_a_part_of_the_directory_that_is_refused_stays_empty_and_is_told(
+    pbx: ScriptedPbx, status: int
+) -> None:
+    pbx.refuse("/xapi/v1/Queues", status)
+    pbx.refuse("/xapi/v1/Contacts", status)
     pbx.entities["Users"] = [{"Id": 1, "Number": "100"}, {"Id": 2, "Number": "101"}]
     pbx.entities["Queues"] = [{"Id": 3, "Number": "800"}]
     async with following(settings_for(pbx.url)) as (source, facts):
         read = await facts.until(DirectoryRead)
         assert [user.number for user in read.users] == ["100", "101"]
         assert read.queues == ()
+        told = await facts.until(DirectoryRead, lambda read: "address book" in str(read.refused))
+        assert [part for part in told.refused if part.startswith("Queues")] == [
+            f"Queues ({status}): no queues, their waiting callers, agents and statistics"
+        ]
         pbx.allow("/xapi/v1/Queues")
         source.want_directory()
-        await facts.until(DirectoryRead, lambda read: bool(read.queues))
+        read = await facts.until(DirectoryRead, lambda read: bool(read.queues))
+        assert not any(part.startswith("Queues") for part in read.refused)
+
+
+def test_everything_that_is_read_has_words_for_what_is_missing_without_it() -> None:
+    assert MISSING.keys() >= {*COLLECTIONS, "SystemStatus", "OfficeHours", "Defs/TimeZones"}
+
+
+async def test_a_list_of_zones_that_is_shown_later_gives_the_zone(sales: ScriptedPbx) -> None:
+    for _ in range(9):
+        sales.answer("/xapi/v1/OfficeHours", 200, {"TimeZoneId": "12"})
+    zones = {"value": [{"Id": "12", "IanaName": "Europe/Berlin"}]}
+    sales.answer("/xapi/v1/Defs/TimeZones", 200, zones)
+    sales.refuse("/xapi/v1/Defs/TimeZones", 403)
+    async with following(settings_for(sales.url)) as (source, facts):
+        read = await facts.until(DirectoryRead)
+        assert [part for part in read.refused if part.startswith("Defs/TimeZones (403)")]
+        sales.allow("/xapi/v1/Defs/TimeZones")
+        source.want_directory()
+        read = await facts.until(DirectoryRead, lambda read: bool(read.system.time_zone))
+        assert read.system.time_zone == "Europe/Berlin"
+        assert not any(part.startswith("Defs/TimeZones") for part in read.refused)
 
 
 async def test_a_property_that_this_version_does_not_know_is_done_without(pbx: ScriptedPbx) -> None:
@@ -208,3 +238,4 @@ async def test_a_zone_by_its_name_needs_no_list_of_zones(sales: ScriptedPbx) -> 
     async with following(settings_for(sales.url)) as (_, facts):
         read = await facts.until(DirectoryRead)
         assert read.system.time_zone == "America/Chicago"
+        assert not any(part.startswith("Defs/TimeZones") for part in read.refused)
