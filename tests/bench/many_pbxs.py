@@ -184,9 +184,7 @@ async def _monitor(url: str, pbxs: int) -> None:
         services = [
             PbxService(
                 *("m", name, servers.of(name), CountingTracker, _Quiet),
-                records=store,
-                key_store=store,
-                shelf=store,
+                store=store,
                 membership=membership,
             )
             for name in (f"pbx{number}" for number in range(pbxs))

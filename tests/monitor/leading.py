@@ -50,9 +50,7 @@ async def main(url: str, state_dir: str = "", pbx: str = "", lease: str = "1.0")
 
         service = PbxService(
             *(str(os.getpid()), "pbx", redis, CountingTracker, source),
-            records=store,
-            key_store=store,
-            shelf=store,
+            store=store,
             heartbeat=0.1,
             lease_ttl=float(lease),
         )

@@ -48,7 +48,7 @@ def made(
         redis,
         CountingTracker,
         source,
-        records=NoteBook(),
+        store=NoteBook(),
         heartbeat=heartbeat,
         lease_ttl=3.0,
         log_length=50,

@@ -155,9 +155,7 @@ def _service(name: str, servers: RedisClients, store: Store) -> PbxService[Fact]
         servers.of(name),
         _Tracker,
         _Quiet,
-        records=store,
-        key_store=store,
-        shelf=store,
+        store=store,
         lease_ttl=30.0,
     )
 

@@ -16,6 +16,7 @@ from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from tests.bus import Bus, RealBus, until_async
+from tests.monitor.hands import NoteBook
 
 KEYS = SpaceKeys("pbx", "live")
 
@@ -67,7 +68,9 @@ async def test_only_who_holds_the_lease_writes_to_redis(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "another")
     saved = SavedStatistics(at=1)
-    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved))
+    running = asyncio.create_task(
+        StatisticsCheckpoint(redis, "pbx", "me", NoteBook()).run(lambda: saved)
+    )
     await asyncio.sleep(0.1)
     assert await in_redis(redis) is None
     await redis.set(KEYS.lease, "me")
@@ -90,7 +93,9 @@ async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
 
     tasks = [
         asyncio.create_task(renew()),
-        asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved)),
+        asyncio.create_task(
+            StatisticsCheckpoint(redis, "pbx", "me", NoteBook()).run(lambda: saved)
+        ),
     ]
     await until_async(lambda: kept(redis, 7))
     for task in tasks:
@@ -135,7 +140,9 @@ async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: R
 async def test_nothing_is_kept_before_anything_is_counted(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: None))
+    running = asyncio.create_task(
+        StatisticsCheckpoint(redis, "pbx", "me", NoteBook()).run(lambda: None)
+    )
     await asyncio.sleep(0.05)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
