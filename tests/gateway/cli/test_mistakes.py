@@ -29,9 +29,10 @@ from monitor.run import database, pbx_settings
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
+from monitor.shared.tasks import running
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until
-from tests.gateway.cli.console import PBX, callmon, free_port, settings_file
+from tests.bus import RealBus, free_port, until
+from tests.gateway.cli.console import PBX, callmon, settings_file
 
 audit: Any = importlib.import_module(
     "gateway.cli.audit"
@@ -494,12 +495,10 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
     servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
     with capture_logs() as lines:
         commander = open_view("main", servers.of("main")).commander
-        task = asyncio.create_task(commander.run())
         try:
-            await until(lambda: commander._pubsub_listener._backoff.failures > 2)
+            async with running(commander.run()):
+                await until(lambda: commander._pubsub_listener._backoff.failures > 2)
         finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
             await servers.aclose()
     (warning,) = [line for line in lines if line["log_level"] == "warning"]
     assert warning["reason"].startswith("Redis: nothing listens at 127.0.0.1:")

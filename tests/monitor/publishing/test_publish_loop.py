@@ -9,6 +9,7 @@ from monitor.publishing.publish_loop import PublishLoop
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import empty_state
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.tasks import running
 from tests.bus import RealBus, until
 
 BOOK = SpaceKeys("pbx", "book")
@@ -43,9 +44,7 @@ async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_
         publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S
     )
     began = asyncio.get_running_loop().time()
-    running = asyncio.create_task(writer.run())
-    await until(lambda: lease.acquired >= 6)
-    took = asyncio.get_running_loop().time() - began
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(writer.run()):
+        await until(lambda: lease.acquired >= 6)
+        took = asyncio.get_running_loop().time() - began
     assert took >= 4 * HEARTBEAT_S
