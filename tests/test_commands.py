@@ -94,7 +94,10 @@ class SleepingDatabase:
         raise AssertionError("unreachable")
 
 
-async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: Bus) -> None:
+async def test_eighty_sleeping_statements_keep_no_command_from_being_done(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)  # of a slow machine
     database = SleepingDatabase()
     async with running(bus, database=database) as monitor, gateway(bus.client()) as view:
         await until(lambda: heard(monitor))
@@ -293,6 +296,7 @@ async def test_a_request_that_the_monitor_fails_at_costs_nobody_but_its_caller(b
 async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)  # of a slow machine
     async with both(bus) as (monitor, view):
         told = monitor.source.told
         told["id"] = 2**70
