@@ -36,6 +36,7 @@ from gateway.transport.http_protocol import ConnectionCounter
 from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES, uvicorn_options
 from monitor.shared.http_server import EmbeddedServer, bind
 from monitor.shared.redis.rejected_values import RejectedValues, collect, collecting
+from monitor.shared.tasks import end
 
 
 @asynccontextmanager
@@ -118,9 +119,7 @@ async def serving(
         finally:  # also when cancelled: that ends the process
             await live.drain(settings.stream.drain_time if len(live) else 0.0)
     finally:
-        for task in following:
-            task.cancel()
-        await asyncio.gather(*following, return_exceptions=True)
+        await end(following)
         await server.stop()
 
 

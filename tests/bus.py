@@ -212,11 +212,11 @@ def only(client: Redis) -> Callable[[str], Redis]:
     return lambda _: client
 
 
-async def until(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    """Wait for what another task brings about. Raises TimeoutError."""
+async def until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0.005) -> None:
+    """Wait for what another task or process brings about. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110  # what is waited for is another's state, it has no event
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(every)
 
 
 async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
@@ -226,13 +226,21 @@ async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float =
             await asyncio.sleep(0.005)
 
 
-async def next_announcement(pubsub: PubSub, seconds: float = 5.0) -> Announcement:
+async def next_announcement(pubsub: PubSub) -> Announcement:
     """The next change or heartbeat that a subscription hears."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(5.0):
         while True:
-            message = await pubsub.get_message(timeout=seconds)
+            message = await pubsub.get_message(timeout=5.0)
             if message is not None and message["type"] == "message":
                 return decode_announcement(message["data"])
+
+
+def free_port() -> int:
+    """A port of this machine that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 async def listens(port: int) -> bool:

@@ -18,8 +18,8 @@ from gateway.config import BudgetsSection, GatewaySection, StreamSection
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import only, real_bus
-from tests.system.stack import KEY, PBX, running, section, subscriber, until
+from tests.bus import only, real_bus, until
+from tests.system.stack import KEY, PBX, running, section, subscriber
 
 SCOPES = frozenset({"read", "contacts", "control", "admin"})
 

@@ -11,7 +11,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -21,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+
+from tests.bus import free_port
 
 _NOBODY = "nobody"
 
@@ -88,7 +89,7 @@ def postgres(*options: str, address_space_kib: int | None = None) -> Iterator[Po
             [programs / "initdb", *initialise, "-D", data],
             check=True, stdout=subprocess.DEVNULL, user=owner, env=environment, cwd=directory,
         )  # fmt: skip
-        port = _free_port()
+        port = free_port()
         settings = [
             f"port={port}",
             "listen_addresses=127.0.0.1",
@@ -141,10 +142,3 @@ def _await_ready(process: subprocess.Popen[bytes], log: Path) -> None:
     while "ready to accept connections" not in log.read_text():
         assert process.poll() is None, log.read_text()
         time.sleep(0.02)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

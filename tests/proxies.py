@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.shared.tasks import end
 from monitor.simulator.tls import make_certificate
 from tests.bus import listens
 
@@ -201,6 +202,4 @@ async def connect_proxy(
         yield proxy
     finally:
         server.close()
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
+        await end(serving)

@@ -1,7 +1,8 @@
-"""Count the steps of Python code, to judge how its work grows without a clock."""
+"""Count the steps of Python code and the event loop's turns, to judge work without a clock."""
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 from collections.abc import Callable
@@ -31,3 +32,16 @@ def steps(do: Callable[[], object]) -> int:
         if collects:
             gc.enable()
     return count
+
+
+class Turns:
+    """The event loop's turns since :meth:`run` began."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    async def run(self) -> None:
+        """Count without end."""
+        while True:
+            self.count += 1
+            await asyncio.sleep(0)

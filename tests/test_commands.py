@@ -18,6 +18,7 @@ from gateway.errors import BusAway, IdempotencyKeyReused, MonitorBusy, NoMonitor
 from gateway.pbx_context import PbxContext, open_view
 from monitor.commands.request_consumer import RequestConsumer
 from monitor.persistence.command_record import CommandRecord
+from monitor.shared import tasks
 from monitor.shared.command_messages import (
     OPEN,
     REFUSED,
@@ -34,6 +35,7 @@ from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import RequestKeys
 from tests.bus import Bus, RealBus, copy, flush, restore, until, until_async
 from tests.monitor.terms import Process, running
+from tests.steps import Turns
 
 KEYS = RequestKeys("pbx")
 
@@ -42,15 +44,9 @@ KEYS = RequestKeys("pbx")
 async def gateway(redis: Redis) -> AsyncIterator[PbxContext]:
     """One gateway's view of the PBX, followed."""
     view = open_view("pbx", redis)
-    runs = (view.live_feed.run, view.book_feed.run, view.commander.run)
-    tasks = [asyncio.create_task(run()) for run in runs]
-    try:
+    async with tasks.running(view.live_feed.run(), view.book_feed.run(), view.commander.run()):
         await until(lambda: view.live.position is not None and view.commander.listening)
         yield view
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -98,7 +94,10 @@ class SleepingDatabase:
         raise AssertionError("unreachable")
 
 
-async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: Bus) -> None:
+async def test_eighty_sleeping_statements_keep_no_command_from_being_done(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)  # of a slow machine
     database = SleepingDatabase()
     async with running(bus, database=database) as monitor, gateway(bus.client()) as view:
         await until(lambda: heard(monitor))
@@ -113,28 +112,20 @@ async def test_eighty_sleeping_statements_keep_no_command_from_being_done(bus: B
         await until(lambda: database.asked > 0)
         outcomes = await asyncio.gather(*(carry_out(view.commander) for _ in range(32)))
         assert [outcome.failure for outcome in outcomes] == [None] * 32
-        for sleeper in sleepers:
-            sleeper.cancel()
-        await asyncio.gather(*sleepers, return_exceptions=True)
+        await tasks.end(sleepers)
 
 
 async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill_the_log(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turns = 0
+    turns = Turns()
     heard_in: dict[type, list[int]] = {RequestConsumer: [], PubSubListener: []}
-
-    async def turning() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     def noting(party: type, method: str) -> None:
         through = getattr(party, method)
 
         def noted(self: object, *arguments: object) -> None:
-            heard_in[party].append(turns)
+            heard_in[party].append(turns.count)
             through(self, *arguments)
 
         monkeypatch.setattr(party, method, noted)
@@ -142,7 +133,7 @@ async def test_a_flood_of_messages_lets_others_have_their_turn_and_does_not_fill
     noting(RequestConsumer, "_take")
     noting(PubSubListener, "_hear")
     async with both(bus):
-        other = asyncio.create_task(turning())
+        other = asyncio.create_task(turns.run())
         with capture_logs() as logs:
             pipe = bus.client().pipeline(transaction=False)
             for _ in range(300):
@@ -305,6 +296,7 @@ async def test_a_request_that_the_monitor_fails_at_costs_nobody_but_its_caller(b
 async def test_an_answer_that_cannot_be_written_costs_nobody_but_its_caller(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)  # of a slow machine
     async with both(bus) as (monitor, view):
         told = monitor.source.told
         told["id"] = 2**70
@@ -620,9 +612,7 @@ async def late(bus: RealBus, seconds: float) -> AsyncIterator[str]:
         yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     finally:
         server.close()
-        for task in carrying:
-            task.cancel()
-        await asyncio.gather(*carrying, return_exceptions=True)
+        await tasks.end(carrying)
 
 
 async def test_a_gateway_half_a_second_from_redis_shows_a_write_if_its_position_is_asked_for(

@@ -23,6 +23,7 @@ from gateway.config import GatewaySection
 from gateway.errors import AddressRefused
 from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.sqlite_store import Store
+from monitor.shared import tasks
 from monitor.shared.api_keys import encode_key
 from monitor.shared.errors import ConfigError
 from monitor.shared.redis.key_names import AccessKeys
@@ -40,12 +41,10 @@ async def checkpoint(bus: Bus, path: Path | None = None) -> AsyncIterator[ApiKey
     store = Store(path)
     await store.open()
     key_sync = ApiKeySync(bus.client(), "pbx", store)
-    task = asyncio.create_task(key_sync.run())
     try:
-        yield key_sync
+        async with tasks.running(key_sync.run()):
+            yield key_sync
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         await store.close()
 
 

@@ -28,6 +28,7 @@ from monitor.shared.changes import Position
 from monitor.shared.command_messages import IdempotencyKey
 from monitor.shared.errors import BusUnreachable, ConfigError
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys
+from monitor.shared.tasks import end
 from tests.bus import RealBus, flush, real_bus, until, until_async
 from tests.test_commands import gateway
 from tests.test_commands_processes import Process, leader, started
@@ -171,9 +172,7 @@ async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_do
             assert await asyncio.gather(*asking) == ["outcome_unknown"] * 2, (
                 "the new leader says so"
             )
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await end(asking)
         assert await pair.leader(victim) is survivor
         await forgotten(pair.bus)
         assert await asked(view.commander, "1", ONCE) == "outcome_unknown"

@@ -46,6 +46,7 @@ from tests.bus import RealBus, until, until_async
 from tests.gateway import entities
 from tests.gateway.replication.test_follower import following, writing
 from tests.gateway.topics.test_garbage_on_redis import GARBAGE
+from tests.monitor.hands import NoteBook
 from tests.monitor.terms import running
 from tests.system import stack
 
@@ -206,7 +207,7 @@ async def test_directory_and_statistics_that_cannot_be_read_are_none(
     for key in (LIVE.directory, LIVE.statistics):
         await (redis.rpush(key, "zzzz") if value is None else redis.set(key, value))
     assert await DirectoryHandover(redis, "pbx", "one").read() == ()
-    assert await StatisticsCheckpoint(redis, "pbx", "one").read() is None
+    assert await StatisticsCheckpoint(redis, "pbx", "one", NoteBook()).read() is None
 
 
 def _saved(**changes: Any) -> checkpoint_format.SavedStatistics:
@@ -232,7 +233,7 @@ async def test_statistics_that_nobody_can_have_counted_are_none(
     valkey: RealBus, changes: dict[str, Any]
 ) -> None:
     redis = valkey.client()
-    checkpoint = StatisticsCheckpoint(redis, "pbx", "one")
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "one", NoteBook())
     await redis.set(LIVE.statistics, checkpoint_format.encode(_saved()))
     assert await checkpoint.read() is not None
     await redis.set(LIVE.statistics, checkpoint_format.encode(_saved(**changes)))

@@ -39,6 +39,7 @@ from monitor.shared.redis.connection import REDIS_FAILURES, publish, raise_if_ca
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.key_names import RequestKeys
 from monitor.shared.redis.subscriptions import ChannelMessage, subscribed
+from monitor.shared.tasks import end
 
 OTHERS_WITHIN_S = 1.0
 """Seconds in which the other gateways should reach the positions that they are asked for."""
@@ -104,9 +105,7 @@ class PubSubListener:
                     say("pubsub_listener_connection_lost", reason=f"Redis: {explain(error)}")
                     await asyncio.sleep(self._backoff.pause())
         finally:
-            for task in self._asked:
-                task.cancel()
-            await asyncio.gather(*self._asked, return_exceptions=True)
+            await end(self._asked)
 
     @contextmanager
     def waiting_for(self, id_: str) -> Iterator[PendingReply]:

@@ -57,6 +57,7 @@ from monitor.shared.redis.subscriptions import (
     MessagesLost,
     subscribed,
 )
+from monitor.shared.tasks import end
 from monitor.shared.timestamps import from_unix, moment
 
 SILENCE_S = 3.0
@@ -215,8 +216,7 @@ class StateFollower:
                     compared_at = loop.time()
         finally:
             if looking is not None:
-                looking.reading.cancel()
-                await asyncio.gather(looking.reading, return_exceptions=True)
+                await end([looking.reading])
 
     async def _take(self, message: Announcement, size: int) -> None:
         self._doubt(message)

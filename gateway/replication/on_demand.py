@@ -12,6 +12,8 @@ from typing import Any, Final
 
 import structlog
 
+from monitor.shared.tasks import end
+
 FIRST_STATE_WITHIN_S: Final = 5.0
 """Seconds for which the first request waits for the state."""
 HEARD_WITHIN_S: Final = 1.5
@@ -88,8 +90,7 @@ class Demand:
             finally:
                 self._wanted.clear()  # a request from here on has it followed again
                 self.followed = False
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                await end([following])
                 let_go()
             _log.info("following_end", pbx=self._pbx, idle_s=self._idle_s)
 

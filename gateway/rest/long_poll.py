@@ -19,6 +19,7 @@ from gateway.fanout.watched_queries import Question
 from gateway.pbx_context import PbxContext
 from gateway.queries.answer_cache import Answer
 from gateway.rest.query_responses import matches
+from monitor.shared.tasks import end
 
 LONGEST_S: Final = 60
 """Seconds that a request waits, at most. A client that asks for more waits so long."""
@@ -83,8 +84,7 @@ async def other(
         polls[digest] -= 1
         if not polls[digest]:
             del polls[digest]
-        gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)
+        await end([gone])
     return answer
 
 

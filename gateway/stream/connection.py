@@ -30,6 +30,7 @@ from gateway.stream.subscription import ClientSubscription, SubscriptionSet
 from gateway.transport.websocket_protocol import MESSAGE_SIZE_BYTES
 from gateway.visibility import Visibility
 from monitor.shared.entities.topics import FLEET_TOPICS
+from monitor.shared.tasks import end
 from monitor.shared.timestamps import from_unix
 
 GONE: Final = 1006
@@ -190,8 +191,7 @@ class StreamConnection(ABC):
             if self._timer is not None:
                 self._timer.cancel()
             if self._writer is not None:
-                self._writer.cancel()
-                await asyncio.gather(self._writer, return_exceptions=True)
+                await end([self._writer])
             self._let_unsent_go()
             self._place.end()
         return self._farewell

@@ -161,7 +161,7 @@ class LeaderTerm(Generic[FactT]):
     async def run(
         self,
         requests: RequestConsumer,
-        key_sync: ApiKeySync | None,
+        key_sync: ApiKeySync,
         checkpoint: StatisticsCheckpoint,
         ended: EndedCallStore,
     ) -> None:
@@ -173,8 +173,7 @@ class LeaderTerm(Generic[FactT]):
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(requests.run())
-                if key_sync is not None:
-                    tasks.create_task(key_sync.run())
+                tasks.create_task(key_sync.run())
                 tasks.create_task(self._live.run())
                 tasks.create_task(self._book.run())
                 following = tasks.create_task(self._source.run())

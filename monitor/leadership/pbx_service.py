@@ -96,11 +96,9 @@ class PbxService(Generic[FactT]):
 
     ``name``: this monitor's name. ``pbx``: the PBX's name, as in every key. ``redis`` gives
     connections as needed: one for each space's publisher and one for the lease. ``database``: None
-    if SQL is not offered. ``records``: the file for what must outlive Redis. ``key_store``: the
-    same for API keys; None if none are kept. ``terms``: settings of the day's statistics.
-    ``shelf``: where the statistics are kept besides Redis. ``counters``: the counters, including
-    those of the source. ``membership``: the monitors that share the PBXs; None: the first one that
-    comes leads.
+    if SQL is not offered. ``store``: the file for what must outlive Redis. ``terms``: settings of
+    the day's statistics. ``counters``: the counters, including those of the source.
+    ``membership``: the monitors that share the PBXs; None: the first one that comes leads.
     """
 
     def __init__(
@@ -111,11 +109,9 @@ class PbxService(Generic[FactT]):
         tracker_factory: Callable[[], TrackerLike[FactT]],
         source_factory: Callable[[Callable[[FactT], None], MayMint], SourceLike],
         *,
-        records: Store,
+        store: Store,
         database: DatabaseLike | None = None,
-        key_store: Store | None = None,
         terms: StatisticsSettings | None = None,
-        shelf: Store | None = None,
         heartbeat: float = HEARTBEAT_S,
         lease_ttl: float = 5.0,
         log_length: int = 10_000,
@@ -129,7 +125,7 @@ class PbxService(Generic[FactT]):
         self._book_keys = SpaceKeys(pbx, "book")
         self._tracker_factory = tracker_factory
         self._source_factory = source_factory
-        self._records = records
+        self._store = store
         self._database = database
         self._heartbeat = heartbeat
         self._log_length = log_length
@@ -147,21 +143,19 @@ class PbxService(Generic[FactT]):
         self.rejected = RejectedValues()
         """Values on Redis that this monitor left out recently, because no monitor wrote them."""
         self._terms = StatisticsSettings() if terms is None else terms
-        self._checkpoint = StatisticsCheckpoint(redis, pbx, self.lease.name, shelf)
+        self._checkpoint = StatisticsCheckpoint(redis, pbx, self.lease.name, store)
         self._requests: RequestConsumer | None = None
         self._leader: LeaderTerm[FactT] | None = None
         self._led_last: bool | None = None
         self._others = False
         self._empty_since: float | None = None
         self._contested = asyncio.Event()
-        self._key_sync = (
-            None if key_store is None else ApiKeySync(redis, pbx, key_store, lambda: self._others)
-        )
-        self._ended = EndedCallStore(redis, pbx, records)
+        self._key_sync = ApiKeySync(redis, pbx, store, lambda: self._others)
+        self._ended = EndedCallStore(redis, pbx, store)
         self._mirror = StandbyMirror(pbx, self._key_sync, self._checkpoint, self._ended)
-        self._journal = CommandJournal(redis, pbx, records, self.counters.commands)
+        self._journal = CommandJournal(redis, pbx, store, self.counters.commands)
         self._sync = RecordReplication(
-            *(redis, pbx, self.lease.name, records, self.counters),
+            *(redis, pbx, self.lease.name, store, self.counters),
             leading=lambda: self.leading,
             in_step=lambda: self.leading or self._mirror.level,
             unsaved=self._journal.unsaved,
@@ -221,9 +215,9 @@ class PbxService(Generic[FactT]):
     async def _recall(self) -> None:
         """Read from the file whether this monitor led last, and whether another one ever led."""
         try:
-            led_last = await self._records.note(self.pbx, _LED_LAST)
+            led_last = await self._store.note(self.pbx, _LED_LAST)
             self._led_last = None if led_last is None else led_last == "this one"
-            self._others = await self._records.note(self.pbx, _OTHERS) is not None
+            self._others = await self._store.note(self.pbx, _OTHERS) is not None
         except StoreFailed as error:
             self._log.warning("leadership_note_read_failure", reason=str(error))
 
@@ -233,9 +227,9 @@ class PbxService(Generic[FactT]):
             return
         self._led_last, self._others = ours, self._others or not ours
         try:
-            await self._records.keep_note(self.pbx, _LED_LAST, "this one" if ours else "another")
+            await self._store.keep_note(self.pbx, _LED_LAST, "this one" if ours else "another")
             if self._others:
-                await self._records.keep_note(self.pbx, _OTHERS, "seen")
+                await self._store.keep_note(self.pbx, _OTHERS, "seen")
         except StoreFailed as error:
             self._log.warning("leadership_note_write_failure", reason=str(error))
 

@@ -34,12 +34,12 @@ _log = structlog.get_logger(__name__)
 
 
 class StandbyMirror:
-    """Mirror the data of one PBX. ``key_sync``: None if no API keys are kept."""
+    """Mirror the data of one PBX."""
 
     def __init__(
         self,
         pbx: str,
-        key_sync: ApiKeySync | None,
+        key_sync: ApiKeySync,
         checkpoint: StatisticsCheckpoint,
         ended: EndedCallStore,
     ) -> None:
@@ -73,8 +73,7 @@ class StandbyMirror:
             await self._checkpoint.shelve()
 
     async def _mirror(self, *, rest: bool) -> None:
-        if self._key_sync is not None:
-            await self._key_sync.mirror()
+        await self._key_sync.mirror()
         if rest:
             await self._checkpoint.mirror()
             await self._ended.mirror()

@@ -44,15 +44,15 @@ _log = structlog.get_logger(__name__)
 class StatisticsCheckpoint:
     """Keep the statistics of one PBX.
 
-    ``writer``: the lease's value while this monitor holds it. ``shelf``: None if there is no file.
+    ``writer``: the lease's value while this monitor holds it. ``store``: the file.
     """
 
-    def __init__(self, redis: Redis, pbx: str, writer: str, shelf: Store | None = None) -> None:
+    def __init__(self, redis: Redis, pbx: str, writer: str, store: Store) -> None:
         self._redis = redis
         self._pbx = pbx
         self._keys = SpaceKeys(pbx, "live")
         self._writer = writer
-        self._shelf = shelf
+        self._store = store
         self._mirrored: bytes | None = None
         self._times = 0
 
@@ -73,17 +73,17 @@ class StatisticsCheckpoint:
             return
         self._mirrored = data
         self._times += 1
-        if self._shelf is not None and self._times % _TO_FILE == 1:
+        if self._times % _TO_FILE == 1:
             kept = self._decoded(await self._from_file())
             if kept is None or kept.at < saved.at:
-                await self._shelf.save_statistics(self._pbx, data)
+                await self._store.save_statistics(self._pbx, data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
         saved = await self.read() if self._mirrored is not None else None
-        if saved is not None and self._shelf is not None:
+        if saved is not None:
             with suppress(StoreFailed):
-                await self._shelf.save_statistics(self._pbx, encode(saved))
+                await self._store.save_statistics(self._pbx, encode(saved))
 
     async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
         """Keep the statistics until cancelled, and once more at the end.
@@ -115,9 +115,9 @@ class StatisticsCheckpoint:
                 store="redis",
                 reason=str(error),
             )
-        if to_file and self._shelf is not None:
+        if to_file:
             try:
-                await self._shelf.save_statistics(self._pbx, data)
+                await self._store.save_statistics(self._pbx, data)
             except StoreFailed as error:
                 _log.warning(
                     "statistics_checkpoint_write_failure",
@@ -164,7 +164,7 @@ class StatisticsCheckpoint:
 
     async def _from_file(self) -> bytes | None:
         try:
-            return None if self._shelf is None else await self._shelf.statistics(self._pbx)
+            return await self._store.statistics(self._pbx)
         except StoreFailed as error:
             _log.warning(
                 "statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error)

@@ -103,6 +103,17 @@ class DerivedLeg:
         return f"{self.dn}{_AGAIN}" if self.again else self.dn
 
 
+@dataclass(frozen=True, slots=True)
+class _CallContext:
+    """Hold what is known of a call before its legs are found; see :func:`find_legs`."""
+
+    said: CallReading
+    originator: Originator
+    place: Place
+    visible: frozenset[str]
+    held: Mapping[str, tuple[str, float]]
+
+
 def find_legs(
     said: CallReading,
     originator: Originator,
@@ -117,19 +128,20 @@ def find_legs(
     ones. ``visible``: DNs whose legs Call Control shows. ``held``: key of each leg that was held
     until now → its state, and the time since which it was in that state.
     """
+    known = _CallContext(said, originator, place, visible, held)
     legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
     rung = _rung_by_row(said)
-    undecided = _undecided(said, originator, held)
+    undecided = _undecided(known)
     others = [
-        _as_held(side, said, visible, held) if side.dn in undecided else side
-        for side in (_other_side(one, said, originator, place, rung) for one, _ in said.legs)
+        _as_held(side, known) if side.dn in undecided else side
+        for side in (_other_side(one, known, rung) for one, _ in said.legs)
         if side is not None
     ]
     listed = frozenset(legs)
     for other in others:
         if other is not None and other.dn not in listed and _is_further(other, legs.get(other.dn)):
             legs[other.dn] = other
-    for leg in _of_row(said, originator, place, visible, held):
+    for leg in _of_row(known):
         legs.setdefault(leg.key, leg)
     for dn in (place.queue, place.machine_dn):
         if dn and dn not in legs:
@@ -254,17 +266,12 @@ def _rung_by_row(said: CallReading) -> frozenset[str]:
     return frozenset(party.dn for party, _ in said.parties.callees)
 
 
-def _other_side(
-    listed: ListedLeg,
-    said: CallReading,
-    originator: Originator,
-    place: Place,
-    rung: frozenset[str],
-) -> DerivedLeg | None:
+def _other_side(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> DerivedLeg | None:
     """Return the other side of a listed leg, as that leg implies it; None if it implies none.
 
     ``rung``: DNs that ring according to the row.
     """
+    said, originator, place = known.said, known.originator, known.place
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
         return None
@@ -282,126 +289,85 @@ def _other_side(
         number = p.party_caller_id if listed.kind == "externalline" else p.dn
     else:
         number = originator.number
-    return _leg(
-        originator,
-        p.party_dn,
-        kind,
-        number,
-        _other_status(listed, said, originator, place, rung),
-        withheld=kind == "externalline" and p.withheld,
-    )
+    status = _other_status(listed, known, rung)
+    withheld = kind == "externalline" and p.withheld
+    return _leg(originator, p.party_dn, kind, number, status, withheld=withheld)
 
 
-def _other_status(
-    listed: ListedLeg,
-    said: CallReading,
-    originator: Originator,
-    place: Place,
-    rung: frozenset[str],
-) -> str:
-    p, kind = listed.participant, listed.party_kind
+def _other_status(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> str:
+    p, kind, place = listed.participant, listed.party_kind, known.place
     if p.status == "Dialing" or (kind == "extension" and p.party_dn in rung):
         return "Ringing"
     if p.status == "Ringing":
         return "Connected" if place.caller_connected else "Dialing"
     # The person whom the caller's own leg names is still being rung, unless the row says otherwise.
-    named = place.routed_on and p.dn == originator.dn and p.status == "Connected"
-    if named and kind in PEOPLE and said.fresh_word != "Talking":
+    named = place.routed_on and p.dn == known.originator.dn and p.status == "Connected"
+    if named and kind in PEOPLE and known.said.fresh_word != "Talking":
         return "Ringing"
     return "Connected"  # Hold and the like are further on than Connected
 
 
-def _undecided(
-    said: CallReading, originator: Originator, held: Mapping[str, tuple[str, float]]
-) -> frozenset[str]:
+def _undecided(known: _CallContext) -> frozenset[str]:
     """Return the DNs named by a leg that was connected before, and of which nothing else tells."""
-    if said.fresh_word == "Talking":
+    if known.said.fresh_word == "Talking":
         return frozenset()
     return frozenset(
         leg.participant.party_dn
-        for leg in said.listed
+        for leg in known.said.listed
         if leg.participant.status == "Connected"
         and leg.party_kind in ("extension", "externalline")
-        and leg.participant.party_dn != originator.dn
-        and held.get(leg.participant.dn, ("",))[0] == "Connected"
+        and leg.participant.party_dn != known.originator.dn
+        and known.held.get(leg.participant.dn, ("",))[0] == "Connected"
     )
 
 
-def _as_held(
-    leg: DerivedLeg,
-    said: CallReading,
-    visible: frozenset[str],
-    held: Mapping[str, tuple[str, float]],
-) -> DerivedLeg | None:
+def _as_held(leg: DerivedLeg, known: _CallContext) -> DerivedLeg | None:
     """Return an undecided leg as it was held; if it was not, None until its own leg is read."""
     if leg.status != "Connected":
         return leg
-    if leg.dn in held:
-        return replace(leg, status=held[leg.dn][0])
-    if leg.dn in visible:
+    if leg.dn in known.held:
+        return replace(leg, status=known.held[leg.dn][0])
+    if leg.dn in known.visible:
         return None
-    return replace(leg, status="Ringing") if said.word else leg
+    return replace(leg, status="Ringing") if known.said.word else leg
 
 
 def _is_further(leg: DerivedLeg, held: DerivedLeg | None) -> bool:
     return held is None or RANK.get(leg.status, 0) > RANK.get(held.status, 0)
 
 
-def _of_row(
-    said: CallReading,
-    originator: Originator,
-    place: Place,
-    visible: frozenset[str],
-    held: Mapping[str, tuple[str, float]],
-) -> Iterable[DerivedLeg]:
+def _of_row(known: _CallContext) -> Iterable[DerivedLeg]:
     """Yield the legs that the row names."""
-    stays = {} if said.fresh else _not_contradicted(said, originator, held)
-    yield from _caller_of_row(said, originator, place, visible, stays)
-    if said.fresh or stays:
-        yield from _callees_of_row(said, originator, place, visible, stays)
+    stays = {} if known.said.fresh else _not_contradicted(known)
+    yield from _caller_of_row(known, stays)
+    if known.said.fresh or stays:
+        yield from _callees_of_row(known, stays)
 
 
-def _caller_of_row(
-    said: CallReading,
-    originator: Originator,
-    place: Place,
-    visible: frozenset[str],
-    stays: Mapping[str, str],
-) -> Iterable[DerivedLeg]:
+def _caller_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[DerivedLeg]:
     """Yield the leg of the row's caller, if it has one. ``stays``: the states of old legs."""
-    parties = said.parties
+    said, originator, place, parties = known.said, known.originator, known.place, known.said.parties
     caller, kind = parties.caller, parties.caller_kind
     outside = kind == "externalline"
-    calls = caller.dn and caller.dn not in visible
+    calls = caller.dn and caller.dn not in known.visible
     if kind in ("queue", "ivr") and caller.dn != originator.dn:
         calls = False  # it calls back, and the agent's phone rings first
     if outside or (calls and (said.fresh or caller.dn in stays)):
         first = parties.callees[0][0].number if parties.callees else ""
         number = caller.number if outside else place.queue or first
         settled = said.word in PAST_RINGING or place.caller_connected
-        yield _leg(
-            originator,
-            caller.dn,
-            kind,
-            number,
-            "Connected" if settled else stays.get(caller.dn, "Dialing"),
-            withheld=outside and caller.withheld,
-        )
+        status = "Connected" if settled else stays.get(caller.dn, "Dialing")
+        withheld = outside and caller.withheld
+        yield _leg(originator, caller.dn, kind, number, status, withheld=withheld)
 
 
-def _callees_of_row(
-    said: CallReading,
-    originator: Originator,
-    place: Place,
-    visible: frozenset[str],
-    stays: Mapping[str, str],
-) -> Iterable[DerivedLeg]:
+def _callees_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[DerivedLeg]:
     """Yield the legs of the row's callees. ``stays``: the states of old legs."""
-    caller = said.parties.caller
-    recalled = place.caller_connected and caller.dn in said.ringing
+    said, originator, caller = known.said, known.originator, known.said.parties.caller
+    recalled = known.place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
     for party, kind in said.parties.callees:
-        if not _has_leg(party.dn, kind, said, originator, visible):
+        if not _has_leg(party.dn, kind, known):
             continue
         again = kind == "externalline" and party.dn == caller.dn
         if again and party.number == caller.number:
@@ -413,14 +379,13 @@ def _callees_of_row(
         leg = _leg(originator, party.dn, kind, number, status, again=again)
         if said.fresh:
             yield leg
-        elif leg.key in stays and party.dn not in visible:
+        elif leg.key in stays and party.dn not in known.visible:
             yield replace(leg, status=stays[leg.key])
 
 
-def _not_contradicted(
-    said: CallReading, originator: Originator, held: Mapping[str, tuple[str, float]]
-) -> Mapping[str, str]:
+def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
     """Return the state of each leg that was held and that no participant contradicts, by key."""
+    said, originator = known.said, known.originator
     referrers = {leg.participant.referred_by_dn for leg in said.listed}
     connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
     answered = any(leg.kind in PEOPLE and leg.participant.dn != originator.dn for leg in connected)
@@ -431,7 +396,7 @@ def _not_contradicted(
     ]
     return {
         key: status
-        for key, (status, _) in held.items()
+        for key, (status, _) in known.held.items()
         if key not in referrers
         and (
             not answered
@@ -441,20 +406,15 @@ def _not_contradicted(
     }
 
 
-def _has_leg(
-    dn: str,
-    kind: topics.DnType,
-    said: CallReading,
-    originator: Originator,
-    visible: frozenset[str],
-) -> bool:
+def _has_leg(dn: str, kind: topics.DnType, known: _CallContext) -> bool:
     """Return whether a callee of a fresh row has a leg of its own that no participant shows."""
+    said, originator = known.said, known.originator
     if kind == "ringgroup":
         taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
         return not taken and not said.ringing - {originator.dn}
     if kind == "routepoint":  # one that has the caller has a leg as the call's place
-        return said.word not in PAST_RINGING and dn not in visible
-    return kind in PEOPLE and not (kind == "extension" and dn in visible)
+        return said.word not in PAST_RINGING and dn not in known.visible
+    return kind in PEOPLE and not (kind == "extension" and dn in known.visible)
 
 
 def _at_place(

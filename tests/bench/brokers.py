@@ -16,8 +16,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.bench.bus_feed import free_port
+from monitor.shared.tasks import running
 from tests.bench.processes import Party, party
+from tests.bus import free_port
 
 NCHAN: Final = "nchan (nginx, in C)"
 NATS: Final = "NATS (in Go)"
@@ -76,17 +77,15 @@ async def _publishing(port: int, message: bytes, hello: bytes = b"") -> AsyncIte
     """Connect as soon as the server listens; what it answers is read and thrown away."""
     reader, writer = await _connected(port)
     writer.write(hello)
-    reading = asyncio.create_task(_discard(reader))
 
     async def send() -> None:
         writer.write(message)
         await writer.drain()
 
     try:
-        yield send
+        async with running(_discard(reader)):
+            yield send
     finally:
-        reading.cancel()
-        await asyncio.gather(reading, return_exceptions=True)
         writer.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable
@@ -17,8 +16,9 @@ from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import TOPICS, Ivr, State, System, empty_state
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
+from monitor.shared.tasks import running
 from tests.bench.processes import Party, party
-from tests.bus import RealBus
+from tests.bus import RealBus, free_port
 
 PBX = "bench"
 ORIGIN = "https://wall.example.com"
@@ -120,12 +120,10 @@ async def writing(bus: RealBus, state: State) -> AsyncIterator[Writer]:
     """A writer with its heartbeats."""
     writer = Writer(bus)
     await writer.start(state)
-    beats = asyncio.create_task(writer.beat())
     try:
-        yield writer
+        async with running(writer.beat()):
+            yield writer
     finally:
-        beats.cancel()
-        await asyncio.gather(beats, return_exceptions=True)
         await writer.aclose()
 
 
@@ -157,13 +155,6 @@ async def gateway(
                 while not await ready(port):  # noqa: ASYNC110 - what is waited for is another process
                     await asyncio.sleep(0.05)
             yield process
-
-
-def free_port() -> int:
-    """A port that nobody has."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _settings(bus: RealBus, heartbeat: int) -> str:

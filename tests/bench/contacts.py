@@ -29,9 +29,9 @@ from monitor.shared.codec import decode_entity, from_json
 from monitor.shared.entities.topics import SYSTEM_ID, System
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bench.bus_feed import PBX, free_port, key
+from tests.bench.bus_feed import PBX, key
 from tests.bench.processes import Party, party, python
-from tests.bus import RealBus, real_bus, until
+from tests.bus import RealBus, free_port, real_bus, until
 
 CONTACTS: Final = 100_000
 _CALLS: Final = 20

@@ -35,11 +35,11 @@ from monitor.shared.entities.topics import State, empty_state
 from monitor.shared.redis.key_names import SITE, SPACES, AccessKeys, Space, SpaceKeys
 from monitor.shared.redis.topology import RedisClients
 from monitor.shared.tasks import running
-from tests.bench.bus_feed import first_state, free_port
+from tests.bench.bus_feed import first_state
 from tests.bench.processes import party, python, resident
 from tests.bench.table import Sheet, show
-from tests.bus import RealBus, patient, real_bus, until
-from tests.monitor.hands import CountingTracker, HandSource
+from tests.bus import RealBus, free_port, patient, real_bus, until
+from tests.monitor.hands import CountingTracker, ReadySource
 
 PBXS: Final = 500
 _PATIENCE_S: Final = 180.0
@@ -164,14 +164,6 @@ def _settings(bus: RealBus, names: list[str]) -> str:
     return f'[redis]\nurl = "{bus.url}"\n[log]\nlevel = "error"\n{pbxs}'
 
 
-class _Quiet(HandSource):
-    """Connected as soon as it runs."""
-
-    async def run(self) -> None:
-        self.connect()
-        await super().run()
-
-
 async def _monitor(url: str, pbxs: int) -> None:
     """Run so many services for ever; say on standard output when all lead and hear requests."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
@@ -183,10 +175,8 @@ async def _monitor(url: str, pbxs: int) -> None:
         membership = Membership(servers.of(SITE), "m")
         services = [
             PbxService(
-                *("m", name, servers.of(name), CountingTracker, _Quiet),
-                records=store,
-                key_store=store,
-                shelf=store,
+                *("m", name, servers.of(name), CountingTracker, ReadySource),
+                store=store,
                 membership=membership,
             )
             for name in (f"pbx{number}" for number in range(pbxs))

@@ -37,9 +37,9 @@ from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.processes import Party, cpu_seconds, party, python
 from tests.bench.table import Sheet, show
-from tests.bus import real_bus
+from tests.bus import real_bus, until
 from tests.system.processes import site
-from tests.system.stack import KEY, subscriber, until
+from tests.system.stack import KEY, subscriber
 
 _SAMPLE_S: Final = 0.002
 _WARM_S: Final = 20.0

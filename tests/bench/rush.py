@@ -19,8 +19,8 @@ from monitor.simulator.calls.switchboard import Event, ParticipantUpsert
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.table import Sheet
-from tests.bus import real_bus
-from tests.system.stack import KEY, gateway, monitoring, subscriber, until
+from tests.bus import real_bus, until
+from tests.system.stack import KEY, gateway, monitoring, subscriber
 
 LATENCY = 0.05
 _KINDS = ("extension", "queue", "externalline")

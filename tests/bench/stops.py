@@ -20,11 +20,11 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from monitor.shared.codec import from_json
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bench.bus_feed import free_port, ready, stream_paths
+from tests.bench.bus_feed import ready, stream_paths
 from tests.bench.contacts import CLIENT_ID, CLIENT_SECRET, settings
 from tests.bench.processes import Party, party, python
 from tests.bench.table import Sheet, show
-from tests.bus import RealBus, patient, real_bus, until
+from tests.bus import RealBus, free_port, patient, real_bus, until
 
 RATE: Final = 2_400
 """Calls a minute."""

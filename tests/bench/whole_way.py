@@ -20,8 +20,8 @@ from monitor.shared.codec import from_json
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.latency import percentile
 from tests.bench.table import Sheet
-from tests.bus import Bus, real_bus
-from tests.system.stack import KEY, gateway, monitoring, subscriber, until
+from tests.bus import Bus, real_bus, until
+from tests.system.stack import KEY, gateway, monitoring, subscriber
 
 _PAYLOAD = b"x" * 1_000
 """About as large as the announcement of one call's change."""

@@ -20,6 +20,8 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
+from monitor.shared import tasks
+
 WITHIN = 45.0
 """Seconds in which a page must come to show something: generous, as the machines are shared."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -86,14 +88,10 @@ async def opened(profile: Path, width: int = 1280, height: int = 900) -> AsyncIt
         f"ws://127.0.0.1:{number}{path}", max_size=None, compression=None, proxy=None
     ) as socket:
         page = Page(socket)
-        listening = asyncio.create_task(page.listen())
-        try:
+        async with tasks.running(page.listen()):
             await page.open(width, height)
             yield page
             await page.close()
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
 
 
 class Page:

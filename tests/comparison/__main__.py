@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 
 from tests.comparison.report import SETTINGS, Result, compared, table
 
@@ -22,19 +23,15 @@ def main() -> int:
     given = parser.parse_args()
     names = given.only or list(SETTINGS)
     results: dict[str, Result] = {}
+    say = partial(print, flush=True)
     with ProcessPoolExecutor(given.jobs) as pool:
         played = [pool.submit(compared, name, given.calls, given.seed) for name in names]
         for done in as_completed(played):
             result = done.result()
             results[result.setting] = result
-            _say(f"{result.setting}: {result.calls} calls, {len(result.faults)} kinds of faults")
-    _say("\n" + table([results[name] for name in names]))
+            say(f"{result.setting}: {result.calls} calls, {len(result.faults)} kinds of faults")
+    say("\n" + table([results[name] for name in names]))
     return 1 if any(result.faults for result in results.values()) else 0
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

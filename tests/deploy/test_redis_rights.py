@@ -28,9 +28,9 @@ from monitor.shared.redis.connection import connect as connect_to
 from monitor.shared.redis.key_names import AccessKeys, RequestKeys, SpaceKeys, process_key
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import only, until_async
+from tests.bus import only, until, until_async
 from tests.deploy.secured import DEPLOY, PASSWORDS, SecuredBus, secured_bus
-from tests.system.stack import PBX, monitoring, subscriber, until
+from tests.system.stack import PBX, monitoring, subscriber
 
 ADMIN = "administrators-key"
 LIVE, BOOK, ACCESS, REQUESTS = (

@@ -20,7 +20,6 @@ from gateway.cli import app
 from gateway.cli.runtime import service_notify as liveness
 from tests.deploy.test_image import ROOT
 
-TEMPLATE = ROOT / "deploy" / "callmon.1.in"
 INTERNAL = {"CALLMON_", "CALLMON_WORKER", "CALLMON_WORKER_PULSE"}
 """Variables by which the gateway's processes know each other, and the prefix of all."""
 

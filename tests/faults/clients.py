@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from monitor.shared.tasks import end
 from tests.faults.ledger import Command, Key, Losses, Reply, Violation, judge_probe, reply_of
 from tests.faults.site import Site
 
@@ -127,9 +128,7 @@ class Clients:
     async def close(self) -> None:
         """End all streams."""
         tasks = [stream.task for stream in self._streams.values() if stream.task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(tasks)
 
     @property
     def system(self) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import pytest
 import uvicorn
 from hypothesis import example, given
 from hypothesis import strategies as st
-from starlette.types import Message
 
 from gateway.app import create_app
 from gateway.auth.tickets import Tickets
@@ -26,12 +25,12 @@ from gateway.rest.request_parser import UnauthenticatedBodies
 from gateway.rest.ticket_endpoint import ticket_routes
 from monitor.shared.codec import from_json
 from monitor.shared.http_server import EmbeddedServer, bind
+from tests import asgi
 from tests.gateway.documented import ANSWERS
 from tests.gateway.world import (
     FULL,
     NOW,
     READ,
-    client,
     keys,
     view,
 )
@@ -301,35 +300,19 @@ async def raw_request(
     method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> tuple[int, bytes]:
     """Ask the application as a server would, whatever the bytes."""
-    sent: list[Message] = []
-
-    async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
-
-    async def send(message: Message) -> None:
-        sent.append(message)
-
     scope = {
-        "type": "http",
         "method": method,
         "path": path,
         "raw_path": path.encode(errors="surrogatepass"),
         "root_path": "",
         "query_string": query,
         "headers": headers,
-        "http_version": "1.1",
         "scheme": "http",
         "server": ("gateway", 80),
         "client": ("127.0.0.1", 1),
     }
-    await APP(scope, receive, send)
-    return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
+    status, _, answer = await asgi.ask(APP, scope, body)
+    return status, answer
 
 
 async def test_the_front_page_says_what_runs_here_and_loads_nothing(

@@ -27,6 +27,7 @@ from gateway.transport.http_protocol import ConnectionCounter, TimeoutHttpProtoc
 from gateway.transport.websocket_protocol import StreamProtocol
 from tests.bus import until, until_async
 from tests.gateway.sockets import answered, connected, handshake, on_both_loops, standing
+from tests.steps import Turns
 
 KEY = {"Authorization": "Bearer a-key-of-tests"}
 HERE, THERE = ({"X-Forwarded-For": address} for address in ("203.0.113.7", "203.0.113.8"))
@@ -121,22 +122,16 @@ async def served(**section: Any) -> AsyncIterator[httpx.AsyncClient]:
 
 @on_both_loops
 async def test_hundreds_of_handshakes_at_once_begin_a_few_in_a_turn() -> None:
-    turns, begun, begin = 0, Counter[int](), StreamProtocol.connection_made
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
+    turns, begun, begin = Turns(), Counter[int](), StreamProtocol.connection_made
 
     def watched(protocol: StreamProtocol, transport: asyncio.BaseTransport) -> None:
-        begun[turns] += 1
+        begun[turns.count] += 1
         begin(protocol, transport)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(StreamProtocol, "connection_made", watched)
         async with standing() as server, connected(server, 300) as sockets:
-            counting = asyncio.create_task(count())
+            counting = asyncio.create_task(turns.run())
             for one in sockets:  # all of them, before the server has a turn
                 one.sendall(handshake())
             sockets[7].close()  # it does not wait for its turn

@@ -31,6 +31,7 @@ from tests.bus import until
 from tests.gateway.entities import call, extension
 from tests.gateway.histories import decoded
 from tests.gateway.serving import frame_of, say, serving
+from tests.steps import Turns
 
 
 class Clock:
@@ -102,19 +103,13 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         shares, "_PIECE_S", 0.0
     )  # each piece counts, and takes a whole turn, however fast the machine
     monkeypatch.setattr(shares, "_TURN_S", 0.0)
-    turns, taken_in, next_messages = 0, [], Hub.next_messages
+    turns, taken_in, next_messages = Turns(), [], Hub.next_messages
 
     def watched(hub: Hub, subscriber: Subscriber) -> object:
         messages = next_messages(hub, subscriber)
         if messages:
-            taken_in.append(turns)
+            taken_in.append(turns.count)
         return messages
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     monkeypatch.setattr(Hub, "next_messages", watched)
     async with serving() as served, asyncio.TaskGroup() as tasks, asyncio.timeout(60):
@@ -122,7 +117,7 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         for number in range(500):
             served.put("extensions", "101", extension("101", (f"{number}",)))
         connections = [await served.connect() for _ in range(20)]
-        counting = tasks.create_task(count())
+        counting = tasks.create_task(turns.run())
         since = {"epoch": begun.epoch, "seq": begun.seq}
         for number, connection in enumerate(connections):
             wanted = {"ext": ["101", f"{number}"]}

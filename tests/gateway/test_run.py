@@ -23,8 +23,7 @@ from monitor.shared.entities.topics import TOPICS, empty_state
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.key_names import AccessKeys
-from tests.bus import FakeBus, fake_bus, only, until, until_async
-from tests.gateway.cli.console import free_port
+from tests.bus import FakeBus, fake_bus, free_port, only, until, until_async
 from tests.gateway.entities import START, call
 from tests.gateway.serving import closed
 from tests.monitor.terms import running

@@ -138,3 +138,11 @@ class HandSource:
 
     def call(self) -> None:
         self.emit(ActiveCallsRead((), 0.0, 0.0))
+
+
+class ReadySource(HandSource):
+    """Connected as soon as it runs."""
+
+    async def run(self) -> None:
+        self.connect()
+        await super().run()

@@ -19,19 +19,15 @@ from redis.asyncio import Redis
 from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.redis.connection import connect, send
-from tests.monitor.hands import CountingTracker, HandSource, NoteBook
+from tests.monitor.hands import CountingTracker, NoteBook, ReadySource
 
 
-class ReadySource(HandSource):
-    """Connected as soon as it runs."""
+class SlowSource(ReadySource):
+    """Says in Redis what it carries out, and may be slow."""
 
     def __init__(self, emit: Emit, may_mint: MayMint, deeds: Redis) -> None:
         super().__init__(emit, may_mint)
         self._deeds = deeds
-
-    async def run(self) -> None:
-        self.connect()
-        await super().run()
 
     async def execute(self, command: str, arguments: Mapping[str, str]) -> Mapping[str, object]:
         await send(self._deeds, [("RPUSH", "carried out", arguments["num"])])
@@ -45,14 +41,12 @@ async def main(url: str, state_dir: str = "", pbx: str = "", lease: str = "1.0")
     store = NoteBook(Path(state_dir) / STORE if state_dir else None)
     async with connect(url) as redis, connect(pbx or url) as deeds:
 
-        def source(emit: Emit, may_mint: MayMint) -> ReadySource:
-            return ReadySource(emit, may_mint, deeds)
+        def source(emit: Emit, may_mint: MayMint) -> SlowSource:
+            return SlowSource(emit, may_mint, deeds)
 
         service = PbxService(
             *(str(os.getpid()), "pbx", redis, CountingTracker, source),
-            records=store,
-            key_store=store,
-            shelf=store,
+            store=store,
             heartbeat=0.1,
             lease_ttl=float(lease),
         )

@@ -36,7 +36,7 @@ class Process:
             redis,
             self._tracker,
             self._source,
-            records=self.records,
+            store=self.records,
             database=database,
             heartbeat=0.1,
             lease_ttl=ttl,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,9 +15,11 @@ from monitor.leadership.pbx_service import Emit, MayMint, PbxService
 from monitor.pbx.facts import Fact
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.redis.topology import RedisClients
-from tests.bus import RealBus, until, until_async
-from tests.gateway.cli.console import free_port
+from monitor.shared.tasks import running
+from tests.bus import RealBus, free_port, until, until_async
 from tests.monitor.hands import CountingTracker, HandSource, NoteBook
+
+PBXS = 20
 
 
 class Talker(HandSource):
@@ -49,23 +50,11 @@ def made(
         redis,
         CountingTracker,
         source,
-        records=NoteBook(),
+        store=NoteBook(),
         heartbeat=heartbeat,
         lease_ttl=3.0,
         log_length=50,
     )
-
-
-@asynccontextmanager
-async def kept(services: list[PbxService[Fact]]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """The services, run as the process runs them."""
-    tasks = [asyncio.create_task(run.keep_running(service)) for service in services]
-    try:
-        yield tasks
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Failing(HandSource):
@@ -89,7 +78,7 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
     servers = RedisClients(valkey.url)
     bad, good = made("bad", servers, source), made("good", servers)
     with capture_logs() as logs:
-        async with kept([bad, good]) as tasks:
+        async with running(run.keep_running(bad), run.keep_running(good)) as tasks:
             await until(lambda: tried == 4 and bad.leading and good.leading)
             assert good.counters.terms == 1
             assert not any(task.done() for task in tasks)
@@ -101,22 +90,22 @@ async def test_a_fault_in_one_pbx_restarts_that_one_alone_and_its_trace_is_told_
     assert "a fault of ours" in told[0]["reason"]
 
 
-async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]:
+async def kill_again_and_again(bus: RealBus, kills: int) -> list[Any]:
     """Kill Redis under many PBXs, with each connection cut as it dies; the log's errors."""
     servers = RedisClients(bus.url)
-    services = [made(f"pbx{number}", servers, heartbeat=0.05) for number in range(pbxs)]
+    services = [made(f"pbx{number}", servers, heartbeat=0.05) for number in range(PBXS)]
     redis = servers.of("pbx0")
     pool = redis.connection_pool
     positions = [SpaceKeys(service.pbx, "live").position for service in services]
 
     async def all_write() -> bool:
         try:
-            return bool(await redis.exists(*positions) == pbxs)
+            return bool(await redis.exists(*positions) == PBXS)
         except RedisError:
             return False
 
     with capture_logs() as logs:
-        async with kept(services) as tasks:
+        async with running(*map(run.keep_running, services)) as tasks:
             for _ in range(kills):
                 await until_async(all_write)
                 bus.kill()
@@ -128,7 +117,7 @@ async def kill_again_and_again(bus: RealBus, pbxs: int, kills: int) -> list[Any]
                 await bus.start()
             await until_async(all_write)
             assert not any(task.done() for task in tasks)
-            assert len(pool._in_use_connections) <= 8 * pbxs
+            assert len(pool._in_use_connections) <= 8 * PBXS
     await servers.aclose()
     return [entry for entry in logs if entry["log_level"] in ("error", "critical")]
 
@@ -137,7 +126,7 @@ async def test_a_redis_that_is_away_is_warned_of_once_by_each_pbx() -> None:
     servers = RedisClients(f"redis://127.0.0.1:{free_port()}")
     service = made("main", servers)
     with capture_logs() as logs:
-        async with kept([service]):
+        async with running(run.keep_running(service)):
             await until(lambda: service.counters.contests_failed > 2)
     await servers.aclose()
     told = [line["log_level"] for line in logs if line.get("during") == "lease_contest"]

@@ -17,10 +17,10 @@ from gateway.stream_client import StreamClient, Update
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, patient
+from tests.bus import RealBus, patient, until
 from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Running, spawn
-from tests.system.stack import Subscriber, running, until
+from tests.system.stack import Subscriber, running
 
 WITHIN = 120.0
 """Seconds in which everything must be right again: generous, as the machines are shared."""

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from monitor.shared.tasks import running
+
 _EVERY = 0.01
 _STEPS = 3
 """Turns of the loop on an event's way: read it, read the PBX's answer, build the result."""
@@ -34,9 +36,5 @@ async def slowness() -> AsyncIterator[Slowness]:
             await asyncio.sleep(_EVERY)
             measured.worst = max(measured.worst, _STEPS * (loop.time() - due))
 
-    measuring = asyncio.create_task(measure())
-    try:
+    async with running(measure()):
         yield measured
-    finally:
-        measuring.cancel()
-        await asyncio.gather(measuring, return_exceptions=True)

@@ -132,13 +132,6 @@ async def watched(
         yield held
 
 
-async def until(true: Callable[[], bool], within: float = 60.0, every: float = 0.02) -> None:
-    """Look until it is true. Raises TimeoutError."""
-    async with asyncio.timeout(within):
-        while not true():  # noqa: ASYNC110 - what is looked at is another process's or library's state
-            await asyncio.sleep(every)
-
-
 @asynccontextmanager
 async def running(task: asyncio.Task[None]) -> AsyncIterator[None]:
     """A task of ours for as long as the block lasts; if it fails, so does the block."""

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.bus import RealBus
-from tests.gateway.cli.console import free_port
+from tests.bus import RealBus, free_port, until
 from tests.system.many_sites import (
     WITHIN,
     Reached,
@@ -23,7 +22,6 @@ from tests.system.many_sites import (
     many_sites,
     reached,
 )
-from tests.system.stack import until
 from tests.wrong_services import listening, silence
 
 AN_HOUR = "request_timeout = 3600.0\nsilence_timeout = 3600.0"

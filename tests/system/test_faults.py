@@ -15,9 +15,9 @@ import pytest
 
 from monitor.simulator.pbx_data import templates
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import fake_bus
+from tests.bus import fake_bus, until
 from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, knowable
-from tests.system.stack import Subscriber, until, watched
+from tests.system.stack import Subscriber, watched
 
 WITHIN = 60.0
 """Seconds: generous, as the machines are shared; it takes a few."""

@@ -21,7 +21,7 @@ from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings, PbxSection
 from monitor.shared.timestamps import moment
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, fake_bus, only, until_async
+from tests.bus import Bus, fake_bus, only, until, until_async
 from tests.system.stack import (
     KEY,
     PBX,
@@ -30,7 +30,6 @@ from tests.system.stack import (
     monitoring,
     running,
     subscriber,
-    until,
     watched,
 )
 

@@ -11,9 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.cli.record import Following
 from monitor.shared.codec import Malformed, from_json, to_json
+from monitor.shared.tasks import running
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.bus import until
 from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, knowable
-from tests.system.stack import until
 from tests.system.test_recording import held, settings
 
 SECONDS = 8.0
@@ -132,8 +133,7 @@ async def test_nonsense_ends_nothing_and_the_truth_is_held_after(seed: int) -> N
         }
         pace["recheck_interval"] = 2.0  # of what was refused
         following = Following(settings(pbx, pace))
-        work = asyncio.create_task(following.run())
-        try:
+        async with running(following.run()) as (work,):
             await until(lambda: following.tracker.ready, 30)
             pbx.mangling.on = True
             end = asyncio.get_running_loop().time() + SECONDS
@@ -155,6 +155,3 @@ async def test_nonsense_ends_nothing_and_the_truth_is_held_after(seed: int) -> N
             except TimeoutError:
                 raise AssertionError("\n".join(wrong()[:20])) from None
             assert not work.done()
-        finally:
-            work.cancel()
-            await asyncio.gather(work, return_exceptions=True)

@@ -20,11 +20,12 @@ from redis.exceptions import RedisError
 
 from monitor.shared.codec import Heartbeat, decode_announcement
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import moment
 from monitor.simulator.server import SimulatedPbx
-from tests.bus import RealBus
+from tests.bus import RealBus, until
 from tests.system.processes import LEASE, ROOT, Running, Site, watching
-from tests.system.stack import KEY, PBX, subscriber, until
+from tests.system.stack import KEY, PBX, subscriber
 from tests.system.test_restarts import WITHIN, Snapshots, right
 
 
@@ -42,12 +43,8 @@ async def announced(bus: RealBus) -> AsyncIterator[list[tuple[str, int]]]:
                     if not isinstance(announcement, Heartbeat):
                         heard.append((announcement.position.epoch, announcement.position.seq))
 
-        listener = asyncio.create_task(listen())
-        try:
+        async with running(listen()):
             yield heard
-        finally:
-            listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
 
 
 async def test_a_leader_that_stood_still_past_its_lease_writes_nothing_more(

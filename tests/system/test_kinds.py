@@ -6,10 +6,10 @@ import asyncio
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import fake_bus
+from tests.bus import fake_bus, until
 from tests.system.compare import NOT_TOLD_BY_ROWS, ended_differences
 from tests.system.slowness import slowness
-from tests.system.stack import until, watched
+from tests.system.stack import watched
 from tests.system.test_truth import Ended, equal, known
 
 CALLS = 80

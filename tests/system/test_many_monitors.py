@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from monitor.simulator.server import SimulatedPbx
-from tests.bus import RealBus
+from tests.bus import RealBus, until
 from tests.system.many_sites import (
     LEASE,
     WITHIN,
@@ -24,7 +24,6 @@ from tests.system.many_sites import (
     many_sites,
     reached,
 )
-from tests.system.stack import until
 
 
 class Story:

@@ -23,13 +23,14 @@ from monitor.config import MonitorSettings
 from monitor.leadership.pbx_service import PbxService
 from monitor.pbx.facts import Fact
 from monitor.persistence.sqlite_store import Store
+from monitor.shared import tasks
 from monitor.shared.entities.topics import System
 from monitor.shared.redis.topology import RedisClients
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import Bus, RealBus, only, real_bus, until, until_async
 from tests.gateway.entities import START
-from tests.monitor.hands import CountingTracker, HandSource
-from tests.monitor.test_run import kept, kill_again_and_again
+from tests.monitor.hands import CountingTracker, ReadySource
+from tests.monitor.test_run import kill_again_and_again
 from tests.system.stack import Subscriber, running, section
 
 MANY = 60
@@ -41,7 +42,7 @@ def test_redis_killed_again_and_again_under_20_pbxs_ends_none_of_them() -> None:
 
     async def scene() -> None:
         async with real_bus() as bus:
-            assert await kill_again_and_again(bus, pbxs=20, kills=4) == []
+            assert await kill_again_and_again(bus, kills=4) == []
 
     uvloop.run(scene())
 
@@ -61,7 +62,7 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey
     serving = gateway_run.serving(names, KeyTable([key]), section, at_gateway.of)
     try:
         async with (
-            kept(services),
+            tasks.running(*map(monitor_run.keep_running, services)),
             serving as server,
             httpx.AsyncClient(base_url=server.address) as http,
         ):
@@ -154,20 +155,10 @@ def _service(name: str, servers: RedisClients, store: Store) -> PbxService[Fact]
         name,
         servers.of(name),
         _Tracker,
-        _Quiet,
-        records=store,
-        key_store=store,
-        shelf=store,
+        ReadySource,
+        store=store,
         lease_ttl=30.0,
     )
-
-
-class _Quiet(HandSource):
-    """Connected as soon as it runs."""
-
-    async def run(self) -> None:
-        self.connect()
-        await super().run()
 
 
 class _Tracker(CountingTracker):
@@ -182,6 +173,6 @@ class _Tracker(CountingTracker):
 def test_redis_killed_50_times_under_20_pbxs_ends_none_of_them() -> None:
     async def scene() -> None:
         async with real_bus() as bus:
-            assert await kill_again_and_again(bus, pbxs=20, kills=50) == []
+            assert await kill_again_and_again(bus, kills=50) == []
 
     uvloop.run(scene())

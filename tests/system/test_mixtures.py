@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from tests.bus import free_port
 from tests.faults import ledger
 from tests.faults.clients import Clients
 from tests.faults.counted import bounds_of, ended_differs, note_listed, returned, statistics_told
@@ -21,7 +22,7 @@ from tests.faults.mixture import Mixture
 from tests.faults.phones import Call
 from tests.faults.proxy import Proxy
 from tests.faults.running import at_a_site, played
-from tests.faults.site import Monitor, Process, Redis, Site, free_port, zone_at_noon
+from tests.faults.site import Monitor, Process, Redis, Site, zone_at_noon
 
 HARNESS = Path(__file__).parents[1] / "faults"
 QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "leader", 2.0, 1.0)]

@@ -24,9 +24,9 @@ from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
 from monitor.simulator.server import SimulatedPbx
 from monitor.statistics.checkpoint_format import decode
-from tests.bus import RealBus, until_async
+from tests.bus import RealBus, until, until_async
 from tests.system.processes import Running, Site, spawn
-from tests.system.stack import PBX, Subscriber, running, until
+from tests.system.stack import PBX, Subscriber, running
 
 MADE = "a-key-made-by-command"
 WALL = ApiKey("wall", sha256_hex(MADE), PBX, frozenset({"read"}))

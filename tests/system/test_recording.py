@@ -24,8 +24,9 @@ from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities import topics
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.bus import until
 from tests.system.slowness import slowness
-from tests.system.stack import running, until
+from tests.system.stack import running
 
 CALLS = 40
 SEEN_TWICE_S = 0.5

@@ -5,26 +5,17 @@ Monitor and gateway are processes, the servers are real; a kill is a kill.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from monitor.shared.redis.key_names import SpaceKeys
-from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from monitor.simulator.server import SimulatedPbx
+from tests.bus import until
 from tests.redis_groups import clustered_group, watched_group
 from tests.system.processes import site, watching
-from tests.system.stack import PBX, until
+from tests.system.stack import PBX
 from tests.system.test_restarts import WITHIN, right
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[SimulatedPbx]:
-    """In a rush."""
-    async with SimulatedPbx(
-        SimulatorSettings(extensions=60, queues=3, rate=600, speed=5)
-    ) as simulated:
-        yield simulated
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["all writes kept", "the last writes lost"])

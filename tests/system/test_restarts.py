@@ -16,10 +16,10 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.stream_client import Update
 from monitor.simulator.server import SimulatedPbx
-from tests.bus import RealBus
+from tests.bus import RealBus, until
 from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Site, watching
-from tests.system.stack import KEY, Subscriber, subscriber, until
+from tests.system.stack import KEY, Subscriber, subscriber
 
 WITHIN = 60.0
 """Seconds in which everything must be right again: generous, as the machines are shared.

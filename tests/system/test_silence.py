@@ -15,6 +15,7 @@ import pytest
 from monitor.pbx.facts import ConnectionChanged, Fact, Source
 from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
+from monitor.shared.tasks import running
 from tests.bus import until
 from tests.system.processes import ROOT
 
@@ -120,8 +121,7 @@ async def test_a_pbx_that_stands_still_is_told_as_lost_in_the_promised_time_and_
     async with simulator() as (process, place):
         still = Stillness()
         watched = Watched(still, source, *place)
-        tasks = [asyncio.create_task(watched.source.run()), asyncio.create_task(still.run())]
-        try:
+        async with running(watched.source.run(), still.run()):
             await until(lambda: watched.connection == "connected")
             for _ in range(5):
                 if await answers_late(process, place[0], watched) < SLOW_S:
@@ -136,7 +136,3 @@ async def test_a_pbx_that_stands_still_is_told_as_lost_in_the_promised_time_and_
             assert watched.lost_after < PROMISED_S + pause
             process.send_signal(signal.SIGCONT)
             await until(lambda: watched.connection == "connected")
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,9 +12,9 @@ from redis.asyncio import Redis
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until_async
+from tests.bus import RealBus, until, until_async
 from tests.system.processes import Site, site, watching
-from tests.system.stack import KEY, PBX, Subscriber, until
+from tests.system.stack import KEY, PBX, Subscriber
 
 WITHIN = 60.0
 CALLS = 24

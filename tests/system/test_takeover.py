@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from gateway.stream_client import Update
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until_async
+from tests.bus import RealBus, until, until_async
 from tests.system.processes import LEASE, Site, watching
-from tests.system.stack import PBX, Subscriber, until
+from tests.system.stack import PBX, Subscriber
 from tests.system.test_restarts import WITHIN, right
 
 EXTENSIONS = 5_000

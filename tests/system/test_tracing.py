@@ -20,9 +20,9 @@ from monitor.shared.changes import Change, Position
 from monitor.shared.codec import decode_change, encode_change
 from monitor.shared.command_messages import Request, decode_request
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, real_bus
+from tests.bus import RealBus, real_bus, until
 from tests.system.processes import ROOT, Running, Site, site
-from tests.system.stack import KEY, subscriber, until
+from tests.system.stack import KEY, subscriber
 
 Line = dict[str, Any]
 

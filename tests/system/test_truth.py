@@ -18,10 +18,10 @@ import pytest
 from gateway.stream_client import Update
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, fake_bus, real_bus
+from tests.bus import Bus, fake_bus, real_bus, until
 from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, ended_differences
 from tests.system.slowness import Slowness, slowness
-from tests.system.stack import Subscriber, until, watched
+from tests.system.stack import Subscriber, watched
 
 CALLS = 150
 EARLIER = 8

@@ -100,8 +100,6 @@ class Turn:
     placed: bool
     rings: int = 0
     from_queue: bool = False
-    rang_at: float | None = None
-    """Start of the ring that goes on, or of the last one."""
     how: Literal["", "ringing", "answered", "abandoned", "missed", "elsewhere"] = ""
     until: float | None = None
     """End of the last ring; of an answered call, of the first ring that led to the talk."""
@@ -241,7 +239,6 @@ class Story:
     def _ring_at(self, dn: str, at: float) -> None:
         turn = self.turns.setdefault(dn, Turn(at, placed=False))
         turn.rings += 1
-        turn.rang_at = at
         if not turn.placed and turn.answered_at is None:
             turn.how = "ringing"
             turn.from_queue = turn.from_queue or self.queue != ""

@@ -71,11 +71,10 @@ class WebApiSource:
         self,
         settings: WebApiSettings,
         emit: Callable[[ToldFact], None],
-        clock: PbxClock | None = None,
         counters: PbxCounters | None = None,
     ) -> None:
         self._settings, self._emit = settings, emit
-        self._clock = clock = clock or PbxClock()
+        self._clock = clock = PbxClock()
         now = clock.now()
         clock.learn(clock.at(now), now, now)  # take our own clock until the service tells its time
         self._counters = counters = PbxCounters() if counters is None else counters

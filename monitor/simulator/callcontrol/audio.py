@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from starlette.types import Message, Receive, Send
 
+from monitor.shared.tasks import end
 from monitor.simulator.calls.switchboard import Event, ParticipantRemove, Switchboard
 
 _RATE: Final = 8000
@@ -86,17 +87,17 @@ class Streams:
         await send({"type": "http.response.body", "body": b""})
 
     def _plan_end(self, dn: str, participant_id: int, moment: float) -> None:
-        def end() -> None:
+        def over() -> None:
             self._playing.discard(timer)
             self._switchboard.played(dn, participant_id)
 
-        timer = asyncio.get_running_loop().call_at(moment, end)
+        timer = asyncio.get_running_loop().call_at(moment, over)
         self._playing.add(timer)
 
     def _heard(self, event: Event) -> None:
         if isinstance(event, ParticipantRemove):
-            for end in self._ends.get(event.participant_id, ()):
-                end.set()
+            for gone in self._ends.get(event.participant_id, ()):
+                gone.set()
 
 
 class _Ending:
@@ -133,9 +134,7 @@ class _Ending:
         waiting.discard(self._gone)
         if not waiting:
             del self._ends[self._key]
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
 
 async def _left(receive: Receive) -> None:

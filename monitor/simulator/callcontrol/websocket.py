@@ -29,6 +29,7 @@ from urllib.parse import quote
 import msgspec
 from starlette.types import Receive, Scope, Send
 
+from monitor.shared.tasks import end
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.callcontrol.api import (
     ApiResponse,
@@ -270,10 +271,7 @@ class _ListenerSession:
 
     async def end(self, writing: asyncio.Task[None]) -> None:
         """End all tasks of the session; ``writing`` is the one that sends."""
-        tasks = (writing, *self._answering)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end((writing, *self._answering))
 
     def close(self, code: int) -> None:
         """Close with this code once all queued messages are sent."""

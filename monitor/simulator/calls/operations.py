@@ -156,25 +156,17 @@ class Operations(Connections):
             self._after_ringing(call, stopped[-1])
         self._commit(call)
 
-    def divert(
-        self,
-        call: SimulatedCall,
-        number: str,
-        destination: str,
-        *,
-        trunk: str = "",
-        greeting: bool = True,
-    ) -> None:
+    def divert(self, call: SimulatedCall, number: str, destination: str) -> None:
         """Send a ringing phone's call elsewhere. All other ringing stops, and the queue is left."""
         leg = self._leg(call, number, "Ringing")
         if call.forward_to:
             raise OperationRefused(
                 "NotSpecified", f"{number} is being called back and cannot divert itself"
             )
-        route = self.router.resolve(destination, call.legs, trunk)
+        route = self.router.resolve(destination, call.legs)
         self._note("diverted", call, leg.dn, to=destination)
         self._clear_ringing(call)
-        self._apply(call, route, "Rerouting", greeting=greeting)
+        self._apply(call, route, "Rerouting")
         self._commit(call)
 
     def add_route(self, call: SimulatedCall, number: str, destination: str) -> None:

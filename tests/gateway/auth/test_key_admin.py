@@ -16,8 +16,8 @@ from monitor.shared.api_keys import decode_key, encode_key
 from monitor.shared.errors import BusUnreachable, ConfigError
 from monitor.shared.redis.connection import connect, raise_if_cancelled
 from monitor.shared.redis.key_names import AccessKeys
-from tests.bus import Bus
-from tests.gateway.cli.console import free_port
+from monitor.shared.tasks import running
+from tests.bus import Bus, free_port
 
 KEYS = AccessKeys("main")
 WALL = ApiKey("wall", sha256_hex("wall-key"), "main", frozenset({"read"}))
@@ -38,12 +38,8 @@ async def keeping(bus: Bus) -> AsyncIterator[None]:
             await redis.publish(KEYS.channel, "kept")
             await asyncio.sleep(0.02)
 
-    task = asyncio.create_task(keep())
-    try:
+    async with running(keep()):
         yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_key_is_made_and_revoked_and_its_name_is_free_again(bus: Bus) -> None:

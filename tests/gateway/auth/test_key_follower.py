@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from gateway.auth.key_follower import KeyFollower
 from gateway.errors import KeyUnknown, NoKeys
 from monitor.shared.api_keys import encode_key
 from monitor.shared.redis.key_names import AccessKeys
+from monitor.shared.tasks import running
 from tests.bus import Bus, RealBus, until
 from tests.gateway.entities import START
 
@@ -57,12 +57,8 @@ class Followed:
 async def following(bus: Bus) -> AsyncIterator[Followed]:
     table, gone = KeyTable([]), list[str]()
     follower = KeyFollower(bus.client(), "main", table, gone.append)
-    task = asyncio.create_task(follower.run())
-    try:
+    async with running(follower.run()):
         yield Followed(bus.client(), table, gone)
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_key_holds_from_when_it_is_made_until_it_is_revoked(bus: Bus) -> None:

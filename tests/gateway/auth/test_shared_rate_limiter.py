@@ -18,6 +18,7 @@ from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.config import GatewaySection
 from gateway.errors import BusAway, TooManyRequests
 from gateway.operations.operation_table import COMMANDS, Command
+from monitor.shared import tasks
 from monitor.shared.api_keys import Budgets
 from tests.bus import Bus, RealBus, only, until_async
 from tests.monitor.terms import running
@@ -31,12 +32,8 @@ READ, CALL = COMMANDS["pbx.calls.get"], COMMANDS["makecall"]
 async def rate_limiter(bus: Bus, **budgets: int) -> AsyncIterator[RateLimiter]:
     """As a gateway has it."""
     made = RateLimiter({"pbx": bus.client()}, Budgets(**budgets))
-    task = asyncio.create_task(made.run())
-    try:
+    async with tasks.running(made.run()):
         yield made
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager

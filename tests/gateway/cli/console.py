@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -106,14 +105,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         _, err = await process.communicate()
     assert b"Traceback" not in err, err.decode()
     assert process.returncode in (0, 130)
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    return port
 
 
 def settings_file(folder: Path, text: str | bytes) -> Path:

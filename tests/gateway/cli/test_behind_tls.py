@@ -17,8 +17,8 @@ from gateway.stream_client import StreamClient, StreamUnreachable
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser import chromium
 from tests.browser.world import CALLER, World
-from tests.bus import fake_bus
-from tests.gateway.cli.console import WITHIN, callmon, free_port, running
+from tests.bus import fake_bus, free_port
+from tests.gateway.cli.console import WITHIN, callmon, running
 from tests.gateway.cli.terminal import in_terminal
 from tests.proxies import Front, behind
 from tests.system.stack import KEY, monitoring

@@ -18,8 +18,9 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from tests.bus import RealBus, real_bus
-from tests.gateway.cli.console import ROOT, WITHIN, callmon, found_in, free_port, running
+from tests.bus import RealBus, free_port, real_bus
+from tests.gateway.cli.console import ROOT, WITHIN, callmon, found_in, running
+from tests.gateway.cli.runtime.test_workers import ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ ca_file = "{ca_file}"
         for what in ("monitor", "gateway"):
             await stack.enter_async_context(_background(what, "--config", str(settings)))
         address = f"http://127.0.0.1:{port}"
-        await _ready(address)
+        await ready(address)
         yield Site(settings, address, text)
 
 
@@ -104,16 +105,6 @@ async def becomes(http: httpx.AsyncClient, path: str, status: int) -> None:
     async with asyncio.timeout(WITHIN):
         while (await http.get(path)).status_code != status:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
-
-
-async def _ready(address: str) -> None:
-    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=address) as http:
-        while True:
-            try:
-                if (await http.get("/readyz")).status_code == 200:
-                    return
-            except httpx.TransportError:
-                await asyncio.sleep(0.05)
 
 
 @pytest.mark.asyncio(loop_scope="module")

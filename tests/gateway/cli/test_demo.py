@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from gateway.cli.demo import has_screen
-from tests.bus import until
-from tests.gateway.cli.console import LONGEST_LINE, WITHIN, found_in, free_port, running
+from tests.bus import free_port, until
+from tests.gateway.cli.console import LONGEST_LINE, WITHIN, found_in, running
 
 
 async def test_the_demos_lines_work_when_they_are_pasted() -> None:

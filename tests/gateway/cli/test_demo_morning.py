@@ -27,7 +27,8 @@ from monitor.shared.time_zones import zone_info
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from monitor.statistics.checkpoint_format import decode
-from tests.system.stack import PBX, gateway, running, subscriber, until
+from tests.bus import until
+from tests.system.stack import PBX, gateway, running, subscriber
 
 KEYS = SpaceKeys(PBX, "live")
 _Kind = TypeVar("_Kind")

@@ -30,9 +30,10 @@ from monitor.run import database, pbx_settings
 from monitor.shared.errors import ConfigError
 from monitor.shared.http_server import bind
 from monitor.shared.redis.topology import RedisClients
+from monitor.shared.tasks import running
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until
-from tests.gateway.cli.console import PBX, callmon, free_port, settings_file
+from tests.bus import RealBus, free_port, until
+from tests.gateway.cli.console import PBX, callmon, settings_file
 
 audit: Any = importlib.import_module(
     "gateway.cli.audit"
@@ -526,13 +527,10 @@ async def test_a_redis_that_is_away_is_warned_of_once() -> None:
     with capture_logs() as lines:
         view = open_view("main", servers.of("main"))
         listener, follower = view.commander._pubsub_listener, view.live_feed
-        tasks = [asyncio.create_task(one.run()) for one in (view.commander, follower)]
         try:
-            await until(lambda: min(listener._backoff.failures, follower._backoff.failures) > 2)
+            async with running(view.commander.run(), follower.run()):
+                await until(lambda: min(listener._backoff.failures, follower._backoff.failures) > 2)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
             await servers.aclose()
     warnings = [line for line in lines if line["log_level"] == "warning"]
     assert sorted(line["event"] for line in warnings) == [

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.gateway.cli.console import WITHIN, callmon, ended_by_ctrl_c, free_port, started
+from tests.bus import free_port
+from tests.gateway.cli.console import WITHIN, callmon, ended_by_ctrl_c, started
 from tests.gateway.cli.terminal import in_terminal
 from tests.gateway.serving import serving
 from tests.wrong_services import Answer, banner, http, listening, silence

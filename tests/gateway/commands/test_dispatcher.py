@@ -38,8 +38,8 @@ from monitor.shared.command_messages import (
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, empty_state
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
-from tests.bus import Bus, until
-from tests.gateway.cli.console import free_port
+from monitor.shared.tasks import running
+from tests.bus import Bus, free_port, until
 from tests.gateway.entities import START
 
 KEYS = RequestKeys("main")
@@ -87,12 +87,8 @@ async def monitoring(bus: Bus, deed: Deed) -> AsyncIterator[Monitor]:
                     monitor.requests.append(request)
                     await deed(monitor, request)
 
-        task = asyncio.create_task(hear())
-        try:
+        async with running(hear()):
             yield monitor
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 @asynccontextmanager
@@ -104,13 +100,9 @@ async def dispatching(bus: Bus, *, heard: bool = False) -> AsyncIterator[Command
     if not heard:
         live.silent(START)
     ours = CommandDispatcher(bus.client(), "main", PositionWaiter(live, book))
-    task = asyncio.create_task(ours.run())
-    try:
+    async with running(ours.run()):
         await until(lambda: ours.listening)
         yield ours
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def sent(

@@ -26,6 +26,7 @@ from monitor.shared.command_messages import (
 )
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, empty_state
 from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
+from monitor.shared.tasks import running
 from tests.bus import Bus, RealBus, until
 from tests.gateway.entities import START
 
@@ -57,13 +58,11 @@ async def listening(bus: Bus) -> AsyncIterator[Ear]:
     book.load(HERE, START, empty_state(BOOK_TOPICS))
     waiter = PositionWaiter(live, book)
     listener = PubSubListener(bus.client(), "main", waiter)
-    task = asyncio.create_task(listener.run())
     try:
-        await until(lambda: listener.listening)
-        yield Ear(bus.client(), live, waiter, listener)
+        async with running(listener.run()):
+            await until(lambda: listener.listening)
+            yield Ear(bus.client(), live, waiter, listener)
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         assert not listener.listening
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from collections.abc import AsyncIterator
 from html.parser import HTMLParser
 from ipaddress import ip_address
 
@@ -17,7 +16,6 @@ from gateway.docs import document_pages as docs
 from gateway.docs.document_pages import ADDRESSES
 from gateway.operations.operation_table import COMMANDS
 from gateway.rest.middleware import redacted
-from tests.gateway.world import client
 
 DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/docs", "/docs/stream")
 
@@ -39,12 +37,6 @@ class Links(HTMLParser):
             (self.named if tag == "a" else self.loaded).append(target)
         self.inline |= tag == "style" or (tag == "script" and "src" not in given)
         self.inline |= any(name.startswith("on") or name == "style" for name in given)
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
 
 
 async def test_the_front_page_leads_to_the_documents(http: httpx.AsyncClient) -> None:

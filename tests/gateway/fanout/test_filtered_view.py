@@ -33,8 +33,8 @@ from tests.gateway.histories import (
 ALL = frozenset(TOPICS)
 
 
-def ledger_of(history: list[list[Put]], log_length: int = 1000) -> Ledger:
-    call_registry = Ledger(log_length)
+def ledger_of(history: list[list[Put]]) -> Ledger:
+    call_registry = Ledger(1000)
     call_registry.start_epoch()
     for change in history:
         call_registry.put(change)

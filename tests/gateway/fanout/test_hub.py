@@ -20,6 +20,8 @@ from gateway.transport.websocket_protocol import ReadyFrame
 from gateway.visibility import EVERYTHING, Limits, Visibility
 from monitor.shared.changes import Change, Position
 from monitor.shared.entities.topics import TOPICS
+from monitor.shared.tasks import running
+from tests.bus import until
 from tests.examples import examples
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.fanout.test_frames import Clock
@@ -440,16 +442,11 @@ async def test_everyone_gets_a_heartbeat_within_its_time_when_nothing_happens() 
     places = [world.join(ALL) for _ in range(50)]
     for place in places:
         world.read_all(place)
-    running = asyncio.create_task(world.hub.run())
-    try:
-        async with asyncio.timeout(60):
-            waiting = list(places)
-            while waiting:
-                await asyncio.sleep(0)
-                waiting = [place for place in waiting if world.read_all(place) != ["heartbeat"]]
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+    async with running(world.hub.run()), asyncio.timeout(60):
+        waiting = list(places)
+        while waiting:
+            await asyncio.sleep(0)
+            waiting = [place for place in waiting if world.read_all(place) != ["heartbeat"]]
 
 
 def test_who_is_in_step_is_written_to_at_once_and_who_is_not_is_woken() -> None:
@@ -482,8 +479,7 @@ async def test_under_load_changes_are_told_as_one_and_none_is_left_out(
     frames = len(places[0][1].seen)
     for number in range(200):
         world.put(("calls", str(number % 10), call(number)))
-    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
-        await asyncio.sleep(0)
+    await until(lambda: world.hub._continuation is None)
     assert all(follower.position == world.call_registry.position for _, follower in places)
     assert len(places[0][1].seen) - frames < 200
 
@@ -503,8 +499,7 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
         world.beat()
     leaving = places.pop(0)
     world.hub.leave(leaving[0])
-    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
-        await asyncio.sleep(0)
+    await until(lambda: world.hub._continuation is None)
     assert {follower.position for _, follower in places[:-1]} == {world.call_registry.position}
 
 
@@ -521,8 +516,7 @@ async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(
     for _ in range(5):
         assert world.hub._continuation is not None, "it takes more than one turn to tell so many"
         world.hub.leave(places.pop(0)[0])
-    while world.hub._continuation is not None:  # noqa: ASYNC110 - the loop's own turns
-        await asyncio.sleep(0)
+    await until(lambda: world.hub._continuation is None)
     assert {follower.position for _, follower in places} == {world.call_registry.position}
     assert world.woken == []
 

@@ -19,6 +19,7 @@ from gateway.cli.runtime.status_reporter import StatusReporter
 from gateway.config import GatewaySection, StreamSection
 from gateway.replication.on_demand import Demand
 from gateway.run import Gateway
+from monitor.shared import tasks
 from monitor.shared.process_status import ProcessStatus
 from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
 from tests.bus import RealBus, only, until, until_async
@@ -168,10 +169,8 @@ async def test_status_tells_which_pbxs_are_not_followed(
 
         monkeypatch.setattr(reporter, "_try_to_tell", tell)
         reporter.of_gateway(gateway)
-        reporting = asyncio.create_task(reporter.run())
-        await until(lambda: bool(told))
-        reporting.cancel()
-        await asyncio.gather(reporting, return_exceptions=True)
+        async with tasks.running(reporter.run()):
+            await until(lambda: bool(told))
     assert {name: part.role for name, part in told[0].pbxs.items()} == {
         "pbx": "serving",
         "never": "idle",
@@ -191,19 +190,15 @@ async def test_who_asks_while_it_is_let_go_has_it_followed_anew() -> None:
             await asyncio.sleep(0)
             events.append("ended")
 
-    running = asyncio.create_task(
-        demand.run(follow, lambda: occupied, lambda: events.append("let go"))
-    )
-    await asyncio.sleep(0.2)
-    assert not events, "nobody asked"
-    demand.ask()
-    await asyncio.sleep(0.3)
-    assert events == ["begun"], "somebody is connected"
-    occupied = False
-    await until(lambda: len(events) == 6)
-    assert events == ["begun", "ended", "let go"] * 2
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with tasks.running(demand.run(follow, lambda: occupied, lambda: events.append("let go"))):
+        await asyncio.sleep(0.2)
+        assert not events, "nobody asked"
+        demand.ask()
+        await asyncio.sleep(0.3)
+        assert events == ["begun"], "somebody is connected"
+        occupied = False
+        await until(lambda: len(events) == 6)
+        assert events == ["begun", "ended", "let go"] * 2
 
 
 async def test_it_is_not_let_go_while_somebody_waits_for_its_state() -> None:
@@ -212,14 +207,12 @@ async def test_it_is_not_let_go_while_somebody_waits_for_its_state() -> None:
     async def follow() -> None:
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(demand.run(follow, lambda: False, let_go.set))
-    demand.ask()
-    waiting = asyncio.create_task(demand.becomes(lambda: loaded, 60.0))
-    await asyncio.sleep(0.3)
-    assert not let_go.is_set()
-    loaded = True
-    demand.moved()
-    assert await waiting
-    await let_go.wait()
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with tasks.running(demand.run(follow, lambda: False, let_go.set)):
+        demand.ask()
+        waiting = asyncio.create_task(demand.becomes(lambda: loaded, 60.0))
+        await asyncio.sleep(0.3)
+        assert not let_go.is_set()
+        loaded = True
+        demand.moved()
+        assert await waiting
+        await let_go.wait()

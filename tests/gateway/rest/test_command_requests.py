@@ -21,6 +21,7 @@ from gateway.pbx_context import PbxContext
 from gateway.rest.command_requests import composition_runner
 from monitor.shared.changes import Change, Position
 from monitor.shared.command_messages import Outcome, Request
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, until
 from tests.gateway.commands.test_dispatcher import Monitor, monitoring
@@ -86,12 +87,6 @@ async def test_so_many_wait_for_a_position_and_no_more(monkeypatch: pytest.Monke
     assert pbx.position_waiter.waiting == 0
 
 
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
-
-
 CHANGING = {
     "ext.fwd.set": {"num": "99", "status": "Away"},
     "ext.queueglobal.set": {"num": "99", "log": "on"},
@@ -149,12 +144,9 @@ async def answering(bus: Bus, outcome: Outcome) -> AsyncIterator[PbxContext]:
 
     pbx = view()
     pbx = replace(pbx, commander=CommandDispatcher(bus.client(), "main", pbx.position_waiter))
-    async with monitoring(bus, answer):
-        listening = asyncio.create_task(pbx.commander.run())
+    async with monitoring(bus, answer), running(pbx.commander.run()):
         await until(lambda: pbx.commander.listening)
         yield pbx
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
 
 
 async def test_an_answer_of_sql_passes_unread_so_that_its_size_holds_up_no_other(bus: Bus) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -49,12 +48,6 @@ def forms(command: str, key: str) -> list[Form]:
 IDENTITY = {"Accept-Encoding": "identity"}
 FORMS = [form[0] for form in forms("", "")]
 CASES = [pytest.param(*answer, id=f"{answer[0]} {answer[1]}") for answer in ANSWERS]
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
 
 
 def test_every_query_of_the_table_has_a_documented_answer_here() -> None:

@@ -14,6 +14,7 @@ from gateway.operations.operation_table import command_named
 from gateway.parameters import NONE
 from gateway.rest import long_poll
 from gateway.visibility import EVERYTHING, Limits
+from tests.bus import until
 from tests.gateway import entities
 from tests.gateway.serving import (
     KEYS,
@@ -33,8 +34,7 @@ async def test_a_long_poll_is_answered_when_the_answer_is_another() -> None:
                 QUERY, headers=READER | {"If-None-Match": etag, "Prefer": "respond-async, wait=10"}
             )
         )
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
+        await until(lambda: len(served.view.watches) > 0)
         served.put("queues", "800", entities.queue("800"))
         await asyncio.sleep(3 * LEAST_PAUSE_S)
         assert not waiting.done(), "another answer did not change"
@@ -67,13 +67,11 @@ async def test_one_keys_long_polls_leave_room_and_a_refused_wait_is_not_told_as_
             waiting = [
                 tasks.create_task(client.get(QUERY, headers=READER | waits)) for _ in range(2)
             ]
-            while len(served.view.watches) < 2:  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
+            await until(lambda: len(served.view.watches) >= 2)
             answer = await client.get(QUERY, headers=READER | waits)
             assert (answer.status_code, "preference-applied" in answer.headers) == (304, False)
             waiting.append(tasks.create_task(client.get(QUERY, headers=display | waits)))
-            while len(served.view.watches) < 3:  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
+            await until(lambda: len(served.view.watches) >= 3)
             served.put("calls", "1", entities.call(1))
         assert [one.result().headers["preference-applied"] for one in waiting] == ["wait=60"] * 3
         assert (len(served.view.watches), served.view.watches.polls) == (0, {})
@@ -116,12 +114,9 @@ async def test_a_long_poll_ends_with_its_client_and_with_the_gateway() -> None:
         waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
         with pytest.raises(httpx.ReadTimeout):
             await client.get(QUERY, headers=waits, timeout=0.2)
-        async with asyncio.timeout(60):
-            while len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
+        await until(lambda: len(served.view.watches) == 0)
         waiting = asyncio.create_task(client.get(QUERY, headers=waits))
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
+        await until(lambda: len(served.view.watches) > 0)
         await served.live.drain(0.0)
         assert (await waiting).status_code == 304
 
@@ -136,8 +131,7 @@ async def test_a_long_poll_under_a_key_that_is_another_meanwhile_tells_nothing(
         etag = (await client.get(QUERY, headers=READER)).headers["etag"]
         waits = READER | {"If-None-Match": etag, "Prefer": "wait=60"}
         waiting = asyncio.create_task(client.get(QUERY, headers=waits))
-        while not len(served.view.watches):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
+        await until(lambda: len(served.view.watches) > 0)
         served.keys.replace(keys)
         served.put("calls", "1", entities.call(1))
         assert (await waiting).status_code == 401

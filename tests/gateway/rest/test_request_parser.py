@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tracemalloc
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -13,16 +12,9 @@ from gateway.parameters import LARGEST_BODY_BYTES
 from gateway.rest import request_parser
 from tests.gateway.world import (
     FULL,
-    client,
     error,
     message,
 )
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from gateway.token_bucket import AT_ONCE
 from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import TOPICS, Contact
+from tests.bus import until
 from tests.gateway.entities import START, call, extension
 from tests.gateway.histories import decoded, plain
 from tests.gateway.serving import (
@@ -181,9 +182,7 @@ async def test_the_filters_of_a_key_are_bounded_in_bytes_and_equal_ones_count_on
                 await frame_of(display, "snapshot")
             await say(first, wanted(["101"]))
             await frame_of(first, "snapshot")
-        async with asyncio.timeout(60):
-            while len(served.live) > 1:  # noqa: ASYNC110 - the server's own time
-                await asyncio.sleep(0.01)
+        await until(lambda: len(served.live) <= 1)
         await say(third, wanted(other))
         await frame_of(third, "snapshot")
 

@@ -239,9 +239,7 @@ async def test_a_ticket_is_not_spent_while_there_is_no_state() -> None:
 
 async def gone(served: Served) -> None:
     """Wait until nobody is connected."""
-    async with asyncio.timeout(60):
-        while len(served.live):  # noqa: ASYNC110 - the server's own time
-            await asyncio.sleep(0.01)
+    await until(lambda: len(served.live) == 0)
 
 
 async def test_a_revoked_keys_events_end_and_a_drain_says_when_to_come_back() -> None:

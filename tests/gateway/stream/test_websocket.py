@@ -23,6 +23,7 @@ from gateway.transport.subscription_id import IdHead
 from gateway.transport.websocket_protocol import ReadyFrame, Socket
 from monitor.shared.codec import to_json, to_msgpack
 from monitor.shared.entities.topics import TOPICS
+from monitor.shared.tasks import running
 from tests.bus import until
 from tests.gateway.entities import call, extension
 from tests.gateway.histories import Follower, plain
@@ -44,6 +45,7 @@ from tests.gateway.sockets import (
     sessions,
     stuck,
 )
+from tests.steps import Turns
 
 
 @on_both_loops
@@ -237,18 +239,12 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
     None
 ):
     """However fast they read: between two turns of the loop everybody else is served."""
-    turns, taken = 0, list[tuple[int, bytes]]()
+    turns, taken = Turns(), list[tuple[int, bytes]]()
     write = Socket.write
 
     def recorded(self: Socket, payload: bytes, *, text: bool, head: IdHead | None = None) -> bool:
-        taken.append((turns, payload))
+        taken.append((turns.count, payload))
         return write(self, payload, text=text, head=head)
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     async def whole(client: ClientConnection) -> int:
         follower = Follower()
@@ -264,13 +260,10 @@ async def test_many_who_come_at_once_share_each_parts_bytes_and_take_a_few_of_th
         served.put_all([("extensions", str(at), extension(str(at))) for at in range(1_000)])
         expected = {"extensions": plain(served.view.live.state["extensions"])}
         clients = [await stack.enter_async_context(served.connect()) for _ in range(12)]
-        counting = asyncio.create_task(count())
-        try:
+        async with running(turns.run()):
             for client in clients:
                 await say(client, {"type": "subscribe", "topics": ["extensions"]})
             parts = set(await asyncio.gather(*map(whole, clients)))
-        finally:
-            counting.cancel()
     assert len(parts) == 1
     assert (number := parts.pop()) > 5
     assert len(taken) == 12 * number
@@ -303,22 +296,16 @@ async def test_a_snapshot_in_parts_and_what_follows_have_the_id_compressed_or_no
 async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_few_in_a_turn() -> (
     None
 ):
-    turns, done = 0, list[int]()
+    turns, done = Turns(), list[int]()
     enter, begin = ClientSubscription.enter, FrameCache._begin_snapshot
 
     def entered(self: ClientSubscription, wanted: Subscribe | Watch) -> None:
-        done.append(turns)
+        done.append(turns.count)
         enter(self, wanted)
 
     def begun(self: FrameCache, view: FilteredView, encoding: Encoding) -> SnapshotParts:
-        done.append(turns)
+        done.append(turns.count)
         return begin(self, view, encoding)
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
 
     async with AsyncExitStack() as stack, asyncio.timeout(120):
         patch = stack.enter_context(pytest.MonkeyPatch.context())
@@ -328,8 +315,7 @@ async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_fe
         served = await stack.enter_async_context(serving())
         served.put_all([("extensions", str(at), extension(str(at))) for at in range(30)])
         clients = [await stack.enter_async_context(served.connect()) for _ in range(30)]
-        counting = asyncio.create_task(count())
-        try:
+        async with running(turns.run()):
             wanted = {"type": "subscribe", "topics": ["extensions"]}
             await asyncio.gather(
                 *(
@@ -340,8 +326,6 @@ async def test_many_who_subscribe_at_once_each_to_something_else_are_served_a_fe
             for at, client in enumerate(clients):
                 found = await frame_of(client, "snapshot")
                 assert list(found["state"]["extensions"]) == [str(at)]
-        finally:
-            counting.cancel()
     assert len(done) == 60
     assert max(Counter(done).values()) <= 3
 

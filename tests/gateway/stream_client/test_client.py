@@ -24,10 +24,10 @@ from gateway.stream_client import (
 from gateway.stream_client.connect import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
+from tests.bus import until
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import plain
 from tests.gateway.serving import ALL_TOPICS, Served, serving
-from tests.system.stack import until
 
 Script = Callable[[ServerConnection], Awaitable[None]]
 EMPTY: dict[str, Any] = {"calls": {}}

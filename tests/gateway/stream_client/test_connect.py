@@ -28,7 +28,7 @@ from gateway.stream_client import (
 from gateway.stream_client import client as client_module
 from gateway.stream_client.connect import proxy_of_environment
 from monitor.simulator.tls import Authority, make_certificate
-from tests.gateway.cli.console import free_port
+from tests.bus import free_port, until
 from tests.gateway.entities import call
 from tests.gateway.serving import Served, serving
 from tests.proxies import connect_proxy
@@ -288,9 +288,7 @@ async def test_a_reason_is_logged_once_unless_somebody_takes_it(
         f"ws://127.0.0.1:{port}/webapi/stream", "reader-key", ["calls"]
     ) as client:
         following = asyncio.ensure_future(anext(aiter(client)))
-        async with asyncio.timeout(WITHIN):
-            while client.reconnects < 3:  # noqa: ASYNC110 - the client's own time
-                await asyncio.sleep(0.01)
+        await until(lambda: client.reconnects >= 3, WITHIN)
         async with serving(port=port):
             await asyncio.wait_for(following, WITHIN)
         said = [
@@ -328,8 +326,7 @@ async def test_once_connected_only_the_gateways_own_word_ends_it(
             await live_again(served, client)
         following = asyncio.ensure_future(anext(aiter(client)))
         async with listening(http("404 Not Found"), port=port):
-            while not any("answers 404" in one.reason for one in told):  # noqa: ASYNC110 - the client's own time
-                await asyncio.sleep(0.01)
+            await until(lambda: any("answers 404" in one.reason for one in told))
         assert not following.done()
         async with serving(port=port) as served:
             # A new epoch, as of another monitor: in the same one nobody is sent back.

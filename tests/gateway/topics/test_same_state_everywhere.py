@@ -29,6 +29,7 @@ from gateway.visibility import Limits, Visibility
 from monitor.shared.changes import Position
 from monitor.shared.codec import from_json
 from monitor.shared.entities.topics import TOPICS
+from tests.bus import until
 from tests.gateway.entities import START
 from tests.gateway.histories import (
     EXTENSIONS,
@@ -43,7 +44,6 @@ from tests.gateway.histories import (
     puts,
 )
 from tests.gateway.serving import Served, say, serving, without_denials
-from tests.system.stack import until
 
 KEYS = {
     "all-key": Visibility(),

@@ -13,10 +13,10 @@ from websockets.asyncio.client import connect
 
 from gateway.stream.websocket import WebSocketSession
 from monitor.simulator.tls import make_certificate
+from tests.bus import until
 from tests.gateway import entities
 from tests.gateway.histories import Follower, decoded, plain
 from tests.gateway.serving import serving
-from tests.system.stack import until
 
 
 async def watched(folder: Path) -> None:

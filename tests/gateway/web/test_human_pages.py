@@ -6,7 +6,6 @@ import json
 import re
 import struct
 from base64 import b64encode
-from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urljoin
@@ -16,7 +15,6 @@ import pytest
 
 from gateway.operations.operation_table import COMMANDS
 from tests.gateway.docs.test_document_pages import Links
-from tests.gateway.world import client
 
 PAGES = ("/", "/wall", "/fleet")
 STATIC = Path(__file__).parents[3] / "gateway" / "static"
@@ -26,12 +24,6 @@ OURS = sorted(
     for path in (STATIC / folder).iterdir()
 )
 IMPORT_MAP = re.compile(r'<script type="importmap">(.*?)</script>')
-
-
-@pytest.fixture
-async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with client() as http:
-        yield http
 
 
 def import_map(page: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -24,6 +23,7 @@ from monitor.shared.command_messages import (
 )
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys
+from monitor.shared.tasks import running
 from tests.bus import Bus, RealBus, patient, until, until_async
 
 
@@ -33,12 +33,10 @@ async def journal(bus: Bus) -> AsyncIterator[tuple[CommandJournal, Store]]:
     store = Store(None)
     await store.open()
     held = CommandJournal(bus.client(), "pbx", store, CommandCounters())
-    task = asyncio.create_task(held.run(lambda: True))
     try:
-        yield held, store
+        async with running(held.run(lambda: True)):
+            yield held, store
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
         await store.close()
 
 

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from monitor.commands import request_consumer as module
+from monitor.shared import tasks
 from monitor.shared.command_messages import (
     OPEN,
     REFUSED,
@@ -66,14 +67,12 @@ async def leading(bus: Bus) -> AsyncIterator[tuple[Process, Gateway]]:
     """A monitor that hears requests, and a gateway."""
     async with running(bus) as monitor:
         gateway = Gateway(bus.client())
-        listening = asyncio.create_task(gateway.listen())
-        await until(lambda: monitor.service.leading and monitor.service.hears_requests)
-        channel = KEYS.replies("gateway")
-        while (await gateway.redis.pubsub_numsub(channel))[0][1] != 1:  # noqa: ASYNC110
-            await asyncio.sleep(0.01)
-        yield monitor, gateway
-        listening.cancel()
-        await asyncio.gather(listening, return_exceptions=True)
+        async with tasks.running(gateway.listen()):
+            await until(lambda: monitor.service.leading and monitor.service.hears_requests)
+            channel = KEYS.replies("gateway")
+            while (await gateway.redis.pubsub_numsub(channel))[0][1] != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            yield monitor, gateway
 
 
 async def test_a_gateway_is_told_of_the_claim_and_of_the_outcome(bus: Bus) -> None:

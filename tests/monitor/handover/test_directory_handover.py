@@ -11,6 +11,7 @@ from monitor.handover import directory_handover as module
 from monitor.handover.directory_handover import DirectoryHandover
 from monitor.shared.entities.topics import TOPICS, Extension, empty_state
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.tasks import running
 from monitor.tracking.tracker import Tracker
 from tests.bus import Bus, RealBus, until_async
 from tests.monitor.handover.test_fact_codec import DIRECTORY, LOGINS, USERS, timeless
@@ -28,35 +29,31 @@ async def test_the_newest_is_there_for_the_next_one(bus: Bus) -> None:
     await redis.set(KEYS.lease, "me")
     left = DirectoryHandover(redis, "pbx", "me")
     assert await left.read() == ()
-    running = asyncio.create_task(left.run())
-    newer = replace(DIRECTORY, users=USERS[:1])
-    for fact in (DIRECTORY, LOGINS, newer):
-        left.save(fact)
+    async with running(left.run()):
+        newer = replace(DIRECTORY, users=USERS[:1])
+        for fact in (DIRECTORY, LOGINS, newer):
+            left.save(fact)
 
-    async def there() -> bool:
-        return await DirectoryHandover(redis, "pbx", "next").read() == timeless((newer, LOGINS))
+        async def there() -> bool:
+            return await DirectoryHandover(redis, "pbx", "next").read() == timeless((newer, LOGINS))
 
-    await until_async(there)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        await until_async(there)
 
 
 async def test_who_does_not_hold_the_lease_leaves_nothing(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "another")
     left = DirectoryHandover(redis, "pbx", "me")
-    running = asyncio.create_task(left.run())
-    left.save(DIRECTORY)
-    await asyncio.sleep(0.1)
-    assert await redis.get(KEYS.directory) is None
-    await redis.set(KEYS.lease, "me")
+    async with running(left.run()):
+        left.save(DIRECTORY)
+        await asyncio.sleep(0.1)
+        assert await redis.get(KEYS.directory) is None
+        await redis.set(KEYS.lease, "me")
 
-    async def there() -> bool:
-        return await left.read() != ()
+        async def there() -> bool:
+            return await left.read() != ()
 
-    await until_async(there)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        await until_async(there)
 
 
 async def test_what_cannot_be_read_is_nothing(valkey: RealBus) -> None:
@@ -85,13 +82,13 @@ async def test_it_ends_whenever_it_is_told_to(bus: Bus) -> None:
 
     async def one(turns: int) -> None:
         left = DirectoryHandover(redis, "pbx", "me")
-        running = asyncio.create_task(left.run())
+        handing = asyncio.create_task(left.run())
         left.save(DIRECTORY)
         for _ in range(turns):
             await asyncio.sleep(0)
-        running.cancel()
-        done, _ = await asyncio.wait({running}, timeout=20)
+        handing.cancel()
+        done, _ = await asyncio.wait({handing}, timeout=20)
         assert done, f"told after {turns} turns of the loop, it runs on"
-        assert running.cancelled()
+        assert handing.cancelled()
 
     await asyncio.gather(*(one(turns) for turns in range(0, 300, 4)))

@@ -12,6 +12,7 @@ import pytest
 from monitor.leadership.membership import EXPIRY_S, Membership
 from monitor.leadership.placement import LiveMonitor
 from monitor.shared.redis.key_names import MONITORS, monitor_key
+from monitor.shared.tasks import running
 from tests.bus import Bus, RealBus, until, until_async
 
 PBX = "pbx"
@@ -22,12 +23,8 @@ async def member(bus: Bus, name: str, weight: float = 1.0) -> AsyncIterator[Memb
     """A monitor that watches a PBX."""
     made = Membership(bus.client(), name, weight)
     with made.watching(PBX):
-        task = asyncio.create_task(made.run())
-        try:
+        async with running(made.run()):
             yield made
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_monitors_find_each_other_and_agree(bus: Bus) -> None:

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 
 import pytest
 
@@ -16,6 +15,7 @@ from monitor.leadership.leader_term import LeaderTerm
 from monitor.leadership.membership import TAKEN_UP_AT_ONCE, Membership
 from monitor.lease import Lease
 from monitor.pbx.facts import Fact
+from monitor.shared import tasks
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.redis.key_names import SpaceKeys
@@ -264,17 +264,15 @@ async def written(bus: Bus) -> bool:
 
 @asynccontextmanager
 async def sharing(
-    bus: Bus, name: str, weight: float = 1.0, ttl: float = 60.0
+    bus: Bus, name: str, weight: float = 1.0
 ) -> AsyncIterator[tuple[Process, Membership]]:
     """A monitor that shares the PBXs with others. A lease's time is not waited for."""
     membership = Membership(bus.client(), name, weight)
-    task = asyncio.create_task(membership.run())
-    try:
-        async with running(bus, name, connected=False, ttl=ttl, membership=membership) as one:
-            yield one, membership
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+    async with (
+        tasks.running(membership.run()),
+        running(bus, name, connected=False, ttl=60.0, membership=membership) as one,
+    ):
+        yield one, membership
 
 
 async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_that_is_known(
@@ -315,13 +313,11 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(bus: Bus) -
             patch.setattr(LeaderTerm, "finish", with_a_last_word)
             heir = Membership(bus.client(), "two")
             with heir.watching("pbx"):
-                task = asyncio.create_task(heir.run())
-                await until(lambda: not one.service.leading)
-                await stands(bus, "1")
-                await until(lambda: one.service.leading)  # the heir never comes
-                assert membership.chosen("pbx") is None, "it is not asked again at once"
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
+                async with tasks.running(heir.run()):
+                    await until(lambda: not one.service.leading)
+                    await stands(bus, "1")
+                    await until(lambda: one.service.leading)  # the heir never comes
+                    assert membership.chosen("pbx") is None, "it is not asked again at once"
 
 
 async def test_a_pbx_is_taken_up_in_turn_and_the_turn_given_back_before_the_pbx_is_waited_for(
@@ -332,17 +328,13 @@ async def test_a_pbx_is_taken_up_in_turn_and_the_turn_given_back_before_the_pbx_
         turns = [membership.taking_up.acquire() for _ in range(TAKEN_UP_AT_ONCE)]
         async with asyncio.timeout(10):
             await asyncio.gather(*turns)  # it holds none: its source is not connected yet
-        await bus.client().set(LIVE.lease, "usurper", px=200)
+        await bus.client().set(LIVE.lease, "usurper", px=60_000)
         await until(lambda: not one.service.leading)
-        await until_async(partial(_is_free, bus))
+        await bus.client().delete(LIVE.lease)
         await asyncio.sleep(0.5)
         assert not one.service.leading
         membership.taking_up.release()
         await until(lambda: one.service.leading)
-
-
-async def _is_free(bus: Bus) -> bool:
-    return await bus.client().get(LIVE.lease) is None
 
 
 async def died(bus: Bus) -> None:
@@ -367,11 +359,8 @@ async def test_a_lease_that_ran_out_is_taken_though_the_monitor_that_should_have
     await died(bus)
     hanging = Membership(bus.client(), "hanging")
     with hanging.watching("pbx"):
-        task = asyncio.create_task(hanging.run())
-        async with sharing(bus, "spare", 0) as (spare, known):
+        async with tasks.running(hanging.run()), sharing(bus, "spare", 0) as (spare, known):
             await known.chooses_another("pbx")
             await until(lambda: spare.service._led_last is False)
             await bus.client().delete(LIVE.lease)
             await until(lambda: spare.service.leading)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

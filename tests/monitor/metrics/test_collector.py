@@ -14,10 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitor import run as monitor_run
 from monitor.config import MonitorSection, MonitorSettings
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import fake_bus, only
+from tests.bus import fake_bus, only, until
 from tests.gateway.metrics.test_collector import badly_named
 from tests.observed import Scrape, a_day, observed
-from tests.system.stack import PBX, running, section, until
+from tests.system.stack import PBX, running, section
 
 
 async def test_what_a_day_brings_can_be_read() -> None:

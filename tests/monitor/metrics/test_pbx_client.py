@@ -9,8 +9,9 @@ from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.transport import certificate_ends
 from monitor.pbx.v20_source import PbxSource
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
+from tests.bus import until
 from tests.observed import observed
-from tests.system.stack import running, section, until
+from tests.system.stack import running, section
 
 
 async def test_what_goes_wrong_at_the_pbx_is_counted() -> None:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from monitor.pbx.silence_watch import watch_silence
+from monitor.shared.tasks import running
 from tests.bus import until
 
 
@@ -38,11 +39,9 @@ async def test_who_is_not_asked_may_be_silent() -> None:
         nonlocal looked
         looked += 1
 
-    watching = asyncio.create_task(watch_silence(0.02, since, tell))
-    while looked < 10:  # noqa: ASYNC110 - it counts how often it is asked
-        await asyncio.sleep(0.01)
-    assert not watching.done()
-    watching.cancel()
+    async with running(watch_silence(0.02, since, tell)) as (watching,):
+        await until(lambda: looked >= 10)
+        assert not watching.done()
 
 
 async def test_whoever_is_heard_again_and_again_is_not_silent() -> None:
@@ -53,11 +52,9 @@ async def test_whoever_is_heard_again_and_again_is_not_silent() -> None:
         looked += 1
         return time.monotonic()
 
-    watching = asyncio.create_task(watch_silence(0.1, since, tell))
-    while looked < 40:  # noqa: ASYNC110 - it counts how often it is asked
-        await asyncio.sleep(0.01)
-    assert not watching.done()
-    watching.cancel()
+    async with running(watch_silence(0.1, since, tell)) as (watching,):
+        await until(lambda: looked >= 40)
+        assert not watching.done()
 
 
 async def test_it_goes_on_if_what_it_tells_raises_nothing() -> None:
@@ -67,10 +64,8 @@ async def test_it_goes_on_if_what_it_tells_raises_nothing() -> None:
         nonlocal told
         told += 1
 
-    watching = asyncio.create_task(watch_silence(0.05, lambda: 0.0, count))
-    while told < 3:  # noqa: ASYNC110 - it counts how often it is told
-        await asyncio.sleep(0.01)
-    watching.cancel()
+    async with running(watch_silence(0.05, lambda: 0.0, count)):
+        await until(lambda: told >= 3)
 
 
 async def test_who_stood_still_himself_blames_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,12 +75,10 @@ async def test_who_stood_still_himself_blames_nobody(monkeypatch: pytest.MonkeyP
     def tell() -> None:
         told.append(time.monotonic())
 
-    watching = asyncio.create_task(watch_silence(1.0, lambda: heard, tell))
-    await asyncio.sleep(0.1)
-    time.sleep(1.6)  # noqa: ASYNC251 - that is the fault
-    heard = time.monotonic()  # what came meanwhile is read a moment later
-    await asyncio.sleep(0.1)
-    assert told == []
-    await until(lambda: bool(told))
-    watching.cancel()
-    await asyncio.gather(watching, return_exceptions=True)
+    async with running(watch_silence(1.0, lambda: heard, tell)):
+        await asyncio.sleep(0.1)
+        time.sleep(1.6)  # noqa: ASYNC251 - that is the fault
+        heard = time.monotonic()  # what came meanwhile is read a moment later
+        await asyncio.sleep(0.1)
+        assert told == []
+        await until(lambda: bool(told))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -12,22 +12,9 @@ import pytest
 from monitor.pbx.facts import SystemRow
 from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.shared.errors import ConfigError, PbxGarbled, PbxRefused, PbxUnreachable, TokenRefused
-from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx, settings_for
 
 _WRONG_SECRET = {"error": "invalid_client", "error_description": "no"}
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
-
-
-@pytest.fixture
-async def client(pbx: ScriptedPbx) -> AsyncIterator[PbxClient]:
-    client = PbxClient(settings_for(pbx.url))
-    yield client
-    await client.close()
 
 
 async def test_what_check_asks_is_answered(pbx: ScriptedPbx, client: PbxClient) -> None:

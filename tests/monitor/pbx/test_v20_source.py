@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 from structlog.testing import capture_logs
@@ -17,16 +16,10 @@ from monitor.pbx.facts import (
     ParticipantSeen,
     ParticipantsRead,
 )
-from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx, following, settings_for
 
 FULL = "/callcontrol"
 ROWS = "/xapi/v1/ActiveCalls"
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
 
 
 def lost(fact: ConnectionChanged) -> bool:

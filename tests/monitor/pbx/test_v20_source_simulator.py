@@ -23,6 +23,7 @@ from monitor.pbx.facts import (
 )
 from monitor.pbx.v20_client import PbxClient, PbxSettings
 from monitor.pbx.v20_source import PbxSource
+from monitor.shared.tasks import running
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.monitor.pbx.scripted import Facts
@@ -233,16 +234,11 @@ async def test_over_tls_with_its_own_authority() -> None:
 async def test_a_certificate_that_nobody_vouches_for_is_not_accepted() -> None:
     async with SimulatedPbx(SimulatorSettings(tls=True, traffic=False)) as pbx:
         facts = Facts()
-        running = asyncio.create_task(
-            PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret), facts.emit).run()
-        )
-        try:
+        source = PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret), facts.emit)
+        async with running(source.run()):
             await facts.until(
                 ConnectionChanged, lambda fact: "certificate is not trusted" in fact.reason
             )
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
         trusting = PbxClient(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret, verify=False))
         assert (await trusting.system_status()).version
         await trusting.close()
@@ -252,15 +248,10 @@ async def test_without_the_licence_nothing_is_to_be_had_and_the_reason_says_so()
     settings = SimulatorSettings(traffic=False, licence="professional")
     async with SimulatedPbx(settings) as pbx:
         facts = Facts()
-        running = asyncio.create_task(
-            PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret), facts.emit).run()
-        )
-        try:
+        source = PbxSource(PbxSettings(pbx.url, pbx.client_id, pbx.client_secret), facts.emit)
+        async with running(source.run()):
             told = await facts.until(ConnectionChanged, lambda fact: "403" in fact.reason)
             assert told.connection == "connecting"
-        finally:
-            running.cancel()
-            await asyncio.wait([running])
 
 
 async def test_a_caller_of_whom_the_web_client_alone_tells_has_the_calls_read() -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from monitor.persistence import ended_calls as module
@@ -11,6 +9,7 @@ from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.entities import topics as e
 from monitor.shared.entities.topics import Entity
+from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, until_async
 
@@ -56,14 +55,12 @@ async def test_what_was_taken_over_is_in_the_file_at_once(
     store, call = Store(None), ended(0.0, "missed")
     await store.open()
     held = EndedCallStore(bus.client(), "pbx", store)
-    running = asyncio.create_task(held.run(lambda: {"ended": table(call)}))
 
     async def is_kept() -> bool:
         return await held.read() == table(call)
 
     try:
-        await until_async(is_kept)
+        async with running(held.run(lambda: {"ended": table(call)})):
+            await until_async(is_kept)
     finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
         await store.close()

@@ -14,8 +14,10 @@ from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.shared.errors import StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.tasks import running
 from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from tests.bus import Bus, RealBus, until_async
+from tests.monitor.hands import NoteBook
 
 KEYS = SpaceKeys("pbx", "live")
 
@@ -67,13 +69,11 @@ async def test_only_who_holds_the_lease_writes_to_redis(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "another")
     saved = SavedStatistics(at=1)
-    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved))
-    await asyncio.sleep(0.1)
-    assert await in_redis(redis) is None
-    await redis.set(KEYS.lease, "me")
-    await until_async(lambda: kept(redis, 1))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(StatisticsCheckpoint(redis, "pbx", "me", NoteBook()).run(lambda: saved)):
+        await asyncio.sleep(0.1)
+        assert await in_redis(redis) is None
+        await redis.set(KEYS.lease, "me")
+        await until_async(lambda: kept(redis, 1))
 
 
 async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
@@ -88,14 +88,9 @@ async def test_it_is_written_in_spite_of_a_lease_that_is_renewed_all_the_time(
             raise_if_cancelled()
             await asyncio.sleep(0.002)
 
-    tasks = [
-        asyncio.create_task(renew()),
-        asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: saved)),
-    ]
-    await until_async(lambda: kept(redis, 7))
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", NoteBook())
+    async with running(renew(), checkpoint.run(lambda: saved)):
+        await until_async(lambda: kept(redis, 7))
 
 
 async def test_at_the_end_the_last_is_kept_in_both(
@@ -105,12 +100,10 @@ async def test_at_the_end_the_last_is_kept_in_both(
     redis, store = bus.client(), Store(tmp_path / "callmon.db")
     await store.open()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(
+    async with running(
         StatisticsCheckpoint(redis, "pbx", "me", store).run(lambda: SavedStatistics(at=9))
-    )
-    await asyncio.sleep(0.01)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    ):
+        await asyncio.sleep(0.01)
     assert await kept(redis, 9)
     assert decode(await store.statistics("pbx") or b"").at == 9
     await store.close()
@@ -122,21 +115,17 @@ async def test_neither_a_redis_that_is_gone_nor_a_broken_file_stops_it(valkey: R
     checkpoint = StatisticsCheckpoint(redis, "pbx", "me", Broken(None))
     valkey.kill()
     assert await checkpoint.read() is None
-    running = asyncio.create_task(checkpoint.run(lambda: SavedStatistics(at=5)))
-    await asyncio.sleep(0.2)
-    assert not running.done()
-    await valkey.start()
-    await redis.set(KEYS.lease, "me")
-    await until_async(lambda: kept(redis, 5))
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(checkpoint.run(lambda: SavedStatistics(at=5))) as (keeping,):
+        await asyncio.sleep(0.2)
+        assert not keeping.done()
+        await valkey.start()
+        await redis.set(KEYS.lease, "me")
+        await until_async(lambda: kept(redis, 5))
 
 
 async def test_nothing_is_kept_before_anything_is_counted(bus: Bus) -> None:
     redis = bus.client()
     await redis.set(KEYS.lease, "me")
-    running = asyncio.create_task(StatisticsCheckpoint(redis, "pbx", "me").run(lambda: None))
-    await asyncio.sleep(0.05)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(StatisticsCheckpoint(redis, "pbx", "me", NoteBook()).run(lambda: None)):
+        await asyncio.sleep(0.05)
     assert await redis.get(KEYS.statistics) is None

@@ -12,8 +12,8 @@ from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.entities.topics import empty_state
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import SpaceKeys
-from tests.bus import RealBus, until
-from tests.gateway.cli.console import free_port
+from monitor.shared.tasks import running
+from tests.bus import RealBus, free_port, until
 
 BOOK = SpaceKeys("pbx", "book")
 HEARTBEAT_S = 0.2
@@ -47,11 +47,9 @@ async def test_a_space_whose_state_is_not_whole_is_left_alone_from_heartbeat_to_
         publisher, lease, lambda: empty_state(BOOK.topics), lambda: False, HEARTBEAT_S
     )
     began = asyncio.get_running_loop().time()
-    running = asyncio.create_task(writer.run())
-    await until(lambda: lease.acquired >= 6)
-    took = asyncio.get_running_loop().time() - began
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+    async with running(writer.run()):
+        await until(lambda: lease.acquired >= 6)
+        took = asyncio.get_running_loop().time() - began
     assert took >= 4 * HEARTBEAT_S
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from monitor.publishing import state_staging as module
@@ -11,7 +9,9 @@ from monitor.publishing.state_staging import StagedState, stage
 from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.redis.connection import GuardedTransaction, send
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.tasks import running
 from tests.bus import Bus
+from tests.steps import Turns
 
 KEYS = SpaceKeys("pbx", "live")
 IVRS = KEYS.state("ivrs")
@@ -71,18 +71,11 @@ async def test_many_entities_leave_others_their_turn(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_CHUNK", 10)
-    turns = 0
+    turns = Turns()
 
-    async def turning() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    other = asyncio.create_task(turning())
-    staged = await stage(bus.client(), KEYS, state(1_000), "token")
-    other.cancel()
-    assert turns >= 100
+    async with running(turns.run()):
+        staged = await stage(bus.client(), KEYS, state(1_000), "token")
+    assert turns.count >= 100
     assert await intact(bus, staged)
 
 

@@ -18,11 +18,8 @@ def test_a_file_of_another_user() -> None:
     )
 
 
-def said_by_sqlite(file: Path, sql: str = "CREATE TABLE x (y)", timeout: float = 0.0) -> str:
-    with (
-        pytest.raises(sqlite3.Error) as caught,
-        closing(sqlite3.connect(file, timeout=timeout)) as store,
-    ):
+def said_by_sqlite(file: Path, sql: str = "CREATE TABLE x (y)") -> str:
+    with pytest.raises(sqlite3.Error) as caught, closing(sqlite3.connect(file, timeout=0)) as store:
         store.execute(sql)
     return explain(caught.value)
 

@@ -16,7 +16,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.applications import Starlette
-from starlette.types import Message
 
 from monitor import myphone_messages
 from monitor.simulator.behaviour_options import Switches
@@ -26,6 +25,7 @@ from monitor.simulator.myphone import WebClientService
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.tokens import Principal
 from monitor.simulator.traffic.call_parties import Cast
+from tests import asgi
 from tests.monitor.simulator.api_client import QUIET, ApiClient, Reply, running
 from tests.monitor.simulator.exchange_bench import AGENTS, NOON, Bench, small_directory
 
@@ -727,8 +727,6 @@ class Asgi:
 
     async def ask(self, path: str, content: bytes, key: str = "") -> tuple[int, bytes]:
         scope: dict[str, Any] = {
-            "type": "http",
-            "http_version": "1.1",
             "method": "POST",
             "scheme": "https",
             "path": path,
@@ -741,35 +739,27 @@ class Asgi:
             "server": ("pbx.example.com", 5001),
             "state": {"principal": self._principal},
         }
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": content, "more_body": False}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        await self._app(scope, receive, send)
-        return sent[0]["status"], b"".join(message.get("body", b"") for message in sent[1:])
+        status, _, answer = await asgi.ask(self._app, scope, content)
+        return status, answer
 
 
 async def test_the_oldest_of_too_many_sessions_is_ended() -> None:
-    asgi = Asgi()
-    keys = [await asgi.logged_in() for _ in range(1001)]
+    service = Asgi()
+    keys = [await service.logged_in() for _ in range(1001)]
 
     async def lives(key: str) -> bool:
-        return (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[1] != b"NOT AUTH"
+        return (await service.ask(COMMANDS, myphone_messages.get_my_info(), key))[1] != b"NOT AUTH"
 
     assert [await lives(key) for key in (keys[0], keys[1], keys[-1])] == [False, True, True]
 
 
 async def test_a_command_beyond_all_measure_is_not_taken() -> None:
-    asgi = Asgi()
-    key = await asgi.logged_in()
+    service = Asgi()
+    key = await service.logged_in()
     assert [
-        (await asgi.ask(COMMANDS, b"x" * size, key))[0] for size in (64 * 1024, 64 * 1024 + 1)
+        (await service.ask(COMMANDS, b"x" * size, key))[0] for size in (64 * 1024, 64 * 1024 + 1)
     ] == [200, 413]
-    assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
+    assert (await service.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
 
 async def test_a_client_that_is_none_any_more_opens_no_session() -> None:
@@ -792,19 +782,19 @@ _parts = st.one_of(
 @given(st.lists(st.lists(_parts, max_size=3).map(b"".join), min_size=1, max_size=10))
 def test_bytes_of_any_kind_are_answered_and_harm_nothing(contents: list[bytes]) -> None:
     async def play() -> None:
-        asgi = Asgi()
-        key = await asgi.logged_in()
-        before = logins(asgi.directory)
+        service = Asgi()
+        key = await service.logged_in()
+        before = logins(service.directory)
         for content in contents:
-            status, body = await asgi.ask(COMMANDS, content, key)
+            status, body = await service.ask(COMMANDS, content, key)
             assert status in (200, 400)
             assert (
                 body == b""
                 if status == 400
                 else myphone_messages.decode(body).message_id in (201, 207, 211)
             )
-        assert logins(asgi.directory) == before
-        assert (await asgi.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
+        assert logins(service.directory) == before
+        assert (await service.ask(COMMANDS, myphone_messages.get_my_info(), key))[0] == 200
 
     asyncio.run(play())
 
@@ -816,14 +806,14 @@ def test_bytes_of_any_kind_are_answered_and_harm_nothing(contents: list[bytes]) 
 )
 def test_whatever_was_changed_last_is_told(changes: list[tuple[str, bool]], seed: int) -> None:
     async def play() -> None:
-        asgi = Asgi()
+        service = Asgi()
         chance = Random(seed)
-        keys = [await asgi.logged_in() for _ in range(3)]
+        keys = [await service.logged_in() for _ in range(3)]
         for agent, on in changes:
-            await asgi.ask(
-                COMMANDS, logging(asgi.directory, "800", agent, on=on), chance.choice(keys)
+            await service.ask(
+                COMMANDS, logging(service.directory, "800", agent, on=on), chance.choice(keys)
             )
-        _, body = await asgi.ask(COMMANDS, myphone_messages.get_my_info(), chance.choice(keys))
+        _, body = await service.ask(COMMANDS, myphone_messages.get_my_info(), chance.choice(keys))
         (told,) = (
             queue
             for queue in myphone_messages.decode(body).queues_info.queues

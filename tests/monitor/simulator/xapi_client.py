@@ -11,15 +11,16 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from jsonschema import Draft202012Validator
 from starlette.applications import Starlette
-from starlette.types import Message
 
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import CallOutcome, Event, ParticipantView
 from monitor.simulator.pbx_data.directory import Directory
 from monitor.simulator.pbx_data.generator import make_directory
+from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.tokens import Principal, Tokens
 from monitor.simulator.xapi import router
 from monitor.simulator.xapi.context import Site
+from tests import asgi
 from tests.monitor.simulator.exchange_bench import Bench
 from tests.monitor.simulator.extract_schema import SCHEMA_FILE
 
@@ -190,8 +191,6 @@ class Client:
 
     async def _send(self, method: str, path: str, query: str, content: bytes) -> Answer:
         scope = {
-            "type": "http",
-            "http_version": "1.1",
             "method": method,
             "scheme": "https",
             "path": router.PREFIX + path,
@@ -204,20 +203,25 @@ class Client:
                 "principal": Principal(self.client_id, frozenset(), self.role, NOW + 60),
             },
         }
-        sent: list[Message] = []
-
-        async def receive() -> Message:
-            return {"type": "http.request", "body": content, "more_body": False}
-
-        async def send(message: Message) -> None:
-            sent.append(message)
-
-        await self._app(scope, receive, send)
-        headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-        text = b"".join(message.get("body", b"") for message in sent[1:])
+        status, pairs, text = await asgi.ask(self._app, scope, content)
+        headers = {name.decode(): value.decode() for name, value in pairs}
         plain = headers.get("content-type", "") in ("application/xml", "application/yaml")
         body = text if plain else json.loads(text) if text else None
-        return Answer(sent[0]["status"], headers, body)
+        return Answer(status, headers, body)
+
+
+def refusal(answer: Answer) -> tuple[int, str, str]:
+    """Its status, what it says, and of which property."""
+    error = answer.body["error"]
+    details = error.get("details", ({"target": ""},))
+    return answer.status, error["message"], details[0]["target"]
+
+
+def user(client: Client, number: str) -> Entity:
+    """The user of this number, as the PBX holds it."""
+    found = client.directory.entity(number)
+    assert found is not None
+    return found
 
 
 @cache

@@ -40,12 +40,12 @@ class Counting:
     def pbx(self) -> Any:
         return stats_of(self.statistics, "pbxstats", "pbx")
 
-    def wait_and_answer(self, id_: int, wait: float, talk: float, ext: str = "101") -> None:
+    def wait_and_answer(self, id_: int, wait: float, talk: float) -> None:
         self.tell(*self.scene.arrive(id_))
         self.tell(*self.scene.wait(id_, "800"))
-        self.tell(*self.scene.ring(id_, ext))
+        self.tell(*self.scene.ring(id_, "101"))
         self.pass_time(wait)
-        self.tell(*self.scene.answer(id_, ext))
+        self.tell(*self.scene.answer(id_, "101"))
         self.pass_time(talk)
         self.tell(*self.scene.end(id_))
 

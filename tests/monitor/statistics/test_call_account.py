@@ -30,11 +30,6 @@ def call(line: Line, *, shifted: float = 0.0) -> topics.Call:
 HERE = opened(call(Line(7, "+491", True, NOON)), MS)
 
 
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
-
-
 @pytest.mark.parametrize("known_by", ["participant", "caller"])
 def test_a_call_is_known_again_though_it_is_told_to_have_begun_at_another_time(
     pbx: Counting, known_by: str

@@ -24,11 +24,6 @@ from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON
 
 
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
-
-
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(SavedStatistics(version=99))])
 def test_what_another_version_kept_is_refused(data: bytes) -> None:
     with pytest.raises(Malformed):

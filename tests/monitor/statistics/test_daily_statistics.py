@@ -16,12 +16,6 @@ from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.play import all_stats
 from tests.monitor.statistics.scene import NOON, queue
 
-
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
-
-
 # queues
 
 

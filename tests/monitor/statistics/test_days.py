@@ -18,11 +18,6 @@ from tests.monitor.statistics.scene import NOON, extension, queue
 _MIDNIGHT = NOON + 12 * 3600
 
 
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
-
-
 def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
     pbx = Counting(at=_MIDNIGHT - 60)
     pbx.wait_and_answer(1, 10, 20)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from monitor.shared.codec import to_json
 from monitor.shared.entities.statistics import Durations
 from monitor.statistics.day import day_of
@@ -13,11 +11,6 @@ from monitor.statistics.entity_builder import pbx as pbx_day
 from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotals
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON
-
-
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
 
 
 def test_a_queue_of_which_nobody_came_has_no_service_level(pbx: Counting) -> None:

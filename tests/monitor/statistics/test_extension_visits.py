@@ -94,7 +94,7 @@ def test_who_talks_without_a_ring_has_answered_and_did_not_wait(pbx: Counting) -
     assert it.service_level is None
 
 
-def _three(*parties: str, conference: bool = False) -> topics.Call:
+def _three(*parties: str) -> topics.Call:
     """A caller outside, 101 and 102, all connected; ``parties``: whom the three have."""
     at = from_unix(NOON)
     dns = ("10000", "101", "102")
@@ -103,8 +103,6 @@ def _three(*parties: str, conference: bool = False) -> topics.Call:
                    "Connected", party_dn=party, since=at)
         for dn, party in zip(dns, parties, strict=True)
     )  # fmt: skip
-    if conference:
-        legs = (*legs, topics.Leg("700", "conference", "", "Connected", since=at))
     return topics.Call(1, "Inbound", "Talking", at, at, "", legs[0], legs[1:], (), legs)
 
 

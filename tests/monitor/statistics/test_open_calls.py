@@ -15,11 +15,6 @@ from tests.monitor.statistics.scene import NOON, Scene, system
 from tests.steps import steps
 
 
-@pytest.fixture
-def pbx() -> Counting:
-    return Counting()
-
-
 def test_a_call_that_ended_before_it_was_seen_counts_by_its_end_alone(pbx: Counting) -> None:
     other = Scene(NOON)
     other.begin()

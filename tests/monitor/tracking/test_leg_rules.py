@@ -105,12 +105,11 @@ HALF = frozenset({"101", "103"})
 
 def after_a_row(
     *participants: Participant,
-    caller: str = "100 Ext 100",
     callee: str = "10000 skyetel (+49)",
     held: dict[str, tuple[str, float]] = TALKED,
 ) -> list[tuple[str, str]]:
     """Return the legs after an event that came after the row."""
-    said = replace(reading(*participants, row=row(caller, callee)), fresh=False)
+    said = replace(reading(*participants, row=row("100 Ext 100", callee)), fresh=False)
     inside = Originator("100", external=False, number="100")
     place = Place(caller_connected=True)
     return [(leg.dn, leg.status) for leg in find_legs(said, inside, place, INDEX, HALF, held)]

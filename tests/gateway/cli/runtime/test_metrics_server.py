@@ -14,8 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from gateway.cli.runtime import metrics_server
 from monitor.shared.errors import ConfigError
-from tests.bus import until_async
-from tests.gateway.cli.console import free_port
+from tests.bus import free_port, until_async
 from tests.gateway.cli.runtime.test_workers import gateways, settings_file
 
 

@@ -20,8 +20,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from gateway.auth.api_keys import sha256_hex
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import real_bus, until
-from tests.gateway.cli.console import ROOT, WITHIN, free_port, running
+from tests.bus import free_port, real_bus, until
+from tests.gateway.cli.console import ROOT, WITHIN, running
 from tests.gateway.cli.runtime.test_workers import children
 from tests.system.stack import PBX, gateway, monitoring, subscriber
 
@@ -220,9 +220,9 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
             assert gateway.said.count('"settings_reload"') == 1
 
 
-def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path, level: str = "info") -> str:
+def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path) -> str:
     return (
-        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "{level}"\n[monitor]\nname = '
+        f'[redis]\nurl = "{redis}"\n[log]\nlevel = "info"\n[monitor]\nname = '
         f'"watcher"\nlease_duration = 2.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
         f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = '

@@ -18,9 +18,9 @@ from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import workers
 from gateway.stream_client import StreamClient
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import real_bus
-from tests.gateway.cli.console import ROOT, WITHIN, callmon, free_port
-from tests.system.stack import KEY, PBX, Subscriber, monitoring, running, until
+from tests.bus import free_port, real_bus, until
+from tests.gateway.cli.console import ROOT, WITHIN, callmon
+from tests.system.stack import KEY, PBX, Subscriber, monitoring, running
 
 
 def settings_file(folder: Path, redis: str, port: int) -> Path:

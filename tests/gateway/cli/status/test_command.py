@@ -28,10 +28,10 @@ from monitor.shared.redis.topology import RedisClients
 from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until_async
+from tests.bus import RealBus, free_port, until, until_async
 from tests.deploy.secured import PASSWORDS, SecuredBus, secured_bus
-from tests.gateway.cli.console import ROOT, WITHIN, Ended, callmon, free_port
-from tests.system.stack import KEY, PBX, subscriber, until
+from tests.gateway.cli.console import ROOT, WITHIN, Ended, callmon
+from tests.system.stack import KEY, PBX, subscriber
 
 VERSION = metadata.version("callmon")
 

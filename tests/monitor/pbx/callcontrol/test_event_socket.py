@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -13,14 +12,9 @@ from monitor.pbx.facts import (
     ParticipantGone,
     ParticipantsRead,
 )
+from tests.bus import until
 from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
 from tests.monitor.pbx.test_v20_source import FULL, lost
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
 
 
 async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(
@@ -109,9 +103,7 @@ async def test_a_source_that_ends_leaves_no_socket_behind(pbx: ScriptedPbx) -> N
     async with following(settings_for(pbx.url)) as (_, facts):
         await facts.connected()
         assert len(pbx.sockets) == 1
-    async with asyncio.timeout(60):
-        while pbx.sockets:  # noqa: ASYNC110 - the far end notices in its own time
-            await asyncio.sleep(0.01)
+    await until(lambda: not pbx.sockets)
 
 
 async def test_an_event_too_large_is_the_reason_that_the_system_tells() -> None:

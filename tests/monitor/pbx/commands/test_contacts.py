@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from threecx.models.contacts import Contact  # type: ignore[import-untyped]  # i
 
 from monitor.pbx.facts import ContactChanged
 from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable
-from tests.monitor.pbx.commanding import Desk, commanding
+from tests.monitor.pbx.commanding import Desk
 
 FIELDS = {
     "firstname": "first_name",
@@ -27,12 +26,6 @@ FIELDS = {
     "data9": "pager",
 }
 EVERYTHING = {field: f"+7 {position} {field}" for position, field in enumerate(FIELDS)}
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
 
 
 async def read(desk: Desk, id_: int) -> Contact:

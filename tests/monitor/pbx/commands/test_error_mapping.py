@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from monitor.shared.errors import CommandOutcomeUnknown, CommandRefused
 from monitor.simulator.pbx_data.directory import Directory
-from tests.monitor.pbx.commanding import SECRETS, Desk, commanding
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
+from tests.monitor.pbx.commanding import SECRETS, Desk
 
 
 def role(directory: Directory, name: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -11,7 +10,7 @@ from monitor.pbx.facts import ContactsRead, DirectoryRead
 from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 from monitor.shared.errors import CommandOutcomeUnknown, PbxUnreachable, TokenRefused
-from tests.monitor.pbx.commanding import NEVER, Desk, commanding
+from tests.monitor.pbx.commanding import NEVER, Desk
 from tests.monitor.pbx.scripted import following, scripted_pbx, settings_for
 
 ASKS: list[tuple[str, dict[str, str]]] = [
@@ -36,12 +35,6 @@ AGAIN = {
     "ext.del": "unknown_extension",
     "contact.del": "unknown_contact",
 }
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
 
 
 async def test_a_whole_reading_under_way_does_not_bring_back_what_was(desk: Desk) -> None:

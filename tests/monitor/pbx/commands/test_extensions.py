@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
@@ -13,13 +12,6 @@ from monitor.pbx.facts import DirectoryRead
 from monitor.shared.errors import CommandOutcomeUnknown
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.commanding import SECRETS, Desk, commanding, profiles, read, word
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
-
 
 # ext.update, ext.options.set
 

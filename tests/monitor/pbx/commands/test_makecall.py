@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any
 
@@ -16,12 +15,6 @@ from tests.monitor.pbx.commanding import Desk, commanding
 
 SINGLE, OTHER, DOUBLE, NONE = "101", "102", "103", "109"
 OUTSIDE = "+7 (916) 123-45-67"
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
 
 
 def legs(desk: Desk, call_id: object) -> set[str]:

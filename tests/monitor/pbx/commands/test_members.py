@@ -1,17 +1,9 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from monitor.shared.errors import CommandOutcomeUnknown
-from tests.monitor.pbx.commanding import Desk, commanding
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
+from tests.monitor.pbx.commanding import Desk
 
 
 async def agents(desk: Desk, queue: str) -> list[tuple[str | None, str | None]]:

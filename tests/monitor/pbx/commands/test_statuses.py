@@ -1,19 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.commanding import Desk, commanding, profiles, read, word
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
-
 
 # ext.fwd.set
 

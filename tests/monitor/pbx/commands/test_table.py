@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from gateway.operations.operation_table import DOCUMENTED, command_named
 from monitor.pbx.commands import table
 from monitor.shared.errors import CommandRefused
-from tests.monitor.pbx.commanding import Desk, commanding
-
-
-@pytest.fixture
-async def desk() -> AsyncIterator[Desk]:
-    async with commanding() as desk:
-        yield desk
+from tests.monitor.pbx.commanding import Desk
 
 
 def test_every_documented_command_is_known_or_refused_on_purpose() -> None:

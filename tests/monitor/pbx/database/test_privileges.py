@@ -56,6 +56,15 @@ WRITERS = {
 }
 
 
+async def refusal(database: Database, says: str, code: str) -> str:
+    """What is said to whoever checks the database or asks it something: the same."""
+    for attempt in (database.check(), database.answer("select 1", 0)):
+        with pytest.raises(CommandRefused, match=says) as caught:
+            await attempt
+        assert (caught.value.code, caught.value.kind) == (code, "conflict")
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("right", WRITERS)
 async def test_a_role_that_can_write_is_not_used(
     settings: DatabaseSettings, admin: asyncpg.Connection, right: str
@@ -71,10 +80,7 @@ async def test_a_role_that_can_write_is_not_used(
         await admin.execute(statement)
     writer = Database(replace(settings, user=role, password="x"))
     try:
-        for attempt in (writer.check(), writer.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match=says) as caught:
-                await attempt
-            assert (caught.value.code, caught.value.kind) == ("sql_role_can_write", "conflict")
+        await refusal(writer, says, "sql_role_can_write")
     finally:
         await admin.execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
         await admin.execute("REVOKE DELETE ON recordings FROM PUBLIC")
@@ -117,10 +123,7 @@ async def test_a_role_that_may_change_something_by_a_cast_or_domain_is_not_used(
     for statement in UNWRITTEN[way]:
         await admin.execute(statement)
     try:
-        for attempt in (database.check(), database.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match=r"may run tells\(.*REVOKE EXECUTE") as caught:
-                await attempt
-            assert caught.value.code == "sql_role_can_write"
+        await refusal(database, r"may run tells\(.*REVOKE EXECUTE", "sql_role_can_write")
         await admin.execute("REVOKE EXECUTE ON FUNCTION tells FROM PUBLIC")
         assert "may only read" in await database.check()
     finally:
@@ -163,10 +166,7 @@ async def test_a_role_that_can_read_passwords_is_not_used(
     await admin.execute(grant.format("curious"))
     curious = Database(replace(settings, user="curious", password="x"))
     try:
-        for attempt in (curious.check(), curious.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match=says) as caught:
-                await attempt
-            assert (caught.value.code, caught.value.kind) == ("sql_role_reads_secrets", "conflict")
+        await refusal(curious, says, "sql_role_reads_secrets")
     finally:
         await admin.execute("DROP OWNED BY curious")
         await admin.execute("DROP ROLE curious")
@@ -193,11 +193,8 @@ async def test_a_role_that_may_have_many_connections_is_not_used(
     await admin.execute(f"CREATE ROLE \"Many\" LOGIN PASSWORD 'x' {limit}")
     many = Database(replace(settings, user="Many", password="x"))
     try:
-        for attempt in (many.check(), many.answer("select 1", 0)):
-            with pytest.raises(CommandRefused, match="more than 8 connections") as caught:
-                await attempt
-            assert (caught.value.code, caught.value.kind) == ("sql_role_unlimited", "conflict")
-        remedy = str(caught.value).partition("Run ")[2].partition(";")[0]
+        said = await refusal(many, "more than 8 connections", "sql_role_unlimited")
+        remedy = said.partition("Run ")[2].partition(";")[0]
         assert remedy == 'ALTER ROLE "Many" CONNECTION LIMIT 8'
         await admin.execute(remedy)
         assert "may only read" in await many.check()

@@ -16,7 +16,7 @@ from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_conte
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
 from monitor.simulator.tls import make_certificate
-from tests.monitor.pbx.scripted import ScriptedPbx, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx
 
 Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 WRITES = ("POST", "PATCH", "DELETE")
@@ -162,19 +162,6 @@ async def test_every_write_has_a_connection_of_its_own() -> None:
 
 
 # through the client
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
-
-
-@pytest.fixture
-async def client(pbx: ScriptedPbx) -> AsyncIterator[PbxClient]:
-    client = PbxClient(settings_for(pbx.url))
-    yield client
-    await client.close()
 
 
 Ask = Callable[[PbxClient], Awaitable[object]]

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from monitor.shared.entities import topics
-from tests.monitor.pbx.documented import Documented, documented, leg
+from tests.monitor.pbx.documented import Documented, leg
 from tests.monitor.pbx.webapi.test_source import TALK, following
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Documented]:
-    async with documented() as there:
-        yield there
 
 
 async def test_a_call_is_followed_from_its_ringing_to_its_end(service: Documented) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from monitor.pbx.clock import PbxClock
@@ -14,12 +12,6 @@ from monitor.shared.errors import CommandRefused, PbxRefused, PbxUnreachable
 from tests.bus import until
 from tests.monitor.pbx.documented import KEY, Documented, documented
 from tests.monitor.pbx.webapi.test_source import following, settings_for
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Documented]:
-    async with documented() as there:
-        yield there
 
 
 async def test_whoever_asks_for_time_gets_it(service: Documented) -> None:

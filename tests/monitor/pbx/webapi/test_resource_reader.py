@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.webapi import resource_reader
 from monitor.pbx.webapi.client import WebApiClient
 from monitor.pbx.webapi.resource_reader import WebApiReader
-from tests.monitor.pbx.documented import Documented, documented
+from tests.monitor.pbx.documented import Documented
 from tests.monitor.pbx.webapi.test_source import TALK, following, settings_for
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Documented]:
-    async with documented() as there:
-        yield there
 
 
 async def test_without_calls_an_extension_is_as_busy_as_its_state_says(service: Documented) -> None:

@@ -13,8 +13,9 @@ from monitor.pbx.webapi.client import WebApiSettings
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.pbx.webapi.source import WebApiSource
 from monitor.shared.entities import topics
+from monitor.shared.tasks import running
 from monitor.tracking.webapi_tracker import WebApiTracker
-from tests.monitor.pbx.documented import KEY, Documented, documented, leg
+from tests.monitor.pbx.documented import KEY, Documented, leg
 
 TALK = ("Talking", leg("101", "extension", "102"), leg("102", "extension", "101"))
 
@@ -72,18 +73,8 @@ def settings_for(service: Documented, key: str = KEY, **changes: Any) -> WebApiS
 @asynccontextmanager
 async def following(service: Documented, key: str = KEY, **changes: Any) -> AsyncIterator[Follower]:
     follower = Follower(settings_for(service, key, **changes))
-    running = asyncio.create_task(follower.source.run())
-    try:
+    async with running(follower.source.run()):
         yield follower
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Documented]:
-    async with documented() as there:
-        yield there
 
 
 async def test_everything_that_is_told_is_shown(service: Documented) -> None:

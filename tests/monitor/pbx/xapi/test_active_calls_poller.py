@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
-import pytest
-
 from monitor.pbx.facts import (
     ActiveCallsRead,
 )
 from monitor.pbx.xapi.read_budget import LEAST_GAP_S
-from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx, following, settings_for
 from tests.monitor.pbx.test_v20_source import ROWS
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
 
 
 async def test_pokes_are_gathered_and_one_during_a_read_causes_another(pbx: ScriptedPbx) -> None:

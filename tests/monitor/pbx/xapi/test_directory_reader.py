@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead
 from monitor.pbx.xapi.directory_reader import COLLECTIONS, MISSING
 from monitor.simulator.behaviour_options import Switches
-from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import ScriptedPbx, following, settings_for
 from tests.monitor.pbx.test_v20_source_simulator import BUSY, followed
 
 USER = {"Id": 1, "Number": "100", "FirstName": "Ada", "Enabled": True}
@@ -45,12 +44,6 @@ async def test_the_directory_and_the_address_book_are_read_whole(page_size: int 
         assert read.system.version == directory.version
         assert {row.kind for row in read.peers} >= {"Conference", "SpecialMenu"}
         assert len((await mirror.until(ContactsRead)).contacts) == 250
-
-
-@pytest.fixture
-async def pbx() -> AsyncIterator[ScriptedPbx]:
-    async with scripted_pbx() as pbx:
-        yield pbx
 
 
 async def test_no_more_than_a_hundred_rows_are_asked_for_at_once(pbx: ScriptedPbx) -> None:

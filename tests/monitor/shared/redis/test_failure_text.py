@@ -15,8 +15,7 @@ from monitor.shared.redis.connection import translated
 from monitor.shared.redis.failure_text import explain
 from monitor.shared.redis.topology import RedisClients
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus
-from tests.gateway.cli.console import free_port
+from tests.bus import RealBus, free_port
 from tests.redis_groups import Group
 
 SECRET = "geheim"

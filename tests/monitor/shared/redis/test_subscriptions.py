@@ -27,6 +27,7 @@ from monitor.shared.redis.subscriptions import (
     subscribed,
 )
 from monitor.shared.redis.topology import RedisClients
+from monitor.shared.tasks import running
 from tests.bus import Bus, RealBus, until_async
 from tests.redis_groups import Clustered, clustered_group
 
@@ -189,14 +190,15 @@ async def test_a_rush_of_one_does_not_delay_another(bus: Bus) -> None:
             taken += 1
             await asyncio.sleep(0.01)  # that is how long this one takes for a message
 
-    async with subscribed(redis, "rush") as rush, subscribed(redis, "quiet") as quiet:
-        task = asyncio.create_task(take(rush))
+    async with (
+        subscribed(redis, "rush") as rush,
+        subscribed(redis, "quiet") as quiet,
+        running(take(rush)),
+    ):
         await send(other, [("PUBLISH", "rush", str(number)) for number in range(5_000)])
         await publish(other, "quiet", b"x")
         assert await heard(quiet) == ChannelMessage("quiet", b"x")
         assert taken < 2_500, "it waited behind the other's messages"
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_a_refused_channel_ends_its_own_subscription_only(valkey: RealBus) -> None:

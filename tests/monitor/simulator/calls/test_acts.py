@@ -30,11 +30,6 @@ class Journal:
         return told
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_an_act_says_when_what_where_and_between_whom(pbx: Bench) -> None:
     journal = Journal(pbx)
     call = pbx.switchboard.arrive("10000", CALLER, "+4930123")

@@ -9,11 +9,6 @@ from monitor.simulator.calls.exchange import ParticipantRemove, ParticipantUpser
 from tests.monitor.simulator.exchange_bench import TWO_DEVICES, Bench
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_a_dn_is_busy_from_its_first_call_to_the_end_of_its_last(pbx: Bench) -> None:
     first, second = pbx.inbound(), pbx.switchboard.dial("100", "101")
     assert (pbx.switchboard.busy("100"), pbx.switchboard.in_use("100")) == (True, 2)

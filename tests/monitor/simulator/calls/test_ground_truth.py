@@ -16,11 +16,6 @@ from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NO_DEVICE, NO
 from tests.truth.calls import Story, Watcher, plain
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_a_caller_who_leaves_a_queue_or_a_menu_has_abandoned(pbx: Bench) -> None:
     queued, ringing, menu = (pbx.switchboard.arrive("10000", CALLER) for _ in range(3))
     pbx.switchboard.route(queued, "800")

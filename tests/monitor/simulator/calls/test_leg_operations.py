@@ -13,11 +13,6 @@ from tests.monitor.simulator.exchange_bench import (
 )
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_every_device_of_an_extension_rings_and_the_one_picked_up_stays(pbx: Bench) -> None:
     call = pbx.inbound(TWO_DEVICES)
     assert [view.legid for view in pbx.switchboard.participants(TWO_DEVICES)] == [4, 5]

@@ -12,11 +12,6 @@ from tests.monitor.simulator.calls.test_switchboard import TRUNK
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, NOON, Bench
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_agents_ring_from_a_queue_until_one_answers(pbx: Bench) -> None:
     call = pbx.switchboard.arrive("10000", CALLER)
     pbx.switchboard.route(call, "800")

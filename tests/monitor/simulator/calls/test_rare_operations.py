@@ -9,11 +9,6 @@ from monitor.simulator.calls.model import OperationRefused
 from tests.monitor.simulator.exchange_bench import CALLER, MOBILE, TWO_DEVICES, Bench
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_paged_phones_connect_at_once_and_go_with_the_caller(pbx: Bench) -> None:
     call = pbx.switchboard.page("100", ["101", "102", "100"], "600")
     assert pbx.legs(call) == {

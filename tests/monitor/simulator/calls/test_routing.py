@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.monitor.simulator.exchange_bench import (
     CALLER,
     MOBILE,
     NO_DEVICE,
     Bench,
 )
-
-
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
 
 
 def test_a_ring_group_has_no_leg_of_its_own(pbx: Bench) -> None:

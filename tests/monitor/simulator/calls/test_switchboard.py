@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.monitor.simulator.exchange_bench import CALLER, NOON, Bench
 
 TRUNK = f"10002 Backup GSM, 2nd ({CALLER})"
-
-
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
 
 
 def test_an_internal_call_rings_talks_and_ends(pbx: Bench) -> None:

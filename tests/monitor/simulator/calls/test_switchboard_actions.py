@@ -17,11 +17,6 @@ from tests.monitor.simulator.exchange_bench import (
 )
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def only_call(pbx: Bench) -> SimulatedCall:
     (call,) = pbx.switchboard.calls.values()
     return call

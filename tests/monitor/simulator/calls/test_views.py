@@ -8,11 +8,6 @@ from monitor.simulator.behaviour_options import Callees, Switches
 from tests.monitor.simulator.exchange_bench import CALLER, NOON, Bench
 
 
-@pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
 def test_the_participant_of_an_internal_call_is_as_captured(pbx: Bench) -> None:
     call = pbx.switchboard.dial("100", "101")
     pbx.switchboard.answer(call, "101")

@@ -29,15 +29,6 @@ class Day:
     traffic: TrafficGenerator
     client: Client
 
-    def until_over(self, seconds: float = 20_000.0) -> list[TruthEnded]:
-        while (
-            seconds > 0
-            and self.traffic.stats.over < self.traffic.stats.started + self.traffic.stats.skipped
-        ):
-            self.traffic.advance(5.0)
-            seconds -= 5.0
-        return self.switchboard.ended()
-
     def only(self) -> SimulatedCall:
         (call,) = self.switchboard.calls.values()
         return call
@@ -70,8 +61,8 @@ def day(
     return Day(directory, switchboard, traffic, client)
 
 
-def run_to_the_end(today: Day, seconds: float = 6000.0) -> list[TruthEnded]:
-    today.traffic.advance(seconds)
+def run_to_the_end(today: Day) -> list[TruthEnded]:
+    today.traffic.advance(6000.0)
     assert today.switchboard.calls == {}
     return today.switchboard.ended()
 

@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 async def test_agents_are_replaced_as_a_whole_and_in_order(client: Client) -> None:

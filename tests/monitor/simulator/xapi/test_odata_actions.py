@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Calls, Client, Row
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi_client import Calls, Client, Row, refusal
 
 
 async def test_a_call_is_dropped() -> None:

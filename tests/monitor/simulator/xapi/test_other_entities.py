@@ -4,21 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi_client import Answer, Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
-
-
-def refusal(answer: Answer) -> tuple[int, str, str]:
-    error = answer.body["error"]
-    return (
-        answer.status,
-        error["message"],
-        error["details"][0]["target"] if "details" in error else "",
-    )
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 @pytest.mark.parametrize("path", ["Queues", "RingGroups", "Receptionists", "Trunks", "Parkings"])

@@ -4,16 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.simulator.pbx_data.templates import Entity
 from monitor.simulator.tokens import GrantRefused
 from tests.monitor.simulator.api_client import phones, running
-from tests.monitor.simulator.xapi_client import Client
-
-
-def user(client: Client, number: str) -> Entity:
-    found = client.directory.entity(number)
-    assert found is not None
-    return found
+from tests.monitor.simulator.xapi_client import Client, user
 
 
 async def test_a_person_reads_and_changes_the_own_user_with_any_role() -> None:

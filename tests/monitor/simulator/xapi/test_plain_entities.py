@@ -6,13 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 async def test_a_website_link_lives_and_dies(client: Client) -> None:

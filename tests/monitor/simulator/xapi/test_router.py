@@ -9,11 +9,6 @@ from monitor.simulator.pbx_data.generator import make_directory
 from tests.monitor.simulator.xapi_client import Client
 
 
-@pytest.fixture
-def client() -> Client:
-    return Client()
-
-
 async def test_what_is_selected_is_answered_and_nothing_else(client: Client) -> None:
     answer = await client.get("/Users", select="Id,Number", orderby="Number desc", top=2, skip=1)
     assert answer.value == [

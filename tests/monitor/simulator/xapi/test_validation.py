@@ -6,13 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_writes import refusal, user_id
-from tests.monitor.simulator.xapi_client import Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi.test_writes import user_id
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 @pytest.mark.parametrize(

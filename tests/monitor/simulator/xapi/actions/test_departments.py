@@ -1,14 +1,6 @@
 from __future__ import annotations
 
-import pytest
-
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 async def test_an_empty_department_is_deleted_by_number_or_id(client: Client) -> None:

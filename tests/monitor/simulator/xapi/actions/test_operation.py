@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 async def test_several_entities_are_deleted_and_unknown_keys_passed_over() -> None:

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
-
-
-@pytest.fixture
-def client() -> Client:
-    return Client()
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 async def order(client: Client) -> list[str]:

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
+from tests.monitor.simulator.xapi_client import Client, refusal
 
 
 def named(*names: str) -> dict[str, Any]:

@@ -5,20 +5,12 @@ from __future__ import annotations
 import pytest
 
 from monitor.simulator.behaviour_options import Switches
-from monitor.simulator.pbx_data.templates import Entity
-from tests.monitor.simulator.xapi.test_other_entities import refusal
-from tests.monitor.simulator.xapi_client import Client
+from tests.monitor.simulator.xapi_client import Client, refusal, user
 
 
 @pytest.fixture
 def client() -> Client:
     return Client(switches=Switches(secrets="shown"))
-
-
-def user(client: Client, number: str) -> Entity:
-    found = client.directory.entity(number)
-    assert found is not None
-    return found
 
 
 async def test_a_shared_email_is_found(client: Client) -> None:

@@ -9,11 +9,6 @@ import pytest
 from tests.monitor.simulator.xapi_client import Client
 
 
-@pytest.fixture
-def client() -> Client:
-    return Client()
-
-
 async def test_nested_options_hold_within_what_is_expanded(client: Client) -> None:
     answer = await client.get(
         "/Users",

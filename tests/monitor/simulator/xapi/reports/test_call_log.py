@@ -21,11 +21,6 @@ def log(source: str = "", target: str = "") -> str:
 
 
 @pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
 def client(pbx: Bench) -> Client:
     return Client(bench=pbx)
 

@@ -13,11 +13,6 @@ DAY = "startDt=2026-03-01T00:00:00Z,endDt=2026-03-31T00:00:00Z"
 
 
 @pytest.fixture
-def pbx() -> Bench:
-    return Bench()
-
-
-@pytest.fixture
 def client(pbx: Bench) -> Client:
     return Client(bench=pbx)
 
