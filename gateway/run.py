@@ -119,8 +119,10 @@ async def serving(
         finally:  # also when cancelled: that ends the process
             await live.drain(settings.stream.drain_time if len(live) else 0.0)
     finally:
-        await end(following)
-        await server.stop()
+        try:
+            await end(following)
+        finally:
+            await server.stop()
 
 
 def _views(

@@ -55,11 +55,19 @@ class EmbeddedServer(uvicorn.Server):
         raise RuntimeError("the HTTP server ended by itself")
 
     async def stop(self) -> None:
-        """Take no more connections, let requests end, then stop."""
+        """Take no more connections, let requests end, then stop, also if cancelled meanwhile."""
         self.should_exit = True
-        if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)
+        cancelled: asyncio.CancelledError | None = None
+        while self._task is not None and not self._task.done():
+            try:
+                await asyncio.wait((self._task,))
+            except (
+                asyncio.CancelledError
+            ) as error:  # the server must end its own tasks all the same
+                cancelled = error
         self._bound.close()
+        if cancelled is not None:
+            raise cancelled
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Do as uvicorn does, then note that it listens."""

@@ -70,17 +70,25 @@ async def running(
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks again and again until they have ended.
 
-    Libraries lose a cancellation now and then (python/cpython#86296).
+    Libraries lose a cancellation now and then (python/cpython#86296). If this is cancelled, so are
+    the tasks at once, and all have ended before CancelledError goes on.
     """
     tasks = list(tasks)
     pending = {task for task in tasks if not task.done()}
+    cancelled: asyncio.CancelledError | None = None
     while pending:
         for task in pending:
             task.cancel()
-        _, pending = await asyncio.wait(pending, timeout=_AGAIN_AFTER_S)
+        try:
+            await asyncio.wait(pending, timeout=_AGAIN_AFTER_S)
+        except asyncio.CancelledError as error:
+            cancelled = error
+        pending = {task for task in pending if not task.done()}
     for task in tasks:
         if not task.cancelled():
             task.exception()  # retrieve it, so that asyncio does not report it as lost
+    if cancelled is not None:
+        raise cancelled
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:

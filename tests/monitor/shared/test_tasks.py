@@ -104,3 +104,31 @@ async def test_a_failure_of_what_runs_beside_the_work_does_not_end_the_work() ->
 
     async with running(beside()):
         await asyncio.sleep(0)
+
+
+async def test_a_second_cancellation_leaves_nothing_behind_that_runs_beside() -> None:
+    ends = 0
+
+    async def tidies_up() -> None:
+        nonlocal ends
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                await asyncio.Event().wait()  # what it would wait for takes long
+            finally:
+                await asyncio.sleep(0)
+                ends += 1
+
+    async def work() -> None:
+        async with running(tidies_up(), tidies_up()):
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(work())
+    for _ in range(2):
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert ends == 2
