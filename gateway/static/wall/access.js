@@ -49,7 +49,7 @@ export function Asking() {
   return html`<main class="access"><div role="alertdialog" aria-labelledby="another">
     <h1 id="another">${words.keyAnother}</h1>
     <p>${words.keyAnotherHint}</p>
-    <form onSubmit=${(event) => event.preventDefault()}>
+    <form>
       <button type="button" class="keep" onClick=${() => (offered.value = null)}>${words.keyKeep}</button>
       <button type="button" class="take" onClick=${() => use(offered.value)}>${words.keyTake}</button>
     </form>
