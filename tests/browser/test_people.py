@@ -279,7 +279,9 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         shown = await page.count(".agent")
         await page.shows(f"{300 - 4 * shown} more", "footer")
         assert await page.run(f"{_SMALLEST} >= 32")
-        await page.resize(820, 1180)  # at a desk that cannot show all, one scrolls and can read them
+        await page.resize(
+            820, 1180
+        )  # at a desk that cannot show all, one scrolls and can read them
         await page.go(f"{wall.replace('kiosk=1&', '')}#key={key(0)}")
         await page.becomes(300, "document.querySelectorAll('.agent.lines2').length")
 
