@@ -19,7 +19,11 @@ export function showAlarms() {
 
 /** The picture of an alarm's red plate with a text. */
 function plate(text) {
-  return `data:image/svg+xml,${encodeURIComponent(`<svg xmlns="http://www.w3.org/2000/svg" width="32" height="32">
-    <path fill="#c62a12" d="M0 0h32v32H0z"/>
-    <text x="16" y="25" fill="#fff" style="font:bold 24px sans-serif" text-anchor="middle">${text}</text></svg>`)}`;
+  const canvas = Object.assign(document.createElement("canvas"), { width: 32, height: 32 });
+  const pen = canvas.getContext("2d");
+  pen.fillStyle = "#c62a12";
+  pen.fillRect(0, 0, 32, 32);
+  Object.assign(pen, { fillStyle: "#fff", font: "bold 24px sans-serif", textAlign: "center" });
+  pen.fillText(text, 16, 25);
+  return canvas.toDataURL();
 }

@@ -88,7 +88,6 @@ export function Outcome({ row: { outcome, spoken } }) {
   return html`<${State} of=${outcome === "missedCall" ? "ringing" : "away"} word=${words[outcome]} />`;
 }
 
-/** How many rows are of each kind. */
 function count(rows, kindOf) {
   const counts = {};
   for (const row of rows) counts[kindOf(row)] = (counts[kindOf(row)] ?? 0) + 1;

@@ -13,7 +13,6 @@ export function toggleSound() {
   if (audible.value) tone();
 }
 
-/** To be told of each gesture. */
 export function gesture() {
   if (!audible.value) return;
   context ??= new AudioContext();
