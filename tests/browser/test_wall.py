@@ -497,6 +497,7 @@ async def test_a_stream_that_is_ended_for_its_key_says_so(page: Page, world: Wor
 async def test_without_a_key_the_page_asks_for_one(page: Page, world: World) -> None:
     await page.go(f"{world.address}/wall?lang=ru")
     await page.shows("Какой ключ у этого экрана?")
+    await page.becomes("key", "document.activeElement.name")
 
 
 async def test_the_page_asks_no_other_server_and_can_be_installed(page: Page, world: World) -> None:

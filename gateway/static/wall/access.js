@@ -73,7 +73,7 @@ export function Access() {
         ${reason && html`<small>${reason} (${code})</small>`}</p>`
     }
     <form onSubmit=${submit}>
-      <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required /></label>
+      <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required autofocus /></label>
       <button type="submit">${words.keyUse}</button>
     </form>
     <p class="hint">${words.keyHint}</p>

@@ -27,7 +27,7 @@ const CALLS = [
 ];
 
 const TILES = [{ w: 18, h: 4.9 }];
-const held = new Steady(20_000); // the picture stays as calls come and go
+const held = new Steady(20_000); // the picture stays calm
 
 export function Calls() {
   const all = callRows(shown());
