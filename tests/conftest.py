@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 for name in [name for name in os.environ if name.startswith("CALLMON_") and "__" in name]:
     del os.environ[name]
 os.environ |= {"CALLMON_CONFIG": os.devnull, "CALLMON_ETC": "/nonexistent/callmon"}
+os.environ["LC_ALL"] = "C.UTF-8"  # commands speak the user's language
 # Whoever works behind a proxy has http_proxy set, and the tests' servers are all on this machine.
 for _name in ("no_proxy", "NO_PROXY"):
     os.environ[_name] = ",".join(

@@ -19,12 +19,14 @@ from gateway.cli.wall_words import (
     leg_word,
     outcome,
     progress,
+    translated,
 )
 from gateway.stream_client import Connection, StreamClient, Update, stream_url, tls_context
 from monitor.shared.entities.topics import FLEET_TOPICS, TOPICS
 from monitor.shared.errors import CallmonError, ConfigError
 from monitor.shared.timestamps import moment
 
+_WAY_WIDTH: Final = max(len(WORDS[way]) for way in ("inbound", "outbound", "internal"))
 _HELD_S: Final = 2.0
 """Seconds for which the row of a call that lost all legs but one is held back."""
 
@@ -157,13 +159,19 @@ class _Lines:
             calls = update.state.get("calls", {})
             self._together = {id_ for id_, call in calls.items() if len(call["AConnList"]) > 1}
             counts = ", ".join(f"{len(table)} {topic}" for topic, table in update.state.items())
-            yield f"{at}  snapshot at {update.position}: {counts}"
+            told = translated(
+                "snapshot at {position}: {counts}", position=update.position, counts=counts
+            )
+            yield f"{at}  {told}"
             return
         self._forget(update)
         yield from self._due(moment(update.server_time).timestamp())
         if update.kind == "heartbeat":
             if update.stale_since is not None:
-                yield f"{at}  nothing heard from the monitor since {update.stale_since}"
+                told = translated(
+                    "nothing heard from the monitor since {since}", since=update.stale_since
+                )
+                yield f"{at}  {told}"
             return
         for topic, table in update.upsert.items():
             for id_, entity in table.items():
@@ -172,7 +180,8 @@ class _Lines:
                     yield line
         for topic, ids in update.remove.items():
             if topic not in ("calls", "ended"):  # an end has its row; the oldest ends make room
-                yield from (f"{at}  {topic} {id_} is gone" for id_ in ids)
+                for id_ in ids:
+                    yield f"{at}  {translated('{topic} {id} is gone', topic=topic, id=id_)}"
 
     def _forget(self, update: Update) -> None:
         """Drop the rows of calls that have changed or ended."""
@@ -210,43 +219,46 @@ def _call(id_: str, call: dict[str, Any], _topic: str) -> str:
         )
         for leg in call["AConnList"]
     )
-    where = f" · {WORDS['waiting']} in {call['queue']}" if call["queue"] else ""
+    waits = translated("{word} in {queue}", word=WORDS["waiting"], queue=call["queue"])
+    where = f" · {waits}" if call["queue"] else ""
     did = f" · {call['did']}" if call["did"] else ""
     way, state = WORDS[direction(call)], WORDS[progress(call)]
-    return f"call {id_:>6}  {way:<8} {state:<12} {legs}{where}{did}"
+    return f"{translated('call')} {id_:>6}  {way:<{_WAY_WIDTH}} {state:<12} {legs}{where}{did}"
 
 
 def _ended(_id: str, ended: dict[str, Any], _topic: str) -> str:
     caller = f"{ended['caller'] or WORDS['anonymous']}{_in_brackets(ended['callerName'])}"
     callee = f"{ended['callee'] or WORDS['nobody']}{_in_brackets(ended['calleeName'])}"
     return (
-        f"call {ended['callID']:>6}  {WORDS[direction(ended)]:<8} {'ended':<12} "
+        f"{translated('call')} {ended['callID']:>6}  {WORDS[direction(ended)]:<{_WAY_WIDTH}} "
+        f"{translated('ended'):<12} "
         f"{outcome(ended)}: {caller} → {callee}"
     )
 
 
 def _system(_id: str, system: dict[str, Any], _topic: str) -> str:
     reason = f": {system['reason']}" if system["reason"] else ""
-    return f"PBX {system['fqdn']} {system['connection']}{reason}"
+    return f"{translated('PBX')} {system['fqdn']} {translated(system['connection'])}{reason}"
 
 
 def _extension(id_: str, extension: dict[str, Any], _topic: str) -> str:
     name = f"{extension['name']} {extension['lastname']}".strip()
-    talks = " and ".join(
+    talks = f" {translated('and')} ".join(
         f"{WORDS.get(talk['activity'].lower(), talk['activity'])} "
         f"{talk['num'] or WORDS['anonymous']}{_in_brackets(talk['name'])}"
         for talk in extension["talks"]
     )
     words = talks or doing_words(extension, doing(extension))
-    return f"extension {id_}{_in_brackets(name)}: {words}"
+    return f"{translated('extension')} {id_}{_in_brackets(name)}: {words}"
 
 
 def _queue(id_: str, queue: dict[str, Any], _topic: str) -> str:
-    return f"queue {id_}{_in_brackets(queue['name'])}: {WORDS['waiting']} {len(queue['waiting'])}"
+    waiting = f"{WORDS['waiting']} {len(queue['waiting'])}"
+    return f"{translated('queue')} {id_}{_in_brackets(queue['name'])}: {waiting}"
 
 
 def _plain(id_: str, _entity: dict[str, Any], topic: str) -> str:
-    return f"{topic} {id_} changed"
+    return translated("{topic} {id} changed", topic=topic, id=id_)
 
 
 def _in_brackets(name: str) -> str:

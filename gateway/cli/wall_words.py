@@ -1,74 +1,42 @@
-"""Say what calls and agents do in the wall's words, for ``callmon top`` and ``callmon tail``. Pure.
+"""Say what calls and agents do in the wall's words, for ``callmon top`` and ``callmon tail``.
 
-The wallboard's English words are in ``gateway/static/wall/words-en.js``; a test compares them with
-:data:`WORDS`. The rules are those of ``rows.js`` and ``people.js`` beside that file. Entities are
-plain containers as the stream sends them.
+The words are read from the wallboard's own files (``gateway/static/wall/words-en.js``), in Russian
+for users whose locale is Russian, as ``--help`` is. The rules are those of ``rows.js`` and
+``people.js`` beside these files. Entities are plain containers as the stream sends them.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, TypeAlias
+
+from gateway.cli.russian_help import speaks_russian
 
 Entity: TypeAlias = Mapping[str, Any]
 
-WORDS: Final[Mapping[str, str]] = {
-    "queues": "Queues",
-    "agents": "Agents",
-    "calls": "Calls",
-    "missed": "Missed",
-    "waiting": "Waiting",
-    "longestBrief": "Longest",
-    "free": "Free",
-    "ringing": "Ringing",
-    "talking": "Talking",
-    "away": "Away",
-    "out": "Logged out",
-    "offline": "Offline",
-    "dialing": "Dialing",
-    "listens": "Listening",
-    "waits": "Waiting",
-    "internal": "internal",
-    "callsNow": "Calls now",
-    "day.answered": "Ans.",
-    "day.abandoned": "Aband.",
-    "day.level": "SL",
-    "day.hour": "60 min",
-    "answered": "Answered",
-    "abandoned": "Abandoned",
-    "serviceLevel": "Service level",
-    "noCalls": "No calls now.",
-    "noMissed": "Nobody was missed today.",
-    "from": "From",
-    "to": "To",
-    "via": "Via",
-    "state": "State",
-    "time": "Time",
-    "when": "When",
-    "waited": "Waited",
-    "who": "Who",
-    "outcome": "What happened",
-    "missedCall": "Missed",
-    "abandonedCall": "Abandoned in queue",
-    "menuCall": "Abandoned in menu",
-    "calledBack": "Spoken since",
-    "inbound": "inbound",
-    "outbound": "outbound",
-    "routing": "Routing",
-    "transferring": "Transferring",
-    "inQueue": "In queue",
-    "inMenu": "In menu",
-    "anonymous": "Number withheld",
-    "nobody": "–",
-    "peak": "Peak today",
-    "callsToday": "Calls today, all",
-    "answeredToday": "Answered today, all",
-    "name": "Name",
-    "party": "Other side",
-    "status": "Status",
-    "number": "Number",
-}
-"""Key of a word of the wall → the word. A dot leads into a group of words."""
+_WALL: Final = Path(__file__).parents[1] / "static" / "wall"
+_LINE: Final = re.compile(r'^  (\w+): (?:\{(.*)\}|"(.*)"),$', re.MULTILINE)
+_WORD_OF_GROUP: Final = re.compile(r'"?(\w[\w ]*)"?: "(.*?)"')
+
+
+def words_of(language: str) -> dict[str, str]:
+    """Return the wall's words that are plain texts, by key. A dot leads into a group of words."""
+    found: dict[str, str] = {}
+    source = (_WALL / f"words-{language}.js").read_text(encoding="utf-8")
+    for line in _LINE.finditer(source):
+        key, group, text = line.groups()
+        if group is None:
+            found[key] = text
+        else:
+            found |= {f"{key}.{one}": word for one, word in _WORD_OF_GROUP.findall(group)}
+    return found
+
+
+IN_RUSSIAN: Final = speaks_russian()
+WORDS: Final[Mapping[str, str]] = words_of("ru" if IN_RUSSIAN else "en")
+"""Key of a word of the wall → the word, in the user's language."""
 
 _BUSY: Final[Mapping[str, str]] = {
     "Talking": "talking",
@@ -85,6 +53,118 @@ _ENDS: Final[Mapping[str, str]] = {
     "unknown": "Unknown",
 }
 """Outcome of a call that was neither missed nor abandoned → words. The wall does not show these."""
+
+
+RUSSIAN: Final[Mapping[str, str]] = {
+    "Answered": "Отвечен",
+    "Not answered": "Не отвечен",
+    "Taken by a machine": "Принят автоматом",
+    "Handed over": "Передан",
+    "Unknown": "Неизвестно",
+    "call": "звонок",
+    "ended": "завершён",
+    "extension": "номер",
+    "queue": "очередь",
+    "and": "и",
+    "PBX": "АТС",
+    "connected": "подключена",
+    "connecting": "подключение",
+    "lost": "связь потеряна",
+    "{word} in {queue}": "ждёт в очереди {queue}",
+    "snapshot at {position}: {counts}": "всё состояние, позиция {position}: {counts}",
+    "nothing heard from the monitor since {since}": "нет данных от монитора с {since}",
+    "{topic} {id} is gone": "{topic} {id}: больше нет",
+    "{topic} {id} changed": "{topic} {id}: изменение",
+    "Call": "Звонок",
+    "No.": "№",
+    "Talked": "Говорил",
+    "There are no queues, or this key may not see them.": (
+        "Очередей нет, или этому ключу они не видны."
+    ),
+    "There are no agents, or this key may not see them.": (
+        "Операторов нет, или этому ключу они не видны."
+    ),
+    "Nothing contains “{find}”.": "Ничто не содержит «{find}».",
+    "filter": "фильтр",
+    "Filter": "Фильтр",
+    "Sort": "Порядок",
+    "Pause": "Пауза",
+    "Help": "Клавиши",
+    "Quit": "Выход",
+    "Close": "Закрыть",
+    "Keys": "Клавиши",
+    "calls, queues, agents, missed calls": "звонки, очереди, операторы, пропущенные",
+    "choose a row; Enter shows its details": "выбрать строку; Enter — подробности",
+    "filter by what any column shows; Escape shows all again": (
+        "фильтр по любому столбцу; Escape снова показывает всё"
+    ),
+    "sort by the next column; the other way round": "порядок по следующему столбцу; обратный",
+    "pause the display; changes meanwhile are counted and shown afterwards": (
+        "пауза; изменения за это время считаются и показываются потом"
+    ),
+    "quit": "выход",
+    "Paused; {count} updates wait": "Пауза; ждут изменения: {count}",
+    " of {limit}": " из {limit}",
+    "The gateway stopped sending: {why}": "Сервер больше не отвечает: {why}",
+    "Nothing is heard from the monitor since {since}; this is the last known state": (
+        "Нет данных от монитора с {since}; последнее известное состояние"
+    ),
+    "Nothing is known of the PBX yet": "Об АТС пока ничего не известно",
+    "PBX lost since {since}": "Связь с АТС потеряна с {since}",
+    "Connecting to the PBX since {since}": "Подключение к АТС с {since}",
+    "Connecting to the gateway": "Подключение к серверу",
+    "{reason} Trying again; q quits": "{reason} Ещё попытка; q — выход",
+    "The gateway is not reached since {since}": "Сервер недоступен с {since}",
+    ": {reason} Trying again": ": {reason} Ещё попытка",
+    "; trying again": "; ещё попытка",
+    "Queue": "Очередь",
+    "Agent": "Оператор",
+    "Missed": "Пропущен",
+    "Extension": "Номер",
+    "It has ended.": "Он завершён.",
+    "It no longer exists.": "Больше не существует.",
+    "began {at}, {ago} ago": "начало {at}, {ago} назад",
+    "Answered {at}, talks for {time}": "Отвечен в {at}, разговор {time}",
+    "Waits in queue {queue} for {time}": "Ждёт в очереди {queue} уже {time}",
+    "For": "За кого",
+    "Type": "Вид",
+    "Leg": "Плечо",
+    "transferred by {who}": "перевёл {who}",
+    "{place}. {who}, waits for {time}": "{place}. {who}, ждёт {time}",
+    "Nobody waits.": "Никто не ждёт.",
+    "Today: {offered} offered, {answered} answered, {abandoned} abandoned, "
+    "{shortAbandoned} more in less than {shortBelow} s": (
+        "Сегодня: поступило {offered}, отвечено {answered}, потеряно {abandoned}, "
+        "ещё {shortAbandoned} за первые {shortBelow} с"
+    ),
+    "Service level: {level} within {target} s": "Уровень обслуживания: {level} за {target} с",
+    "Waits: {waits}; talks: {talks}": "Ожидание: {waits}; разговоры: {talks}",
+    "Skill": "Навык",
+    "registered": "зарегистрирован",
+    "not registered": "не зарегистрирован",
+    "none": "нет",
+    "no profile": "без профиля",
+    "queues: {names}": "очереди: {names}",
+    "Today: rung by {offered}, answered {answered}, missed {missed}, "
+    "{elsewhere} taken by others; talks {talks}": (
+        "Сегодня: поступило {offered}, отвечено {answered}, пропущено {missed}, "
+        "взяли другие {elsewhere}; разговоры {talks}"
+    ),
+    "Of queues: {queueOffered} offered, {queueAnswered} answered": (
+        "Из очередей: поступило {queueOffered}, отвечено {queueAnswered}"
+    ),
+    "Placed {placed}, {placedAnswered} answered; talks {placedTalks}": (
+        "Исходящих {placed}, отвечено {placedAnswered}; разговоры {placedTalks}"
+    ),
+    "{average} on average, {longest} at most": "{average} в среднем, {longest} максимум",
+}
+"""Text of ``top`` and ``tail`` for which the wall has no word → its Russian."""
+
+
+def translated(text: str, **values: object) -> str:
+    """Return a text of :data:`RUSSIAN` in the user's language, with ``values`` in its places."""
+    said = RUSSIAN.get(text, text) if IN_RUSSIAN else text
+    return said.format(**values) if values else said
 
 
 def direction(call: Entity) -> str:
@@ -122,7 +202,9 @@ def _hosted(call: Entity) -> bool:
 def leg_word(leg: Entity) -> str:
     """Return the word for what a leg does."""
     status: str = leg["status"]
-    return WORDS["listens"] if leg.get("listening") else WORDS.get(status.lower(), status)
+    if leg.get("listening"):
+        return WORDS["listens"]
+    return WORDS.get(f"legs.{status}") or WORDS.get(status.lower(), status)
 
 
 def outcome(ended: Entity) -> str:
@@ -132,7 +214,7 @@ def outcome(ended: Entity) -> str:
         return WORDS["missedCall"]
     if told == "abandoned":
         return WORDS["abandonedCall" if queue_of(ended) else "menuCall"]
-    return _ENDS.get(told, str(told))
+    return translated(_ENDS.get(told, str(told)))
 
 
 def queue_of(ended: Entity) -> str:
@@ -163,7 +245,8 @@ def doing(extension: Entity, logged_in: bool | None = None) -> str:
 def doing_words(extension: Entity, what: str) -> str:
     """Return the words for what an extension does. ``what``: as :func:`doing` returns it."""
     if what == "away":
-        return str(extension["fwdName"])
+        name = str(extension["fwdName"])
+        return WORDS.get(f"profiles.{name}", name)
     if what == "out":
         return WORDS["offline" if is_offline(extension) else "out"]
     if what != "talking":

@@ -75,7 +75,7 @@ async def test_in_tv_mode_in_russian_and_what_opens(page: Page, world: World) ->
     for view, ready in (
         ("queues", ".queue"),
         ("agents", ".agent"),
-        ("calls", "table.calls tr"),
+        ("calls", ".call"),
         ("lines", ".tile"),
     ):
         await page.go(russian.replace("wall?", f"wall?kiosk=1&view={view}&"))

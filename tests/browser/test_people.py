@@ -244,16 +244,15 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
     })()"""
     async with writing(valkey, house(5, time.time())), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", "td")):
+        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", ".call")):
             for lang in ("en", "ru"):
                 settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
                 await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
                 await page.until(f"document.querySelectorAll({what!r}).length > 1")
                 await page.until(f"{_SMALLEST} >= 32")
                 await page.becomes([], _CLIPPED)
-                if view != "calls":
-                    zoom = "document.querySelector('.tile').currentCSSZoom"
-                    await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
+                zoom = "document.querySelector('.tile').currentCSSZoom"
+                await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
                 if view == "queues":
                     await page.shows("Free" if lang == "en" else "Свободны", ".legend")
         assert not page.complaints
@@ -280,6 +279,11 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         shown = await page.count(".agent")
         await page.shows(f"{300 - 4 * shown} more", "footer")
         assert await page.run(f"{_SMALLEST} >= 32")
+        await page.resize(
+            820, 1180
+        )  # at a desk that cannot show all, one scrolls and can read them
+        await page.go(f"{wall.replace('kiosk=1&', '')}#key={key(0)}")
+        await page.becomes(300, "document.querySelectorAll('.agent.lines2').length")
 
 
 @pytest.mark.parametrize("late", [19, 8])

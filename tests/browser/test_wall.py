@@ -266,7 +266,7 @@ async def test_another_key_may_be_put_into_the_address_of_an_open_page(
     page: Page, world: World
 ) -> None:
     await page.go(world.wall("view=queues", key="of-yesterday"))
-    await page.shows("This display key does not hold")
+    await page.shows("This display key is not valid")
     await page.run(f"location.hash = 'key={KEY}'")
     await page.until("document.querySelector('.fresh.live')")
     assert await page.run("location.hash") == ""
@@ -292,7 +292,7 @@ async def test_a_key_in_an_address_takes_no_kept_keys_place_before_somebody_says
     await page.run("location.hash = 'key=of-somebody-else'")
     await page.shows("Use another display key?")
     await page.run("document.querySelector('.take').click()")
-    await page.shows("This display key does not hold")
+    await page.shows("This display key is not valid")
     assert await page.run(kept) == "of-somebody-else"
 
 
@@ -476,7 +476,7 @@ async def test_a_key_that_ceases_to_hold_is_said_and_another_one_goes_on(
     assert await page.run("location.hash") == ""
     await world.stop_gateway()
     await world.start_gateway(key="another-display-key")
-    await page.shows("This display key does not hold")
+    await page.shows("This display key is not valid")
     asked = len(page.requested)
     await page.run("new Promise((resolve) => setTimeout(resolve, 1500))")
     assert len(page.requested) == asked, "it stays away"
@@ -490,13 +490,14 @@ async def test_a_stream_that_is_ended_for_its_key_says_so(page: Page, world: Wor
     await world.stop_gateway()
     await world.start_gateway(expires=from_unix(time.time() + 6))
     await page.go(world.wall("view=queues"))
-    await page.shows("This display key does not hold")
+    await page.shows("This display key is not valid")
     assert KEY not in await page.run("location.href")
 
 
 async def test_without_a_key_the_page_asks_for_one(page: Page, world: World) -> None:
     await page.go(f"{world.address}/wall?lang=ru")
     await page.shows("Какой ключ у этого экрана?")
+    await page.becomes("key", "document.activeElement.name")
 
 
 async def test_the_page_asks_no_other_server_and_can_be_installed(page: Page, world: World) -> None:
@@ -532,6 +533,8 @@ async def test_the_start_page_says_what_is_connected_and_shows_the_stream(
     assert "+15559999999" not in await page.text("#frames")
     await page.shows("connected, followed by the monitor", "#pbxs")
     await page.shows("· pbx.example.com · 3CX 20.", "#pbxs")
+    await page.go(f"{world.address}/?lang=ru")
+    await page.shows("✓ подключена, монитор", "#pbxs")
     assert not page.complaints
 
 

@@ -25,19 +25,19 @@ from gateway.cli.top.details import Details, details
 from gateway.cli.top.follower import Follower
 from gateway.cli.top.rows import SHEETS, Sheet
 from gateway.cli.top.table_view import SheetView
-from gateway.cli.wall_words import WORDS
+from gateway.cli.wall_words import WORDS, translated
 from gateway.stream_client import Entities, StreamClient, StreamRefused
 
 DRAWS: Final = 4
 _STATES: Final = ", ".join(WORDS[name].lower() for name in DOING)
 _HELP: Final = (
-    ("1 2 3 4", "calls, queues, agents, missed calls"),
+    ("1 2 3 4", translated("calls, queues, agents, missed calls")),
     (" ".join(glyph for glyph, _ in DOING.values()), _STATES),
-    ("↑ ↓", "choose a row; Enter shows its details"),
-    ("/", "filter by what any column shows; Escape shows all again"),
-    ("s  S", "sort by the next column; the other way round"),
-    ("p", "pause the display; changes meanwhile are counted and shown afterwards"),
-    ("q", "quit"),
+    ("↑ ↓", translated("choose a row; Enter shows its details")),
+    ("/", translated("filter by what any column shows; Escape shows all again")),
+    ("s  S", translated("sort by the next column; the other way round")),
+    ("p", translated("pause the display; changes meanwhile are counted and shown afterwards")),
+    ("q", translated("quit")),
 )
 
 
@@ -65,17 +65,17 @@ class Top(App[int]):
     Over DataTable { height: auto; max-height: 24; margin-top: 1; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("1", "sheet('Calls')", "Calls"),
-        Binding("2", "sheet('Queues')", "Queues"),
-        Binding("3", "sheet('Agents')", "Agents"),
-        Binding("4", "sheet('Missed')", "Missed"),
-        Binding("slash", "find", "Filter", key_display="/"),
-        Binding("s", "sort", "Sort"),
+        Binding("1", "sheet('Calls')", WORDS["calls"]),
+        Binding("2", "sheet('Queues')", WORDS["queues"]),
+        Binding("3", "sheet('Agents')", WORDS["agents"]),
+        Binding("4", "sheet('Missed')", WORDS["missed"]),
+        Binding("slash", "find", translated("Filter"), key_display="/"),
+        Binding("s", "sort", translated("Sort")),
         Binding("S", "reverse", "Reverse", show=False),
-        Binding("p,space", "pause", "Pause", key_display="p"),
+        Binding("p,space", "pause", translated("Pause"), key_display="p"),
         Binding("escape", "all", "Show all", show=False),
-        Binding("question_mark", "help", "Help", key_display="?"),
-        Binding("q", "quit", "Quit"),
+        Binding("question_mark", "help", translated("Help"), key_display="?"),
+        Binding("q", "quit", translated("Quit")),
     ]
 
     def __init__(self, client: StreamClient) -> None:
@@ -90,10 +90,10 @@ class Top(App[int]):
         """Yield the widgets of the screen."""
         yield Static(id="standing")
         yield Static(id="summary")
-        yield Input(placeholder="filter", id="find")
+        yield Input(placeholder=translated("filter"), id="find")
         with TabbedContent():
             for sheet in SHEETS:
-                with TabPane(sheet.name, id=sheet.name):
+                with TabPane(sheet.title, id=sheet.name):
                     yield SheetView(sheet)
                     yield Static(classes="nothing")
         yield Footer()
@@ -157,7 +157,8 @@ class Top(App[int]):
         standing = self._follower.standing()
         words = " · ".join(part for part in (standing.words, *_pbx(state)) if part)
         if self._held is not None:
-            words = f"Paused; {self._follower.updates - self._held[2]} updates wait · {words}"
+            count = self._follower.updates - self._held[2]
+            words = f"{translated('Paused; {count} updates wait', count=count)} · {words}"
         line = self.query_one("#standing", Static)
         line.update(Text(words, no_wrap=standing.health == "live", overflow="ellipsis"))
         line.set_class(standing.health == "stale" or self._held is not None, "stale")
@@ -239,7 +240,7 @@ class Over(ModalScreen[None]):
     """Show details of a row, updated while they are open; without a sheet, show the keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,enter,question_mark", "dismiss", "Close")
+        Binding("escape,q,enter,question_mark", "dismiss", translated("Close"))
     ]
 
     def __init__(self, sheet: str | None, id_: str) -> None:
@@ -258,7 +259,9 @@ class Over(ModalScreen[None]):
         self.query_one(DataTable).display = False
         if self._of is None:
             lines = [Text.assemble((f"{key:<11}", "bold"), what) for key, what in _HELP]
-            self.query_one("#text", Static).update(Text("\n").join([Text("Keys", "bold"), *lines]))
+            self.query_one("#text", Static).update(
+                Text("\n").join([Text(translated("Keys"), "bold"), *lines])
+            )
 
     def refresh_from(self, state: Entities, now: float) -> None:
         """Show the details as they are in this state."""
@@ -281,7 +284,8 @@ class Over(ModalScreen[None]):
 def _summary(state: Entities) -> str:
     """Return a line that says how busy the PBX is."""
     system = state.get("system", {}).get("pbx")
-    limit = f" of {system['licenceLimit']}" if system and system["licenceLimit"] else ""
+    most = system["licenceLimit"] if system else 0
+    limit = translated(" of {limit}", limit=most) if most else ""
     day = state.get("pbxstats", {}).get("pbx")
     calls = (
         len(state.get("calls", {})) if day is None else day["active"]

@@ -12,7 +12,15 @@ from typing import Any
 
 from gateway.cli.top.agent_status import agents, told
 from gateway.cli.top.rows import duration, named, since, wanted_by, zone_of
-from gateway.cli.wall_words import WORDS, direction, doing, leg_word, outcome, progress
+from gateway.cli.wall_words import (
+    WORDS,
+    direction,
+    doing,
+    leg_word,
+    outcome,
+    progress,
+    translated,
+)
 from gateway.stream_client import Entities
 from monitor.shared.timestamps import moment
 
@@ -39,34 +47,40 @@ def details(sheet: str, id_: str, state: Entities, now: float) -> Details:
     }[sheet]
     entity = state.get(topic, {}).get(id_)
     if entity is None:
-        return Details(
-            f"{sheet.removesuffix('s')} {id_}",
-            ("It has ended.",) if topic == "calls" else ("It no longer exists.",),
-        )
+        gone = "It has ended." if topic == "calls" else "It no longer exists."
+        return Details(f"{translated(sheet.removesuffix('s'))} {id_}", (translated(gone),))
     return draw(entity, state, now)
 
 
 def _call(call: Mapping[str, Any], state: Entities, now: float) -> Details:
     zone = zone_of(state)
-    began = (
-        f"began {_clock(call['startedAt'], zone)}, "
-        f"{duration(since(call['startedAt'], now) or 0.0)} ago"
+    began = translated(
+        "began {at}, {ago} ago",
+        at=_clock(call["startedAt"], zone),
+        ago=duration(since(call["startedAt"], now) or 0.0),
     )
     lines = [f"{WORDS[direction(call)]} · {WORDS[progress(call)]} · {began}"]
     if call["answeredAt"]:
         lines.append(
-            f"Answered {_clock(call['answeredAt'], zone)}, talks for "
-            f"{duration(since(call['answeredAt'], now) or 0)}"
+            translated(
+                "Answered {at}, talks for {time}",
+                at=_clock(call["answeredAt"], zone),
+                time=duration(since(call["answeredAt"], now) or 0),
+            )
         )
     if call["queue"]:
         lines.append(
-            f"Waits in queue {call['queue']} for {duration(since(call['queuedAt'], now) or 0.0)}"
+            translated(
+                "Waits in queue {queue} for {time}",
+                queue=call["queue"],
+                time=duration(since(call["queuedAt"], now) or 0.0),
+            )
         )
     if call["did"]:
         lines.append(f"DID: {call['did']}")
     head = (
         *(WORDS["number"], WORDS["name"], WORDS["status"], WORDS["time"], WORDS["party"]),
-        *("For", "Type", "Leg"),
+        *(translated(title) for title in ("For", "Type", "Leg")),
     )
     legs = (
         (
@@ -76,31 +90,43 @@ def _call(call: Mapping[str, Any], state: Entities, now: float) -> Details:
             "" if leg["since"] is None else duration(since(leg["since"], now) or 0.0),
             " ".join(part for part in (leg["externalParty"], leg["partyName"]) if part),
             leg["onBehalfOf"]
-            or (f"transferred by {leg['referredBy']}" if leg["referredBy"] else ""),
+            or (
+                translated("transferred by {who}", who=leg["referredBy"])
+                if leg["referredBy"]
+                else ""
+            ),
             leg["dnType"],
             "" if leg["legId"] is None else str(leg["legId"]),
         )
         for leg in call["AConnList"]
     )
-    return Details(f"Call {call['callID']}", tuple(lines), (head, *legs))
+    return Details(f"{translated('Call')} {call['callID']}", tuple(lines), (head, *legs))
 
 
 def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
     lines = [
-        f"{n}. {named(one['num'], one['name'])}, waits for "
-        f"{duration(since(one['since'], now) or 0.0)}"
-        for n, one in enumerate(queue["waiting"], 1)
-    ] or ["Nobody waits."]
+        translated(
+            "{place}. {who}, waits for {time}",
+            place=place,
+            who=named(one["num"], one["name"]),
+            time=duration(since(one["since"], now) or 0.0),
+        )
+        for place, one in enumerate(queue["waiting"], 1)
+    ] or [translated("Nobody waits.")]
     stats = state.get("queuestats", {}).get(queue["num"])
     if stats is not None:
-        gave_up = (
-            f"{stats['abandoned']} abandoned, {stats['shortAbandoned']} more in less than "
-            f"{stats['shortBelow']} s"
-        )
+        level = _percent(stats["serviceLevel"])
+        waits, talks = _average(stats["waits"]), _average(stats["talks"])
         lines += [
-            f"Today: {stats['offered']} offered, {stats['answered']} answered, {gave_up}",
-            f"Service level: {_percent(stats['serviceLevel'])} within {stats['target']} s",
-            f"Waits: {_average(stats['waits'])}; talks: {_average(stats['talks'])}",
+            translated(
+                "Today: {offered} offered, {answered} answered, {abandoned} abandoned, "
+                "{shortAbandoned} more in less than {shortBelow} s",
+                **stats,
+            ),
+            translated(
+                "Service level: {level} within {target} s", level=level, target=stats["target"]
+            ),
+            translated("Waits: {waits}; talks: {talks}", waits=waits, talks=talks),
         ]
     extensions = state.get("extensions", {})
     members = []
@@ -110,18 +136,19 @@ def _queue(queue: Mapping[str, Any], state: Entities, now: float) -> Details:
         what = "" if extension is None else told(extension, doing(extension, logged_in))[0]
         members.append((agent["num"], agent["name"], what, agent["skillGroup"]))
     return Details(
-        f"Queue {named(queue['num'], queue['name'])}",
+        f"{translated('Queue')} {named(queue['num'], queue['name'])}",
         tuple(lines),
-        (("No.", WORDS["name"], WORDS["state"], "Skill"), *members),
+        ((translated("No."), WORDS["name"], WORDS["state"], translated("Skill")), *members),
     )
 
 
 def _agent(extension: Mapping[str, Any], state: Entities, now: float) -> Details:
     name = f"{extension['name']} {extension['lastname']}".strip()
     words, _ = told(extension, doing(extension, agents(state).get(extension["num"])))
-    registered = "registered" if extension["registered"] else "not registered"
-    queues = f"queues: {', '.join(extension['queues']) or 'none'}"
-    lines = [f"{words} · {extension['fwdName'] or 'no profile'} · {registered} · {queues}"]
+    registered = translated("registered" if extension["registered"] else "not registered")
+    names = ", ".join(extension["queues"]) or translated("none")
+    profile = extension["fwdName"] or translated("no profile")
+    lines = [f"{words} · {profile} · {registered} · {translated('queues: {names}', names=names)}"]
     lines += _day(state.get("extstats", {}).get(extension["num"]))
     talks = (
         (
@@ -133,12 +160,10 @@ def _agent(extension: Mapping[str, Any], state: Entities, now: float) -> Details
         )
         for talk in extension["talks"]
     )
-    head = (
-        (("Call", WORDS["state"], WORDS["party"], "Queue", WORDS["time"]),)
-        if extension["talks"]
-        else ()
-    )
-    return Details(f"Extension {named(extension['num'], name)}", tuple(lines), (*head, *talks))
+    head = (translated("Call"), WORDS["state"], WORDS["party"], translated("Queue"), WORDS["time"])
+    table = (head, *talks) if extension["talks"] else ()
+    title = f"{translated('Extension')} {named(extension['num'], name)}"
+    return Details(title, tuple(lines), table)
 
 
 def _missed(ended: Mapping[str, Any], state: Entities, _now: float) -> Details:
@@ -160,15 +185,16 @@ def _missed(ended: Mapping[str, Any], state: Entities, _now: float) -> Details:
 def _day(stats: Mapping[str, Any] | None) -> list[str]:
     if stats is None:
         return []
-    taken = (
-        f"answered {stats['answered']}, missed {stats['missed']}, {stats['elsewhere']} taken "
-        f"by others"
-    )
-    placed = f"Placed {stats['placed']}, {stats['placedAnswered']} answered"
+    talks, placed_talks = _average(stats["talks"]), _average(stats["placedTalks"])
+    told = {**stats, "talks": talks, "placedTalks": placed_talks}
     return [
-        f"Today: rung by {stats['offered']}, {taken}; talks {_average(stats['talks'])}",
-        f"Of queues: {stats['queueOffered']} offered, {stats['queueAnswered']} answered",
-        f"{placed}; talks {_average(stats['placedTalks'])}",
+        translated(
+            "Today: rung by {offered}, answered {answered}, missed {missed}, "
+            "{elsewhere} taken by others; talks {talks}",
+            **told,
+        ),
+        translated("Of queues: {queueOffered} offered, {queueAnswered} answered", **told),
+        translated("Placed {placed}, {placedAnswered} answered; talks {placedTalks}", **told),
     ]
 
 
@@ -183,5 +209,11 @@ def _percent(level: float | None) -> str:
 def _average(durations: Mapping[str, Any]) -> str:
     average, longest = durations["average"], durations["longest"]
     return (
-        "–" if average is None else f"{duration(average)} on average, {duration(longest)} at most"
+        "–"
+        if average is None
+        else translated(
+            "{average} on average, {longest} at most",
+            average=duration(average),
+            longest=duration(longest),
+        )
     )

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
+from gateway.cli.wall_words import WORDS, translated
 from gateway.stream_client import Entities, StreamClient, StreamRefused
 from monitor.shared.printable_text import printable
 from monitor.shared.timestamps import moment
@@ -77,9 +78,9 @@ class Follower:
         It names the nearest break in the chain from the gateway to the PBX.
         """
         if self.refused is not None:
+            why = self.refused.reason or self.refused
             return Standing(
-                "refused",
-                printable(f"The gateway stopped sending: {self.refused.reason or self.refused}"),
+                "refused", printable(translated("The gateway stopped sending: {why}", why=why))
             )
         connection = self._client.connection
         if connection.status != "live":
@@ -88,17 +89,20 @@ class Follower:
             at = _clock(moment(self._client.stale_since).timestamp())
             return Standing(
                 "stale",
-                f"Nothing is heard from the monitor since {at}; this is the last known state",
+                translated(
+                    "Nothing is heard from the monitor since {since}; this is the last known state",
+                    since=at,
+                ),
             )
         system = self.state.get("system", {}).get("pbx")
         if system is None:
-            return Standing("stale", "Nothing is known of the PBX yet")
+            return Standing("stale", translated("Nothing is known of the PBX yet"))
         if system["connection"] != "connected":
             at = _clock(moment(system["since"]).timestamp())
             why = f": {system['reason']}" if system["reason"] else ""
             lost = "PBX lost" if system["connection"] == "lost" else "Connecting to the PBX"
-            return Standing("stale", f"{lost} since {at}{why}")
-        return Standing("live", "Live")
+            return Standing("stale", translated(f"{lost} since {{since}}", since=at) + why)
+        return Standing("live", WORDS["live"])
 
     def _away(self, reason: str) -> str:
         """Return why the gateway is not reached.
@@ -106,9 +110,12 @@ class Follower:
         During the first attempt there is no reason yet.
         """
         if not self.begun:
-            return f"{reason} Trying again; q quits" if reason else "Connecting to the gateway"
-        why = f": {reason} Trying again" if reason else "; trying again"
-        return f"The gateway is not reached since {_clock(self._heard)}{why}"
+            if not reason:
+                return translated("Connecting to the gateway")
+            return translated("{reason} Trying again; q quits", reason=reason)
+        again = ": {reason} Trying again" if reason else "; trying again"
+        since = translated("The gateway is not reached since {since}", since=_clock(self._heard))
+        return since + translated(again, reason=reason)
 
 
 def _clean(value: Any) -> Any:

@@ -12,7 +12,16 @@ from datetime import datetime, tzinfo
 from typing import Any, Final, TypeAlias
 
 from gateway.cli.top.agent_status import DOING, Tone, agents, lasts_since, tally, told
-from gateway.cli.wall_words import WORDS, direction, doing, outcome, progress, queue_of, talk_of
+from gateway.cli.wall_words import (
+    WORDS,
+    direction,
+    doing,
+    outcome,
+    progress,
+    queue_of,
+    talk_of,
+    translated,
+)
 from gateway.stream_client import Entities
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.shared.timestamps import moment
@@ -67,9 +76,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """Describe a table: its columns and the function that makes its rows."""
+    """Describe a table: its columns and the function that makes its rows.
+
+    ``name``: what details and keys call it. ``title``: what the user reads.
+    """
 
     name: str
+    title: str
     columns: tuple[Column, ...]
     rows: Callable[[Entities, float], list[Row]]
     empty: str
@@ -99,7 +112,8 @@ def duration(seconds: float) -> str:
     """Return seconds as ``m:ss``, ``h:mm:ss`` or ``2 d 3 h``; never negative."""
     whole = max(0, int(seconds))
     if whole >= 86_400:
-        return f"{whole // 86_400} d {whole // 3600 % 24} h"
+        day, hour = WORDS["units.d"], WORDS["units.h"]
+        return f"{whole // 86_400} {day} {whole // 3600 % 24} {hour}"
     minutes, rest = whole // 60 % 60, whole % 60
     return f"{whole // 3600}:{minutes:02}:{rest:02}" if whole >= 3600 else f"{minutes}:{rest:02}"
 
@@ -354,9 +368,10 @@ def _count(stats: Mapping[str, Any] | None, name: str) -> Cell:
 
 SHEETS: Final = (
     Sheet(
+        "Calls",
         WORDS["calls"],
         (
-            Column("Call", 6, right=True),
+            Column(translated("Call"), 6, right=True),
             Column("", 2),
             Column(WORDS["from"], 15, grows=True),
             Column(WORDS["to"], 14, grows=True),
@@ -369,9 +384,10 @@ SHEETS: Final = (
         WORDS["noCalls"],
     ),
     Sheet(
+        "Queues",
         WORDS["queues"],
         (
-            Column("No.", 4),
+            Column(translated("No."), 4),
             Column(WORDS["name"], 10, grows=True),
             Column(WORDS["waiting"], 7, right=True),
             Column(WORDS["longestBrief"], 7, right=True),
@@ -385,12 +401,13 @@ SHEETS: Final = (
             Column(WORDS["day.hour"], 6, right=True),
         ),
         _queues,
-        "There are no queues, or this key may not see them.",
+        translated("There are no queues, or this key may not see them."),
     ),
     Sheet(
+        "Agents",
         WORDS["agents"],
         (
-            Column("No.", 5),
+            Column(translated("No."), 5),
             Column(WORDS["name"], 10, grows=True),
             Column(WORDS["state"], 12),
             Column(WORDS["time"], 7, right=True),
@@ -398,12 +415,13 @@ SHEETS: Final = (
             Column(WORDS["queues"], 7),
             Column(WORDS["answered"], 5, right=True, brief=WORDS["day.answered"]),
             Column(WORDS["missed"], 6, right=True),
-            Column("Talked", 7, right=True),
+            Column(translated("Talked"), 7, right=True),
         ),
         _agents,
-        "There are no agents, or this key may not see them.",
+        translated("There are no agents, or this key may not see them."),
     ),
     Sheet(
+        "Missed",
         WORDS["missed"],
         (
             Column(WORDS["when"], 5),

@@ -11,6 +11,7 @@ from textual.widgets.data_table import RowDoesNotExist
 
 from gateway.cli.top.cells import GAP, drawn, heads, title, widths
 from gateway.cli.top.rows import Cell, Row, Sheet, shown
+from gateway.cli.wall_words import translated
 from gateway.stream_client import Entities
 
 
@@ -38,7 +39,11 @@ class SheetView(DataTable[Text]):
         """Return why there are no rows; empty if there are any."""
         if self._cells:
             return ""
-        return f"Nothing contains “{self.find}”." if self.find else self.sheet.empty
+        return (
+            translated("Nothing contains “{find}”.", find=self.find)
+            if self.find
+            else self.sheet.empty
+        )
 
     def draw(self, state: Entities, now: float) -> None:
         """Show this state as of ``now``."""

@@ -93,7 +93,12 @@ function stop() {
 
 function say({ status, reason, code, retryIn }) {
   const why = reason || code ? ` (${[reason, code].filter(Boolean).join(", ")})` : "";
-  at("said").textContent = status + (retryIn ? words.again(retryIn) : "") + why;
+  at("said").textContent = stateWord(status) + (retryIn ? words.again(retryIn) : "") + why;
+}
+
+/** The word for the state of a connection: the PBX's, or this page's. */
+function stateWord(state) {
+  return words.states[state] ?? state;
 }
 
 function add(frame) {
@@ -165,7 +170,7 @@ function row(name, { bus, monitor, pbx, staleSince, monitorName, connection, rea
     ? words.busLost
     : !monitor
       ? words.monitorLost(staleSince)
-      : words.followed(`${connection}${reason ? `: ${reason}` : ""}`, monitorName);
+      : words.followed(`${stateWord(connection)}${reason ? `: ${reason}` : ""}`, monitorName);
   const own = element("small", {}, itself(name));
   own.dataset.pbx = name;
   return element("li", { className: good ? "good" : "bad" }, element("b", {}, name), `${good ? "✓" : "▲"} ${state}`, own);

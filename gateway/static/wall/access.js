@@ -49,7 +49,7 @@ export function Asking() {
   return html`<main class="access"><div role="alertdialog" aria-labelledby="another">
     <h1 id="another">${words.keyAnother}</h1>
     <p>${words.keyAnotherHint}</p>
-    <form onSubmit=${(event) => event.preventDefault()}>
+    <form>
       <button type="button" class="keep" onClick=${() => (offered.value = null)}>${words.keyKeep}</button>
       <button type="button" class="take" onClick=${() => use(offered.value)}>${words.keyTake}</button>
     </form>
@@ -73,7 +73,7 @@ export function Access() {
         ${reason && html`<small>${reason} (${code})</small>`}</p>`
     }
     <form onSubmit=${submit}>
-      <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required /></label>
+      <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required autofocus /></label>
       <button type="submit">${words.keyUse}</button>
     </form>
     <p class="hint">${words.keyHint}</p>

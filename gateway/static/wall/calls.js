@@ -1,8 +1,11 @@
 /** The calls that go on, the oldest first; and those that nobody took today. */
 
 import { clockTime, Empty, Glyph, html, lasting, nameOf, Opener, opens, Party, State, Timer, Total } from "./parts.js";
+import { roomiest } from "./fit.js";
+import { Steady } from "./levels.js";
 import { byCaller, callRows, matches, missedRows } from "./rows.js";
-import { find, kiosk, now, only, shown, words, zone } from "./store.js";
+import { Tiles } from "./stage.js";
+import { find, kiosk, now, only, shown, size, words, zone } from "./store.js";
 import { Table } from "./table.js";
 import { instant, midnight } from "./times.js";
 
@@ -23,6 +26,9 @@ const CALLS = [
   column("time", "right", (row) => -instant(row.started), (row) => html`<${Timer} since=${row.started} />`),
 ];
 
+const TILES = [{ w: 18, h: 4.9 }];
+const held = new Steady(20_000); // the picture stays calm
+
 export function Calls() {
   const all = callRows(shown());
   const found = all.filter((row) =>
@@ -35,8 +41,20 @@ export function Calls() {
   if (only.value === "waiting") kinds.waiting = found.filter((row) => row.waits).length;
   const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
-  return html`<${Table} name="calls" columns=${CALLS} rows=${rows} order="-time"
+  const least = held.level("calls", rows.length, now.value);
+  if (kiosk && roomiest(least, size.value, TILES).zoom > 1)
+    return html`<${Tiles} name="calls" items=${rows} least=${least} tiles=${TILES} draw=${(row) => html`<${Call} key=${row.id} row=${row} />`} />`;
+  return html`<${Table} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
     attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows.length, kinds)} />`;
+}
+
+/** One of few calls on a TV. */
+function Call({ row }) {
+  return html`<article class=${`tile agent call ${row.kind}`} ...${opens("call", row.id)}>
+    <div class="who"><${Glyph} of=${row.direction} /><${Party} ...${parted(row.from)} says=${words[row.word]} /></div>
+    <div class="who"><${Glyph} of="to" /><${Party} ...${parted(row.to)} /></div>
+    <div class="what"><${State} of=${row.kind} word=${words[row.word]} /><span class="other">${row.via}</span><${Timer} since=${row.started} /></div>
+  </article>`;
 }
 
 const MISSED = [
@@ -70,7 +88,6 @@ export function Outcome({ row: { outcome, spoken } }) {
   return html`<${State} of=${outcome === "missedCall" ? "ringing" : "away"} word=${words[outcome]} />`;
 }
 
-/** How many rows are of each kind. */
 function count(rows, kindOf) {
   const counts = {};
   for (const row of rows) counts[kindOf(row)] = (counts[kindOf(row)] ?? 0) + 1;

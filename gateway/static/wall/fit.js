@@ -17,8 +17,8 @@ export function fit(count, space, tile, gap = 0.5) {
 }
 
 /** The roomiest of `densities` ({w, h}, roomiest first) with the fewest pages. */
-export function densest(count, space, densities, gap = 0.5) {
-  const grids = densities.map((tile) => ({ ...fit(count, space, tile, gap), tile }));
+export function densest(count, space, densities) {
+  const grids = densities.map((tile) => ({ ...fit(count, space, tile), tile }));
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 

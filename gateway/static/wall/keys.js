@@ -61,24 +61,21 @@ function items() {
 /** Focus the next item in that direction, the nearest one first. */
 function move(right, down) {
   const all = items();
-  const from = all.find((item) => item === document.activeElement);
-  if (!from) return done(all[0]?.focus());
+  const from = document.activeElement;
+  if (!all.includes(from)) return done(all[0]?.focus());
   const at = middle(from);
-  const ahead = all
-    .map((item) => ({ item, to: middle(item) }))
-    .map(({ item, to }) => ({
-      item,
-      along: (to.x - at.x) * right + (to.y - at.y) * down,
-      aside: Math.abs((to.x - at.x) * down) + Math.abs((to.y - at.y) * right),
-    }))
-    .filter(({ item, along }) => item !== from && along > 1)
-    .sort((one, other) => one.along + 3 * one.aside - other.along - 3 * other.aside);
-  ahead[0]?.item.focus();
-  ahead[0]?.item.closest("[data-item]").scrollIntoView({ block: "nearest" });
+  const far = (item) => {
+    const [x, y] = middle(item).map((one, axis) => one - at[axis]);
+    const along = x * right + y * down;
+    return along > 1 ? along + 3 * Math.abs(x * down + y * right) : Infinity;
+  };
+  const next = all.reduce((best, item) => (far(item) < far(best) ? item : best), from);
+  next.focus();
+  next.closest("[data-item]").scrollIntoView({ block: "nearest" });
   return true;
 }
 
 function middle(item) {
   const { left, right, top, bottom } = item.closest("[data-item]").getBoundingClientRect();
-  return { x: (left + right) / 2, y: (top + bottom) / 2 };
+  return [(left + right) / 2, (top + bottom) / 2];
 }

@@ -24,11 +24,7 @@ export class Steady {
   /** The level to show of `name`, which is at `now` (milliseconds) at `level`. */
   level(name, level, now) {
     const held = this.#held.get(name);
-    if (!held || level >= held.level) {
-      this.#held.set(name, { level, at: now });
-      return level;
-    }
-    if (now - held.at < this.hold) return held.level;
+    if (level < held?.level && now - held.at < this.hold) return held.level;
     this.#held.set(name, { level, at: now });
     return level;
   }

@@ -41,6 +41,7 @@ const SIGNS = {
   inbound: [2.2, "M13 3L4 12M4 5v7h7"],
   outbound: [2.2, "M3 13L12 4M5 4h7v7"],
   internal: [2, "M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5"],
+  to: [2, "M2 8h11M9 4l4 4-4 4"],
   pause: [0, "", BARS],
   resume: [0, "", "M4 2l9.5 6L4 14z"],
   theme: [1.8, RING, "M8 2a6 6 0 0 1 0 12z"],

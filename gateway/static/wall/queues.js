@@ -24,7 +24,6 @@ export function Queues() {
     ${!kiosk && html`<${Legend} />`}`;
 }
 
-/** The sizes that a tile may have. */
 function tile(rows) {
   return [
     { w: WIDE, h: 9.3 },

@@ -13,7 +13,6 @@ export function toggleSound() {
   if (audible.value) tone();
 }
 
-/** To be told of each gesture. */
 export function gesture() {
   if (!audible.value) return;
   context ??= new AudioContext();
@@ -26,15 +25,14 @@ export function tone() {
   if (!navigator.userActivation?.hasBeenActive) return;
   context ??= new AudioContext();
   last = performance.now();
-  for (const pitch of [660, 880]) {
-    const [oscillator, gain] = [context.createOscillator(), context.createGain()];
-    const begin = context.currentTime + (pitch > 700 ? 0.18 : 0);
-    oscillator.frequency.value = pitch;
+  [660, 880].forEach((frequency, at) => {
+    const begin = context.currentTime + 0.18 * at;
+    const [oscillator, gain] = [new OscillatorNode(context, { frequency }), new GainNode(context)];
     gain.gain.setValueAtTime(0, begin);
     gain.gain.linearRampToValueAtTime(0.2, begin + 0.02);
     gain.gain.exponentialRampToValueAtTime(0.001, begin + 0.16);
     oscillator.connect(gain).connect(context.destination);
     oscillator.start(begin);
     oscillator.stop(begin + 0.18);
-  }
+  });
 }

@@ -16,12 +16,15 @@ const GAP = 0.5; // rem between tiles
 
 /**
  * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `most`: a row's greatest height;
- * `phone`: for phones). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
- * `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
+ * `phone`: where one scrolls). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
+ * `least`: as many have room, without a strip. `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
  */
-export function Tiles({ items, tiles, draw, name, urgent, most = Infinity }) {
-  const space = { w: size.value.w, h: size.value.h - above.value };
-  const grid = phone.value ? { tile: tiles.find((one) => one.phone) ?? tiles[0], zoom: 1 } : roomiest(items.length, space, tiles);
+export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infinity }) {
+  const space = { w: size.value.w, h: size.value.h - (least ? 0 : above.value) };
+  const legible = tiles.find((one) => one.phone);
+  const best = roomiest(Math.max(least, items.length), space, tiles);
+  const scrolls = phone.value || (legible && !kiosk && best.pages > 1);
+  const grid = scrolls ? { tile: legible ?? tiles[0], zoom: 1 } : best;
   const paged = kiosk && grid.pages > 1;
   const shown = Math.min(grid.pages, most);
   usePages(kiosk ? shown : 1, paged ? Math.max(0, items.length - shown * grid.perPage) : 0);

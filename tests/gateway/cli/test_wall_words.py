@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -10,34 +14,80 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.cli.top.rows import SHEETS
-from gateway.cli.wall_words import WORDS, direction, leg_word, outcome, progress
+from gateway.cli.wall_words import (
+    RUSSIAN,
+    WORDS,
+    direction,
+    leg_word,
+    outcome,
+    progress,
+    words_of,
+)
 from monitor.shared.entities.calls import Direction, Outcome
 from monitor.shared.entities.topics import Call, DnType, EndedCall, Leg
 from tests.gateway import entities
 from tests.gateway.cli.console import ROOT
 from tests.gateway.histories import plain
 
-WALL = Path(ROOT) / "gateway" / "static" / "wall"
 OWN = {"Call", "", "No.", "Talked"}
 """Titles of ``callmon top`` for what the wall has no word for."""
 
 
-def wall(language: str) -> dict[str, str]:
-    """The wall's words that are plain texts. A dot leads into a group of words."""
-    found: dict[str, str] = {}
-    source = (WALL / f"words-{language}.js").read_text(encoding="utf-8")
-    for key, group, text in re.findall(r'^  (\w+): (?:\{(.*)\}|"(.*)"),$', source, re.MULTILINE):
-        if group:
-            found |= {f"{key}.{one}": word for one, word in re.findall(r'(\w+): "(.*?)"', group)}
-        else:
-            found[key] = text
-    return found
+CLI = Path(ROOT) / "gateway" / "cli"
+_TRANSLATED = re.compile(r'translated\(\s*((?:"[^"]*"\s*)+)')
+wall = cache(words_of)
 
 
-def test_words_are_those_of_the_wall() -> None:
-    there = wall("en")
-    assert len(there) > 60
-    assert {key: there.get(key) for key in WORDS} == WORDS
+def sources() -> str:
+    """The code of ``top`` and ``tail``."""
+    files = [*(CLI / "top").glob("*.py"), CLI / "tail_and_snapshot.py", CLI / "wall_words.py"]
+    return "\n".join(file.read_text(encoding="utf-8") for file in files)
+
+
+def test_words_are_those_of_the_wall_in_either_language() -> None:
+    used = set(re.findall(r'WORDS\["([\w.]+)"\]', sources()))
+    assert len(used) > 30
+    for language in ("en", "ru"):
+        assert used - set(wall(language)) == set(), language
+    assert (wall("en")["day.level"], wall("ru")["day.abandoned"]) == ("SL", "Потер.")
+    assert wall("ru")["profiles.Out of office"] == "Вне офиса"
+    assert wall("en") == WORDS
+
+
+def test_each_text_that_the_wall_does_not_have_is_there_in_russian() -> None:
+    texts = {"".join(re.findall(r'"([^"]*)"', found)) for found in _TRANSLATED.findall(sources())}
+    assert len(texts) > 40
+    assert texts - set(RUSSIAN) == set()
+    for text, russian in RUSSIAN.items():
+        places = set(re.findall(r"\{\w+\}", text))
+        assert set(re.findall(r"\{\w+\}", russian)) <= places, text
+        assert re.search("[а-яё№]", russian.lower()), text
+
+
+def test_top_and_tail_speak_russian_with_a_russian_locale() -> None:
+    code = """
+from gateway.cli.top.details import details
+from gateway.cli.top.rows import SHEETS, duration
+from gateway.cli.wall_words import leg_word, outcome
+from tests.gateway.cli.top import scene
+
+print(*(sheet.title for sheet in SHEETS), *(column.title for column in SHEETS[0].columns))
+print(duration(90_000), leg_word({"status": "Connected"}), outcome({"outcome": "transferred"}))
+for sheet, topic in (("Calls", "calls"), ("Queues", "queues"), ("Agents", "extensions")):
+    for id_ in scene.state()[topic]:
+        found = details(sheet, id_, scene.state(), scene.NOW)
+        print(found.title, *found.lines, *(text for row in found.table[:1] for text in row))
+"""
+    environment = os.environ | {"LC_ALL": "ru_RU.UTF-8", "PYTHONUTF8": "1"}
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.startswith("Звонки Очереди Операторы Пропущенные Звонок  От кого Кому Через")
+    assert "1 д 1 ч На связи Передан" in ran.stdout
+    english = r"\b(?:Today|Answered|Waits|Call|Queue|Extension|Skill|Leg|began|registered|Type)\b"
+    assert not re.findall(english, ran.stdout), ran.stdout
 
 
 def test_titles_of_top_are_words_of_the_wall() -> None:
