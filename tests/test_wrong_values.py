@@ -382,14 +382,19 @@ async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: Real
         await redis.delete(key)
         for id_, data in (
             (good.id, encode_entity(good)),
-            ("2", encode_entity(good)),
+            (entities.ended(2).id, encode_entity(good)),
             (b"\xff", b"zzzz"),
         ):
             await redis.hset(key, id_, data)
         with capture_logs() as logs:
-            await ended.mirror()
+            for _ in range(2):
+                await ended.mirror()
         assert await ended.read() == {good.id: good}
         assert [entry["event"] for entry in logs] == ["redis_value_rejected"]
+        right = entities.ended(2)
+        await redis.hset(key, right.id, encode_entity(right))
+        await ended.mirror()
+        assert await ended.read() == {good.id: good, right.id: right}, "it is read again"
     finally:
         await store.close()
 
