@@ -31,6 +31,7 @@ from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.ended_calls import EndedCallStore
 from monitor.persistence.sqlite_store import Store
 from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
+from monitor.publishing import publish_loop
 from monitor.publishing.publish_batch import StoredPositionHash
 from monitor.shared.api_keys import Budgets, StoredKey, encode_key
 from monitor.shared.changes import epoch_name, is_epoch
@@ -383,14 +384,19 @@ async def test_wrong_ended_calls_are_not_taken_into_a_standbys_file(valkey: Real
         await redis.delete(key)
         for id_, data in (
             (good.id, encode_entity(good)),
-            ("2", encode_entity(good)),
+            (entities.ended(2).id, encode_entity(good)),
             (b"\xff", b"zzzz"),
         ):
             await redis.hset(key, id_, data)
         with capture_logs() as logs:
-            await ended.mirror()
+            for _ in range(2):
+                await ended.mirror()
         assert await ended.read() == {good.id: good}
         assert [entry["event"] for entry in logs] == ["redis_value_rejected"]
+        right = entities.ended(2)
+        await redis.hset(key, right.id, encode_entity(right))
+        await ended.mirror()
+        assert await ended.read() == {good.id: good, right.id: right}, "it is read again"
     finally:
         await store.close()
 
@@ -481,7 +487,10 @@ async def _told(http: httpx.AsyncClient) -> tuple[str, list[str]]:
     return told["reason"], told["rejected"]
 
 
-async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(valkey: RealBus) -> None:
+async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publish_loop, "CLEAN_EVERY_S", 3_600.0)  # the leader would write it again
     keys, redis = AccessKeys(stack.PBX), valkey.client()
     simulated = SimulatorSettings(extensions=4, queues=1, contacts=0, traffic=False)
     wrong = f"Values on Redis that callmon did not write are left out: {keys.table}."

@@ -48,6 +48,8 @@ class EndedCallStore:
         self._key = SpaceKeys(pbx, "live").state(_TOPIC)
         self._store = store
         self._held: set[str] = set()
+        self._wrong: set[str] = set()
+        """Ids of calls that could not be read. They are read again, and told once."""
 
     async def read(self) -> dict[str, Entity]:
         """Return the calls in the file by id, or nothing if it cannot be read."""
@@ -74,20 +76,27 @@ class EndedCallStore:
                 rejected(self._key, str(error))
                 return  # the leader writes it again
             new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
+            wrong: set[str] = set()
             for at in range(0, len(new), _AT_ONCE):
-                await self._add(new[at : at + _AT_ONCE])
+                wrong |= await self._add(new[at : at + _AT_ONCE])
+        if wrong:
+            reason = f"{len(wrong)} ended calls that cannot be read"
+            rejected(self._key, reason, logged=not wrong <= self._wrong)
+        self._wrong = wrong
         if len(self._held) > 2 * len(ids) + _AT_ONCE:  # drop ids of earlier days
             self._held = {text(id_) or "" for id_ in ids}
 
-    async def _add(self, ids: list[Any]) -> None:
-        """Add the ended calls with these ids from Redis to the file."""
+    async def _add(self, ids: list[Any]) -> set[str]:
+        """Add the ended calls with these ids from Redis to the file.
+
+        Returns the ids of those that cannot be read.
+        """
         names = [text(id_) or "" for id_ in ids]
         found = zip(names, await self._redis.hmget(self._key, ids), strict=True)
         calls = {id_: call for id_, data in found if (call := _decoded(id_, data)) is not None}
-        if len(calls) < len(ids):
-            rejected(self._key, f"{len(ids) - len(calls)} ended calls that cannot be read")
         await self._store.keep_ended(self._pbx, _rows(calls), only=False)
-        self._held.update(names)
+        self._held.update(calls)
+        return set(names) - calls.keys()
 
     async def run(self, state: Callable[[], State]) -> None:
         """Keep the ended calls until cancelled, and once more at the end.

@@ -179,12 +179,16 @@ class StatePublisher:
         """Remove some of the fields that no monitor wrote; return whether there are more.
 
         ``state()``: returns what the store holds now. It returns None while the store holds
-        something else; nothing is removed then. Raises like :meth:`publish`, and leaves nothing
-        undecided.
+        something else; nothing is removed then. Raises like :meth:`publish`, HistoryLost also if
+        a hash lost fields or a value is not what was written. Leaves nothing undecided.
         """
         held = state()
         if held is not None and not self._strays.more:
-            await self._strays.look(held)
+            try:
+                await self._strays.look(held)
+            except HistoryLost:
+                self._written = None
+                raise
             held = state()
         if held is not None and (commands := self._strays.removal(held)):
             await self._attempt(commands)

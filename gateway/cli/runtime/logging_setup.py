@@ -12,7 +12,6 @@ import platform
 import sys
 import time
 import traceback
-from io import StringIO
 from types import TracebackType
 from typing import Final, Literal, Self, TextIO
 
@@ -89,8 +88,7 @@ def configure(
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
-    if to_journal(sys.stderr):
-        sys.excepthook = _uncaught
+    sys.excepthook = _uncaught
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -112,10 +110,19 @@ def _printable(
 
 
 def _plain_traceback(out: TextIO, trace: structlog.typing.ExcInfo) -> None:
-    """Write a trace without control characters; other people may have written the message."""
-    plain = StringIO()
-    structlog.dev.plain_traceback(plain, trace)
-    out.write(printable(plain.getvalue(), keep="\n\t"))
+    out.write("\n" + _trace_text(*trace))
+
+
+def _trace_text(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> str:
+    """Return a trace without control characters; other people may have written the message.
+
+    A line break in a message is followed by spaces, so that no message forges a line of the log.
+    """
+    pieces = traceback.format_exception(kind, error, trace)
+    text = "\n".join(piece.rstrip("\n").replace("\n", "\n  ") for piece in pieces)
+    return printable(text, keep="\n\t")
 
 
 class ProgramLog:
@@ -227,4 +234,4 @@ def _marked(text: str, level: int) -> str:
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    say("".join(traceback.format_exception(kind, error, trace)).rstrip(), logging.CRITICAL)
+    say(_trace_text(kind, error, trace), logging.CRITICAL)

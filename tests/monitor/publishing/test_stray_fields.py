@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -11,8 +12,9 @@ from structlog.testing import capture_logs
 from monitor.publishing import stray_fields
 from monitor.publishing.stray_fields import StrayFields
 from monitor.shared.changes import Position
-from monitor.shared.entities.topics import Ivr
-from monitor.shared.errors import Fenced
+from monitor.shared.codec import encode_entity
+from monitor.shared.entities.topics import Ivr, State
+from monitor.shared.errors import Fenced, HistoryLost
 from tests.bus import Bus
 from tests.monitor.publishing.test_state_publisher import KEYS, Writer, ivr
 
@@ -71,6 +73,54 @@ async def test_a_writer_that_is_fenced_removes_nothing(bus: Bus) -> None:
     assert await redis.hlen(KEYS.state("ivrs")) == 2
     for writer in (first, second):
         await writer.publisher.aclose()
+
+
+@pytest.mark.parametrize("wrong", ["another kind", "gone", "a field lost", "garbage", "another"])
+async def test_a_state_that_is_not_what_was_written_is_written_again_though_nothing_changes(
+    bus: Bus, wrong: str
+) -> None:
+    redis, writer, key = bus.client(), Writer(bus), KEYS.state("ivrs")
+    state = ivr("1", "0")
+    before = await writer.start()
+    assert not await writer.publisher.clean(lambda: state)
+    match wrong:
+        case "another kind" | "gone":
+            await redis.delete(key)
+            if wrong == "another kind":
+                await redis.set(key, "zzzz")
+        case "a field lost":
+            await redis.hdel(key, "1")
+        case "garbage":
+            await redis.hset(key, "1", b"zzzz")
+        case _:
+            await redis.hset(key, "1", encode_entity(Ivr("1", "another")))
+    with pytest.raises(HistoryLost, match=f"{key} does not hold what was written"):
+        await writer.publisher.clean(lambda: state)
+    assert writer.publisher.position is None
+    assert (await writer.start()).epoch > before.epoch, "so all followers read the state again"
+    assert await redis.hgetall(key) == {b"1": encode_entity(Ivr("1", "0"))}
+    assert not await writer.publisher.clean(lambda: state)
+    await writer.publisher.aclose()
+
+
+async def test_all_values_are_compared_in_turn_some_at_each_look(bus: Bus) -> None:
+    redis, many = bus.client(), 2 * stray_fields.VALUES_AT_ONCE + 1
+    state = ivr("0", "")
+    state["ivrs"] |= {str(number): Ivr(str(number), "") for number in range(many)}
+    values = {id_: encode_entity(entity) for id_, entity in state["ivrs"].items()}
+    await redis.hset(KEYS.state("ivrs"), mapping=dict[Any, Any](values))
+    strays = StrayFields(redis, KEYS)
+    for place in (0, many // 2, many - 1, many - 1):
+        await redis.hset(KEYS.state("ivrs"), str(place), b"zzzz")
+        with pytest.raises(HistoryLost):
+            await _look_at_all_twice(strays, state)
+        await redis.hset(KEYS.state("ivrs"), str(place), values[str(place)])
+    await _look_at_all_twice(strays, state)
+
+
+async def _look_at_all_twice(strays: StrayFields, state: State) -> None:
+    for _ in range(2 * -(-len(state["ivrs"]) // stray_fields.VALUES_AT_ONCE)):
+        await strays.look(state)
 
 
 async def _junk(redis: Redis, key: str, many: int) -> None:
