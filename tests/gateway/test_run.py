@@ -64,6 +64,27 @@ async def test_it_answers_from_when_it_is_entered_until_it_is_left() -> None:
             await gateway.ended()
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+async def test_it_ends_in_order_however_often_it_is_told_to_end(turns: int) -> None:
+    async with fake_bus() as bus:
+        entered = asyncio.Event()
+
+        async def works() -> None:
+            async with served(bus) as gateway:
+                entered.set()
+                await gateway.ended()
+
+        before = asyncio.all_tasks()
+        task = asyncio.create_task(works())
+        await entered.wait()
+        while not task.done():
+            task.cancel()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        assert task.cancelled()
+        await until(lambda: asyncio.all_tasks() == before)
+
+
 @pytest.mark.parametrize("compression", [True, False])
 async def test_the_setting_says_whether_anything_is_compressed(*, compression: bool) -> None:
     state = empty_state(TOPICS)

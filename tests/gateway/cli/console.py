@@ -8,7 +8,7 @@ import re
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,9 +101,6 @@ async def ended_by_ctrl_c(process: asyncio.subprocess.Process) -> AsyncIterator[
 async def _end(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         process.send_signal(signal.SIGINT)
-        await asyncio.sleep(0.02)
-        with suppress(ProcessLookupError):
-            process.send_signal(signal.SIGINT)  # people press it twice
     async with asyncio.timeout(WITHIN):
         _, err = await process.communicate()
     assert b"Traceback" not in err, err.decode()
