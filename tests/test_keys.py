@@ -91,10 +91,10 @@ async def test_a_key_is_made_kept_used_listed_revoked_and_its_name_free_again(bu
 
 
 async def test_until_the_table_is_loaded_nobody_is_told_that_his_key_is_unknown(bus: Bus) -> None:
-    async with running(bus), served(bus) as http:
-        await becomes(http, 200, "a-static-key")
+    async with served(bus) as http:
         assert await status(http) == 503
-        async with checkpoint(bus):
+        async with running(bus):
+            await becomes(http, 200, "a-static-key")
             await becomes(http, 401)
 
 

@@ -8,7 +8,7 @@ for users whose locale is Russian, as ``--help`` is. The rules are those of ``ro
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -18,7 +18,6 @@ Entity: TypeAlias = Mapping[str, Any]
 
 _WALL: Final = Path(__file__).parents[1] / "static" / "wall"
 _LINE: Final = re.compile(r'^  (\w+): (?:\{(.*)\}|"(.*)"),$', re.MULTILINE)
-_WORD_OF_GROUP: Final = re.compile(r'"?(\w[\w ]*)"?: "(.*?)"')
 
 
 def words_of(language: str) -> dict[str, str]:
@@ -30,8 +29,19 @@ def words_of(language: str) -> dict[str, str]:
         if group is None:
             found[key] = text
         else:
-            found |= {f"{key}.{one}": word for one, word in _WORD_OF_GROUP.findall(group)}
+            found |= {f"{key}.{one}": word for one, word in _group(group)}
     return found
+
+
+def _group(text: str) -> Iterator[tuple[str, str]]:
+    """Yield names and texts of an object's inside, such as ``free: "Free", "on hold": "Held"``."""
+    outside, inside = text.split('"')[::2], text.split('"')[1::2]
+    quoted = ""
+    for before, found, after in zip(outside, inside, outside[1:], strict=False):
+        if after.startswith(":"):
+            quoted = found
+        else:
+            yield before.strip(", :") or quoted, found
 
 
 IN_RUSSIAN: Final = speaks_russian()

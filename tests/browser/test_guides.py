@@ -23,7 +23,7 @@ async def _keep(page: Page, world: World, theme: str) -> None:
 async def test_the_start_page_speaks_its_readers_language(page: Page, world: World) -> None:
     await page.go(f"{world.address}/?lang=ru#key={KEY}")
     await page.shows("Открыть табло", ".door")
-    await page.shows("connected, монитор", "#pbxs")
+    await page.shows("подключена, монитор", "#pbxs")
     assert "Ask" not in await page.text()
     assert await page.run("document.documentElement.lang") == "ru"
     assert await page.run("document.querySelector('a[href=\"wall/help.ru\"]').innerText")

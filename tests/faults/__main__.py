@@ -7,7 +7,6 @@ import asyncio
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 from tests.faults.mixture import AGREED_WITHIN_S
@@ -40,15 +39,19 @@ def main() -> int:
     given = parser.parse_args()
     keep = given.keep or Path(tempfile.mkdtemp(prefix="callmon-faults-"))
     numbers = given.only or range(given.mixtures)
-    say = partial(print, flush=True)
-    run = Run(given.seed, iter(numbers), given.per_site, keep, say, given.patience)
+    run = Run(given.seed, iter(numbers), given.per_site, keep, _say, given.patience)
     begun = time.monotonic()
     asyncio.run(run.play(given.jobs))
     text = table(run.outcomes, time.monotonic() - begun, full_disks="disk full" in run.kinds)
-    say(text)
+    _say(text)
     if given.write is not None:
         given.write.write_text(text, encoding="utf-8")
     return 1 if any(outcome.failed for outcome in run.outcomes) else 0
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

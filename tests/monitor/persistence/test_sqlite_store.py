@@ -217,7 +217,7 @@ def _pages(db: sqlite3.Connection) -> int:
 
 async def test_a_place_that_cannot_be_used_and_a_newer_file_are_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be used"):
+    with pytest.raises(ConfigError, match="should be its directory is a file"):
         await Store(tmp_path / "file" / "callmon.db").open()
     (tmp_path / "garbage.db").write_bytes(b"no database" * 1000)
     with pytest.raises(ConfigError, match="cannot be used"):
