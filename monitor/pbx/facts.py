@@ -35,9 +35,13 @@ class Participant:
     party_did: str = ""
     party_dn_type: str = "None"
     device_id: str = ""
+    direct_control: bool = False
     originated_by_dn: str = ""
+    originated_by_type: str = "None"
     referred_by_dn: str = ""
+    referred_by_type: str = "None"
     on_behalf_of_dn: str = ""
+    on_behalf_of_type: str = "None"
     withheld: bool = False
     """True if the outside party's number is withheld; ``party_caller_id`` is empty then."""
 

@@ -8,10 +8,10 @@ import { effect, signal } from "@preact/signals";
 import { html } from "./parts.js";
 import { connection, remember, remembered, watch, words } from "./store.js";
 
-/** A key of the address that differs from the kept one, until somebody chooses. */
+/** A key of the address that is not the kept one. */
 export const offered = signal(null);
 
-/** Take the key out of the address, now and later, keep it and watch with it. */
+/** Take the key out of the address, keep it, watch with it. */
 export function enter() {
   addEventListener("hashchange", () => {
     if (location.hash.includes("key=")) take();

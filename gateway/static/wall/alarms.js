@@ -26,7 +26,7 @@ export function queueLevels(row, now) {
   };
 }
 
-/** All queues together: {waiting, oldest, day, levels}. Of callers who wait the worst queue decides. */
+/** All queues: {waiting, oldest, day, levels}. The worst decides on who waits. */
 export function totals(rows, now, free) {
   const each = rows.map((row) => queueLevels(row, now));
   const worst = (metric) => Math.max(0, ...each.map((levels) => levels[metric]));

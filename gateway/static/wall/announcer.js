@@ -1,4 +1,4 @@
-/** New alarms: a polite region for screen readers, a tone, and a chip for alarms of other views. */
+/** New alarms: a region for screen readers, a tone, a chip for other views. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { signal } from "@preact/signals";

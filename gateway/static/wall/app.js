@@ -102,7 +102,7 @@ function Banner({ stale }) {
   </aside>`;
 }
 
-/** What of the address is not understood: a typo must not silence an alarm in silence. */
+/** What of the address is not understood: a typo must not silence an alarm. */
 function Problems() {
   if (!settings.problems.length) return null;
   return html`<aside class="banner connecting problems" aria-label=${words.address}>${settings.problems.map(

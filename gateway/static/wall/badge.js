@@ -1,4 +1,4 @@
-/** Alarms outside the page: the window's title, its icon, the installed app's badge. */
+/** Alarms outside the page: title, icon, the app's badge. */
 
 import { effect } from "@preact/signals";
 import { alarmCount } from "./announcer.js";

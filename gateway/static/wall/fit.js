@@ -22,7 +22,7 @@ export function densest(count, space, densities) {
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 
-/** The grid that shows all at once and largest, with the first tile or one that `grows`; else the `densest`. */
+/** The grid that shows all at once and largest; else the `densest`. */
 export function roomiest(count, space, densities) {
   const growing = densities.filter((tile, at) => at === 0 || tile.grows);
   for (const zoom of ZOOMS) {
@@ -48,7 +48,7 @@ export function sheets(count, { w, h }, most) {
   return { perPage, pages, left: Math.max(0, count - perPage * pages), tall };
 }
 
-/** How wide a text is in em, rather too wide; `signs`: how many stand beside its numbers. */
+/** A text's width in em, rather too wide; `signs`: beside its numbers. */
 export function ems(text, signs = 0) {
   return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
 }
@@ -60,14 +60,14 @@ export function initialed(name, room) {
   return parts.join(" ");
 }
 
-/** The scale, 1 or less, with which numbers fit into `room`. `needs`: {fixed, value, label}: widths; a label is kept. */
+/** The scale up to 1 at which numbers fit `room`. `needs`: {fixed, value, label}: widths; a label is kept. */
 export function shrunk(needs, room, least = 0.5) {
   const width = (scale) => needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(value * scale, label), 0);
   for (let scale = 1; scale > least; scale -= 0.02) if (width(scale) <= room) return scale;
   return least;
 }
 
-/** The items of a page; the page may lie beyond the last one after some have gone. */
+/** A page's items; the page may lie beyond the last one. */
 export function pageOf(items, { perPage, pages }, page) {
   const at = Math.min(page, pages - 1) * perPage;
   return items.slice(at, at + perPage);

@@ -11,7 +11,7 @@ const TILES = [
   { w: 14, h: 10.6, most: 14, grows: true }, // the number below the state
 ];
 
-/** The licence: {used, limit, level}, unfiltered; null where the PBX does not say. */
+/** The licence: {used, limit, level}; null where the PBX does not say. */
 export function licenceOf(state, pbx, time) {
   const limit = pbx?.licenceLimit;
   if (!limit) return null;

@@ -34,7 +34,7 @@ function turn() {
   show(settings.views[(at + 1) % settings.views.length]);
 }
 
-/** Keep the screen on. Browsers allow it to encrypted pages only, and end it when the page is hidden. */
+/** Keep the screen on; for encrypted pages, until hidden. */
 function keepAwake() {
   if (document.visibilityState === "visible") navigator.wakeLock?.request("screen").catch(() => {});
 }

@@ -58,7 +58,7 @@ export function Glyph({ of }) {
     ${filled && html`<path d=${filled} fill="currentColor" />`}</svg>`;
 }
 
-/** The sign beside a number that is bad. `level`: 0 well, 1 warning, 2 alarm. */
+/** The sign beside a bad number. `level`: 0 well, 1 warning, 2 alarm. */
 export function Sign({ level }) {
   return level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
 }
@@ -68,7 +68,7 @@ export function State({ of, word }) {
   return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 }
 
-/** A click shows `leads` ([view, kind]) alone, a second one everything. Not in TV mode. */
+/** A click shows `leads` ([view, kind]) alone, a second one all. Not on a TV. */
 function filter(leads) {
   if (!leads || kiosk) return ["span"];
   const [name, what] = leads;
@@ -127,7 +127,7 @@ export function Party({ num, name, outside, more, says, tel = false }) {
   </span>`;
 }
 
-/** Instead of an empty view. `all`: what there is without the filter; `text`: said if there is none. */
+/** For an empty view. `all`: without the filter; `text`: if there is none. */
 export function Empty({ all = [], text }) {
   return html`<p class="empty">${all.length ? words.nothingFound : text}</p>`;
 }

@@ -33,7 +33,7 @@ function later(one, other) {
 /** What PBXs and providers write for the name of one who withholds the number. */
 const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
 
-/** A person's name, unless it only says the number again, or that it is withheld. */
+/** A name, unless it only says the number, or that it is withheld. */
 export function nameOf(num, name) {
   return name && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 }

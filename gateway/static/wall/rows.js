@@ -5,7 +5,7 @@ import { instant } from "./times.js";
 
 const TARGET = 20; // seconds, where the PBX says nothing
 
-/** A row a queue. `filter`: the address's; if it names people and no queues, only the queues of these people. */
+/** A row a queue. `filter`: the address's; people without queues stand for theirs. */
 export function queueRows(state, filter) {
   const extensions = topic(state, "extensions");
   const figures = topic(state, "queuestats");
@@ -104,10 +104,11 @@ function directionOf(word) {
   return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
 }
 
-/** Today's inbound calls that nobody took, the latest first. `spoken`: somebody has talked with the caller since. */
+/** Today's inbound calls that nobody took, the latest first. `spoken`: with somebody since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
-  return [...topic(state, "ended").values()]
+  const ended = [...topic(state, "ended").values()];
+  return ended
     .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
@@ -118,9 +119,20 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: Boolean(call.returnedAt),
+      spoken: call.returnedAt === undefined ? talked(call, ended) : Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
+}
+
+const digits = (text) => text.replace(/\D/g, "").replace(/^0+/, "");
+
+/** Whether a later talk was with this caller; for monitors that do not tell. */
+function talked(call, ended) {
+  const alike = (other) => {
+    const [short, long] = [digits(call.caller), digits(other)].sort((x, y) => x.length - y.length);
+    return short.length > 6 && long.endsWith(short) && long.length < short.length + 4;
+  };
+  return ended.some((one) => one.answeredAt > call.endedAt && [one.caller, one.callee].some(alike));
 }
 
 /** A row a caller: the latest call, and all in `calls`. `rows`: the latest first. */
@@ -150,7 +162,7 @@ export function lineRows(state) {
   return [...topic(state, "lines").values()].sort(byNumber);
 }
 
-/** The rows by a column's `value`; `order`: the column's name, with "-" the greatest first. */
+/** Rows by a column's `value`; `order`: its name, with "-" the greatest first. */
 export function sorted(rows, columns, order, language) {
   const { value } = columns.find(({ name }) => name === order.replace("-", ""));
   const { compare } = new Intl.Collator(language, { numeric: true });

@@ -1,4 +1,4 @@
-/** A short tone for a new alarm; only after somebody has touched the page, as browsers demand. */
+/** A tone for a new alarm; browsers allow it once the page was touched. */
 
 import { signal } from "@preact/signals";
 import { remember, remembered, settings } from "./store.js";

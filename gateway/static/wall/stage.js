@@ -39,7 +39,7 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
 }
 
-/** The numbers above the tiles, as large as all of them fit. `items`: Kpis, or null. */
+/** The numbers above the tiles. `items`: Kpis, or null. */
 export function Strip({ items, label }) {
   const strip = useRef(null);
   useLayoutEffect(() => {
@@ -58,7 +58,7 @@ export function Strip({ items, label }) {
   )}</section>`;
 }
 
-/** Draw the numbers as large as all fit. Labels get two lines where they need them. */
+/** Draw the numbers as large as all fit; labels get two lines at need. */
 function fitStrip(strip) {
   const least = 0.5;
   let scale = phone.value ? least : scaleOf(strip, false);

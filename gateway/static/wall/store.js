@@ -1,4 +1,4 @@
-/** Signals: the stream's state once a frame, the shared ticker, the viewer's choices. */
+/** Signals: the state once a frame, the ticker, the viewer's choices. */
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { StreamClient } from "callmon";
@@ -56,7 +56,7 @@ export const zone = computed(
   () => (frame.value, system.value?.timeZone || (shown().get("pbxstats")?.get("pbx")?.zone ?? "")),
 );
 
-/** Why nothing newer is known, paused or not: {kind, since} or null. `since`: the server's milliseconds. */
+/** Why nothing newer is known: {kind, since} or null. `since`: the server's milliseconds. */
 export const staleness = computed(() => {
   frame.value; // and the clock: nothing is drawn while paused
   const { status, since } = connection.value;
@@ -106,7 +106,7 @@ export function watch(key) {
 
 let subscribed = TOPICS.join();
 
-/** Draw at the next frame; on a slow screen later, so that it still answers. */
+/** Draw at the next frame; later on a slow screen. */
 function draw() {
   if (asked || paused.value) return;
   asked = true;

@@ -64,7 +64,7 @@ function usePage(count, most) {
   return { from, to: from + perPage, height: 0, left, tall };
 }
 
-/** Which of `count` equally high rows are in sight: {from, to, height}. `height`: a row's. */
+/** Which of `count` equally high rows are in sight: {from, to, height}. */
 function useSight(body, count) {
   const [sight, setSight] = useState({ from: 0, to: 4 * STEP, height: 0 });
   usePages(1);

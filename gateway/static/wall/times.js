@@ -16,7 +16,7 @@ export function duration(milliseconds, units = { d: "d", h: "h" }) {
 
 const clocks = new Map(); // by time zone
 
-/** `14:03` in that time zone; in the browser's where it is empty, or unknown here. */
+/** `14:03` in that zone; in the browser's where it is empty or unknown. */
 export function timeOfDay(milliseconds, zone = "") {
   if (!clocks.has(zone)) clocks.set(zone, clockOf(zone));
   return clocks.get(zone).format(milliseconds);
@@ -31,7 +31,7 @@ function clockOf(zone) {
   }
 }
 
-/** The beginning of the day in that time zone; in the browser's where it is empty, or unknown here. */
+/** The day's beginning in that zone; in the browser's where it is empty or unknown. */
 export function midnight(milliseconds, zone = "") {
   const passed = (at) => {
     const [hours, minutes] = timeOfDay(at, zone).split(":").map(Number);

@@ -16,6 +16,7 @@ from monitor.pbx.facts import Participant
 from monitor.pbx.parsing.json_fields import (
     LONGEST_NUMBER,
     dn_number,
+    flag,
     integer,
     objects,
     outside_number,
@@ -120,9 +121,13 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
         party_did=outside_number(row, "party_did"),
         party_dn_type=_type(row, "party_dn_type"),
         device_id=text(row, "device_id"),
+        direct_control=flag(row, "direct_control") is True,
         originated_by_dn=dn_number(row, "originated_by_dn"),
+        originated_by_type=_type(row, "originated_by_type"),
         referred_by_dn=dn_number(row, "referred_by_dn"),
+        referred_by_type=_type(row, "referred_by_type"),
         on_behalf_of_dn=dn_number(row, "on_behalf_of_dn"),
+        on_behalf_of_type=_type(row, "on_behalf_of_type"),
     )
 
 

@@ -66,7 +66,16 @@ def test_an_inbound_call_has_its_trunks_leg_and_the_rule_of_its_trunk(pbx: Told)
     pbx.rows((8, CALLER, "", "Initiating"))
     assert (pbx.call(8).direction, pbx.call(8).state) == ("FromExternal", "Initiating")
     assert pbx.legs(8) == {"10000": ("Dialing", "+491701")}
-    pbx.see("104", 3, 8, "Ringing", "10000:+491701", 4, originated_by_dn="ROUTER")
+    pbx.see(
+        "104",
+        3,
+        8,
+        "Ringing",
+        "10000:+491701",
+        4,
+        originated_by_dn="ROUTER",
+        originated_by_type="Wroutepoint",
+    )
     assert pbx.legs(8) == {"10000": ("Dialing", "+491701"), "104": ("Ringing", "+491701")}
     assert (pbx.call(8).direction, pbx.call(8).did) == ("Inbound", "Main number")
     pbx.see("104", 3, 8, "Connected", "10000:+491701", 4)
@@ -173,7 +182,16 @@ def test_a_trunk_that_is_monitored_names_the_extension_that_calls_out(pbx: Told)
 
 
 def test_a_leg_on_behalf_of_a_queue_tells_the_queue(pbx: Told) -> None:
-    pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4, on_behalf_of_dn="800")
+    pbx.see(
+        "101",
+        1,
+        8,
+        "Ringing",
+        "10000:+491701",
+        4,
+        on_behalf_of_dn="800",
+        on_behalf_of_type="Wqueue",
+    )
     assert pbx.call(8).queue == "800"
     assert pbx.legs(8)["800"] == ("Connected", "+491701")
 
@@ -341,7 +359,16 @@ def test_a_blind_transfer_keeps_originator_answer_and_caller(pbx: Told) -> None:
     pbx.see("101", 1, 8, "Ringing", "10000:+491701", 4)
     pbx.see("101", 1, 8, "Connected", "10000:+491701", 4)
     answered = pbx.call(8).answered_at
-    pbx.see("102", 2, 8, "Ringing", "10000:+491701", 5, referred_by_dn="101")
+    pbx.see(
+        "102",
+        2,
+        8,
+        "Ringing",
+        "10000:+491701",
+        5,
+        referred_by_dn="101",
+        referred_by_type="Wextension",
+    )
     pbx.gone("101", 1)
     call = pbx.call(8)
     assert call.state == "Transferring"

@@ -244,9 +244,20 @@ def test_when_rows_are_done_without_nobody_knows_how_a_waiting_caller_ended(pbx:
 def test_a_queue_that_calls_somebody_back_calls_out_and_nobody_waits_in_it(pbx: Told) -> None:
     pbx.rows((8, "800 Sales", "10000 skyetel (+49888)", "Routing"))
     assert (pbx.call(8).direction, pbx.call(8).did) == ("Outbound", "")
-    pbx.see("101", 1, 8, "Ringing", "10000:+49888", 4, on_behalf_of_dn="800")
+    pbx.see(
+        "101", 1, 8, "Ringing", "10000:+49888", 4, on_behalf_of_dn="800", on_behalf_of_type="Wqueue"
+    )
     assert (pbx.call(8).queue, pbx.call(8).queues, pbx.queue().waiting) == ("", ("800",), ())
-    pbx.see("101", 1, 8, "Connected", "10000:+49888", 4, on_behalf_of_dn="800")
+    pbx.see(
+        "101",
+        1,
+        8,
+        "Connected",
+        "10000:+49888",
+        4,
+        on_behalf_of_dn="800",
+        on_behalf_of_type="Wqueue",
+    )
     pbx.gone("101", 1)
     pbx.rows()
     (ended,) = pbx.ended
