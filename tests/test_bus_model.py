@@ -33,7 +33,7 @@ from tests.bus import Dump, FakeBus, RealBus, copy, fake_bus, flush, patient, re
 from tests.bus_parties import KEYS, Claims, Follower, Monitor, bare
 from tests.examples import examples
 
-EXAMPLES = {"fakeredis": 20, "valkey": 8}
+EXAMPLES = {"fakeredis": 20, "valkey": 6}
 """Histories with each server: a real one takes seven times as long."""
 STEPS = 50
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences, ended_diff
 from tests.system.slowness import Slowness, slowness
 from tests.system.stack import Subscriber, watched
 
-CALLS = 150
+CALLS = 110
 EARLIER = 8
 """So many are under way when the monitor comes."""
 
