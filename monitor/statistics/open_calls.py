@@ -7,8 +7,8 @@ Times are POSIX milliseconds. What may be told again counts once:
 - A new tracker begins new chains. What it shows of a call is taken as the call's next state if it
   is the same call.
 - A call is over when its end is first told. Until the call is counted for good, that end may be
-  taken back and replaced by a better one, or the call may go on under another id after all. Any
-  other end is ignored, also after the call was counted for good, as its id and its times are kept.
+  taken back and replaced by a better one. Any other end is ignored, also after the call was counted
+  for good, as its id and its times are kept.
 """
 
 from __future__ import annotations
@@ -93,8 +93,6 @@ class OpenCalls:
         """
         taken_back = {edit.id for edit in edits if edit.topic == "ended" and edit.after is None}
         going_on = [edit.after for edit in edits if isinstance(edit.after, topics.Call)]
-        for call in going_on:
-            self._reopen(call.continues, taken_back)
         for edit in edits:
             if edit.topic == "ended" and isinstance(edit.after, topics.EndedCall):
                 if isinstance(edit.before, topics.EndedCall):
@@ -260,16 +258,6 @@ class OpenCalls:
             self.places.show(str(before), None)
             self.held.open[call.call_id] = account
             self.places.show(str(call.call_id), account)
-
-    def _reopen(self, call_ids: Iterable[int], taken_back: set[str]) -> None:
-        """Open the accounts of calls again that go on under another id after all."""
-        for call_id in call_ids:
-            for key in list(self._closed.get(call_id, ())):
-                closed = self.held.closed[key]
-                back = closed.word is not None and closed.word.id in taken_back
-                if back and closed.before is not None and call_id not in self.held.open:
-                    self._removed(key)
-                    self._replace(closed.before)
 
     def _found_again(self, call: topics.Call) -> CallAccount | None:
         """Return the account of a call that was only thought to be gone, or None."""

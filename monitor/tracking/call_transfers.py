@@ -12,11 +12,8 @@ consultation is the later call; this person began it; in the earlier one the per
 since when it was answered. If the consultation's id goes on, it takes over that story, and the
 first call's id is gone without an end of its own. The consultation is over at that moment. If
 nobody had answered it by then, its outcome is ``transferred``: it was not missed, as the third
-party's phone rings on in the first call's story.
-
-*Ends that come first.* ActiveCalls may leave one of the two out before it tells the other's new
-parties. So a call that ended counts for :data:`_SHUFFLE` seconds more. If it was the consultation,
-its end is told again, unless it was answered. If it was the first call, its end is taken back.
+party's phone rings on in the first call's story. Its end may be told before the transfer is seen;
+then it is told again.
 """
 
 from __future__ import annotations
@@ -63,8 +60,8 @@ class CallTransfers:
         """Call id → how it was before each of the last changes of its parties, and when it changed.
         """
         self._calls_of: dict[str, set[int]] = defaultdict(set)
-        self._over: OrderedDict[int, tuple[CallInference, topics.EndedCall, float]] = OrderedDict()
-        """Id of a call that has just ended → the call, how its end was told, and when."""
+        self._over: OrderedDict[str, tuple[CallInference, topics.EndedCall, float]] = OrderedDict()
+        """Originator of a call that nobody answered → the call, as it was kept, and its end."""
 
     def find(
         self,
@@ -98,30 +95,31 @@ class CallTransfers:
     def _others(
         self, person: str, calls: Mapping[int, CallInference], now: float
     ) -> Iterator[CallInference]:
-        """Yield the calls of an extension, also those that have just ended."""
+        """Yield the calls of an extension, also one that has just ended unanswered."""
         for id_ in sorted(self._calls_of.get(person, ())):
             if id_ in calls:
                 yield calls[id_]
-            elif id_ in self._over and abs(now - self._over[id_][2]) <= _SHUFFLE:
-                yield self._over[id_][0]
+        call, _, at = self._over.get(person, (None, None, 0.0))
+        if call is not None and now - at <= _SHUFFLE:
+            yield call
 
     def note_over(self, call: CallInference, ended: topics.EndedCall, now: float) -> None:
         """Note a call that ended: the answers that show a transfer of it may come later."""
-        self._over[call.id] = call, ended, now
-        self._over.move_to_end(call.id)
-        for number in call.path.extensions:
-            self._calls_of[number].add(call.id)
-        while abs(now - (oldest := next(iter(self._over.values())))[2]) > _SHUFFLE:
-            del self._over[oldest[0].id]
-            self._leave(oldest[0])
+        if (
+            ended.outcome in ("missed", "unanswered", "abandoned")
+            and call.originator.external is False
+        ):
+            self._over[call.originator.dn] = call, ended, now
+            self._over.move_to_end(call.originator.dn)
+        while self._over and now - next(iter(self._over.values()))[2] > _SHUFFLE:
+            self._over.popitem(last=False)
 
     def kept_end(self, call: CallInference) -> topics.EndedCall | None:
         """Return the told end of a call that ended before its transfer was seen, else None."""
-        held = self._over.get(call.id)
+        held = self._over.get(call.originator.dn)
         if held is None or held[0] is not call:
             return None
-        del self._over[call.id]
-        self._leave(call)
+        del self._over[call.originator.dn]
         return held[1]
 
     def note_continued(self, call_id: int, now: float) -> None:
@@ -143,13 +141,8 @@ class CallTransfers:
         self._continued.pop(call_id, None)
         self._before.pop(call_id, None)
         self.unanswered.discard(call_id)
-        if call is not None:
-            self._leave(call)
-
-    def _leave(self, call: CallInference) -> None:
-        """Forget of which extensions this was a call."""
-        for number in call.path.extensions:
-            self._calls_of[number].discard(call.id)
+        for number in () if call is None else call.path.extensions:
+            self._calls_of[number].discard(call_id)
             if not self._calls_of[number]:
                 del self._calls_of[number]
 

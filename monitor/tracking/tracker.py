@@ -247,17 +247,11 @@ class Tracker(BaseTracker):
         if ended is None:
             self._transfers.unanswered.add(consultation.id)
             return ()
-        if ended.answered_at is not None:
-            return ()
         return self._pbx_state.keep_ended((structs.replace(ended, outcome="transferred"),))
 
     def _hand_over(self, handover: Handover, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
-        """End the consultation, and let the first call go on under the consultation's id.
-
-        If the first call's end was told already, that is taken back.
-        """
+        """End the consultation, and let the first call go on under the consultation's id."""
         main, pbx_state = handover.main, self._pbx_state
-        ended = self._transfers.kept_end(main)
         consultation = build_ended(
             handover.consultation,
             pbx_state.directory_index,
@@ -266,7 +260,7 @@ class Tracker(BaseTracker):
             looking=True,
             transferred=True,
         )
-        self._inferences.pop(main.id, None)
+        del self._inferences[main.id]
         self._transfers.forget(main.id, main)
         self._transfers.note_continued(main.id, at)
         story = continued(main, self._inferences[evidence.id])
@@ -274,7 +268,6 @@ class Tracker(BaseTracker):
             evidence, story, pbx_state.directory_index, self._call_registry.visible, at
         )
         return (
-            *(() if ended is None else pbx_state.take_back(ended)),
             *pbx_state.keep_ended((consultation,)),
             *pbx_state.remove(main.id),
         )

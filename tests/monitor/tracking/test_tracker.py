@@ -686,17 +686,6 @@ def test_a_missed_caller_who_is_called_back_is_told_as_returned(pbx: Told) -> No
     assert (second.returned_at, second.returned_by) == (None, "")
 
 
-@pytest.mark.parametrize("dialled", ["00301234567", "900493012345 67", "49301234567"])
-def test_a_missed_caller_is_called_back_by_the_number_as_the_row_tells_it(dialled: str) -> None:
-    pbx = Told(source="activecalls")
-    pbx.rows((1, "10000 skyetel (+49301234567)", "104 Ext 104", "Routing"))
-    pbx.rows()
-    pbx.rows((2, "101 Ext 101", f"10000 skyetel ({dialled})", "Routing"))
-    pbx.rows((2, "101 Ext 101", f"10000 skyetel ({dialled})", "Talking"))
-    (ended,) = pbx.ended
-    assert (ended.outcome, ended.returned_by) == ("missed", "101")
-
-
 def test_a_missed_caller_who_calls_again_and_is_taken_is_told_as_returned(pbx: Told) -> None:
     missed(pbx, 1, "0049 30 1234567")
     pbx.see("104", 3, 3, "Ringing", "10000:+49301234567", 4, originated_by_dn="ROUTER")
