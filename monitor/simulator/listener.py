@@ -156,6 +156,8 @@ class Listener:
             self.cut()
             server, self._server = self._server, None
             await server.stop()
+            for late in list(server.server_state.connections):  # accepted meanwhile
+                late.transport.abort()
 
     def cut(self, client: tuple[str, int] | None = None) -> int:
         """Abort all connections, or only that of one client's address. Return how many were cut."""
