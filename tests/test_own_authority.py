@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from gateway.stream_client import connect
 from monitor.pbx.database import client as database
 from monitor.pbx.http_client import transport
 from monitor.shared.redis.connection import connect as connect_redis
+from tests.monitor.simulator.test_tls import shake_hands
 
 HOST = "calls.example.com"
 
@@ -71,20 +71,9 @@ def test_an_authority_without_a_key_usage_is_taken_from_its_file(
         make(tmp_path / name)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(tmp_path / "ours/server.pem", tmp_path / "ours/key.pem")
-    shake_hands(server, trusting(tmp_path / "ours/ca.pem"))
+    shake_hands(server, trusting(tmp_path / "ours/ca.pem"), HOST)
     with pytest.raises(ssl.SSLCertVerificationError, match="verify failed"):
-        shake_hands(server, trusting(tmp_path / "other/ca.pem"))
-
-
-def shake_hands(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
-    """Make a connection in memory. Raises SSLError."""
-    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
-    ours = client.wrap_bio(back, there, server_hostname=HOST)
-    theirs = server.wrap_bio(there, back, server_side=True)
-    for _ in range(4):
-        for end in (ours, theirs):
-            with suppress(ssl.SSLWantReadError):
-                end.do_handshake()
+        shake_hands(server, trusting(tmp_path / "other/ca.pem"), HOST)
 
 
 def make(folder: Path) -> None:

@@ -41,7 +41,7 @@ class RedisTarget:
     db: int = 0
     tls: bool = False
     master: str = ""
-    """The Sentinels' name for the master."""
+    """Name of the master at the Sentinels."""
     sentinel_username: str | None = None
     sentinel_password: str | None = None
     sharded_only: bool = False
