@@ -26,7 +26,7 @@ def as_named(host: str) -> str:
     """
     host = host.lower().removesuffix(".")
     with suppress(ValueError):
-        address = ip_address(host.removeprefix("[").removesuffix("]"))
+        address = ip_address(_without_brackets(host))
         return str(address) if address.version == 4 else f"[{address}]"
     if not _NAME.fullmatch(host):
         raise ValueError(
@@ -39,8 +39,13 @@ def as_named(host: str) -> str:
 def is_address(host: str) -> bool:
     """Return whether the host of a header is an address, not a name."""
     with suppress(ValueError):
-        return bool(ip_address(host.removeprefix("[").removesuffix("]")))
+        return bool(ip_address(_without_brackets(host)))
     return False
+
+
+def _without_brackets(host: str) -> str:
+    """Return the address in brackets that are a pair, else ``host`` as it is."""
+    return host[1:-1] if host.startswith("[") and host.endswith("]") else host
 
 
 def host_of(value: bytes) -> str:

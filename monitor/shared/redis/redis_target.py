@@ -13,7 +13,17 @@ from monitor.shared.errors import ConfigError
 Address: TypeAlias = tuple[str, int]
 
 _PORTS: Final = {"sentinel": 26379, "cluster": 6379}
-_OPTIONS: Final = {"sentinel": {"sentinel_username", "sentinel_password"}, "cluster": {"pubsub"}}
+_SINGLE: Final = {"db", "username", "password"}
+_TLS: Final = {"ca_certs", "certfile", "keyfile", "cert_reqs", "check_hostname"}
+_OPTIONS: Final = {
+    "sentinel": {"sentinel_username", "sentinel_password"},
+    "cluster": {"pubsub"},
+    "redis": _SINGLE,
+    "rediss": _SINGLE | {f"ssl_{name}" for name in _TLS},
+    "unix": _SINGLE,
+}
+"""Options that an address may have. Those of one server are redis-py's: it reports a wrong one only
+when it connects, and others of its options are not for a user to choose."""
 _PUBSUB: Final = ("both", "sharded")
 _PLAIN: Final = frozenset({"redis", "rediss", "unix"})
 _ADDRESS: Final = re.compile(
@@ -66,16 +76,16 @@ class RedisTarget:
             raise ConfigError(_no_scheme(full_scheme))
         if full_scheme != "unix":  # an "@" may be in a path
             _check_login(rest)
+        place, _, query = rest.partition("?")
+        given = dict(parse_qsl(query, keep_blank_values=True))
+        if unknown := sorted(given.keys() - _OPTIONS[kind or scheme]):
+            raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
         if not kind:
             _check_single(url)
             return None
-        place, _, query = rest.partition("?")
         netloc, _, names = place.partition("/")
         login, _, hosts = netloc.rpartition("@")
         username, _, password = login.partition(":")
-        given = dict(parse_qsl(query))
-        if unknown := sorted(given.keys() - _OPTIONS[kind]):
-            raise ConfigError(f"redis url: {full_scheme}:// has no option {', '.join(unknown)}.")
         if (pubsub := given.get("pubsub", "both")) not in _PUBSUB:
             raise ConfigError(f"redis url: pubsub is {' or '.join(_PUBSUB)}, not {pubsub[:20]!r}.")
         master, db = _master_and_database(full_scheme, kind, names)

@@ -45,7 +45,7 @@ def test_a_host_of_the_settings_is_kept_as_requests_name_it(given: str, named: s
     assert is_address(named) == (given != "A.Example.")
 
 
-@pytest.mark.parametrize("wrong", ["http://a", "a:80", "", "a b", "-a"])
+@pytest.mark.parametrize("wrong", ["http://a", "a:80", "", "a b", "-a", "[::1", "::1]", "[[::1]]"])
 def test_what_is_no_host_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="without scheme and port"):
         as_named(wrong)
