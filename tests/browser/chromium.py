@@ -135,6 +135,10 @@ class Page:
         """Take any certificate from here on."""
         await self._command("Security.setIgnoreCertificateErrors", ignore=True)
 
+    async def move(self, zone: str) -> None:
+        """Put the machine into a time zone."""
+        await self._command("Emulation.setTimezoneOverride", timezoneId=zone)
+
     async def go(self, address: str) -> None:
         """Go to an address."""
         await self._command("Page.navigate", url=address)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import datetime
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from monitor.shared.timestamps import from_unix
 from tests.browser.chromium import WITHIN, Page
@@ -129,6 +131,28 @@ async def test_who_gave_up_is_to_be_called_back(page: Page, world: World) -> Non
     await page.run("document.querySelector('table.missed .more').closest('tr').click()")
     await page.becomes(3, "document.querySelectorAll('dialog[open] .attempts li').length")
     assert not page.complaints
+
+
+async def test_what_is_drawn_before_the_next_frame_is_in_the_zone_of_the_pbx(
+    page: Page, world: World
+) -> None:
+    await page.move("Pacific/Auckland")
+    await page.go(world.wall("view=calls"))
+    call = world.queued()
+    await page.shows(CALLER, "table.calls")
+    world.pbx.switchboard.end(call)
+    await page.press("4")
+    await page.shows(CALLER, "table.missed")
+    at = await page.text("table.missed td.when")
+    await page.before("window.requestAnimationFrame = () => 0")
+    await page.go(world.wall("view=calls&frames=none"))
+    async with asyncio.timeout(WITHIN):
+        while CALLER not in await page.text("table.missed"):
+            await page.press("3")
+            await page.press("4")
+    assert await page.text("table.missed td.when") == at
+    ended = datetime.fromisoformat((await world.ask("pbx.ended.get"))["ended"][0]["endedAt"])
+    assert at == ended.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M")
 
 
 async def test_what_one_chose_stands_in_the_address_and_is_there_after_a_reload(

@@ -46,15 +46,16 @@ export function shown() {
   return paused.value?.state ?? client?.state ?? new Map();
 }
 
-export const system = computed(() => (frame.value, shown().get("system")?.get("pbx") ?? null));
+/** Not computed: between two frames it would be older than the rows that are drawn beside it. */
+export const system = { get value() { return shown().get("system")?.get("pbx") ?? null; } };
 
 /**
  * The PBX's time zone, in which times of day are shown; empty while it is not known.
  * A key that is limited to some queues and extensions gets no figures of the whole PBX.
  */
-export const zone = computed(
-  () => (frame.value, system.value?.timeZone || (shown().get("pbxstats")?.get("pbx")?.zone ?? "")),
-);
+export const zone = {
+  get value() { return system.value?.timeZone || (shown().get("pbxstats")?.get("pbx")?.zone ?? ""); },
+};
 
 /** Why nothing newer is known: {kind, since} or null. `since`: the server's milliseconds. */
 export const staleness = computed(() => {
