@@ -126,7 +126,7 @@ function Stage() {
     return () => observer.disconnect();
   }, []);
   const Shown = SHOWN[view.value];
-  const ready = connection.value.status === "live" || system.value !== null;
+  const ready = connection.value.status === "live" || system.value;
   return html`<main class=${`stage ${view.value}`} ref=${stage}>
     ${ready ? html`<${Shown} />` : html`<p class="empty">${words.connecting}</p>`}</main>`;
 }

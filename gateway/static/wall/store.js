@@ -46,16 +46,13 @@ export function shown() {
   return paused.value?.state ?? client?.state ?? new Map();
 }
 
-/** Not computed: between two frames it would be older than the rows that are drawn beside it. */
-export const system = { get value() { return shown().get("system")?.get("pbx") ?? null; } };
+const ofPbx = (topic) => shown().get(topic)?.get("pbx");
 
-/**
- * The PBX's time zone, in which times of day are shown; empty while it is not known.
- * A key that is limited to some queues and extensions gets no figures of the whole PBX.
- */
-export const zone = {
-  get value() { return system.value?.timeZone || (shown().get("pbxstats")?.get("pbx")?.zone ?? ""); },
-};
+/** Not computed: it would be older than the rows drawn beside it. */
+export const system = { get value() { return ofPbx("system"); } };
+
+/** The PBX's time zone, for times of day; empty while unknown. Limited keys get no figures of the whole PBX. */
+export const zone = { get value() { return system.value?.timeZone || ofPbx("pbxstats")?.zone || ""; } };
 
 /** Why nothing newer is known: {kind, since} or null. `since`: the server's milliseconds. */
 export const staleness = computed(() => {
