@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import encodings
 import tracemalloc
 
 import httpx
@@ -15,6 +16,9 @@ from tests.gateway.world import (
     error,
     message,
 )
+
+FIELD = b'--x\r\nContent-Disposition: form-data; name="num"\r\n\r\n99\r\n--x--'
+"""A multipart form."""
 
 
 @pytest.mark.parametrize(
@@ -43,6 +47,7 @@ from tests.gateway.world import (
             400,
             "bad_body",
         ),
+        (FIELD, "multipart/form-data; boundary=x" + ";" * 300, 400, "bad_body"),
         (b"num=99", "text/plain", 415, "unsupported_body"),
         (b"num=99", "", 415, "unsupported_body"),
         (b"num=" + b"9" * 70_000, "application/x-www-form-urlencoded", 413, "too_large"),
@@ -179,3 +184,23 @@ async def test_the_body_of_a_get_does_not_count(http: httpx.AsyncClient) -> None
         "GET", f"/webapi/{FULL}/ext.info.get?num=99", content=b"{", headers={"X": "y"}
     )
     assert got.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "more", ["boundary=x", 'charset=utf-8; Boundary="x"', "boundary=x; charset=punycode"]
+)
+async def test_a_multipart_form_is_read_by_its_boundary_alone(
+    http: httpx.AsyncClient, more: str
+) -> None:
+    headers = {"Content-Type": f"multipart/form-data; {more}"}
+    got = await http.post(f"/webapi/{FULL}/ext.info.get", content=FIELD, headers=headers)
+    assert got.json()["num"] == "99"
+
+
+async def test_nothing_is_remembered_of_a_charset_that_a_form_names(
+    http: httpx.AsyncClient,
+) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=x; charset=x-of-a-stranger"}
+    await http.post("/webapi/ext.info.get", content=FIELD, headers=headers)
+    remembered: dict[str, object] = getattr(encodings, "_cache")  # noqa: B009
+    assert not [name for name in remembered if "stranger" in name]
