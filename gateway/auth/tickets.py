@@ -9,6 +9,8 @@ Rules:
 
 - What a ticket stands for is authenticated (HMAC-SHA256) with a secret that no gateway ever puts on
   Redis. So with the gateway's user on Redis alone nobody can make a ticket, change one or keep one.
+- The ticket itself is authenticated too. So an invented one is refused before Redis is asked, and
+  whoever invents tickets does not learn which PBXs there are.
 - Without a secret in the settings a gateway makes one for itself and its workers. Its tickets are
   then for that gateway only. Gateways that serve the same clients need the same secret.
 - Redis ends a ticket after its time. The authenticated instant of its making ends it too, two
@@ -45,6 +47,8 @@ _ENDS_MS: Final = 120_000
 SECRET_BYTES: Final = 32
 """Bytes of a secret that a gateway makes for itself."""
 _BYTES: Final = 24
+_CODE_DIGITS: Final = 32
+"""Hexadecimal digits of the code at a ticket's end."""
 _LONGEST: Final = 128
 _OF_ALL: Final = "~"
 """Mark after a ticket's PBX if the client named no PBX. No random part begins with it."""
@@ -75,7 +79,8 @@ class Tickets:
     async def issue(self, key: ApiKey) -> str:
         """Return a new ticket for this key and its PBX, which is served here. Raises BusAway."""
         mark = "" if key.named else _OF_ALL
-        ticket = f"{key.pbx}.{mark}{secrets.token_urlsafe(_BYTES)}"
+        begin = f"{key.pbx}.{mark}{secrets.token_urlsafe(_BYTES)}"
+        ticket = f"{begin}.{self._code(begin)[:_CODE_DIGITS]}"
         made = str(int(self._clock() * 1000))
         entry = f"{key.digest} {made} {self._code(ticket, key.digest, made)}"
         try:
@@ -86,10 +91,17 @@ class Tickets:
             ) from error
         return ticket
 
-    @staticmethod
-    def pbx_of(ticket: str) -> str:
-        """Return the name of the PBX whose state the ticket is for; empty if it is for no one's."""
-        pbx, _, rest = ticket.partition(".")
+    def pbx_of(self, ticket: str) -> str:
+        """Return the name of the PBX whose state the ticket is for; empty if it is for no one's.
+
+        Raises KeyUnknown if no gateway with our secret made the ticket.
+        """
+        begin, _, code = ticket.rpartition(".")
+        if len(ticket) > _LONGEST or not hmac.compare_digest(
+            self._code(begin)[:_CODE_DIGITS].encode(), code.encode()
+        ):
+            raise KeyUnknown(_NOT_OURS)
+        pbx, _, rest = begin.partition(".")
         return "" if rest.startswith(_OF_ALL) else pbx
 
     async def take(self, ticket: str) -> ApiKey:
@@ -98,9 +110,10 @@ class Tickets:
         Raises KeyUnknown, KeyExpired, NoKeys, BusAway, and UnknownPbx if the key is no longer for
         that PBX.
         """
-        pbx, _, rest = ticket.partition(".")
-        if pbx not in self._clients or not rest or len(ticket) > _LONGEST:
-            raise KeyUnknown("This is not a ticket.")
+        of_all = not self.pbx_of(ticket)
+        pbx = ticket.partition(".")[0]
+        if pbx not in self._clients:
+            raise KeyUnknown("The PBX of this ticket is not served here.")
         try:
             entry = await self._clients[pbx].getdel(_place(pbx, ticket))
         except REDIS_FAILURES as error:
@@ -109,7 +122,6 @@ class Tickets:
             raise KeyUnknown(_VOID)
         digest = self._digest(pbx, ticket, entry)
         key = self._keys.of_digest(digest, from_unix(self._clock()))
-        of_all = rest.startswith(_OF_ALL)
         return self.choice.chosen(key, () if of_all else (pbx,), of_all=of_all)
 
     def _digest(self, pbx: str, ticket: str, entry: Any) -> str:
@@ -120,20 +132,24 @@ class Tickets:
         if not hmac.compare_digest(self._code(ticket, digest, made).encode(), code.encode()):
             logged = self._log_budget.take(time.monotonic()) is not None
             rejected(AccessKeys(pbx).ticket("*"), _FOREIGN, logged=logged)
-            raise KeyUnknown(
-                "This ticket was not made by this gateway, nor by one with the same ticket_secret."
-            )
+            raise KeyUnknown(_NOT_OURS)
         if abs(self._clock() * 1000 - int(made)) > _ENDS_MS:
             raise KeyUnknown(_VOID)
         return digest
 
-    def _code(self, ticket: str, digest: str, made: str) -> str:
-        """Return the code that only a gateway with our secret can make for these three."""
-        told = "\0".join((_PURPOSE, ticket, digest, made))
+    def _code(self, *parts: str) -> str:
+        """Return the code that only a gateway with our secret can make for these.
+
+        One part: a ticket's begin. Three: a ticket, the key's digest and the instant of its making.
+        """
+        told = "\0".join((_PURPOSE, str(len(parts)), *parts))
         return hmac.new(self._secret, told.encode(), sha256).hexdigest()
 
 
 _PURPOSE: Final = "callmon ticket"
+_NOT_OURS: Final = (
+    "This ticket was not made by this gateway, nor by one with the same ticket_secret."
+)
 _VOID: Final = (
     f"This ticket was already used or is older than {VALID_S} seconds: ask for a new one."
 )

@@ -272,7 +272,7 @@ class Admission:
         if ticket is None or self._tickets is None or any(given):
             held = authenticate(self._keys, given, from_unix(self._clock()), "read")
             return self._chosen(held, connection)
-        if (pbx := self._pbxs.get(Tickets.pbx_of(ticket))) is not None:
+        if (pbx := self._pbxs.get(self._tickets.pbx_of(ticket))) is not None:
             _check_ready(pbx)  # before the ticket is spent: the next attempt needs it
         return None
 

@@ -55,12 +55,19 @@ async def test_a_ticket_is_nothing_to_whoever_reads_redis_and_ends_by_itself() -
 
 
 @pytest.mark.parametrize(
-    "ticket", ["", "x", "main.", "elsewhere.abc", "main.abc", "main." + "x" * 200, "ma\0in.x"]
+    "ticket",
+    [
+        *("", "x", "main.", "elsewhere.abc", "main.abc", "empty.abc", "main.~abc"),
+        *("main." + "x" * 200, "ma\0in.x", f"main.abc.{'0' * 32}"),
+    ],
 )
-async def test_what_is_no_ticket_is_refused(ticket: str) -> None:
+async def test_an_invented_ticket_is_refused_and_does_not_tell_which_pbxs_there_are(
+    ticket: str,
+) -> None:
     async with serving() as served, http(served) as client:
         answer = await client.get("/events", params={"topics": "calls", "ticket": ticket})
         assert answer.status_code == 401
+        assert "not made by this gateway" in answer.json()["error"]["message"]
 
 
 async def test_a_ticket_has_the_rights_of_its_key() -> None:
@@ -134,7 +141,7 @@ async def test_whoever_may_write_tickets_to_redis_can_make_none(
         "other key": f"{admin} {made} {code}",
         "other ticket": f"{digest} {made} {code}",
     }[theirs]
-    target = "main.invented" if theirs == "other ticket" else own
+    target = await ours.issue(READER_KEY) if theirs == "other ticket" else own
     await redis.set(place(target), forged)
     with pytest.raises(KeyUnknown, match="not made by this gateway"):
         await ours.take(target)
