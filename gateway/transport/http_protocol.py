@@ -56,6 +56,9 @@ LARGEST_HEAD_BYTES: Final = 32 * 1024
 """Bytes of a request's address and headers: the most that an unfinished request makes us hold."""
 MOST_HEADERS: Final = 100
 """Headers of a request."""
+LONGEST_LISTS_BYTES: Final = 1024
+"""Bytes of the lists in a WebSocket's handshake: subprotocols, extensions and the like. They are
+read item by item, some of them several times."""
 LONGEST_ADDRESS_BYTES: Final = 65_535
 """Bytes of an address; the most that httptools can parse."""
 MOST_PIPELINED: Final = 100
@@ -72,6 +75,7 @@ _MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
 _HEADER_BYTES: Final = 150
 """Bytes of a header's objects beside its characters, about."""
 _SUBPROTOCOLS: Final = b"sec-websocket-protocol"
+_LISTS: Final = frozenset((b"connection", b"upgrade", b"sec-websocket-extensions", _SUBPROTOCOLS))
 _HOST_REFUSED: Final = (
     "This gateway does not answer for the host that the header Host names. Its setting "
     "allowed_hosts says for which it does; the demo has the option --allowed-host."
@@ -446,6 +450,11 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             return 400, BadParameter(f"The query string has more than {MOST_GIVEN} parameters.")
         if not self.host_allowed:
             return 403, HostRefused(_HOST_REFUSED)
+        if self.parser.should_upgrade() and self._lists_size() > LONGEST_LISTS_BYTES:
+            return 431, BadRequest(
+                f"Connection, Upgrade, extensions and subprotocols have more than "
+                f"{LONGEST_LISTS_BYTES} bytes together."
+            )
         return _too_large() if self._add_up and self._size() > LARGEST_HEAD_BYTES else None
 
     def _too_far_ahead(self) -> bool:
@@ -456,6 +465,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             return False
         self._ahead += self._size()
         return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD_BYTES
+
+    def _lists_size(self) -> int:
+        return sum(len(value) for name, value in self.headers if name in _LISTS)
 
     def _size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)

@@ -25,6 +25,7 @@ from gateway.token_bucket import AT_ONCE
 from gateway.transport import http_protocol as punctual
 from gateway.transport.http_protocol import (
     LARGEST_HEAD_BYTES,
+    LONGEST_LISTS_BYTES,
     MOST_BODY_BYTES,
     MOST_HEADERS,
     MOST_PIECES,
@@ -211,10 +212,16 @@ MANY = b"&".join(b"a%d" % number for number in range(5_000))
             *(400, "bad_parameter"),
         ),
         (WHOLE[:-2] + b"X: a\r\n" * MOST_HEADERS + b"\r\n", 431, "bad_request"),
+        (
+            WHOLE[:-2]
+            + b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+            + b"Sec-WebSocket-Extensions: %s\r\n\r\n" % (b"a," * LONGEST_LISTS_BYTES),
+            *(431, "bad_request"),
+        ),
     ],
-    ids=["events", "stream", "headers"],
+    ids=["events", "stream", "headers", "lists"],
 )
-async def test_too_many_parameters_or_headers_are_refused_before_they_are_looked_at(
+async def test_too_many_parameters_headers_or_items_are_refused_before_they_are_looked_at(
     port: int, asked: bytes, status: int, code: str
 ) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
