@@ -14,9 +14,10 @@ several of these. Then it sees
 A key without the scope ``contacts``, limited or not, sees no extension's e-mail address, mobile
 number and SIP authentication id: they are empty for it.
 
-A visible call is shown whole, even if others take part in it. In everything else lists hold only
-what is visible. So a limited key never learns of an extension, queue or group because a visible
-one belongs to it.
+A visible call is shown whole, even if others take part in it. But who returned a missed call is
+shown only if that extension is listed, as it did so in another call. In everything else lists hold
+only what is visible. So a limited key never learns of an extension, queue or group because a
+visible one belongs to it.
 """
 
 from __future__ import annotations
@@ -178,6 +179,8 @@ class Visibility:
                 )
             case RingGroup():
                 return msgspec.structs.replace(entity, members=_only(entity.members, extensions))
+            case EndedCall() if entity.returned_by not in extensions:  # that was another call
+                return msgspec.structs.replace(entity, returned_by="")
             case _:
                 return entity
 

@@ -94,3 +94,13 @@ def test_without_contacts_peoples_own_addresses_are_not_seen(limits: Limits) -> 
 def test_a_visible_call_is_whole() -> None:
     whole = call(1, extensions=("101", "102"), queues=("801",))
     assert LIMITED.shown("calls", whole) is whole
+
+
+@pytest.mark.parametrize(("returned_by", "seen"), [("101", "101"), ("102", ""), ("", "")])
+def test_who_returned_a_missed_call_is_shown_only_if_listed(returned_by: str, seen: str) -> None:
+    """They did so in another call, which may not be seen."""
+    missed = msgspec.structs.replace(ended(1, queues=("800",)), returned_by=returned_by)
+    shown = LIMITED.shown("ended", missed)
+    assert shown is not None
+    assert shown.returned_by == seen
+    assert EVERYTHING.shown("ended", missed) is missed

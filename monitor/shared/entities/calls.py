@@ -158,7 +158,7 @@ class EndedCall(Struct, frozen=True, gc=False, rename="camel"):
     """Time at which somebody here first talked with the caller of a call that nobody took, in a
     later call in either direction; null if that has not happened or the number is withheld."""
     returned_by: str = ""
-    """Extension that talked then; empty if it is not known."""
+    """Extension that talked then; empty if it is not known, or if the key may not see it."""
     mailbox: str = ""
     """Extension whose voicemail took the call; empty if none did or the PBX does not tell."""
     continues: tuple[int, ...] = ()
