@@ -25,7 +25,9 @@ def contact_find(asked: QueryContext) -> Ids:
     found = asked.phonebook.find(
         asked.arguments.text("num"), None if min_len is None else int(min_len)
     )
-    return Ids(tuple(id_ for id_ in found if asked.one("contacts", Contact, str(id_)) is not None))
+    # Nothing more is asked of each contact: tens of thousands may have the same ending.
+    seen = asked.book.get("contacts", {}) if "contacts" in asked.visibility.topics else {}
+    return Ids(tuple(id_ for id_ in found if str(id_) in seen))
 
 
 def contact_get(asked: QueryContext) -> Contact:

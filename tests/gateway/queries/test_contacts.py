@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from gateway.errors import UnknownContact
@@ -9,7 +12,9 @@ from gateway.operations.operation_table import COMMANDS
 from gateway.queries import contacts
 from gateway.queries.context import QueryContext
 from gateway.visibility import EVERYTHING, Limits, Visibility
+from monitor.shared.phone_index import PhoneIndex
 from tests.gateway import world
+from tests.steps import steps
 
 LIMITED = Visibility(Limits(frozenset({"101"})))
 
@@ -45,6 +50,16 @@ def test_what_the_index_still_finds_but_the_book_has_no_more_is_left_out() -> No
     question = asked("contact.find", {"num": "5551234", "min_len": "7"})
     del question.book["contacts"]["12"]
     assert contacts.contact_find(question).ids == (40,)
+
+
+def test_of_the_contacts_that_are_found_only_the_number_is_looked_at() -> None:
+    question = asked("contact.find", {"num": "1", "min_len": "0"})
+    [contact] = [contact for contact in world.contacts() if contact.id == 12]
+    many = {str(id_): msgspec.structs.replace(contact, id=id_, phone="1") for id_ in range(1000)}
+    question = replace(question, book={"contacts": many}, phonebook=PhoneIndex(many.values()))
+    assert len(contacts.contact_find(question).ids) == 1000
+    found = steps(lambda: question.phonebook.find("1", 0))
+    assert steps(lambda: contacts.contact_find(question)) < 3 * found
 
 
 def test_a_contact_is_told_whole() -> None:
