@@ -275,6 +275,16 @@ def waiting_in(transport: Transport) -> int:
     return 0 if transport.is_closing() else transport.get_write_buffer_size()
 
 
+def _forget_traces(error: BaseException | None) -> None:
+    """Forget where an error happened: its connection keeps it, and the traces refer back to that.
+
+    Such a cycle would keep all that was read, for as long as the garbage collector does not come.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__
+
+
 def _head(opcode: int, size: int) -> bytes:
     if size < 126:
         return struct.pack("!BB", opcode, size)
@@ -398,10 +408,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def _forget_failure(self) -> None:
         """Forget why the request was not a handshake: the traces refer to all that is here."""
-        error, self.conn.handshake_exc = cast("BaseException | None", self.conn.handshake_exc), None
-        while error is not None:
-            error.__traceback__ = None
-            error = error.__cause__
+        error, self.conn.handshake_exc = self.conn.handshake_exc, None
+        _forget_traces(error)
         del self.request
 
     async def send(self, message: ASGISendEvent) -> None:
@@ -493,6 +501,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         close frame. So reading stops, and the connection is dropped a little later.
         """
         self._end()
+        _forget_traces(self.conn.parser_exc)
         if not self._connection.flooded:
             super().handle_parser_exception()
             return

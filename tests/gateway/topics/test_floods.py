@@ -6,6 +6,9 @@ import asyncio
 import gc
 from contextlib import suppress
 
+import pytest
+
+from gateway.transport import websocket_protocol
 from tests.bus import until
 from tests.gateway.sockets import KEY, answered, connected, handshake, on_both_loops, standing
 
@@ -29,6 +32,14 @@ WHOLE = {
     + b"{}",
     "wrong body": request(f"/webapi/{KEY}/pbx.calls.get", JSON, "Content-Length: 2", method="POST")
     + b"{x",
+    "form": request(
+        f"/webapi/{KEY}/pbx.calls.get",
+        "Content-Type: multipart/form-data; boundary=b",
+        "Content-Length: 5",
+        method="POST",
+    )
+    + b"--b--",
+    "invented ticket": request("/webapi/events?topics=calls&ticket=pbx.x"),
     "events": request(f"/webapi/{KEY}/events?topics=calls&ext=101"),
     "junk": b"\x00\xff\r\n\r\n",
     "large head": request("/x", f"X: {'x' * 40_000}"),
@@ -40,29 +51,49 @@ UNFINISHED = {
         "/webapi/pbx.calls.get", JSON, "Content-Length: 9", method="POST"
     ),
 }
+PING = b"\x89\x80\0\0\0\0"
+FRAMES = {
+    "flood of frames": PING * 2_000,
+    "wrong frame": b"\x83\x80\0\0\0\0",
+    "large message": b"\x81\xff" + bytes(2) + b"\xff" * 6 + bytes(4),
+    "wrong text": b"\x81\x81\0\0\0\0\xff",
+    "wrong messages": b"\x81\x81\0\0\0\0x" * 5,
+    "close frame": b"\x88\x80\0\0\0\0",
+}
+"""What a client sends over its WebSocket."""
 OURS = ("gateway.", "uvicorn.", "starlette.", "websockets.", "httptools.")
 
 
 @on_both_loops
 async def test_connections_that_are_gone_leave_nothing_for_the_garbage_collector() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(websocket_protocol, "_FAREWELL_S", 0.1)
+        await _connections_that_are_gone_leave_nothing()
+
+
+async def _connections_that_are_gone_leave_nothing() -> None:
     async with standing() as server:
         server._keys.set_keys("pbx", ())  # all are known: no monitor may have more of them
 
-        async def come_and_go(data: bytes, *, whole: bool) -> None:
+        async def come_and_go(kind: str) -> None:
+            data = (WHOLE | UNFINISHED).get(kind, WHOLE["stream"])
             async with connected(server, 5) as sockets:
                 for one in sockets:
                     one.sendall(data)
                     with suppress(ConnectionError):
-                        await (answered(one) if whole else asyncio.sleep(0.01))
+                        await (asyncio.sleep(0.01) if kind in UNFINISHED else answered(one))
+                        if kind in FRAMES:
+                            one.sendall(FRAMES[kind])
+                            await asyncio.sleep(0.02)
             await until(lambda: not server.server_state.connections and not server.live.sessions)
 
-        for kind, data in (WHOLE | UNFINISHED).items():
-            await come_and_go(data, whole=kind in WHOLE)  # what is made once for all is made now
+        for kind in (*WHOLE, *UNFINISHED, *FRAMES):
+            await come_and_go(kind)  # what is made once for all is made now
             gc.collect()
             gc.freeze()  # what was there before needs no look
             gc.disable()
             try:
-                await come_and_go(data, whole=kind in WHOLE)
+                await come_and_go(kind)
                 gc.set_debug(gc.DEBUG_SAVEALL)
                 gc.collect()
                 left = [type(found) for found in gc.garbage]
