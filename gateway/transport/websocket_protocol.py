@@ -12,6 +12,8 @@ The stream finds it in the ASGI extension ``callmon.socket``.
   ever.
 - Failures for which the stream has codes are closed with those codes.
 - Addresses are not logged, as keys stand in them.
+- What clients send is read for a few milliseconds, then everything else has its turn: the frames
+  that each of them may send at once would take seconds if thousands did so together.
 - What a client sends is counted frame by frame as it is parsed. Pings, empty frames and parts of
   messages count too: they are not messages, but each costs as much as one. A client that sends
   too many is closed, and nothing more is read.
@@ -42,6 +44,7 @@ from gateway.token_bucket import TokenBucket
 from gateway.transport.compression import MESSAGES
 from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.permessage_deflate import SharedDeflate, SharedDeflateFactory
+from gateway.transport.read_turns import ReadTurns
 from gateway.transport.subscription_id import REPLACED, IdHead
 
 EXTENSION = "callmon.socket"
@@ -300,13 +303,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     client may say, as its session counts it. ``unread`` and ``untaken``: count what all
     connections hold of messages that their sessions have not read, and of frames that their
     clients have not taken; None: nothing is counted. ``compression``: whether clients may agree
-    on it.
+    on it. ``turns``: the turns in which all connections are read; None: each is read at once.
     """
 
     # uvicorn's own attributes too: a slot takes 8 bytes, an entry of __dict__ 24. What is not named
     # here, of a later uvicorn, goes to __dict__.
     __slots__ = (
-        *("_connection", "_ending", "_lingering", "_pong", "_socket", "_unread", "_untaken"),
+        *("_connection", "_ending", "_lingering", "_pong", "_socket", "_turns", "_unread"),
+        *("_untaken", "_waiting_bytes"),
         *("app", "app_state", "asgi_version", "client", "close_sent", "close_timeout"),
         *("close_timer", "config", "conn", "connections", "curr_msg_data_type", "default_headers"),
         *("disconnected", "frames", "handshake_complete", "handshake_initiated"),
@@ -324,9 +328,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         unread: HeldBytes | None = None,
         untaken: HeldBytes | None = None,
         compression: bool = True,
+        turns: ReadTurns | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._turns = turns
+        self._waiting_bytes = 0
         self._unread = unread
         self._untaken = untaken
         self.logger = _logger
@@ -356,6 +363,25 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         keep_buffers_small(self.transport)
 
     def data_received(self, data: bytes) -> None:
+        """Read the data in turn with that of all other clients. No more comes until then."""
+        if self._turns is None or not self.handshake_initiated:
+            self._read(data)
+            return
+        self._waiting_bytes += len(data)
+        if not self._turns.begin(partial(self._read_in_turn, data)):
+            self.transport.pause_reading()
+            self._hold_unread()
+
+    def _read_in_turn(self, data: bytes) -> None:
+        self._waiting_bytes -= len(data)
+        if self.disconnected or self.transport.is_closing():
+            return
+        self._read(data)
+        paused = self.read_paused or self._connection.flooded or self._waiting_bytes
+        if not paused and not self.transport.is_closing():
+            self.transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
         """Do as uvicorn does, but answer a handshake that is too large to be read."""
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
@@ -382,7 +408,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Count the messages that were not read yet, and the parts of one that is not whole."""
         if self._unread is None:
             return
-        parts = len(self.conn.reader.buffer) + sum(map(len, self.frames))
+        parts = self._waiting_bytes + len(self.conn.reader.buffer) + sum(map(len, self.frames))
         deflate = self._connection.deflate
         size = parts + cast(_Inbox, self.queue).bytes + (0 if deflate is None else deflate.held)
         if size and not self.disconnected:
@@ -576,6 +602,7 @@ def uvicorn_options(
             unread=unread,
             untaken=untaken,
             compression=compression,
+            turns=ReadTurns(),
         ),
         "ws_max_size": MESSAGE_SIZE_BYTES,
         # uvicorn's own would hold up to 316 KiB for each connection, and compress the frames that

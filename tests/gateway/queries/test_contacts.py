@@ -12,6 +12,7 @@ from gateway.operations.operation_table import COMMANDS
 from gateway.queries import contacts
 from gateway.queries.context import QueryContext
 from gateway.visibility import EVERYTHING, Limits, Visibility
+from monitor.shared.entities.topics import Entity
 from monitor.shared.phone_index import PhoneIndex
 from tests.gateway import world
 from tests.steps import steps
@@ -56,7 +57,9 @@ def test_of_the_contacts_that_are_found_only_the_number_is_looked_at() -> None:
     question = asked("contact.find", {"num": "1", "min_len": "0"})
     [contact] = [contact for contact in world.contacts() if contact.id == 12]
     many = {str(id_): msgspec.structs.replace(contact, id=id_, phone="1") for id_ in range(1000)}
-    question = replace(question, book={"contacts": many}, phonebook=PhoneIndex(many.values()))
+    question = replace(
+        question, book={"contacts": dict[str, Entity](many)}, phonebook=PhoneIndex(many.values())
+    )
     assert len(contacts.contact_find(question).ids) == 1000
     found = steps(lambda: question.phonebook.find("1", 0))
     assert steps(lambda: contacts.contact_find(question)) < 3 * found

@@ -201,6 +201,30 @@ async def test_one_who_says_farewell_and_reads_nothing_does_not_stay() -> None:
 
 
 @on_both_loops
+async def test_what_waits_for_its_turn_is_read_in_order() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gateway.transport.read_turns.READING_A_TURN_S", 1e-9)  # one read in a turn
+        async with serving(TALKATIVE) as served, asyncio.timeout(60):
+            clients = [await flooding(served) for _ in range(5)]
+            pings = [bytes([number]) for number in range(50)]
+            for ping in pings:
+                for _, writer in clients:
+                    writer.write(client_frame(0x89, ping))
+                    await writer.drain()
+            for reader, writer in clients:
+                answers = b"".join(bytes([0x8A, 1]) + ping for ping in pings)
+                assert answers in await read_all_until(reader, answers[-3:])
+                writer.transport.abort()
+
+
+async def read_all_until(reader: asyncio.StreamReader, end: bytes) -> bytes:
+    data = b""
+    while not data.endswith(end):
+        data += await reader.read(65_536)
+    return data
+
+
+@on_both_loops
 async def test_a_message_in_parts_is_one_message_however_many_are_empty() -> None:
     async with (
         serving(TALKATIVE) as served,
