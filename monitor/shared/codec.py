@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgpack
 import msgspec
@@ -30,6 +30,8 @@ from monitor.shared.entities.topics import (
 )
 from monitor.shared.timestamps import is_instant
 
+T = TypeVar("T")
+
 _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _entity_decoders = {
@@ -40,6 +42,17 @@ _entity_decoders = {
 
 class Malformed(ValueError):
     """Signal that data is not in this module's format, or not what a client may send."""
+
+
+def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | Raw, what: str) -> T:
+    """Return what the decoder reads from untrusted msgpack. Raises Malformed: it is not ``what``.
+
+    All msgpack from Redis is read here, as msgspec has several errors for what it cannot read.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"not {what}: {error}") from error
 
 
 class _WireEdit(Struct, frozen=True, gc=False, array_like=True):
@@ -105,10 +118,10 @@ def encode_entity(entity: Entity) -> bytes:
 
 def decode_entity(topic: str, data: bytes | Raw) -> Entity:
     """Return the entity that :func:`encode_entity` wrote. Raises Malformed."""
-    try:
-        return _entity_decoders[topic].decode(data)
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise Malformed(f"not an entity of topic {topic}: {error}") from error
+    decoder = _entity_decoders.get(topic)
+    if decoder is None:
+        raise Malformed(f"there is no topic {topic[:100]}")
+    return decode(decoder, data, f"an entity of topic {topic}")
 
 
 def check_entity(id_: str, entity: Entity) -> None:
@@ -154,10 +167,7 @@ def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
 
 def decode_announcement(data: bytes) -> Announcement:
     """Return what :func:`encode_change` or :func:`encode_heartbeat` wrote. Raises Malformed."""
-    try:
-        message = _announcement_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise Malformed(f"not an announcement: {error}") from error
+    message = decode(_announcement_decoder, data, "an announcement")
     if (
         not is_epoch(message.epoch)
         or not 0 <= message.seq <= LARGEST_SEQ

@@ -9,13 +9,13 @@ pub/sub notifies the gateway of it.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
 from monitor.shared.changes import Position
-from monitor.shared.codec import Malformed
+from monitor.shared.codec import decode
 
 OPEN = "open"
 REFUSED = "refused"
@@ -132,8 +132,6 @@ class PositionQuery(Struct, frozen=True, array_like=True):
 
 Ring: TypeAlias = Claimed | Completed | Busy | PositionReached
 
-MessageT = TypeVar("MessageT")
-
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(Request)
 _outcome = msgspec.msgpack.Decoder(Outcome)
@@ -141,6 +139,7 @@ _ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(
     Claimed | Completed | Busy | PositionReached
 )
 _reach = msgspec.msgpack.Decoder(PositionQuery)
+_WHAT: Final = "a request's message"
 
 
 def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
@@ -150,26 +149,19 @@ def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
 
 def decode_request(data: bytes) -> Request:
     """Return the request that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_request, data)
+    return decode(_request, data, _WHAT)
 
 
 def decode_outcome(data: bytes) -> Outcome:
     """Return the outcome that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_outcome, data)
+    return decode(_outcome, data, _WHAT)
 
 
 def decode_ring(data: bytes) -> Ring:
     """Return the notification that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_ring, data)
+    return decode(_ring, data, _WHAT)
 
 
 def decode_reach(data: bytes) -> PositionQuery:
     """Return the position query that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_reach, data)
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[MessageT], data: bytes) -> MessageT:
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a request's message: {error}") from error
+    return decode(_reach, data, _WHAT)
