@@ -103,10 +103,11 @@ _INSTANTS = {
 _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPE: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
+    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\\\"
 )
-"""An escape in a JSON text: a pair of surrogates, one of them alone, or any other."""
+"""An escape in a JSON text: a pair of surrogates, one of them alone, or a backslash."""
+_MOST_ESCAPES: Final = 100_000
+"""Such escapes in a JSON that is mended. Each of them takes its time."""
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
@@ -216,14 +217,18 @@ def from_lenient_json(data: bytes | str) -> Any:
 
     A byte order mark is skipped. Bytes that are not UTF-8 and lone surrogates become U+FFFD: .NET
     cuts texts by UTF-16 units and escapes each unit for itself. Control characters in texts stay.
-    Raises Malformed for anything else that is not JSON. Takes linear time.
+    Raises Malformed for anything else that is not JSON, and for broken texts with very many
+    surrogates and backslashes. Takes linear time.
     """
     data = data.removeprefix(_BOM) if isinstance(data, bytes) else data.removeprefix("\ufeff")
     try:
         return from_json(data)
     except Malformed as error:
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        mended = _ESCAPE.sub(_mend, text.encode("utf-8", "replace").decode())
+        text = text.encode("utf-8", "replace").decode()
+        mended, escapes = _ESCAPE.subn(_mend, text, _MOST_ESCAPES)
+        if escapes == _MOST_ESCAPES:
+            raise
         try:
             return json.loads(mended, strict=False, parse_constant=refuse_constant)
         except (ValueError, RecursionError):
