@@ -738,7 +738,7 @@ async def test_json_is_counted_before_it_is_read(settings: DatabaseSettings) -> 
         ) == ("sql_too_large")
 
 
-NAMED = ", ".join(f'null as "{number:_>59}"' for number in range(400))
+NAMED = ", ".join(f'null as "{number:_>59}"' for number in range(1_600))
 MANY_DIGITS = f"1.{'0' * 16_383}"
 
 
