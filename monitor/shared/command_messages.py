@@ -9,10 +9,10 @@ pub/sub notifies the gateway of it.
 
 from __future__ import annotations
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from monitor.shared.changes import Position
 from monitor.shared.codec import decode
@@ -37,14 +37,18 @@ FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "t
 ``unknown``: it may have been done or not."""
 
 
+_Short: TypeAlias = Annotated[str, Meta(max_length=1_000)]
+"""Text that logs and messages repeat: longer than any gateway's, and short enough for a line."""
+
+
 class IdempotencyKey(Struct, frozen=True, array_like=True):
     """Represent an Idempotency-Key.
 
     ``digest``: of the key and its owner. ``fingerprint``: a digest of what was asked.
     """
 
-    digest: str
-    fingerprint: str
+    digest: _Short
+    fingerprint: _Short
 
 
 class Request(Struct, frozen=True, array_like=True):
@@ -56,14 +60,14 @@ class Request(Struct, frozen=True, array_like=True):
     gateway reads :attr:`Outcome.body`; an older one does not.
     """
 
-    id: str
-    gateway: str
-    command: str
+    id: _Short
+    gateway: _Short
+    command: _Short
     arguments: dict[str, str]
     key: str
-    client: str
+    client: _Short
     once: IdempotencyKey | None = None
-    trace: str = ""
+    trace: _Short = ""
     takes_body: bool = False
 
 
@@ -124,8 +128,8 @@ class PositionQuery(Struct, frozen=True, array_like=True):
     Each answers with :class:`PositionReached` once it is there or further on.
     """
 
-    id: str
-    gateway: str
+    id: _Short
+    gateway: _Short
     live: Position | None
     book: Position | None
 
