@@ -1,11 +1,13 @@
-"""Open and close WebSockets to a PBX, in the one way that suits all of them.
+"""Open, read and close WebSockets to a PBX, in the one way that suits all of them.
 
 The library's own endless loop is not used, as it would keep the first token or session for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
@@ -15,6 +17,9 @@ from websockets.exceptions import WebSocketException
 
 from monitor.shared.version import USER_AGENT
 
+MOST_MESSAGES: Final = 2_000
+"""Messages that are taken from a socket in a second. A PBX that sends more has to wait, and so does
+not take the time of the others."""
 _CLOSE_WITHIN_S: Final = 1.0
 
 
@@ -54,6 +59,24 @@ async def close(socket: client.ClientConnection) -> None:
     """Close a socket."""
     with suppress(OSError, WebSocketException):
         await socket.close()
+
+
+class PacedMessages:
+    """Take messages from a socket, at most :data:`MOST_MESSAGES` in a second."""
+
+    def __init__(self, socket: client.ClientConnection) -> None:
+        self._socket = socket
+        self._left = 0
+        self._ends = 0.0
+
+    async def next(self) -> str | bytes:
+        """Return the next message. Raises ConnectionClosed."""
+        while not self._left:
+            await asyncio.sleep(self._ends - time.monotonic())
+            if (now := time.monotonic()) >= self._ends:
+                self._left, self._ends = MOST_MESSAGES, now + 1.0
+        self._left -= 1
+        return await self._socket.recv()
 
 
 class _SocketConnect(client.connect):

@@ -1,7 +1,8 @@
-"""Test how WebSockets to a PBX are opened and closed."""
+"""Test how WebSockets to a PBX are opened, read and closed."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -61,3 +62,17 @@ async def test_a_redirect_is_not_followed_as_the_address_may_be_secret() -> None
         with pytest.raises(InvalidStatus):
             await websocket.connect(end.url, "/elsewhere?pass=x", None, 60.0, 1024, 8)
         assert end.asked == [("/elsewhere?pass=x", None)]
+
+
+async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    async with far() as end:
+        socket = await websocket.connect(end.url, "/ws", None, 60.0, 1024, 8)
+        for number in range(25):
+            await socket.send(str(number))
+        messages, began = websocket.PacedMessages(socket), time.monotonic()
+        assert [await messages.next() for _ in range(25)] == [str(n) for n in range(25)]
+        assert time.monotonic() - began >= 2.0
+        await websocket.close(socket)
