@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from monitor.pbx.facts import DirectoryRead, HandoverFact, QueueLoginsRead
+from monitor.shared import codec
 from monitor.shared.codec import Malformed
 
 VERSION: Final = 1
@@ -45,10 +46,7 @@ def decode(data: bytes) -> tuple[HandoverFact, ...]:
 
     Raises Malformed, also if another version wrote them.
     """
-    try:
-        wire = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not facts that a monitor stored: {error}") from error
+    wire = codec.decode(_decoder, data, "facts that a monitor stored")
     if wire.version != VERSION:
         raise Malformed(f"facts of version {wire.version}; this monitor reads version {VERSION}")
     return tuple(

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 
 from monitor.leadership.placement import LiveMonitor, Placement
 from monitor.lease import LeaseWatch, uptime
+from monitor.shared.codec import decode
 from monitor.shared.errors import BusUnreachable
 from monitor.shared.redis.connection import (
     accepted,
@@ -194,12 +195,12 @@ class Membership:
         try:
             if not isinstance(data, bytes) or len(data) > _MOST_BYTES:
                 raise ValueError(str(data)[:100] if isinstance(data, Exception) else "too long")
-            member = _decoder.decode(data)
+            member = decode(_decoder, data, "a sign of life")
             if member.name != id_.rpartition("/")[0]:
                 raise ValueError("it has another monitor's name")
             if not 0 <= member.weight <= _GREATEST_WEIGHT:
                 raise ValueError("its weight is not between 0 and 100")
-        except (msgspec.MsgspecError, ValueError) as error:
+        except ValueError as error:
             self._reject(key, f"no monitor tells that of itself: {error}")
             return None
         accepted(key)

@@ -20,7 +20,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
-from monitor.shared.codec import Malformed
+from monitor.shared.codec import Malformed, decode
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 """Bytes of a record on Redis. An outcome that makes it larger is left out there."""
@@ -98,10 +98,7 @@ def decode_record(data: bytes) -> CommandRecord:
         raise Malformed(
             f"a command's record of {len(data)} bytes; {MAX_RECORD_BYTES} at most are allowed"
         )
-    try:
-        record = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a command's record: {error}") from error
+    record = decode(_decoder, data, "a command's record")
     if not 0 <= record.at <= LATEST_S:
         raise Malformed(f"a command's record with an impossible time: {record.at}")
     return record

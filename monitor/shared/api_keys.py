@@ -16,7 +16,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 from msgspec import Meta, Struct
 
-from monitor.shared.codec import Malformed
+from monitor.shared.codec import Malformed, decode
 from monitor.shared.timestamps import is_instant
 
 LATEST_CHANGE: Final = 1e11
@@ -114,11 +114,11 @@ def encode_key(key: StoredKey) -> bytes:
 
 def decode_key(data: bytes) -> StoredKey:
     """Return the key that :func:`encode_key` wrote. Raises Malformed."""
+    key = decode(_decoder, data, "a key")
     try:
-        key = _decoder.decode(data)
         for network in key.networks:
             ip_network(network)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except ValueError as error:
         raise Malformed(f"not a key: {error}") from error
     marked = key.digest.startswith(_MARK)
     if marked != bool(key.pbxs):

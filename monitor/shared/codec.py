@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, TypeVar
 
 import msgpack
 import msgspec
@@ -30,6 +30,8 @@ from monitor.shared.entities.topics import (
 )
 from monitor.shared.timestamps import is_instant
 
+T = TypeVar("T")
+
 _encoder = msgspec.msgpack.Encoder()
 _json_encoder = msgspec.json.Encoder()
 _entity_decoders = {
@@ -40,6 +42,17 @@ _entity_decoders = {
 
 class Malformed(ValueError):
     """Signal that data is not in this module's format, or not what a client may send."""
+
+
+def decode(decoder: msgspec.msgpack.Decoder[T], data: bytes | Raw, what: str) -> T:
+    """Return what the decoder reads from untrusted msgpack. Raises Malformed: it is not ``what``.
+
+    All msgpack from Redis is read here, as msgspec has several errors for what it cannot read.
+    """
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"not {what}: {error}") from error
 
 
 class _WireEdit(Struct, frozen=True, gc=False, array_like=True):
@@ -90,10 +103,11 @@ _INSTANTS = {
 _BOM: Final = b"\xef\xbb\xbf"
 _ESCAPE: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\.",
-    re.DOTALL,
+    r"|(?P<lone>\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\\\"
 )
-"""An escape in a JSON text: a pair of surrogates, one of them alone, or any other."""
+"""An escape in a JSON text: a pair of surrogates, one of them alone, or a backslash."""
+_MOST_ESCAPES: Final = 100_000
+"""Such escapes in a JSON that is mended. Each of them takes its time."""
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
@@ -105,10 +119,10 @@ def encode_entity(entity: Entity) -> bytes:
 
 def decode_entity(topic: str, data: bytes | Raw) -> Entity:
     """Return the entity that :func:`encode_entity` wrote. Raises Malformed."""
-    try:
-        return _entity_decoders[topic].decode(data)
-    except (KeyError, msgspec.MsgspecError) as error:
-        raise Malformed(f"not an entity of topic {topic}: {error}") from error
+    decoder = _entity_decoders.get(topic)
+    if decoder is None:
+        raise Malformed(f"there is no topic {topic[:100]}")
+    return decode(decoder, data, f"an entity of topic {topic}")
 
 
 def check_entity(id_: str, entity: Entity) -> None:
@@ -154,10 +168,7 @@ def encode_heartbeat(heartbeat: Heartbeat) -> bytes:
 
 def decode_announcement(data: bytes) -> Announcement:
     """Return what :func:`encode_change` or :func:`encode_heartbeat` wrote. Raises Malformed."""
-    try:
-        message = _announcement_decoder.decode(data)
-    except msgspec.MsgspecError as error:
-        raise Malformed(f"not an announcement: {error}") from error
+    message = decode(_announcement_decoder, data, "an announcement")
     if (
         not is_epoch(message.epoch)
         or not 0 <= message.seq <= LARGEST_SEQ
@@ -206,14 +217,18 @@ def from_lenient_json(data: bytes | str) -> Any:
 
     A byte order mark is skipped. Bytes that are not UTF-8 and lone surrogates become U+FFFD: .NET
     cuts texts by UTF-16 units and escapes each unit for itself. Control characters in texts stay.
-    Raises Malformed for anything else that is not JSON. Takes linear time.
+    Raises Malformed for anything else that is not JSON, and for broken texts with very many
+    surrogates and backslashes. Takes linear time.
     """
     data = data.removeprefix(_BOM) if isinstance(data, bytes) else data.removeprefix("\ufeff")
     try:
         return from_json(data)
     except Malformed as error:
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        mended = _ESCAPE.sub(_mend, text.encode("utf-8", "replace").decode())
+        text = text.encode("utf-8", "replace").decode()
+        mended, escapes = _ESCAPE.subn(_mend, text, _MOST_ESCAPES)
+        if escapes == _MOST_ESCAPES:
+            raise
         try:
             return json.loads(mended, strict=False, parse_constant=refuse_constant)
         except (ValueError, RecursionError):

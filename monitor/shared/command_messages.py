@@ -9,13 +9,13 @@ pub/sub notifies the gateway of it.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from monitor.shared.changes import Position
-from monitor.shared.codec import Malformed
+from monitor.shared.codec import decode
 
 OPEN = "open"
 REFUSED = "refused"
@@ -37,14 +37,18 @@ FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "t
 ``unknown``: it may have been done or not."""
 
 
+_Short: TypeAlias = Annotated[str, Meta(max_length=1_000)]
+"""Text that logs and messages repeat: longer than any gateway's, and short enough for a line."""
+
+
 class IdempotencyKey(Struct, frozen=True, array_like=True):
     """Represent an Idempotency-Key.
 
     ``digest``: of the key and its owner. ``fingerprint``: a digest of what was asked.
     """
 
-    digest: str
-    fingerprint: str
+    digest: _Short
+    fingerprint: _Short
 
 
 class Request(Struct, frozen=True, array_like=True):
@@ -56,14 +60,14 @@ class Request(Struct, frozen=True, array_like=True):
     gateway reads :attr:`Outcome.body`; an older one does not.
     """
 
-    id: str
-    gateway: str
-    command: str
+    id: _Short
+    gateway: _Short
+    command: _Short
     arguments: dict[str, str]
     key: str
-    client: str
+    client: _Short
     once: IdempotencyKey | None = None
-    trace: str = ""
+    trace: _Short = ""
     takes_body: bool = False
 
 
@@ -124,15 +128,13 @@ class PositionQuery(Struct, frozen=True, array_like=True):
     Each answers with :class:`PositionReached` once it is there or further on.
     """
 
-    id: str
-    gateway: str
+    id: _Short
+    gateway: _Short
     live: Position | None
     book: Position | None
 
 
 Ring: TypeAlias = Claimed | Completed | Busy | PositionReached
-
-MessageT = TypeVar("MessageT")
 
 _encoder = msgspec.msgpack.Encoder()
 _request = msgspec.msgpack.Decoder(Request)
@@ -141,6 +143,7 @@ _ring: msgspec.msgpack.Decoder[Ring] = msgspec.msgpack.Decoder(
     Claimed | Completed | Busy | PositionReached
 )
 _reach = msgspec.msgpack.Decoder(PositionQuery)
+_WHAT: Final = "a request's message"
 
 
 def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
@@ -150,26 +153,19 @@ def encode(message: Request | Outcome | Ring | PositionQuery) -> bytes:
 
 def decode_request(data: bytes) -> Request:
     """Return the request that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_request, data)
+    return decode(_request, data, _WHAT)
 
 
 def decode_outcome(data: bytes) -> Outcome:
     """Return the outcome that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_outcome, data)
+    return decode(_outcome, data, _WHAT)
 
 
 def decode_ring(data: bytes) -> Ring:
     """Return the notification that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_ring, data)
+    return decode(_ring, data, _WHAT)
 
 
 def decode_reach(data: bytes) -> PositionQuery:
     """Return the position query that :func:`encode` wrote. Raises Malformed."""
-    return _decoded(_reach, data)
-
-
-def _decoded(decoder: msgspec.msgpack.Decoder[MessageT], data: bytes) -> MessageT:
-    try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a request's message: {error}") from error
+    return decode(_reach, data, _WHAT)

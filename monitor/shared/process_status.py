@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from monitor.shared.codec import Malformed
+from monitor.shared.codec import decode
 
 Role: TypeAlias = Literal["leading", "standby", "serving", "idle"]
 
@@ -63,7 +63,4 @@ def encode_process(process: ProcessStatus) -> bytes:
 
 def decode_process(data: bytes) -> ProcessStatus:
     """Return the status that :func:`encode_process` wrote. Raises Malformed."""
-    try:
-        return _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a process: {error}") from error
+    return decode(_decoder, data, "a process")

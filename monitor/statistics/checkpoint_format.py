@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from monitor.shared import codec
 from monitor.shared.codec import Malformed
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics.day import Day
@@ -68,10 +69,7 @@ def encode(saved: SavedStatistics) -> bytes:
 
 def decode(data: bytes) -> SavedStatistics:
     """Return what :func:`encode` wrote. Raises Malformed, also if another version wrote it."""
-    try:
-        saved = _decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise Malformed(f"not a day's statistics: {error}") from error
+    saved = codec.decode(_decoder, data, "a day's statistics")
     if saved.version != VERSION:
         raise Malformed(
             f"statistics of version {saved.version}; this monitor reads version {VERSION}"

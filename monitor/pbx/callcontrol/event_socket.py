@@ -43,7 +43,7 @@ MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 _LOOK_EVERY_S: Final = 0.01
 _LATE_S: Final = 1.0
 """Seconds by which a sign of life is overdue when the network has stood still."""
-_FRAMES_READ_AHEAD: Final = 1024
+_FRAMES_READ_AHEAD: Final = 128
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
 _KINDS: Final = {
@@ -209,10 +209,10 @@ class EventSocket:
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {longest:g} s.")
 
     async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
-        garbled = 0
+        garbled, messages = 0, websocket.PacedMessages(socket)
         try:
             while True:
-                message = await socket.recv()
+                message = await messages.next()
                 heard = self._clock.now()
                 self._event_bytes += len(message)
                 if self._event_bytes > MAX_EVENT_BYTES:

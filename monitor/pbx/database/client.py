@@ -47,7 +47,7 @@ from monitor.pbx.database.bounded_connection import BoundedConnection, TooMuch
 from monitor.pbx.database.error_mapping import refusal, unusable
 from monitor.pbx.database.giant_values import GiantSize, check_sizes
 from monitor.pbx.database.privileges import MOST_CONNECTIONS, can_write, reads_secrets, unlimited
-from monitor.pbx.database.values import CODECS, json_length, jsonable, labels
+from monitor.pbx.database.values import CODECS, jsonable, labels, unread_length
 from monitor.pbx.http_client.secret import Secret, text_of
 from monitor.shared.errors import CommandRefused, ConfigError, PbxUnreachable
 
@@ -339,7 +339,8 @@ def _encoded(names: list[str], records: list[asyncpg.Record], most: int) -> byte
     Raises TooMuch if this is more than ``most``, and ValueError if a value cannot be read.
     """
     try:
-        if sum(map(json_length, records)) > most:  # before it is read, which takes far more memory
+        named = len(records) * sum(map(len, names))  # each row has all names, which came once
+        if named + sum(map(unread_length, records)) > most:  # read, they take far more memory
             raise TooMuch
         rows = [dict(zip(names, map(jsonable, record), strict=True)) for record in records]
         return msgspec.json.encode(rows)[1:-1]

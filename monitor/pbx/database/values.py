@@ -8,15 +8,22 @@
 - Arrays become arrays, composite values objects. JSON is taken as it is, unless it is nested too
   deeply: then it becomes its text.
 - All other values become text as psql shows it.
+
+asyncpg decodes on the event loop, a row at a time, and a row may hold hundreds of thousands of
+values. What takes long to read, or takes far more memory than bytes, is held as it was sent. It is
+read where the answer is encoded.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterable
 from decimal import Decimal
+from functools import partial
+from ipaddress import ip_address
 from typing import Any, Final, Literal, TypeAlias
 
 from asyncpg import BitString, Path, Polygon, Range, Record
@@ -35,6 +42,8 @@ _TO_MARCH_OF_YEAR_0: Final = 730_425
 """Days from 1 March of the year 0 to PostgreSQL's zero, 2000-01-01."""
 _ERA: Final = 146_097
 """Days in 400 years."""
+_NEGATIVE: Final = 0x4000
+_NO_NUMBER: Final = {0xC000: "NaN", 0xD000: "Infinity", 0xF000: "-Infinity"}
 _ENDLESS: Final = {
     2**63 - 1: "infinity",
     -(2**63): "-infinity",
@@ -77,13 +86,59 @@ class JsonText(str):
         return str(self)
 
 
-def json_length(value: object) -> int:
-    """Return the characters of all JSON texts in a value that are not read yet."""
+class NumericBytes(bytes):
+    """Hold an unread value of the type numeric, as ``numeric_send`` of PostgreSQL's source has it.
+
+    The zeros at its end are not sent: ten bytes may be a number with 16,383 of them.
+    """
+
+    __slots__ = ()
+
+    @property
+    def zeros(self) -> int:
+        """Return how many zeros are not sent, at most."""
+        return max(0, int.from_bytes(self[6:8]) - 2 * len(self))
+
+    def read(self) -> float | str:
+        """Return the number, or its text if no double holds it exactly."""
+        count, weight, sign, scale = struct.unpack_from(">HhHH", self)
+        if sign in _NO_NUMBER:
+            return _NO_NUMBER[sign]
+        digits = "".join(f"{group:04}" for group in struct.unpack_from(f">{count}H", self, 8))
+        exponent = 4 * (weight + 1 - count)
+        if exponent < 0 or scale:
+            written = len(digits) + exponent + scale
+            digits, exponent = digits[:written].ljust(written, "0"), -scale
+        return _number(Decimal(f"{'-' * (sign == _NEGATIVE)}{digits or '0'}E{exponent}"))
+
+
+class Unread:
+    """Hold a value as it was sent, with the function that makes text of it."""
+
+    __slots__ = ("_sent", "_text")
+
+    def __init__(self, text: Callable[[Any], str], sent: Any) -> None:
+        self._text, self._sent = text, sent
+
+    def read(self) -> str:
+        """Return the text."""
+        return self._text(self._sent)
+
+
+def unread_length(value: object) -> int:
+    """Return the characters that a value has in JSON besides what was sent of it, about.
+
+    These are JSON texts, and the zeros of numbers.
+    """
     match value:
         case JsonText():
             return len(value)
+        case NumericBytes():
+            return value.zeros
         case list() | tuple() | Record():
-            return sum(map(json_length, value))
+            return sum(map(unread_length, value))
+        case Range():
+            return unread_length(value.lower) + unread_length(value.upper)
     return 0
 
 
@@ -93,7 +148,7 @@ def jsonable(value: object) -> Any:
     Raises RecursionError if composite values are nested too deeply.
     """
     match value:
-        case JsonText():
+        case JsonText() | NumericBytes() | Unread():
             return value.read()
         case None | bool() | str():
             return value
@@ -170,6 +225,13 @@ def _range(value: Range[Any]) -> str:
         "" if bound is None else str(jsonable(bound)) for bound in (value.lower, value.upper)
     )
     return f"{'[' if value.lower_inc else '('}{lower},{upper}{']' if value.upper_inc else ')'}"
+
+
+def _network(sent: bytes) -> str:
+    """Return an address; with its bits if it is a network or they are not all of it."""
+    bits, is_network, address = sent[1], sent[2], sent[4:]
+    text = str(ip_address(address))
+    return f"{text}/{bits}" if is_network or bits < 8 * len(address) else text
 
 
 def _date(ticks: Ticks) -> str:
@@ -260,17 +322,20 @@ def _clock(microseconds: int) -> str:
     )
 
 
-Format: TypeAlias = Literal["text", "tuple"]
+Format: TypeAlias = Literal["binary", "text", "tuple"]
 
 CODECS: Final[dict[str, tuple[Format, Callable[[Any], object]]]] = {
-    "timestamptz": ("tuple", _timestamptz),
-    "timestamp": ("tuple", _timestamp),
-    "date": ("tuple", _date),
-    "time": ("tuple", _time),
-    "timetz": ("tuple", _timetz),
-    "interval": ("tuple", _interval),
+    "timestamptz": ("tuple", partial(Unread, _timestamptz)),
+    "timestamp": ("tuple", partial(Unread, _timestamp)),
+    "date": ("tuple", partial(Unread, _date)),
+    "time": ("tuple", partial(Unread, _time)),
+    "timetz": ("tuple", partial(Unread, _timetz)),
+    "interval": ("tuple", partial(Unread, _interval)),
+    "inet": ("binary", partial(Unread, _network)),
+    "cidr": ("binary", partial(Unread, _network)),
+    "numeric": ("binary", NumericBytes),
     "json": ("text", JsonText),
     "jsonb": ("text", JsonText),
     "pg_lsn": ("text", str),
 }
-"""Type in ``pg_catalog`` → asyncpg's format of it, and the function that turns it into text."""
+"""Type in ``pg_catalog`` → asyncpg's format of it, and what holds it or turns it into text."""

@@ -1,20 +1,30 @@
-"""Open and close WebSockets to a PBX, in the one way that suits all of them.
+"""Open, read and close WebSockets to a PBX, in the one way that suits all of them.
 
 The library's own endless loop is not used, as it would keep the first token or session for ever.
 """
 
 from __future__ import annotations
 
+import asyncio
 import ssl
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Final
 
 from websockets.asyncio import client
 from websockets.exceptions import WebSocketException
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event
 
 from monitor.shared.version import USER_AGENT
 
+MOST_MESSAGES: Final = 2_000
+"""Messages that are taken from a socket in a second. A PBX that sends more has to wait, and so does
+not take the time of the others. Pings and parts of messages cannot wait: at more pings in a second,
+or more parts of one message, the connection is cut."""
+_COUNTED_BYTES: Final = 1024
+"""A message counts once more for each of these."""
 _CLOSE_WITHIN_S: Final = 1.0
 
 
@@ -47,6 +57,7 @@ async def connect(
         close_timeout=_CLOSE_WITHIN_S,
         max_size=largest,
         max_queue=frames,
+        create_connection=_BoundedConnection,
     )
 
 
@@ -54,6 +65,45 @@ async def close(socket: client.ClientConnection) -> None:
     """Close a socket."""
     with suppress(OSError, WebSocketException):
         await socket.close()
+
+
+class PacedMessages:
+    """Take messages from a socket, at most :data:`MOST_MESSAGES` in a second; fewer large ones."""
+
+    def __init__(self, socket: client.ClientConnection) -> None:
+        self._socket = socket
+        self._left = 0
+        self._ends = 0.0
+
+    async def next(self) -> str | bytes:
+        """Return the next message. Raises ConnectionClosed."""
+        while self._left <= 0:
+            await asyncio.sleep(self._ends - time.monotonic())
+            if (now := time.monotonic()) >= self._ends:
+                self._left, self._ends = self._left + MOST_MESSAGES, now + 1.0
+        message = await self._socket.recv()
+        self._left -= 1 + len(message) // _COUNTED_BYTES
+        return message
+
+
+class _BoundedConnection(client.ClientConnection):
+    """Cut the connection at too many pings, or too many parts of a message."""
+
+    _pings = _parts = 0
+    _ends = 0.0
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame):
+            if event.opcode in (Opcode.PING, Opcode.PONG):
+                if (now := time.monotonic()) >= self._ends:
+                    self._pings, self._ends = 0, now + 1.0
+                self._pings += 1
+            else:
+                self._parts = 0 if event.fin else self._parts + 1
+            if max(self._pings, self._parts) > MOST_MESSAGES:
+                self.transport.abort()
+                return
+        super().process_event(event)
 
 
 class _SocketConnect(client.connect):

@@ -80,9 +80,10 @@ class PushSocket:
 
     async def _follow(self, socket: ClientConnection) -> None:
         lost: PbxError = PbxUnreachable("The web client's socket was closed.")
+        messages = websocket.PacedMessages(socket)
         try:
             while True:
-                message = await socket.recv()
+                message = await messages.next()
                 if isinstance(message, bytes):
                     self._take(message)
                 elif message == "ADDP":

@@ -15,6 +15,9 @@ from urllib.parse import unquote
 from monitor.pbx.facts import Participant
 from monitor.pbx.parsing.json_fields import (
     LONGEST_NUMBER,
+    MOST_CALLS,
+    MOST_PARTICIPANTS,
+    check_number,
     dn_number,
     flag,
     integer,
@@ -134,7 +137,7 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
 def parse_full_state(rows: Any) -> FullState:
     """Return Call Control's full state from its list of DNs with their participants.
 
-    Raises PbxGarbled if it is not a list.
+    Raises PbxGarbled if it is not a list, or names too many calls or participants.
     """
     if not isinstance(rows, list):
         raise PbxGarbled("Call Control's full state is not a list.")
@@ -154,6 +157,8 @@ def parse_full_state(rows: Any) -> FullState:
                 garbled += 1
             else:
                 participants[participant.dn, participant.id] = participant
+    check_number(len(participants), MOST_PARTICIPANTS, "participants of calls")
+    check_number(len({one.call_id for one in participants.values()}), MOST_CALLS, "calls")
     return FullState(tuple(participants.values()), dns, garbled)
 
 

@@ -11,16 +11,28 @@ from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
 
+from monitor.shared.errors import PbxGarbled
 from monitor.shared.timestamps import moment
 
 LONGEST_TEXT: Final = 1_000
 """Characters of a text that are taken over, such as a name."""
 LONGEST_NUMBER: Final = 200
 """Characters of a number that is taken over."""
+MOST_CALLS: Final = 5_000
+"""Calls at once that are taken from an answer. An answer is worked on in one piece, and a new
+call takes some tenths of a millisecond."""
+MOST_PARTICIPANTS: Final = 10_000
+"""Participants of all calls that are taken from an answer."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _MOST_DIGITS = 20
 _END_OF_TIME = 221_845_392_000.0
 """The year 9000 in POSIX seconds. Python's calendar ends a thousand years later."""
+
+
+def check_number(number: int, most: int, what: str) -> None:
+    """Raise PbxGarbled if an answer holds more than ``most``. ``what``: what is counted."""
+    if number > most:
+        raise PbxGarbled(f"The PBX tells of more than {most} {what} at once; they are not used.")
 
 
 _tell: ContextVar[Callable[[str, int], None] | None] = ContextVar("tell_too_long", default=None)

@@ -24,6 +24,8 @@ from monitor.pbx.facts import (
     UserRow,
 )
 from monitor.pbx.parsing.json_fields import (
+    MOST_CALLS,
+    check_number,
     dn_number,
     flag,
     integer,
@@ -61,7 +63,10 @@ class ActiveCallRows:
         """A row's Id → its fields as they came, and what they mean. Only the last answer's rows."""
 
     def parse(self, listed: Iterable[Mapping[str, Any]]) -> tuple[ActiveCall, ...]:
-        """Return the rows of an answer; those without an Id are left out."""
+        """Return the rows of an answer; those without an Id are left out.
+
+        Raises PbxGarbled if there are too many.
+        """
         known: dict[int, tuple[tuple[Any, ...], ActiveCall]] = {}
         calls: list[ActiveCall] = []
         for row in listed:
@@ -77,6 +82,7 @@ class ActiveCallRows:
                 calls.append(call)
                 if all(isinstance(value, str | None) for value in fields):  # else 1 is True
                     known[id_] = fields, call
+        check_number(len(calls), MOST_CALLS, "calls")
         self._known = known
         return tuple(calls)
 

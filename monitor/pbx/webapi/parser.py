@@ -15,6 +15,8 @@ from msgspec import ValidationError, convert
 
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
 from monitor.pbx.parsing.json_fields import (
+    MOST_CALLS,
+    check_number,
     dn_number,
     flag,
     integer,
@@ -83,6 +85,7 @@ def connections(answer: Any) -> dict[int, ToldCall]:
             calls[id_] = ToldCall(
                 id_, _legs(row.get("AConnList")), direction, text(row, "did"), None
             )
+    check_number(len(calls), MOST_CALLS, "calls")
     return calls
 
 
@@ -106,6 +109,7 @@ def infos(answer: Any) -> dict[int, ToldCall]:
         )
         legs = {leg.dn_num: leg for leg in (*_own(info), *info.talk_to, *info.routing_to)}
         calls[id_] = ToldCall(id_, tuple(legs.values()), None, text(row, "did"), info)
+    check_number(len(calls), MOST_CALLS, "calls")
     return calls
 
 

@@ -16,11 +16,14 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from monitor.shared import api_keys, command_messages
+from monitor.handover import fact_codec
+from monitor.persistence import command_record
+from monitor.shared import api_keys, command_messages, process_status
 from monitor.shared import codec as wire
 from monitor.shared.changes import Change
 from monitor.shared.codec import Heartbeat, Malformed
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS
+from monitor.statistics import checkpoint_format
 from tests.bus import RealBus, until
 from tests.gateway.replication.test_follower import KEYS, following, writing
 
@@ -78,6 +81,65 @@ def test_any_bytes_are_an_entity_or_malformed(data: bytes, topic: str) -> None:
         assert type(wire.decode_entity(topic, data)) is (TOPICS | BOOK_TOPICS)[topic]
 
 
+_AT = "2026-03-04T03:15:00.000Z"
+_EPOCH = "001700000000000-a"
+_DEEP = b"\x91" * 20_000 + b"\xc0"
+
+
+@pytest.mark.parametrize(
+    ("decode", "data"),
+    [
+        (wire.decode_announcement, ["position", _EPOCH, 1, _AT]),
+        (wire.decode_change, ["change", _EPOCH, 1, _AT, [], "", 0.0]),
+        (lambda data: wire.decode_entity("contacts", data), {"id": 1, "name": "Anna"}),
+        (
+            command_messages.decode_request,
+            ["id", "g", "ext.update", {"num": "100"}, "wall", "192.0.2.7", None, "", False],
+        ),
+        (command_messages.decode_outcome, ["id", {}, None, None, None, None]),
+        (command_messages.decode_ring, ["done", "id"]),
+        (command_messages.decode_reach, ["id", "g", None, None]),
+        (
+            api_keys.decode_key,
+            {"name": "wall", "digest": "a" * 64, "scopes": ["read"], "changed_at": 1.0},
+        ),
+        (
+            process_status.decode_process,
+            {
+                "program": "gateway",
+                "name": "a",
+                "pid": 1,
+                "version": "1",
+                "started": _AT,
+                "pbxs": {},
+            },
+        ),
+        (
+            command_record.decode_record,
+            ["id", "pbx", 1.0, "g", "wall", "", "ext.update", "", "", 0, None, "", None],
+        ),
+        (checkpoint_format.decode, {"version": 1}),
+        (fact_codec.decode, {"version": fact_codec.VERSION, "directory": None, "logins": None}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_newer_version_adds_is_passed_over_unless_it_is_nested_without_end(
+    decode: Callable[[bytes], Any], data: Any
+) -> None:
+    more = [*data, "new"] if isinstance(data, list) else data | {"more": "new"}
+    added = wire.to_msgpack(more)
+    decode(added)
+    with pytest.raises(Malformed):
+        decode(added.replace(b"\xa3new", _DEEP))
+
+
+_UNREADABLE = (
+    b"\x94\xa8position\xa1\xff\x01\xa1a",
+    b"\x95\xa6change\xa1e\x01\xa1a\x91\x94\xa5calls\xa11" + _DEEP + b"\xc0",
+)
+"""Messages that begin as ours do: one holds no UTF-8, one is nested without end."""
+
+
 @pytest.mark.parametrize("place", ["channel", "log", "state", "position", "a key of another kind"])
 async def test_garbage_on_redis_is_passed_over(valkey: RealBus, place: str) -> None:
     with capture_logs() as logged:
@@ -89,7 +151,7 @@ async def _pass_over_garbage(valkey: RealBus, place: str, logged: list[EventDict
     async with writing(valkey) as writer, following(valkey) as it:
         await it.at(await writer.start())
         for _ in range(20):
-            data = dice.randbytes(dice.randrange(60))
+            data = dice.choice((dice.randbytes(dice.randrange(60)), *_UNREADABLE))
             match place:
                 case "channel":
                     await redis.publish(KEYS.channel, data)

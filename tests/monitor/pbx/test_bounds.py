@@ -9,6 +9,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from functools import cache
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -18,7 +19,11 @@ from monitor.pbx import v20_client as pbx_client
 from monitor.pbx.facts import ConnectionChanged, ParticipantSeen, ParticipantsRead
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
+from monitor.pbx.parsing.callcontrol import parse_full_state
+from monitor.pbx.parsing.json_fields import MOST_CALLS, MOST_PARTICIPANTS
+from monitor.pbx.parsing.xapi import ActiveCallRows
 from monitor.pbx.v20_client import PbxClient
+from monitor.pbx.webapi import parser
 from monitor.shared.errors import CommandOutcomeUnknown, PbxGarbled, PbxUnreachable
 from tests.monitor.pbx.scripted import ScriptedPbx, following, scripted_pbx, settings_for
 
@@ -238,6 +243,38 @@ async def test_a_list_of_huge_rows_is_left(
         with pytest.raises(PbxGarbled, match=says):
             await client.collection("Contacts")
         await client.close()
+
+
+@pytest.mark.parametrize(
+    ("read", "row", "most"),
+    [
+        (lambda rows: ActiveCallRows().parse(rows), lambda n: {"Id": n}, MOST_CALLS),
+        (
+            parse_full_state,
+            lambda n: {"dn": str(n), "participants": [{"id": n, "callid": n}]},
+            MOST_CALLS,
+        ),
+        (
+            parse_full_state,
+            lambda n: {"dn": str(n), "participants": [{"id": n, "callid": 1}]},
+            MOST_PARTICIPANTS,
+        ),
+        (
+            lambda rows: parser.connections({"AConnByCallID": rows}),
+            lambda n: {"callID": n},
+            MOST_CALLS,
+        ),
+        (lambda rows: parser.infos({"callsInfo": rows}), lambda n: {"callID": n}, MOST_CALLS),
+    ],
+    ids=["ActiveCalls", "Call Control", "Call Control, in one call", "pbx.ac.get", "pbx.callsinfo"],
+)
+def test_more_calls_than_a_pbx_can_have_are_not_taken(
+    read: Callable[[list[Any]], object], row: Callable[[int], object], most: int
+) -> None:
+    rows = [row(number) for number in range(1, most + 2)]
+    read(rows[:-1])
+    with pytest.raises(PbxGarbled, match=f"more than {most} "):
+        read(rows)
 
 
 async def test_a_name_that_is_too_long_is_cut_and_told_once() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -153,6 +154,7 @@ def test_what_is_no_json_is_malformed(data: bytes) -> None:
         (rb"\ude00\ud83d", "\ufffd\ufffd"),
         (rb"\ud83d\ud83d\ude00", "\ufffd\U0001f600"),
         (rb"\\ud83d", "\\ud83d"),
+        (rb"\\\ud83d\n\ud83d\"", '\\\ufffd\n\ufffd"'),
         (b"M\xfcller", "M\ufffdller"),
         (b"Ada\x01Byron", "Ada\x01Byron"),
         (b"Ada\tByron", "Ada\tByron"),
@@ -160,6 +162,22 @@ def test_what_is_no_json_is_malformed(data: bytes) -> None:
 )
 def test_one_broken_text_costs_itself_alone(written: bytes, read: str) -> None:
     assert from_lenient_json(b'["' + written + b'", 1]') == [read, 1]
+
+
+def test_a_broken_text_takes_little_more_memory_than_it_has_bytes() -> None:
+    data = b'["' + rb"\ud83d" + rb"\n" * 500_000 + b'"]'
+    tracemalloc.start()
+    try:
+        assert from_lenient_json(data) == ["\ufffd" + "\n" * 500_000]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * len(data)
+
+
+def test_a_text_that_is_broken_very_often_is_not_mended() -> None:
+    with pytest.raises(Malformed, match="not JSON"):
+        from_lenient_json(b'["' + rb"\ud83d" * 100_000 + b'"]')
 
 
 def test_a_byte_order_mark_is_skipped() -> None:

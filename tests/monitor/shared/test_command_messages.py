@@ -80,6 +80,9 @@ def test_an_outcome_of_an_older_monitor_has_its_reply_and_no_body() -> None:
         ["id", "g", "ext.update", {"num": 100}, "wall", "192.0.2.7"],
         ["id", "g", "ext.update", [], "wall", "192.0.2.7"],
         {"id": "id"},
+        ["id" * 501, "g", "ext.update", {}, "wall", "192.0.2.7"],
+        ["id", "g", "ext.update", {}, "wall", "192.0.2.7", None, "t" * 1_001],
+        ["id", "g", "ext.update", {}, "wall", "192.0.2.7", ["d" * 1_001, "f"]],
     ],
 )
 def test_a_request_of_another_form_is_malformed(wrong: object) -> None:

@@ -7,8 +7,9 @@ import json
 import re
 import resource
 import signal
+import threading
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitor.pbx.database import client
+from monitor.pbx.database import client, values
 from monitor.pbx.database.allowed_functions import called_in
 from monitor.pbx.database.client import DatabaseSettings
 from monitor.pbx.http_client.secret import Secret, text_of
@@ -550,6 +551,25 @@ async def test_what_is_answered_is_read_off_the_event_loop(
     assert executor.given == 1
 
 
+async def test_times_addresses_and_numbers_are_read_off_the_event_loop(
+    settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def noting(function: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            threads.append(threading.current_thread())
+            return function(*arguments)
+
+        return noted
+
+    for name in ("_civil", "_clock", "ip_address", "_number"):
+        monkeypatch.setattr(values, name, noting(getattr(values, name)))
+    await ReadDatabase(settings).answer("select current_date, localtime, '::1'::inet, 1.5", 0)
+    assert len(threads) == 4
+    assert threading.current_thread() not in threads
+
+
 async def gone(admin: asyncpg.Connection) -> None:
     """Wait until none of our connections is left at the server."""
     await found(
@@ -716,6 +736,27 @@ async def test_json_is_counted_before_it_is_read(settings: DatabaseSettings) -> 
         assert await code_of(
             patient, "select ('[' || repeat('[],[],[],[],[],[],', 100000) || '[]]')::json"
         ) == ("sql_too_large")
+
+
+NAMED = ", ".join(f'null as "{number:_>59}"' for number in range(1_600))
+MANY_DIGITS = f"1.{'0' * 16_383}"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        f"select array_agg({MANY_DIGITS}) as x from generate_series(1, 5000)",
+        f"select array_agg(numrange(0, {MANY_DIGITS})) as x from generate_series(1, 5000)",
+        f"select {NAMED} from generate_series(1, 200)",
+    ],
+    ids=["zeros that were not sent", "such zeros in ranges", "names in each row"],
+)
+async def test_what_grows_as_it_is_read_is_counted_before(
+    settings: DatabaseSettings, sql: str
+) -> None:
+    patient = ReadDatabase(replace(settings, timeout=30.0))
+    with peak_of_objects(20):
+        assert await code_of(patient, sql) == "sql_too_large"
 
 
 async def test_large_answers_are_read_one_after_the_other(settings: DatabaseSettings) -> None:

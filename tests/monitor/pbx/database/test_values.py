@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 
 import pytest
 import pytest_asyncio
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.pbx.database.client import DatabaseSettings
-from monitor.pbx.database.values import CODECS, JsonText, labels
+from monitor.pbx.database.values import CODECS, JsonText, jsonable, labels
 from monitor.shared.errors import CommandRefused
 from tests import pbx_database
 from tests.pbx_database import ReadDatabase
@@ -66,6 +67,13 @@ VALUES: list[tuple[str, object]] = [
     ("'10.0.0.1'::inet", "10.0.0.1"),
     ("'10.0.0.0/8'::cidr", "10.0.0.0/8"),
     ("'aa:bb:cc:dd:ee:ff'::macaddr", "aa:bb:cc:dd:ee:ff"),
+    ("'10.0.0.1/8'::inet", "10.0.0.1/8"),
+    ("array['10.0.0.1/32'::cidr]", ["10.0.0.1/32"]),
+    ("'fe80::1'::inet", "fe80::1"),
+    ("'fe80::/10'::cidr", "fe80::/10"),
+    ("array[1.50, null, -0.25]", [1.5, None, -0.25]),
+    ("row(1.5, 'a')", [1.5, "a"]),
+    ("numrange(1.5, 2)", "[1.5,2)"),
     ("array[1, null, 3]", [1, None, 3]),
     ("array[[1, 2], [3, 4]]", [[1, 2], [3, 4]]),
     ("array[timestamptz '2026-02-24 20:10:47+00', null]", ["2026-02-24T20:10:47Z", None]),
@@ -153,6 +161,25 @@ async def test_days_far_away_are_the_servers_own(database: ReadDatabase) -> None
     assert [row["ours"] for row in rows] == [row["theirs"] for row in rows]
 
 
+NUMBERS = [
+    "0", "0.000", "-0.5", "1e-20", "1e8::numeric(20,2)", "10000", "123450000", "100000000.00010000",
+    "0.00001000100010001", "-99999999999999999999.999999999999999999990000", "1e131071", "1e-16383",
+    "9999.9999", "0.1234567890123456789000",
+]  # fmt: skip
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("number", NUMBERS)
+async def test_a_number_is_the_servers_own(database: ReadDatabase, number: str) -> None:
+    answer = await database.answer(
+        f"select v, v::text as t from (select {number}::numeric) n (v)", 0
+    )
+    ((told, text),) = [row.values() for row in answer["rows"]]
+    assert Decimal(told if isinstance(told, str) else repr(told)) == Decimal(text)
+    if isinstance(told, str) and "E" not in told:
+        assert told == text
+
+
 @given(st.lists(st.text(alphabet="ab_2", max_size=3), max_size=8))
 def test_no_column_is_lost_to_another_of_its_name(names: list[str]) -> None:
     given_names = labels(names)
@@ -163,17 +190,17 @@ def test_no_column_is_lost_to_another_of_its_name(names: list[str]) -> None:
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_a_moment_is_the_one_that_python_knows(moment: datetime) -> None:
     microseconds = (moment - datetime(2000, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
-    text = str(CODECS["timestamptz"][1]((microseconds,)))
+    text = str(jsonable(CODECS["timestamptz"][1]((microseconds,))))
     assert datetime.fromisoformat(text) == moment
 
 
 @given(st.dates(), st.times())
 def test_days_and_times_are_the_ones_that_python_knows(day: date, clock: time) -> None:
-    assert CODECS["date"][1](((day - date(2000, 1, 1)).days,)) == day.isoformat()
+    assert jsonable(CODECS["date"][1](((day - date(2000, 1, 1)).days,))) == day.isoformat()
     microseconds = (
         (clock.hour * 60 + clock.minute) * 60 + clock.second
     ) * 1_000_000 + clock.microsecond
-    assert time.fromisoformat(str(CODECS["time"][1]((microseconds,)))) == clock
+    assert time.fromisoformat(str(jsonable(CODECS["time"][1]((microseconds,))))) == clock
 
 
 @pytest.mark.parametrize(
@@ -199,7 +226,7 @@ def test_days_and_times_are_the_ones_that_python_knows(day: date, clock: time) -
 def test_times_that_python_does_not_know_are_as_postgresql_writes_them(
     kind: str, ticks: tuple[int, ...], expected: str
 ) -> None:
-    assert CODECS[kind][1](ticks) == expected
+    assert jsonable(CODECS[kind][1](ticks)) == expected
 
 
 @pytest.mark.parametrize(

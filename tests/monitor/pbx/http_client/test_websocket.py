@@ -1,13 +1,15 @@
-"""Test how WebSockets to a PBX are opened and closed."""
+"""Test how WebSockets to a PBX are opened, read and closed."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
-from websockets.exceptions import InvalidStatus
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from monitor.pbx.http_client import websocket
 
@@ -61,3 +63,45 @@ async def test_a_redirect_is_not_followed_as_the_address_may_be_secret() -> None
         with pytest.raises(InvalidStatus):
             await websocket.connect(end.url, "/elsewhere?pass=x", None, 60.0, 1024, 8)
         assert end.asked == [("/elsewhere?pass=x", None)]
+
+
+@pytest.mark.parametrize(("number", "size"), [(25, 1), (3, 10_500)])
+async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
+    number: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    async with far() as end:
+        socket = await websocket.connect(end.url, "/ws", None, 60.0, 16_384, 8)
+        for _ in range(number):
+            await socket.send("x" * size)
+        messages, began = websocket.PacedMessages(socket), time.monotonic()
+        assert [await messages.next() for _ in range(number)] == ["x" * size] * number
+        assert time.monotonic() - began >= 2.0
+        await websocket.close(socket)
+
+
+async def _pings(socket: ServerConnection) -> None:
+    for _ in range(1_000):
+        await socket.ping()
+
+
+async def _parts(socket: ServerConnection) -> None:
+    await socket.send("" for _ in range(1_000))
+
+
+@pytest.mark.parametrize("flood", [_pings, _parts])
+async def test_a_flood_of_what_is_no_whole_message_is_cut_off(
+    flood: Callable[[ServerConnection], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+
+    async def far_end(socket: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            await flood(socket)
+            await socket.send("all was taken")
+
+    async with serve(far_end, "127.0.0.1", 0, compression=None) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        socket = await websocket.connect(f"http://127.0.0.1:{port}", "/", None, 60.0, 1024, 8)
+        with pytest.raises(ConnectionClosed):
+            await socket.recv()
