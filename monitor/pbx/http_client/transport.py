@@ -275,6 +275,7 @@ class Transport:
         unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
         try:
             async for packed in response.content.iter_any():
+                self.heard_at = time.monotonic()
                 for piece in _unpacked(unpacker, packed):
                     body += piece
                     self._held_bytes += len(piece)

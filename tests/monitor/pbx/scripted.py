@@ -103,6 +103,12 @@ class ScriptedPbx:
         self._held.append(held)
         return held
 
+    def release(self) -> None:
+        """Keep back nothing any more."""
+        for held in self._held:
+            held.release()
+        self._held.clear()
+
     def answer(
         self, prefix: str, status: int, body: Any = None, headers: dict[str, str] | None = None
     ) -> None:
