@@ -50,6 +50,8 @@ class ProcessStatus(Struct, frozen=True, rename="camel"):
     """The address on which a gateway listens."""
     worker: int | None = None
     """The number of a gateway that is one of several on this address."""
+    trouble: str = ""
+    """What a monitor cannot do, as a sentence: its disk may be full."""
 
 
 _encoder = msgspec.msgpack.Encoder()
