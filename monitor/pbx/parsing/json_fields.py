@@ -19,7 +19,7 @@ LONGEST_NUMBER: Final = 200
 """Characters of a number that is taken over."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _MOST_DIGITS = 20
-_END_OF_TIME = 221_845_392_000.0
+END_OF_TIME = 221_845_392_000.0
 """The year 9000 in POSIX seconds. Python's calendar ends a thousand years later."""
 
 
@@ -129,7 +129,7 @@ def posix(row: Mapping[str, Any], name: str) -> float | None:
         seconds = moment(value).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds if 0 < seconds < _END_OF_TIME else None
+    return seconds if 0 < seconds < END_OF_TIME else None
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:
