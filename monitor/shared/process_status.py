@@ -51,7 +51,7 @@ class ProcessStatus(Struct, frozen=True, rename="camel"):
     worker: int | None = None
     """The number of a gateway that is one of several on this address."""
     trouble: str = ""
-    """What a monitor cannot do, as a sentence: its disk may be full."""
+    """A sentence about a monitor's disk if it is full."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -153,7 +153,7 @@ async def reports(redis: Redis, trouble: str) -> bool:
     told = [
         await redis.get(process_key(text(one) or "")) for one in await redis.smembers(PROCESSES)
     ]
-    return any(one is not None and decode_process(one).trouble == trouble for one in told)
+    return any(isinstance(one, bytes) and decode_process(one).trouble == trouble for one in told)
 
 
 async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(

@@ -43,7 +43,7 @@ class LastSeen(Struct, frozen=True, rename="camel"):
     leading_since: str | None = None
     silent_for_s: float = 0.0
     trouble: str = ""
-    """What a monitor cannot do."""
+    """A sentence about a monitor's disk if it is full."""
 
     @property
     def silent(self) -> bool:
