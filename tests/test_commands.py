@@ -506,6 +506,40 @@ async def test_what_was_begun_and_never_finished_is_not_begun_again(bus: Bus) ->
         assert monitor.source.done == []
 
 
+async def test_a_full_disk_and_a_redis_that_was_emptied_do_not_call_undone_what_was_done(
+    bus: Bus,
+) -> None:
+    async with both(bus) as (monitor, view):
+        first = await carry_out(view.commander, once=ONCE)
+        await monitor.records._with(lambda db: db.execute("PRAGMA query_only = 1"))
+        await forgotten(bus, view)
+        again = await carry_out(view.commander, once=ONCE)
+        assert (again.reply, again.failure) == (first.reply, None)
+        failure = (await carry_out(view.commander)).failure
+        assert failure is not None
+        assert failure.code == "not_recorded"
+        assert len(monitor.source.done) == 1
+        await monitor.records._with(lambda db: db.execute("PRAGMA query_only = 0"))
+
+
+async def test_what_no_monitor_knows_any_more_is_not_done_again_at_the_gateway_that_had_it_done(
+    bus: Bus,
+) -> None:
+    async with gateway_first(bus) as (stack, view):
+        monitor = await stack.enter_async_context(running(bus, "one"))
+        await until(lambda: heard(monitor))
+        await carry_out(view.commander, once=ONCE)
+        await stack.aclose()
+        await flush(bus)
+        async with running(bus, "two") as other, gateway(bus.client()) as another:
+            await until(lambda: heard(other))
+            for commander in (view.commander, another.commander):
+                failure = (await carry_out(commander, once=ONCE)).failure
+                assert failure is not None
+                assert failure.code == "outcome_unknown"
+            assert other.source.done == []
+
+
 async def test_asking_for_a_running_command_after_redis_was_emptied_gets_its_answer(
     bus: Bus,
 ) -> None:

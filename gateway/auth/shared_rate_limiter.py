@@ -144,7 +144,7 @@ class RateLimiter:
             spent = AccessKeys(key.pbx).spent(kind, key.digest)
             ((counted, seconds),) = await self._count(self._clients[key.pbx], [(spent, 1)])
         except REDIS_FAILURES as error:
-            raise BusAway("Redis cannot be reached; nothing was done.") from error
+            raise BusAway("Redis cannot be reached; nothing was done for this request.") from error
         return counted <= limit, RemainingQuota(
             kind, limit, max(0, limit - counted), _whole(seconds)
         )

@@ -252,8 +252,8 @@ def _pbxs(text: str) -> tuple[str, tuple[str, ...]]:
 def _say_if_not_kept(kept: bool) -> None:
     if not kept:
         say(
-            "No monitor of this PBX is running, so this is only on Redis: gateways use it once a "
-            "monitor runs.",
+            "The leading monitor of this PBX does not run, or its disk is full. So this is only on "
+            "Redis until it is well again: callmon status.",
             error=True,
         )
 

@@ -73,6 +73,7 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
     def trouble(text: str) -> None:
         liveness.status(f"{watching}; {text}" if text else watching)
+        told.trouble = text
         troubles.clear()
         troubles.update({"store": text} if text else {})
 

@@ -11,6 +11,8 @@ The messages are in :mod:`monitor.shared.command_messages`. Rules:
 - An older request under the same Idempotency-Key is refused too if no monitor claims it. This
   happens after its gateway died or Redis was rolled back. The monitor keeps a record of its own,
   and is asked under a new id.
+- What was claimed under an Idempotency-Key is remembered here. If Redis has lost it, the monitor is
+  told so: if it does not know the key either, nobody knows the outcome, and it is not done again.
 - After a success, the answer waits until this gateway's replica contains the change. It also
   waits for the other gateways' replicas, for at most a second. So a client that is told of a
   success reads it in its next query.
@@ -21,10 +23,12 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from gateway.commands.pubsub_listener import PendingReply, PubSubListener
@@ -64,6 +68,7 @@ ONCE_KEPT_S = 86_400
 _LOOK_EVERY_S = 0.5
 _REFUSAL_KEPT_S = 120
 _ATTEMPTS = 10
+_MOST_REMEMBERED = 10_000
 _ID = re.compile("[0-9a-f]{32}")
 
 _log = structlog.get_logger(__name__)
@@ -88,6 +93,8 @@ class CommandDispatcher:
         self._keys = RequestKeys(pbx)
         self._position_waiter = position_waiter
         self._pubsub_listener = PubSubListener(redis, pbx, position_waiter)
+        self._latest: OrderedDict[str, tuple[PendingReply, float]] = OrderedDict()
+        """Digests of Idempotency-Keys → what was heard of the latest request, until when."""
         self._log = _log.bind(pbx=pbx)
 
     async def run(self) -> None:
@@ -151,13 +158,30 @@ class CommandDispatcher:
         """
         for _ in range(_ATTEMPTS):
             id_ = await self._send(request)
-            outcome = await self._wait(id_, self._pubsub_listener.join(id_, waiting), request)
+            pending = self._pubsub_listener.join(id_, waiting)
+            self._remember(request.once, pending)
+            outcome = await self._wait(id_, pending, request)
             if outcome is not None:
+                pending.claimed = not outcome.undone
                 return id_, outcome
         raise MonitorBusy(
             "Earlier requests with this Idempotency-Key were not carried out, several times. "
             "Try again."
         )
+
+    def _remember(self, once: IdempotencyKey | None, pending: PendingReply) -> None:
+        if once is not None and not self._was_claimed(once):
+            self._latest[once.digest] = pending, asyncio.get_running_loop().time() + ONCE_KEPT_S
+            if len(self._latest) > _MOST_REMEMBERED:
+                self._latest.popitem(last=False)
+
+    def _was_claimed(self, once: IdempotencyKey | None) -> bool:
+        """Return whether a monitor is known to have begun a request under this Idempotency-Key."""
+        latest = None if once is None else self._latest.get(once.digest)
+        if latest is None:
+            return False
+        pending, until = latest
+        return pending.claimed and asyncio.get_running_loop().time() < until
 
     async def _send(self, request: Request) -> str:
         """Open the request on Redis and publish it; return the id to wait for.
@@ -171,7 +195,8 @@ class CommandDispatcher:
         if once is not None:
             watched.append(place := self._keys.once(once.digest))
             commands.append(("SET", place, f"{request.id} {once.fingerprint}", "EX", ONCE_KEPT_S))
-        commands.append(("PUBLISH", self._keys.requests, encode(request)))
+        message = replace(request, repeated=self._was_claimed(once))
+        commands.append(("PUBLISH", self._keys.requests, encode(message)))
         for _ in range(_ATTEMPTS):
             sent = False
             try:
@@ -183,15 +208,14 @@ class CommandDispatcher:
             except BusUnreachable as error:
                 if sent:
                     raise _unknown() from error
-                raise BusAway("Redis cannot be reached; nothing was done.") from error
+                raise BusAway(f"Redis cannot be reached; {_nothing_done(once)}") from error
             if answers is None:
                 continue
             if not answers[-1]:
-                await self._refuse(
-                    request, NoMonitor("No monitor of this PBX is running; nothing was done.")
-                )
+                text = f"No monitor of this PBX is running; {_nothing_done(once)}"
+                await self._refuse(request, NoMonitor(text))
             return request.id
-        raise BusAway("Redis was too busy to take the request; nothing was done.")
+        raise BusAway(f"Redis was too busy to take the request; {_nothing_done(once)}")
 
     async def _older(self, guard: GuardedTransaction, once: IdempotencyKey) -> str | None:
         place = self._keys.once(once.digest)
@@ -290,7 +314,7 @@ class CommandDispatcher:
         MonitorBusy if no monitor has it and none will take it.
         """
         if id_ == request.id:
-            await self._refuse(request, self._unclaimed(busy))
+            await self._refuse(request, self._unclaimed(request.once, busy))
             return True
         try:
             state = await self._get(self._keys.request(id_))
@@ -299,16 +323,15 @@ class CommandDispatcher:
         if state is None:  # a monitor may have claimed it and then died
             raise _unknown()
         if state == REFUSED.encode():
-            raise self._unclaimed(busy)
+            raise self._unclaimed(request.once, busy)
         return state != OPEN.encode()
 
-    def _unclaimed(self, busy: bool) -> NotReady:
+    def _unclaimed(self, once: IdempotencyKey | None, busy: bool) -> NotReady:
         """Return the refusal of a request that no monitor claimed. ``busy``: a monitor said so."""
+        undone = f"{_nothing_done(once)} Try again."
         if busy or self._position_waiter.monitor_heard:
-            return MonitorBusy(
-                "The monitor is too busy to accept the command; nothing was done. Try again."
-            )
-        return NoMonitor("No monitor of this PBX answers; nothing was done. Try again.")
+            return MonitorBusy(f"The monitor is too busy to accept the command; {undone}")
+        return NoMonitor(f"No monitor of this PBX answers; {undone}")
 
     async def _get(self, key: str) -> bytes | None:
         value: Any = await self._redis.get(key)
@@ -321,6 +344,15 @@ class CommandDispatcher:
         if not await self._position_waiter.wait(outcome.live, outcome.book, OWN_WITHIN_S):
             self._log.warning("command_replication_timeout", position=str(outcome.live))
         await self._pubsub_listener.others_reach(outcome.live, outcome.book)
+
+
+def _nothing_done(once: IdempotencyKey | None) -> str:
+    """Return the end of a refusal; what an earlier request did is not known here."""
+    if once is None:
+        return "nothing was done."
+    return (
+        "nothing was done for this request. Its Idempotency-Key tells whether an earlier one was."
+    )
 
 
 def _unknown() -> OutcomeUnknown:

@@ -26,7 +26,7 @@ import structlog
 from msgspec import structs
 from redis.asyncio import Redis
 
-from monitor.commands.outcome_rules import result_of, undone
+from monitor.commands.outcome_rules import result_of
 from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
 from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
@@ -122,16 +122,28 @@ class CommandJournal:
         """Return the seconds for which claim and outcome are kept on Redis."""
         return int(ONCE_KEPT_S) if record.fingerprint else RESULT_KEPT_S
 
-    async def begin(self, record: CommandRecord) -> KnownRequest | None:
+    async def begin(self, record: CommandRecord, *, repeated: bool = False) -> KnownRequest | None:
         """Write to the file that the command has begun.
 
         Returns what is known of the earlier request if its Idempotency-Key was used before, else
-        None. Raises StoreFailed.
+        None. ``repeated``: it certainly was. Raises StoreFailed.
         """
-        await (
-            self._keep_later()
-        )  # else a finished command under the same key would count as unknown for a day
-        return await self._store.begin(record)
+        try:
+            await (
+                self._keep_later()
+            )  # else a finished command under the same key would count as unknown for a day
+            return await self._store.begin(record, repeated=repeated)
+        except StoreFailed:
+            known = await self._known(record)  # what was done is not called undone by a full disk
+            if known is None:
+                raise
+            return known
+
+    async def _known(self, record: CommandRecord) -> KnownRequest | None:
+        for ended in self._later:
+            if record.digest is not None and ended.digest == record.digest:
+                return KnownRequest(ended.fingerprint, ended.outcome)
+        return await self._store.known(record)
 
     async def finish(self, record: CommandRecord, outcome: Outcome) -> CommandRecord:
         """Write the command's end to the file and return its updated record."""
@@ -261,7 +273,7 @@ def _result(record: CommandRecord, outcome: Outcome) -> str:
 
 def stage_of(outcome: Outcome) -> Stage:
     """Return the stage of a command that has this outcome."""
-    if undone(outcome):
+    if outcome.undone:
         return Stage.UNDONE
     if outcome.failure is not None and outcome.failure.kind == "unknown":
         return Stage.UNKNOWN

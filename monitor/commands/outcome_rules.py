@@ -20,11 +20,6 @@ def result_of(outcome: Outcome) -> str:
     )
 
 
-def undone(outcome: Outcome) -> bool:
-    """Return whether nothing was done and another attempt may succeed."""
-    return outcome.failure is not None and outcome.failure.kind in ("unavailable", "too late")
-
-
 def failed(request: Request, failure: CommandFailure) -> Outcome:
     """Return the outcome of a request with this failure."""
     return Outcome(request.id, None, failure)

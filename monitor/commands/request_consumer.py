@@ -309,12 +309,15 @@ class RequestConsumer:
         try:
             if not self._office.level():
                 raise StoreFailed("the commands of other monitors are not read yet")
-            known = await self._journal.begin(begun)
+            known = await self._journal.begin(begun, repeated=request.repeated)
         except StoreFailed as error:
             self._log.error(
                 "command_record_write_failure", command=request.command, reason=str(error)
             )
-            text = "It was not done: the monitor cannot record commands now. Its log says why."
+            text = (
+                "Nothing was done for this request: the monitor cannot record commands now. Its "
+                "log says why."
+            )
             return failed(request, CommandFailure("unavailable", NOT_RECORDED, text)), begun
         if known is not None:
             return as_known(request, known.fingerprint, known.outcome), replace(begun, digest=None)

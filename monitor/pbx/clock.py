@@ -3,8 +3,8 @@
 The PBX's wall clock is the one that is shown. Every answer with the PBX's time bounds the
 difference between the two: the PBX looked at its clock after the question left and before the
 answer came. The estimate stays where it is as long as it is within the bounds, so that times do
-not jitter. Otherwise it moves to the nearest bound. Until the first answer our own wall clock
-stands in for the PBX's.
+not jitter. Otherwise it moves to the nearest bound. Until the first such answer the date in the
+head of any answer stands in, to the second, and before that our own wall clock, which may be wrong.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ class PbxClock:
         """Our monotonic clock."""
         self._wall = wall
         self._ahead: float | None = None
+        self._dated: float | None = None
 
     @property
     def ahead_of_ours(self) -> float | None:
@@ -37,8 +38,16 @@ class PbxClock:
 
     def at(self, moment: float) -> float:
         """Return the PBX's wall clock (POSIX seconds) at a moment of our monotonic clock."""
-        ahead = self._ahead if self._ahead is not None else self._wall() - self.now()
-        return moment + ahead
+        ahead = self._ahead if self._ahead is not None else self._dated
+        return moment + (self._wall() - self.now() if ahead is None else ahead)
+
+    def take_date(self, date: float, answered: float) -> None:
+        """Take in the date of an answer's head; it was cut to the second.
+
+        ``date``: POSIX seconds. ``answered``: our monotonic clock.
+        """
+        if self._dated is None:
+            self._dated = date + 0.5 - answered
 
     def learn(self, server_now: float, asked: float, answered: float) -> None:
         """Take in the PBX's time from an answer.

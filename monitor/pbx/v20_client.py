@@ -100,7 +100,8 @@ class PbxClient:
 
     Call :meth:`close` at the end. Every method raises PbxUnreachable, PbxRefused, TokenRefused or
     PbxGarbled; see :mod:`monitor.shared.errors`. The constructor raises ConfigError if ``ca_file``
-    cannot be read. ``traffic_tap`` receives everything that the PBX says.
+    cannot be read. ``traffic_tap`` receives everything that the PBX says. ``on_date`` receives the
+    dates of its answers, as :meth:`monitor.pbx.clock.PbxClock.take_date` takes them.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class PbxClient:
         clock: Callable[[], float] = time.monotonic,
         counters: PbxCounters | None = None,
         traffic_tap: TrafficTap | None = None,
+        on_date: Callable[[float, float], None] = lambda _, __: None,
     ) -> None:
         self.traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
         self.counters = PbxCounters() if counters is None else counters
@@ -124,6 +126,7 @@ class PbxClient:
             settings.parallel_reads,
             self.counters,
             self.traffic_tap,
+            on_date,
         )
         self.tokens = TokenOwner(
             self._grant, may_mint, clock, counters=self.counters, secret=self._secret

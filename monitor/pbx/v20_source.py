@@ -69,7 +69,9 @@ class PbxSource:
     ) -> None:
         self._settings, self._emit = settings, emit
         self._clock = clock = clock or PbxClock()
-        self._client = PbxClient(settings, may_mint, clock.now, counters, traffic_tap)
+        self._client = PbxClient(
+            *(settings, may_mint, clock.now, counters, traffic_tap), clock.take_date
+        )
         self._counters = counters = self._client.counters
         counters.clock, counters.waiting = clock, lambda: self.lag
         self._poller = ActiveCallsPoller(self._client, emit, clock)

@@ -6,6 +6,8 @@ Rules:
   a file is newer than Redis (Redis was emptied or rolled back), its monitor puts the keys there
   again, whether it leads or not. The newest change of a key wins in both directions. A revocation
   is a change too.
+- What a full disk does not take is held in memory until it does. So an emptied Redis brings no
+  revoked key back while any of the monitors that saw the revocation runs.
 - ``kept`` shows which changes stand in the leader's file.
 - ``ready`` says that the table is whole. Gateways do not follow a table that is not. Only the
   leader says so, and only if it can know: its file was level with a whole table before, or no other
@@ -70,6 +72,8 @@ class ApiKeySync:
         self._others = others
         self._unsure = self._noted = False
         self._log = _log.bind(pbx=pbx)
+        self._unsaved: dict[str, StoredKey] = {}
+        """Changes that the file has not taken yet, by the key's name."""
         self._wrong: set[str] = set()
         """Names of our tables that hold another type on Redis."""
         self._told: set[str] = set()
@@ -114,7 +118,8 @@ class ApiKeySync:
             mine, theirs, ready = await self._taken(guard)
             kept = await self._hash(guard, self._keys.kept)
             newer = [key for name, key in mine.items() if self._crowded or theirs.get(name) != key]
-            marks = {name: repr(key.changed_at) for name, key in mine.items()}
+            saved = {name: key for name, key in mine.items() if name not in self._unsaved}
+            marks = {name: repr(key.changed_at) for name, key in saved.items()}
             if len(kept) > len(marks) + _MOST_UNREADABLE:
                 self._wrong.add(self._keys.kept)
             held = {text(name): text(mark) for name, mark in kept.items()}
@@ -161,7 +166,7 @@ class ApiKeySync:
 
     def _settle(self, role: str, *, ready: bool) -> None:
         """Note what the transaction found, as there was nothing to do, and nothing to tell."""
-        if not self._odd:
+        if not (self._odd or self._unsaved):
             tables = (self._tables.get(name) for name in (self._keys.table, self._keys.kept))
             self._settled = (role, self._store.key_writes, int(ready), *tables)
 
@@ -179,10 +184,16 @@ class ApiKeySync:
         mine = await self._store.stored_keys(self._pbx)
         theirs = self._read(await self._hash(guard, self._keys.table))
         ready = bool(await guard.ask("EXISTS", self._keys.ready))
-        for name, key in theirs.items():
-            if newest(key, mine.get(name)) != mine.get(name):
-                await self._store.keep_key(self._pbx, key)
-                mine[name] = key
+        unsaved, self._unsaved = self._unsaved, {}
+        for key in (*unsaved.values(), *theirs.values()):
+            if newest(key, mine.get(key.name)) != mine.get(key.name):
+                mine[key.name] = key
+                try:
+                    await self._store.keep_key(self._pbx, key)
+                except StoreFailed as error:
+                    self._unsaved[key.name] = key
+                    if unsaved.get(key.name) != key:
+                        self._log.warning("api_key_sync_failure", reason=str(error), key=key.name)
         return mine, theirs, ready
 
     async def _may_call_whole(self, *, ready: bool, filled: bool) -> bool:

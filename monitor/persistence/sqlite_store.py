@@ -27,7 +27,7 @@ from typing import Any, Final, TypeVar
 from msgspec import structs
 
 from monitor.persistence.audit_entry import AuditEntry, share
-from monitor.persistence.command_record import CommandRecord, Stage, merged
+from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, merged
 from monitor.shared.api_keys import StoredKey, decode_key, encode_key, newest
 from monitor.shared.codec import Malformed
 from monitor.shared.errors import ConfigError, StartFailed, StoreFailed
@@ -47,6 +47,8 @@ _RECORD_BYTES: Final = "(300 + length(CAST(arguments AS BLOB)) + coalesce(length
 """SQL for the bytes of a command in the file; it may count a few too many."""
 ENDED_KEPT: Final = 3_000
 """Number of ended calls kept of one PBX."""
+LOST_RESULT: Final = "outcome_unknown"
+"""The result in the audit log for a command of whose beginning alone a gateway knows."""
 _PURGE_EVERY: Final = 500
 """Writes between two purges."""
 
@@ -178,6 +180,21 @@ def _purge_commands(db: sqlite3.Connection, now: float) -> None:
             db.execute(f"DELETE FROM commands WHERE {late} AND {over}", (pbx, key, most, old))  # noqa: S608
 
 
+def _known(db: sqlite3.Connection, record: CommandRecord) -> KnownRequest | None:
+    row = db.execute(
+        "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? AND at >= ? "
+        "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
+        (record.digest, record.request, record.at - ONCE_KEPT_S, Stage.UNDONE),
+    ).fetchone()
+    return None if row is None else KnownRequest(*row)
+
+
+def _attempted(db: sqlite3.Connection, record: CommandRecord) -> bool:
+    """Return whether there is any earlier command under the same Idempotency-Key."""
+    query = "SELECT 1 FROM commands WHERE digest = ? AND request != ?"
+    return db.execute(query, (record.digest, record.request)).fetchone() is not None
+
+
 class Store:
     """Keep data in the file at ``path``, or in memory if it is None.
 
@@ -214,28 +231,35 @@ class Store:
 
     # commands: the audit log, and Idempotency-Keys
 
-    async def begin(self, record: CommandRecord) -> KnownRequest | None:
+    async def begin(self, record: CommandRecord, *, repeated: bool = False) -> KnownRequest | None:
         """Record that a command begins, before the PBX is asked.
 
         Another command may have begun under the same Idempotency-Key within a day without being
         left undone. Then return what is known of that one. The new command is recorded without a
-        key and must not be carried out.
+        key and must not be carried out. ``repeated``: one has begun; if this file has no record of
+        it, one of an unknown outcome takes its place.
         """
 
         def begin(db: sqlite3.Connection) -> KnownRequest | None:
             self._purge(db, record.at)
-            row = None
-            if record.digest is not None:
-                row = db.execute(
-                    "SELECT fingerprint, outcome FROM commands WHERE digest = ? AND request != ? "
-                    "AND at >= ? "
-                    "AND stage != ? ORDER BY stage DESC, at DESC LIMIT 1",
-                    (record.digest, record.request, record.at - ONCE_KEPT_S, Stage.UNDONE),
-                ).fetchone()
-            _merge(db, record if row is None else structs.replace(record, digest=None))
-            return None if row is None else KnownRequest(*row)
+            known = _known(db, record)
+            if known is None and repeated and not _attempted(db, record):
+                request = f"lost-{record.request}"[:MAX_TEXT]
+                _merge(
+                    db,
+                    structs.replace(
+                        record, request=request, result=LOST_RESULT, stage=Stage.UNKNOWN
+                    ),
+                )
+                known = KnownRequest(record.fingerprint, None)
+            _merge(db, record if known is None else structs.replace(record, digest=None))
+            return known
 
         return await self._write(begin)
+
+    async def known(self, record: CommandRecord) -> KnownRequest | None:
+        """Return what is known of an earlier command under the same Idempotency-Key; only read."""
+        return await self._with(lambda db: _known(db, record))
 
     async def merge(self, records: Iterable[CommandRecord]) -> None:
         """Keep each record, unless the kept copy has a later stage.

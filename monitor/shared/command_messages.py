@@ -57,7 +57,8 @@ class Request(Struct, frozen=True, array_like=True):
     ``arguments``: documented names and values, checked. ``key`` (its name) and ``client`` (address)
     are for the audit log. ``gateway``: the one that waits for the answer. ``trace``: the id under
     which the logs of both sides speak of it; empty from an older gateway. ``takes_body``: the
-    gateway reads :attr:`Outcome.body`; an older one does not.
+    gateway reads :attr:`Outcome.body`; an older one does not. ``repeated``: a request under this
+    Idempotency-Key was claimed before, and Redis has lost it since.
     """
 
     id: _Short
@@ -69,6 +70,7 @@ class Request(Struct, frozen=True, array_like=True):
     once: IdempotencyKey | None = None
     trace: _Short = ""
     takes_body: bool = False
+    repeated: bool = False
 
 
 class CommandFailure(Struct, frozen=True, array_like=True):
@@ -93,6 +95,11 @@ class Outcome(Struct, frozen=True, array_like=True):
     live: Position | None = None
     book: Position | None = None
     body: bytes | None = None
+
+    @property
+    def undone(self) -> bool:
+        """Return whether nothing was done and another attempt may succeed."""
+        return self.failure is not None and self.failure.kind in ("unavailable", "too late")
 
 
 class Claimed(Struct, frozen=True, array_like=True, tag="claimed"):

@@ -50,6 +50,8 @@ class ProcessStatus(Struct, frozen=True, rename="camel"):
     """The address on which a gateway listens."""
     worker: int | None = None
     """The number of a gateway that is one of several on this address."""
+    trouble: str = ""
+    """A sentence about a monitor's disk if it is full."""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -114,6 +114,8 @@ class CountingTracker(Generic[FactT_contra]):
         """
         edits = self._tracker.apply(fact)
         if not isinstance(fact, ContactsRead):
+            if not self._counts:  # the first times are our own clock's, which may be wrong
+                self._clock = JumpTolerantClock()
             self._clock.told(fact.at)
         if isinstance(fact, QueueFiguresRead):
             self.comparison.told(fact.figures, self._clock.at)

@@ -21,7 +21,9 @@ from gateway.stream_client import StreamClient
 from monitor.lease import Lease
 from monitor.persistence.sqlite_store import STORE
 from monitor.shared.errors import BusUnreachable
-from monitor.shared.redis.key_names import AccessKeys, SpaceKeys
+from monitor.shared.process_status import decode_process
+from monitor.shared.redis.connection import text
+from monitor.shared.redis.key_names import PROCESSES, AccessKeys, SpaceKeys, process_key
 from monitor.simulator.server import SimulatedPbx
 from monitor.statistics.checkpoint_format import decode
 from tests.bus import RealBus, until, until_async
@@ -146,6 +148,14 @@ async def _is(says: Callable[[int], Awaitable[dict[str, Any]]], expected: dict[s
     return await says(200) == expected
 
 
+async def reports(redis: Redis, trouble: str) -> bool:
+    """Whether ``callmon status`` finds this trouble of a monitor."""
+    told = [
+        await redis.get(process_key(text(one) or "")) for one in await redis.smembers(PROCESSES)
+    ]
+    return any(isinstance(one, bytes) and decode_process(one).trouble == trouble for one in told)
+
+
 async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
     valkey: RealBus, place: Site, tmp_path: Path
 ) -> None:
@@ -185,5 +195,6 @@ async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
         found = await says(503)
         assert "commands are refused" in found["troubles"]["store"]
         assert "callmon_monitor_store_writable 0.0" in (await http.get("/metrics")).text
+        await until_async(lambda: reports(valkey.client(), found["troubles"]["store"]))
         resource.prlimit(monitor.process.pid, resource.RLIMIT_FSIZE, (soft, hard))
         assert await says(200) == {"ready": True, "troubles": {}, "rejected": {}}

@@ -73,6 +73,8 @@ class StatusReporter:
         self._described: asyncio.Future[Callable[[], ProcessStatus]] = (
             asyncio.get_running_loop().create_future()
         )
+        self.trouble = ""
+        """As in :class:`monitor.shared.process_status.ProcessStatus`."""
         self._refused = False
         self._own_tickets = False
         self._with_others = 0
@@ -149,10 +151,8 @@ class StatusReporter:
     def _process(
         self, pbxs: dict[str, PbxRole], address: str = "", worker: int | None = None
     ) -> ProcessStatus:
-        version = VERSION
-        return ProcessStatus(
-            self._program, self._name, os.getpid(), version, self._started, pbxs, address, worker
-        )
+        me = self._program, self._name, os.getpid(), VERSION, self._started
+        return ProcessStatus(*me, pbxs, address, worker, self.trouble)
 
 
 @asynccontextmanager

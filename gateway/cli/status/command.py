@@ -151,7 +151,9 @@ class _Told:
     def seen(self) -> LastSeen:
         one = self.process
         return LastSeen(
-            one.name, one.pid, one.version, one.started, silent_for_s=round(self.silent_for, 1)
+            *(one.name, one.pid, one.version, one.started),
+            silent_for_s=round(self.silent_for, 1),
+            trouble=one.trouble,
         )
 
 

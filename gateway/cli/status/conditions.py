@@ -42,6 +42,8 @@ class LastSeen(Struct, frozen=True, rename="camel"):
     started: str | None = None
     leading_since: str | None = None
     silent_for_s: float = 0.0
+    trouble: str = ""
+    """A sentence about a monitor's disk if it is full."""
 
     @property
     def silent(self) -> bool:
@@ -172,10 +174,21 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
             return
         for pbx in self.pbxs:
             yield from pbx.troubles
+        yield from self._monitors_troubles
         for gateway in self.gateways or ():
             yield from gateway.troubles
         if self.gateways == ():
             yield "No gateway runs; see callmon-gateway on its hosts."
+
+    @property
+    def _monitors_troubles(self) -> Iterator[str]:
+        """Yield what each monitor cannot do, once however many PBXs it has."""
+        told: set[str] = set()
+        for pbx in self.pbxs:
+            for one in (pbx.leader, *pbx.standbys):
+                if one is not None and one.trouble and not one.silent and one.name not in told:
+                    told.add(one.name)
+                    yield f"monitor {one.name}: {one.trouble}"
 
     @property
     def unknown(self) -> Iterator[str]:
@@ -193,7 +206,7 @@ class SiteStatus(Struct, frozen=True, rename="camel"):
 
     @property
     def code(self) -> int:
-        """Return the exit code: 0 all is live, 1 something is stale or missing, 2 not known."""
+        """Return the exit code: 0 all is live, 1 something is wrong, 2 not known."""
         if any(self.troubles):
             return 1
         return 2 if any(self.unknown) else 0

@@ -75,6 +75,7 @@ class EventSocket:
         self._participants: ParticipantReader | None = None
         self._event_bytes = 0
         self._heard_at = 0.0
+        self._read_once = False
 
     @property
     def lag(self) -> int:
@@ -117,9 +118,11 @@ class EventSocket:
         self._heard_at = time.monotonic()
         self._client.traffic_tap.opened()
         self._event_bytes = 0
+        self._read_once = False
 
         def fully_read() -> None:
             self._event_bytes = 0
+            self._read_once = True
             on_full()
 
         self._participants = ParticipantReader(
@@ -135,6 +138,7 @@ class EventSocket:
                 watch_silence(
                     settings.silence_timeout, lambda: self._heard_at, partial(self._silent, socket)
                 ),
+                watch_silence(settings.silence_timeout, self._awaited_since, self._unanswered),
             )
         finally:
             self._participants = None
@@ -207,6 +211,21 @@ class EventSocket:
         socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
         longest = self._client.settings.silence_timeout
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {longest:g} s.")
+
+    def _awaited_since(self) -> float | None:
+        """Return since when the PBX has answered nothing although it was asked what events mean.
+
+        Not before the first full read: a PBX that is slow to begin may take its time.
+        """
+        participants = self._participants
+        if participants is None or not self._read_once:
+            return None
+        asked = participants.awaited_since
+        return None if asked is None else max(asked, self._client.heard_at)
+
+    def _unanswered(self) -> NoReturn:
+        longest = self._client.settings.silence_timeout
+        raise PbxUnreachable(f"The PBX sends events, but has answered no request in {longest:g} s.")
 
     async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
         garbled, messages = 0, websocket.PacedMessages(socket)

@@ -121,6 +121,7 @@ class ParticipantReader:
         """Participants that the full read in flight says nothing of; None while there is none."""
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
+        self._full_asked: float | None = None
         self._unread: dict[Key, list[float]] = {}
         """Times of each participant's events that no read has shown yet; the first two suffice."""
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
@@ -135,6 +136,14 @@ class ParticipantReader:
     def lag(self) -> int:
         """Return how many participants wait to be read."""
         return len(self._waiting)
+
+    @property
+    def awaited_since(self) -> float | None:
+        """Return the monotonic time of the oldest news that is still being read, or None."""
+        asked = [reading.heard for reading in self._in_flight.values()]
+        if self._full_asked is not None:
+            asked.append(self._full_asked)
+        return min(asked, default=None)
 
     def reads(self, dn: str, participant_id: int) -> bool:
         """Return whether this participant waits to be read, or is being read."""
@@ -244,7 +253,7 @@ class ParticipantReader:
     async def _read_all_once(self) -> None:
         waiting, self._waiting = self._waiting, {}
         kept = self._kept = set(self._in_flight)
-        asked = self._clock.now()
+        asked = self._full_asked = self._clock.now()
         try:
             state = await self._reads.full_state()
         except BaseException:
@@ -254,7 +263,7 @@ class ParticipantReader:
             } | self._waiting
             raise
         finally:
-            self._kept = None
+            self._kept = self._full_asked = None
         if state.garbled:
             _log.warning("participants_malformed", count=state.garbled)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}

@@ -16,7 +16,7 @@ import re
 import ssl
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -31,6 +31,7 @@ from yarl import URL
 from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.connect_errors import cause
 from monitor.pbx.parsing import xapi
+from monitor.pbx.parsing.json_fields import END_OF_TIME
 from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest, TrafficTap
 from monitor.shared.codec import Malformed, from_lenient_json
 from monitor.shared.errors import (
@@ -103,6 +104,15 @@ class HttpResponse:
             ) from error
 
     @property
+    def date(self) -> float | None:
+        """Return the date in its head in POSIX seconds, cut to whole ones; None without one."""
+        try:
+            date = parsedate_to_datetime(self.headers.get("Date", "")).timestamp()
+        except (ValueError, TypeError, OverflowError, OSError):
+            return None
+        return date if 0 < date < END_OF_TIME else None
+
+    @property
     def is_page(self) -> bool:
         """Return whether the body is a page for people. No interface of a PBX answers with one."""
         return self.body[:64].lstrip().startswith(b"<")
@@ -149,7 +159,9 @@ class Transport:
         parallel: int,
         counters: PbxCounters | None = None,
         traffic_tap: TrafficTap | None = None,
+        on_date: Callable[[float, float], None] = lambda _, __: None,
     ) -> None:
+        self._on_date = on_date
         self._traffic_tap: TrafficTap = NoTrafficTap() if traffic_tap is None else traffic_tap
         self._counters = PbxCounters() if counters is None else counters
         self._url, self._tls, self._parallel = url, tls, parallel
@@ -259,9 +271,12 @@ class Transport:
         self, shown: str, sent: SentRequest, response: aiohttp.ClientResponse, largest: int
     ) -> HttpResponse:
         self.heard_at = time.monotonic()
+        answered = self.heard_at
         answer = HttpResponse(
             shown, response.status, response.headers, await self._body(response, largest)
         )
+        if (date := answer.date) is not None:
+            self._on_date(date, answered)
         self.heard_at = time.monotonic()
         self._counters.request(shown, response.status, self.heard_at - sent.at)
         self._traffic_tap.answered(sent, answer.status, answer.headers, answer.body)
@@ -275,6 +290,7 @@ class Transport:
         unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
         try:
             async for packed in response.content.iter_any():
+                self.heard_at = time.monotonic()
                 for piece in _unpacked(unpacker, packed):
                     body += piece
                     self._held_bytes += len(piece)

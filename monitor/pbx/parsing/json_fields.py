@@ -25,7 +25,7 @@ MOST_PARTICIPANTS: Final = 10_000
 """Participants of all calls that are taken from an answer."""
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _MOST_DIGITS = 20
-_END_OF_TIME = 221_845_392_000.0
+END_OF_TIME = 221_845_392_000.0
 """The year 9000 in POSIX seconds. Python's calendar ends a thousand years later."""
 
 
@@ -141,7 +141,7 @@ def posix(row: Mapping[str, Any], name: str) -> float | None:
         seconds = moment(value).timestamp()
     except (ValueError, OverflowError, OSError):
         return None
-    return seconds if 0 < seconds < _END_OF_TIME else None
+    return seconds if 0 < seconds < END_OF_TIME else None
 
 
 def objects(value: Any) -> Iterator[dict[str, Any]]:

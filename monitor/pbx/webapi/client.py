@@ -15,7 +15,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 from urllib.parse import quote, urlencode
@@ -290,11 +289,8 @@ class WebApiClient:
 
     def _learn(self, answer: HttpResponse, asked: float) -> None:
         """Take the service's clock from its answer's date, which is cut to whole seconds."""
-        try:
-            date = parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-        except (ValueError, TypeError):
-            return
-        self._clock.learn(date + 0.5, asked - 0.5, self._clock.now() + 0.5)
+        if (date := answer.date) is not None:
+            self._clock.learn(date + 0.5, asked - 0.5, self._clock.now() + 0.5)
 
 
 def not_served(refused: PbxRefused) -> bool:

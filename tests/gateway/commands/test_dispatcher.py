@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -39,7 +39,7 @@ from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, empty_state
 from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
 from monitor.shared.tasks import running
-from tests.bus import Bus, free_port, until
+from tests.bus import Bus, flush, free_port, until
 from tests.gateway.entities import START
 
 KEYS = RequestKeys("main")
@@ -225,6 +225,38 @@ async def test_under_an_idempotency_key_the_first_answer_comes_again(bus: Bus) -
             await sent(ours, IdempotencyKey(ONCE.digest, "another"))
         await sent(ours, IdempotencyKey("another", ONCE.fingerprint))
         assert len(monitor.requests) == 2
+
+
+async def test_a_claimed_request_that_redis_has_lost_is_told_to_the_monitor_as_a_repetition(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(dispatcher, "FINISH_WITHIN_S", 0.2)
+    undone = CommandFailure("unavailable", "pbx_unreachable", "Away.")
+
+    async def left_undone(monitor: Monitor, request: Request) -> None:
+        await monitor.finish(request, Outcome(request.id, None, undone))
+
+    async with dispatching(bus) as ours:
+        for deed, repeated in (
+            (left_undone, False),
+            (Monitor.claim, False),
+            (Monitor.finish, True),
+        ):
+            async with monitoring(bus, deed) as monitor:
+                with suppress(OutcomeUnknown):
+                    await sent(ours, ONCE)
+                assert [request.repeated for request in monitor.requests] == [repeated]
+            await flush(bus)
+
+
+async def test_a_refusal_of_a_repetition_does_not_deny_what_was_done_before(bus: Bus) -> None:
+    async with dispatching(bus) as ours:
+        async with monitoring(bus, Monitor.finish):
+            await sent(ours, ONCE)
+        await flush(bus)
+        with pytest.raises(NoMonitor, match=r"for this request.*whether an earlier one was"):
+            await sent(ours, ONCE)
 
 
 async def test_an_older_request_that_nobody_will_claim_gives_way_to_a_new_one(

@@ -91,8 +91,11 @@ async def test_an_end_that_the_file_has_not_taken_yet_is_known_to_the_next_one_u
     assert await held.begin(first) is None
     await full(store)
     await held.finish(first, Outcome("1", {"result": True}))
+    known = await held.begin(second)
+    assert known is not None
+    assert known.outcome is not None, "a full disk does not call it undone"
     with pytest.raises(StoreFailed):
-        await held.begin(second)
+        await held.begin(held.new_record(request("3")))
     await full(store, is_full=False)
     known = await held.begin(second)
     assert known is not None

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import jwt
 from aiohttp import WSCloseCode, web
 
+from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, Fact, ParticipantSeen
 from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
@@ -102,6 +103,12 @@ class ScriptedPbx:
         held = Held(prefix)
         self._held.append(held)
         return held
+
+    def release(self) -> None:
+        """Keep back nothing any more."""
+        for held in self._held:
+            held.release()
+        self._held.clear()
 
     def answer(
         self, prefix: str, status: int, body: Any = None, headers: dict[str, str] | None = None
@@ -275,11 +282,13 @@ def settings_for(url: str, **changes: Any) -> PbxSettings:
 
 @asynccontextmanager
 async def following(
-    settings: PbxSettings, may_mint: Callable[[], bool] = lambda: True
+    settings: PbxSettings,
+    may_mint: Callable[[], bool] = lambda: True,
+    clock: PbxClock | None = None,
 ) -> AsyncIterator[tuple[PbxSource, Facts]]:
     """A source that runs until the block ends."""
     facts = Facts()
-    source = PbxSource(settings, facts.emit, may_mint)
+    source = PbxSource(settings, facts.emit, may_mint, clock)
     running = asyncio.create_task(source.run())
     try:
         yield source, facts

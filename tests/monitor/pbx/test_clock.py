@@ -12,6 +12,16 @@ def test_before_the_pbx_said_anything_our_own_clock_is_taken() -> None:
     assert clock.at(40.0) == 990.0
 
 
+def test_until_the_pbx_tells_its_clock_the_date_of_an_answer_stands_in_for_it() -> None:
+    clock = PbxClock(lambda: 50.0, lambda: 1000.0)
+    clock.take_date(90_000.0, 50.0)
+    clock.take_date(90_003.0, 52.0)  # says nothing new
+    assert clock.at(50.0) == 90_000.5
+    assert clock.ahead_of_ours is None
+    clock.learn(90_000.2, 50.0, 50.0)
+    assert clock.at(50.0) == 90_000.2
+
+
 def test_the_pbx_looked_at_its_clock_between_question_and_answer() -> None:
     clock = PbxClock(lambda: 0.0, lambda: 0.0)
     clock.learn(5000.0, 10.0, 10.2)

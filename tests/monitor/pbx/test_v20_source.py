@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
+from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import (
     ActiveCallsRead,
     ConnectionChanged,
@@ -291,3 +293,14 @@ async def test_a_pbx_that_was_never_reached_is_warned_of_and_one_that_is_still_r
         async with following(settings_for("http://127.0.0.1:1")) as (_, facts):
             await facts.until(ConnectionChanged, lambda fact: "cannot be reached" in fact.reason)
     assert ("warning", True) in connection(lines)
+
+
+async def test_a_host_whose_clock_is_wrong_takes_the_date_of_the_pbx_s_answers(
+    pbx: ScriptedPbx,
+) -> None:
+    clock = PbxClock(wall=lambda: time.time() + 86_400.0)
+    async with following(settings_for(pbx.url), clock=clock) as (_, facts):
+        connected = await facts.connected()
+        assert abs(connected.at - time.time()) < 3_600.0, "no call has told the PBX's clock"
+        for read in facts.of(ParticipantsRead):
+            assert abs(read.at - time.time()) < 3_600.0

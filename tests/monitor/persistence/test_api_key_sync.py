@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from redis.asyncio import Redis
 
 from gateway.auth.api_keys import to_stored
@@ -87,3 +88,28 @@ async def test_a_standby_with_an_older_file_revives_no_revoked_key(
     async with checkpoint(bus, tmp_path / "two.db") as key_sync:
         await key_sync.reconcile()
         assert await changes.all() == []
+
+
+@pytest.mark.parametrize("leading", [True, False], ids=["leading", "standing by"])
+async def test_a_revocation_that_a_full_disk_does_not_take_outlives_an_emptied_redis(
+    bus: Bus, leading: bool
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
+    await store.open()
+    key_sync = ApiKeySync(redis, "pbx", store)
+    compare = key_sync.reconcile if leading else key_sync.mirror
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
+    await compare()
+    await store._with(lambda db: db.execute("PRAGMA query_only = 1"))
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 2.0, revoked=True)))
+    await compare()
+    assert await redis.hget(names.kept, "wall") != b"2.0", "it is not in the file"
+    await flush(bus)
+    await compare()
+    assert await revoked(redis)
+    assert await redis.exists(names.ready) == leading
+    await store._with(lambda db: db.execute("PRAGMA query_only = 0"))
+    await compare()
+    assert (await store.stored_keys("pbx"))["wall"].revoked
+    assert await redis.hget(names.kept, "wall") == (b"2.0" if leading else None)
+    await store.close()

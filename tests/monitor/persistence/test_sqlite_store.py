@@ -64,6 +64,19 @@ async def test_an_undone_attempt_and_one_of_yesterday_leave_the_key_free(tmp_pat
         assert await store.begin(record("4", "old", at=86_402.0)) is None
 
 
+async def test_a_repetition_of_what_the_file_does_not_know_is_unknown_and_stays_so(
+    tmp_path: Path,
+) -> None:
+    async with opened(tmp_path / "callmon.db") as store:
+        assert await store.begin(record("1", "d"), repeated=True) == KnownRequest("f", None)
+        assert await store.begin(record("2", "d")) == KnownRequest("f", None)
+        results = [entry.result for entry in await store.audits(10)]
+        assert results.count("outcome_unknown") == 1
+        await store.begin(record("3", "undone"))
+        await store.merge([record("3", "undone", stage=Stage.UNDONE)])
+        assert await store.begin(record("4", "undone"), repeated=True) is None
+
+
 async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(
     tmp_path: Path,
 ) -> None:

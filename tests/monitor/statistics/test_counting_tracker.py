@@ -17,7 +17,7 @@ from monitor.pbx.facts import (
 from monitor.shared.changes import Edit, apply
 from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
-from monitor.statistics.checkpoint_format import decode, encode
+from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
@@ -30,9 +30,11 @@ FIGURES = {"queuestats", "extstats", "pbxstats"}
 class World:
     """A counting tracker, and the state that its edits make."""
 
-    def __init__(self, zone: str = "", told: str = "") -> None:
+    def __init__(
+        self, zone: str = "", told: str = "", saved: SavedStatistics | None = None
+    ) -> None:
         self.counting: CountingTracker[Fact] = CountingTracker(
-            Tracker("test"), Statistics(StatisticsSettings(zone))
+            Tracker("test"), Statistics(StatisticsSettings(zone), saved)
         )
         self.made = topics.empty_state(topics.TOPICS)
         self.first = (
@@ -126,6 +128,19 @@ def test_a_clock_that_leaps_and_is_put_right_within_the_minute_costs_no_statisti
         assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
         world.tick(NOON + 33)
         assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), leap
+
+
+def test_a_wrong_clock_of_the_host_that_takes_over_costs_no_statistics() -> None:
+    before = World()
+    before.tell(*before.first, call(NOON + 1))
+    before.tick(NOON + 2)
+    assert before.counting.saved is not None
+    for wrong in (18 * 3600.0, -18 * 3600.0):
+        world = World(saved=decode(encode(before.counting.saved)))
+        world.tell(ConnectionChanged("connecting", "", NOON + wrong, ""))
+        world.tick(NOON + wrong)
+        world.tell(*world.first)
+        assert (world.pbx().date, world.pbx().calls) == ("2026-03-04", 1), wrong
 
 
 def test_a_clock_that_was_set_for_good_is_followed() -> None:

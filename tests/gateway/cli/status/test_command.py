@@ -386,9 +386,13 @@ async def test_only_what_the_leading_monitor_notes_now_is_told(valkey: RealBus) 
         PbxRole("standby", writer="b/1", notes=("b notes.",)),
     )
     for name, part in zip("ab", parts, strict=True):
-        told = ProcessStatus("monitor", name, 1, VERSION, from_unix(0), {PBX: part})
+        told = ProcessStatus(
+            "monitor", name, 1, VERSION, from_unix(0), {PBX: part}, trouble=f"{name} is full."
+        )
         await redis.set(process_key(f"monitor/{name}"), encode_process(told), px=60_000)
         await redis.sadd(PROCESSES, f"monitor/{name}")
     await redis.set(SpaceKeys(PBX, "live").lease, "a/1", px=60_000)
-    (pbx,) = (await looked(valkey)).pbxs
+    site = await looked(valkey)
+    (pbx,) = site.pbxs
     assert pbx.notes == ("a notes.",)
+    assert {"monitor a: a is full.", "monitor b: b is full."} <= set(site.troubles)

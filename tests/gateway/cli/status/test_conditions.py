@@ -27,6 +27,7 @@ def test_where_all_is_live_nothing_is_wrong() -> None:
 
 
 SERVING = GATEWAY.pbxs["main"]
+FULL = replace(PBX.standbys[0], trouble="its disk is full.")
 NEVER_REACHED = "first leads and has not reached the PBX yet: sudo callmon check says why."
 
 
@@ -57,6 +58,14 @@ NEVER_REACHED = "first leads and has not reached the PBX yet: sudo callmon check
         (
             with_pbx(standbys=(replace(PBX.standbys[0], silent_for_s=SILENT),)),
             "main: the standby second has sent no sign of life for 99 s; did it die?",
+        ),
+        (
+            with_pbx(leader=replace(LEADER, trouble="commands are refused: its disk is full.")),
+            "monitor first: commands are refused: its disk is full.",
+        ),
+        (
+            replace(SITE, pbxs=(with_pbx(standbys=(FULL,)).pbxs[0],) * 2),
+            "monitor second: its disk is full.",
         ),
         (
             with_pbx(connection="lost", reason="it hangs"),

@@ -62,6 +62,39 @@ async def test_a_silent_socket_is_noticed(pbx: ScriptedPbx) -> None:
         await facts.connected(facts.all.index(down))
 
 
+async def test_a_pbx_that_sends_events_and_answers_no_request_is_lost(pbx: ScriptedPbx) -> None:
+    settings = settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.5)
+    async with following(settings) as (_, facts):
+        await facts.connected()
+        held = [pbx.hold("/") for _ in range(1_000)]
+        before = len(facts.all)
+        await pbx.upsert(1, "Ringing")
+        down = await facts.until(ConnectionChanged, lost, before)
+        assert "answered no request" in down.reason
+        pbx.release()
+        for one in held:
+            one.release()
+        await facts.connected(facts.all.index(down))
+        assert facts.of(ParticipantsRead)[-1].participants
+
+
+async def test_a_pbx_that_answers_others_while_one_participant_waits_is_not_lost(
+    pbx: ScriptedPbx,
+) -> None:
+    settings = settings_for(
+        pbx.url, ping_interval=0.1, silence_timeout=0.5, poll_interval=0.05, poll_idle=0.05
+    )
+    async with following(settings) as (_, facts):
+        await facts.connected()
+        held = pbx.hold("/callcontrol/100/participants/1")
+        before = len(facts.all)
+        await pbx.upsert(1, "Ringing")
+        await asyncio.sleep(1.2)  # longer than the silence that is allowed
+        held.release()
+        await facts.seen("Ringing")
+        assert not any(isinstance(fact, ConnectionChanged) for fact in facts.all[before:])
+
+
 async def test_events_heard_at_once_after_a_silence_tell_of_one_thing_each(
     pbx: ScriptedPbx,
 ) -> None:
