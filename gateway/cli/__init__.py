@@ -264,6 +264,7 @@ def simulate(
 @app.command()
 def monitor(config: Config = None) -> None:
     """Watch the PBXs of the settings file and publish what changes."""
+    _hold_sighup()
     from gateway.cli.monitor_process import run
 
     _serve(run(config))
@@ -281,6 +282,7 @@ def gateway(
     ] = 1,
 ) -> None:
     """Serve queries and the stream."""
+    _hold_sighup()
     from gateway.cli.gateway_process import run
 
     _serve(run(config, port, workers))
@@ -484,6 +486,15 @@ def _run(
     if any(map(_of_the_key, errors)):
         say("callmon: --key or CALLMON_KEY gives the key; `callmon key new` makes one.", error=True)
     raise typer.Exit(1 if errors else code)
+
+
+def _hold_sighup() -> None:
+    """Ignore SIGHUP until the service answers it: it would end a service that still starts.
+
+    At a terminal it may also mean that the terminal is gone.
+    """
+    if not os.isatty(0):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 def _serve(work: Coroutine[Any, Any, int | None]) -> None:

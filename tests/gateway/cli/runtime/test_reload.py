@@ -262,6 +262,25 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
         assert "the-secret-from-now-on" not in monitor.said
 
 
+@pytest.mark.parametrize("service", ["gateway", "monitor"])
+async def test_a_service_that_still_starts_is_not_ended(tmp_path: Path, service: str) -> None:
+    settings = tmp_path / "callmon.toml"
+    os.mkfifo(settings)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "gateway", service, "--config", str(settings)),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(WITHIN):
+        writing = await asyncio.to_thread(settings.open, "w", encoding="utf-8")
+        process.send_signal(signal.SIGHUP)  # it reads its settings now
+        with writing:
+            writing.write("wrong")
+        _, errors = await process.communicate()
+    assert process.returncode == os.EX_CONFIG, errors
+
+
 async def test_where_there_are_no_settings_it_is_said_and_all_goes_on() -> None:
     simulate = ("simulate", "--port", "0", "--no-traffic", "--extensions", "2", "--queues", "0")
     async with running(*simulate, until="secret", PYTHONUNBUFFERED="1") as (process, _):
