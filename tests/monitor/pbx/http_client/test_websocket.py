@@ -82,7 +82,7 @@ async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
 
 async def _pings(socket: ServerConnection) -> None:
     for _ in range(1_000):
-        await socket.ping()
+        _ = await socket.ping()
 
 
 async def _parts(socket: ServerConnection) -> None:
