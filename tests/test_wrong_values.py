@@ -508,9 +508,10 @@ async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(
         await until(lambda: held.state["system"]["pbx"]["reason"] == wrong)
         await redis.hdel(keys.table, "x")
         await until_async(lambda: _tells(http, ("", [])))
-        ticket = keys.ticket(sha256_hex(f"{stack.PBX}.invented"))
-        await redis.set(ticket, sha256_hex(stack.KEY))
-        refused = await http.get(f"/webapi/events?topics=calls&ticket={stack.PBX}.invented")
+        bearer = {"Authorization": f"Bearer {stack.KEY}"}
+        ticket = (await http.post("/webapi/ticket", headers=bearer)).json()["ticket"]
+        await redis.set(keys.ticket(sha256_hex(ticket)), sha256_hex(stack.KEY))
+        refused = await http.get(f"/webapi/events?topics=calls&ticket={ticket}")
         assert refused.status_code == 401
         assert await _told(http) == ("", [keys.ticket("*")])
         queues = SpaceKeys(stack.PBX, "live").state("queues")
