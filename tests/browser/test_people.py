@@ -224,7 +224,7 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
 
 
 _SMALLEST = """Math.min(...[...document.querySelectorAll(
-  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td'
+  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td, .rows .word'
 )].filter((each) => each.getClientRects().length).map(
   (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
 ))"""
@@ -239,12 +239,21 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
       const tiles = [...document.querySelectorAll('.tile')];
       const boxes = tiles.map((one) => one.getBoundingClientRect());
       const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
-      const { width, height } = document.querySelector('.tiles').getBoundingClientRect();
-      return used / (width * height);
+      const { width, height, bottom } = document.querySelector('.tiles').getBoundingClientRect();
+      const lowest = Math.max(...boxes.map((box) => box.bottom));
+      return lowest < bottom - 2 ? 0 : used / (width * height);
     })()"""
-    async with writing(valkey, house(5, time.time())), gateway(valkey, heartbeat=1) as served:
+    state = house(5, time.time())
+    for num in ("10000", "10001", "10002"):
+        state["lines"][num] = msgspec.structs.replace(entities.line(num, 7), capacity=100)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", ".call")):
+        for view, what in (
+            ("queues", ".queue"),
+            ("agents", ".agent"),
+            ("calls", ".call"),
+            ("lines", ".line"),
+        ):
             for lang in ("en", "ru"):
                 settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
                 await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
@@ -252,9 +261,56 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
                 await page.until(f"{_SMALLEST} >= 32")
                 await page.becomes([], _CLIPPED)
                 zoom = "document.querySelector('.tile').currentCSSZoom"
-                await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
+                least = 1 if view == "lines" else 1.25
+                await page.until(f"{zoom} >= {least} && {filled} > 0.65")
                 if view == "queues":
                     await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+        assert not page.complaints
+
+
+_NAMES_CUT = """[...document.querySelectorAll('.rows :is(.name, .word, .num), .rows th')].filter(
+ (each) => each.getClientRects().length && each.scrollWidth > each.clientWidth + 1
+).map((each) => each.innerText).filter(Boolean)"""
+
+
+@pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
+async def test_a_table_on_a_tv_shows_whole_names_and_numbers(
+    page: Page, valkey: RealBus, size: tuple[int, int]
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
+    for place in range(40):
+        call = entities.call(1000 + place, ("101",))
+        phone = Leg("101", "extension", "", "Connected", name="Thomas Schneider")
+        state["calls"][str(call.call_id)] = msgspec.structs.replace(
+            call,
+            state="Talking",
+            started_at=from_unix(at - 4000),
+            owner=caller,
+            legs=(caller, phone),
+        )
+        lost = entities.ended(place, queues=("801",) if place % 4 else ())
+        state["ended"][f"{place}"] = msgspec.structs.replace(
+            lost,
+            outcome=("missed", "abandoned")[place % 2],
+            caller=f"+4930231258{place}",
+            caller_name="Dmytro Tkachenko",
+            started_at=from_unix(at - 2),
+            ended_at=from_unix(at - 1),
+        )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*size)
+        missed = (("missed", lang) for lang in ("en", "ru", "de", "fr", "es", "pl"))
+        for view, lang in (*missed, ("calls", "en"), ("calls", "de")):
+            settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
+            await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+            rows = 8 if size == TV else 15
+            await page.becomes(rows, f"document.querySelectorAll('.{view} tbody tr').length")
+            await page.until("document.fonts.status === 'loaded'")
+            await page.becomes([], _NAMES_CUT)
+            await page.becomes([], _CLIPPED)
+            assert await page.run(_SMALLEST) >= 32, lang
         assert not page.complaints
 
 

@@ -8,7 +8,7 @@ import { Strip, Tiles } from "./stage.js";
 import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
 const ROOMY = [
-  { w: 13, h: 4.6, lines: 3, most: 7 },
+  { w: 13, h: 4.6, lines: 3 },
   { w: 11.5, h: 3.1, lines: 2, phone: true },
 ];
 const DENSITIES = kiosk

@@ -56,7 +56,7 @@ export default {
   direction: "Sentido",
   state: "Estado",
   time: "Tiempo",
-  when: "Cuándo",
+  when: "Hora",
   waited: "Esperó",
   averageWait: "Espera media",
   who: "Quién",
