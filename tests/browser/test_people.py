@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from monitor.shared.entities.statistics import RecentLevel
-from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, WaitingCaller
+from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, Talk, WaitingCaller
 from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
 from tests.browser.chromium import Page
@@ -52,6 +52,7 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   ];
 })"""
 """Elements that a tile's edge cuts off, or that cover their neighbour."""
+_DAY = "[...document.querySelectorAll('.day :is(dt, small)')]"
 _CLIPPED = """(() => {
   const found = [];
   const texts = document.createTreeWalker(document.querySelector('.wall'), NodeFilter.SHOW_TEXT);
@@ -72,6 +73,11 @@ _CLIPPED = """(() => {
   return found;
 })()"""
 """Texts that stick out of a container that cuts them off, other than names."""
+_CLOCKS = """new MutationObserver(() => {
+  const text = document.querySelector('.clock')?.innerText;
+  if (text) (window.clocks ??= []).push(text);
+}).observe(document, { subtree: true, childList: true, characterData: true })"""
+"""Keep all that the page's clock has shown."""
 _MOVES = """(() => {
   const number = document.querySelector('.kpi .value span');
   const second = document.querySelectorAll('.kpi')[1];
@@ -140,7 +146,8 @@ def busy_queues(count: int, at: float) -> State:
         agents = numbers[1:4] if place % 3 == 0 else numbers
         queue: Queue = entities.queue(num)
         state["queues"][num] = msgspec.structs.replace(
-            queue, name="Бухгалтерия и расчёты", agents=tuple(Agent(each, "") for each in agents),
+            queue, name=("Бухгалтерия и расчёты", "Complaints")[place % 2],
+            agents=tuple(Agent(each, "") for each in agents),
             logged_in=tuple(agents), waiting=tuple(
                 WaitingCaller(
                     1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller)
@@ -182,6 +189,11 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
             await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")
             for unseen in (_SPILLS, _CUT, _CLIPPED):
                 await page.becomes([], unseen)
+            if mode:
+                small = f"{_DAY}.map((each) => parseFloat(getComputedStyle(each).fontSize))"
+                assert await page.run(f"{small}.every((pixels) => pixels >= 24)")
+            cut = "(each) => each.innerText === 'Complaints' && each.scrollWidth > each.clientWidth"
+            await page.becomes(0, f"[...document.querySelectorAll('h2')].filter({cut}).length")
             assert await page.run(_MOVES) == 0
         assert not page.complaints
 
@@ -224,7 +236,7 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
 
 
 _SMALLEST = """Math.min(...[...document.querySelectorAll(
-  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td, .rows .word'
+  '.kpi .label, .figure .label, .callers li, .agent :is(.name, .word), .rows :is(th, td, .word)'
 )].filter((each) => each.getClientRects().length).map(
   (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
 ))"""
@@ -325,6 +337,10 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
     state["extensions"]["100"] = msgspec.structs.replace(
         state["extensions"]["100"], registered=False
     )
+    hidden = Talk(1, "Talking", None, "", "", external=True)
+    state["extensions"]["398"] = msgspec.structs.replace(
+        state["extensions"]["398"], talks=(hidden,)
+    )
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*TV)
         wall = f"http://127.0.0.1:{served.port}/wall?kiosk=1&view=agents&lang=en"
@@ -340,6 +356,9 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         )  # at a desk that cannot show all, one scrolls and can read them
         await page.go(f"{wall.replace('kiosk=1&', '')}#key={key(0)}")
         await page.becomes(300, "document.querySelectorAll('.agent.lines2').length")
+        await page.until("document.querySelector('[data-item=\"agent:398\"] .word')")
+        words = "[...document.querySelectorAll('.agent .other')].map((each) => each.innerText)"
+        assert await page.run(words) == [], "“Number withheld” has no room, and is not cut"
 
 
 @pytest.mark.parametrize("late", [19, 8])
@@ -450,11 +469,41 @@ async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_b
         await page.until("document.querySelector('#find').offsetWidth >= 160")
         await page.run("document.querySelector('button.alarms').click()")
         await page.becomes(2, "document.querySelectorAll('dialog[open] .list .level2').length")
+        await page.resize(*PHONE)
+        await page.becomes(
+            0,
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+            "(document.querySelector('dialog[open]'))",
+        )
+        await page.resize(1366, 768)
         await page.shows("85 of 100 calls", "dialog[open] .list .level1")
         await page.run("document.querySelector('dialog[open] .list button').click()")
         await page.until("document.activeElement.closest('[data-item=\"queue:800\"]')")
         assert not await page.count("dialog[open]")
         assert not page.complaints
+
+
+async def test_times_of_day_are_the_pbxs_from_the_first_one_that_is_shown(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(2, at)
+    system = state["system"]["pbx"]
+    state["system"]["pbx"] = msgspec.structs.replace(system, time_zone="Asia/Kathmandu")
+    state["ended"]["1"] = msgspec.structs.replace(
+        entities.ended(1), caller="+493012345678", started_at=from_unix(at), ended_at=from_unix(at)
+    )
+    await page.before(_CLOCKS)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        for view in ("queues", "missed"):
+            wall = f"http://127.0.0.1:{served.port}/wall?view={view}&lang=en&theme=dark"
+            await page.go(f"{wall}#key={key(0)}")
+            await page.until("window.clocks?.length")
+            minutes = {(int(at) // 60 + 45 + more) % 60 for more in range(10)}
+            clocks: list[str] = await page.run("window.clocks")
+            assert {int(text[3:]) for text in clocks} <= minutes, "5:45 h before Greenwich"
+        ended = await page.text("table.missed .num")
+        assert int(ended[3:]) == (int(at) // 60 + 45) % 60
 
 
 async def test_a_typo_in_the_address_is_told_and_silences_nothing(

@@ -33,7 +33,7 @@ export default {
   agentDay: (s, talked) =>
     `${s.offered} Anrufe angeboten, ${s.answered} angenommen, ${s.missed} verpasst, ${s.elsewhere} von anderen angenommen; ${s.placed} getätigt; Gesprächszeit ${talked}`,
   queueDay: (s, wait, talk) =>
-    `${s.offered} Anrufe, ${s.answered} angenommen, ${s.abandoned} aufgelegt, ${s.shortAbandoned} weitere innerhalb von ${s.shortBelow} s; Wartezeit im Mittel ${wait}, Gespräch ${talk}`,
+    `${s.offered} Anrufe, ${s.answered} angenommen, ${s.abandoned} verloren, ${s.shortAbandoned} weitere innerhalb von ${s.shortBelow} s; Wartezeit im Mittel ${wait}, Gespräch ${talk}`,
   answered: "Angenommen",
   answeredQueues: "Angenommen, Queues",
   levelToday: (p) => `SL heute${p === null ? "" : `, Ziel ${p} %`}`,
