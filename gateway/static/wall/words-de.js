@@ -92,7 +92,7 @@ export default {
   busLost: (t) => `Keine Nachricht vom Monitor seit ${t}. Letzter bekannter Stand.`,
   pbxLost: (t) => `Verbindung zur Telefonanlage vor ${t} verloren. Letzter bekannter Stand.`,
   pbxConnecting: "Verbindet mit der Telefonanlage…",
-  refused: "Dieser Bildschirm darf nicht mehr zusehen.",
+  refused: "Dieser Bildschirm hat keinen Zugang.",
   keyWrong: "Dieser Schlüssel gilt nicht: Er ist unbekannt, abgelaufen oder widerrufen.",
   notAllowed: "Dieser Schlüssel darf hier nicht benutzt werden.",
   keyWanted: "Welcher Schlüssel für diesen Bildschirm?",

@@ -92,7 +92,7 @@ export default {
   busLost: (t) => `Sin noticias del monitor desde hace ${t}. Último estado conocido.`,
   pbxLost: (t) => `Conexión con la centralita perdida hace ${t}. Último estado conocido.`,
   pbxConnecting: "Conectando con la centralita…",
-  refused: "Esta pantalla ya no puede mirar.",
+  refused: "Esta pantalla no tiene acceso.",
   keyWrong: "Esta clave no vale: es desconocida, caducó o fue revocada.",
   notAllowed: "Esta clave no se puede usar aquí.",
   keyWanted: "¿Qué clave tiene esta pantalla?",
