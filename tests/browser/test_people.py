@@ -359,6 +359,10 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         await page.until("document.querySelector('[data-item=\"agent:398\"] .word')")
         words = "[...document.querySelectorAll('.agent .other')].map((each) => each.innerText)"
         assert await page.run(words) == [], "“Number withheld” has no room, and is not cut"
+        await page.resize(1366, 768)
+        named = ",".join(str(100 + place) for place in range(130))
+        await page.go(f"{wall.replace('kiosk=1&', f'ext={named}&')}#key={key(0)}")
+        await page.becomes(130, "document.querySelectorAll('.agent.lines2').length")
 
 
 @pytest.mark.parametrize("late", [19, 8])
