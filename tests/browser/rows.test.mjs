@@ -261,6 +261,7 @@ test("a party's name is left out where it only says the number again, or that it
     assert.equal(nameOf("+16468819347", name), "", name);
   assert.equal(nameOf("+16468819347", "Oksana 2"), "Oksana 2");
   assert.equal(nameOf("+16468819347", "Скрытый, Иван"), "Скрытый, Иван", "whoever shows a number hides nothing");
+  assert.equal(nameOf("crmintegration", "crmintegration"), "");
   assert.equal(nameOf("", "Anonymous"), "");
   assert.equal(nameOf("", "Front desk"), "Front desk");
 });

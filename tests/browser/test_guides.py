@@ -27,6 +27,18 @@ async def test_the_start_page_speaks_its_readers_language(page: Page, world: Wor
     assert "Ask" not in await page.text()
     assert await page.run("document.documentElement.lang") == "ru"
     assert await page.run("document.querySelector('a[href=\"wall/help.ru\"]').innerText")
+    for language, said in (
+        ("de", "Die Wandtafel öffnen"),
+        ("fr", "Ouvrir le tableau"),
+        ("es", "Abrir el panel"),
+        ("pl", "Otwórz tablicę"),
+    ):
+        for size in SIZES:
+            await page.resize(*size)
+            await page.go(f"{world.address}/?lang={language}")
+            await page.shows(said, ".door")
+            width = await page.run("document.documentElement.scrollWidth")
+            assert width <= size[0], f"{language} at {size}"
     await page.go(f"{world.address}/?lang=xx")
     await page.shows("Open the wallboard", ".door")
     assert not page.complaints

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from monitor.shared.entities.statistics import RecentLevel
-from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, WaitingCaller
+from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, Talk, WaitingCaller
 from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
 from tests.browser.chromium import Page
@@ -52,6 +52,7 @@ _SPILLS = """[...document.querySelectorAll('.tile')].flatMap((tile) => {
   ];
 })"""
 """Elements that a tile's edge cuts off, or that cover their neighbour."""
+_DAY = "[...document.querySelectorAll('.day :is(dt, small)')]"
 _CLIPPED = """(() => {
   const found = [];
   const texts = document.createTreeWalker(document.querySelector('.wall'), NodeFilter.SHOW_TEXT);
@@ -72,6 +73,11 @@ _CLIPPED = """(() => {
   return found;
 })()"""
 """Texts that stick out of a container that cuts them off, other than names."""
+_CLOCKS = """new MutationObserver(() => {
+  const text = document.querySelector('.clock')?.innerText;
+  if (text) (window.clocks ??= []).push(text);
+}).observe(document, { subtree: true, childList: true, characterData: true })"""
+"""Keep all that the page's clock has shown."""
 _MOVES = """(() => {
   const number = document.querySelector('.kpi .value span');
   const second = document.querySelectorAll('.kpi')[1];
@@ -140,7 +146,8 @@ def busy_queues(count: int, at: float) -> State:
         agents = numbers[1:4] if place % 3 == 0 else numbers
         queue: Queue = entities.queue(num)
         state["queues"][num] = msgspec.structs.replace(
-            queue, name="Бухгалтерия и расчёты", agents=tuple(Agent(each, "") for each in agents),
+            queue, name=("Бухгалтерия и расчёты", "Complaints")[place % 2],
+            agents=tuple(Agent(each, "") for each in agents),
             logged_in=tuple(agents), waiting=tuple(
                 WaitingCaller(
                     1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller)
@@ -182,6 +189,11 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
             await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")
             for unseen in (_SPILLS, _CUT, _CLIPPED):
                 await page.becomes([], unseen)
+            if mode:
+                small = f"{_DAY}.map((each) => parseFloat(getComputedStyle(each).fontSize))"
+                assert await page.run(f"{small}.every((pixels) => pixels >= 24)")
+            cut = "(each) => each.innerText === 'Complaints' && each.scrollWidth > each.clientWidth"
+            await page.becomes(0, f"[...document.querySelectorAll('h2')].filter({cut}).length")
             assert await page.run(_MOVES) == 0
         assert not page.complaints
 
@@ -224,7 +236,7 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
 
 
 _SMALLEST = """Math.min(...[...document.querySelectorAll(
-  '.kpi .label, .figure .label, .callers li, .agent .name, .agent .word, .rows th, .rows td'
+  '.kpi .label, .figure .label, .callers li, .agent :is(.name, .word), .rows :is(th, td, .word)'
 )].filter((each) => each.getClientRects().length).map(
   (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
 ))"""
@@ -239,12 +251,21 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
       const tiles = [...document.querySelectorAll('.tile')];
       const boxes = tiles.map((one) => one.getBoundingClientRect());
       const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
-      const { width, height } = document.querySelector('.tiles').getBoundingClientRect();
-      return used / (width * height);
+      const { width, height, bottom } = document.querySelector('.tiles').getBoundingClientRect();
+      const lowest = Math.max(...boxes.map((box) => box.bottom));
+      return lowest < bottom - 2 ? 0 : used / (width * height);
     })()"""
-    async with writing(valkey, house(5, time.time())), gateway(valkey, heartbeat=1) as served:
+    state = house(5, time.time())
+    for num in ("10000", "10001", "10002"):
+        state["lines"][num] = msgspec.structs.replace(entities.line(num, 7), capacity=100)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        for view, what in (("queues", ".queue"), ("agents", ".agent"), ("calls", ".call")):
+        for view, what in (
+            ("queues", ".queue"),
+            ("agents", ".agent"),
+            ("calls", ".call"),
+            ("lines", ".line"),
+        ):
             for lang in ("en", "ru"):
                 settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
                 await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
@@ -252,9 +273,56 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
                 await page.until(f"{_SMALLEST} >= 32")
                 await page.becomes([], _CLIPPED)
                 zoom = "document.querySelector('.tile').currentCSSZoom"
-                await page.until(f"{zoom} >= 1.25 && {filled} > 0.65")
+                least = 1 if view == "lines" else 1.25
+                await page.until(f"{zoom} >= {least} && {filled} > 0.65")
                 if view == "queues":
                     await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+        assert not page.complaints
+
+
+_NAMES_CUT = """[...document.querySelectorAll('.rows :is(.name, .word, .num), .rows th')].filter(
+ (each) => each.getClientRects().length && each.scrollWidth > each.clientWidth + 1
+).map((each) => each.innerText).filter(Boolean)"""
+
+
+@pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
+async def test_a_table_on_a_tv_shows_whole_names_and_numbers(
+    page: Page, valkey: RealBus, size: tuple[int, int]
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
+    for place in range(40):
+        call = entities.call(1000 + place, ("101",))
+        phone = Leg("101", "extension", "", "Connected", name="Thomas Schneider")
+        state["calls"][str(call.call_id)] = msgspec.structs.replace(
+            call,
+            state="Talking",
+            started_at=from_unix(at - 4000),
+            owner=caller,
+            legs=(caller, phone),
+        )
+        lost = entities.ended(place, queues=("801",) if place % 4 else ())
+        state["ended"][f"{place}"] = msgspec.structs.replace(
+            lost,
+            outcome=("missed", "abandoned")[place % 2],
+            caller=f"+4930231258{place}",
+            caller_name="Dmytro Tkachenko",
+            started_at=from_unix(at - 2),
+            ended_at=from_unix(at - 1),
+        )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(*size)
+        missed = (("missed", lang) for lang in ("en", "ru", "de", "fr", "es", "pl"))
+        for view, lang in (*missed, ("calls", "en"), ("calls", "de")):
+            settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
+            await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+            rows = 8 if size == TV else 15
+            await page.becomes(rows, f"document.querySelectorAll('.{view} tbody tr').length")
+            await page.until("document.fonts.status === 'loaded'")
+            await page.becomes([], _NAMES_CUT)
+            await page.becomes([], _CLIPPED)
+            assert await page.run(_SMALLEST) >= 32, lang
         assert not page.complaints
 
 
@@ -268,6 +336,10 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         )
     state["extensions"]["100"] = msgspec.structs.replace(
         state["extensions"]["100"], registered=False
+    )
+    hidden = Talk(1, "Talking", None, "", "", external=True)
+    state["extensions"]["398"] = msgspec.structs.replace(
+        state["extensions"]["398"], talks=(hidden,)
     )
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*TV)
@@ -284,6 +356,13 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         )  # at a desk that cannot show all, one scrolls and can read them
         await page.go(f"{wall.replace('kiosk=1&', '')}#key={key(0)}")
         await page.becomes(300, "document.querySelectorAll('.agent.lines2').length")
+        await page.until("document.querySelector('[data-item=\"agent:398\"] .word')")
+        words = "[...document.querySelectorAll('.agent .other')].map((each) => each.innerText)"
+        assert await page.run(words) == [], "“Number withheld” has no room, and is not cut"
+        await page.resize(1366, 768)
+        named = ",".join(str(100 + place) for place in range(130))
+        await page.go(f"{wall.replace('kiosk=1&', f'ext={named}&')}#key={key(0)}")
+        await page.becomes(130, "document.querySelectorAll('.agent.lines2').length")
 
 
 @pytest.mark.parametrize("late", [19, 8])
@@ -394,11 +473,41 @@ async def test_a_warning_of_the_licence_is_no_alarm_and_the_chip_lists_what_is_b
         await page.until("document.querySelector('#find').offsetWidth >= 160")
         await page.run("document.querySelector('button.alarms').click()")
         await page.becomes(2, "document.querySelectorAll('dialog[open] .list .level2').length")
+        await page.resize(*PHONE)
+        await page.becomes(
+            0,
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+            "(document.querySelector('dialog[open]'))",
+        )
+        await page.resize(1366, 768)
         await page.shows("85 of 100 calls", "dialog[open] .list .level1")
         await page.run("document.querySelector('dialog[open] .list button').click()")
         await page.until("document.activeElement.closest('[data-item=\"queue:800\"]')")
         assert not await page.count("dialog[open]")
         assert not page.complaints
+
+
+async def test_times_of_day_are_the_pbxs_from_the_first_one_that_is_shown(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(2, at)
+    system = state["system"]["pbx"]
+    state["system"]["pbx"] = msgspec.structs.replace(system, time_zone="Asia/Kathmandu")
+    state["ended"]["1"] = msgspec.structs.replace(
+        entities.ended(1), caller="+493012345678", started_at=from_unix(at), ended_at=from_unix(at)
+    )
+    await page.before(_CLOCKS)
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        for view in ("queues", "missed"):
+            wall = f"http://127.0.0.1:{served.port}/wall?view={view}&lang=en&theme=dark"
+            await page.go(f"{wall}#key={key(0)}")
+            await page.until("window.clocks?.length")
+            minutes = {(int(at) // 60 + 45 + more) % 60 for more in range(10)}
+            clocks: list[str] = await page.run("window.clocks")
+            assert {int(text[3:]) for text in clocks} <= minutes, "5:45 h before Greenwich"
+        ended = await page.text("table.missed .num")
+        assert int(ended[3:]) == (int(at) // 60 + 45) % 60
 
 
 async def test_a_typo_in_the_address_is_told_and_silences_nothing(

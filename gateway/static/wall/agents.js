@@ -8,12 +8,10 @@ import { Strip, Tiles } from "./stage.js";
 import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
 const ROOMY = [
-  { w: 13, h: 4.6, lines: 3, most: 7 },
+  { w: 13, h: 4.6, lines: 3 },
   { w: 11.5, h: 3.1, lines: 2, phone: true },
 ];
-const DENSITIES = kiosk
-  ? [...ROOMY, { w: 9.8, h: 2.9, lines: 1, stacked: true }] // legible across the room
-  : [...ROOMY, { w: 7.9, h: 2.25, lines: 1, stacked: true }, { w: 9.8, h: 1.4, lines: 1 }];
+const DENSITIES = [...ROOMY, kiosk ? { w: 9.8, h: 2.9, lines: 1 } : { w: 7.9, h: 2.25, lines: 1 }]; // the name below
 const PAGES = 4; // of a TV
 const URGENCY = ["ringing", "away", "talking", "free", "out"];
 
@@ -39,31 +37,31 @@ export function Agents({ everybody = NAMED }) {
       leads=${[view.value, state]} />`,
   )} />
     ${!rows.length && html`<${Empty} text=${words.nothingFound} />`}
-    <${Tiles} name="agents" items=${rows} tiles=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, { lines, stacked }, room) =>
-      html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} stacked=${stacked && !(room.h > 4.3)} />`} />`;
+    <${Tiles} name="agents" items=${rows} tiles=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, { lines }, room) =>
+      html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} />`} />`;
 }
 
 export function stateWord(row) {
   return row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
 }
 
-function Agent({ row, width, lines, stacked }) {
+function Agent({ row, width, lines }) {
+  const stacked = lines === 1;
   const { num, name, state, since, talk } = row;
   const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
-  const shown = initialed(name, stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num) - (lines === 1 ? 2.5 : 0));
-  const beside = lines === 2 && width - 5 - ems(word) > 0.8125 * ems(talk?.num);
+  const shown = initialed(name, stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
+  const beside = lines === 2 && width - 5 - ems(word) > 0.8125 * ems(talk?.num || other);
   const time = since && html`<${Timer} since=${since} />`;
-  return html`<article class=${`tile agent ${state} lines${lines} ${stacked ? "stacked" : ""}`} ...${opens("agent", num)}
+  return html`<article class=${`tile agent ${state} lines${lines}`} ...${opens("agent", num)}
       aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>
     <div class="who"><${Glyph} of=${state} /><${Opener} class="num" says=${says}>${num}<//>
-      ${!stacked && html`<span class="name">${shown}</span>`}
-      ${lines === 1 && time}</div>
-    ${stacked && html`<div class="name">${shown}</div>`}
+      ${stacked ? time : html`<span class="name">${shown}</span>`}</div>
     ${
-      lines > 1 &&
-      html`<div class="what"><span class="word">${word}</span>
+      stacked
+        ? html`<div class="name">${shown}</div>`
+        : html`<div class="what"><span class="word">${word}</span>
       ${talk && !talk.external && (lines > 2 && width > 14 ? html`<span class="tag">${words.internal}</span>` : html`<${Glyph} of="internal" />`)}
       ${beside && other && html`<span class="other">${other}</span>`}
       ${time}</div>`

@@ -43,7 +43,7 @@ function Bar() {
     ${kiosk ? html`<span class="place">${[view.value, only.value].filter(Boolean).map(wordOf).join(" · ")}</span>` : html`<${Tabs} /><${Search} />`}
     <${Announcer} />
     <${Freshness} />
-    <time class="clock">${clockTime(clock.value)}</time>
+    <time class="clock">${system.value && clockTime(clock.value)}</time>
     ${!kiosk && html`<${Tools} />`}
   </header>`;
 }
@@ -72,7 +72,7 @@ function Search() {
 function Freshness() {
   const stale = staleness.value;
   if (paused.value) return html`<span class="fresh paused">${words.paused(paused.value.changes)}</span>`;
-  if (stale || !hello.value) return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
+  if (stale || !system.value) return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
   return html`<span class="fresh live"><i></i>${words.live} · ${words.seconds((lag.value ?? 0) / 1000)}</span>`;
 }
 

@@ -1,7 +1,6 @@
 /** How tiles fill a screen. Sizes in rem. No input or output. */
 
-const ROW = 1.78; // rem, of a table
-const TALL = 2.63; // of two lines
+const ROW = 2.55; // rem, of a table: two lines
 const HEAD = 1.9;
 const ZOOMS = [3, 2.75, 2.5, 2.25, 2, 1.75, 1.5, 1.375, 1.25, 1.125, 1];
 
@@ -35,17 +34,11 @@ export function roomiest(count, space, densities) {
   return { ...densest(count, space, densities), zoom: 1 };
 }
 
-/**
- * A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left, tall}. `left`: rows on none; `tall`:
- * rows have two lines, as on narrow screens, or where all have room.
- */
+/** A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left}. `left`: rows on none. */
 export function sheets(count, { w, h }, most) {
-  const narrow = w < h;
-  const room = (row) => Math.max(1, Math.floor((h - HEAD - (narrow ? 3.9 : 2.6)) / row));
-  const tall = narrow || count <= room(TALL);
-  const perPage = room(tall ? TALL : ROW);
+  const perPage = Math.max(1, Math.floor((h - HEAD - (w < h ? 3.9 : 2.6)) / ROW));
   const pages = Math.min(most, Math.max(1, Math.ceil(count / perPage)));
-  return { perPage, pages, left: Math.max(0, count - perPage * pages), tall };
+  return { perPage, pages, left: Math.max(0, count - perPage * pages) };
 }
 
 /** A text's width in em, rather too wide; `signs`: beside its numbers. */

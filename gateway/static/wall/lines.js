@@ -7,8 +7,8 @@ import { Strip, Tiles } from "./stage.js";
 import { find, now, only, shown, system, words } from "./store.js";
 
 const TILES = [
-  { w: 19, h: 9.4, most: 14 },
-  { w: 14, h: 10.6, most: 14, grows: true }, // the number below the state
+  { w: 19, h: 9.4 },
+  { w: 14, h: 10.6, grows: true }, // the number below the state
 ];
 
 /** The licence: {used, limit, level}; null where the PBX does not say. */

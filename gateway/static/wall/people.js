@@ -35,7 +35,7 @@ const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|bl
 
 /** A name, unless it only says the number, or that it is withheld. */
 export function nameOf(num, name) {
-  return name && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
+  return name && name !== num && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 }
 
 export function fullName(ext) {

@@ -90,10 +90,12 @@ function Queue({ row, room, brief }) {
   const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= part(0.5));
   const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
+  const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
+  const bare = (brief || tight) && ems(`${num} ${name}`) > space && ems(name) <= space; // without its number
   const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // beside the name; else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
-    <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class="num"
+    <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class=${bare ? "hidden" : "num"}
         says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
         brief
@@ -113,7 +115,7 @@ function Queue({ row, room, brief }) {
       html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day)} room=${part(0.5)} />
     <div class="bottom">
       <${Counts} agents=${row.agents} level=${levels.free} room=${part(0.4)} />
-      ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.57)} />`}
+      ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.59)} />`}
     </div>`
     }
   </article>`;
@@ -159,7 +161,7 @@ function Day({ row: { stats }, levels, room }) {
   ].filter(Boolean);
   const need = cells.reduce(
     (sum, [label, value, small, , bad]) =>
-      sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.5,
+      sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.4,
     0,
   );
   return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need)}rem` }}>${cells.map(

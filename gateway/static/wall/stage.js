@@ -15,8 +15,7 @@ const above = signal(5.6); // rem of the strip above the tiles
 const GAP = 0.5; // rem between tiles
 
 /**
- * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `most`: a row's greatest height;
- * `phone`: where one scrolls). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
+ * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `phone`: where one scrolls). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
  * `least`: as many have room, without a strip. `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
  */
 export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infinity }) {
@@ -86,10 +85,10 @@ function scaleOf(strip, two) {
   return Math.min(...scales);
 }
 
-function filling({ cols, rows, tile, zoom }) {
+function filling({ cols, rows, zoom }) {
   const style = {
     gridTemplateColumns: `repeat(${cols}, minmax(0, 1fr))`,
-    gridTemplateRows: `repeat(${rows}, minmax(0, ${tile.most ? `${tile.most}rem` : "1fr"}))`,
+    gridTemplateRows: `repeat(${rows}, minmax(0, 1fr))`,
     zoom,
   };
   return { cols, rows, style };

@@ -92,7 +92,7 @@ export default {
   busLost: (t) => `Aucune nouvelle du moniteur depuis ${t}. Dernier état connu.`,
   pbxLost: (t) => `Connexion au PABX perdue il y a ${t}. Dernier état connu.`,
   pbxConnecting: "Connexion au PABX…",
-  refused: "Cet écran n’est plus autorisé.",
+  refused: "Cet écran n’a pas accès.",
   keyWrong: "Cette clé n’est pas valable : elle est inconnue, expirée ou révoquée.",
   notAllowed: "Cette clé ne peut pas servir ici.",
   keyWanted: "Quelle clé pour cet écran ?",

@@ -94,7 +94,7 @@ export default {
   busLost: (t) => `Brak wieści od monitora od ${t}. Ostatni znany stan.`,
   pbxLost: (t) => `Utracono połączenie z centralą ${t} temu. Ostatni znany stan.`,
   pbxConnecting: "Łączenie z centralą…",
-  refused: "Ten ekran nie ma już dostępu.",
+  refused: "Ten ekran nie ma dostępu.",
   keyWrong: "Ten klucz nie działa: jest nieznany, wygasł albo został odwołany.",
   notAllowed: "Tego klucza nie można tu użyć.",
   keyWanted: "Jaki klucz ma ten ekran?",

@@ -219,14 +219,29 @@ def test_help_in_each_language_tells_the_same_settings() -> None:
     assert [name for name, _ in english] == [name for name, _ in other]
 
 
-def test_the_start_page_says_everything_in_russian_too() -> None:
+def test_the_start_page_says_everything_in_each_language_of_the_wall() -> None:
     page = (STATIC / "start" / "index.html").read_text(encoding="utf-8")
-    words = (STATIC / "start" / "words.js").read_text(encoding="utf-8")
-    english, russian = words.split("const ru = {")
     said = set(re.findall(r'data-say(?:-[a-z-]+)?="(\w+)"', page))
     script = set(re.findall(r"\bwords\.(\w+)\b(?!\")", (STATIC / "start" / "start.js").read_text()))
-    named = set(re.findall(r"^  (\w+):", russian, re.MULTILINE))
     assert len(said) > 20
     assert len(script) > 8
-    assert said | script == named
-    assert script == set(re.findall(r"^  (\w+):", english, re.MULTILINE))
+    english = _words("words-en.js")
+    assert script == set(english)
+    states = {"connected", "connecting", "lost", "live", "waiting", "refused", "closed"}
+    languages = {path.name for path in (STATIC / "wall").glob("words-*.js")}
+    assert languages == {path.name for path in (STATIC / "start").glob("words-*.js")}
+    for name in languages - {"words-en.js"}:
+        words = _words(name)
+        assert said | script == set(words), name
+        assert set(re.findall(r"(\w+):", words["states"])) == states, name
+        for key, english_word in english.items():
+            told = [re.findall(r"^\(.*?\)", word) for word in (english_word, words[key])]
+            assert told[0] == told[1], (name, key)
+    loader = (STATIC / "start" / "words.js").read_text()
+    assert all(f'"{name[6:8]}"' in loader for name in languages)
+
+
+def _words(name: str) -> dict[str, str]:
+    """Return the words of a file of the start page, as they are written there."""
+    text = (STATIC / "start" / name).read_text(encoding="utf-8")
+    return dict(re.findall(r"^  (\w+): (.*?),\n(?=  \w|})", text, re.MULTILINE | re.DOTALL))
