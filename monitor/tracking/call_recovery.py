@@ -14,10 +14,8 @@ from typing import Final
 
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking.call_inference import CallInference
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.path_rules import CallAnswer
-from monitor.tracking.place_rules import Place
+from monitor.tracking.call_inference import CallAnswer, CallInference
+from monitor.tracking.caller_rules import Originator, Place
 
 _FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
 

@@ -1,4 +1,13 @@
-"""Build entities: calls from what was inferred of them, DNs from their calls. Pure."""
+"""Build entities: calls from what was inferred of them, DNs from their calls. Pure.
+
+*Outcome.* A caller who talked, was sent to a queue and gave up there has abandoned; the answer
+stays. A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
+it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
+in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
+the call was past its ringing when it was first seen: it may have been answered then. The third is a
+call inside whose beginning nobody saw and that never showed whom it was for: it may have been
+missed.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +23,10 @@ from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.phone_numbers import plain
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
-from monitor.tracking.call_inference import CallInference
+from monitor.tracking.call_inference import CallAnswer, CallInference, CallPath
+from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import DerivedLeg
-from monitor.tracking.path_rules import call_outcome, call_owner
 
 _ACTIVITIES: tuple[topics.Activity, ...] = (
     "Talking",
@@ -36,9 +45,17 @@ def build_call(
 ) -> topics.Call:
     """Build a call as it was inferred last."""
     legs = {leg.key: _leg(call, leg, directory_index, phones) for leg in call.legs}
-    owner = call_owner(call.legs, call.originator, call.path)
+    owner = _owner(call)
     own = legs[owner.key] if owner is not None else None
     return call_with(call, tuple(legs.values()), own, directory_index)
+
+
+def _owner(call: CallInference) -> DerivedLeg | None:
+    """Return the originator's leg, else the oldest leg, else None."""
+    for leg in call.legs:
+        if leg.key == call.originator.dn:
+            return leg
+    return min(call.legs, key=lambda leg: (call.path.presence[leg.key][0], leg.key), default=None)
 
 
 def call_with(
@@ -134,6 +151,44 @@ def build_ended(
         mailbox=place.mailbox,
         continues=call.continues,
     )
+
+
+def call_outcome(
+    originator: Originator,
+    place: Place,
+    answer: CallAnswer,
+    path: CallPath,
+    *,
+    looking: bool,
+    found: bool = False,
+    transferred: bool = False,
+) -> topics.Outcome:
+    """Return how the call ended.
+
+    ``looking``: whether an answer would have been seen until the end. If not, and if none was seen,
+    the outcome is ``unknown``. ``found``: whether its beginning was not seen. ``transferred``:
+    whether it went on in another call.
+    """
+    if answer.at is not None:
+        return "abandoned" if path.stage == "queue" else "answered"
+    if transferred:
+        return "transferred"
+    if not looking or answer.unseen:
+        return "unknown"
+    meant = originator.external or place.mailbox in ("", originator.dn)  # else for a person
+    if path.handled_by and not path.reached and meant:
+        return "handled"
+    if path.stage:
+        return "abandoned"
+    if originator.external:
+        return "missed"
+    if not path.extensions and not path.lines:  # ActiveCalls listed it, but no leg of it was seen
+        return "unknown"
+    if path.lines:
+        return "unanswered"
+    if path.reached or path.recorded:
+        return "missed"
+    return "unknown" if found and not path.aimed else "unanswered"
 
 
 def _was_diverted(call: CallInference) -> bool:

@@ -29,25 +29,12 @@ dials it.
 *Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
 only the row tells.
 
-*Listeners.* A leg is a listener's if its extension joined a talk of two others from the side: a
-supervisor who listens, whispers or barges in. These signs must all be there. Its leg was Connected
-when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
-that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
-been connected before the leg came; what comes at one moment is a page. So a phone that rang, the
-party of a transfer, and a guest of a conference (its other side is the conference) are none. It
-listens until its other side is another one, or until somebody's other side is the listener. Nobody
-can know whether a supervisor listens or speaks; nor that one listens who is not monitored, whose
-agent is not monitored, or who was there before the monitor.
-
-*Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
-listener's too. Without that ring group's name in a row or a participant, it counts as talking.
-
 *Withheld.* A leg without a number is withheld if that leg says so, or if the caller is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -62,13 +49,14 @@ from monitor.tracking.call_evidence import (
     CallReading,
     ListedLeg,
 )
+from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.place_rules import Place
 
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 _AGAIN: Final = "/2"
+_LINGER: Final = 5.0
+"""Seconds that a leg may be missing between two reads and still be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,76 +139,33 @@ def find_legs(
     )
 
 
-def mark_listeners(
-    legs: tuple[DerivedLeg, ...],
-    said: CallReading,
-    place: Place,
-    unrung: frozenset[str],
-    since: Mapping[str, tuple[str, float]],
-    visible: frozenset[str],
-    now: float,
-    *,
-    before: tuple[DerivedLeg, ...] = (),
-) -> tuple[DerivedLeg, ...]:
-    """Return the legs with those marked that listen.
+def states_since(
+    legs: Sequence[DerivedLeg], before: Mapping[str, tuple[str, float]], now: float
+) -> Mapping[str, tuple[str, float]]:
+    """Return the state of each leg by its key, and the time since which it is in that state."""
+    since: dict[str, tuple[str, float]] = {}
+    for leg in legs:
+        held = before.get(leg.key)
+        since[leg.key] = held if held is not None and held[0] == leg.status else (leg.status, now)
+    return since
 
-    ``unrung``: keys of legs that were Connected when they were first seen, without the
-    originator's. ``since``: key of a leg → its state until now, and since when it is in it.
-    ``visible``: DNs whose legs Call Control shows. ``before``: the legs until now.
+
+def presence_of(
+    legs: Sequence[DerivedLeg], before: Mapping[str, tuple[float, float | None]], now: float
+) -> Mapping[str, tuple[float, float | None]]:
+    """Return since when each leg is there, and since when it no longer is.
+
+    A leg that comes back within :data:`_LINGER` seconds counts as never gone: only its removal was
+    read before its return.
     """
-    if not unrung:
-        return legs
-    pairs = _pairs(said, since, visible)
-    talked_to = {leg.participant.party_dn for leg in said.listed}
-    listened = {
-        leg.key: leg.participant.party_dn
-        for leg in before
-        if leg.listening and leg.participant is not None and leg.dn not in talked_to
+    kept = {key: held for key, held in before.items() if held[1] is None or now - held[1] < _LINGER}
+    present = {leg.key: (kept[leg.key][0] if leg.key in kept else now, None) for leg in legs}
+    gone = {
+        key: (since, now if left is None else left)
+        for key, (since, left) in kept.items()
+        if key not in present
     }
-    listeners = {
-        leg.key
-        for leg in legs
-        if leg.key in unrung
-        and leg.participant is not None
-        and not leg.participant.referred_by_dn
-        and (
-            place.paging
-            or listened.get(leg.key) == leg.participant.party_dn
-            or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1])
-        )
-    }
-    return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
-
-
-def _pairs(
-    said: CallReading, since: Mapping[str, tuple[str, float]], visible: frozenset[str]
-) -> dict[str, tuple[str, float]]:
-    """Return extensions that are connected to a person, to whom, and since when both are.
-
-    The other person must be connected to it, as far as Call Control shows that one.
-    """
-    connected = [leg for leg, _ in said.legs if leg.participant.status == "Connected"]
-    sides = {(leg.participant.dn, leg.participant.party_dn) for leg in connected}
-    pairs: dict[str, tuple[str, float]] = {}
-    for leg in connected:
-        dn, other = leg.participant.dn, leg.participant.party_dn
-        both = [since.get(one, ("", 0.0)) for one in (dn, other)]
-        if (
-            leg.kind == "extension"
-            and leg.party_kind in ("extension", "externalline")
-            and ((other, dn) in sides or other not in visible)
-            and all(status == "Connected" for status, _ in both)
-        ):
-            pairs[dn] = other, max(at for _, at in both)
-    return pairs
-
-
-def _joined(p: Participant, pairs: Mapping[str, tuple[str, float]], came: float) -> bool:
-    """Return whether a participant that came then joined two others who had talked before."""
-    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn or p.party_dn not in pairs:
-        return False
-    other, since = pairs[p.party_dn]
-    return other != p.dn and since < came
+    return gone | present
 
 
 def _leg(

@@ -20,19 +20,18 @@ from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking.call_evidence import RANK
-from monitor.tracking.call_inference import CallInference
-from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.entity_builder import call_with
-from monitor.tracking.leg_rules import DerivedLeg
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.path_rules import (
+from monitor.tracking.call_inference import (
     CallAnswer,
+    CallInference,
     call_direction,
     follow_path,
     lasting_direction,
     state_of_legs,
 )
-from monitor.tracking.place_rules import Place
+from monitor.tracking.caller_rules import Originator, Place
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.entity_builder import call_with
+from monitor.tracking.leg_rules import DerivedLeg
 
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _OTHER_RANK = 4

@@ -1,17 +1,32 @@
-"""Find out where the caller is, in a queue or at a machine: stage 3 of a call's inference. Pure.
+"""Find out who began a call and where the caller is: stages 2 and 3 of its inference. Pure.
+
+*Who began it.* The row's caller began the call. Before there is a row, it is the dialling
+extension, or the trunk behind a ringing one. Without rows, it is the other side of a leg that the
+PBX routed. The originator is kept for the call's life, as a transfer does not change it.
+
+*Ordered.* A call that this monitor ordered was begun by the extension that was to call, whatever
+phone of it rings first and whatever the row says. The order tells the number that it calls. If
+another call's story goes on under the id, that story's originator stays. While that phone rings,
+the number is not called yet; once it is picked up, its leg names whom the PBX calls for it.
+
+*From outside.* The call comes from outside if a trunk began it, or a number that is not a DN.
+
+*Withheld.* A caller from outside whose number nothing tells is withheld if Call Control or the row
+says so. That stays, even if a later text gives the number.
+
+*DID.* The PBX's own word (``party_did``) if it gives one, else a configured one, else the trunk's
+only inbound rule, else its only rule that leads to the DN that the call reached first. A phone that
+rings first may ring for one of its queues or ring groups: then no rule may lead to any of the
+others. What the call reaches later than :data:`_FIRST` seconds after its beginning is not taken for
+the first. A menu that hands on within that time and that nothing showed cannot be told from a rule
+that leads to the phone. A DID that was found stays.
+
+Where the caller is follows from who began the call.
 
 *Waiting.* A caller waits in a queue from the first sign of it. (A queue that calls back is no
 caller.) The wait ends when somebody answers, or when the row names somebody who is not an agent of
 the queue. These are signs: a row whose callee is a queue, even if the row is older than the first
 agent's ringing; a participant connected to a queue; a leg that rings on behalf of one.
-
-*Concluded.* Agents may ring before anything names the queue: the caller came in between two reads,
-and the row names the phone that rings. Then the queue is concluded from who rings, if nothing else
-explains it (:meth:`~monitor.tracking.directory_index.DirectoryIndex.only_queue`). That needs a call
-from outside of which nothing else was told, and phones that began to ring together. Such a queue is
-likely, not told. It stands until the PBX says otherwise while these phones still ring: the row
-names another place, or a phone rings too that is not an agent. Then it is as if it had never been
-concluded. A single phone of an agent is not a sign by itself: it may be called directly.
 
 *Machines.* Where only the row tells of an IVR, a voicemail, a parking place …, the caller is
 connected to it until an extension rings or talks, or an event tells of the call while Call Control
@@ -33,24 +48,189 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
+from monitor.pbx.facts import Participant
 from monitor.shared.entities import topics
 from monitor.tracking.call_evidence import (
     ACCEPTING,
     MACHINES,
     PAST_RINGING,
     PEOPLE,
+    ROUTER,
     CallReading,
     ListedLeg,
 )
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.originator_rules import Originator
+from monitor.tracking.party_text import MAKE_CALL
 
-_TOGETHER: Final = 0.5
-"""Seconds within which phones that are rung at once begin to ring."""
-_NO_LEGS: Final[Mapping[str, tuple[str, float]]] = MappingProxyType({})
+_OUTSIDE: Final = frozenset({"externalline", "unknown"})
+_FIRST: Final = 10.0
+"""Seconds from a call's beginning within which the DN that it reaches may be the first one."""
+
+_Sign: TypeAlias = tuple[str, bool, str]
+"""The originator's DN, whether that is outside, and the caller's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Originator:
+    """Hold who began a call. Each text may be empty."""
+
+    dn: str = ""
+    """DN that began the call: an extension or a trunk."""
+    external: bool | None = None
+    """True if the call came from outside; None while nothing tells."""
+    number: str = ""
+    """The caller's number: the outside number for a trunk, else the DN's."""
+    withheld: bool = False
+    """True if the caller's number is withheld."""
+    dialled: str = ""
+    """The number that the caller dialled from outside, where the PBX tells it."""
+    rung: bool = False
+    """True if the originator's own phone rang first, as somebody had ordered the call."""
+    destination: str = ""
+    """The number that this monitor ordered to be called."""
+    did: str = ""
+    first: frozenset[str] = frozenset()
+    """DNs one of which the call from outside reached first; empty if nothing showed it."""
+
+
+def find_originator(
+    said: CallReading, before: Originator, directory_index: DirectoryIndex, age: float
+) -> Originator:
+    """Return who began the call, as far as it is known now. ``age``: seconds since it began."""
+    order = said.order
+    if order is not None:
+        rung = before.rung or order.dn in said.ringing
+        return Originator(order.dn, False, order.dn, rung=rung, destination=order.destination)
+    dn, external, number = before.dn, before.external, before.number
+    if external is None:
+        found = _first_sign(said) or _told_by_row(said) or _routed(said)
+        if found is not None:
+            dn, external, number = found
+    if not external:
+        rung = before.rung or _is_rung_for_order(said, dn)
+        return replace(before, dn=dn, external=external, number=number, rung=rung)
+    caller, listed = said.parties.caller, said.listed
+    withheld = before.withheld or (
+        not number and (caller.withheld or any(leg.participant.withheld for leg in listed))
+    )
+    if caller.dn and said.parties.caller_kind == "externalline":
+        dn = dn or caller.dn
+        if caller.dn == dn:
+            number = number or caller.number
+    dids = (leg.participant.party_did for leg in listed if leg.participant.party_did)
+    dialled = before.dialled or next(dids, "")
+    first = before.first
+    if age < _FIRST and len(first) != 1:
+        first = _first_reached(said, dn, first, directory_index)
+    did = directory_index.did(dialled, dn, first) or before.did
+    return Originator(dn, True, number, withheld, dialled, did=did, first=first)
+
+
+def _is_rung_for_order(said: CallReading, dn: str) -> bool:
+    """Return whether this extension's phone rings for a call that it, or a program, ordered."""
+    return dn in said.ringing and (
+        _is_service(said)
+        or any(leg.participant.originated_by_dn == leg.participant.dn == dn for leg in said.listed)
+    )
+
+
+def _is_service(said: CallReading) -> bool:
+    """Return whether the row's caller is the PBX's service that rings an ordered call's phone."""
+    caller = said.parties.caller
+    return caller.name == MAKE_CALL and not caller.dn and not caller.number
+
+
+def _first_reached(
+    said: CallReading, trunk: str, before: frozenset[str], directory_index: DirectoryIndex
+) -> frozenset[str]:
+    """Return the DNs one of which the call reached first, by all that has been said of it.
+
+    ``before``: those that fit what was said before.
+    """
+    signs = [p.on_behalf_of_dn or p.dn for p in _brought_to(said, trunk)]
+    signs += [party.dn for party, kind in said.parties.callees if kind not in _OUTSIDE]
+    for dn in signs:
+        fitting = directory_index.leads_to(dn)
+        before = (before & fitting or before) if before else fitting
+    return before
+
+
+def _brought_to(said: CallReading, trunk: str) -> list[Participant]:
+    """Return the legs of DNs here to which the call was brought, without those of a transfer."""
+    return [
+        leg.participant
+        for leg in said.listed
+        if leg.participant.dn != trunk
+        and leg.kind not in _OUTSIDE
+        and leg.participant.status in ("Ringing", "Connected")
+        and not leg.participant.referred_by_dn
+    ]
+
+
+def _first_sign(said: CallReading) -> _Sign | None:
+    """Return who began the call according to its participants, or None."""
+    for leg in said.listed:
+        found = _begun_by(leg)
+        if found is not None:
+            return found
+    for leg in said.listed:
+        p = leg.participant
+        if p.status == "Connected" and p.leg_id == 1:
+            if leg.kind == "extension":
+                return p.dn, False, p.dn
+            if leg.kind == "externalline":
+                return p.dn, True, p.party_caller_id
+    return None
+
+
+def _begun_by(leg: ListedLeg) -> _Sign | None:
+    """Return who began the call if this leg dials, or rings for somebody who does; else None."""
+    p = leg.participant
+    if p.originated_by_dn == p.dn and leg.kind == "extension":
+        # A call that this extension ordered: its own phone rings first.
+        return p.dn, False, p.dn
+    if p.status == "Dialing":
+        outside = leg.kind == "externalline"
+        return p.dn, outside, p.party_caller_id if outside else p.dn
+    if p.status == "Ringing" and p.party_dn and not p.referred_by_dn:
+        return _other_side(leg)
+    return None
+
+
+def _other_side(leg: ListedLeg) -> _Sign:
+    p, outside = leg.participant, leg.party_kind == "externalline"
+    return p.party_dn, outside, p.party_caller_id if outside else p.party_dn
+
+
+def _told_by_row(said: CallReading) -> _Sign | None:
+    """Return who began the call according to the row, or None.
+
+    A caller's text that gives neither a DN nor a number leaves open where the call comes from.
+    While the PBX rings the phone of an ordered call, its callee is who ordered it. A queue or
+    menu that calls back through an agent's phone orders a call too.
+    """
+    caller = said.parties.caller
+    ordering = [party.dn for party, kind in said.parties.callees if kind == "extension"]
+    if _is_service(said) or (ordering and said.parties.caller_kind in ("queue", "ivr")):
+        return (ordering[0], False, ordering[0]) if len(ordering) == 1 else None
+    if not caller.dn and not caller.number and not caller.withheld:
+        return None
+    return caller.dn, said.parties.caller_kind in _OUTSIDE, caller.number
+
+
+def _routed(said: CallReading) -> _Sign | None:
+    """Return who began a call that nobody saw ringing, or None.
+
+    A leg that the router made has the caller at its other side.
+    """
+    for leg in said.listed:
+        p = leg.participant
+        routed = p.originated_by_dn == ROUTER and not p.referred_by_dn
+        if routed and leg.party_kind in ("extension", "externalline"):
+            return _other_side(leg)
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,33 +276,44 @@ def find_place(
     hosted: bool,
     answered: bool,
     visible: frozenset[str] = frozenset(),
-    since: Mapping[str, tuple[str, float]] = _NO_LEGS,
 ) -> Place:
-    """Return where the caller is now.
+    """Return where the caller is now, by what the PBX said.
 
     ``hosted``: a queue or a machine has had the caller before. ``answered``: a person has.
-    ``visible``: DNs whose legs Call Control shows. ``since``: key of a leg → its state, and since
-    when it is in that state.
+    ``visible``: DNs whose legs Call Control shows.
     """
-    if _is_refuted(said, originator, before, directory_index):
-        before, hosted = _without_concluded(before), before.hosted
     known = _PlaceInput(said, originator, before, directory_index, answered, visible)
-    place = _told_place(known, now, hosted=hosted)
-    if answered or place.queues or place.groups or place.machine_dn:
-        return place
-    queue = _concluded_queue(said, originator, directory_index, since, now)
-    if not queue:
-        return place
-    return replace(
-        place,
+    hosted = hosted or _is_hosted(known)
+    accepted = before.caller_connected or (known.past_ringing and (said.fresh or hosted))
+    accepted = accepted or _picked_up(known)
+    queue, machine_dn = _at_row(known)
+    queue, machine_dn = _at_legs(known, queue, machine_dn)
+    talks = _people_connected(known, accepted=accepted)
+    queues = before.queues
+    if queue and queue == originator.dn:  # it calls back: it is in the call, nobody waits in it
+        queues, queue = queues | {queue}, ""
+    elif talks or _left_queue(said, originator):
+        queue = ""
+    elif queue:
+        queues |= {queue}
+    accepted = accepted or queue != ""
+    queued_at = _queued_at(said, queue, before, now)
+    groups = before.groups | _groups(known)
+    return Place(
         queue=queue,
-        queued_at=now,
-        last_queue=queue,
-        first_queued_at=now,
-        concluded=queue,
-        queues=frozenset({queue}),
-        routed_on=True,
-        caller_connected=True,
+        queued_at=queued_at,
+        last_queue=queue or before.last_queue,
+        concluded="" if _is_told(known, before.concluded) else before.concluded,
+        diverted_at=_diverted_at(known, queue, now),
+        first_queued_at=queued_at if before.first_queued_at is None else before.first_queued_at,
+        queues=queues,
+        groups=groups,
+        paging=before.paging or directory_index.paging(groups),
+        machine_dn=machine_dn,
+        mailbox=_mailbox(known) or before.mailbox,
+        hosted=hosted,
+        routed_on=accepted and not answered and not talks,
+        caller_connected=accepted or talks or _talks(said, originator),
     )
 
 
@@ -150,109 +341,6 @@ class _PlaceInput:
     def agents(self, queue: str) -> frozenset[str]:
         """Return the agents of a queue; none if it is not known."""
         return self.directory_index.agents.get(queue, frozenset())
-
-
-def was_withdrawn(before: Place, place: Place) -> bool:
-    """Return whether a queue that had been concluded turned out to be none of the call's."""
-    return before.concluded != "" and before.concluded not in place.queues
-
-
-def _is_refuted(
-    said: CallReading, originator: Originator, before: Place, directory_index: DirectoryIndex
-) -> bool:
-    """Return whether the PBX says that the phones ring for something else than was concluded."""
-    queue = before.concluded
-    if not queue or queue != before.queue:
-        return False
-    agents = directory_index.agents.get(queue, frozenset())
-    rung = said.ringing - {originator.dn}
-    if agents.isdisjoint(rung):
-        return False
-    named = {dn for dn in _fresh_callees(said) if dn != queue}
-    behalf = {leg.participant.on_behalf_of_dn for leg in said.listed} - {"", queue}
-    return bool(behalf) or not rung <= agents or not named <= agents
-
-
-def _without_concluded(before: Place) -> Place:
-    """Return the place as it was known before a queue was concluded."""
-    return replace(
-        before,
-        queue="",
-        queued_at=None,
-        last_queue="",
-        first_queued_at=None,
-        concluded="",
-        queues=before.queues - {before.concluded},
-        routed_on=before.hosted,
-        caller_connected=before.hosted,
-    )
-
-
-def _concluded_queue(
-    said: CallReading,
-    originator: Originator,
-    directory_index: DirectoryIndex,
-    since: Mapping[str, tuple[str, float]],
-    now: float,
-) -> str:
-    """Return the queue for which phones must be ringing; empty if something else may explain it."""
-    if not originator.external or said.order is not None or not said.listed:
-        return ""
-    if any(kind != "extension" for party, kind in said.parties.callees if party.dn):
-        return ""
-    for leg in said.listed:
-        p = leg.participant
-        routed = p.party_dn == originator.dn and not p.referred_by_dn and not p.on_behalf_of_dn
-        if leg.kind != "extension" or p.status != "Ringing" or not routed:
-            return ""
-    rung = said.ringing
-    begun = [since[dn][1] if dn in since else now for dn in rung]
-    if max(begun) - min(begun) > _TOGETHER or any(
-        key not in rung and key != originator.dn for key in since
-    ):
-        return ""
-    return directory_index.only_queue(rung, originator.dn, originator.dialled)
-
-
-def _fresh_callees(said: CallReading) -> set[str]:
-    return {party.dn for party, _ in said.parties.callees if party.dn} if said.fresh else set()
-
-
-def _told_place(known: _PlaceInput, now: float, *, hosted: bool) -> Place:
-    """Return where the caller is by what the PBX said."""
-    said, originator, before = known.said, known.originator, known.before
-    hosted = hosted or _is_hosted(known)
-    accepted = before.caller_connected or (known.past_ringing and (said.fresh or hosted))
-    accepted = accepted or _picked_up(known)
-    queue, machine_dn = _at_row(known)
-    queue, machine_dn = _at_legs(known, queue, machine_dn)
-    talks = _people_connected(known, accepted=accepted)
-    queues = before.queues
-    if queue and queue == originator.dn:  # it calls back: it is in the call, nobody waits in it
-        queues, queue = queues | {queue}, ""
-    elif talks or _left_queue(said, originator):
-        queue = ""
-    elif queue:
-        queues |= {queue}
-    accepted = accepted or queue != ""
-    queued_at = _queued_at(said, queue, before, now)
-    groups = before.groups | _groups(known)
-    return Place(
-        queue=queue,
-        queued_at=queued_at,
-        last_queue=queue or before.last_queue,
-        concluded="" if _is_told(known, before.concluded) else before.concluded,
-        diverted_at=_diverted_at(known, queue, now),
-        first_queued_at=queued_at if before.first_queued_at is None else before.first_queued_at,
-        queues=queues,
-        groups=groups,
-        paging=before.paging or known.directory_index.paging(groups),
-        machine_dn=machine_dn,
-        mailbox=_mailbox(known) or before.mailbox,
-        hosted=hosted,
-        routed_on=accepted and not known.answered and not talks,
-        caller_connected=accepted or talks or _talks(said, originator),
-    )
 
 
 def _picked_up(known: _PlaceInput) -> bool:
