@@ -179,28 +179,12 @@ def infer(
     """
     new = previous is None
     before = previous or CallInference(evidence.id, evidence.started_at)
-    answered = before.answer.at is not None
     said = read_evidence(evidence, before.parties, directory_index)
     if before.continues:
         said = replace(said, order=None)
     started_at = min(evidence.started_at, before.started_at)
     originator = find_originator(said, before.originator, directory_index, now - started_at)
-    place_before, path = before.place, before.path
-    if place_before.concluded and is_refuted(said, originator, place_before, directory_index):
-        place_before = without_concluded(place_before)
-        path = replace(path, hosted=place_before.hosted, stage="")
-    place = find_place(
-        said,
-        originator,
-        place_before,
-        directory_index,
-        now,
-        hosted=path.hosted,
-        answered=answered,
-        visible=visible,
-    )
-    if said.ringing and not (answered or place.queues or place.groups or place.machine_dn):
-        place = conclude_queue(place, said, originator, directory_index, path.since, now)
+    place, path = _find_place(said, originator, before, directory_index, visible, now)
     legs = find_legs(said, originator, place, directory_index, visible, path.since)
     unrung = _find_unrung(legs, originator, path)
     if unrung:
@@ -239,6 +223,34 @@ def infer(
         parties=said.parties,
         continues=before.continues,
     )
+
+
+def _find_place(
+    said: CallReading,
+    originator: Originator,
+    call: CallInference,
+    directory_index: DirectoryIndex,
+    visible: frozenset[str],
+    now: float,
+) -> tuple[Place, CallPath]:
+    """Return where the caller is now, and the path until now as it follows from that."""
+    before, path, answered = call.place, call.path, call.answer.at is not None
+    if before.concluded and is_refuted(said, originator, before, directory_index):
+        before = without_concluded(before)
+        path = replace(path, hosted=before.hosted, stage="")
+    place = find_place(
+        said,
+        originator,
+        before,
+        directory_index,
+        now,
+        hosted=path.hosted,
+        answered=answered,
+        visible=visible,
+    )
+    if said.ringing and not (answered or place.queues or place.groups or place.machine_dn):
+        place = conclude_queue(place, said, originator, directory_index, path.since, now)
+    return place, path
 
 
 def _find_unrung(
@@ -294,7 +306,7 @@ def find_answer(
             # Of a phone that was rung for an order, only the row may tell when it was answered.
             at, uncertain = now, before is None or not said.listed or originator.rung
         elif _answered_by_row(said, originator, place):
-            at, uncertain = now if said.changed_at is None else min(said.changed_at, now), False
+            at, uncertain = _row_changed(said, now), False
             by_row = _row_takers(said, originator)
     if at is not None and uncertain and said.talking_since is not None:
         at, uncertain = min(at, said.talking_since), False
@@ -326,6 +338,11 @@ def _answered_by_row(said: CallReading, originator: Originator, place: Place) ->
         if kind != "extension" or party.dn != originator.dn
     ]
     return bool(callees) and all(kind in PEOPLE for _, kind in callees)
+
+
+def _row_changed(said: CallReading, now: float) -> float:
+    """Return when the row changed, as far as it tells; now at the latest."""
+    return now if said.changed_at is None else min(said.changed_at, now)
 
 
 def _row_takers(said: CallReading, originator: Originator) -> tuple[tuple[str, str], ...]:
@@ -376,16 +393,18 @@ def call_direction(
     """
     external = originator.external
     lines = sum(leg.kind == "externalline" for leg in legs)
-    reached = paging or any(
-        (leg.kind in _REACHED and (external or leg.dn != originator.dn))
-        or (leg.kind == "ivr" and external is False)
-        for leg in legs
-    )
+    reached = paging or any(_is_reached(leg, originator) for leg in legs)
     if external:
         return "Inbound" if reached else "External" if lines > 1 else "FromExternal"
     if lines:
         return "Outbound"
     return "Internal" if reached else "FromInternal"
+
+
+def _is_reached(leg: DerivedLeg, originator: Originator) -> bool:
+    if leg.kind == "ivr":
+        return originator.external is False
+    return leg.kind in _REACHED and bool(originator.external or leg.dn != originator.dn)
 
 
 def lasting_direction(
@@ -419,28 +438,18 @@ def follow_path(
     ``answered_now``: the answer was not known before. ``lasting``: the direction. ``unrung``: as
     the inference returned it.
     """
-    kinds = {leg.kind for leg in legs}
-    accepting = {leg.kind for leg in legs if leg.status != "Ringing"}
-    reached, number = _reached(
-        [leg for leg in legs if leg.dn != place.paging and not leg.listening],
-        originator,
-        answer,
-        before,
-        fresh=answered_now or answer.at == now,
-    )
+    takers, fresh = _takers(legs, originator, place), answered_now or answer.at == now
+    reached, number = _reached(takers, answer, before, fresh=fresh)
     return CallPath(
         since=states_since(legs, before.since, now),
         presence=presence_of(legs, before.presence, now),
-        lines=before.lines.union([leg.dn for leg in legs if leg.kind == "externalline"]),
-        extensions=before.extensions.union([leg.dn for leg in legs if leg.kind == "extension"]),
-        hosted=before.hosted or place.hosted or not ACCEPTING.isdisjoint(accepting),
-        recorded=before.recorded or "specialmenu" in kinds,
-        stage=_stage(place, kinds) if legs else before.stage,
+        lines=before.lines | _of_kind(legs, "externalline"),
+        extensions=before.extensions | _of_kind(legs, "extension"),
+        hosted=before.hosted or place.hosted or _has_accepted(legs),
+        recorded=before.recorded or bool(_of_kind(legs, "specialmenu")),
+        stage=_stage(place, legs) if legs else before.stage,
         handled_by=_handled_by(legs, originator, place) if legs else before.handled_by,
-        rang_app=next(
-            (leg.dn for leg in legs if leg.kind == "routepoint" and leg.status == "Ringing"),
-            before.rang_app,
-        ),
+        rang_app=_ringing_app(legs) or before.rang_app,
         reached=reached,
         reached_number=number,
         lasting=lasting,
@@ -449,8 +458,23 @@ def follow_path(
     )
 
 
-def _stage(place: Place, kinds: set[topics.DnType]) -> Stage:
-    return "queue" if place.queue else "ivr" if "ivr" in kinds else ""
+def _of_kind(legs: Sequence[DerivedLeg], kind: topics.DnType) -> frozenset[str]:
+    return frozenset(leg.dn for leg in legs if leg.kind == kind)
+
+
+def _ringing_app(legs: Sequence[DerivedLeg]) -> str:
+    """Return the program's route point that rings; empty if none does."""
+    ringing = (leg.dn for leg in legs if leg.kind == "routepoint" and leg.status == "Ringing")
+    return next(ringing, "")
+
+
+def _has_accepted(legs: Sequence[DerivedLeg]) -> bool:
+    """Return whether a queue or a machine has accepted the caller."""
+    return any(leg.kind in ACCEPTING and leg.status != "Ringing" for leg in legs)
+
+
+def _stage(place: Place, legs: Sequence[DerivedLeg]) -> Stage:
+    return "queue" if place.queue else "ivr" if _of_kind(legs, "ivr") else ""
 
 
 def _handled_by(legs: Sequence[DerivedLeg], originator: Originator, place: Place) -> str:
@@ -468,30 +492,33 @@ def _handled_by(legs: Sequence[DerivedLeg], originator: Originator, place: Place
     return machines[0] if machines and not others else ""
 
 
+def _takers(legs: Sequence[DerivedLeg], originator: Originator, place: Place) -> list[DerivedLeg]:
+    """Return the legs of those who may take the call or have taken it."""
+    return [
+        leg
+        for leg in legs
+        if leg.kind in _TAKES
+        and leg.key != originator.dn
+        and leg.status != "Dialing"
+        and leg.dn != place.paging
+        and not leg.listening
+    ]
+
+
 def _reached(
-    legs: Sequence[DerivedLeg],
-    originator: Originator,
-    answer: CallAnswer,
-    before: CallPath,
-    *,
-    fresh: bool,
+    takers: Sequence[DerivedLeg], answer: CallAnswer, before: CallPath, *, fresh: bool
 ) -> tuple[str, str]:
     """Return the DN that the call has reached, and the number behind it.
 
     ``fresh``: the call is answered at this moment.
     """
-    others = [
-        leg
-        for leg in legs
-        if leg.key != originator.dn and leg.kind in _TAKES and leg.status != "Dialing"
-    ]
-    taken = [leg for leg in others if leg.status != "Ringing"]
-    if answer.at is None and others:
-        leg = others[-1]
+    taken = [leg for leg in takers if leg.status != "Ringing"]
+    if answer.at is None and takers:
+        leg = takers[-1]
     elif taken and (fresh or not before.reached):
         leg = taken[0]
     elif fresh and answer.by_row and before.reached not in dict(answer.by_row):
         return answer.by_row[0] if len(answer.by_row) == 1 else ("", "")
     else:
         return before.reached, before.reached_number
-    return leg.dn, leg.external_party if leg.kind == "externalline" else leg.dn
+    return leg.dn, leg.number

@@ -111,21 +111,35 @@ def find_originator(
     if not external:
         rung = before.rung or _is_rung_for_order(said, dn)
         return replace(before, dn=dn, external=external, number=number, rung=rung)
-    caller, listed = said.parties.caller, said.listed
-    withheld = before.withheld or (
-        not number and (caller.withheld or any(leg.participant.withheld for leg in listed))
-    )
+    return _from_outside(said, replace(before, dn=dn, number=number), directory_index, age)
+
+
+def _from_outside(
+    said: CallReading, before: Originator, directory_index: DirectoryIndex, age: float
+) -> Originator:
+    """Return who began a call from outside, of whom this was known before."""
+    caller, dn, number = said.parties.caller, before.dn, before.number
+    withheld = before.withheld or (not number and _is_withheld(said))
     if caller.dn and said.parties.caller_kind == "externalline":
         dn = dn or caller.dn
         if caller.dn == dn:
             number = number or caller.number
-    dids = (leg.participant.party_did for leg in listed if leg.participant.party_did)
-    dialled = before.dialled or next(dids, "")
+    dialled = before.dialled or _dialled(said)
     first = before.first
     if age < _FIRST and len(first) != 1:
         first = _first_reached(said, dn, first, directory_index)
     did = directory_index.did(dialled, dn, first) or before.did
     return Originator(dn, True, number, withheld, dialled, did=did, first=first)
+
+
+def _dialled(said: CallReading) -> str:
+    """Return the number that the caller dialled from outside; empty if no participant tells it."""
+    return next(filter(None, (leg.participant.party_did for leg in said.listed)), "")
+
+
+def _is_withheld(said: CallReading) -> bool:
+    """Return whether Call Control or the row says that the caller's number is withheld."""
+    return said.parties.caller.withheld or any(leg.participant.withheld for leg in said.listed)
 
 
 def _is_rung_for_order(said: CallReading, dn: str) -> bool:
@@ -284,18 +298,11 @@ def find_place(
     """
     known = _PlaceInput(said, originator, before, directory_index, answered, visible)
     hosted = hosted or _is_hosted(known)
-    accepted = before.caller_connected or (known.past_ringing and (said.fresh or hosted))
-    accepted = accepted or _picked_up(known)
-    queue, machine_dn = _at_row(known)
-    queue, machine_dn = _at_legs(known, queue, machine_dn)
+    accepted = _is_accepted(known, hosted=hosted)
+    named, machine_dn = _at_row(known)
+    named, machine_dn = _queue_at_legs(known, named), _machine_at_legs(known, machine_dn)
     talks = _people_connected(known, accepted=accepted)
-    queues = before.queues
-    if queue and queue == originator.dn:  # it calls back: it is in the call, nobody waits in it
-        queues, queue = queues | {queue}, ""
-    elif talks or _left_queue(said, originator):
-        queue = ""
-    elif queue:
-        queues |= {queue}
+    queue, queues = _queues(known, named, talks=talks)
     accepted = accepted or queue != ""
     queued_at = _queued_at(said, queue, before, now)
     groups = before.groups | _groups(known)
@@ -343,6 +350,25 @@ class _PlaceInput:
         return self.directory_index.agents.get(queue, frozenset())
 
 
+def _is_accepted(known: _PlaceInput, *, hosted: bool) -> bool:
+    """Return whether somebody or something had accepted the caller before the next phone rings."""
+    told = known.past_ringing and (known.said.fresh or hosted)
+    return known.before.caller_connected or told or _picked_up(known)
+
+
+def _queues(known: _PlaceInput, named: str, *, talks: bool) -> tuple[str, frozenset[str]]:
+    """Return the queue in which the caller waits, and all queues that the call has been in.
+
+    ``named``: the queue that row and participants name. ``talks``: whether somebody answered.
+    """
+    queues, originator = known.before.queues, known.originator
+    if named and named == originator.dn:  # it calls back: it is in the call, nobody waits in it
+        return "", queues | {named}
+    if talks or _left_queue(known.said, originator):
+        return "", queues
+    return named, queues | ({named} - {""})
+
+
 def _picked_up(known: _PlaceInput) -> bool:
     """Return whether the phone of an ordered call was picked up, and more will be told of it."""
     originator = known.originator
@@ -375,22 +401,27 @@ def _diverted_at(known: _PlaceInput, queue: str, now: float) -> float | None:
     said, before = known.said, known.before
     if queue != "" or before.diverted_at is not None:
         return before.diverted_at if queue == "" else None
-    at_machine = (said.fresh and not MACHINES.isdisjoint(known.kinds.values())) or any(
-        leg.kind in MACHINES and leg.participant.status == "Connected" for leg in said.listed
-    )
     waited = before.queue != "" or (before.last_queue != "" and not known.answered)
     sent_on = (
         before.queue != ""
         and said.fresh_word not in ("", "Talking")
         and not known.kinds.keys() <= known.agents(before.queue)
     )
-    return now if (waited and at_machine) or sent_on else None
+    return now if sent_on or (waited and _is_at_machine(known)) else None
+
+
+def _is_at_machine(known: _PlaceInput) -> bool:
+    """Return whether a fresh row or a participant shows the caller at a machine."""
+    said = known.said
+    return (said.fresh and not MACHINES.isdisjoint(known.kinds.values())) or any(
+        leg.kind in MACHINES and leg.participant.status == "Connected" for leg in said.listed
+    )
 
 
 def _at_row(known: _PlaceInput) -> tuple[str, str]:
     """Return the queue and the machine that have the caller according to the row."""
     said, before, kinds = known.said, known.before, known.kinds
-    named = next((dn for dn, kind in kinds.items() if kind == "queue"), "")
+    named = _first_of(kinds, frozenset({"queue"}))
     if not said.fresh:
         behind = not known.answered and not before.queue and _rings_agents(known, named)
         return named if behind else before.queue, before.machine_dn
@@ -400,17 +431,21 @@ def _at_row(known: _PlaceInput) -> tuple[str, str]:
         if elsewhere or said.word in ("Talking", "Rerouting"):
             queue = ""
     rings = frozenset() if known.past_ringing else frozenset({"routepoint"})
-    return queue, next((dn for dn, kind in kinds.items() if kind in MACHINES - rings), "")
+    return queue, _first_of(kinds, MACHINES - rings)
+
+
+def _first_of(kinds: Mapping[str, topics.DnType], wanted: frozenset[str]) -> str:
+    """Return the first DN of one of these kinds; empty if there is none."""
+    return next((dn for dn, kind in kinds.items() if kind in wanted), "")
 
 
 def _names(leg: ListedLeg, dn: str) -> bool:
     return dn in (leg.participant.dn, leg.participant.party_dn)
 
 
-def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]:
-    """Return the queue and the machine that have the caller, corrected by the participants."""
-    said = known.said
-    for leg in said.listed:
+def _queue_at_legs(known: _PlaceInput, queue: str) -> str:
+    """Return the queue that has the caller, corrected by the participants."""
+    for leg in known.said.listed:
         p = leg.participant
         if _still_names_queue(known, leg):
             continue
@@ -418,12 +453,18 @@ def _at_legs(known: _PlaceInput, queue: str, machine_dn: str) -> tuple[str, str]
             queue = p.dn if leg.kind == "queue" else p.party_dn
         elif p.status == "Ringing" and leg.behalf_kind == "queue":
             queue = p.on_behalf_of_dn
+    return queue
+
+
+def _machine_at_legs(known: _PlaceInput, machine_dn: str) -> str:
+    """Return the machine that has the caller, corrected by the participants."""
+    said = known.said
+    for leg in said.listed:
+        p = leg.participant
         if leg.kind == "extension" and p.dn != known.originator.dn and p.status != "Dialing":
-            machine_dn = ""
+            return ""
     gone = said.listed and not any(_names(leg, machine_dn) for leg in said.listed)
-    if gone and not said.fresh and machine_dn in known.visible:
-        machine_dn = ""
-    return queue, machine_dn
+    return "" if gone and not said.fresh and machine_dn in known.visible else machine_dn
 
 
 def _still_names_queue(known: _PlaceInput, leg: ListedLeg) -> bool:

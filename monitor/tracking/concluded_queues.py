@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final
 
-from monitor.tracking.call_evidence import CallReading
+from monitor.tracking.call_evidence import CallReading, ListedLeg
 from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
 
@@ -33,8 +33,8 @@ def conclude_queue(
 ) -> Place:
     """Return the place with the queue for which phones must be ringing, if that is known.
 
-    ``place``: a place that no queue, group or machine has been told of. ``since``: key of a leg →
-    its state until now, and since when it is in it.
+    A phone rings, and no queue, group or machine has been told of. ``since``: key of a leg → its
+    state until now, and since when it is in it.
     """
     queue = _queue_of(said, originator, directory_index, since, now)
     if not queue:
@@ -91,22 +91,24 @@ def _queue_of(
     now: float,
 ) -> str:
     """Return the queue for which phones must be ringing; empty if something else may explain it."""
-    if not originator.external or said.order is not None or not said.listed:
+    if not originator.external or said.order is not None:
         return ""
     if any(kind != "extension" for party, kind in said.parties.callees if party.dn):
         return ""
-    for leg in said.listed:
-        p = leg.participant
-        routed = p.party_dn == originator.dn and not p.referred_by_dn and not p.on_behalf_of_dn
-        if leg.kind != "extension" or p.status != "Ringing" or not routed:
-            return ""
+    if not all(_is_rung(leg, originator) for leg in said.listed):
+        return ""
     rung = said.ringing
-    begun = [since[dn][1] if dn in since else now for dn in rung]
-    if max(begun) - min(begun) > _TOGETHER or any(
-        key not in rung and key != originator.dn for key in since
-    ):
+    begun = [since.get(dn, ("", now))[1] for dn in rung]
+    if max(begun) - min(begun) > _TOGETHER or since.keys() - rung - {originator.dn}:
         return ""
     return directory_index.only_queue(rung, originator.dn, originator.dialled)
+
+
+def _is_rung(leg: ListedLeg, originator: Originator) -> bool:
+    """Return whether an extension is rung for the caller, on nobody's behalf."""
+    p = leg.participant
+    routed = p.party_dn == originator.dn and not p.referred_by_dn and not p.on_behalf_of_dn
+    return routed and leg.kind == "extension" and p.status == "Ringing"
 
 
 def _fresh_callees(said: CallReading) -> set[str]:

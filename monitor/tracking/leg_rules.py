@@ -51,6 +51,7 @@ from monitor.tracking.call_evidence import (
 )
 from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.party_text import PartyText
 
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
@@ -80,6 +81,11 @@ class DerivedLeg:
     def talks(self) -> bool:
         """Return whether a person talks at this leg."""
         return self.kind in PEOPLE and self.status == "Connected" and not self.listening
+
+    @property
+    def number(self) -> str:
+        """Return the number behind the leg: the outside number for a trunk, else the DN."""
+        return self.external_party if self.kind == "externalline" else self.dn
 
     @property
     def key(self) -> str:
@@ -118,16 +124,9 @@ def find_legs(
     """
     known = _CallContext(said, originator, place, visible, held)
     legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
-    rung = _rung_by_row(said)
-    undecided = _undecided(known)
-    others = [
-        _as_held(side, known) if side.dn in undecided else side
-        for side in (_other_side(one, known, rung) for one, _ in said.legs)
-        if side is not None
-    ]
     listed = frozenset(legs)
-    for other in others:
-        if other is not None and other.dn not in listed and _is_further(other, legs.get(other.dn)):
+    for other in _other_sides(known):
+        if other.dn not in listed and _is_further(other, legs.get(other.dn)):
             legs[other.dn] = other
     for leg in _of_row(known):
         legs.setdefault(leg.key, leg)
@@ -211,32 +210,47 @@ def _rung_by_row(said: CallReading) -> frozenset[str]:
     return frozenset(party.dn for party, _ in said.parties.callees)
 
 
-def _other_side(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> DerivedLeg | None:
-    """Return the other side of a listed leg, as that leg implies it; None if it implies none.
+def _other_sides(known: _CallContext) -> Iterable[DerivedLeg]:
+    """Yield the other sides of the listed legs, as those legs imply them."""
+    rung, undecided = _rung_by_row(known.said), _undecided(known)
+    for listed, _ in known.said.legs:
+        if _has_other_side(listed, known):
+            p, kind = listed.participant, listed.party_kind
+            number, status = _number_there(listed, known), _other_status(listed, known, rung)
+            withheld = kind == "externalline" and p.withheld
+            leg = _leg(known.originator, p.party_dn, kind, number, status, withheld=withheld)
+            side = _as_held(leg, known) if p.party_dn in undecided else leg
+            if side is not None:
+                yield side
 
-    ``rung``: DNs that ring according to the row.
-    """
-    said, originator, place = known.said, known.originator, known.place
+
+def _has_other_side(listed: ListedLeg, known: _CallContext) -> bool:
+    """Return whether a listed leg implies another one at its other side."""
+    originator, place = known.originator, known.place
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
-        return None
-    if kind == "queue" and p.dn == originator.dn and p.party_dn == place.last_queue != place.queue:
-        return None  # somebody has taken the caller, whose leg still names the queue
-    if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
-        return None
+        return False
+    if kind == "queue":  # if somebody has taken the caller, the caller's leg may still name it
+        return not (p.dn == originator.dn and p.party_dn == place.last_queue != place.queue)
+    if kind == "ringgroup":
+        return p.status == "Dialing" and not known.said.ringing - {originator.dn}
+    return True
+
+
+def _number_there(listed: ListedLeg, known: _CallContext) -> str:
+    """Return the number that the other side of a listed leg has at its other side."""
+    originator, place = known.originator, known.place
+    p, kind = listed.participant, listed.party_kind
     if kind == "externalline":
-        number = p.party_caller_id
-    elif kind in ("extension", "unknown"):
+        return p.party_caller_id
+    if kind in ("extension", "unknown"):
         waits = place.queue and p.status == "Ringing" and p.party_dn == originator.dn
-        number = place.queue if waits else p.dn
-    elif kind != "conference" and p.status == "Connected" and originator.dn not in said.connected:
+        return place.queue if waits else p.dn
+    left = p.status == "Connected" and originator.dn not in known.said.connected
+    if left and kind != "conference":
         # The originator has left; it has the party that is still there.
-        number = p.party_caller_id if listed.kind == "externalline" else p.dn
-    else:
-        number = originator.number
-    status = _other_status(listed, known, rung)
-    withheld = kind == "externalline" and p.withheld
-    return _leg(originator, p.party_dn, kind, number, status, withheld=withheld)
+        return p.party_caller_id if listed.kind == "externalline" else p.dn
+    return originator.number
 
 
 def _other_status(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> str:
@@ -293,17 +307,16 @@ def _caller_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[De
     """Yield the leg of the row's caller, if it has one. ``stays``: the states of old legs."""
     said, originator, place, parties = known.said, known.originator, known.place, known.said.parties
     caller, kind = parties.caller, parties.caller_kind
-    outside = kind == "externalline"
-    calls = caller.dn and caller.dn not in known.visible
-    if kind in ("queue", "ivr") and caller.dn != originator.dn:
-        calls = False  # it calls back, and the agent's phone rings first
-    if outside or (calls and (said.fresh or caller.dn in stays)):
+    settled = said.word in PAST_RINGING or place.caller_connected
+    status = "Connected" if settled else stays.get(caller.dn, "Dialing")
+    if kind == "externalline":
+        withheld = caller.withheld
+        yield _leg(originator, caller.dn, kind, caller.number, status, withheld=withheld)
+    elif caller.dn and caller.dn not in known.visible and (said.fresh or caller.dn in stays):
+        if kind in ("queue", "ivr") and caller.dn != originator.dn:
+            return  # it calls back, and the agent's phone rings first
         first = parties.callees[0][0].number if parties.callees else ""
-        number = caller.number if outside else place.queue or first
-        settled = said.word in PAST_RINGING or place.caller_connected
-        status = "Connected" if settled else stays.get(caller.dn, "Dialing")
-        withheld = outside and caller.withheld
-        yield _leg(originator, caller.dn, kind, number, status, withheld=withheld)
+        yield _leg(originator, caller.dn, kind, place.queue or first, status)
 
 
 def _callees_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[DerivedLeg]:
@@ -312,20 +325,23 @@ def _callees_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[D
     recalled = known.place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
     for party, kind in said.parties.callees:
-        if not _has_leg(party.dn, kind, known):
-            continue
         again = kind == "externalline" and party.dn == caller.dn
-        if again and party.number == caller.number:
+        if not _has_leg(party, kind, known):
             continue
-        other = caller.number or originator.number  # the originator may have left the call
-        if party.dn == originator.dn:
-            other = originator.destination or caller.number
-        number = party.number if kind == "externalline" else other
+        number = party.number if kind == "externalline" else _number_of_caller(party.dn, known)
         leg = _leg(originator, party.dn, kind, number, status, again=again)
         if said.fresh:
             yield leg
         elif leg.key in stays and party.dn not in known.visible:
             yield replace(leg, status=stays[leg.key])
+
+
+def _number_of_caller(callee: str, known: _CallContext) -> str:
+    """Return the number that one of the row's callees has at its other side."""
+    number, originator = known.said.parties.caller.number, known.originator
+    if callee == originator.dn:
+        return originator.destination or number
+    return number or originator.number  # the originator may have left the call
 
 
 def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
@@ -339,27 +355,30 @@ def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
         for leg in connected
         if leg.kind in PEOPLE and leg.party_kind in ("extension", "externalline")
     ]
+
+    def fits(key: str, status: str) -> bool:
+        if status == "Ringing":
+            return not answered
+        return all(key.removesuffix(_AGAIN) in pair for pair in pairs)
+
     return {
         key: status
         for key, (status, _) in known.held.items()
-        if key not in referrers
-        and (
-            not answered
-            if status == "Ringing"
-            else all(key.removesuffix(_AGAIN) in pair for pair in pairs)
-        )
+        if key not in referrers and fits(key, status)
     }
 
 
-def _has_leg(dn: str, kind: topics.DnType, known: _CallContext) -> bool:
+def _has_leg(party: PartyText, kind: topics.DnType, known: _CallContext) -> bool:
     """Return whether a callee of a fresh row has a leg of its own that no participant shows."""
-    said, originator = known.said, known.originator
+    said, originator, caller = known.said, known.originator, known.said.parties.caller
+    if kind == "externalline":
+        return (party.dn, party.number) != (caller.dn, caller.number)
     if kind == "ringgroup":
         taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
         return not taken and not said.ringing - {originator.dn}
     if kind == "routepoint":  # one that has the caller has a leg as the call's place
-        return said.word not in PAST_RINGING and dn not in known.visible
-    return kind in PEOPLE and not (kind == "extension" and dn in known.visible)
+        return said.word not in PAST_RINGING and party.dn not in known.visible
+    return kind in PEOPLE and not (kind == "extension" and party.dn in known.visible)
 
 
 def _at_place(
@@ -372,11 +391,8 @@ def _at_place(
     if originator.dn not in legs:
         for leg in legs.values():
             if leg.kind in PEOPLE and leg.status == "Connected":
-                outside = leg.kind == "externalline"
-                number = leg.external_party if outside else leg.dn
-                return _leg(
-                    originator, dn, kind, number, "Connected", withheld=leg.withheld and outside
-                )
+                withheld = leg.withheld and leg.kind == "externalline"
+                return _leg(originator, dn, kind, leg.number, "Connected", withheld=withheld)
     return _leg(originator, dn, kind, originator.number, "Connected")
 
 

@@ -42,26 +42,27 @@ def mark_listeners(
     originator's. ``since``: key of a leg → its state until now, and since when it is in it.
     ``visible``: DNs whose legs Call Control shows. ``before``: the legs until now.
     """
-    pairs = _pairs(said, since, visible)
+    pairs, listened = _pairs(said, since, visible), _listened(said, before)
+
+    def listens(leg: DerivedLeg) -> bool:
+        p = leg.participant
+        if leg.key not in unrung or p is None or p.referred_by_dn:
+            return False
+        if place.paging or listened.get(leg.key) == p.party_dn:
+            return True
+        return _joined(p, pairs, since.get(leg.key, ("", now))[1])
+
+    return tuple(replace(leg, listening=listens(leg)) for leg in legs)
+
+
+def _listened(said: CallReading, before: tuple[DerivedLeg, ...]) -> dict[str, str]:
+    """Return the keys of the legs that listened until now and that nobody talks to, and to whom."""
     talked_to = {leg.participant.party_dn for leg in said.listed}
-    listened = {
+    return {
         leg.key: leg.participant.party_dn
         for leg in before
         if leg.listening and leg.participant is not None and leg.dn not in talked_to
     }
-    listeners = {
-        leg.key
-        for leg in legs
-        if leg.key in unrung
-        and leg.participant is not None
-        and not leg.participant.referred_by_dn
-        and (
-            place.paging
-            or listened.get(leg.key) == leg.participant.party_dn
-            or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1])
-        )
-    }
-    return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
 
 
 def _pairs(
@@ -76,14 +77,11 @@ def _pairs(
     pairs: dict[str, tuple[str, float]] = {}
     for leg in connected:
         dn, other = leg.participant.dn, leg.participant.party_dn
-        both = [since.get(one, ("", 0.0)) for one in (dn, other)]
-        if (
-            leg.kind == "extension"
-            and leg.party_kind in ("extension", "externalline")
-            and ((other, dn) in sides or other not in visible)
-            and all(status == "Connected" for status, _ in both)
-        ):
-            pairs[dn] = other, max(at for _, at in both)
+        people = leg.kind == "extension" and leg.party_kind in ("extension", "externalline")
+        if people and ((other, dn) in sides or other not in visible):
+            (own, began), (others, answered) = (since.get(one, ("", 0.0)) for one in (dn, other))
+            if own == others == "Connected":
+                pairs[dn] = other, max(began, answered)
     return pairs
 
 

@@ -176,12 +176,7 @@ def _originator(before: Originator, told: ToldCall, directory_index: DirectoryIn
 
 def _first_owner(before: Originator, told: ToldCall) -> Originator:
     external = told.direction in _FROM_OUTSIDE if told.direction is not None else None
-    owner = told.info.owner if told.info is not None else None
-    if owner is None and told.info is None:
-        trunks = [leg for leg in told.legs if leg.dn_type == "externalline"]
-        dialling = [leg for leg in told.legs if leg.status == "Dialing"]
-        candidates = trunks if external else dialling
-        owner = candidates[0] if len(candidates) == 1 else None
+    owner = told.info.owner if told.info is not None else _likely_owner(told, external=external)
     if owner is None:
         return replace(before, external=external)
     outside = owner.dn_type == "externalline"
@@ -191,6 +186,14 @@ def _first_owner(before: Originator, told: ToldCall) -> Originator:
         number=owner.external_party if outside else owner.dn_num,
         withheld=owner.hidden,
     )
+
+
+def _likely_owner(told: ToldCall, *, external: bool | None) -> topics.Leg | None:
+    """Return the only trunk of a call from outside, or the only leg that dials, else None."""
+    trunks = [leg for leg in told.legs if leg.dn_type == "externalline"]
+    dialling = [leg for leg in told.legs if leg.status == "Dialing"]
+    candidates = trunks if external else dialling
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _place(
