@@ -350,22 +350,26 @@ def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
     referrers = {leg.participant.referred_by_dn for leg in said.listed}
     connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
     answered = any(leg.kind in PEOPLE and leg.participant.dn != originator.dn for leg in connected)
-    pairs = [
+    pairs = _talking_pairs(connected)
+    return {
+        key: status
+        for key, (status, _) in known.held.items()
+        if key not in referrers
+        and (
+            not answered
+            if status == "Ringing"
+            else all(key.removesuffix(_AGAIN) in pair for pair in pairs)
+        )
+    }
+
+
+def _talking_pairs(connected: Iterable[ListedLeg]) -> list[tuple[str, str]]:
+    """Return the DNs of each two people of whom a participant tells that they talk."""
+    return [
         (leg.participant.dn, leg.participant.party_dn)
         for leg in connected
         if leg.kind in PEOPLE and leg.party_kind in ("extension", "externalline")
     ]
-
-    def fits(key: str, status: str) -> bool:
-        if status == "Ringing":
-            return not answered
-        return all(key.removesuffix(_AGAIN) in pair for pair in pairs)
-
-    return {
-        key: status
-        for key, (status, _) in known.held.items()
-        if key not in referrers and fits(key, status)
-    }
 
 
 def _has_leg(party: PartyText, kind: topics.DnType, known: _CallContext) -> bool:
