@@ -19,6 +19,8 @@ MOST_MODULES = 17
 """In one folder."""
 MOST_WITHOUT_TESTS = 0.1
 """Share of the modules that may lack a test file of their own name. Never to be raised."""
+MOST_DECISIONS = 12
+"""In one function of the tracker."""
 LOGS = {"log", "logger", "_log", "_logger", "_always"}
 """Names of loggers: variables, attributes, and the function that makes a ProgramLog's logger."""
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
@@ -145,3 +147,28 @@ def _writes(node: ast.expr, chosen: set[str]) -> bool:
             return node.attr in LEVELS and name in LOGS
         case _:
             return False
+
+
+def test_no_rule_of_the_tracker_takes_more_decisions_than_can_be_followed() -> None:
+    """Counted as radon counts: conditions within expressions too."""
+    counts = {
+        f"{place}:{node.name}": 1 + sum(map(_decisions, ast.walk(node)))
+        for place, tree in _trees().items()
+        if place.startswith("monitor/tracking/")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+    }
+    assert {name: count for name, count in counts.items() if count > MOST_DECISIONS} == {}
+
+
+def _decisions(node: ast.AST) -> int:
+    match node:
+        case ast.If() | ast.IfExp() | ast.For() | ast.While() | ast.ExceptHandler() | ast.Lambda():
+            return 1
+        case ast.BoolOp(values=values):
+            return len(values) - 1
+        case ast.comprehension(ifs=ifs):
+            return 1 + len(ifs)
+        case ast.Match(cases=cases):
+            return len(cases)
+    return 0

@@ -14,10 +14,8 @@ from typing import Final
 
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking.call_inference import CallInference
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.path_rules import CallAnswer
-from monitor.tracking.place_rules import Place
+from monitor.tracking.call_inference import CallAnswer, CallInference
+from monitor.tracking.caller_rules import Originator, Place
 
 _FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
 
@@ -37,17 +35,10 @@ def is_same(
 
     A stored call that had not shown any leg yet is the same: it had begun in the moment before.
     """
-    if not call.legs or any(
-        (leg.dn_num, leg.participant_id) in participants
-        for leg in call.legs
-        if leg.participant_id is not None
-    ):
+    if not call.legs or any((leg.dn_num, leg.participant_id) in participants for leg in call.legs):
         return True
-    callers = {
-        leg.external_party if leg.dn_type == "externalline" else leg.dn_num for leg in call.legs
-    }
     originator = inference.originator
-    if originator.number not in callers:
+    if originator.number not in map(_number, call.legs):
         return False
     times = (call.started_at, call.answered_at, call.queued_at, *(leg.since for leg in call.legs))
     latest = max(_seconds(time) for time in times if time is not None)
@@ -97,7 +88,7 @@ def _originator(inference: CallInference, call: topics.Call, owner: topics.Leg) 
         inference.originator,
         dn=owner.dn_num,
         external=call.direction in _FROM_OUTSIDE,
-        number=owner.external_party if owner.dn_type == "externalline" else owner.dn_num,
+        number=_number(owner),
         withheld=owner.hidden,
         did=inference.originator.did or call.did,
     )
@@ -119,6 +110,13 @@ def _place(place: Place, call: topics.Call) -> Place:
     return replace(place, first_queued_at=queued_at, queued_at=queued_at, last_queue=call.queue)
 
 
+def _number(leg: topics.Leg | None) -> str:
+    """Return the number behind a leg: the outside number for a trunk, else the DN."""
+    if leg is None:
+        return ""
+    return leg.external_party if leg.dn_type == "externalline" else leg.dn_num
+
+
 def _seconds(instant: str) -> float:
     return moment(instant).timestamp()
 
@@ -130,12 +128,8 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
     """
     owner = call.owner
     outside = owner is not None and owner.dn_type == "externalline"
-    others = [
-        leg
-        for leg in (*call.talk_to, *call.routing_to)
-        if leg.dn_type in ("extension", "externalline")
-    ]
-    callee = others[0] if others else None
+    others = (*call.talk_to, *call.routing_to)
+    callee = next((leg for leg in others if leg.dn_type in ("extension", "externalline")), None)
     return topics.EndedCall(
         call_id=call.call_id,
         direction=call.direction,
@@ -145,11 +139,9 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
         answered_at=call.answered_at,
         ended_at=from_unix(at),
         outcome="answered" if call.answered_at is not None else "unknown",
-        caller=(owner.external_party if outside else owner.dn_num) if owner is not None else "",
+        caller=_number(owner),
         caller_name=(owner.party_name if outside else owner.name) if owner is not None else "",
-        callee=(callee.external_party if callee.dn_type == "externalline" else callee.dn_num)
-        if callee
-        else "",
+        callee=_number(callee),
         callee_name=callee.name if callee is not None and callee.dn_type == "extension" else "",
         extensions=call.extensions,
         queues=call.queues,

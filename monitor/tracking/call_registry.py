@@ -164,28 +164,32 @@ class CallRegistry:
         listed = {(p.dn, p.id): p for p in fact.participants if (p.dn, p.id) not in fact.kept}
         touched: set[int] = set()
         come, went = self._replaced(listed)
-        for key in [key for key in self._home if key not in listed and key not in fact.kept]:
+        for key in sorted(self._home.keys() - listed.keys() - fact.kept):
             # No event told that it went, so its last change may have been missed as well.
             held = self.calls[self._home[key]].participants[key]
             went.setdefault(held.call_id, {})[key] = held
             if self._may_have_answered(held):
                 self.calls[held.call_id].answer_missed = True
             touched |= self._take_out(key, fact.asked, fact.at)
-        for key, participant in listed.items():
-            call = self.calls.get(participant.call_id)
-            if self._recognise(participant):
-                touched.add(participant.call_id)
-            if call is None or call.participants.get(key) != participant:
-                touched |= self._move(participant, fact.asked, fact.at)
-                self.calls[participant.call_id].found |= call is None
-            else:
-                self._note_told(call, fact.at)
+        for participant in listed.values():
+            touched |= self._listed(participant, fact)
         for call_id, before in went.items():
             call = self.calls[call_id]
             replaced = bool(call.participants) and call.participants.keys() <= come
             if replaced and call_id not in self._unconfirmed:
                 self._doubt(call, fact.asked, before)
                 self._full_asked = fact.asked
+        return touched
+
+    def _listed(self, participant: Participant, fact: ParticipantsRead) -> set[int]:
+        """Put in a participant that a full read lists."""
+        call = self.calls.get(participant.call_id)
+        touched = {participant.call_id} if self._recognise(participant) else set()
+        if call is None or call.participants.get((participant.dn, participant.id)) != participant:
+            touched |= self._move(participant, fact.asked, fact.at)
+            self.calls[participant.call_id].found |= call is None
+        else:
+            self._note_told(call, fact.at)
         return touched
 
     def rows(self, fact: ActiveCallsRead) -> set[int]:
@@ -195,19 +199,7 @@ class CallRegistry:
         """
         self._doubt_by_rows(fact)
         self._rows_asked = fact.asked
-        touched: set[int] = set()
-        for row in fact.rows:
-            unseen = row.id not in self.calls and not self._rows_followed
-            call = self._call(row.id, fact.at)
-            call.found |= unseen
-            was_fresh = call.fresh
-            changed = call.row is not row and call.row != row  # most rows are the very same
-            call.row_asked = fact.asked
-            self._note_told(call, max([fact.at, *_times(row)]))
-            if changed:
-                _take_row(call, row, first=row.id not in self._unconfirmed)
-            if changed or call.fresh != was_fresh:
-                touched.add(row.id)
+        touched = {row.id for row in fact.rows if self._row(row, fact)}
         self._rows_followed = True
         listed = {row.id for row in fact.rows}
         for call in self.calls.values():
@@ -222,6 +214,19 @@ class CallRegistry:
                 self.inconsistent_calls.add(call.id)
                 self._doubted.add(call.id)
         return touched
+
+    def _row(self, row: ActiveCall, fact: ActiveCallsRead) -> bool:
+        """Put in a row; return whether it tells anything new of its call."""
+        unseen = row.id not in self.calls and not self._rows_followed
+        call = self._call(row.id, fact.at)
+        call.found |= unseen
+        was_fresh = call.fresh
+        changed = call.row is not row and call.row != row  # most rows are the very same
+        call.row_asked = fact.asked
+        self._note_told(call, max([fact.at, *_times(row)]))
+        if changed:
+            _take_row(call, row, first=row.id not in self._unconfirmed)
+        return changed or call.fresh != was_fresh
 
     # unconfirmed calls
 

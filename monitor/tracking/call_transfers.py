@@ -81,9 +81,7 @@ class CallTransfers:
         parties = _parties(call)
         if before is None or parties == _parties(before):
             return None
-        lately = [(was, at) for was, at in self._before.get(call.id, ()) if now - at <= _SHUFFLE]
-        lately = self._before[call.id] = [*lately[-_MOST_CHANGES:], (before, now)]
-        for settled, _ in lately:
+        for settled in self._lately(before, now):
             come = parties - _parties(settled)
             for person in _left(call, settled) if come else ():
                 for other in self._others(person, calls, now):
@@ -91,6 +89,13 @@ class CallTransfers:
                     if handover is not None and other.id != call.id:
                         return handover
         return None
+
+    def _lately(self, before: CallInference, now: float) -> list[CallInference]:
+        """Note how a call was before its parties changed; return how it was of late."""
+        held = self._before.get(before.id, ())
+        lately = [(was, at) for was, at in held if now - at <= _SHUFFLE]
+        lately = self._before[before.id] = [*lately[-_MOST_CHANGES:], (before, now)]
+        return [was for was, _ in lately]
 
     def _others(
         self, person: str, calls: Mapping[int, CallInference], now: float

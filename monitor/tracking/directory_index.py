@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from itertools import chain
 from types import MappingProxyType
-from typing import Literal
+from typing import Final, Literal
 
 from monitor.pbx.facts import (
     VM_DATE_TIME,
@@ -15,6 +15,7 @@ from monitor.pbx.facts import (
     DirectoryRead,
     InboundRuleRow,
     QueueRow,
+    RingGroupRow,
     SystemRow,
     TrunkRow,
     UserRow,
@@ -45,6 +46,7 @@ whether an extension is logged in: calls to such an agent go elsewhere, so it ta
 LEARNT_KEPT = 10_000
 """DNs whose kind is known from calls alone."""
 _LONGEST_REASON = 500
+_NOTHING_READ: Final = DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
 _QUEUE_RULE = (
     "An agent counts as free when the extension is enabled, registered, logged in to queues "
     "globally{}, and in no call. Where the PBX does not tell the global login, the profile must "
@@ -69,11 +71,11 @@ class DirectoryIndex:
 
     def __init__(
         self,
-        read: DirectoryRead | None = None,
+        read: DirectoryRead = _NOTHING_READ,
         did_map: Mapping[str, str] | None = None,
         logins: Mapping[str, Mapping[str, bool]] | None = None,
     ) -> None:
-        self._read = read = read or DirectoryRead((), (), (), (), (), (), (), SystemRow(), 0.0)
+        self._read = read
         self.revision = 0
         """Changes with every DN, kind or name that the index learns."""
         self.system = read.system
@@ -85,27 +87,16 @@ class DirectoryIndex:
         """Kinds of DNs that the directory does not list, the oldest learnt first."""
         self._names: dict[str, str] = {}
         self._index(read)
-        self.agents = {
-            row.number: frozenset(agent.number for agent in row.agents) for row in read.queues
-        }
-        self.queues_of = _memberships(
-            {row.number: tuple(a.number for a in row.agents) for row in read.queues}
-        )
+        agents = _agents(read.queues)
+        self.agents = {queue: frozenset(numbers) for queue, numbers in agents.items()}
+        self.queues_of = _memberships(agents)
         self.groups_of = _memberships({row.number: row.members for row in read.ring_groups})
         self.extgroups_of = _memberships({row.name: row.members for row in read.departments})
         self._rules = _InboundRules(read.inbound_rules, read.trunks)
         self.queues = {row.number: self._queue(row) for row in read.queues}
-        self.groups = {
-            r.number: topics.RingGroup(r.number, r.name, r.members, r.strategy)
-            for r in read.ring_groups
-        }
+        self.groups = {row.number: _ring_group(row) for row in read.ring_groups}
         self.ivrs = {row.number: topics.Ivr(row.number, row.name, row.kind) for row in read.ivrs}
-        self.lines = {
-            r.number: topics.Line(
-                r.number, r.name, r.online, 0, r.simultaneous_calls, r.external_number
-            )
-            for r in read.trunks
-        }
+        self.lines = {row.number: _line(row) for row in read.trunks}
         self.extgroups = {
             row.name: topics.ExtensionGroup(row.name, row.number, row.members, row.is_default)
             for row in read.departments
@@ -393,9 +384,8 @@ class _InboundRules:
         been called for which there is no rule.
         """
         rules = self.of_trunk.get(trunk, [])
-        by_number = [rule for rule in rules if rule.condition == "BasedOnDID"]
         called = (dialled,) if dialled else self._numbers.get(trunk, ())
-        if not all(any(_fits(rule.data, number) for rule in by_number) for number in called):
+        if not all(_is_led(rules, number) for number in called):
             return frozenset()
         if dialled:
             rules = [
@@ -413,6 +403,11 @@ class _InboundRules:
         return (names.pop() or "") if len(names) == 1 else ""
 
 
+def _is_led(rules: Iterable[InboundRuleRow], number: str) -> bool:
+    """Return whether a rule is for calls to this number."""
+    return any(rule.condition == "BasedOnDID" and _fits(rule.data, number) for rule in rules)
+
+
 def _fits(data: str, dialled: str) -> bool:
     """Return whether a rule's DID is this number; a leading star stands for any digits."""
     return dialled.endswith(data[1:]) if data.startswith("*") else data == dialled
@@ -420,6 +415,19 @@ def _fits(data: str, dialled: str) -> bool:
 
 def _full_name(row: UserRow) -> str:
     return " ".join(part for part in (row.first_name, row.last_name) if part)
+
+
+def _agents(queues: Iterable[QueueRow]) -> dict[str, tuple[str, ...]]:
+    return {row.number: tuple(agent.number for agent in row.agents) for row in queues}
+
+
+def _ring_group(row: RingGroupRow) -> topics.RingGroup:
+    return topics.RingGroup(row.number, row.name, row.members, row.strategy)
+
+
+def _line(row: TrunkRow) -> topics.Line:
+    limit, number = row.simultaneous_calls, row.external_number
+    return topics.Line(row.number, row.name, row.online, 0, limit, number)
 
 
 def _memberships(members: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:

@@ -1,4 +1,13 @@
-"""Build entities: calls from what was inferred of them, DNs from their calls. Pure."""
+"""Build entities: calls from what was inferred of them, DNs from their calls. Pure.
+
+*Outcome.* A caller who talked, was sent to a queue and gave up there has abandoned; the answer
+stays. A call that was not answered is missed, abandoned, unanswered, or handled: a machine took
+it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
+in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
+the call was past its ringing when it was first seen: it may have been answered then. The third is a
+call inside whose beginning nobody saw and that never showed whom it was for: it may have been
+missed.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +23,10 @@ from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.phone_numbers import plain
 from monitor.shared.timestamps import from_unix
 from monitor.tracking.call_evidence import ACCEPTING, PEOPLE
-from monitor.tracking.call_inference import CallInference
+from monitor.tracking.call_inference import CallAnswer, CallInference, CallPath
+from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import DerivedLeg
-from monitor.tracking.path_rules import call_outcome, call_owner
 
 _ACTIVITIES: tuple[topics.Activity, ...] = (
     "Talking",
@@ -36,9 +45,17 @@ def build_call(
 ) -> topics.Call:
     """Build a call as it was inferred last."""
     legs = {leg.key: _leg(call, leg, directory_index, phones) for leg in call.legs}
-    owner = call_owner(call.legs, call.originator, call.path)
+    owner = _owner(call)
     own = legs[owner.key] if owner is not None else None
     return call_with(call, tuple(legs.values()), own, directory_index)
+
+
+def _owner(call: CallInference) -> DerivedLeg | None:
+    """Return the originator's leg, else the oldest leg, else None."""
+    for leg in call.legs:
+        if leg.key == call.originator.dn:
+            return leg
+    return min(call.legs, key=lambda leg: (call.path.presence[leg.key][0], leg.key), default=None)
 
 
 def call_with(
@@ -58,11 +75,7 @@ def call_with(
         answered_at=_instant(call.answer.at),
         did=call.originator.did,
         owner=owner,
-        talk_to=tuple(
-            leg
-            for leg in legs
-            if talking and leg is not owner and leg.status == "Connected" and not leg.listening
-        ),
+        talk_to=_others_connected(legs, owner) if talking else (),
         routing_to=tuple(leg for leg in legs if leg.status == "Ringing"),
         legs=legs,
         queue=call.place.queue,
@@ -73,6 +86,14 @@ def call_with(
         lines=tuple(sorted({leg.dn_num for leg in legs if leg.dn_type == "externalline"})),
         extgroups=_extgroups(extensions, directory_index),
         continues=call.continues,
+    )
+
+
+def _others_connected(
+    legs: Sequence[topics.Leg], owner: topics.Leg | None
+) -> tuple[topics.Leg, ...]:
+    return tuple(
+        leg for leg in legs if leg.status == "Connected" and leg is not owner and not leg.listening
     )
 
 
@@ -93,22 +114,14 @@ def build_ended(
     call.
     """
     originator, place, answer, path = call.originator, call.place, call.answer, call.path
-    outside = path.reached in path.lines
     outcome = call_outcome(
         originator, place, answer, path, looking=looking, found=found, transferred=transferred
     )
-    mailbox = place.mailbox if place.mailbox != originator.dn else ""
-    callee = (
-        path.reached_number
-        or place.last_queue
-        or mailbox
-        or path.rang_app
-        or originator.destination
-    )
-    if outcome == "handled":
-        callee, outside = path.handled_by, False
-    elif callee == originator.destination != "":
-        outside = directory_index.kind(callee) == "unknown"
+    callee, outside = path.handled_by, False
+    if outcome != "handled":
+        callee, outside = _callee(call), path.reached in path.lines
+        if callee == originator.destination != "":
+            outside = directory_index.kind(callee) == "unknown"
     caller = originator.number
     extensions = tuple(sorted(path.extensions))
     return topics.EndedCall(
@@ -134,6 +147,55 @@ def build_ended(
         mailbox=place.mailbox,
         continues=call.continues,
     )
+
+
+def _callee(call: CallInference) -> str:
+    """Return the party that took the call, else the one that it tried to reach last."""
+    originator, place, path = call.originator, call.place, call.path
+    mailbox = place.mailbox if place.mailbox != originator.dn else ""
+    reached = path.reached_number or place.last_queue
+    return reached or mailbox or path.rang_app or originator.destination
+
+
+def call_outcome(
+    originator: Originator,
+    place: Place,
+    answer: CallAnswer,
+    path: CallPath,
+    *,
+    looking: bool,
+    found: bool = False,
+    transferred: bool = False,
+) -> topics.Outcome:
+    """Return how the call ended.
+
+    ``looking``: whether an answer would have been seen until the end. If not, and if none was seen,
+    the outcome is ``unknown``. ``found``: whether its beginning was not seen. ``transferred``:
+    whether it went on in another call.
+    """
+    if answer.at is not None:
+        return "abandoned" if path.stage == "queue" else "answered"
+    if transferred:
+        return "transferred"
+    if not looking or answer.unseen:
+        return "unknown"
+    meant = originator.external or place.mailbox in ("", originator.dn)  # else for a person
+    if path.handled_by and not path.reached and meant:
+        return "handled"
+    if path.stage:
+        return "abandoned"
+    return "missed" if originator.external else _outcome_inside(path, found=found)
+
+
+def _outcome_inside(path: CallPath, *, found: bool) -> topics.Outcome:
+    """Return how a call ended that began inside, was not answered and is at no queue or menu."""
+    if not path.extensions and not path.lines:  # ActiveCalls listed it, but no leg of it was seen
+        return "unknown"
+    if path.lines:
+        return "unanswered"
+    if path.reached or path.recorded:
+        return "missed"
+    return "unknown" if found and not path.aimed else "unanswered"
 
 
 def _was_diverted(call: CallInference) -> bool:
@@ -224,24 +286,30 @@ def _leg(
     other = directory_index.kind(leg.external_party if p is None else p.party_dn)
     outside = leg.kind == "externalline" or other == ("unknown" if p is None else "externalline")
     name = phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
-    if not name and p is not None and plain(p.party_caller_name) != leg.external_party:
-        name = p.party_caller_name  # not the number itself, as some trunks present it: +1 646 555
-    return topics.Leg(
+    built = topics.Leg(
         dn_num=leg.dn,
         dn_type=leg.kind,
         external_party=leg.external_party,
         status=leg.status,
         name=directory_index.name(leg.dn),
         party_name=name,
-        party_dn=p.party_dn if p else "",
-        on_behalf_of=p.on_behalf_of_dn if p else "",
-        referred_by=p.referred_by_dn if p else "",
-        leg_id=p.leg_id if p else None,
-        participant_id=p.id if p else None,
-        device_id=p.device_id if p else "",
         since=_instant(call.path.since[leg.key][1]),
         hidden=leg.withheld,
         listening=leg.listening,
+    )
+    if p is None:
+        return built
+    if not name and plain(p.party_caller_name) != leg.external_party:
+        name = p.party_caller_name  # not the number itself, as some trunks present it: +1 646 555
+    return replace(
+        built,
+        party_name=name,
+        party_dn=p.party_dn,
+        on_behalf_of=p.on_behalf_of_dn,
+        referred_by=p.referred_by_dn,
+        leg_id=p.leg_id,
+        participant_id=p.id,
+        device_id=p.device_id,
     )
 
 

@@ -29,25 +29,12 @@ dials it.
 *Legs of the place.* While agents ring, the queue's leg stays. So does that of a machine of which
 only the row tells.
 
-*Listeners.* A leg is a listener's if its extension joined a talk of two others from the side: a
-supervisor who listens, whispers or barges in. These signs must all be there. Its leg was Connected
-when it was first seen. No router, queue, group or transfer made it. Its other side is an extension
-that is connected to somebody else, and that one to it, as far as Call Control shows it. Both had
-been connected before the leg came; what comes at one moment is a page. So a phone that rang, the
-party of a transfer, and a guest of a conference (its other side is the conference) are none. It
-listens until its other side is another one, or until somebody's other side is the listener. Nobody
-can know whether a supervisor listens or speaks; nor that one listens who is not monitored, whose
-agent is not monitored, or who was there before the monitor.
-
-*Pages.* A phone that connects without ringing in a call to a ring group of the kind Paging is a
-listener's too. Without that ring group's name in a row or a participant, it counts as talking.
-
 *Withheld.* A leg without a number is withheld if that leg says so, or if the caller is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final
@@ -62,13 +49,15 @@ from monitor.tracking.call_evidence import (
     CallReading,
     ListedLeg,
 )
+from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.place_rules import Place
+from monitor.tracking.party_text import PartyText
 
 _UNDER_WAY: Final = frozenset({"Routing", "Transferring", "Rerouting"})
 """ActiveCalls' words for a call whose callee has not answered."""
 _AGAIN: Final = "/2"
+_LINGER: Final = 5.0
+"""Seconds that a leg may be missing between two reads and still be the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +81,11 @@ class DerivedLeg:
     def talks(self) -> bool:
         """Return whether a person talks at this leg."""
         return self.kind in PEOPLE and self.status == "Connected" and not self.listening
+
+    @property
+    def number(self) -> str:
+        """Return the number behind the leg: the outside number for a trunk, else the DN."""
+        return self.external_party if self.kind == "externalline" else self.dn
 
     @property
     def key(self) -> str:
@@ -130,16 +124,9 @@ def find_legs(
     """
     known = _CallContext(said, originator, place, visible, held)
     legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
-    rung = _rung_by_row(said)
-    undecided = _undecided(known)
-    others = [
-        _as_held(side, known) if side.dn in undecided else side
-        for side in (_other_side(one, known, rung) for one, _ in said.legs)
-        if side is not None
-    ]
     listed = frozenset(legs)
-    for other in others:
-        if other is not None and other.dn not in listed and _is_further(other, legs.get(other.dn)):
+    for other in _other_sides(known):
+        if other.dn not in listed and _is_further(other, legs.get(other.dn)):
             legs[other.dn] = other
     for leg in _of_row(known):
         legs.setdefault(leg.key, leg)
@@ -151,76 +138,33 @@ def find_legs(
     )
 
 
-def mark_listeners(
-    legs: tuple[DerivedLeg, ...],
-    said: CallReading,
-    place: Place,
-    unrung: frozenset[str],
-    since: Mapping[str, tuple[str, float]],
-    visible: frozenset[str],
-    now: float,
-    *,
-    before: tuple[DerivedLeg, ...] = (),
-) -> tuple[DerivedLeg, ...]:
-    """Return the legs with those marked that listen.
+def states_since(
+    legs: Sequence[DerivedLeg], before: Mapping[str, tuple[str, float]], now: float
+) -> Mapping[str, tuple[str, float]]:
+    """Return the state of each leg by its key, and the time since which it is in that state."""
+    since: dict[str, tuple[str, float]] = {}
+    for leg in legs:
+        held = before.get(leg.key)
+        since[leg.key] = held if held is not None and held[0] == leg.status else (leg.status, now)
+    return since
 
-    ``unrung``: keys of legs that were Connected when they were first seen, without the
-    originator's. ``since``: key of a leg → its state until now, and since when it is in it.
-    ``visible``: DNs whose legs Call Control shows. ``before``: the legs until now.
+
+def presence_of(
+    legs: Sequence[DerivedLeg], before: Mapping[str, tuple[float, float | None]], now: float
+) -> Mapping[str, tuple[float, float | None]]:
+    """Return since when each leg is there, and since when it no longer is.
+
+    A leg that comes back within :data:`_LINGER` seconds counts as never gone: only its removal was
+    read before its return.
     """
-    if not unrung:
-        return legs
-    pairs = _pairs(said, since, visible)
-    talked_to = {leg.participant.party_dn for leg in said.listed}
-    listened = {
-        leg.key: leg.participant.party_dn
-        for leg in before
-        if leg.listening and leg.participant is not None and leg.dn not in talked_to
+    kept = {key: held for key, held in before.items() if held[1] is None or now - held[1] < _LINGER}
+    present = {leg.key: (kept[leg.key][0] if leg.key in kept else now, None) for leg in legs}
+    gone = {
+        key: (since, now if left is None else left)
+        for key, (since, left) in kept.items()
+        if key not in present
     }
-    listeners = {
-        leg.key
-        for leg in legs
-        if leg.key in unrung
-        and leg.participant is not None
-        and not leg.participant.referred_by_dn
-        and (
-            place.paging
-            or listened.get(leg.key) == leg.participant.party_dn
-            or _joined(leg.participant, pairs, since.get(leg.key, ("", now))[1])
-        )
-    }
-    return tuple(replace(leg, listening=leg.key in listeners) for leg in legs)
-
-
-def _pairs(
-    said: CallReading, since: Mapping[str, tuple[str, float]], visible: frozenset[str]
-) -> dict[str, tuple[str, float]]:
-    """Return extensions that are connected to a person, to whom, and since when both are.
-
-    The other person must be connected to it, as far as Call Control shows that one.
-    """
-    connected = [leg for leg, _ in said.legs if leg.participant.status == "Connected"]
-    sides = {(leg.participant.dn, leg.participant.party_dn) for leg in connected}
-    pairs: dict[str, tuple[str, float]] = {}
-    for leg in connected:
-        dn, other = leg.participant.dn, leg.participant.party_dn
-        both = [since.get(one, ("", 0.0)) for one in (dn, other)]
-        if (
-            leg.kind == "extension"
-            and leg.party_kind in ("extension", "externalline")
-            and ((other, dn) in sides or other not in visible)
-            and all(status == "Connected" for status, _ in both)
-        ):
-            pairs[dn] = other, max(at for _, at in both)
-    return pairs
-
-
-def _joined(p: Participant, pairs: Mapping[str, tuple[str, float]], came: float) -> bool:
-    """Return whether a participant that came then joined two others who had talked before."""
-    if p.originated_by_dn == ROUTER or p.on_behalf_of_dn or p.party_dn not in pairs:
-        return False
-    other, since = pairs[p.party_dn]
-    return other != p.dn and since < came
+    return gone | present
 
 
 def _leg(
@@ -266,32 +210,47 @@ def _rung_by_row(said: CallReading) -> frozenset[str]:
     return frozenset(party.dn for party, _ in said.parties.callees)
 
 
-def _other_side(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> DerivedLeg | None:
-    """Return the other side of a listed leg, as that leg implies it; None if it implies none.
+def _other_sides(known: _CallContext) -> Iterable[DerivedLeg]:
+    """Yield the other sides of the listed legs, as those legs imply them."""
+    rung, undecided = _rung_by_row(known.said), _undecided(known)
+    for listed, _ in known.said.legs:
+        if _has_other_side(listed, known):
+            p, kind = listed.participant, listed.party_kind
+            number, status = _number_there(listed, known), _other_status(listed, known, rung)
+            withheld = kind == "externalline" and p.withheld
+            leg = _leg(known.originator, p.party_dn, kind, number, status, withheld=withheld)
+            side = _as_held(leg, known) if p.party_dn in undecided else leg
+            if side is not None:
+                yield side
 
-    ``rung``: DNs that ring according to the row.
-    """
-    said, originator, place = known.said, known.originator, known.place
+
+def _has_other_side(listed: ListedLeg, known: _CallContext) -> bool:
+    """Return whether a listed leg implies another one at its other side."""
+    originator, place = known.originator, known.place
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
-        return None
-    if kind == "queue" and p.dn == originator.dn and p.party_dn == place.last_queue != place.queue:
-        return None  # somebody has taken the caller, whose leg still names the queue
-    if kind == "ringgroup" and (p.status != "Dialing" or said.ringing - {originator.dn}):
-        return None
+        return False
+    if kind == "queue":  # if somebody has taken the caller, the caller's leg may still name it
+        return not (p.dn == originator.dn and p.party_dn == place.last_queue != place.queue)
+    if kind == "ringgroup":
+        return p.status == "Dialing" and not known.said.ringing - {originator.dn}
+    return True
+
+
+def _number_there(listed: ListedLeg, known: _CallContext) -> str:
+    """Return the number that the other side of a listed leg has at its other side."""
+    originator, place = known.originator, known.place
+    p, kind = listed.participant, listed.party_kind
     if kind == "externalline":
-        number = p.party_caller_id
-    elif kind in ("extension", "unknown"):
+        return p.party_caller_id
+    if kind in ("extension", "unknown"):
         waits = place.queue and p.status == "Ringing" and p.party_dn == originator.dn
-        number = place.queue if waits else p.dn
-    elif kind != "conference" and p.status == "Connected" and originator.dn not in said.connected:
+        return place.queue if waits else p.dn
+    left = p.status == "Connected" and originator.dn not in known.said.connected
+    if left and kind != "conference":
         # The originator has left; it has the party that is still there.
-        number = p.party_caller_id if listed.kind == "externalline" else p.dn
-    else:
-        number = originator.number
-    status = _other_status(listed, known, rung)
-    withheld = kind == "externalline" and p.withheld
-    return _leg(originator, p.party_dn, kind, number, status, withheld=withheld)
+        return p.party_caller_id if listed.kind == "externalline" else p.dn
+    return originator.number
 
 
 def _other_status(listed: ListedLeg, known: _CallContext, rung: frozenset[str]) -> str:
@@ -348,17 +307,16 @@ def _caller_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[De
     """Yield the leg of the row's caller, if it has one. ``stays``: the states of old legs."""
     said, originator, place, parties = known.said, known.originator, known.place, known.said.parties
     caller, kind = parties.caller, parties.caller_kind
-    outside = kind == "externalline"
-    calls = caller.dn and caller.dn not in known.visible
-    if kind in ("queue", "ivr") and caller.dn != originator.dn:
-        calls = False  # it calls back, and the agent's phone rings first
-    if outside or (calls and (said.fresh or caller.dn in stays)):
+    settled = said.word in PAST_RINGING or place.caller_connected
+    status = "Connected" if settled else stays.get(caller.dn, "Dialing")
+    if kind == "externalline":
+        withheld = caller.withheld
+        yield _leg(originator, caller.dn, kind, caller.number, status, withheld=withheld)
+    elif caller.dn and caller.dn not in known.visible and (said.fresh or caller.dn in stays):
+        if kind in ("queue", "ivr") and caller.dn != originator.dn:
+            return  # it calls back, and the agent's phone rings first
         first = parties.callees[0][0].number if parties.callees else ""
-        number = caller.number if outside else place.queue or first
-        settled = said.word in PAST_RINGING or place.caller_connected
-        status = "Connected" if settled else stays.get(caller.dn, "Dialing")
-        withheld = outside and caller.withheld
-        yield _leg(originator, caller.dn, kind, number, status, withheld=withheld)
+        yield _leg(originator, caller.dn, kind, place.queue or first, status)
 
 
 def _callees_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[DerivedLeg]:
@@ -367,20 +325,23 @@ def _callees_of_row(known: _CallContext, stays: Mapping[str, str]) -> Iterable[D
     recalled = known.place.caller_connected and caller.dn in said.ringing
     status = "Connected" if said.word == "Talking" or recalled else "Ringing"
     for party, kind in said.parties.callees:
-        if not _has_leg(party.dn, kind, known):
-            continue
         again = kind == "externalline" and party.dn == caller.dn
-        if again and party.number == caller.number:
+        if not _has_leg(party, kind, known):
             continue
-        other = caller.number or originator.number  # the originator may have left the call
-        if party.dn == originator.dn:
-            other = originator.destination or caller.number
-        number = party.number if kind == "externalline" else other
+        number = party.number if kind == "externalline" else _number_of_caller(party.dn, known)
         leg = _leg(originator, party.dn, kind, number, status, again=again)
         if said.fresh:
             yield leg
         elif leg.key in stays and party.dn not in known.visible:
             yield replace(leg, status=stays[leg.key])
+
+
+def _number_of_caller(callee: str, known: _CallContext) -> str:
+    """Return the number that one of the row's callees has at its other side."""
+    number, originator = known.said.parties.caller.number, known.originator
+    if callee == originator.dn:
+        return originator.destination or number
+    return number or originator.number  # the originator may have left the call
 
 
 def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
@@ -389,11 +350,7 @@ def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
     referrers = {leg.participant.referred_by_dn for leg in said.listed}
     connected = [leg for leg in said.listed if leg.participant.status == "Connected"]
     answered = any(leg.kind in PEOPLE and leg.participant.dn != originator.dn for leg in connected)
-    pairs = [
-        (leg.participant.dn, leg.participant.party_dn)
-        for leg in connected
-        if leg.kind in PEOPLE and leg.party_kind in ("extension", "externalline")
-    ]
+    pairs = _talking_pairs(connected)
     return {
         key: status
         for key, (status, _) in known.held.items()
@@ -406,15 +363,26 @@ def _not_contradicted(known: _CallContext) -> Mapping[str, str]:
     }
 
 
-def _has_leg(dn: str, kind: topics.DnType, known: _CallContext) -> bool:
+def _talking_pairs(connected: Iterable[ListedLeg]) -> list[tuple[str, str]]:
+    """Return the DNs of each two people of whom a participant tells that they talk."""
+    return [
+        (leg.participant.dn, leg.participant.party_dn)
+        for leg in connected
+        if leg.kind in PEOPLE and leg.party_kind in ("extension", "externalline")
+    ]
+
+
+def _has_leg(party: PartyText, kind: topics.DnType, known: _CallContext) -> bool:
     """Return whether a callee of a fresh row has a leg of its own that no participant shows."""
-    said, originator = known.said, known.originator
+    said, originator, caller = known.said, known.originator, known.said.parties.caller
+    if kind == "externalline":
+        return (party.dn, party.number) != (caller.dn, caller.number)
     if kind == "ringgroup":
         taken = said.word == "Talking" or said.connected.keys() - {originator.dn}
         return not taken and not said.ringing - {originator.dn}
     if kind == "routepoint":  # one that has the caller has a leg as the call's place
-        return said.word not in PAST_RINGING and dn not in known.visible
-    return kind in PEOPLE and not (kind == "extension" and dn in known.visible)
+        return said.word not in PAST_RINGING and party.dn not in known.visible
+    return kind in PEOPLE and not (kind == "extension" and party.dn in known.visible)
 
 
 def _at_place(
@@ -427,11 +395,8 @@ def _at_place(
     if originator.dn not in legs:
         for leg in legs.values():
             if leg.kind in PEOPLE and leg.status == "Connected":
-                outside = leg.kind == "externalline"
-                number = leg.external_party if outside else leg.dn
-                return _leg(
-                    originator, dn, kind, number, "Connected", withheld=leg.withheld and outside
-                )
+                withheld = leg.withheld and leg.kind == "externalline"
+                return _leg(originator, dn, kind, leg.number, "Connected", withheld=withheld)
     return _leg(originator, dn, kind, originator.number, "Connected")
 
 

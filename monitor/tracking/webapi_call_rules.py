@@ -20,19 +20,18 @@ from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex
 from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking.call_evidence import RANK
-from monitor.tracking.call_inference import CallInference
-from monitor.tracking.directory_index import DirectoryIndex
-from monitor.tracking.entity_builder import call_with
-from monitor.tracking.leg_rules import DerivedLeg
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.path_rules import (
+from monitor.tracking.call_inference import (
     CallAnswer,
+    CallInference,
     call_direction,
     follow_path,
     lasting_direction,
     state_of_legs,
 )
-from monitor.tracking.place_rules import Place
+from monitor.tracking.caller_rules import Originator, Place
+from monitor.tracking.directory_index import DirectoryIndex
+from monitor.tracking.entity_builder import call_with
+from monitor.tracking.leg_rules import DerivedLeg
 
 _FROM_OUTSIDE = frozenset({"FromExternal", "Inbound", "External"})
 _OTHER_RANK = 4
@@ -177,12 +176,7 @@ def _originator(before: Originator, told: ToldCall, directory_index: DirectoryIn
 
 def _first_owner(before: Originator, told: ToldCall) -> Originator:
     external = told.direction in _FROM_OUTSIDE if told.direction is not None else None
-    owner = told.info.owner if told.info is not None else None
-    if owner is None and told.info is None:
-        trunks = [leg for leg in told.legs if leg.dn_type == "externalline"]
-        dialling = [leg for leg in told.legs if leg.status == "Dialing"]
-        candidates = trunks if external else dialling
-        owner = candidates[0] if len(candidates) == 1 else None
+    owner = told.info.owner if told.info is not None else _likely_owner(told, external=external)
     if owner is None:
         return replace(before, external=external)
     outside = owner.dn_type == "externalline"
@@ -192,6 +186,14 @@ def _first_owner(before: Originator, told: ToldCall) -> Originator:
         number=owner.external_party if outside else owner.dn_num,
         withheld=owner.hidden,
     )
+
+
+def _likely_owner(told: ToldCall, *, external: bool | None) -> topics.Leg | None:
+    """Return the only trunk of a call from outside, or the only leg that dials, else None."""
+    trunks = [leg for leg in told.legs if leg.dn_type == "externalline"]
+    dialling = [leg for leg in told.legs if leg.status == "Dialing"]
+    candidates = trunks if external else dialling
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def _place(

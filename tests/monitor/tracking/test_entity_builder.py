@@ -1,16 +1,22 @@
-"""What an extension does in a call of many legs, since when, and what it costs to find out."""
+"""Test what an extension does in a call of many legs, and how a call ended."""
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from monitor.pbx.facts import UserRow
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix
-from monitor.tracking.entity_builder import talks_of
+from monitor.tracking.call_inference import CallAnswer, CallPath
+from monitor.tracking.caller_rules import Originator, Place
+from monitor.tracking.entity_builder import call_outcome, talks_of
 from monitor.tracking.pbx_state import PbxState
 from tests.monitor.tracking.pbx_facts import NOON, directory
 from tests.steps import steps
+
+OUTSIDE = Originator("10000", external=True, number="+49")
+INSIDE = Originator("100", external=False, number="100")
 
 
 def leg(dn: str, kind: topics.DnType, status: str, since: float | None) -> topics.Leg:
@@ -76,3 +82,25 @@ def test_the_extensions_of_one_call_cost_a_look_each_and_no_scan_of_all_its_legs
 
     cost(100)  # fills caches
     assert cost(400) < 4.4 * cost(100)
+
+
+@pytest.mark.parametrize(
+    ("originator", "path", "expected"),
+    [
+        (OUTSIDE, CallPath(stage="queue", reached="101"), "abandoned"),
+        (OUTSIDE, CallPath(reached="101"), "missed"),
+        (OUTSIDE, CallPath(handled_by="HOL"), "handled"),
+        (INSIDE, CallPath(), "unknown"),
+        (INSIDE, CallPath(extensions=frozenset({"100"})), "unanswered"),
+        (INSIDE, CallPath(extensions=frozenset({"100"}), reached="101"), "missed"),
+        (INSIDE, CallPath(lines=frozenset({"10000"}), reached="10000"), "unanswered"),
+    ],
+)
+def test_outcome_of_a_call_without_an_answer(
+    originator: Originator, path: CallPath, expected: str
+) -> None:
+    assert call_outcome(originator, Place(), CallAnswer(), path, looking=True) == expected
+    assert call_outcome(originator, Place(), CallAnswer(), path, looking=False) == "unknown"
+    waits = path.stage == "queue"
+    answered = call_outcome(originator, Place(), CallAnswer(1.0), path, looking=False)
+    assert answered == ("abandoned" if waits else "answered")

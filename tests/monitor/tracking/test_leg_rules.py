@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from monitor.pbx.facts import Participant
 from monitor.tracking.call_evidence import CallReading
+from monitor.tracking.caller_rules import Originator, Place
 from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.leg_rules import find_legs
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.place_rules import Place
 from tests.monitor.tracking.pbx_facts import EXTENSIONS, directory, participant
 from tests.monitor.tracking.test_call_evidence import reading, row
 

@@ -1,23 +1,21 @@
-"""Test what became of a call: answer, direction, path and outcome."""
+"""Test what became of a call: answer, direction and path."""
 
 from __future__ import annotations
 
 import pytest
 
 from monitor.shared.entities import topics
-from monitor.tracking.leg_rules import DerivedLeg
-from monitor.tracking.originator_rules import Originator
-from monitor.tracking.path_rules import (
+from monitor.tracking.call_inference import (
     CallAnswer,
     CallPath,
     call_direction,
-    call_outcome,
     find_answer,
     follow_path,
     lasting_direction,
     state_of_legs,
 )
-from monitor.tracking.place_rules import Place
+from monitor.tracking.caller_rules import Originator, Place
+from monitor.tracking.leg_rules import DerivedLeg
 from tests.monitor.tracking.pbx_facts import NOON, participant
 from tests.monitor.tracking.test_call_evidence import reading, row
 
@@ -124,28 +122,6 @@ def test_the_call_has_reached_who_answered_and_before_that_who_rang_last() -> No
     assert answered.reached == "102"
     later = follow(TRUNK, TALKS, before=answered, now=NOON + 2, answer=CallAnswer(NOON + 1))
     assert later.reached == "102"
-
-
-@pytest.mark.parametrize(
-    ("originator", "path", "expected"),
-    [
-        (OUTSIDE, CallPath(stage="queue", reached="101"), "abandoned"),
-        (OUTSIDE, CallPath(reached="101"), "missed"),
-        (OUTSIDE, CallPath(handled_by="HOL"), "handled"),
-        (INSIDE, CallPath(), "unknown"),
-        (INSIDE, CallPath(extensions=frozenset({"100"})), "unanswered"),
-        (INSIDE, CallPath(extensions=frozenset({"100"}), reached="101"), "missed"),
-        (INSIDE, CallPath(lines=frozenset({"10000"}), reached="10000"), "unanswered"),
-    ],
-)
-def test_outcome_of_a_call_without_an_answer(
-    originator: Originator, path: CallPath, expected: str
-) -> None:
-    assert call_outcome(originator, Place(), CallAnswer(), path, looking=True) == expected
-    assert call_outcome(originator, Place(), CallAnswer(), path, looking=False) == "unknown"
-    waits = path.stage == "queue"
-    answered = call_outcome(originator, Place(), CallAnswer(1.0), path, looking=False)
-    assert answered == ("abandoned" if waits else "answered")
 
 
 def test_a_call_that_is_first_seen_at_a_machine_was_not_answered_before() -> None:
