@@ -128,7 +128,7 @@ async def test_without_a_monitor_it_is_said_that_nobody_keeps_the_key(
     config = ("--config", str(settings(tmp_path, valkey.url)))
     new = await say(keys.commands(run), "new", "--name", "wall", *config)
     assert new.exit_code == 0
-    assert "No monitor" in new.output
+    assert "monitor of this PBX does not run" in new.output
 
 
 def test_a_block_for_the_settings_file_holds_all_that_was_asked_for() -> None:

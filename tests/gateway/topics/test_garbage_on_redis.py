@@ -94,7 +94,7 @@ _DEEP = b"\x91" * 20_000 + b"\xc0"
         (lambda data: wire.decode_entity("contacts", data), {"id": 1, "name": "Anna"}),
         (
             command_messages.decode_request,
-            ["id", "g", "ext.update", {"num": "100"}, "wall", "192.0.2.7", None, "", False],
+            ["id", "g", "ext.update", {"num": "100"}, "wall", "192.0.2.7", None, "", False, False],
         ),
         (command_messages.decode_outcome, ["id", {}, None, None, None, None]),
         (command_messages.decode_ring, ["done", "id"]),
