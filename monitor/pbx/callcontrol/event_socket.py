@@ -75,7 +75,6 @@ class EventSocket:
         self._participants: ParticipantReader | None = None
         self._event_bytes = 0
         self._heard_at = 0.0
-        self._read_once = False
 
     @property
     def lag(self) -> int:
@@ -118,11 +117,9 @@ class EventSocket:
         self._heard_at = time.monotonic()
         self._client.traffic_tap.opened()
         self._event_bytes = 0
-        self._read_once = False
 
         def fully_read() -> None:
             self._event_bytes = 0
-            self._read_once = True
             on_full()
 
         self._participants = ParticipantReader(
@@ -213,15 +210,10 @@ class EventSocket:
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {longest:g} s.")
 
     def _awaited_since(self) -> float | None:
-        """Return since when the PBX has answered nothing although it was asked what events mean.
-
-        Not before the first full read: a PBX that is slow to begin may take its time.
-        """
+        """Return since when the PBX has answered nothing although it was asked, or None."""
         participants = self._participants
-        if participants is None or not self._read_once:
-            return None
-        asked = participants.awaited_since
-        return None if asked is None else max(asked, self._client.heard_at)
+        since = None if participants is None else participants.awaited_since
+        return None if since is None else max(since, self._client.heard_at)
 
     def _unanswered(self) -> NoReturn:
         longest = self._client.settings.silence_timeout

@@ -28,6 +28,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import takewhile
+from math import inf
 from typing import Final, Protocol, TypeAlias
 
 import structlog
@@ -122,6 +123,8 @@ class ParticipantReader:
         self._full_wanted = asyncio.Event()
         self._full_wanted.set()
         self._full_asked: float | None = None
+        self._full_took = self._due_after = inf
+        """How long the last full read took, and until when nothing is due because of one."""
         self._unread: dict[Key, list[float]] = {}
         """Times of each participant's events that no read has shown yet; the first two suffice."""
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
@@ -139,11 +142,15 @@ class ParticipantReader:
 
     @property
     def awaited_since(self) -> float | None:
-        """Return the monotonic time of the oldest news that is still being read, or None."""
+        """Return the monotonic time since which an answer is due; None if none is waited for.
+
+        A full read may take as long as the last one took: a large PBX may answer nothing else
+        meanwhile. Nothing is due before the first one is done.
+        """
         asked = [reading.heard for reading in self._in_flight.values()]
         if self._full_asked is not None:
             asked.append(self._full_asked)
-        return min(asked, default=None)
+        return max(min(asked), self._due_after) if asked else None
 
     def reads(self, dn: str, participant_id: int) -> bool:
         """Return whether this participant waits to be read, or is being read."""
@@ -254,6 +261,7 @@ class ParticipantReader:
         waiting, self._waiting = self._waiting, {}
         kept = self._kept = set(self._in_flight)
         asked = self._full_asked = self._clock.now()
+        self._due_after = asked + self._full_took
         try:
             state = await self._reads.full_state()
         except BaseException:
@@ -264,6 +272,8 @@ class ParticipantReader:
             raise
         finally:
             self._kept = self._full_asked = None
+        answered = self._due_after = self._clock.now()
+        self._full_took = answered - asked
         if state.garbled:
             _log.warning("participants_malformed", count=state.garbled)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}

@@ -14,7 +14,7 @@ from monitor.pbx.facts import (
 )
 from tests.bus import until
 from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
-from tests.monitor.pbx.test_v20_source import FULL, lost
+from tests.monitor.pbx.test_v20_source import FULL, ROWS, lost
 
 
 async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_read(
@@ -91,6 +91,27 @@ async def test_a_pbx_that_answers_others_while_one_participant_waits_is_not_lost
         await pbx.upsert(1, "Ringing")
         await asyncio.sleep(1.2)  # longer than the silence that is allowed
         held.release()
+        await facts.seen("Ringing")
+        assert not any(isinstance(fact, ConnectionChanged) for fact in facts.all[before:])
+
+
+async def test_a_full_read_may_take_as_long_as_the_last_one(pbx: ScriptedPbx) -> None:
+    pbx.refuse(ROWS, 403)  # else its answers would be signs of life
+    settings = settings_for(pbx.url, ping_interval=0.1, silence_timeout=0.5)
+    first = pbx.hold(FULL)
+    async with following(settings) as (source, facts):
+        await pbx.asked(FULL, 1)
+        await asyncio.sleep(2.0)  # four times the silence that is allowed
+        first.release()
+        await facts.connected()
+        before = len(facts.all)
+        held = [pbx.hold("/") for _ in range(2)]
+        source.request_full_read()
+        await pbx.asked(FULL, 2)
+        await pbx.upsert(1, "Ringing")
+        await asyncio.sleep(1.0)
+        for one in held:
+            one.release()
         await facts.seen("Ringing")
         assert not any(isinstance(fact, ConnectionChanged) for fact in facts.all[before:])
 
