@@ -228,19 +228,22 @@ async def test_under_an_idempotency_key_the_first_answer_comes_again(bus: Bus) -
 
 
 async def test_a_claimed_request_that_redis_has_lost_is_told_to_the_monitor_as_a_repetition(
-    bus: Bus, monkeypatch: pytest.MonkeyPatch
+    bus: Bus,
 ) -> None:
-    monkeypatch.setattr(dispatcher, "_LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(dispatcher, "FINISH_WITHIN_S", 0.2)
     undone = CommandFailure("unavailable", "pbx_unreachable", "Away.")
 
     async def left_undone(monitor: Monitor, request: Request) -> None:
         await monitor.finish(request, Outcome(request.id, None, undone))
 
+    async def claim_and_lose(monitor: Monitor, request: Request) -> None:
+        await monitor.claim(request)
+        await monitor.redis.set(KEYS.result(request.id), b"not an outcome")
+        await monitor.redis.publish(KEYS.replies(request.gateway), encode(Completed(request.id)))
+
     async with dispatching(bus) as ours:
         for deed, repeated in (
             (left_undone, False),
-            (Monitor.claim, False),
+            (claim_and_lose, False),
             (Monitor.finish, True),
         ):
             async with monitoring(bus, deed) as monitor:
