@@ -376,7 +376,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self._waiting_bytes -= len(data)
         if self.disconnected or self.transport.is_closing():
             return
-        self._read(data)
+        try:
+            self._read(data)
+        except BaseException:
+            self.transport.abort()  # as event loops do when the read is theirs; else it stays paused
+            raise
         paused = self.read_paused or self._connection.flooded or self._waiting_bytes
         if not paused and not self.transport.is_closing():
             self.transport.resume_reading()

@@ -12,7 +12,7 @@ import socket
 import struct
 import zlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 import uvloop
@@ -20,6 +20,7 @@ import uvloop
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.transport import compression
+from gateway.transport.read_turns import ReadTurns
 from gateway.transport.websocket_protocol import (
     LARGEST_PUSHED_BYTES,
     SEND_BUFFER_BYTES,
@@ -215,6 +216,32 @@ async def test_what_waits_for_its_turn_is_read_in_order() -> None:
                 answers = b"".join(bytes([0x8A, 1]) + ping for ping in pings)
                 assert answers in await read_all_until(reader, answers[-3:])
                 writer.transport.abort()
+
+
+@on_both_loops
+async def test_a_read_that_fails_in_its_turn_ends_that_connection_and_no_other() -> None:
+    def later(_: ReadTurns, read: Callable[[], None]) -> bool:
+        asyncio.get_running_loop().call_soon(read)
+        return False
+
+    def fail(_: StreamProtocol) -> None:
+        raise ArithmeticError
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReadTurns, "begin", later)
+        async with serving() as served, served.connect() as other, asyncio.timeout(60):
+            failures = list[object]()
+            loop = asyncio.get_running_loop()
+            loop.set_exception_handler(lambda _, told: failures.append(told["exception"]))
+            reader, writer = await flooding(served)
+            with pytest.MonkeyPatch.context() as broken:
+                broken.setattr(StreamProtocol, "handle_ping", fail)
+                writer.write(client_frame(0x89, b""))
+                with suppress(ConnectionResetError):
+                    await reader.read()
+            await (await other.ping())
+            assert [type(one) for one in failures] == [ArithmeticError]
+            writer.transport.abort()
 
 
 async def read_all_until(reader: asyncio.StreamReader, end: bytes) -> bytes:
