@@ -190,9 +190,10 @@ def _known(db: sqlite3.Connection, record: CommandRecord) -> KnownRequest | None
 
 
 def _attempted(db: sqlite3.Connection, record: CommandRecord) -> bool:
-    """Return whether there is any earlier command under the same Idempotency-Key."""
-    query = "SELECT 1 FROM commands WHERE digest = ? AND request != ?"
-    return db.execute(query, (record.digest, record.request)).fetchone() is not None
+    """Return whether there is any command of the last day under the same Idempotency-Key."""
+    query = "SELECT 1 FROM commands WHERE digest = ? AND request != ? AND at >= ?"
+    values = record.digest, record.request, record.at - ONCE_KEPT_S
+    return db.execute(query, values).fetchone() is not None
 
 
 class Store:

@@ -75,6 +75,10 @@ async def test_a_repetition_of_what_the_file_does_not_know_is_unknown_and_stays_
         await store.begin(record("3", "undone"))
         await store.merge([record("3", "undone", stage=Stage.UNDONE)])
         assert await store.begin(record("4", "undone"), repeated=True) is None
+        await store.merge([record("5", "used again", stage=Stage.DONE)])
+        days_later = record("6", "used again", at=200_000.0)
+        again = await store.begin(days_later, repeated=True)
+        assert again == KnownRequest("f", None), "what the file knows is no request of that day"
 
 
 async def test_of_several_attempts_under_one_key_the_one_that_was_done_counts(
