@@ -379,7 +379,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         try:
             self._read(data)
         except BaseException:
-            self.transport.abort()  # as event loops do when the read is theirs; else it stays paused
+            self.transport.abort()  # as an event loop does; else it stays paused
             raise
         paused = self.read_paused or self._connection.flooded or self._waiting_bytes
         if not paused and not self.transport.is_closing():
