@@ -143,3 +143,8 @@ def test_the_browsers_language_is_taken_if_it_is_one_of_ours(accepted: str, lang
 def test_english_is_the_source() -> None:
     assert LANGUAGES[0] == ENGLISH
     assert catalogue(ENGLISH) == {}
+
+
+def test_examples_are_sent_as_they_are() -> None:
+    document = {"description": "One.", "example": {"description": "One."}}
+    assert translated(document, str.upper) == document | {"description": "ONE."}
