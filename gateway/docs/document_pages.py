@@ -5,6 +5,9 @@ nothing from elsewhere and send requests to the gateway alone. It begins with th
 wallboard keeps in this browser; a key that is typed in stays in the page's memory.
 ``/docs/stream`` tells the stream in words.
 
+What people read is in the language that ``?lang=`` names. A page that is asked for without it is
+in the browser's. ``/openapi.json`` is English then, whoever asks.
+
 A document is made at its first request, compressed once, and kept. Clients may keep it for ever
 if its address has its present tag in it. Without the tag they ask each time whether it has
 changed. No key is needed, so the bytes sent to one address are limited: to a number at once, and
@@ -17,7 +20,7 @@ import asyncio
 import gzip
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -33,6 +36,7 @@ from gateway.docs.asyncapi import asyncapi
 from gateway.docs.openapi import openapi
 from gateway.docs.stream_page import stream_text
 from gateway.docs.text_page import text_page
+from gateway.docs.translation import ENGLISH, LANGUAGES, catalogue, preferred, said, translated
 from gateway.errors import TooManyRequests
 from gateway.operations.operation_table import Command
 from gateway.responses import refuse
@@ -49,6 +53,8 @@ _FILES: Final = {
     "swagger-ui/swagger-ui.css": "text/css",
     "swagger-ui/swagger-ui-bundle.js": "text/javascript",
 }
+_NAMES: Final = {"en": "English", "ru": "Русский"}
+"""Language → its own name."""
 TEXT_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; "
@@ -131,18 +137,37 @@ def documents(commands: Iterable[Command], version: str, handouts: Handouts) -> 
     table = tuple(commands)
     files = {name: RenderedDocument(partial(_file, name), handouts) for name in _FILES}
     kept = {
-        "/openapi.json": RenderedDocument(
-            lambda: document_of(to_json(openapi(table, version)), "application/json"), handouts
-        ),
         "/asyncapi.json": RenderedDocument(
             lambda: document_of(to_json(asyncapi(version)), "application/json"), handouts
         ),
-        "/docs": RenderedDocument(
-            lambda: document_of(_page(version).encode(), "text/html", TEXT_POLICY), handouts
-        ),
-        "/docs/stream": RenderedDocument(lambda: _stream_page(version), handouts),
     } | {f"/static/{name}": file for name, file in files.items()}
-    return [Route(path, document.answer) for path, document in kept.items()]
+
+    def in_each(make: Callable[[str], Document]) -> dict[str, RenderedDocument]:
+        return {name: RenderedDocument(partial(make, name), handouts) for name in LANGUAGES}
+
+    return [
+        Route("/openapi.json", _in_languages(in_each(partial(_openapi, table, version)))),
+        Route("/docs", _in_languages(in_each(partial(_docs, version)), guess=True)),
+        Route("/docs/stream", _in_languages(in_each(partial(_stream_page, version)), guess=True)),
+        *(Route(path, document.answer) for path, document in kept.items()),
+    ]
+
+
+def _in_languages(
+    each: Mapping[str, RenderedDocument], *, guess: bool = False
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers in the language that is asked for. ``guess``: else in the browser's."""
+
+    async def answer(request: Request) -> Response:
+        asked = each.get(request.query_params.get("lang", ""))
+        if asked is not None or not guess:
+            return await (asked or each[ENGLISH]).answer(request)
+        language = preferred(request.headers.get("accept-language", ""))
+        response = await each[language].answer(request)
+        response.headers.add_vary_header("Accept-Language")
+        return response
+
+    return answer
 
 
 class RenderedDocument:
@@ -206,34 +231,50 @@ def _file(name: str) -> Document:
     return document_of((_STATIC / name).read_bytes(), _FILES[name])
 
 
-def _stream_page(version: str) -> Document:
+def _openapi(commands: Iterable[Command], version: str, language: str) -> Document:
+    say = partial(said, texts=catalogue(language))
+    return document_of(to_json(translated(openapi(commands, version), say)), "application/json")
+
+
+def _stream_page(version: str, language: str) -> Document:
+    say = partial(said, texts=catalogue(language))
     page = text_page(
-        stream_text(asyncapi(version)),
-        title=f"callmon {version}: the stream",
-        back="Start page",
-        to="../",
+        say(stream_text(asyncapi(version))),
+        title=f"callmon {version}: {say('the stream')}",
+        back=say("Start page"),
+        to="../" if language == ENGLISH else f"../?lang={language}",
+        language=language,
     )
     return document_of(page.encode(), "text/html", TEXT_POLICY)
 
 
-def _page(version: str) -> str:
+def _docs(version: str, language: str) -> Document:
     def at(name: str) -> str:
         return f"static/{name}?v={document_of((_STATIC / name).read_bytes(), '').tag}"
 
-    return f"""<!doctype html>
-<html lang="en">
+    say = partial(said, texts=catalogue(language))
+    links = " ".join(
+        f'<a href="docs?lang={name}" lang="{name}" hreflang="{name}">{word}</a>'
+        for name, word in _NAMES.items()
+        if name != language
+    )
+    page = f"""<!doctype html>
+<html lang="{language}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>callmon {escape(version)}: the interface</title>
+<title>callmon {escape(version)}: {say("the interface")}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="{at("swagger-ui/swagger-ui.css")}">
 <link rel="stylesheet" href="{at("docs.css")}">
 <script src="{at("theme.js")}"></script>
+<nav aria-label="{say("Languages")}">{links}</nav>
 <div id="docs"></div>
 <noscript>
-This page needs JavaScript. <a href="openapi.json">openapi.json</a> says the same without.
+{say("This page needs JavaScript.")}
+<a href="openapi.json?lang={language}">openapi.json</a> {say("says the same without.")}
 </noscript>
 <script src="{at("swagger-ui/swagger-ui-bundle.js")}"></script>
 <script src="{at("docs.js")}"></script>
 </html>
 """
+    return document_of(page.encode(), "text/html", TEXT_POLICY)

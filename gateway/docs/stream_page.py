@@ -23,6 +23,7 @@ def stream_text(document: Mapping[str, Any]) -> str:
 
 def _paragraphs(document: Mapping[str, Any]) -> Iterator[str]:
     yield f"# {document['info']['title']}"
+    yield "[По-русски](docs/stream?lang=ru)"
     yield document["info"]["description"]
     yield "The same for tools: [asyncapi.json](asyncapi.json)."
     yield "## Addresses"

@@ -2,6 +2,23 @@
 
 // A key that is typed in stays in this page's memory: nothing is stored, and nothing comes from another server.
 const ERRORS = /^[45]/;
+const language = document.documentElement.lang;
+const words = {
+  en: {
+    errors: "Errors",
+    each: "Each command lists the statuses that it may refuse with.",
+    status: "status",
+    meaning: "what it means",
+    unsent: "The gateway does not send openapi.json",
+  },
+  ru: {
+    errors: "Ошибки",
+    each: "У каждой команды перечислены статусы, с которыми она может отказать.",
+    status: "статус",
+    meaning: "что значит",
+    unsent: "Сервер не отдаёт openapi.json",
+  },
+}[language];
 
 /** The key that the wallboard or the start page keeps in this browser. */
 function kept() {
@@ -23,11 +40,11 @@ function fold(api) {
       if (!meanings.has(status)) meanings.set(status, meant);
       delete operation.responses[status];
     }
-    if (statuses.length) operation.description = `${operation.description ?? ""}\n\nErrors: ${statuses.join(", ")}.`;
+    if (statuses.length) operation.description = `${operation.description ?? ""}\n\n${words.errors}: ${statuses.join(", ")}.`;
   }
   const rows = [...meanings].sort().map(([status, meant]) => `| ${status} | ${line(meant)} |`);
-  const table = ["| status | what it means |", "| --- | --- |", ...rows].join("\n");
-  api.info.description += `\n\n## Errors\n\nEach command lists the statuses that it may refuse with.\n\n${table}\n`;
+  const table = [`| ${words.status} | ${words.meaning} |`, "| --- | --- |", ...rows].join("\n");
+  api.info.description += `\n\n## ${words.errors}\n\n${words.each}\n\n${table}\n`;
   return api;
 }
 
@@ -37,7 +54,7 @@ function line(text) {
 }
 
 async function show() {
-  const answer = await fetch("openapi.json");
+  const answer = await fetch(`openapi.json?lang=${language}`);
   const ui = SwaggerUIBundle({
     spec: fold(await answer.json()),
     dom_id: "#docs",
@@ -62,5 +79,5 @@ async function show() {
 }
 
 show().catch((error) => {
-  document.getElementById("docs").textContent = `The gateway does not send openapi.json: ${error.message}`;
+  document.getElementById("docs").textContent = `${words.unsent}: ${error.message}`;
 });

@@ -119,19 +119,20 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
     await page.shows("ready; with a key it says more")
     assert await findings(page) == []
-    for path in ("docs/stream", "wall/help", "wall/help.ru"):
+    for path in ("docs/stream", "docs/stream?lang=ru", "wall/help", "wall/help.ru"):
         await page.go(f"{world.address}/{path}")
         await page.until("document.querySelector('main.text h2')")
         assert await findings(page) == [], path
-    await page.go(f"{world.address}/docs")
-    await page.until("document.querySelector('.opblock-tag')")
-    await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")
-    await page.until("document.querySelector('.opblock-get')")
     own = (
         "region",
         "nested-interactive",
     )  # Swagger UI's: a landmark for the list alone, a button in what opens
-    assert [one for one in await findings(page) if not one.startswith(own)] == []
+    for language in ("en", "ru"):
+        await page.go(f"{world.address}/docs?lang={language}")
+        await page.until("document.querySelector('.opblock-tag')")
+        await page.run("document.querySelectorAll('.opblock-tag button')[1].click()")
+        await page.until("document.querySelector('.opblock-get')")
+        assert [one for one in await findings(page) if not one.startswith(own)] == [], language
 
 
 async def findings(page: Page) -> list[str]:

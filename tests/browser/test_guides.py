@@ -97,3 +97,26 @@ async def test_the_documents_take_the_kept_key_and_fold_errors(page: Page, world
     told: dict[str, Any] = json.loads(await page.text(".live-responses-table .highlight-code code"))
     assert "error" not in told
     assert not page.complaints
+
+
+async def test_the_documents_speak_russian_and_lead_back_to_english(
+    page: Page, world: World
+) -> None:
+    await page.go(f"{world.address}/docs?lang=ru#/Звонки")
+    await page.until("document.querySelector('.opblock-summary-control')")
+    await page.run("document.querySelector('.opblock-summary-control').click()")
+    await page.until("document.querySelector('.opblock.is-open .execute')")
+    for size in SIZES:
+        await page.resize(*size)
+        width = await page.run("document.documentElement.scrollWidth")
+        assert width <= size[0], f"at {size}"
+    await page.shows("Адрес и ключ", ".info")
+    await page.shows("Неверен сам запрос", ".info table")
+    await page.shows("Операторы и менеджеры очередей вызова.", "#docs")
+    await page.shows("Сколько вызовов сейчас проходит через АТС", ".opblock.is-open")
+    await page.shows("Вид моментов времени в ответе", ".opblock.is-open .parameters")
+    await page.shows("Ошибки: 400", ".opblock.is-open .opblock-description")
+    await page.run("document.querySelector('nav a[lang=en]').click()")
+    await page.shows("Address and key", ".info")
+    assert await page.run("document.querySelector('nav a').innerText") == "Русский"
+    assert not page.complaints

@@ -18,6 +18,7 @@ from gateway.operations.operation_table import COMMANDS
 from gateway.rest.middleware import redacted
 
 DOCUMENTS = ("/openapi.json", "/asyncapi.json", "/docs", "/docs/stream")
+RUSSIAN = ("/openapi.json?lang=ru", "/docs?lang=ru", "/docs/stream?lang=ru")
 
 
 class Links(HTMLParser):
@@ -58,7 +59,7 @@ async def test_the_documents_need_no_key_and_describe_what_is_served(
     ] == "/webapi/stream"
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *RUSSIAN])
 async def test_a_client_that_has_a_document_is_not_sent_it_again(
     http: httpx.AsyncClient, path: str
 ) -> None:
@@ -80,7 +81,7 @@ async def test_a_client_that_has_a_document_is_not_sent_it_again(
         assert other.content == first.content
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *RUSSIAN])
 async def test_a_document_comes_compressed_to_whoever_takes_that(
     http: httpx.AsyncClient, path: str
 ) -> None:
@@ -92,7 +93,60 @@ async def test_a_document_comes_compressed_to_whoever_takes_that(
     assert int(packed.headers["content-length"]) == len(raw)
     assert gzip.decompress(raw) == plain.content
     assert packed.headers["etag"] != plain.headers["etag"]
-    assert plain.headers["vary"] == packed.headers["vary"] == "Accept-Encoding"
+    guessed = ", Accept-Language" if path in ("/docs", "/docs/stream") else ""
+    assert plain.headers["vary"] == packed.headers["vary"] == f"Accept-Encoding{guessed}"
+
+
+async def test_a_page_is_in_the_language_of_its_address_else_of_the_browser(
+    http: httpx.AsyncClient,
+) -> None:
+    russian = {"Accept-Language": "ru-RU,ru;q=0.9,en;q=0.5"}
+    for path in ("/docs", "/docs/stream"):
+        english, other = (await http.get(path)), (await http.get(f"{path}?lang=ru"))
+        assert (_language(english), _language(other)) == ("en", "ru")
+        assert (
+            other.headers["content-security-policy"] == english.headers["content-security-policy"]
+        )
+        assert {*Links(other.text).loaded} == {*Links(english.text).loaded}
+        first = await http.get(path, headers=russian)
+        assert (first.text, first.headers["etag"]) == (other.text, other.headers["etag"])
+        assert "Accept-Language" in first.headers["vary"]
+        for asked in ("?lang=xx", "?lang="):
+            assert (await http.get(path + asked, headers=russian)).text == other.text
+            assert (await http.get(path + asked)).text == english.text
+        assert (await http.get(f"{path}?lang=en", headers=russian)).text == english.text
+
+
+async def test_the_document_for_tools_is_english_unless_its_address_says_otherwise(
+    http: httpx.AsyncClient,
+) -> None:
+    english = await http.get("/openapi.json", headers={"Accept-Language": "ru"})
+    russian = await http.get("/openapi.json?lang=ru")
+    assert english.headers["vary"] == "Accept-Encoding"
+    assert english.headers["etag"] != russian.headers["etag"]
+    assert english.json()["paths"].keys() == russian.json()["paths"].keys()
+    told = russian.json()["paths"]["/webapi/all.queue.get"]["get"]
+    assert (told["summary"], told["tags"]) == ("Все очереди вызова", ["Списки"])
+    for unknown in ("xx", "", "RU", "../ru"):
+        assert (await http.get("/openapi.json", params={"lang": unknown})).text == english.text
+
+
+@pytest.mark.parametrize("path", ["/docs", "/docs?lang=ru", "/docs/stream", "/docs/stream?lang=ru"])
+async def test_a_page_leads_to_the_same_in_the_other_language(
+    http: httpx.AsyncClient, path: str
+) -> None:
+    page = await http.get(path)
+    wanted = f"{path.removeprefix('/').partition('?')[0]}?lang="
+    leads = [name for name in Links(page.text).named if name.removeprefix("../").startswith(wanted)]
+    assert len(leads) == 1
+    other = await http.get(f"/{leads[0].removeprefix('../')}")
+    assert {_language(page), _language(other)} == {"en", "ru"}
+
+
+def _language(page: httpx.Response) -> str:
+    found = re.search(r'<html lang="(\w+)">', page.text)
+    assert found is not None
+    return found[1]
 
 
 @pytest.mark.parametrize("accepted", ["", "identity", "gzip;q=0", "gzip; q=0.000", "br", "xgzip"])
@@ -103,7 +157,7 @@ async def test_a_document_comes_plain_to_whoever_does_not(
     assert "content-encoding" not in answer.headers
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *RUSSIAN])
 async def test_head_answers_without_the_body(http: httpx.AsyncClient, path: str) -> None:
     get, head = await http.get(path), await http.head(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -112,7 +166,7 @@ async def test_head_answers_without_the_body(http: httpx.AsyncClient, path: str)
     }
 
 
-@pytest.mark.parametrize("path", DOCUMENTS)
+@pytest.mark.parametrize("path", [*DOCUMENTS, *RUSSIAN])
 async def test_a_document_takes_no_other_method(http: httpx.AsyncClient, path: str) -> None:
     answer = await http.post(path)
     assert answer.status_code == 405
@@ -225,12 +279,10 @@ async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(
     handouts = docs.Handouts(lambda: now)
     app = Starlette(routes=docs.documents(COMMANDS.values(), "1.2.3", handouts))
 
-    async def ask(address: str, **headers: str) -> httpx.Response:
+    async def ask(address: str, path: str = "/openapi.json", **headers: str) -> httpx.Response:
         transport = httpx.ASGITransport(app, client=(address, 1))
         async with httpx.AsyncClient(transport=transport, base_url="http://test") as http:
-            return await http.get(
-                "/openapi.json", headers={"Accept-Encoding": "identity", **headers}
-            )
+            return await http.get(path, headers={"Accept-Encoding": "identity", **headers})
 
     first = await ask("192.0.2.1")
     assert 300_000 < len(first.content) < 550_000
@@ -238,6 +290,7 @@ async def test_one_address_is_sent_so_many_bytes_of_documents_and_others_go_on(
     refused = await ask("192.0.2.1")
     assert (refused.status_code, refused.json()["error"]["code"]) == (429, "too_many_requests")
     assert int(refused.headers["retry-after"]) > 0
+    assert (await ask("192.0.2.1", "/openapi.json?lang=ru")).status_code == 429
     assert (await ask("192.0.2.1", **{"If-None-Match": first.headers["etag"]})).status_code == 304
     assert (await ask("192.0.2.2")).status_code == 200
     assert [(await ask("127.0.0.1")).status_code for _ in range(4)] == [200] * 4, (
