@@ -126,16 +126,17 @@ async def test_an_extension_that_goes_at_the_last_moment_is_a_refusal(desk: Desk
 
 
 ASKS = [
-    ("queue.agents.set", {"num": "800", "agents": "101"}),
-    ("queue.managers.set", {"num": "800", "managers": "102"}),
-    ("group.members.set", {"num": "600", "members": "102"}),
+    ("queue.agents.set", {"num": "800", "agents": "101"}, "/xapi/v1/Queues"),
+    ("queue.managers.set", {"num": "800", "managers": "102"}, "/xapi/v1/Queues"),
+    ("group.members.set", {"num": "600", "members": "102"}, "/xapi/v1/RingGroups"),
 ]
+"""Commands, and the address that each of them asks; the source polls others meanwhile."""
 
 
 async def test_rights_are_asked_for(desk: Desk) -> None:
-    for command, arguments in ASKS:
+    for command, arguments, address in ASKS:
         for method in ("GET", "PATCH"):
-            desk.pbx.faults.answer_with(403, 1, "/xapi/v1/", method=method)
+            desk.pbx.faults.answer_with(403, 1, address, method=method)
             refused = await desk.refused(command, **arguments)
             assert refused.code == "not_permitted"
             assert "system_admins" in str(refused)
@@ -144,8 +145,8 @@ async def test_rights_are_asked_for(desk: Desk) -> None:
 async def test_an_answer_that_is_lost_is_not_known_and_what_was_done_is_shown_all_the_same(
     desk: Desk,
 ) -> None:
-    for command, arguments in ASKS:
-        desk.pbx.faults.lose_answers(1, "/xapi/v1/", method="PATCH")
+    for command, arguments, address in ASKS:
+        desk.pbx.faults.lose_answers(1, address, method="PATCH")
         with pytest.raises(CommandOutcomeUnknown):
             await desk.do(command, **arguments)
     await desk.until(lambda: [agent.num for agent in desk.queue("800").agents] == ["101"])
