@@ -235,22 +235,26 @@ def differing(first: Any, second: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: {first!r}, again {second!r}"
 
 
+async def played_alike(
+    recorded: Recorded, file: Path, without: set[str]
+) -> dict[str, dict[str, Any]]:
+    """What is held again. It must be what was held; a busy machine may need it played slower."""
+    for speed in (UNHURRIED, UNHURRIED / 2):
+        again = await replayed(file, speed)
+        first, second = (bare(state, without, recorded.unsure) for state in (recorded.state, again))
+        if not (unlike := list(differing(first, second))):
+            return again
+    raise AssertionError(unlike)
+
+
 async def test_what_is_played_back_ends_as_it_ended(recorded: Recorded) -> None:
-    again = await replayed(recorded.clear, UNHURRIED)
-    first, second = (
-        bare(state, TIMES | EMPTIED, recorded.unsure) for state in (recorded.state, again)
-    )
-    assert not list(differing(first, second))
+    again = await played_alike(recorded, recorded.clear, TIMES | EMPTIED)
     assert len(again["ended"]) >= CALLS - len(recorded.unsure)
     assert again["calls"]
 
 
 async def test_masked_it_is_the_same_but_for_names_and_numbers(recorded: Recorded) -> None:
-    again = await replayed(recorded.masked, UNHURRIED)
-    first, second = (
-        bare(state, TIMES | PEOPLE, recorded.unsure) for state in (recorded.state, again)
-    )
-    assert not list(differing(first, second))
+    again = await played_alike(recorded, recorded.masked, TIMES | PEOPLE)
     then, now = (numbers(bare(state, set(), recorded.unsure)) for state in (recorded.state, again))
     assert len(now) >= len(then) > 3, "a number in two notations may have two masks"
     assert not now & then
