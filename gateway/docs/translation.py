@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -20,9 +21,8 @@ _CATALOGUES: Final = {"ru": "russian.json"}
 LANGUAGES: Final = (ENGLISH, *_CATALOGUES)
 
 _SENTENCES: Final = re.compile(r"(?<=[.!?]) (?=\S)")
-_ONE: Final = r"(?:`[^`]*`|\[\w+\]\(#\w+\))"
-_CODE: Final = re.compile(rf"{_ONE}(?:, {_ONE})*")
-"""Code, or links to parts of the same page, with commas between: what no language changes."""
+_CODE: Final = re.compile(r"`[^`]*`|\[\w+\]\(#\w+\)")
+"""Code, or a link to a part of the same page: what no language changes."""
 _ANY_CODE: Final = "`{}`"
 _RANGE: Final = re.compile(r"([a-z]{2})(?:-[a-z0-9-]*)?(?:\s*;\s*q=([01](?:\.\d{0,3})?))?")
 _LONGEST_HEADER: Final = 256
@@ -85,19 +85,39 @@ def said(text: str, texts: Mapping[str, str]) -> str:
 
 def _paragraph(text: str, texts: Mapping[str, str]) -> str:
     if text.startswith("|"):
-        return re.sub(r"[^|\n]*[^|\s]", lambda cell: _cell(cell[0], texts), text)
+        rows = (row.split("|") for row in text.split("\n"))
+        return "\n".join("|".join(_cell(cell, texts) for cell in row) for row in rows)
     return _found(text, texts) or " ".join(
         _found(sentence, texts) or sentence for sentence in _SENTENCES.split(text)
     )
 
 
 def _cell(text: str, texts: Mapping[str, str]) -> str:
-    return f" {_paragraph(text.strip(), texts)}"
+    told = text.strip()
+    return f" {_paragraph(told, texts)} " if told else text
 
 
 def _found(text: str, texts: Mapping[str, str]) -> str | None:
     if text in texts:
         return texts[text]
-    pattern = texts.get(_CODE.sub(_ANY_CODE, text))
-    codes = iter(_CODE.findall(text))
-    return pattern and re.sub(re.escape(_ANY_CODE), lambda _: next(codes), pattern)
+    outline, codes = _outlined(text)
+    if (told := texts.get(outline)) is None:
+        return None
+    parts = zip_longest(told.split(_ANY_CODE), codes, fillvalue="")
+    return "".join(part + code for part, code in parts)
+
+
+def _outlined(text: str) -> tuple[str, list[str]]:
+    """Return the text with a placeholder for each code, and the codes; a list of them is one."""
+    parts: list[str] = []
+    codes: list[str] = []
+    end = 0
+    for found in _CODE.finditer(text):
+        between = text[end : found.start()]
+        if codes and between == ", ":
+            codes[-1] += between + found[0]
+        else:
+            parts.append(between)
+            codes.append(found[0])
+        end = found.end()
+    return _ANY_CODE.join([*parts, text[end:]]), codes

@@ -124,7 +124,7 @@ class ParticipantReader:
         self._full_wanted.set()
         self._full_asked: float | None = None
         self._full_took = self._due_after = inf
-        """How long the last full read took, and until when nothing is due because of one."""
+        """Seconds that the last full read took, and until when nothing is due because of one."""
         self._unread: dict[Key, list[float]] = {}
         """Times of each participant's events that no read has shown yet; the first two suffice."""
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
