@@ -220,10 +220,8 @@ async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
         for address in re.findall(rf"{LOCAL}/(?:webapi/{DEMO_KEY}/|docs)[^\s'\"`]*", text)
     }
     assert (len(programs), len(addresses) > 5) == (2, True)
-    async with running("demo", "--port", "0", "--no-browser", "--rate", "600", until="Ctrl-C") as (
-        _,
-        printed,
-    ):
+    demo = ("demo", "--port", "0", "--no-browser", "--rate", "600", "--hours", "0.1")
+    async with running(*demo, until="Ctrl-C") as (_, printed):
         (own,) = re.findall(r"wallboard +(\S+)/wall", printed)
         async with httpx.AsyncClient() as http:
             await until_async(lambda: _is_ready(http, own), WITHIN)

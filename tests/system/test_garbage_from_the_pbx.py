@@ -122,7 +122,9 @@ class NonsensePbx(SimulatedPbx):
         self._app = self.mangling = Mangling(self._app, seed)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize(
+    "seed", [1, *(pytest.param(seed, marks=pytest.mark.soak) for seed in range(2, 6))]
+)
 async def test_nonsense_ends_nothing_and_the_truth_is_held_after(seed: int) -> None:
     async with NonsensePbx(seed) as pbx:
         pace = {

@@ -18,7 +18,13 @@ from tests.system.stack import PBX
 from tests.system.test_restarts import WITHIN, right
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["all writes kept", "the last writes lost"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(False, id="all writes kept", marks=pytest.mark.soak),
+        pytest.param(True, id="the last writes lost"),
+    ],
+)
 async def test_a_master_is_killed_and_the_sentinels_make_the_replica_the_master(
     pbx: SimulatedPbx, tmp_path: Path, lost: bool
 ) -> None:

@@ -15,8 +15,9 @@ from tests.gateway.cli.console import LONGEST_LINE, WITHIN, found_in, running
 
 
 async def test_the_demos_lines_work_when_they_are_pasted() -> None:
-    options = ("--port", str(free_port()), "--rate", "600", "--allowed-host", "demo.example")
-    async with running("demo", *options, until="Ctrl-C") as (_, printed):
+    options = ("--rate", "600", "--hours", "0.1", "--allowed-host", "demo.example")
+    demo = ("demo", "--port", str(free_port()), *options)
+    async with running(*demo, until="Ctrl-C") as (_, printed):
         curl = (
             next(line for line in printed.splitlines() if "callsinfo" in line)
             .split("curl ", 1)[1]

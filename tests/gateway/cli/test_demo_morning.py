@@ -114,7 +114,7 @@ def test_the_company_is_where_it_is_the_middle_of_the_day(hour: int) -> None:
         assert 11 <= datetime.fromtimestamp(now, zone_info(place(now))).hour < 18
 
 
-@pytest.mark.parametrize("hours", [0.4, 1.4])
+@pytest.mark.parametrize("hours", [0.4, pytest.param(1.4, marks=pytest.mark.soak)])
 async def test_the_wall_of_a_demo_is_that_of_a_busy_hour(hours: float) -> None:
     """At its start and, as the calls are the same, an hour later."""
     redis = fakeredis.FakeAsyncRedis()

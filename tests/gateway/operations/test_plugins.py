@@ -159,8 +159,9 @@ def test_an_entry_point_that_cannot_be_used_is_named(
 @asynccontextmanager
 async def demo(site: Path) -> AsyncIterator[str]:
     """A demo with what is installed there; what it prints up to its keys."""
+    options = ("--control", "--port", "0", "--rate", "600", "--hours", "0.1")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "gateway", "demo", "--control", "--port", "0", "--rate", "600"),
+        *(sys.executable, "-m", "gateway", "demo", *options),
         stdout=asyncio.subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(site)},
         cwd=EXAMPLE.parents[1],

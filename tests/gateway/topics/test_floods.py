@@ -68,7 +68,10 @@ OURS = ("gateway.", "uvicorn.", "starlette.", "websockets.", "httptools.")
 async def test_connections_that_are_gone_leave_nothing_for_the_garbage_collector() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(websocket_protocol, "_FAREWELL_S", 0.1)
-        await _connections_that_are_gone_leave_nothing()
+        try:
+            await _connections_that_are_gone_leave_nothing()
+        finally:
+            gc.unfreeze()
 
 
 async def _connections_that_are_gone_leave_nothing() -> None:
@@ -100,6 +103,5 @@ async def _connections_that_are_gone_leave_nothing() -> None:
             finally:
                 gc.set_debug(0)
                 gc.garbage.clear()
-                gc.unfreeze()
                 gc.enable()
             assert not [found for found in left if found.__module__.startswith(OURS)], kind

@@ -50,7 +50,7 @@ client_secret = "x"
             signal.SIGTERM,
         ),
         (
-            "demo --port 0 --no-browser",
+            "demo --port 0 --hours 0 --no-browser",
             "address={address} pbx={address} program=demo",
             signal.SIGINT,
         ),
