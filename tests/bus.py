@@ -14,6 +14,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -213,17 +214,26 @@ def only(client: Redis) -> Callable[[str], Redis]:
 
 
 async def until(condition: Callable[[], bool], seconds: float = 60.0, every: float = 0.005) -> None:
-    """Wait for what another task or process brings about. Raises TimeoutError."""
+    """Wait for what another task or process brings about. Raises TimeoutError.
+
+    A condition that is costly to reckon is asked for less often: what is waited for needs the CPU.
+    """
     async with asyncio.timeout(seconds):
-        while not condition():  # noqa: ASYNC110  # what is waited for is another's state, it has no event
-            await asyncio.sleep(every)
+        while True:
+            began = time.perf_counter()
+            if condition():
+                return
+            await asyncio.sleep(max(every, 4 * (time.perf_counter() - began)))
 
 
 async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float = 60.0) -> None:
     """The same for a condition that must be asked for."""
     async with asyncio.timeout(seconds):
-        while not await condition():  # noqa: ASYNC110  # likewise
-            await asyncio.sleep(0.005)
+        while True:
+            began = time.perf_counter()
+            if await condition():
+                return
+            await asyncio.sleep(max(0.005, time.perf_counter() - began))
 
 
 async def next_announcement(pubsub: PubSub) -> Announcement:

@@ -28,7 +28,7 @@ from tests.bus import until
 from tests.system.slowness import slowness
 from tests.system.stack import running
 
-CALLS = 40
+CALLS = 28
 SEEN_TWICE_S = 0.5
 _TOO_SLOW_S = 0.5
 """Seconds in which a call comes and goes that is played three times as fast."""

@@ -67,7 +67,14 @@ _TOO_LATE_S = 10.0
 """Seconds of the PBX's time by which facts are late at most: what is later cannot be told apart."""
 
 
-@pytest.mark.parametrize("setting", SETTINGS.keys())
+LONG = {"50 ms away", "half monitored"}
+"""Settings that are left to the long tests."""
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [pytest.param(name, marks=[pytest.mark.soak] * (name in LONG)) for name in SETTINGS],
+)
 async def test_a_subscriber_holds_the_truth(setting: str) -> None:
     switches = SETTINGS[setting]
     speed = 5 if switches.survivor == "second" else 20

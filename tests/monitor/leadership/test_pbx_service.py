@@ -77,10 +77,10 @@ async def stands(bus: Bus, name: str) -> Position:
     return found[0]
 
 
-async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) -> None:
-    redis = bus.client()
-    async with running(bus) as one:
-        await stands(bus, "connected")
+async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(valkey: RealBus) -> None:
+    redis = valkey.client()
+    async with running(valkey) as one:
+        await stands(valkey, "connected")
         for key in (LIVE.position, LIVE.state("ivrs"), BOOK.position):
             await redis.hset(key, mapping={f"junk{number}": "x" for number in range(1_500)})
 
@@ -92,7 +92,7 @@ async def test_a_leader_removes_what_nobody_of_us_wrote_and_goes_on(bus: Bus) ->
 
         await until_async(clean)
         one.source.call()
-        assert (await stands(bus, "1")).seq > 0
+        assert (await stands(valkey, "1")).seq > 0
 
 
 async def test_an_empty_store_gets_even_an_incomplete_state(bus: Bus) -> None:
@@ -276,33 +276,33 @@ async def sharing(
 
 
 async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_that_is_known(
-    bus: Bus,
+    valkey: RealBus,
 ) -> None:
-    async with sharing(bus, "one", 0) as (one, _):
+    async with sharing(valkey, "one", 0) as (one, _):
         await until(lambda: bool(one.sources) and one.source.running)
         one.source.connect()
-        before = await stands(bus, "connected")
-        async with sharing(bus, "two") as (two, _):
+        before = await stands(valkey, "connected")
+        async with sharing(valkey, "two") as (two, _):
             await until(lambda: not one.service.leading)
             assert one.source.closed
             await until(lambda: bool(two.sources) and two.source.running)
             assert not one.service.leading
-            stored = await read_position(bus.client(), LIVE)
+            stored = await read_position(valkey.client(), LIVE)
             assert stored is not None
             assert stored.position.epoch == before.epoch, "it stays until the next one knows all"
             two.source.connect()
             two.source.call()
-            assert (await stands(bus, "1")).epoch > before.epoch
+            assert (await stands(valkey, "1")).epoch > before.epoch
             assert one.service.counters.handovers == 1
             assert len(two.sources) == 1
         await until(lambda: one.service.leading)  # it goes, and its heir takes the lease at once
 
 
-async def test_what_is_known_is_written_before_the_lease_is_given_up(bus: Bus) -> None:
-    async with sharing(bus, "one", 0) as (one, membership):
+async def test_what_is_known_is_written_before_the_lease_is_given_up(valkey: RealBus) -> None:
+    async with sharing(valkey, "one", 0) as (one, membership):
         await until(lambda: bool(one.sources) and one.source.running)
         one.source.connect()
-        await stands(bus, "connected")
+        await stands(valkey, "connected")
         finish = LeaderTerm.finish
 
         def with_a_last_word(leader: LeaderTerm[Fact]) -> None:
@@ -311,11 +311,11 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(bus: Bus) -
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(LeaderTerm, "finish", with_a_last_word)
-            heir = Membership(bus.client(), "two")
+            heir = Membership(valkey.client(), "two")
             with heir.watching("pbx"):
                 async with tasks.running(heir.run()):
                     await until(lambda: not one.service.leading)
-                    await stands(bus, "1")
+                    await stands(valkey, "1")
                     await until(lambda: one.service.leading)  # the heir never comes
                     assert membership.chosen("pbx") is None, "it is not asked again at once"
 
@@ -343,24 +343,26 @@ async def died(bus: Bus) -> None:
     await bus.client().hset(LIVE.position, mapping={"epoch": "000000000000001-a", "seq": 0})
 
 
-async def test_a_lease_that_ran_out_goes_to_the_monitor_that_should_have_it(bus: Bus) -> None:
-    await died(bus)
-    async with sharing(bus, "spare", 0) as (spare, known), sharing(bus, "two") as (two, _):
+async def test_a_lease_that_ran_out_goes_to_the_monitor_that_should_have_it(
+    valkey: RealBus,
+) -> None:
+    await died(valkey)
+    async with sharing(valkey, "spare", 0) as (spare, known), sharing(valkey, "two") as (two, _):
         assert await known.chooses_another("pbx") == two.service.lease.name
         await until(lambda: spare.service._led_last is False)
-        await bus.client().delete(LIVE.lease)
+        await valkey.client().delete(LIVE.lease)
         await until(lambda: two.service.leading)
         assert spare.service.counters.terms == 0
 
 
 async def test_a_lease_that_ran_out_is_taken_though_the_monitor_that_should_have_it_does_not(
-    bus: Bus,
+    valkey: RealBus,
 ) -> None:
-    await died(bus)
-    hanging = Membership(bus.client(), "hanging")
+    await died(valkey)
+    hanging = Membership(valkey.client(), "hanging")
     with hanging.watching("pbx"):
-        async with tasks.running(hanging.run()), sharing(bus, "spare", 0) as (spare, known):
+        async with tasks.running(hanging.run()), sharing(valkey, "spare", 0) as (spare, known):
             await known.chooses_another("pbx")
             await until(lambda: spare.service._led_last is False)
-            await bus.client().delete(LIVE.lease)
+            await valkey.client().delete(LIVE.lease)
             await until(lambda: spare.service.leading)
