@@ -116,8 +116,8 @@ class ApiKey:
 class KeyTable:
     """Hold all keys: the configured ones, and the followed ones of each PBX.
 
-    None in place of keys: they are not loaded yet. Until then :meth:`find` raises NoKeys for a
-    key that it does not find.
+    None in place of keys: they are not loaded yet. Until then, and while the keys of a PBX cannot
+    be read, :meth:`find` raises NoKeys for a key that it does not find.
     """
 
     def __init__(self, keys: Iterable[ApiKey] | None) -> None:
@@ -125,6 +125,8 @@ class KeyTable:
         """Number that changes with every change of the table."""
         self._keys: tuple[ApiKey, ...] | None = None if keys is None else tuple(keys)
         self._followed: dict[str, tuple[ApiKey, ...] | None] = {}
+        self._unread: set[str] = set()
+        """PBXs of which there may be newer keys than those that are held."""
 
     @property
     def loaded(self) -> bool:
@@ -148,7 +150,12 @@ class KeyTable:
     def set_keys(self, pbx: str, keys: Iterable[ApiKey]) -> None:
         """Replace the followed keys of this PBX."""
         self._followed[pbx] = tuple(keys)
+        self._unread.discard(pbx)
         self.version += 1
+
+    def doubt(self, pbx: str) -> None:
+        """Note that this PBX's keys cannot be read now. What is held stays valid."""
+        self._unread.add(pbx)
 
     def find(self, raw: str, now: str) -> ApiKey:
         """Return the key's entry. ``now``: an instant.
@@ -179,6 +186,8 @@ class KeyTable:
     def _held(self, found: ApiKey | None, now: str, unknown: str) -> ApiKey:
         if found is None and not self.loaded:
             raise NoKeys("Not all keys are loaded yet; try again in a moment.")
+        if found is None and self._unread:
+            raise NoKeys("The newest keys cannot be read now; try again in a moment.")
         if found is None:
             raise KeyUnknown(unknown, _CHALLENGE)
         if found.expires is not None and found.expires <= now:

@@ -8,6 +8,8 @@ Rules:
   because a message may be lost.
 - Keys on Redis that are not complete (Redis was emptied) are not followed. The last complete
   ones stay.
+- While the keys are not complete, or cannot be read, an unknown key may be a new one: it is not
+  called unknown.
 - A key ends when a newer change of it says so: it was revoked or replaced. Then ``on_gone`` is
   called, and the streams of the key end. A key that only vanished, or that is found in an older
   version, was lost by Redis and not revoked: it stays valid.
@@ -40,6 +42,8 @@ from monitor.shared.redis.subscriptions import subscribed
 
 EVERY_S = 0.5
 """Seconds between two reads of the keys, at most."""
+_LONGEST_READ_S = 1.0
+"""Seconds after which a read that goes on is taken for one that fails."""
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +76,7 @@ class KeyFollower:
             try:
                 await self._follow()
             except REDIS_FAILURES as error:
+                self._table.doubt(self._pbx)
                 if is_wrong_type(error):
                     rejected(self._keys.table, str(error), logged=False)
                 if not self._failing:
@@ -92,12 +97,17 @@ class KeyFollower:
                 await subscription.get(EVERY_S)
 
     async def _read(self) -> None:
-        ready, rows = await read_together(
-            self._redis, ("EXISTS", self._keys.ready), ("HGETALL", self._keys.table)
-        )
+        late = asyncio.get_running_loop().call_later(_LONGEST_READ_S, self._table.doubt, self._pbx)
+        try:
+            ready, rows = await read_together(
+                self._redis, ("EXISTS", self._keys.ready), ("HGETALL", self._keys.table)
+            )
+        finally:
+            late.cancel()
         if isinstance(rows, ResponseError):
             raise rows
         if not ready:
+            self._table.doubt(self._pbx)
             return
         accepted(self._keys.table)  # unless one of its fields is rejected now
         for name, data in rows.items():

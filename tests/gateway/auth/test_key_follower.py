@@ -16,7 +16,7 @@ from gateway.errors import KeyUnknown, NoKeys
 from monitor.shared.api_keys import encode_key
 from monitor.shared.redis.key_names import AccessKeys
 from monitor.shared.tasks import running
-from tests.bus import Bus, RealBus, until
+from tests.bus import Bus, RealBus, flush, until
 from tests.gateway.entities import START
 
 KEYS = AccessKeys("main")
@@ -87,6 +87,53 @@ async def test_until_the_table_is_whole_nothing_is_said_of_any_key(bus: Bus) -> 
     assert it.holds("wall")
     with pytest.raises(KeyUnknown):
         table.find("other", START)
+
+
+async def test_a_key_that_may_be_new_is_not_called_unknown_while_the_keys_are_not_complete(
+    bus: Bus,
+) -> None:
+    async with following(bus) as it:
+        await it.put(WALL, 1.0)
+        await it.whole()
+        await it.read()
+        with pytest.raises(KeyUnknown):
+            it.table.find("other", START)
+        await flush(bus)
+        await until(lambda: code_of(it.table, "other") is NoKeys)
+        assert it.holds("wall")
+        await it.whole()
+        await until(lambda: code_of(it.table, "other") is KeyUnknown)
+
+
+@pytest.mark.parametrize("fault", ["killed", "stopped"])
+async def test_a_key_that_may_be_new_is_not_called_unknown_while_redis_cannot_be_read(
+    valkey: RealBus, fault: str
+) -> None:
+    async with following(valkey) as it:
+        await it.put(WALL, 1.0)
+        await it.whole()
+        await it.read()
+        with pytest.raises(KeyUnknown):
+            it.table.find("other", START)
+        if fault == "killed":
+            valkey.kill()
+            await until(lambda: code_of(it.table, "other") is NoKeys)
+            await valkey.start()
+            await it.whole()
+        else:
+            with valkey.paused():
+                await until(lambda: code_of(it.table, "other") is NoKeys)
+        assert it.holds("wall")
+        await until(lambda: code_of(it.table, "other") is KeyUnknown)
+
+
+def code_of(table: KeyTable, raw: str) -> type[Exception] | None:
+    """How this key is refused; None if it holds."""
+    try:
+        table.find(raw, START)
+    except (KeyUnknown, NoKeys) as error:
+        return type(error)
+    return None
 
 
 async def test_what_redis_has_lost_holds_on_and_what_it_brings_back_is_not_believed(
