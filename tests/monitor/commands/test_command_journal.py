@@ -59,7 +59,8 @@ async def results(store: Store) -> dict[str, str]:
 async def test_whatever_request_is_taken_its_record_can_be_read_by_the_other_monitors(
     bus: Bus,
 ) -> None:
-    longest = Request(*["x" * MAX_TEXT] * 3, {"num": "x" * 64_000}, "x" * 1_000, "x" * MAX_TEXT)
+    text = "x" * MAX_TEXT
+    longest = Request(text, text, text, {"num": "x" * 64_000}, "x" * 1_000, text)
     once = IdempotencyKey("d" * MAX_TEXT, "f" * MAX_TEXT)
     taken = decode_request(encode(structs.replace(longest, once=once)))
     async with journal(bus) as (held, store):

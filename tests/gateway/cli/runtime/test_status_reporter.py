@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from gateway.cli.runtime import status_reporter as heartbeat
 from monitor.shared.process_status import PbxRole, ProcessStatus, decode_process
-from monitor.shared.redis.connection import connect
+from monitor.shared.redis.connection import connect, text
 from monitor.shared.redis.key_names import PROCESSES, SITE, process_key
 from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from monitor.shared.timestamps import from_unix
@@ -41,7 +41,8 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
         three.of_monitor([])
         await until_async(lambda: _listed(bus, 3))
         [name] = [*(await redis.smembers(PROCESSES)) - {b"one", b"two"}]
-        told = await redis.get(process_key(name.decode()))
+        told = await redis.get(process_key(text(name) or ""))
+        assert isinstance(told, bytes)
         assert decode_process(told).trouble == "Its disk is full."
     await until_async(lambda: _listed(bus, 2))
     assert sorted(await redis.keys(f"callmon:{{{SITE}}}:process:*")) == [
