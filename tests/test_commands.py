@@ -518,6 +518,7 @@ async def test_a_full_disk_and_a_redis_that_was_emptied_do_not_call_undone_what_
         failure = (await carry_out(view.commander)).failure
         assert failure is not None
         assert failure.code == "not_recorded"
+        assert "Nothing was done for this request" in failure.message
         assert len(monitor.source.done) == 1
         await monitor.records._with(lambda db: db.execute("PRAGMA query_only = 0"))
 

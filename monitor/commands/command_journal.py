@@ -29,9 +29,10 @@ from redis.asyncio import Redis
 from monitor.commands.outcome_rules import result_of
 from monitor.counters import CommandCounters
 from monitor.persistence.audit_entry import masked
-from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, encode_record
+from monitor.persistence.command_record import CommandRecord, Stage, encode_record
 from monitor.persistence.sqlite_store import ONCE_KEPT_S, KnownRequest, Store
 from monitor.shared.command_messages import (
+    MAX_TEXT,
     NOT_RECORDED,
     CommandFailure,
     Completed,

@@ -184,16 +184,18 @@ class ApiKeySync:
         mine = await self._store.stored_keys(self._pbx)
         theirs = self._read(await self._hash(guard, self._keys.table))
         ready = bool(await guard.ask("EXISTS", self._keys.ready))
-        unsaved, self._unsaved = self._unsaved, {}
-        for key in (*unsaved.values(), *theirs.values()):
+        before, unsaved = self._unsaved, dict[str, StoredKey]()
+        for key in (*before.values(), *theirs.values()):
             if newest(key, mine.get(key.name)) != mine.get(key.name):
-                mine[key.name] = key
-                try:
-                    await self._store.keep_key(self._pbx, key)
-                except StoreFailed as error:
-                    self._unsaved[key.name] = key
-                    if unsaved.get(key.name) != key:
-                        self._log.warning("api_key_sync_failure", reason=str(error), key=key.name)
+                mine[key.name] = unsaved[key.name] = key
+        self._unsaved = unsaved  # before they are written, which may be cancelled
+        for key in (*unsaved.values(),):
+            try:
+                await self._store.keep_key(self._pbx, key)
+                del unsaved[key.name]
+            except StoreFailed as error:
+                if before.get(key.name) != key:
+                    self._log.warning("api_key_sync_failure", reason=str(error), key=key.name)
         return mine, theirs, ready
 
     async def _may_call_whole(self, *, ready: bool, filled: bool) -> bool:

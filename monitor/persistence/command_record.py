@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from monitor.shared.codec import Malformed, decode
+from monitor.shared.command_messages import MAX_TEXT
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 """Bytes of a record on Redis. An outcome that makes it larger is left out there."""
@@ -28,9 +29,6 @@ LATEST_S: Final = 1e11
 """Latest time of a record in POSIX seconds; no clock shows more."""
 BEGUN_RESULT: Final = "begun"
 """The result in the audit log for a command whose end is not known yet."""
-
-MAX_TEXT: Final = 300
-"""Characters of a record's names and addresses."""
 
 _Short = Annotated[str, Meta(max_length=MAX_TEXT)]
 

@@ -27,9 +27,10 @@ from typing import Any, Final, TypeVar
 from msgspec import structs
 
 from monitor.persistence.audit_entry import AuditEntry, share
-from monitor.persistence.command_record import MAX_TEXT, CommandRecord, Stage, merged
+from monitor.persistence.command_record import CommandRecord, Stage, merged
 from monitor.shared.api_keys import StoredKey, decode_key, encode_key, newest
 from monitor.shared.codec import Malformed
+from monitor.shared.command_messages import MAX_TEXT
 from monitor.shared.errors import ConfigError, StartFailed, StoreFailed
 from monitor.shared.store_failure_text import explain
 from monitor.shared.version import VERSION

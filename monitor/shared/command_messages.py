@@ -37,8 +37,9 @@ FailureKind: TypeAlias = Literal["missing", "conflict", "bad", "unavailable", "t
 ``unknown``: it may have been done or not."""
 
 
-_Short: TypeAlias = Annotated[str, Meta(max_length=1_000)]
-"""Text that logs and messages repeat: longer than any gateway's, and short enough for a line."""
+MAX_TEXT: Final = 300
+"""Characters of a text that logs, messages and commands' records repeat; no gateway's has more."""
+_Short: TypeAlias = Annotated[str, Meta(max_length=MAX_TEXT)]
 
 
 class IdempotencyKey(Struct, frozen=True, array_like=True):

@@ -14,7 +14,9 @@ from websockets.exceptions import InvalidStatus
 from gateway.auth.api_keys import ApiKey, KeyTable, sha256_hex
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown
+from monitor.shared.redis.connection import connect
 from monitor.shared.redis.key_names import AccessKeys
+from tests.bus import free_port
 from tests.gateway import entities
 from tests.gateway.serving import (
     READER,
@@ -145,6 +147,21 @@ async def test_whoever_may_write_tickets_to_redis_can_make_none(
     await redis.set(place(target), forged)
     with pytest.raises(KeyUnknown, match="not made by this gateway"):
         await ours.take(target)
+
+
+async def test_codes_that_stand_on_redis_make_no_ticket(redis: fakeredis.FakeAsyncRedis) -> None:
+    ours = tickets(redis)
+    own = await ours.issue(READER_KEY)
+    digest, made, code = (await entry_of(redis, own)).split()
+    with pytest.raises(KeyUnknown, match="not made by this gateway"):
+        await ours.take("\0".join((own, digest, f"{made}.{code[:32]}")))
+
+
+async def test_of_an_invented_ticket_redis_is_not_asked() -> None:
+    away = connect(f"redis://127.0.0.1:{free_port()}")
+    with pytest.raises(KeyUnknown, match="not made by this gateway"):
+        await Tickets({"main": away}, KeyTable([]), lambda: NOW).take("main.invented")
+    await away.aclose()
 
 
 async def test_gateways_with_the_same_secret_take_each_others_tickets(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -36,8 +38,8 @@ from monitor.shared.command_messages import (
     encode,
 )
 from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, empty_state
-from monitor.shared.redis.connection import connect
-from monitor.shared.redis.key_names import RequestKeys, SpaceKeys
+from monitor.shared.redis.connection import GuardedTransaction, connect
+from monitor.shared.redis.key_names import RedisCommand, RequestKeys, SpaceKeys
 from monitor.shared.tasks import running
 from tests.bus import Bus, flush, free_port, until
 from tests.gateway.entities import START
@@ -45,6 +47,11 @@ from tests.gateway.entities import START
 KEYS = RequestKeys("main")
 ONCE = IdempotencyKey("digest", "fingerprint")
 HERE = Position("1-a", 5)
+DENIALS = [
+    (None, r"nothing was done\."),
+    (ONCE, r"nothing was done for this request\. Its Idempotency-Key tells whether an earlier one"),
+]
+"""Idempotency-Keys, and what a refusal says was done: of earlier requests it knows nothing."""
 
 
 @dataclass
@@ -146,13 +153,19 @@ async def test_where_nobody_listens_it_is_refused_at_once_and_nobody_can_claim_i
 @pytest.mark.parametrize(
     ("heard", "refusal"), [(True, MonitorBusy), (False, NoMonitor)], ids=["heard", "not heard"]
 )
+@pytest.mark.parametrize(("once", "denied"), DENIALS, ids=["no key", "key"])
 async def test_what_nobody_claims_in_time_is_taken_back(
-    bus: Bus, heard: bool, refusal: type[Exception], monkeypatch: pytest.MonkeyPatch
+    bus: Bus,
+    heard: bool,
+    refusal: type[Exception],
+    once: IdempotencyKey | None,
+    denied: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatcher, "CLAIM_WITHIN_S", 0.1)
     async with monitoring(bus, nothing) as monitor, dispatching(bus, heard=heard) as ours:
-        with pytest.raises(refusal, match="nothing was done"):
-            await sent(ours)
+        with pytest.raises(refusal, match=denied):
+            await sent(ours, once)
         [request] = monitor.requests
         assert await bus.client().get(KEYS.request(request.id)) == REFUSED.encode()
 
@@ -164,6 +177,22 @@ async def test_a_monitor_that_says_that_it_is_busy_is_not_waited_for(bus: Bus) -
     async with monitoring(bus, decline), dispatching(bus) as ours:
         with pytest.raises(MonitorBusy):
             await sent(ours)
+
+
+async def test_two_who_ask_under_one_key_are_refused_together_for_what_they_asked(bus: Bus) -> None:
+    _, denied = DENIALS[1]
+
+    async def decline_when_both_ask(monitor: Monitor, request: Request) -> None:
+        await until(lambda: ours.waiting == 2)
+        await monitor.redis.publish(KEYS.replies(request.gateway), encode(Busy(request.id)))
+
+    async with monitoring(bus, decline_when_both_ask) as monitor, dispatching(bus) as ours:
+        for refusal in await asyncio.gather(
+            sent(ours, ONCE), sent(ours, ONCE), return_exceptions=True
+        ):
+            assert isinstance(refusal, MonitorBusy)
+            assert re.search(denied, str(refusal))
+        assert len(monitor.requests) == 1
 
 
 async def test_a_claim_of_which_no_message_came_holds(
@@ -253,13 +282,40 @@ async def test_a_claimed_request_that_redis_has_lost_is_told_to_the_monitor_as_a
             await flush(bus)
 
 
+async def test_of_the_latest_keys_alone_it_is_remembered_that_a_request_was_claimed(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dispatcher, "_MOST_REMEMBERED", 1)
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        for once in (ONCE, IdempotencyKey("another", "fingerprint")):
+            await sent(ours, once)
+        await flush(bus)
+        await sent(ours, ONCE)
+        assert not monitor.requests[-1].repeated
+
+
+async def test_a_day_later_a_key_is_free_again(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with monitoring(bus, Monitor.finish) as monitor, dispatching(bus) as ours:
+        await sent(ours, ONCE)
+        await flush(bus)
+        loop = asyncio.get_running_loop()
+        now = loop.time
+        monkeypatch.setattr(loop, "time", lambda: now() + dispatcher.ONCE_KEPT_S)
+        await sent(ours, ONCE)
+        assert not monitor.requests[-1].repeated
+
+
 async def test_a_refusal_of_a_repetition_does_not_deny_what_was_done_before(bus: Bus) -> None:
+    _, denied = DENIALS[1]
     async with dispatching(bus) as ours:
         async with monitoring(bus, Monitor.finish):
             await sent(ours, ONCE)
         await flush(bus)
-        with pytest.raises(NoMonitor, match=r"for this request.*whether an earlier one was"):
+        with pytest.raises(NoMonitor, match=denied):
             await sent(ours, ONCE)
+        async with monitoring(bus, Monitor.finish) as monitor:
+            await sent(ours, ONCE)
+            assert monitor.requests[-1].repeated, "the refusal has not made it forget"
 
 
 async def test_an_older_request_that_nobody_will_claim_gives_way_to_a_new_one(
@@ -298,9 +354,28 @@ async def test_a_success_waits_until_it_can_be_read_here_and_no_longer_than_it_m
             assert (await sent(ours)).outcome.live == position
 
 
-async def test_without_redis_nothing_was_done() -> None:
+@pytest.mark.parametrize(("once", "denied"), DENIALS, ids=["no key", "key"])
+async def test_without_redis_nothing_was_done(once: IdempotencyKey | None, denied: str) -> None:
     redis = connect(f"redis://127.0.0.1:{free_port()}")
     waiter = PositionWaiter(*(Replica(SpaceKeys("main", space)) for space in ("live", "book")))
-    with pytest.raises(BusAway, match="nothing was done"):
-        await sent(CommandDispatcher(redis, "main", waiter))
+    with pytest.raises(BusAway, match=denied):
+        await sent(CommandDispatcher(redis, "main", waiter), once)
     await redis.aclose()
+
+
+@pytest.mark.parametrize(("once", "denied"), DENIALS, ids=["no key", "key"])
+async def test_where_others_always_write_first_nothing_was_done(
+    bus: Bus, once: IdempotencyKey | None, denied: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit, redis = GuardedTransaction.commit, bus.client()
+
+    async def commit_too_late(
+        guard: GuardedTransaction, commands: Sequence[RedisCommand]
+    ) -> list[Any] | None:
+        await redis.set(str(commands[0][1]), REFUSED)
+        return await commit(guard, commands)
+
+    monkeypatch.setattr(GuardedTransaction, "commit", commit_too_late)
+    async with dispatching(bus) as ours:
+        with pytest.raises(BusAway, match=denied):
+            await sent(ours, once)

@@ -13,6 +13,7 @@ import struct
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 
 import pytest
 import uvloop
@@ -20,6 +21,7 @@ import uvloop
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
 from gateway.transport import compression
+from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.read_turns import ReadTurns
 from gateway.transport.websocket_protocol import (
     LARGEST_PUSHED_BYTES,
@@ -29,6 +31,7 @@ from gateway.transport.websocket_protocol import (
     StreamProtocol,
 )
 from monitor.shared.codec import to_json
+from tests.bus import until
 from tests.gateway.entities import call, extension, ivr
 from tests.gateway.serving import (
     Served,
@@ -216,6 +219,41 @@ async def test_what_waits_for_its_turn_is_read_in_order() -> None:
                 answers = b"".join(bytes([0x8A, 1]) + ping for ping in pings)
                 assert answers in await read_all_until(reader, answers[-3:])
                 writer.transport.abort()
+
+
+@on_both_loops
+async def test_what_waits_for_its_turn_is_counted_and_no_more_is_read_until_then() -> None:
+    turns = list[partial[None]]()
+
+    def later(_: ReadTurns, read: partial[None]) -> bool:
+        turns.append(read)
+        return False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ReadTurns, "begin", later)
+        async with serving() as served, asyncio.timeout(60):
+            _, writer = await flooding(served)
+            ping, text = client_frame(0x89, b"x" * 100), client_frame(0x81, b"{}")
+            writer.write(ping)
+            await until(lambda: bool(turns))
+            protocol = turns[0].func.__self__  # type: ignore[attr-defined]  # it is a method
+
+            protocol._unread = held = HeldBytes(1_000_000)
+
+            def state() -> tuple[int, bool]:
+                return held.bytes, protocol.transport.is_reading()
+
+            protocol.data_received(text)
+            assert state() == (len(ping + text), False)
+            turns.pop(0)()
+            assert state() == (len(text), False), "as one still waits"
+            turns.pop(0)()
+            assert not protocol.transport.is_reading(), "as the session has not taken it"
+            await until(lambda: state() == (0, True))
+            protocol.data_received(FLOODS["empty pings"] * 10_000)
+            turns.pop(0)()
+            assert not protocol.transport.is_reading(), "as it flooded"
+            writer.transport.abort()
 
 
 @on_both_loops

@@ -15,11 +15,14 @@ from monitor.counters import CommandCounters
 from monitor.persistence.command_record import Stage, decode_record, encode_record
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.command_messages import (
+    MAX_TEXT,
     NOT_RECORDED,
     CommandFailure,
     IdempotencyKey,
     Outcome,
     Request,
+    decode_request,
+    encode,
 )
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.key_names import RecordKeys
@@ -51,6 +54,20 @@ def request(id_: str) -> Request:
 
 async def results(store: Store) -> dict[str, str]:
     return {record.request: record.result for record in await store.commands("pbx", 100)}
+
+
+async def test_whatever_request_is_taken_its_record_can_be_read_by_the_other_monitors(
+    bus: Bus,
+) -> None:
+    text = "x" * MAX_TEXT
+    longest = Request(text, text, text, {"num": "x" * 64_000}, "x" * 1_000, text)
+    once = IdempotencyKey("d" * MAX_TEXT, "f" * MAX_TEXT)
+    taken = decode_request(encode(structs.replace(longest, once=once)))
+    async with journal(bus) as (held, store):
+        record = held.new_record(taken)
+        assert await held.begin(record, repeated=True)
+        for kept in (record, *await store.commands("pbx", 10)):
+            assert decode_record(encode_record(kept)) == kept
 
 
 async def test_an_end_that_the_file_does_not_take_is_written_down_later_and_never_called_unknown(

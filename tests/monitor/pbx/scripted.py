@@ -16,10 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 import jwt
+import pytest
 from aiohttp import WSCloseCode, web
 
 from monitor.pbx.clock import PbxClock
 from monitor.pbx.facts import ConnectionChanged, Fact, ParticipantSeen
+from monitor.pbx.http_client import websocket
 from monitor.pbx.v20_client import PbxSettings
 from monitor.pbx.v20_source import PbxSource
 
@@ -278,6 +280,19 @@ def settings_for(url: str, **changes: Any) -> PbxSettings:
     return replace(
         PbxSettings(url, "callmon", "secret", request_timeout=5.0, poll_interval=0.2), **changes
     )
+
+
+def noted_messages(monkeypatch: pytest.MonkeyPatch) -> list[str | bytes]:
+    """Return the messages that are taken from sockets at their pace, from now on."""
+    taken, take = list[str | bytes](), websocket.PacedMessages.next
+
+    async def noting(messages: websocket.PacedMessages) -> str | bytes:
+        message = await take(messages)
+        taken.append(message)
+        return message
+
+    monkeypatch.setattr(websocket.PacedMessages, "next", noting)
+    return taken
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from monitor.persistence.api_key_sync import ApiKeySync
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.api_keys import decode_key, encode_key
 from monitor.shared.redis.key_names import AccessKeys
-from tests.bus import Bus, flush
+from monitor.shared.tasks import running
+from tests.bus import Bus, flush, until
 from tests.test_keys import WALL, checkpoint
 
 
@@ -112,4 +114,30 @@ async def test_a_revocation_that_a_full_disk_does_not_take_outlives_an_emptied_r
     await compare()
     assert (await store.stored_keys("pbx"))["wall"].revoked
     assert await redis.hget(names.kept, "wall") == (b"2.0" if leading else None)
+    await store.close()
+
+
+async def test_a_revocation_is_held_until_it_is_in_the_file_also_if_its_writing_is_cancelled(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
+    await store.open()
+    await store.keep_key("pbx", to_stored(WALL, 1.0))
+    key_sync, writing = ApiKeySync(redis, "pbx", store), asyncio.Event()
+
+    async def hang(*_: object) -> None:
+        writing.set()
+        await asyncio.Event().wait()
+
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 2.0, revoked=True)))
+    with monkeypatch.context() as held:
+        held.setattr(store, "keep_key", hang)
+        for _ in range(2):
+            writing.clear()
+            async with running(key_sync.reconcile()) as (comparing,):
+                await until(lambda: writing.is_set() or comparing.done())
+            await flush(bus)
+    await key_sync.reconcile()
+    assert await revoked(redis)
+    assert (await store.stored_keys("pbx"))["wall"].revoked
     await store.close()

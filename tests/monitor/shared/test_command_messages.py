@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from monitor.shared.changes import Position
 from monitor.shared.codec import Malformed, from_msgpack, to_msgpack
 from monitor.shared.command_messages import (
+    MAX_TEXT,
     Busy,
     Claimed,
     CommandFailure,
@@ -80,14 +82,32 @@ def test_an_outcome_of_an_older_monitor_has_its_reply_and_no_body() -> None:
         ["id", "g", "ext.update", {"num": 100}, "wall", "192.0.2.7"],
         ["id", "g", "ext.update", [], "wall", "192.0.2.7"],
         {"id": "id"},
-        ["id" * 501, "g", "ext.update", {}, "wall", "192.0.2.7"],
-        ["id", "g", "ext.update", {}, "wall", "192.0.2.7", None, "t" * 1_001],
-        ["id", "g", "ext.update", {}, "wall", "192.0.2.7", ["d" * 1_001, "f"]],
     ],
 )
 def test_a_request_of_another_form_is_malformed(wrong: object) -> None:
     with pytest.raises(Malformed, match="not a request's message"):
         decode_request(to_msgpack(wrong))
+
+
+@pytest.mark.parametrize(
+    ("message", "decode", "field"),
+    [
+        *((REQUEST, decode_request, name) for name in ("id", "gateway", "command", "client")),
+        *((REQUEST, decode_request, name) for name in ("trace", "digest", "fingerprint")),
+        *((PositionQuery("id", "g", None, None), decode_reach, name) for name in ("id", "gateway")),
+    ],
+)
+def test_a_text_that_logs_repeat_is_no_longer_than_a_line(
+    message: Any, decode: Callable[[bytes], object], field: str
+) -> None:
+    def with_characters(number: int) -> bytes:
+        if field in IdempotencyKey.__struct_fields__:
+            return encode(replace(message, once=replace(message.once, **{field: "x" * number})))
+        return encode(replace(message, **{field: "x" * number}))
+
+    decode(with_characters(MAX_TEXT))
+    with pytest.raises(Malformed):
+        decode(with_characters(MAX_TEXT + 1))
 
 
 def test_a_word_for_a_failure_that_nobody_knows_is_malformed() -> None:

@@ -11,8 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.cli.runtime import status_reporter as heartbeat
-from monitor.shared.process_status import PbxRole, ProcessStatus
-from monitor.shared.redis.connection import connect
+from monitor.shared.process_status import PbxRole, ProcessStatus, decode_process
+from monitor.shared.redis.connection import connect, text
 from monitor.shared.redis.key_names import PROCESSES, SITE, process_key
 from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from monitor.shared.timestamps import from_unix
@@ -37,8 +37,13 @@ async def test_who_lives_takes_the_dead_from_the_list_and_himself_at_his_end(bus
     assert 0 < await redis.ttl(PROCESSES) <= heartbeat.EXPIRY_MS // 1000
     assert 0 < await redis.pttl(process_key("one")) <= heartbeat.EXPIRY_MS
     async with heartbeat.heartbeat(redis, "monitor", "three") as three:
+        three.trouble = "Its disk is full."
         three.of_monitor([])
         await until_async(lambda: _listed(bus, 3))
+        [name] = [*(await redis.smembers(PROCESSES)) - {b"one", b"two"}]
+        told = await redis.get(process_key(text(name) or ""))
+        assert isinstance(told, bytes)
+        assert decode_process(told).trouble == "Its disk is full."
     await until_async(lambda: _listed(bus, 2))
     assert sorted(await redis.keys(f"callmon:{{{SITE}}}:process:*")) == [
         process_key(name).encode() for name in ("one", "two")

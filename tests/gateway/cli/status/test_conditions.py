@@ -56,7 +56,7 @@ NEVER_REACHED = "first leads and has not reached the PBX yet: sudo callmon check
         ),
         (with_pbx(book_position=None), "main: no address book has been read yet."),
         (
-            with_pbx(standbys=(replace(PBX.standbys[0], silent_for_s=SILENT),)),
+            with_pbx(standbys=(replace(FULL, silent_for_s=SILENT),)),
             "main: the standby second has sent no sign of life for 99 s; did it die?",
         ),
         (

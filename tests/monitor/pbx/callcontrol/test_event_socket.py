@@ -13,7 +13,14 @@ from monitor.pbx.facts import (
     ParticipantsRead,
 )
 from tests.bus import until
-from tests.monitor.pbx.scripted import Facts, ScriptedPbx, following, scripted_pbx, settings_for
+from tests.monitor.pbx.scripted import (
+    Facts,
+    ScriptedPbx,
+    following,
+    noted_messages,
+    scripted_pbx,
+    settings_for,
+)
 from tests.monitor.pbx.test_v20_source import FULL, ROWS, lost
 
 
@@ -30,6 +37,17 @@ async def test_device_and_dtmf_events_are_nothing_to_us_and_one_of_a_dn_has_all_
         assert pbx.requests[FULL] == reads
         await pbx.send(0, "/callcontrol/101")
         await pbx.asked(FULL, reads + 1)
+
+
+async def test_events_are_taken_no_faster_than_a_socket_may_be_read(
+    pbx: ScriptedPbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = noted_messages(monkeypatch)
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        assert len(taken) == 1
 
 
 async def test_every_life_of_the_socket_begins_with_another_token(pbx: ScriptedPbx) -> None:

@@ -96,6 +96,20 @@ async def well(writer: asyncio.StreamWriter) -> None:
     await writer.drain()
 
 
+@pytest.mark.parametrize(
+    ("text", "date"),
+    [
+        ("Wed, 04 Mar 2026 12:00:00 GMT", 1_772_625_600.0),
+        *((wrong, None) for wrong in ("", "yesterday", "Fri, 04 Mar 1960 12:00:00 GMT")),
+        *((wrong, None) for wrong in ("Wed, 04 Mar 9999 12:00:00 GMT", "4 Mar 99999 12:00:00 GMT")),
+        ("Fri, 31 Dec 1999 23:59:60 +9999", None),
+    ],
+)
+def test_the_date_of_an_answer_is_taken_only_if_it_is_one(text: str, date: float | None) -> None:
+    assert HttpResponse("GET /", 200, {"Date": text}, b"").date == date
+    assert HttpResponse("GET /", 200, {}, b"").date is None
+
+
 @pytest.mark.parametrize("method", WRITES)
 @pytest.mark.parametrize("reply", [cut, half, nonsense])
 async def test_a_write_without_a_whole_answer_is_unknown_and_sent_once(

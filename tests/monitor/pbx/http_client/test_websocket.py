@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 from aiohttp import web
@@ -65,19 +66,32 @@ async def test_a_redirect_is_not_followed_as_the_address_may_be_secret() -> None
         assert end.asked == [("/elsewhere?pass=x", None)]
 
 
-@pytest.mark.parametrize(("number", "size"), [(25, 1), (3, 10_500)])
+@pytest.mark.parametrize(
+    ("number", "size", "seconds"), [(25, 1, 2), (3, 10_500, 2), (2, 30_000, 3)]
+)
 async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
-    number: int, size: int, monkeypatch: pytest.MonkeyPatch
+    number: int, size: int, seconds: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 100.0
+
+    async def sleep(pause: float) -> None:
+        nonlocal now
+        now += max(0.0, pause)
+
     monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    monkeypatch.setattr(websocket, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(websocket, "asyncio", SimpleNamespace(sleep=sleep))
     async with far() as end:
-        socket = await websocket.connect(end.url, "/ws", None, 60.0, 16_384, 8)
+        socket = await websocket.connect(end.url, "/ws", None, 60.0, 32_768, 8)
         for _ in range(number):
             await socket.send("x" * size)
-        messages, began = websocket.PacedMessages(socket), time.monotonic()
+        messages = websocket.PacedMessages(socket)
         assert [await messages.next() for _ in range(number)] == ["x" * size] * number
-        assert time.monotonic() - began >= 2.0
+        assert now == 100.0 + seconds
         await websocket.close(socket)
+
+
+Sending = Callable[[ServerConnection], Awaitable[None]]
 
 
 async def _pings(socket: ServerConnection) -> None:
@@ -85,23 +99,51 @@ async def _pings(socket: ServerConnection) -> None:
         _ = await socket.ping()
 
 
+async def _pongs(socket: ServerConnection) -> None:
+    for _ in range(1_000):
+        await socket.pong()
+
+
 async def _parts(socket: ServerConnection) -> None:
     await socket.send("" for _ in range(1_000))
 
 
-@pytest.mark.parametrize("flood", [_pings, _parts])
-async def test_a_flood_of_what_is_no_whole_message_is_cut_off(
-    flood: Callable[[ServerConnection], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+async def _messages_in_parts(socket: ServerConnection) -> None:
+    for _ in range(1_000):
+        await socket.send(["a", "b"])
+
+
+async def heard(send: Sending) -> list[str | bytes]:
+    """What our end hears of a far end that sends this and its farewell."""
 
     async def far_end(socket: ServerConnection) -> None:
         with suppress(ConnectionClosed):
-            await flood(socket)
-            await socket.send("all was taken")
+            await send(socket)
+            await socket.send("farewell")
 
     async with serve(far_end, "127.0.0.1", 0, compression=None) as listening:
         port = listening.sockets[0].getsockname()[1]
         socket = await websocket.connect(f"http://127.0.0.1:{port}", "/", None, 60.0, 1024, 8)
-        with pytest.raises(ConnectionClosed):
-            await socket.recv()
+        messages = list[str | bytes]()
+        with suppress(ConnectionClosed):
+            while True:
+                messages.append(await socket.recv())
+        return messages
+
+
+@pytest.mark.parametrize("flood", [_pings, _pongs, _parts])
+async def test_a_flood_of_what_is_no_whole_message_is_cut_off(
+    flood: Sending, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    assert await heard(flood) == []
+
+
+@pytest.mark.parametrize(("send", "number"), [(_pings, 0), (_messages_in_parts, 1_000)])
+async def test_a_ping_a_second_and_messages_in_few_parts_go_on_for_ever(
+    send: Sending, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = itertools.count()
+    monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    monkeypatch.setattr(websocket, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    assert await heard(send) == ["ab"] * number + ["farewell"]

@@ -14,7 +14,7 @@ from monitor.myphone_messages import MAX_MESSAGE_BYTES
 from monitor.pbx.myphone.push_socket import PushSocket
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import PbxGarbled, PbxUnreachable
-from tests.monitor.pbx.scripted import settings_for
+from tests.monitor.pbx.scripted import noted_messages, settings_for
 
 
 class Far:
@@ -74,8 +74,10 @@ async def lost(socket: PushSocket) -> str:
     return str(socket.lost)
 
 
-async def test_binary_messages_are_passed_on_in_order_and_text_is_not() -> None:
-    far = Far()
+async def test_binary_messages_are_passed_on_in_order_and_text_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    far, taken = Far(), noted_messages(monkeypatch)
     async with opened(far) as (socket, heard):
         assert (socket.opened, socket.lost) == (True, None)
         for message in (b"one", b"", b"two"):
@@ -84,6 +86,7 @@ async def test_binary_messages_are_passed_on_in_order_and_text_is_not() -> None:
         await far.end.close(code=1001)
         assert "1001" in await lost(socket)
         assert heard == [b"one", b"", b"two"]
+        assert taken == ["START", b"one", "hello", b"", "hello", b"two", "hello"], "at their pace"
 
 
 async def test_a_pbx_that_does_not_say_that_it_is_ready_is_used_all_the_same() -> None:
