@@ -178,6 +178,12 @@ class Lease:
         with translated():
             return text(await self._redis.get(self._key))
 
+    async def epoch(self) -> str | None:
+        """Return the epoch of the state on Redis, or None. Raises BusUnreachable."""
+        async with await GuardedTransaction.watch(self._redis, self._position) as guard:
+            (epoch,) = await guard.fields(self._position, "epoch")
+        return epoch
+
     async def seized(self, watch: LeaseWatch, seconds: float) -> None:
         """Wait until a contest may succeed, but not longer than ``seconds``."""
         await watch.wait(self._redis, self._key, self.name, seconds)

@@ -9,7 +9,8 @@ Rules:
   no token once the lease is no longer sure.
 - A Redis that came back empty belongs to the monitor that led last, because only that one knows all
   that happened meanwhile. It contests at once, all others only after the lease's time. The file
-  notes which monitor led last, so that this outlives a restart too.
+  notes which monitor led last, so that this outlives a restart too. A monitor that gave its lease
+  away led last until the other one writes.
 - Several monitors share the PBXs; see :mod:`monitor.leadership.placement`. A leader that should
   not have this one ends its term in order and gives its lease to the monitor that should. A lease
   that runs out is left to that monitor for a moment, and then taken by any.
@@ -147,6 +148,8 @@ class PbxService(Generic[FactT]):
         self._requests: RequestConsumer | None = None
         self._leader: LeaderTerm[FactT] | None = None
         self._led_last: bool | None = None
+        self._left_epoch: str | None = None
+        """Epoch of the state that this monitor left to its heir; None once the heir wrote."""
         self._others = False
         self._empty_since: float | None = None
         self._contested = asyncio.Event()
@@ -327,10 +330,20 @@ class PbxService(Generic[FactT]):
             return contest
         self._empty_since = None
         if contest == "another's":
-            await self._remember(ours=False)
+            if not await self._is_untouched():
+                await self._remember(ours=False)
         elif contest == "ours":
+            self._left_epoch = None
             self._note_refusal(now)
         return contest
+
+    async def _is_untouched(self) -> bool:
+        """Return whether the heir has not written yet, so that only this monitor knows all."""
+        if self._left_epoch is not None:
+            if await self.lease.epoch() in (None, self._left_epoch):
+                return True
+            self._left_epoch = None
+        return False
 
     def _yields(self, now: float) -> bool:
         """Return whether a free lease should be left to another monitor."""
@@ -418,8 +431,9 @@ class PbxService(Generic[FactT]):
         self._log.info("leader_term_handover", heir=heir)
         try:
             async with asyncio.timeout(_RELEASE_WITHIN_S):
+                self._left_epoch = await self.lease.epoch()
                 if not await self.lease.transfer(heir):
-                    self._heir = None
+                    self._heir = self._left_epoch = None
         except (BusError, TimeoutError) as error:
             self._heir = None
             self._log.warning(

@@ -320,6 +320,37 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(valkey: Rea
                     assert membership.chosen("pbx") is None, "it is not asked again at once"
 
 
+async def test_an_emptied_redis_is_for_who_gave_its_lease_to_a_monitor_that_wrote_nothing(
+    valkey: RealBus,
+) -> None:
+    """Another would wait for the lease's time here, a minute."""
+    async with sharing(valkey, "one", 0) as (one, membership):
+        await until(lambda: bool(one.sources) and one.source.running)
+        one.source.connect()
+        await stands(valkey, "connected")
+        heir = Membership(valkey.client(), "two")
+        with heir.watching("pbx"):
+            async with tasks.running(heir.run()):
+                await until(lambda: not one.service.leading)
+                await until(lambda: any(membership.leases._waiting.values()))  # it saw whose it is
+                await flush(valkey)
+                await until(lambda: one.service.leading, 30)
+
+
+async def test_a_monitor_that_gave_its_lease_away_led_last_until_the_other_one_writes(
+    valkey: RealBus,
+) -> None:
+    async with sharing(valkey, "one", 0) as (one, _):
+        await until(lambda: bool(one.sources) and one.source.running)
+        one.source.connect()
+        await stands(valkey, "connected")
+        async with sharing(valkey, "two") as (two, _):
+            await until(lambda: bool(two.sources) and two.source.running)
+            assert one.service._led_last
+            two.source.connect()
+            await until(lambda: one.service._led_last is False)
+
+
 async def test_a_pbx_is_taken_up_in_turn_and_the_turn_given_back_before_the_pbx_is_waited_for(
     bus: Bus,
 ) -> None:
