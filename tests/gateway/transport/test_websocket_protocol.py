@@ -250,6 +250,9 @@ async def test_what_waits_for_its_turn_is_counted_and_no_more_is_read_until_then
             turns.pop(0)()
             assert not protocol.transport.is_reading(), "as the session has not taken it"
             await until(lambda: state() == (0, True))
+            protocol.data_received(ping)
+            turns.pop(0)()
+            assert state() == (0, True), "as all is read"
             protocol.data_received(FLOODS["empty pings"] * 10_000)
             turns.pop(0)()
             assert not protocol.transport.is_reading(), "as it flooded"
