@@ -223,7 +223,7 @@ async def test_what_can_be_pasted_works_with_the_demo(tmp_path: Path) -> None:
     demo = ("demo", "--port", "0", "--no-browser", "--rate", "600", "--hours", "0.1")
     async with running(*demo, until="Ctrl-C") as (_, printed):
         (own,) = re.findall(r"wallboard +(\S+)/wall", printed)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=WITHIN) as http:
             await until_async(lambda: _is_ready(http, own), WITHIN)
             for address in sorted(addresses):
                 async with http.stream("GET", address.replace(LOCAL, own)) as answer:

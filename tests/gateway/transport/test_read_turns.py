@@ -43,8 +43,14 @@ async def test_a_failure_in_one_socket_does_not_keep_the_others_from_being_read(
 
     assert turns.begin(long)
     failures = list[object]()
-    asyncio.get_running_loop().set_exception_handler(lambda _, told: failures.append(told))
+
+    def note(_: asyncio.AbstractEventLoop, told: dict[str, object]) -> None:
+        failures.append(told)
+        assert not turns.begin(lambda: read.append("last"))
+
+    asyncio.get_running_loop().set_exception_handler(note)
     turns.begin(lambda: read.remove("nothing"))
     turns.begin(lambda: read.append("next"))
-    await until(lambda: bool(read))
+    await until(lambda: len(read) == 2)
+    assert read == ["next", "last"]
     assert len(failures) == 1

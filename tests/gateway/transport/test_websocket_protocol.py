@@ -250,9 +250,18 @@ async def test_what_waits_for_its_turn_is_counted_and_no_more_is_read_until_then
             turns.pop(0)()
             assert not protocol.transport.is_reading(), "as the session has not taken it"
             await until(lambda: state() == (0, True))
+            protocol.data_received(ping)
+            turns.pop(0)()
+            assert state() == (0, True), "as all is read"
             protocol.data_received(FLOODS["empty pings"] * 10_000)
             turns.pop(0)()
             assert not protocol.transport.is_reading(), "as it flooded"
+            read = list[bytes]()
+            patch.setattr(StreamProtocol, "_read", lambda _, data: read.append(data))
+            protocol.data_received(ping)
+            protocol.transport.abort()
+            turns.pop(0)()
+            assert read == [], "as it has ended"
             writer.transport.abort()
 
 

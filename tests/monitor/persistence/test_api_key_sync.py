@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from gateway.auth.api_keys import to_stored
 from gateway.auth.key_admin import KeyAdmin
@@ -114,6 +115,27 @@ async def test_a_revocation_that_a_full_disk_does_not_take_outlives_an_emptied_r
     await compare()
     assert (await store.stored_keys("pbx"))["wall"].revoked
     assert await redis.hget(names.kept, "wall") == (b"2.0" if leading else None)
+    await store.close()
+
+
+@pytest.mark.parametrize("leading", [True, False], ids=["leading", "standing by"])
+async def test_a_change_is_in_the_file_as_soon_as_the_disk_takes_it_though_nothing_else_happens(
+    bus: Bus, leading: bool
+) -> None:
+    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
+    await store.open()
+    key_sync = ApiKeySync(redis, "pbx", store)
+    compare = key_sync.reconcile if leading else key_sync.mirror
+    await compare()
+    await store._with(lambda db: db.execute("PRAGMA query_only = 1"))
+    await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
+    with capture_logs() as lines:
+        for _ in range(3):
+            await compare()
+    assert [line["event"] for line in lines] == ["api_key_sync_failure"], "told once"
+    await store._with(lambda db: db.execute("PRAGMA query_only = 0"))
+    await compare()
+    assert "wall" in await store.stored_keys("pbx")
     await store.close()
 
 
