@@ -123,7 +123,7 @@ def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
             "summary": command.summary[:1].upper() + command.summary[1:],
             "description": _about(command, method),
             "security": [{}] if suffix else SECURITY,
-            # Not the path's: Swagger UI resolves no references there, and shows them without names.
+            # Not the path's: Swagger UI names those in the first operation only that is opened.
             "parameters": [
                 *shared,
                 *_own_parameters(command, method),
