@@ -114,8 +114,8 @@ def _paths(table: Iterable[Command], replies: Mapping[str, Reply]) -> dict[str, 
 
 
 def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
-    shared = ("Key", "Pbx") if suffix else ("Pbx",)
-    item: dict[str, Any] = {"parameters": [_parameter(name) for name in shared]}
+    shared = [_parameter(name) for name in (("Key", "Pbx") if suffix else ("Pbx",))]
+    item: dict[str, Any] = {}
     for method in (method for method in command.methods if method != "HEAD"):
         operation = {
             "operationId": f"{method.lower()}_{_identifier(command)}{suffix}",
@@ -123,7 +123,12 @@ def _item(command: Command, reply: Reply, suffix: str) -> dict[str, Any]:
             "summary": command.summary[:1].upper() + command.summary[1:],
             "description": _about(command, method),
             "security": [{}] if suffix else SECURITY,
-            "parameters": [*_own_parameters(command, method), *_header_parameters(command, method)],
+            # Not the path's: Swagger UI names those in the first operation only that is opened.
+            "parameters": [
+                *shared,
+                *_own_parameters(command, method),
+                *_header_parameters(command, method),
+            ],
             "responses": _responses(command, method, reply),
         }
         if method == "POST" and command.parameters:

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
-import { densest, fit, initialed, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
+import { densest, ems, fit, initialed, pageOf, roomiest, sheets, shrunk } from "../../gateway/static/wall/fit.js";
 import { level, Steady } from "../../gateway/static/wall/levels.js";
 import { KINDS, limits, LISTS, parseSettings, THRESHOLDS } from "../../gateway/static/wall/settings.js";
 import { duration, midnight } from "../../gateway/static/wall/times.js";
@@ -12,6 +12,8 @@ const LANGUAGES = {};
 for (const [name, load] of Object.entries(LOADERS)) LANGUAGES[name] = (await load()).default;
 
 test("durations read as people say them and are never negative", () => {
+  for (const { units } of Object.values(LANGUAGES))
+    assert.ok(ems(duration(47 * 3_600_000, units)) < 4.4, `${units.h}: a table's column cuts it off`);
   const read = (seconds) => duration(seconds * 1000);
   assert.deepEqual([-5, 0, 59, 61, 3599, 3600, 36_061].map(read), [
     "0:00",
@@ -74,6 +76,8 @@ test("tiles fill the screen, and pages are alike", () => {
 });
 
 test("few tiles are drawn larger, as far as all of them still fit", () => {
+  const pbxs = [{ w: 14, h: 8.6 }, { w: 9, h: 5.6 }, { w: 5, h: 2.7, fills: true }];
+  assert.deepEqual([2, 23, 200].map((count) => roomiest(count, { w: 54, h: 20 }, pbxs).zoom), [1.75, 1.5, 1]);
   const tiles = [
     { w: 13, h: 4.6 },
     { w: 8, h: 1.4 },
@@ -221,6 +225,7 @@ test("a name that has no room gives its first names' initials, and no more of th
   assert.equal(initialed("Jean-Baptiste Lefèvre", 8), "J. Lefèvre");
   assert.equal(initialed("Анна Мария Иванова", 10), "А. Мария Иванова");
   assert.equal(initialed("Анна Мария Иванова", 2), "А. М. Иванова", "the last name stays whole");
+  assert.equal(initialed("Ahmed Haddad", 7), "A. Haddad", "wide letters are counted as such");
   assert.equal(initialed("  Reception ", 2), "Reception");
   assert.equal(initialed("", 2), "");
 });

@@ -11,6 +11,16 @@ from tests.browser.world import World
 from tests.system.stack import KEY
 
 SIZES = ((1280, 900), (390, 844))
+_BROKEN = """[...document.querySelectorAll('td:last-child')].flatMap((cell) => {
+  const text = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT).nextNode();
+  const range = document.createRange();
+  return [...(text?.data ?? '').matchAll(/\\p{L}+/gu)].filter(({ 0: word, index }) => {
+    range.setStart(text, index);
+    range.setEnd(text, index + word.length);
+    return word.length < 10 && range.getClientRects().length > 1;
+  }).map(([word]) => word);
+})"""
+"""Short words in a table's last column that stand in two lines."""
 
 
 async def _keep(page: Page, world: World, theme: str) -> None:
@@ -70,6 +80,7 @@ async def test_each_page_has_room_and_the_wallboards_theme(page: Page, world: Wo
             assert await page.run(scheme) == theme, path
             width = await page.run("document.documentElement.scrollWidth")
             assert width <= size[0], f"{path} at {size}"
+            assert size == SIZES[1] or await page.run(_BROKEN) == [], path
     assert not page.complaints
 
 
@@ -96,6 +107,12 @@ async def test_the_documents_take_the_kept_key_and_fold_errors(page: Page, world
     await page.shows("200", ".live-responses-table tbody .response-col_status")
     told: dict[str, Any] = json.loads(await page.text(".live-responses-table .highlight-code code"))
     assert "error" not in told
+    await page.run("document.querySelectorAll('.opblock-summary-control')[1].click()")
+    await page.until("document.querySelectorAll('.opblock .execute').length === 2")
+    names = "[...document.querySelectorAll('.parameter__name')].map((one) => one.innerText)"
+    shown: list[str] = await page.run(names)
+    assert shown.count("Callmon-Pbx") == 2
+    assert "" not in shown
     assert not page.complaints
 
 

@@ -368,6 +368,8 @@ async def test_tv_mode_pages_and_never_scrolls(page: Page, world: World) -> None
     await page.before(_LOCKS)
     await page.go(world.wall("kiosk=1&view=calls,lines&page=3"))
     await page.shows("No calls now.")
+    said = "parseFloat(getComputedStyle(document.querySelector('.empty')).fontSize)"
+    await page.until(f"{said} >= 80")
     await page.until("window.locks.length === 1 && !window.locks[0].released")
     await page.run("window.locks[0].release()")  # as the browser does when the page is hidden
     await page.run("document.dispatchEvent(new Event('visibilitychange'))")
@@ -440,6 +442,8 @@ async def test_who_was_missed_is_called_back_by_a_tap_and_back_closes_what_is_op
         world.pbx.switchboard.end(call)
     await page.press("4")
     await page.until("document.querySelectorAll('table.missed tbody tr').length === 2")
+    beyond = "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
+    await page.becomes(0, f"{beyond}(document.querySelector('table.missed thead tr'))")
     links = "[...document.querySelectorAll('table.missed a')].map((each) => each.href)"
     assert await page.run(links) == [f"tel:{CALLER}"], "a withheld number cannot be called"
     row = "document.querySelector('table.missed a').closest('tr')"

@@ -31,8 +31,8 @@ export const said = WORDS[settings.lang];
 /** The roomiest first; 200 of the least fit on a screen of 1920 x 1080. */
 const TILES = [
   { w: 14, h: 8.6, name: "wide" },
-  { w: 9, h: 5.6, name: "brief", phone: true },
-  { w: 5, h: 2.7, name: "tiny" },
+  { w: 9, h: 5.6, name: "brief", phone: true, fills: true },
+  { w: 5, h: 2.7, name: "tiny", fills: true },
 ];
 const TAIL = 4; // characters of a name that are never cut
 const steady = new Steady();

@@ -52,7 +52,7 @@ function Agent({ row, width, lines }) {
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
   const shown = initialed(name, stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
-  const beside = lines === 2 && width - 5 - ems(word) > 0.8125 * ems(talk?.num || other);
+  const beside = lines === 2 && width - (talk?.external ? 5 : 6.4) - ems(word) > 0.8125 * ems(talk?.num || other);
   const time = since && html`<${Timer} since=${since} />`;
   return html`<article class=${`tile agent ${state} lines${lines}`} ...${opens("agent", num)}
       aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>

@@ -32,7 +32,7 @@ export function totals(rows, now, free) {
   const worst = (metric) => Math.max(0, ...each.map((levels) => levels[metric]));
   const whole = day(rows.map((row) => row.stats).filter(Boolean));
   return {
-    waiting: rows.reduce((sum, row) => sum + row.waiting.length, 0),
+    waiting: sumOf(rows, (row) => row.waiting.length),
     oldest: rows.map((row) => row.oldest).filter(Boolean).sort()[0] ?? null,
     day: whole,
     levels: {
@@ -44,6 +44,8 @@ export function totals(rows, now, free) {
     },
   };
 }
+
+const sumOf = (rows, number) => rows.reduce((total, row) => total + number(row), 0);
 
 /** How many callers a service level speaks of, about. */
 function judged(stats) {
@@ -57,24 +59,24 @@ function lately(hour) {
 
 function hourOf(stats) {
   const hours = stats.map((one) => one.lastHour).filter(Boolean);
-  const counted = hours.reduce((sum, one) => sum + one.counted, 0);
-  const inTarget = hours.reduce((sum, one) => sum + one.answeredInTarget, 0);
+  const counted = sumOf(hours, (one) => one.counted);
+  const inTarget = sumOf(hours, (one) => one.answeredInTarget);
   return hours.length ? { counted, serviceLevel: counted ? (100 * inTarget) / counted : null } : null;
 }
 
 function day(stats) {
   if (!stats.length) return null;
-  const sum = (name) => stats.reduce((total, one) => total + (one[name] ?? 0), 0);
+  const sum = (name) => sumOf(stats, (one) => one[name] ?? 0);
   const known = stats.filter((one) => typeof one.serviceLevel === "number");
   const weight = (one) => Math.max(1, judged(one));
-  const weights = known.reduce((total, one) => total + weight(one), 0);
+  const weights = sumOf(known, weight);
   return {
     offered: sum("offered"),
     answered: sum("answered"),
     abandoned: sum("abandoned"),
     judged: weights,
     hour: hourOf(stats),
-    level: known.length ? known.reduce((total, one) => total + one.serviceLevel * weight(one), 0) / weights : null,
+    level: known.length ? sumOf(known, (one) => one.serviceLevel * weight(one)) / weights : null,
   };
 }
 

@@ -40,10 +40,12 @@ function content({ kind, id }) {
     <p><label><input type="checkbox" checked=${singleKeys.value} onChange=${toggleKeys} /> ${words.singleKeys}</label></p>
     <p><a href=${otherMode()}>${kiosk ? words.deskMode : words.tvMode}</a></p>`;
   if (kind === "alarms") return html`<${AlarmList} />`;
-  if (kind === "call") return call(state.get("calls")?.get(id));
-  if (kind === "ended") return ended(state, id);
-  return kind === "agent" ? agent(state, id) : queue(state, id);
+  const [topic, drawn] = OPENED[kind];
+  const found = state.get(topic)?.get(id);
+  return found ? drawn(found, state, id) : html`<h2>${words.details}</h2><p>${words.nobody}</p>`;
 }
+
+const OPENED = { call: ["calls", call], ended: ["ended", ended], agent: ["extensions", agent], queue: ["queues", queue] };
 
 /** The address of this view in TV mode, or out of it. */
 function otherMode() {
@@ -58,17 +60,18 @@ const running = (since) => since && html`<${Timer} since=${since} />`;
 
 const otherOf = (leg) => nameOf(leg.externalParty, leg.partyName);
 const statusOf = (leg) => (leg.listening ? words.listens : (words.legs[leg.status] ?? leg.status));
+const NAME = column("name", "who", (one) => one.name, (one) => nameIn(one.name));
+const TIME = column("time", "right", (one) => -(instant(one.since) ?? 0), (one) => running(one.since));
 const LEGS = [
   column("number", "num", (leg) => leg.dnNum, (leg) => leg.dnNum),
-  column("name", "who", (leg) => leg.name, (leg) => nameIn(leg.name)),
+  NAME,
   column("party", "other", (leg) => `${leg.externalParty} ${otherOf(leg)}`,
     (leg) => html`<span class="name">${(leg.hidden || leg.externalParty) && html`<${Tel} num=${leg.externalParty} />`} ${otherOf(leg)}</span>`),
   column("status", "now", statusOf, statusOf),
-  column("time", "right", (leg) => -(instant(leg.since) ?? 0), (leg) => running(leg.since)),
+  TIME,
 ];
 
 function call(found) {
-  if (!found) return gone();
   const legs = found.AConnList.map((leg) => ({ ...leg, id: `${leg.dnNum}/${leg.legId}/${leg.externalParty}` }));
   return html`<h2>${words.details} · ${found.callID}</h2>
     <p>${words.started} ${at(found.startedAt)} · <${Timer} since=${found.startedAt} />
@@ -76,9 +79,7 @@ function call(found) {
     <${Table} name="legs" columns=${LEGS} rows=${legs} kept=${false} />`;
 }
 
-function ended(state, id) {
-  const found = state.get("ended")?.get(id);
-  if (!found) return gone();
+function ended(found, state, id) {
   const caller = byCaller(missedRows(state, 0)).find((one) => one.calls.some((row) => row.id === id));
   return html`<h2><${Tel} num=${found.caller} /> ${nameOf(found.caller, found.callerName)}</h2>
     <p>${at(found.startedAt)} – ${at(found.endedAt)}
@@ -89,9 +90,7 @@ function ended(state, id) {
     }<${Outcome} row=${row} /> · ${words.waited} ${lasting(row.waited)}</li>`)}</ul>`;
 }
 
-function agent(state, id) {
-  const ext = state.get("extensions")?.get(id);
-  if (!ext) return gone();
+function agent(ext, state, id) {
   const row = agentRows(state, true).find((one) => one.num === id);
   return html`<h2>${ext.num} ${fullName(ext)}</h2>
     <p><${State} of=${row.state} word=${stateWord(row)} /> ${running(row.since)}</p>
@@ -111,14 +110,12 @@ function doingOf({ activity, queue }) {
 
 const MEMBERS = [
   column("number", "num", (one) => one.num, (one) => (one.waits ? html`<${Tel} num=${one.num} />` : one.num)),
-  column("name", "who", (one) => one.name, (one) => nameIn(one.name)),
+  NAME,
   column("state", "now", (one) => one.word, (one) => (one.state ? html`<${State} of=${one.state} word=${one.word} />` : "–")),
-  column("time", "right", (one) => -(instant(one.since) ?? 0), (one) => running(one.since)),
+  TIME,
 ];
 
-function queue(state, id) {
-  const found = state.get("queues")?.get(id);
-  if (!found) return gone();
+function queue(found, state, id) {
   const known = new Map(agentRows(state).map((row) => [row.num, row]));
   const day = state.get("queuestats")?.get(id);
   const waiting = found.waiting.map(({ callID, num, name, since }) => {
@@ -143,8 +140,4 @@ function talked({ talks, placedTalks }) {
 
 function average({ average: seconds }) {
   return seconds === null ? "–" : lasting(1000 * seconds);
-}
-
-function gone() {
-  return html`<h2>${words.details}</h2><p>${words.nobody}</p>`;
 }

@@ -21,17 +21,22 @@ export function densest(count, space, densities) {
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 
-/** The grid that shows all at once and largest; else the `densest`. */
+/** The grid that shows all at once and largest; else the `densest`, larger where its tile `fills`. */
 export function roomiest(count, space, densities) {
+  const best = densest(count, space, densities);
   const growing = densities.filter((tile, at) => at === 0 || tile.grows);
+  const found = largest(count, space, growing) ?? (best.tile.fills && largest(count, space, [best.tile]));
+  return found ?? { ...best, zoom: 1 };
+}
+
+function largest(count, space, tiles) {
   for (const zoom of ZOOMS) {
-    for (const tile of growing) {
+    for (const tile of tiles) {
       const room = { w: space.w / zoom, h: space.h / zoom };
       const grid = fit(count, room, tile);
       if (grid.pages === 1 && room.w >= tile.w && room.h >= tile.h) return { ...grid, tile, zoom };
     }
   }
-  return { ...densest(count, space, densities), zoom: 1 };
 }
 
 /** A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left}. `left`: rows on none. */
@@ -41,9 +46,10 @@ export function sheets(count, { w, h }, most) {
   return { perPage, pages, left: Math.max(0, count - perPage * pages) };
 }
 
+const WIDTHS = [[/[:.,/\sijltfrI]/, 0.34], [/[MWmwЖМФШЩЫЮжмшщыю]/, 0.9], [/[\d%+A-ZА-Я]/, 0.65], [/^/, 0.6]]; // em of a letter
 /** A text's width in em, rather too wide; `signs`: beside its numbers. */
 export function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
+  return [...`${text}`].reduce((sum, one) => sum + WIDTHS.find(([some]) => some.test(one))[1], 0.8 * signs);
 }
 
 /** A person's name, with as few initials as it needs to fit into `room` em. */

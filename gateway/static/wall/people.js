@@ -42,9 +42,7 @@ export function fullName(ext) {
   return [ext.name, ext.lastname].filter(Boolean).join(" ");
 }
 
-/**
- * The agents of all queues, by number. `everybody`: all extensions, as also without queues.
- */
+/** The agents of all queues, by number. `everybody`: all extensions, as also without queues. */
 export function agentRows(state, everybody = false) {
   const extensions = topic(state, "extensions");
   const queues = [...topic(state, "queues").values()];
@@ -57,7 +55,6 @@ export function agentRows(state, everybody = false) {
     .map((ext) => ({
       num: ext.num,
       name: fullName(ext),
-      ext,
       stats: stats.get(ext.num) ?? null,
       ...doing(ext, nums.has(ext.num) ? loggedIn.has(ext.num) : queues.length ? true : undefined),
     }))

@@ -33,9 +33,9 @@ function tile(rows) {
 }
 
 /** How many callers have room. */
-function callersIn(h, wide, day) {
+function callersIn(h, wide, day, more) {
   if (h === null) return 3;
-  const taken = (wide ? 3.2 : 8.1) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
+  const taken = (wide ? 3.2 : 8.1 + 1.05 * more) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
@@ -80,6 +80,7 @@ function Queue({ row, room, brief }) {
   const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // now, not of the day
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE && !(room.h > 15);
+  const more = wide ? Number(room.h > 12) : Math.max(0, Math.min(4, (room.h - 16) / 2)); // rem of its numbers
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
   const within = lasting(row.target * 1000);
   const target = `${words.target} ${within}`;
@@ -105,14 +106,14 @@ function Queue({ row, room, brief }) {
             : html`<small class="target" title=${goal}>${fits ? goal : goal.replace(/^\S+ /, "")}</small>`
       }</header>
     <div class="numbers">
-      <div class="figures" style=${{ fontSize: `${figureSize(wide && room.h > 12 ? 1 : 0, part(0.5), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+      <div class="figures" style=${{ fontSize: `${figureSize(more, part(0.5), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day)} room=${part(0.5)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, more)} room=${part(0.5)} />
     <div class="bottom">
       <${Counts} agents=${row.agents} level=${levels.free} room=${part(0.4)} />
       ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.59)} />`}
@@ -159,12 +160,14 @@ function Day({ row: { stats }, levels, room }) {
     [words.day.level, percent(serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
     stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
   ].filter(Boolean);
-  const need = cells.reduce(
-    (sum, [label, value, small, , bad]) =>
-      sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.4,
-    0,
-  );
-  return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need)}rem` }}>${cells.map(
+  const need = () =>
+    cells.reduce(
+      (sum, [label, value, small, , bad]) =>
+        sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.4,
+      0,
+    );
+  if (room < 0.9 * need()) cells[0][2] = ""; // the offered give way
+  return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need())}rem` }}>${cells.map(
     ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
       <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
   )}</dl>`;

@@ -22,7 +22,7 @@ export function queueRows(state, filter) {
       num: queue.num,
       name: queue.name,
       waiting: queue.waiting,
-      oldest: queue.waiting.reduce((least, one) => (least === null || one.since < least ? one.since : least), null),
+      oldest: queue.waiting.map((one) => one.since).sort()[0] ?? null,
       agents: tally(agents),
       staff: agents.length,
       target: stats?.target ?? queue.slaTime ?? TARGET,
@@ -59,17 +59,13 @@ function ends(call, queues) {
 }
 
 function progress(call) {
-  if (call.state === "Talking" && !hosted(call))
-    return { kind: "talking", word: "talking", since: call.answeredAt ?? call.startedAt };
-  if (call.state === "Transferring" || call.state === "Rerouting") {
-    return { kind: "away", word: "transferring", since: call.startedAt };
-  }
-  const rings = call.routingTo.find((leg) => leg.status === "Ringing" && leg.dnType !== "externalline");
-  if (rings) return { kind: "ringing", word: "ringing", since: call.queuedAt ?? rings.since ?? call.startedAt };
-  if (call.queue) return { kind: "waiting", word: "inQueue", since: call.queuedAt ?? call.startedAt };
-  const menu = call.AConnList.some((leg) => leg.dnType === "ivr");
-  if (menu) return { kind: "away", word: "inMenu", since: call.startedAt };
-  return { kind: "ringing", word: call.direction === "Outbound" ? "dialing" : "routing", since: call.startedAt };
+  if (call.state === "Talking" && !hosted(call)) return { kind: "talking", word: "talking" };
+  if (call.state === "Transferring" || call.state === "Rerouting") return { kind: "away", word: "transferring" };
+  const rings = call.routingTo.some((leg) => leg.status === "Ringing" && leg.dnType !== "externalline");
+  if (rings) return { kind: "ringing", word: "ringing" };
+  if (call.queue) return { kind: "waiting", word: "inQueue" };
+  if (call.AConnList.some((leg) => leg.dnType === "ivr")) return { kind: "away", word: "inMenu" };
+  return { kind: "ringing", word: call.direction === "Outbound" ? "dialing" : "routing" };
 }
 
 /** Whether it is a queue or a menu that the caller hears, and nobody else. */
@@ -95,7 +91,7 @@ function party(leg) {
 }
 
 function via(call, queues) {
-  const num = call.queue || call.queues[0] || call.groups[0] || "";
+  const num = queueOf(call) || call.groups[0];
   return num ? queues.get(num)?.name || num : call.did;
 }
 
@@ -109,7 +105,7 @@ export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
   const ended = [...topic(state, "ended").values()];
   return ended
-    .filter((call) => call.outcome === "missed" || call.outcome === "abandoned")
+    .filter((call) => ["missed", "abandoned"].includes(call.outcome))
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
       id: `${call.callID}@${call.startedAt}`,

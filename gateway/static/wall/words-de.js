@@ -143,5 +143,5 @@ export default {
     ["Esc", "schließen, Filter leeren"],
     ["?", "diese Tasten"],
   ],
-  units: { d: "T", h: "Std." },
+  units: { d: "T", h: "h" },
 };

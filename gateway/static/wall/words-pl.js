@@ -145,5 +145,5 @@ export default {
     ["Esc", "zamknij, wyczyść filtr"],
     ["?", "te klawisze"],
   ],
-  units: { d: "d", h: "godz." },
+  units: { d: "d", h: "h" },
 };
