@@ -43,7 +43,7 @@ export function sheets(count, { w, h }, most) {
 
 /** A text's width in em, rather too wide; `signs`: beside its numbers. */
 export function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/ ]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
+  return [...`${text}`].reduce((sum, one) => sum + (/[:.,/\s]/.test(one) ? 0.32 : /[\d%+а-яё]/i.test(one) ? 0.65 : 0.55), 0.8 * signs);
 }
 
 /** A person's name, with as few initials as it needs to fit into `room` em. */
