@@ -287,8 +287,9 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
         state["ended"][num] = missed(place, at)
     for num, like in (("802", "800"), ("803", "801"), ("800", "800"), ("801", "801")):
         queue = state["queues"][like]
-        since = msgspec.structs.replace(queue.waiting[0], since=from_unix(at - 765))
-        state["queues"][num] = msgspec.structs.replace(queue, num=num, waiting=(since,))
+        assert isinstance(queue, Queue)
+        caller = msgspec.structs.replace(queue.waiting[0], since=from_unix(at - 765))
+        state["queues"][num] = msgspec.structs.replace(queue, num=num, waiting=(caller,))
     for num in ("802", "803"):
         stats = entities.queue_stats(num, offered=129)
         state["queuestats"][num] = msgspec.structs.replace(stats, answered=117)
