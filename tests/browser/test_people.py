@@ -8,7 +8,16 @@ import msgspec
 import pytest
 
 from monitor.shared.entities.statistics import RecentLevel
-from monitor.shared.entities.topics import Agent, Extension, Leg, Queue, State, Talk, WaitingCaller
+from monitor.shared.entities.topics import (
+    Agent,
+    EndedCall,
+    Extension,
+    Leg,
+    Queue,
+    State,
+    Talk,
+    WaitingCaller,
+)
 from monitor.shared.timestamps import from_unix
 from tests.bench.bus_feed import first_state, gateway, key, writing
 from tests.browser.chromium import Page
@@ -163,6 +172,19 @@ def busy_queues(count: int, at: float) -> State:
     return state
 
 
+def missed(place: int, at: float) -> EndedCall:
+    """Return a call that nobody took: missed, or given up in a queue or in a menu."""
+    call = entities.ended(place, queues=("801",) if place % 3 else ())
+    return msgspec.structs.replace(
+        call,
+        outcome=("missed", "abandoned")[place % 2],
+        caller=f"+4930231258{place:02}",
+        caller_name=("Anna Tkachenko", "Dmytro Tkachenko")[place % 5 == 0],
+        started_at=from_unix(at - 2),
+        ended_at=from_unix(at - 1),
+    )
+
+
 async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
     page: Page, valkey: RealBus
 ) -> None:
@@ -244,7 +266,8 @@ _SHARE = """(() => {
 })()"""
 """The size of a lone queue's numbers, of its tile's shorter side."""
 _SMALLEST = """Math.min(...[...document.querySelectorAll(
-  '.kpi .label, .figure .label, .callers li, .agent :is(.name, .word), .rows :is(th, td, .word)'
+  `.kpi .label, .figure .label, .callers li, .agent :is(.name, .word, .num, .timer),
+  .rows :is(th, td, .word), .counts b, .line footer *`
 )].filter((each) => each.getClientRects().length).map(
   (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
 ))"""
@@ -263,32 +286,50 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
       const lowest = Math.max(...boxes.map((box) => box.bottom));
       return lowest < bottom - 2 ? 0 : used / (width * height);
     })()"""
-    state = house(5, time.time())
-    for num in ("10000", "10001", "10002"):
-        state["lines"][num] = msgspec.structs.replace(entities.line(num, 7), capacity=100)
+    at = time.time()
+    state = house(5, at)
+    for place, num in enumerate(("10000", "10001", "10002", "10003")):
+        state["lines"][num] = msgspec.structs.replace(
+            entities.line(num, 7), capacity=100, external_number="+493012345678"
+        )
+        state["ended"][num] = missed(place, at)
+    for num, like in (("802", "800"), ("803", "801"), ("800", "800"), ("801", "801")):
+        queue = state["queues"][like]
+        assert isinstance(queue, Queue)
+        caller = msgspec.structs.replace(queue.waiting[0], since=from_unix(at - 765))
+        state["queues"][num] = msgspec.structs.replace(queue, num=num, waiting=(caller,))
+    for num in ("802", "803"):
+        stats = entities.queue_stats(num, offered=129)
+        state["queuestats"][num] = msgspec.structs.replace(stats, answered=117)
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        for view, what in (
-            ("queues", ".queue"),
-            ("agents", ".agent"),
-            ("calls", ".call"),
-            ("lines", ".line"),
-        ):
-            for lang in ("en", "ru"):
-                settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
-                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
-                await page.until(f"document.querySelectorAll({what!r}).length > 1")
-                await page.until(f"{_SMALLEST} >= 32")
-                await page.becomes([], _CLIPPED)
-                zoom = "document.querySelector('.tile').currentCSSZoom"
-                least = 1 if view == "lines" else 1.25
-                await page.until(f"{zoom} >= {least} && {filled} > 0.65")
-                if view == "queues":
-                    await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+        for lang in ("en", "ru"):
+            wall = f"http://127.0.0.1:{served.port}/wall?kiosk=1&page=600&theme=dark&lang={lang}"
+            for queues, keys in ((2, "1"), (4, "12345")):
+                named = ",".join(f"{800 + place}" for place in range(queues))
+                await page.go(f"{wall}{f'&queues={named}' if queues == 2 else ''}#key={key(0)}")
+                for pressed in keys:
+                    view = ("queues", "agents", "calls", "missed", "lines")[int(pressed) - 1]
+                    await page.until("document.querySelector('.fresh.live')")
+                    await page.press(pressed)
+                    count = {"queues": queues, "agents": 5, "calls": 2}.get(view, 4)
+                    tiles = f"document.querySelectorAll('.tiles.{view} > .tile')"
+                    await page.becomes(count, f"{tiles}.length")
+                    await page.until(f"{_SMALLEST} >= 32")
+                    await page.becomes([], _CLIPPED)
+                    zoom = "document.querySelector('.tile').currentCSSZoom"
+                    least = 1 if view == "lines" or (view, queues) == ("queues", 4) else 1.25
+                    await page.until(f"{zoom} >= {least} && {filled} > 0.65")
+                    if view == "queues":
+                        await page.shows("Free" if lang == "en" else "Свободны", ".legend")
+                    if view == "calls":
+                        await page.shows("In queue" if lang == "en" else "В очереди", ".tiles")
         assert not page.complaints
 
 
-_NAMES_CUT = """[...document.querySelectorAll('.rows :is(.name, .word, .num), .rows th')].filter(
+_NAMES_CUT = """[...document.querySelectorAll(
+ ':is(.rows, .tiles) :is(.name, .word, .num), .rows th'
+)].filter(
  (each) => each.getClientRects().length && each.scrollWidth > each.clientWidth + 1
 ).map((each) => each.innerText).filter(Boolean)"""
 
@@ -296,7 +337,7 @@ _WORD_HEIGHTS = "[...document.querySelectorAll('.missed .word')].map((one) => on
 
 
 @pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
-async def test_a_table_on_a_tv_shows_whole_names_and_numbers(
+async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_in_tiles(
     page: Page, valkey: RealBus, size: tuple[int, int]
 ) -> None:
     at = time.time()
@@ -312,23 +353,20 @@ async def test_a_table_on_a_tv_shows_whole_names_and_numbers(
             owner=caller,
             legs=(caller, phone),
         )
-        lost = entities.ended(place, queues=("801",) if place % 4 else ())
-        state["ended"][f"{place}"] = msgspec.structs.replace(
-            lost,
-            outcome=("missed", "abandoned")[place % 2],
-            caller=f"+4930231258{place}",
-            caller_name="Dmytro Tkachenko",
-            started_at=from_unix(at - 2),
-            ended_at=from_unix(at - 1),
-        )
+        state["ended"][f"{place}"] = missed(place, at)
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
-        missed = (("missed", lang) for lang in ("en", "ru", "de", "fr", "es", "pl"))
-        for view, lang in (*missed, ("calls", "en"), ("calls", "de")):
-            settings = f"kiosk=1&view={view}&theme=dark&lang={lang}"
+        many = 8 if size == TV else 15
+        for view, lang, find, rows in (
+            *(("missed", lang, "", many) for lang in ("en", "ru", "de", "fr", "es", "pl")),
+            *(("missed", lang, "Dmytro", 8) for lang in ("ru", "de")),
+            ("calls", "en", "", many),
+            ("calls", "de", "", many),
+        ):
+            settings = f"kiosk=1&view={view}&theme=dark&lang={lang}&find={find}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
-            rows = 8 if size == TV else 15
-            await page.becomes(rows, f"document.querySelectorAll('.{view} tbody tr').length")
+            kind = ".tiles > article" if find else " tbody tr"
+            await page.becomes(rows, f"document.querySelectorAll('.{view}{kind}').length")
             await page.until("document.fonts.status === 'loaded'")
             await page.becomes([], _NAMES_CUT)
             await page.becomes([], _CLIPPED)

@@ -26,8 +26,28 @@ const CALLS = [
   column("time", "right", (row) => -instant(row.started), (row) => html`<${Timer} since=${row.started} />`),
 ];
 
-const TILES = [{ w: 18, h: 4.9 }];
+const TALL = 5.6;
+const TILES = [
+  { w: 18, h: 7.7 }, // each line may need a second one
+  { w: 25, h: TALL, grows: true }, // the first may
+  { w: 28, h: 4.45, grows: true },
+];
 const held = new Steady(20_000); // the picture stays calm
+
+/** Rows in a table; on a TV in tiles that fill it, as long as all have room. */
+function Rows(table) {
+  const { name, columns, rows, attributes } = table;
+  const least = held.level(name, rows.length, now.value);
+  if (!kiosk || roomiest(least, size.value, TILES).pages > 1)
+    return html`<${Table} ...${table} />`;
+  const tile = (row, _, { h }) => {
+    const { class: kind, ...item } = attributes(row);
+    return html`<article key=${row.id} class=${`tile agent call ${kind} ${h < TALL ? "" : "tall"}`} ...${item}>${columns.map(
+      (one) => html`<div class=${one.class}>${one.cell(row)}</div>`,
+    )}</article>`;
+  };
+  return html`<${Tiles} name=${name} items=${rows} least=${least} tiles=${TILES} draw=${tile} />`;
+}
 
 export function Calls() {
   const all = callRows(shown());
@@ -41,20 +61,8 @@ export function Calls() {
   if (only.value === "waiting") kinds.waiting = found.filter((row) => row.waits).length;
   const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
-  const least = held.level("calls", rows.length, now.value);
-  if (kiosk && roomiest(least, size.value, TILES).zoom > 1)
-    return html`<${Tiles} name="calls" items=${rows} least=${least} tiles=${TILES} draw=${(row) => html`<${Call} key=${row.id} row=${row} />`} />`;
-  return html`<${Table} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
+  return html`<${Rows} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
     attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows.length, kinds)} />`;
-}
-
-/** One of few calls on a TV. */
-function Call({ row }) {
-  return html`<article class=${`tile agent call ${row.kind}`} ...${opens("call", row.id)}>
-    <div class="who"><${Glyph} of=${row.direction} /><${Party} ...${parted(row.from)} says=${words[row.word]} /></div>
-    <div class="who"><${Glyph} of="to" /><${Party} ...${parted(row.to)} /></div>
-    <div class="what"><${State} of=${row.kind} word=${words[row.word]} /><span class="other">${row.via}</span><${Timer} since=${row.started} /></div>
-  </article>`;
 }
 
 const MISSED = [
@@ -63,7 +71,7 @@ const MISSED = [
   column("who", "from", textOf,
     ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true}
       more=${calls.length > 1 && (kiosk ? `×${calls.length}` : words.callCount(calls.length))} />`),
-  column("to", "via", (row) => row.to, (row) => nameIn(row.to)),
+  column("to", "via to", (row) => row.to, (row) => nameIn(row.to)),
   column("outcome", "now", (row) => words[row.spoken ? "calledBack" : row.outcome], (row) => html`<${Outcome} row=${row} />`),
   column("waited", "right", (row) => row.waited, (row) => html`<span class="timer">${lasting(row.waited)}</span>`),
 ];
@@ -77,16 +85,17 @@ export function Missed() {
   const calls = picked(found, (row, what) => row.outcome === what || (what === "calledBack" && row.spoken));
   if (!calls.length) return html`<${Empty} all=${all} text=${words.noMissed} />`;
   const average = calls.reduce((sum, row) => sum + row.waited, 0) / calls.length;
-  return html`<${Table} name="missed" columns=${MISSED} rows=${byCaller(calls)} order="-when" most=${3}
-    attributes=${(row) => ({ class: row.spoken && "spoken", ...opens("ended", row.id) })}
+  return html`<${Rows} name="missed" columns=${MISSED} rows=${byCaller(calls)} order="-when" most=${3}
+    attributes=${(row) => ({ class: became(row), ...opens("ended", row.id) })}
     totals=${[...totals("missed", calls.length, kinds), html`<${Total}>${words.averageWait} <b>${lasting(average)}</b><//>`]} />`;
 }
 
 /** What became of a call that nobody took. */
-export function Outcome({ row: { outcome, spoken } }) {
-  if (spoken) return html`<${State} of="done" word=${words.calledBack} />`;
-  return html`<${State} of=${outcome === "missedCall" ? "ringing" : "away"} word=${words[outcome]} />`;
+export function Outcome({ row }) {
+  return html`<${State} of=${became(row)} word=${words[row.spoken ? "calledBack" : row.outcome]} />`;
 }
+
+const became = ({ outcome, spoken }) => (spoken ? "done" : outcome === "missedCall" ? "ringing" : "away");
 
 function count(rows, kindOf) {
   const counts = {};

@@ -15,14 +15,14 @@ export const lasting = (milliseconds) => duration(milliseconds, words.units);
 export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
 /** A running time since an instant (text or milliseconds). Only its text is redrawn. */
-export function Timer({ since, class: name = "" }) {
-  return html`<${Running} key=${since} since=${since} class=${name} />`;
+export function Timer({ since }) {
+  return html`<${Running} key=${since} since=${since} />`;
 }
 
-function Running({ since, class: name }) {
+function Running({ since }) {
   const start = typeof since === "number" ? since : instant(since);
   const text = useComputed(() => (start === null ? "" : lasting(now.value - start)));
-  return html`<span class=${`timer ${name}`} role="timer" aria-live="off">${text}</span>`;
+  return html`<span class="timer" role="timer" aria-live="off">${text}</span>`;
 }
 
 const RING = "M8 2.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11z";
@@ -41,7 +41,6 @@ const SIGNS = {
   inbound: [2.2, "M13 3L4 12M4 5v7h7"],
   outbound: [2.2, "M3 13L12 4M5 4h7v7"],
   internal: [2, "M2 8h12M5 4.5L1.5 8 5 11.5M11 4.5L14.5 8 11 11.5"],
-  to: [2, "M2 8h11M9 4l4 4-4 4"],
   pause: [0, "", BARS],
   resume: [0, "", "M4 2l9.5 6L4 14z"],
   theme: [1.8, RING, "M8 2a6 6 0 0 1 0 12z"],

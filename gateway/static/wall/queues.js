@@ -114,10 +114,7 @@ function Queue({ row, room, brief }) {
     ${
       !brief &&
       html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, more)} room=${part(0.5)} />
-    <div class="bottom">
-      <${Counts} agents=${row.agents} level=${levels.free} room=${part(0.4)} />
-      ${day && html`<${Day} row=${row} levels=${levels} room=${part(0.59)} />`}
-    </div>`
+    <${Bottom} row=${row} levels=${levels} day=${day} wide=${wide} room=${part(1)} />`
     }
   </article>`;
 }
@@ -132,45 +129,49 @@ function figureSize(more, room, texts, levels, labels) {
   const most = (kiosk ? 2.9 : 2.6) + more;
   const needs = texts.map((text, at) => ({
     fixed: 0.25,
-    value: most * ems(text, levels[at] ? 1 : 0),
+    value: most * ems(text, !!levels[at]),
     label: LABEL * ems(labels[at]),
   }));
   return most * shrunk(needs, room, 0.4);
 }
 
-function Counts({ agents, level, room }) {
-  const need = ems(STATES.map((state) => agents[state]).join(""), level ? 1.7 : 0) + 1.6 * STATES.length;
-  const style = { fontSize: `${Math.min(kiosk ? 1 : 0.95, room / need)}rem` };
-  return html`<ul class=${`counts ${room > need + 20 ? "worded" : ""}`} style=${style}>${STATES.map(
-    (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? level : 0} /></li>`,
-  )}</ul>`;
+/** The agents, and below or beside them the day, which gives way first. */
+function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
+  const cells = !day ? [] : [
+    [words.day.answered, stats.answered, ` / ${stats.offered}`, words.answered],
+    [words.day.abandoned, stats.abandoned, "", words.abandoned],
+    [words.day.level, percent(stats.serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
+    stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
+  ].filter(Boolean);
+  const needs = cells.map(([text, number, small, , bad]) => {
+    const value = ems(number, !!bad) + 0.75 * ems(small);
+    const label = 0.45 * text.length;
+    return { fixed: 0.4, value: kiosk ? value : Math.max(value, label), label: kiosk ? label : 0 };
+  });
+  const need = ems(Object.values(agents).join(""), levels.free ? 1.7 : 0) + 1.45 * STATES.length;
+  const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.8 * value, label), -0.4);
+  const left = wide ? room - least : room;
+  const rest = room + 0.4 - (wide && Math.min(need, left));
+  if (day && shrunk(needs, rest) < 0.75) {
+    needs[0].value -= 0.75 * ems(cells[0][2]); // the offered give way
+    cells[0][2] = "";
+  }
+  const size = (rem) => ({ fontSize: `${rem}rem` });
+  return html`<div class="bottom">
+    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${size(Math.min(kiosk ? 1 : 0.95, left / need))}>${STATES.map(
+      (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? levels.free : 0} /></li>`,
+    )}</ul>
+    ${day && html`<dl class="day" style=${size(shrunk(needs, rest))}>${cells.map(
+      ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
+      <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
+    )}</dl>`}
+  </div>`;
 }
 
 function Count({ of, count, level }) {
   const word = words.states[of];
   return html`<span class=${`state ${of} level${level}`} title=${word}><${Glyph} of=${of} /><b>${count}</b><${Sign}
     level=${level} /><small class="hidden">${word}</small></span>`;
-}
-
-function Day({ row: { stats }, levels, room }) {
-  const { answered, offered, abandoned, serviceLevel } = stats;
-  const cells = [
-    [words.day.answered, answered, ` / ${offered}`, words.answered],
-    [words.day.abandoned, abandoned, "", words.abandoned],
-    [words.day.level, percent(serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
-    stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
-  ].filter(Boolean);
-  const need = () =>
-    cells.reduce(
-      (sum, [label, value, small, , bad]) =>
-        sum + Math.max(ems(value, bad ? 1 : 0) + 0.75 * ems(small), 0.45 * label.length) + 0.4,
-      0,
-    );
-  if (room < 0.9 * need()) cells[0][2] = ""; // the offered give way
-  return html`<dl class="day" style=${{ fontSize: `${Math.min(1, room / need())}rem` }}>${cells.map(
-    ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
-      <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
-  )}</dl>`;
 }
 
 function Percent({ of, level }) {

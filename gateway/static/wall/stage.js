@@ -30,12 +30,16 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   const sorted = paged && urgent ? [...items].sort(urgent) : items;
   const here = kiosk ? pageOf(sorted, { ...grid, pages: shown }, page.value) : items;
   const fixed = kiosk || grid.pages === 1;
-  const { cols, rows, style } = fixed ? filling(grid) : scrolling(grid, space);
+  const { tile, rows, zoom } = grid;
+  const cols = fixed ? grid.cols : Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
   const room = {
-    w: (space.w / grid.zoom - GAP * (cols - 1)) / cols,
-    h: fixed ? (space.h / grid.zoom - GAP * (rows - 1)) / rows : null,
+    w: (space.w / zoom - GAP * (cols - 1)) / cols,
+    h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null,
   };
-  return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${style}>${here.map((item) => draw(item, grid.tile, room))}</div>`;
+  const gridTemplate = fixed
+    ? `repeat(${rows}, minmax(0, 1fr)) / repeat(${cols}, minmax(0, 1fr))`
+    : `none / repeat(auto-fill, minmax(min(100%, ${tile.w}rem), 1fr))`;
+  return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${{ gridTemplate, zoom }}>${here.map((item) => draw(item, tile, room))}</div>`;
 }
 
 /** The numbers above the tiles. `items`: Kpis, or null. */
@@ -83,20 +87,6 @@ function scaleOf(strip, two) {
     return shrunk(needs, band.clientWidth - gaps);
   });
   return Math.min(...scales);
-}
-
-function filling({ cols, rows, zoom }) {
-  const style = {
-    gridTemplateColumns: `repeat(${cols}, minmax(0, 1fr))`,
-    gridTemplateRows: `repeat(${rows}, minmax(0, 1fr))`,
-    zoom,
-  };
-  return { cols, rows, style };
-}
-
-function scrolling({ tile }, space) {
-  const cols = Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
-  return { cols, style: { gridTemplateColumns: `repeat(auto-fill, minmax(min(100%, ${tile.w}rem), 1fr))`, zoom: 1 } };
 }
 
 /** Say how many pages there are, and how many items on none. */

@@ -27,12 +27,12 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
   const here = all.slice(from, to);
   const widest = Math.max(...(KINDS[name] ?? []).map((kind) => ems(words[kind]))); // of the words of a state
   return html`<table class=${`rows ${name} ${kiosk || size.value.w >= 40 ? "tall" : ""}`} style=${{ "--words": `${2.9 + widest}rem` }} aria-rowcount=${all.length + 1}>
-    <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} key=${one.name} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
+    <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
     <tbody ref=${body}>
       <${Space} rows=${from} height=${height} />
       ${here.map(
         (row, at) => html`<tr key=${row.id} aria-rowindex=${from + at + 2} ...${attributes?.(row)}>${columns.map(
-          (one) => html`<td key=${one.name} class=${one.class}>${one.cell(row)}</td>`,
+          (one) => html`<td class=${one.class}>${one.cell(row)}</td>`,
         )}</tr>`,
       )}
       <${Space} rows=${all.length - to} height=${height} />
