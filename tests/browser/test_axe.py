@@ -119,10 +119,22 @@ async def test_the_pages_around_it(page: Page, world: World) -> None:
     await page.go(f"{world.address}/")
     await page.shows("ready; with a key it says more")
     assert await findings(page) == []
-    for path in ("docs/stream", "docs/stream?lang=ru", "wall/help", "wall/help.ru"):
-        await page.go(f"{world.address}/{path}")
-        await page.until("document.querySelector('main.text h2')")
-        assert await findings(page) == [], path
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("docs/stream", marks=pytest.mark.soak),
+        "docs/stream?lang=ru",
+        "wall/help",
+        pytest.param("wall/help.ru", marks=pytest.mark.soak),
+    ],
+)
+async def test_the_pages_to_be_read(page: Page, world: World, path: str) -> None:
+    await page.resize(*DESK)
+    await page.go(f"{world.address}/{path}")
+    await page.until("document.querySelector('main.text h2')")
+    assert await findings(page) == []
 
 
 @pytest.mark.parametrize("language", ["en", pytest.param("ru", marks=pytest.mark.soak)])
