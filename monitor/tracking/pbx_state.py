@@ -170,6 +170,11 @@ class PbxState:
         """Put in calls that ended, with bounded lists."""
         return self.commit("ended", {call.id: _bounded(call) for call in calls})
 
+    def correct_end(self, told: topics.EndedCall, right: topics.EndedCall) -> tuple[Edit, ...]:
+        """Tell anew how a call ended, also if a full list has dropped it since."""
+        again = self.keep_ended((told,))  # no edit, if it is there
+        return (*again, *self.keep_ended((right,)), *self.forget(self.at))
+
     def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
         """Note at the calls that nobody took that their caller is talked with now."""
         ended = topics.table(self.state, "ended", topics.EndedCall)

@@ -247,7 +247,7 @@ class Tracker(BaseTracker):
         if ended is None:
             self._transfers.unanswered.add(consultation.id)
             return ()
-        return self._pbx_state.keep_ended((structs.replace(ended, outcome="transferred"),))
+        return self._pbx_state.correct_end(ended, structs.replace(ended, outcome="transferred"))
 
     def _hand_over(self, handover: Handover, evidence: CallEvidence, at: float) -> tuple[Edit, ...]:
         """End the consultation, and let the first call go on under the consultation's id."""

@@ -10,6 +10,7 @@ from itertools import product
 import pytest
 
 from monitor.pbx.facts import CallOrdered
+from monitor.tracking import pbx_state
 from tests.monitor.tracking.pbx_facts import SOURCES, Counted
 
 NUMBER = "+4930555"
@@ -190,6 +191,25 @@ def test_a_consultation_whose_end_came_before_the_transfer_was_seen_is_told_agai
     day, second = pbx.figures("pbxstats", "pbx"), pbx.figures("extstats", "102")
     assert (day.internal.transferred, day.internal.missed) == (seconds == 1, seconds != 1)
     assert second.offered == (1 if seconds == 1 else 2)
+
+
+def test_it_is_counted_as_handed_over_also_where_a_full_list_has_dropped_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pbx_state, "ENDED_KEPT", 0)
+    pbx = begun(SOURCES[0], answered=False)
+    at = pbx.now
+    pbx.gone("101", 2)
+    pbx.now = at
+    pbx.gone("102", 3)
+    pbx.rows((MAIN, CALLER, "101 Ext 101", "Talking"))
+    pbx.now = at + 1
+    pbx.see("102", 4, MAIN, "Ringing", OUTSIDE, 3, referred_by_dn="101")
+    pbx.now = at + 1
+    pbx.gone("101", 1)
+    day = pbx.figures("pbxstats", "pbx")
+    assert (day.internal.transferred, day.internal.missed) == (1, 0)
+    assert not pbx.ended
 
 
 def test_a_first_call_that_is_listed_on_for_long_is_shown_again() -> None:
