@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import accumulate, chain, islice, takewhile
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from monitor.shared import phone_numbers
 from monitor.shared.changes import Edit, apply, difference
 from monitor.shared.entities import topics
 from monitor.shared.phone_index import PhoneIndex, SubscriberIndex
-from monitor.shared.timestamps import from_unix
+from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking import entity_builder
 from monitor.tracking.directory_index import DirectoryIndex
 
@@ -39,6 +40,8 @@ _FEW = 50
 """A changed address book is indexed again as a whole if one contact in so many has changed.
 
 With 100,000 contacts that takes two seconds."""
+_SAME_START = timedelta(seconds=1)
+"""Time by which two monitors may tell the start of one call differently."""
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -158,7 +161,23 @@ class PbxState:
             returned = self._return_calls(
                 (number,), ended.answered_at, by if by in ended.extensions else ""
             )
-        return (*gone, *returned, *self.keep_ended((ended,)), *self.forget(at))
+        unseen = self._drop(self._unseen_ends(ended))
+        return (*gone, *returned, *unseen, *self.keep_ended((ended,)), *self.forget(at))
+
+    def _unseen_ends(self, ended: topics.EndedCall) -> list[str]:
+        """Return the ids under which a monitor that saw no end has told the end of this call.
+
+        Two monitors may give different starts for one call.
+        """
+        started, head = moment(ended.started_at), f"{ended.call_id}@"
+        return [
+            id_
+            for id_, told in topics.table(self.state, "ended", topics.EndedCall).items()
+            if id_.startswith(head)
+            and told.outcome == "unknown"
+            and told.id != ended.id
+            and abs(moment(told.started_at) - started) <= _SAME_START
+        ]
 
     def remove(self, call_id: int) -> tuple[Edit, ...]:
         """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`."""

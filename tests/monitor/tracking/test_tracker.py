@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from monitor.pbx.facts import (
+    ActiveCall,
+    ActiveCallsRead,
     ConnectionChanged,
     ContactsRead,
     ParticipantGone,
@@ -14,7 +16,7 @@ from monitor.pbx.facts import (
     PeerRow,
 )
 from monitor.shared.entities.topics import Contact, System, table
-from monitor.shared.timestamps import from_unix
+from monitor.shared.timestamps import from_unix, moment
 from monitor.tracking.pbx_state import ENDED_KEPT
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import NOON, Told, directory, participant
@@ -614,6 +616,23 @@ def test_calls_that_ended_between_two_monitors_are_not_lost_and_old_ones_stay(pb
         (8, "unknown"),
     ]
     assert successor.calls == set()
+
+
+@pytest.mark.parametrize(
+    ("later", "ends"), [(0.03, ["abandoned"]), (30.0, ["unknown", "abandoned"])]
+)
+def test_a_call_whose_end_nobody_saw_and_that_went_on_ends_once(
+    pbx: Told, later: float, ends: list[str]
+) -> None:
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    began = moment(pbx.call(8).started_at).timestamp()
+    successor = Told(memories=pbx.tracker.state)
+    tracker, at = successor.tracker, pbx.now + 60
+    tracker.tick(at)
+    row = ActiveCall(8, CALLER, "800 Sales", "Talking", began + later, began + later)
+    tracker.apply(ActiveCallsRead((row,), at + 1, at + 1))
+    tracker.apply(ActiveCallsRead((), at + 2, at + 2))
+    assert [ended.outcome for ended in successor.ended] == ends
 
 
 def test_a_call_that_had_shown_no_leg_yet_goes_on_at_the_next_monitor(pbx: Told) -> None:
