@@ -136,6 +136,7 @@ async def test_a_flood_of_what_is_no_whole_message_is_cut_off(
     flood: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
+    monkeypatch.setattr(websocket, "time", SimpleNamespace(monotonic=lambda: 0.0))
     assert await heard(flood) == []
 
 
