@@ -148,7 +148,7 @@ async def play(
 async def test_each_process_may_be_killed_stopped_and_started_and_no_pbx_minds_another(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    async with play(tmp_path, valkey, 6) as story:
+    async with play(tmp_path, valkey, 12) as story:
         await story.the_first_monitor_and_gateway()
         await story.the_second_monitor_and_gateway()
 
