@@ -189,7 +189,7 @@ class ApiKeySync:
             if newest(key, mine.get(key.name)) != mine.get(key.name):
                 mine[key.name] = unsaved[key.name] = key
         self._unsaved = unsaved  # before they are written, which may be cancelled
-        for key in (*unsaved.values(),):
+        for key in [*unsaved.values()]:
             try:
                 await self._store.keep_key(self._pbx, key)
                 del unsaved[key.name]

@@ -45,12 +45,22 @@ class Followed:
         await self.redis.publish(KEYS.channel, "changed")
         await until(lambda: self.holds(f"mark {self.marks}"))
 
+    async def begin(self, at: float) -> None:
+        """Make the wall's key, and wait until it is read from a whole table."""
+        await self.put(WALL, at)
+        await self.whole()
+        await self.read()
+
     def holds(self, raw: str) -> bool:
+        return self.refusal(raw) is None
+
+    def refusal(self, raw: str) -> type[Exception] | None:
+        """How this key is refused; None if it holds."""
         try:
             self.table.find(raw, START)
-        except (KeyUnknown, NoKeys):
-            return False
-        return True
+        except (KeyUnknown, NoKeys) as error:
+            return type(error)
+        return None
 
 
 @asynccontextmanager
@@ -63,9 +73,7 @@ async def following(bus: Bus) -> AsyncIterator[Followed]:
 
 async def test_a_key_holds_from_when_it_is_made_until_it_is_revoked(bus: Bus) -> None:
     async with following(bus) as it:
-        await it.put(WALL, 1.0)
-        await it.whole()
-        await it.read()
+        await it.begin(1.0)
         assert it.table.find("wall", START) == WALL
         await it.put(WALL, 2.0, revoked=True)
         await it.read()
@@ -93,16 +101,13 @@ async def test_a_key_that_may_be_new_is_not_called_unknown_while_the_keys_are_no
     bus: Bus,
 ) -> None:
     async with following(bus) as it:
-        await it.put(WALL, 1.0)
-        await it.whole()
-        await it.read()
-        with pytest.raises(KeyUnknown):
-            it.table.find("other", START)
+        await it.begin(1.0)
+        assert it.refusal("other") is KeyUnknown
         await flush(bus)
-        await until(lambda: code_of(it.table, "other") is NoKeys)
+        await until(lambda: it.refusal("other") is NoKeys)
         assert it.holds("wall")
         await it.whole()
-        await until(lambda: code_of(it.table, "other") is KeyUnknown)
+        await until(lambda: it.refusal("other") is KeyUnknown)
 
 
 @pytest.mark.parametrize("fault", ["killed", "stopped"])
@@ -110,39 +115,25 @@ async def test_a_key_that_may_be_new_is_not_called_unknown_while_redis_cannot_be
     valkey: RealBus, fault: str
 ) -> None:
     async with following(valkey) as it:
-        await it.put(WALL, 1.0)
-        await it.whole()
-        await it.read()
-        with pytest.raises(KeyUnknown):
-            it.table.find("other", START)
+        await it.begin(1.0)
+        assert it.refusal("other") is KeyUnknown
         if fault == "killed":
             valkey.kill()
-            await until(lambda: code_of(it.table, "other") is NoKeys)
+            await until(lambda: it.refusal("other") is NoKeys)
             await valkey.start()
             await it.whole()
         else:
             with valkey.paused():
-                await until(lambda: code_of(it.table, "other") is NoKeys)
+                await until(lambda: it.refusal("other") is NoKeys)
         assert it.holds("wall")
-        await until(lambda: code_of(it.table, "other") is KeyUnknown)
-
-
-def code_of(table: KeyTable, raw: str) -> type[Exception] | None:
-    """How this key is refused; None if it holds."""
-    try:
-        table.find(raw, START)
-    except (KeyUnknown, NoKeys) as error:
-        return type(error)
-    return None
+        await until(lambda: it.refusal("other") is KeyUnknown)
 
 
 async def test_what_redis_has_lost_holds_on_and_what_it_brings_back_is_not_believed(
     bus: Bus,
 ) -> None:
     async with following(bus) as it:
-        await it.put(WALL, 5.0)
-        await it.whole()
-        await it.read()
+        await it.begin(5.0)
         with capture_logs() as logged:
             await it.redis.hdel(KEYS.table, "wall")
             await it.read()
@@ -164,9 +155,7 @@ async def test_what_redis_has_lost_holds_on_and_what_it_brings_back_is_not_belie
 
 async def test_a_key_that_is_another_now_ends_the_streams_of_what_it_was(bus: Bus) -> None:
     async with following(bus) as it:
-        await it.put(WALL, 1.0)
-        await it.whole()
-        await it.read()
+        await it.begin(1.0)
         await it.put(replace(WALL, scopes=frozenset({"control"})), 2.0)
         await it.read()
         assert "wall" in it.gone
@@ -191,9 +180,7 @@ async def test_what_cannot_be_read_is_passed_over_and_told_once(bus: Bus) -> Non
 
 async def test_a_redis_that_was_away_is_followed_again(valkey: RealBus) -> None:
     async with following(valkey) as it:
-        await it.put(WALL, 1.0)
-        await it.whole()
-        await it.read()
+        await it.begin(1.0)
         with capture_logs() as logged:
             valkey.kill()
             await until(lambda: bool(logged))

@@ -275,13 +275,27 @@ async def sharing(
         yield one, membership
 
 
+async def connected(bus: Bus, one: Process) -> Position:
+    """Wait until this monitor leads, connect its PBX, and wait until that is written."""
+    await until(lambda: bool(one.sources) and one.source.running)
+    one.source.connect()
+    return await stands(bus, "connected")
+
+
+@asynccontextmanager
+async def absent_heir(bus: Bus) -> AsyncIterator[None]:
+    """Another monitor that should lead, and never takes the lease."""
+    heir = Membership(bus.client(), "two")
+    with heir.watching("pbx"):
+        async with tasks.running(heir.run()):
+            yield
+
+
 async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_that_is_known(
     valkey: RealBus,
 ) -> None:
     async with sharing(valkey, "one", 0) as (one, _):
-        await until(lambda: bool(one.sources) and one.source.running)
-        one.source.connect()
-        before = await stands(valkey, "connected")
+        before = await connected(valkey, one)
         async with sharing(valkey, "two") as (two, _):
             await until(lambda: not one.service.leading)
             assert one.source.closed
@@ -300,9 +314,7 @@ async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_th
 
 async def test_what_is_known_is_written_before_the_lease_is_given_up(valkey: RealBus) -> None:
     async with sharing(valkey, "one", 0) as (one, membership):
-        await until(lambda: bool(one.sources) and one.source.running)
-        one.source.connect()
-        await stands(valkey, "connected")
+        await connected(valkey, one)
         finish = LeaderTerm.finish
 
         def with_a_last_word(leader: LeaderTerm[Fact]) -> None:
@@ -311,13 +323,11 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(valkey: Rea
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(LeaderTerm, "finish", with_a_last_word)
-            heir = Membership(valkey.client(), "two")
-            with heir.watching("pbx"):
-                async with tasks.running(heir.run()):
-                    await until(lambda: not one.service.leading)
-                    await stands(valkey, "1")
-                    await until(lambda: one.service.leading)  # the heir never comes
-                    assert membership.chosen("pbx") is None, "it is not asked again at once"
+            async with absent_heir(valkey):
+                await until(lambda: not one.service.leading)
+                await stands(valkey, "1")
+                await until(lambda: one.service.leading)
+                assert membership.chosen("pbx") is None, "it is not asked again at once"
 
 
 async def test_an_emptied_redis_is_for_who_gave_its_lease_to_a_monitor_that_wrote_nothing(
@@ -325,25 +335,19 @@ async def test_an_emptied_redis_is_for_who_gave_its_lease_to_a_monitor_that_wrot
 ) -> None:
     """Another would wait for the lease's time here, a minute."""
     async with sharing(valkey, "one", 0) as (one, membership):
-        await until(lambda: bool(one.sources) and one.source.running)
-        one.source.connect()
-        await stands(valkey, "connected")
-        heir = Membership(valkey.client(), "two")
-        with heir.watching("pbx"):
-            async with tasks.running(heir.run()):
-                await until(lambda: not one.service.leading)
-                await until(lambda: any(membership.leases._waiting.values()))  # it saw whose it is
-                await flush(valkey)
-                await until(lambda: one.service.leading, 30)
+        await connected(valkey, one)
+        async with absent_heir(valkey):
+            await until(lambda: not one.service.leading)
+            await until(lambda: any(membership.leases._waiting.values()))  # it saw whose it is
+            await flush(valkey)
+            await until(lambda: one.service.leading, 30)
 
 
 async def test_a_monitor_that_gave_its_lease_away_led_last_until_the_other_one_writes(
     valkey: RealBus,
 ) -> None:
     async with sharing(valkey, "one", 0) as (one, _):
-        await until(lambda: bool(one.sources) and one.source.running)
-        one.source.connect()
-        await stands(valkey, "connected")
+        await connected(valkey, one)
         async with sharing(valkey, "two") as (two, _):
             await until(lambda: bool(two.sources) and two.source.running)
             assert one.service._led_last
