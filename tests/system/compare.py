@@ -259,7 +259,7 @@ def _times(truth: TruthCall | TruthEnded, held: Mapping[str, Any], known: Known)
     if (
         held["answeredAt"] is None
         and parted is not None
-        and not _arrived(truth.answer_shown_at, parted, known)
+        and not arrived(truth.answer_shown_at, parted, known.arrives)
     ):
         return  # or while the first that told of it was on its way, which then counts no more
     if (held["answeredAt"] is None) != (truth.answered_at is None):
@@ -284,7 +284,7 @@ def ended_differences(
         if truth.call_id in but:
             continue
         if mine is None:
-            if _arrived(truth.shown_at, truth.ended_at, known):
+            if arrived(truth.shown_at, truth.ended_at, known.arrives):
                 found.append(f"ended call {truth.call_id} is missing: {truth}")
             continue
         found += [
@@ -294,13 +294,13 @@ def ended_differences(
     return found + [f"ended call {call_id} is a ghost" for call_id in held]
 
 
-def _arrived(at: float | None, changed: float, known: Known) -> bool:
+def arrived(at: float | None, changed: float, within: float) -> bool:
     """Return whether the value was read before it changed: a change discards a late answer."""
-    return at is not None and changed - at > known.arrives
+    return at is not None and changed - at > within
 
 
 def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator[str]:
-    if not _arrived(truth.shown_at, truth.ended_at, known):
+    if not arrived(truth.shown_at, truth.ended_at, known.arrives):
         return  # hardly anything was told of it
     seen = known.visible | truth.shown
     whole = all(
@@ -313,7 +313,7 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
         and truth.ended_at - (truth.answered_at or 0.0) < BETWEEN_POLLS
     ):
         return  # phones that are not monitored talked for less than the time between two reads
-    answer_told = _arrived(truth.answer_shown_at, truth.ended_at, known)
+    answer_told = arrived(truth.answer_shown_at, truth.ended_at, known.arrives)
     if truth.answered_at is not None and not answer_told and held["answeredAt"] is None:
         return  # it was over before any read of it was answered
     yield from _times(truth, held, known)
@@ -323,7 +323,7 @@ def _ended(truth: TruthEnded, held: Mapping[str, Any], known: Known) -> Iterator
         "From"
     )  # somebody's phone may have rung unseen
     # else its last moments may have passed between two reads
-    told = answer_told or _arrived(truth.last_shown_at, truth.ended_at, known)
+    told = answer_told or arrived(truth.last_shown_at, truth.ended_at, known.arrives)
     if whole and told and not unseen and held["direction"] != truth.direction:
         yield f"direction {held['direction']}, should be {truth.direction}"
     if whole and told and held["outcome"] != truth.outcome:

@@ -13,6 +13,7 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bus import RealBus, until, until_async
+from tests.system.compare import arrived
 from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, PBX, Subscriber
 
@@ -70,17 +71,13 @@ def begun(pbx: SimulatedPbx) -> range:
 
 def told(call: TruthEnded) -> bool:
     """Whether an answer that told of it was there in good time."""
-    return _arrived(call.shown_at, call)
+    return arrived(call.shown_at, call.ended_at, ARRIVES)
 
 
 def told_its_end(call: TruthEnded) -> bool:
     """Whether answers told in good time how it went on: else its outcome may be any."""
-    told_last = _arrived(call.answer_shown_at, call) or _arrived(call.last_shown_at, call)
-    return told(call) and told_last
-
-
-def _arrived(at: float | None, call: TruthEnded) -> bool:
-    return at is not None and call.ended_at - at > ARRIVES
+    last = (call.answer_shown_at, call.last_shown_at)
+    return told(call) and any(arrived(at, call.ended_at, ARRIVES) for at in last)
 
 
 async def play(pbx: SimulatedPbx, calls: int) -> None:
