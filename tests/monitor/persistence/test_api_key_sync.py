@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -93,14 +95,22 @@ async def test_a_standby_with_an_older_file_revives_no_revoked_key(
         assert await changes.all() == []
 
 
+async def compared(
+    redis: Redis, *, leading: bool
+) -> tuple[Store, Callable[[], Coroutine[Any, Any, None]]]:
+    """A file, open, and what compares it with Redis."""
+    store = Store(None)
+    await store.open()
+    key_sync = ApiKeySync(redis, "pbx", store)
+    return store, key_sync.reconcile if leading else key_sync.mirror
+
+
 @pytest.mark.parametrize("leading", [True, False], ids=["leading", "standing by"])
 async def test_a_revocation_that_a_full_disk_does_not_take_outlives_an_emptied_redis(
     bus: Bus, leading: bool
 ) -> None:
-    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
-    await store.open()
-    key_sync = ApiKeySync(redis, "pbx", store)
-    compare = key_sync.reconcile if leading else key_sync.mirror
+    redis, names = bus.client(), AccessKeys("pbx")
+    store, compare = await compared(redis, leading=leading)
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
     await compare()
     await store._with(lambda db: db.execute("PRAGMA query_only = 1"))
@@ -122,10 +132,8 @@ async def test_a_revocation_that_a_full_disk_does_not_take_outlives_an_emptied_r
 async def test_a_change_is_in_the_file_as_soon_as_the_disk_takes_it_though_nothing_else_happens(
     bus: Bus, leading: bool
 ) -> None:
-    redis, names, store = bus.client(), AccessKeys("pbx"), Store(None)
-    await store.open()
-    key_sync = ApiKeySync(redis, "pbx", store)
-    compare = key_sync.reconcile if leading else key_sync.mirror
+    redis, names = bus.client(), AccessKeys("pbx")
+    store, compare = await compared(redis, leading=leading)
     await compare()
     await store._with(lambda db: db.execute("PRAGMA query_only = 1"))
     await redis.hset(names.table, "wall", encode_key(to_stored(WALL, 1.0)))
