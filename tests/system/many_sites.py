@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,7 +16,7 @@ from gateway.stream_client import StreamClient, Update
 from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, patient, until
+from tests.bus import RealBus, free_port, patient, until
 from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Running, spawn
 from tests.system.stack import Subscriber, running
@@ -82,9 +81,7 @@ class ManySites:
     async def gateway(self, name: str) -> None:
         """Start the gateway of this name, on the same port each time."""
         if name not in self.ports:
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.ports[name] = free.getsockname()[1]
+            self.ports[name] = free_port()
         self.running[name] = await spawn(
             *("gateway", "--config", str(self._settings(name, f'name = "{name}"'))),
             *("--port", str(self.ports[name])),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gateway.auth.api_keys import sha256_hex
+from tests.bus import free_port
 from tests.system.stack import KEY, PBX, Subscriber, subscriber
 
 ROOT = Path(__file__).parents[2]
@@ -144,10 +144,7 @@ pbx = "{PBX}"
 """,
         encoding="utf-8",
     )
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-    held = Site(settings, port)
+    held = Site(settings, free_port())
     try:
         yield held
     finally:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
-import socket
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -26,7 +25,7 @@ from monitor.shared.redis.connection import text
 from monitor.shared.redis.key_names import PROCESSES, AccessKeys, SpaceKeys, process_key
 from monitor.simulator.server import SimulatedPbx
 from monitor.statistics.checkpoint_format import decode
-from tests.bus import RealBus, until, until_async
+from tests.bus import RealBus, free_port, until, until_async
 from tests.system.processes import Running, Site, spawn
 from tests.system.stack import PBX, Subscriber, running
 
@@ -159,9 +158,7 @@ async def reports(redis: Redis, trouble: str) -> bool:
 async def test_a_monitor_whose_disk_is_full_says_so_and_mends_itself(
     valkey: RealBus, place: Site, tmp_path: Path
 ) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     monitor = await start(place, tmp_path / "a", f"\n[metrics]\nmonitor_port = {port}\n")
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
 

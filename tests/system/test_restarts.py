@@ -6,7 +6,6 @@ victim is started again.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from gateway.stream_client import Update
 from monitor.simulator.server import SimulatedPbx
-from tests.bus import RealBus, until
+from tests.bus import RealBus, free_port, until
 from tests.system.compare import Known, differences, knowable
 from tests.system.processes import Site, watching
 from tests.system.stack import KEY, Subscriber, subscriber
@@ -188,9 +187,7 @@ async def raw_subscriber(place: Site) -> ClientConnection:
 @asynccontextmanager
 async def second_gateway(place: Site) -> AsyncIterator[Subscriber]:
     """Another gateway of the same site, with a subscriber."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = free_port()
     await place.start("gateway", "--port", str(port))
     async with subscriber(f"http://127.0.0.1:{port}") as held:
         yield held

@@ -19,7 +19,7 @@ from gateway.auth.api_keys import sha256_hex
 from gateway.cli.runtime import service_notify as liveness
 from monitor.shared.errors import ConfigError
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import until
+from tests.bus import free_port, until
 from tests.system.processes import ROOT
 
 WITHIN = 60.0
@@ -244,9 +244,7 @@ async def test_a_monitor_that_cannot_run_never_says_that_it_is_ready(tmp_path: P
 
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_a_gateway_is_ready_once_it_listens(tmp_path: Path, workers: int) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     file = settings(tmp_path, "http://127.0.0.1:1", "x")
     beat = tmp_path / "beat"
     with systemd(str(tmp_path / "notify")) as looking:
