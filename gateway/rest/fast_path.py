@@ -7,8 +7,9 @@ normal path. Everything unusual takes the normal path: a changed key table, a sp
 refusal, a client that would have to wait. So does a request for which a query must be asked anew,
 once this took a few milliseconds: on the normal path the requests of a key take turns.
 
-Under uvicorn :class:`FastPathProtocol` answers a GET as soon as its headers are there. All other
-forms are answered by :class:`QueryFastPath` as the ASGI application.
+Under uvicorn :class:`FastPathProtocol` answers a GET as soon as its headers are there, and a POST
+that came in one piece. All other forms are answered by :class:`QueryFastPath` as the ASGI
+application.
 """
 
 from __future__ import annotations
@@ -71,6 +72,9 @@ _READ: Final = (
 )
 _MATTERS: Final = dict.fromkeys(_READ, True) | dict.fromkeys(_LONG_WAY, False)
 """Header that makes a difference → whether it is read here; else the request is unusual."""
+_Ready: TypeAlias = tuple[bytes, bytes]
+"""A response's head and body. The head is the status line and the header lines, with the line end
+of the last one."""
 _Headers: TypeAlias = tuple[tuple[bytes, bytes], ...]
 _HeaderPairs: TypeAlias = Sequence[tuple[bytes, bytes]]
 _Name: TypeAlias = tuple[bytes, ...]
@@ -257,24 +261,42 @@ class QueryFastPath:
             if self._remember((*name, content), scope, version, headers):
                 self._posts.add(name)
 
-    def at_once(
-        self, url: bytes, headers: Sequence[tuple[bytes, bytes]]
-    ) -> tuple[bytes, bytes] | None:
-        """Return a response's head and body, or None if the request must take the normal path.
+    def at_once(self, url: bytes, headers: _HeaderPairs) -> _Ready | None:
+        """Return a GET's response, or None if the request must take the normal path."""
+        asked = self._asked_at(url, headers, post=False)
+        return None if asked is None else self._ready(asked)
 
-        The head is the status line and the header lines, with the line end of the last one.
+    def post_at_once(
+        self, url: bytes, headers: _HeaderPairs
+    ) -> Callable[[bytes], _Ready | None] | None:
+        """Return a function from a POST's body to its response; None if none is remembered.
+
+        The function returns None if the request must take the normal path.
         """
+        asked = self._asked_at(url, headers, post=True)
+        if asked is None or asked.name not in self._posts:
+            return None
+
+        def ready(body: bytes) -> _Ready | None:
+            asked.name = (*asked.name, body)
+            return self._ready(asked)
+
+        return ready
+
+    def _asked_at(self, url: bytes, headers: _HeaderPairs, *, post: bool) -> _Asked | None:
         path, _, query = url.partition(b"?")
-        asked = _asked_for(False, path, query, headers, compression=self._compression)
-        known = None if asked is None else self._known.get(asked.name)
-        if asked is None or known is None or known.key.networks:  # its client is not known yet
+        return _asked_for(post, path, query, headers, compression=self._compression)
+
+    def _ready(self, asked: _Asked) -> _Ready | None:
+        known = self._known.get(asked.name)
+        if known is None or known.key.networks:  # its client is not known yet
             return None
         spent = self._spent(known, asked)
         if spent is None:
             return None
         known.tally[0] += 1
         budget = b"".join([b"%s: %s\r\n" % pair for pair in spent])
-        if _has(asked.tag, known):
+        if len(asked.name) <= _NAME_OF_POST and _has(asked.tag, known):
             return b"HTTP/1.1 304 Not Modified\r\n" + known.lines + budget, b""
         return (
             b"HTTP/1.1 200 OK\r\n" + known.lines + known.lines_of_body + budget,
@@ -427,6 +449,15 @@ class FastPathProtocol(TimeoutHttpProtocol):
         super().__init__(*args, **more)
         self._fast_path = fast_path
         self._answered = False
+        self._post: Callable[[bytes], _Ready | None] | None = None
+        """From the body of a remembered POST to its response, until that body is there."""
+        self._post_body = b""
+
+    def _received(self, data: bytes) -> None:
+        """Do as before; a POST whose body comes later takes the normal path."""
+        super()._received(data)
+        if self._post is not None:
+            self._begin_post()
 
     def on_headers_complete(self) -> None:
         """Answer on the fast path if possible; otherwise do what uvicorn does."""
@@ -435,26 +466,53 @@ class FastPathProtocol(TimeoutHttpProtocol):
             (cycle is None or cycle.response_complete)
             and not self.flow.write_paused
             and self.host_allowed
-            and parser.get_method() == b"GET"
             and not parser.should_upgrade()
             and parser.should_keep_alive()
             and parser.get_http_version() == "1.1"
-            and (ready := self._fast_path.at_once(self.url, self.headers)) is not None
         ):
-            head, body = ready
-            own = b"".join([b"%s: %s\r\n" % pair for pair in self.server_state.default_headers])
-            self.transport.write(b"".join((head, own, b"\r\n", body)))
-            self._answered = True
-            self.on_response_complete()
-            return
+            method = parser.get_method()
+            if method == b"GET":
+                if (ready := self._fast_path.at_once(self.url, self.headers)) is not None:
+                    self._answer(ready)
+                    self._answered = True
+                    return
+            elif method == _POST and not self._add_up:
+                self._post = self._fast_path.post_at_once(self.url, self.headers)
+                if self._post is not None:
+                    return
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Keep the body of a remembered POST; otherwise do what uvicorn does."""
+        if self._post is None:
+            super().on_body(body)
+        else:
+            self._post_body += body  # no more than its Content-Length, which is short
 
     def on_message_complete(self) -> None:
         """End a request that was answered on the fast path; otherwise do what uvicorn does."""
+        if self._post is not None:
+            if (ready := self._post(self._post_body)) is None:
+                self._begin_post()
+            else:
+                self._answer(ready)
+                self._answered, self._post, self._post_body = True, None, b""
         if self._answered:
             self._answered = self._begun = False
         else:
             super().on_message_complete()
+
+    def _begin_post(self) -> None:
+        self._post, body, self._post_body = None, self._post_body, b""
+        super().on_headers_complete()
+        if body:
+            super().on_body(body)
+
+    def _answer(self, ready: _Ready) -> None:
+        head, body = ready
+        own = b"".join([b"%s: %s\r\n" % pair for pair in self.server_state.default_headers])
+        self.transport.write(b"".join((head, own, b"\r\n", body)))
+        self.on_response_complete()
 
 
 def _asked_for(

@@ -515,6 +515,66 @@ async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> N
         assert (await http.get(QUERY)).status_code == 401
 
 
+def post_of(number: int, more: str = "") -> bytes:
+    """A POST that asks for the state of an extension; a body of 7 bytes."""
+    form = f"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 7\r\n{more}\r\n"
+    head = f"POST /webapi/{KEY}/ext.state.get HTTP/1.1\r\nHost: x\r\n{form}"
+    return f"{head}num={number}".encode()
+
+
+async def test_under_uvicorn_a_post_is_answered_at_once_however_it_comes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In one piece, several in one, in two pieces, after 100-continue, and with a key revoked."""
+    at_once: list[bytes] = []
+    answer = FastPathProtocol._answer
+
+    def counting(protocol: FastPathProtocol, ready: tuple[bytes, bytes]) -> None:
+        at_once.append(ready[1])
+        answer(protocol, ready)
+
+    monkeypatch.setattr(FastPathProtocol, "_answer", counting)
+    async with served(desk) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+
+        async def answered() -> tuple[int, bytes]:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            length = re.search(r"content-length: (\d+)", head, re.IGNORECASE)
+            size = 0 if length is None else int(length[1])
+            return int(head.split()[1]), await reader.readexactly(size)
+
+        async def asked(*pieces: bytes) -> tuple[int, bytes]:
+            for piece in pieces[:-1]:
+                writer.write(piece)
+                await asyncio.sleep(0.05)
+            writer.write(pieces[-1])
+            return await answered()
+
+        first, other = await asked(post_of(101)), await asked(post_of(102))
+        assert (first[0], other[0], desk.long, at_once) == (200, 200, 2, [])
+        assert await asked(post_of(101)) == first
+        assert (desk.long, at_once) == (2, [first[1]])
+        writer.write(post_of(101) + post_of(102) + post_of(999) + post_of(102) + post_of(101))
+        several = [await answered() for _ in range(5)]
+        assert [status for status, _ in several] == [200, 200, 404, 200, 200]
+        assert [body for _, body in several][::3] == [first[1], other[1]]
+        assert several[4] == first
+        assert (desk.long, at_once[1:3]) == (3, [first[1], other[1]])
+        whole = post_of(101)
+        for cut in (len(whole) - 7, len(whole) - 3):
+            assert await asked(whole[:cut], whole[cut:]) == first
+        expecting = post_of(101, "Expect: 100-continue\r\n")
+        assert await asked(expecting[:-7]) == (100, b"")
+        assert await asked(expecting[-7:]) == first
+        tagged = await asked(post_of(101, "If-None-Match: *\r\n"))  # GET and HEAD alone have it
+        assert tagged == first
+        desk.keys.replace([])
+        before = len(at_once)
+        assert (await asked(post_of(101)))[0] == 401
+        assert len(at_once) == before
+        writer.close()
+
+
 async def test_requests_sent_one_behind_the_other_are_answered_in_order(desk: Desk) -> None:
     async with served(desk) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
