@@ -185,6 +185,17 @@ class LeaderTerm(Generic[FactT]):
         finally:
             await self._source.close()
 
+    async def flush(self) -> bool:
+        """Have everything known written; return False if that took too long."""
+        try:
+            async with asyncio.timeout(_FLUSH_WITHIN_S):
+                for space in (self._live, self._book):
+                    if space.writing:
+                        await space.written()
+        except TimeoutError:
+            return False
+        return True
+
     def finish(self) -> None:
         """Stop following the PBX, have everything known written, and end the term."""
         self._ending.set()
@@ -193,12 +204,7 @@ class LeaderTerm(Generic[FactT]):
         await self._ending.wait()
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
-        try:
-            async with asyncio.timeout(_FLUSH_WITHIN_S):
-                for space in (self._live, self._book):
-                    if space.position is not None:
-                        await space.written()
-        except TimeoutError:  # the next leader reads the PBX anyway
+        if not await self.flush():  # the next leader reads the PBX anyway
             self._log.warning("flush_timeout", seconds=_FLUSH_WITHIN_S)
         raise TermFinished
 

@@ -417,7 +417,8 @@ class PbxService(Generic[FactT]):
             async with self.membership.handing_over:
                 if (heir := self.membership.chosen(self.pbx)) is None:
                     continue
-                if await requests.close(_CLOSE_WITHIN_S):
+                # Only this monitor may know what could not be written yet.
+                if await leader.flush() and await requests.close(_CLOSE_WITHIN_S):
                     self._heir = heir, self.lease.uptime()
                     leader.finish()
                     await asyncio.Event().wait()  # until the term is over

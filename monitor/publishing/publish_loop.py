@@ -102,6 +102,14 @@ class PublishLoop:
         """Return the last written position, or None before an epoch is started."""
         return self._publisher.position
 
+    @property
+    def writing(self) -> bool:
+        """Return whether what is known is written: it is whole, or an epoch is started.
+
+        A whole state has no epoch for a moment when the store was found empty.
+        """
+        return self.position is not None or self._ready()
+
     async def written(self) -> Position:
         """Wait until everything passed to :meth:`changed` so far is in the store.
 

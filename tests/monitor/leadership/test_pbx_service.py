@@ -11,10 +11,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from gateway.replication.redis_reader import read_position, read_state
+from monitor.leadership import leader_term, pbx_service
 from monitor.leadership.leader_term import LeaderTerm
 from monitor.leadership.membership import TAKEN_UP_AT_ONCE, Membership
 from monitor.lease import Lease
 from monitor.pbx.facts import Fact
+from monitor.publishing.publish_loop import PublishLoop
 from monitor.shared import tasks
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import Ivr
@@ -328,6 +330,51 @@ async def test_what_is_known_is_written_before_the_lease_is_given_up(valkey: Rea
                 await stands(valkey, "1")
                 await until(lambda: one.service.leading)
                 assert membership.chosen("pbx") is None, "it is not asked again at once"
+
+
+async def test_a_redis_found_empty_is_written_again_before_the_lease_is_given_up(
+    valkey: RealBus,
+) -> None:
+    """What ended in an outage is nowhere else, if the disk is full."""
+    async with sharing(valkey, "one", 0) as (one, _):
+        await connected(valkey, one)
+        finish, leaders = LeaderTerm.finish, list[LeaderTerm[Fact]]()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(LeaderTerm, "finish", lambda leader: leaders.append(leader))
+            async with absent_heir(valkey):
+                await until(lambda: bool(leaders))
+                await flush(valkey)
+                one.source.call()
+                while leaders[0].position() is not None:  # noqa: ASYNC110 - it is None for a moment
+                    await asyncio.sleep(0)
+                finish(leaders[0])
+                await until(lambda: not one.service.leading)
+                await stands(valkey, "1")
+
+
+async def test_no_lease_is_given_away_while_redis_lacks_what_is_known(
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pbx_service, "_TRY_AGAIN_S", 0.05)
+    monkeypatch.setattr(leader_term, "_FLUSH_WITHIN_S", 0.05)
+    written, writes = PublishLoop.written, asyncio.Event()
+    tries: list[PublishLoop] = []
+
+    async def held_up(loop: PublishLoop) -> Position:
+        tries.append(loop)
+        await writes.wait()
+        return await written(loop)
+
+    async with sharing(valkey, "one", 0) as (one, _):
+        await connected(valkey, one)
+        monkeypatch.setattr(PublishLoop, "written", held_up)
+        async with absent_heir(valkey):
+            await until(lambda: len(tries) > 2)
+            assert one.service.hears_requests
+            assert not one.source.closed
+            monkeypatch.setattr(leader_term, "_FLUSH_WITHIN_S", 30.0)
+            writes.set()
+            await until(lambda: not one.service.leading)
 
 
 async def test_an_emptied_redis_is_for_who_gave_its_lease_to_a_monitor_that_wrote_nothing(
