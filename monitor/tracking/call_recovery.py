@@ -14,7 +14,7 @@ from typing import Final
 
 from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking.call_inference import CallAnswer, CallInference
+from monitor.tracking.call_inference import CallAnswer, CallInference, CallPath
 from monitor.tracking.caller_rules import Originator, Place
 
 _FROM_OUTSIDE: Final = frozenset({"FromExternal", "Inbound", "External"})
@@ -52,7 +52,7 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
     answer = CallAnswer(inference.answer.at, inference.answer.time_uncertain)
     if call.answered_at is not None:
         answer = CallAnswer(_seconds(call.answered_at))
-    path = inference.path
+    path = _path(inference.path, call)
     # Reversed: of two legs on a trunk, the first one has the DN as its key.
     since = {
         leg.dn_num: (leg.status, _seconds(leg.since))
@@ -81,6 +81,14 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
             hosted=path.hosted or (connected and call.answered_at is None),
         ),
     )
+
+
+def _path(path: CallPath, call: topics.Call) -> CallPath:
+    """Return the path with who had answered the stored call, if nobody is seen who did."""
+    taker = _taker(call)
+    if path.reached or taker is None or call.answered_at is None:
+        return path
+    return replace(path, reached=taker.dn_num, reached_number=_number(taker))
 
 
 def _originator(inference: CallInference, call: topics.Call, owner: topics.Leg) -> Originator:
@@ -128,8 +136,7 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
     """
     owner = call.owner
     outside = owner is not None and owner.dn_type == "externalline"
-    others = (*call.talk_to, *call.routing_to)
-    callee = next((leg for leg in others if leg.dn_type in ("extension", "externalline")), None)
+    callee = _taker(call)
     return topics.EndedCall(
         call_id=call.call_id,
         direction=call.direction,
@@ -151,3 +158,9 @@ def ended_unseen(call: topics.Call, at: float) -> topics.EndedCall:
         queued_at=call.queued_at,
         hidden=owner is not None and owner.hidden,
     )
+
+
+def _taker(call: topics.Call) -> topics.Leg | None:
+    """Return the leg of who took the stored call, else of who rings; None if there is none."""
+    others = (*call.talk_to, *call.routing_to)
+    return next((leg for leg in others if leg.dn_type in ("extension", "externalline")), None)

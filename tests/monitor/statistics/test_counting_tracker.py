@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
@@ -272,3 +274,31 @@ def test_the_pbxs_own_figures_are_compared_and_change_nothing_of_ours() -> None:
     world.tick(at + 1.0)
     [news] = world.counting.comparison.news()
     assert (news.figure, news.difference) == ("answered", 0)
+
+
+def test_who_took_a_call_that_a_new_monitor_sees_one_leg_of_took_it() -> None:
+    """The statistics were saved while it rang. What is left is the caller, alone for a moment."""
+    world = World()
+
+    def leg(dn: str, id_: int, status: str, other: str, at: float) -> ParticipantSeen:
+        return ParticipantSeen(participant(dn, id_, 7, status, other), at, at)
+
+    world.tell(*world.first, leg("101", 1, "Dialing", "102", NOON + 1))
+    world.tell(leg("102", 2, "Ringing", "101", NOON + 1))
+    world.tick(NOON + 2)
+    assert world.counting.saved is not None
+    heir = World(saved=decode(encode(world.counting.saved)))
+    for dn, id_, other in (("101", 1, "102"), ("102", 2, "101")):
+        world.tell(leg(dn, id_, "Connected", other, NOON + 3))
+    heir.counting.remember(world.made, ())
+    connected, known, read, rows = heir.first
+    alone = (participant("101", 1, 7, "Connected", ""),)
+    assert isinstance(read, ParticipantsRead)
+    heir.tell(connected, known, replace(read, participants=alone), rows)
+    gone = ParticipantGone("101", 1, NOON + 4, NOON + 4)
+    heir.tell(gone, ActiveCallsRead((), NOON + 5, NOON + 5))
+    heir.tick(NOON + 64)
+    [ended] = topics.table(heir.counting.state, "ended", topics.EndedCall).values()
+    assert (ended.outcome, ended.caller, ended.callee) == ("answered", "101", "102")
+    told = topics.table(heir.counting.state, "extstats", ExtensionStats)
+    assert (told["101"].placed_answered, told["102"].answered, told["102"].elsewhere) == (1, 1, 0)
