@@ -168,10 +168,9 @@ def concluded(
     if not turns:
         return of_end_alone(word, unix_ms(word.started_at))
     if answered is not None and all(turn.answered is None for turn in turns):
+        taker = _taker(turns, word)
         turns = tuple(
-            _talks(turn, max(answered, turn.since))
-            if turn.placed or turn.num == word.callee
-            else turn
+            _talks(turn, max(answered, turn.since)) if turn.placed or turn.num == taker else turn
             for turn in turns
         )
     if word.outcome == "transferred":  # its phones ring on in the call for which it was made
@@ -180,6 +179,16 @@ def concluded(
     # one that took its id. A phone that began to ring just then rang.
     turns = tuple(turn for turn in turns if turn.placed or turn.timed or turn.since != ended)
     return tuple(_closed(turn, ended, seen=seen) for turn in turns)
+
+
+def _taker(turns: Turns, word: topics.EndedCall) -> str:
+    """Return the extension that took a call; empty if nobody knows.
+
+    What an earlier monitor stored in the moment of the end may name nobody. The only phone that
+    rang took it then.
+    """
+    rang = {turn.num for turn in turns if not turn.placed}
+    return rang.pop() if len(rang) == 1 and not (word.callee or word.extensions) else word.callee
 
 
 def lost(turns: Turns, at: int) -> Turns:

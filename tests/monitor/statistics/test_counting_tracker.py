@@ -276,8 +276,8 @@ def test_the_pbxs_own_figures_are_compared_and_change_nothing_of_ours() -> None:
     assert (news.figure, news.difference) == ("answered", 0)
 
 
-def test_who_took_a_call_that_a_new_monitor_sees_one_leg_of_took_it() -> None:
-    """The statistics were saved while it rang. What is left is the caller, alone for a moment."""
+def _taken_over(*gone: ParticipantGone) -> World:
+    """A heir of 101's call to 102. Its statistics are of when it rang, its state is of later."""
     world = World()
 
     def leg(dn: str, id_: int, status: str, other: str, at: float) -> ParticipantSeen:
@@ -290,7 +290,21 @@ def test_who_took_a_call_that_a_new_monitor_sees_one_leg_of_took_it() -> None:
     heir = World(saved=decode(encode(world.counting.saved)))
     for dn, id_, other in (("101", 1, "102"), ("102", 2, "101")):
         world.tell(leg(dn, id_, "Connected", other, NOON + 3))
+    world.tell(*gone)
+    assert world.made["calls"].keys() == {"7"}
     heir.counting.remember(world.made, ())
+    return heir
+
+
+def _answers(heir: World) -> tuple[int, int, int]:
+    """Of 101's placed calls, of 102, and calls that rang at 102 and were taken elsewhere."""
+    told = topics.table(heir.counting.state, "extstats", ExtensionStats)
+    return told["101"].placed_answered, told["102"].answered, told["102"].elsewhere
+
+
+def test_who_took_a_call_that_a_new_monitor_sees_one_leg_of_took_it() -> None:
+    """What is left is the caller, alone for a moment."""
+    heir = _taken_over()
     connected, known, read, rows = heir.first
     alone = (participant("101", 1, 7, "Connected", ""),)
     assert isinstance(read, ParticipantsRead)
@@ -300,5 +314,16 @@ def test_who_took_a_call_that_a_new_monitor_sees_one_leg_of_took_it() -> None:
     heir.tick(NOON + 64)
     [ended] = topics.table(heir.counting.state, "ended", topics.EndedCall).values()
     assert (ended.outcome, ended.caller, ended.callee) == ("answered", "101", "102")
-    told = topics.table(heir.counting.state, "extstats", ExtensionStats)
-    assert (told["101"].placed_answered, told["102"].answered, told["102"].elsewhere) == (1, 1, 0)
+    assert _answers(heir) == (1, 1, 0)
+
+
+def test_who_took_a_call_of_which_no_leg_was_left_to_take_over_took_it() -> None:
+    """The last monitor was cut off after it wrote that all had hung up."""
+    heir = _taken_over(
+        *(ParticipantGone(dn, id_, NOON + 4, NOON + 4) for dn, id_ in (("101", 1), ("102", 2)))
+    )
+    heir.tell(*heir.first)
+    heir.tick(NOON + 64)
+    [ended] = topics.table(heir.counting.state, "ended", topics.EndedCall).values()
+    assert (ended.outcome, ended.callee) == ("answered", "")
+    assert _answers(heir) == (1, 1, 0)
