@@ -77,15 +77,14 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(valkey
             async def subscribers() -> set[str]:
                 return {client["id"] for client in await looking.client_list(_type="pubsub")}
 
-            async def one_each() -> bool:  # a connection given up at the start ends a little later
-                return len(await subscribers()) == 2
-
-            await until_async(one_each)
             before = await subscribers()
+            # One of each program's, and of those who were in doubt about theirs on a busy machine.
+            assert 2 <= len(before) <= MANY / 10
             await valkey.drop_subscribers()  # and all PBXs come back at once
 
             async def back() -> bool:
-                return len(await subscribers() - before) == len(before)
+                now = await subscribers()
+                return len(now) >= 2 and not now & before
 
             await until_async(back)
             await until(lambda: all(service.hears_requests for service in services))
