@@ -24,6 +24,9 @@ _CANNOT_LISTEN: Final = {
     errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one that it has",
 }
 
+_TURNS_TO_CONNECT: Final = 3
+"""Turns of the event loop from an accepted socket to its protocol's ``connection_made``."""
+
 
 class EmbeddedServer(uvicorn.Server):
     """Run uvicorn on a bound socket. It handles no signals: the owner of the event loop does."""
@@ -68,6 +71,18 @@ class EmbeddedServer(uvicorn.Server):
         self._bound.close()
         if cancelled is not None:
             raise cancelled
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Do as uvicorn does, but first let what was just accepted become a connection.
+
+        asyncio drops a socket unclosed if its server closes between the two.
+        """
+        loop = asyncio.get_running_loop()
+        for listening in (one for server in self.servers for one in server.sockets):
+            loop.remove_reader(listening.fileno())
+        for _ in range(_TURNS_TO_CONNECT):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Do as uvicorn does, then note that it listens."""

@@ -35,8 +35,6 @@ class _Server(EmbeddedServer):
 
     async def stop(self) -> None:
         """Stop at once. Without this, uvicorn would check only now and then whether to stop."""
-        for server in self.servers:
-            server.close()
         self._leaves.set()
         await super().stop()
 

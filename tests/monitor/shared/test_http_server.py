@@ -1,14 +1,19 @@
-"""Test what is said when an address cannot be listened on."""
+"""Test what is said when an address cannot be listened on, and the end of listening."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
+import gc
 import socket
+import warnings
 
 import pytest
+import uvicorn
+from starlette.applications import Starlette
 
 from monitor.shared.errors import StartFailed
-from monitor.shared.http_server import _reason, bind
+from monitor.shared.http_server import EmbeddedServer, _reason, bind
 
 
 def refusal(host: str, port: int, cannot: str) -> str:
@@ -57,3 +62,21 @@ def test_what_else_the_system_says_is_told_with_what_to_do(error: OSError, why: 
 
 def test_an_ipv6_address_is_told_from_its_port() -> None:
     assert refusal("::1", 70_000, "X").startswith("X [::1]:70000: ")
+
+
+async def test_who_connects_while_it_stops_is_let_go_and_nothing_is_left_open() -> None:
+    bound = bind("127.0.0.1", 0)
+    server = EmbeddedServer(uvicorn.Config(Starlette(), log_config=None, lifespan="off"), bound)
+    await server.start()
+    with socket.create_connection(bound.getsockname()) as client:
+        client.setblocking(False)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # it is accepted now, and has no transport yet
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            await server.shutdown()
+            gc.collect()
+        assert not [str(one.message) for one in warned]
+        async with asyncio.timeout(60):
+            assert await asyncio.get_running_loop().sock_recv(client, 1) == b""
+    await server.stop()

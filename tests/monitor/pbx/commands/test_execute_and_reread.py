@@ -78,12 +78,13 @@ async def test_only_what_was_changed_is_read_again() -> None:
         async with following(settings) as (source, facts):
             await facts.until(DirectoryRead)
             await facts.until(ContactsRead)
-            await pbx.asked("/xapi/v1/ActiveCalls", 1)
             before = pbx.requests.copy()
             pbx.answer("/xapi/v1/Queues(Number", 200, {"Id": 1, "Number": "800", "Agents": []})
             assert await source.execute("queue.agents.set", {"num": "800", "agents": "101"}) == {}
             asked = {
-                path: times for path, times in (pbx.requests - before).items() if "/xapi/" in path
+                path: times
+                for path, times in (pbx.requests - before).items()
+                if "/xapi/" in path and path != "/xapi/v1/ActiveCalls"  # the connecting asks for it
             }
             assert asked == {
                 "/xapi/v1/Queues(Number='800')": 1,
