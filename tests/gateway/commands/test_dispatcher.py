@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from gateway.commands import dispatcher
 from gateway.commands.dispatcher import CommandDispatcher
+from gateway.commands.pubsub_listener import PendingReply, PubSubListener
 from gateway.errors import (
     BusAway,
     IdempotencyKeyReused,
@@ -186,11 +187,20 @@ async def test_a_monitor_that_says_that_it_is_busy_is_not_waited_for(bus: Bus) -
             await sent(ours)
 
 
-async def test_two_who_ask_under_one_key_are_refused_together_for_what_they_asked(bus: Bus) -> None:
+async def test_two_who_ask_under_one_key_are_refused_together_for_what_they_asked(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, denied = DENIALS[1]
+    awaited, join = [], PubSubListener.join
+
+    def noted(self: PubSubListener, id_: str, waiting: PendingReply) -> PendingReply:
+        awaited.append(id_)
+        return join(self, id_, waiting)
+
+    monkeypatch.setattr(PubSubListener, "join", noted)
 
     async def decline_when_both_ask(monitor: Monitor, request: Request) -> None:
-        await until(lambda: ours.waiting == 2)
+        await until(lambda: awaited == [request.id] * 2)
         await monitor.redis.publish(KEYS.replies(request.gateway), encode(Busy(request.id)))
 
     async with monitoring(bus, decline_when_both_ask) as monitor, dispatching(bus) as ours:
