@@ -185,7 +185,7 @@ def without_denials(app: ASGIApp) -> ASGIApp:
 @asynccontextmanager
 async def serving(
     settings: LiveSettings | None = None,
-    heartbeat: float = 5.0,
+    heartbeat: float = 3600.0,
     wrap: Callable[[ASGIApp], ASGIApp] = lambda app: app,
     clock: Callable[[], float] = time.time,
     port: int = 0,
@@ -196,7 +196,8 @@ async def serving(
 ) -> AsyncIterator[Served]:
     """Everything started, and stopped again afterwards.
 
-    ``budgets``: of each key; ``options``: uvicorn's, for ours.
+    ``budgets``: of each key; ``options``: uvicorn's, for ours. ``heartbeat``: so long that none
+    comes between, however slow the machine is: the first one comes after a twentieth of it.
     """
     redis = fakeredis.FakeAsyncRedis()
     fleet = Fleet(clock, heartbeat)

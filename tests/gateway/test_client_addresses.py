@@ -196,11 +196,12 @@ async def test_a_handshake_that_waits_for_its_turn_too_long_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Handshakes, "begin", lambda *_: False)
-    monkeypatch.setattr(TimeoutHttpProtocol, "_within", 0.2)
-    async with standing() as server, connected(server, 1) as [one]:
-        one.sendall(handshake())
-        with suppress(ConnectionError):
-            assert await answered(one) == b""
+    async with standing() as server:
+        monkeypatch.setattr(TimeoutHttpProtocol, "_within", 0.2)
+        async with connected(server, 1) as [one]:
+            with suppress(ConnectionError):
+                one.sendall(handshake())
+                assert await answered(one) == b""
 
 
 async def test_handshakes_of_all_addresses_are_begun_in_rotation_also_behind_a_proxy() -> None:

@@ -92,7 +92,7 @@ async def test_of_work_that_many_share_nothing_is_counted() -> None:
     mine = share(clock)
     for _ in range(1_000_000):
         mine.worked(0.0005)
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(60):
         await mine.turn()
 
 
@@ -149,7 +149,7 @@ async def test_many_requests_of_one_key_let_others_pass_and_keep_their_order() -
     assert order.index("other") <= 3 * REQUESTS_A_TURN
     assert order.count("many") == 500
     assert turns._waiting == {}
-    await asyncio.wait_for(turns.turn("many"), 5.0)
+    await asyncio.wait_for(turns.turn("many"), 60.0)
 
 
 async def test_of_all_keys_together_so_many_begin_in_a_turn_each_key_in_rotation() -> None:

@@ -144,9 +144,11 @@ async def answering(bus: Bus, outcome: Outcome) -> AsyncIterator[PbxContext]:
 
     pbx = view()
     pbx = replace(pbx, commander=CommandDispatcher(bus.client(), "main", pbx.position_waiter))
-    async with monitoring(bus, answer), running(pbx.commander.run()):
-        await until(lambda: pbx.commander.listening)
-        yield pbx
+    with pytest.MonkeyPatch.context() as patient:
+        patient.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)
+        async with monitoring(bus, answer), running(pbx.commander.run()):
+            await until(lambda: pbx.commander.listening)
+            yield pbx
 
 
 async def test_an_answer_of_sql_passes_unread_so_that_its_size_holds_up_no_other(bus: Bus) -> None:

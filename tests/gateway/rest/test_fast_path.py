@@ -113,6 +113,7 @@ def scope_of(path: str, method: str = "GET", headers: Sequence[tuple[bytes, byte
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Count no milliseconds, as the machine may be slow."""
     monkeypatch.setattr(fast_path, "ASKING_A_TURN_S", 3600.0)
+    monkeypatch.setattr("gateway.rest.command_requests.MIN_POSITION_WITHIN_S", 60.0)
 
 
 @pytest.fixture

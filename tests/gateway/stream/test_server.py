@@ -46,7 +46,7 @@ async def test_hello_then_a_snapshot_then_every_change(encoding: Encoding) -> No
             "hello",
             1,
             "main",
-            5.0,
+            3600.0,
         )
         assert hello["topics"] == [*TOPICS, "contacts"]
         await say(connection, {"type": "subscribe", "topics": ALL_TOPICS}, encoding)
@@ -138,7 +138,7 @@ async def test_heartbeats_come_and_tell_of_silence_at_once() -> None:
         while (beat := await frame(connection))["seq"] == 0:  # one that was sent before
             assert beat["type"] == "heartbeat"
         assert (beat["type"], beat["seq"], beat["stale_since"]) == ("heartbeat", 1, None)
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         await subscribed(connection)
         served.view.live.silent(START)
         served.view.hub.changed()

@@ -291,7 +291,7 @@ async def test_one_who_reads_nothing_costs_a_small_buffer_and_is_dropped(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async with (
-        serving(LiveSettings(ConnectionLimits(stall_timeout=0.2))) as served,
+        serving(LiveSettings(ConnectionLimits(stall_timeout=1.0))) as served,
         stuck(served) as stream,
     ):
         transport = stream._transport

@@ -71,7 +71,7 @@ async def test_a_limited_key_gets_nothing_more_by_a_filter() -> None:
 
 
 async def test_only_the_fields_that_were_asked_for_come_and_only_when_they_change() -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         served.put("calls", "1", entities.call(1, ("101",)))
         await frame(connection)
         await subscribe(connection, fields=["state"])
@@ -91,7 +91,7 @@ async def test_only_the_fields_that_were_asked_for_come_and_only_when_they_chang
 
 
 async def test_who_asks_for_patches_gets_the_fields_that_changed_and_snapshots_are_shared() -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         served.put("queues", "800", entities.queue("800", ("101", "102")))
         await frame(connection)
         await named(connection, "patched", topics=["queues"], patch=True)
@@ -384,7 +384,7 @@ async def of(connection: ClientConnection, id_: SubscriptionId | None, kind: str
 
 
 async def test_several_subscriptions_on_one_connection_know_nothing_of_each_other() -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         await frame(connection)
         await named(connection, None, topics=["queues"])
         await of(connection, None, "snapshot")
@@ -406,7 +406,7 @@ async def test_several_subscriptions_on_one_connection_know_nothing_of_each_othe
 
 
 async def test_a_query_and_contacts_may_stand_beside_calls() -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         await frame(connection)
         await named(connection, "calls")
         await of(connection, "calls", "snapshot")
@@ -447,7 +447,7 @@ async def test_heartbeats_come_for_each_subscription() -> None:
 async def test_nothing_follows_unsubscribed_and_the_id_is_free_again(
     id_: SubscriptionId | None,
 ) -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         await frame(connection)
         await named(connection, id_)
         await of(connection, id_, "snapshot")
@@ -474,7 +474,7 @@ async def test_nothing_follows_unsubscribed_and_the_id_is_free_again(
 async def test_an_error_has_the_id_and_disturbs_no_subscription(
     message: dict[str, Any], code: str, says: str
 ) -> None:
-    async with serving(heartbeat=60) as served, served.connect() as connection:
+    async with serving() as served, served.connect() as connection:
         await frame(connection)
         await named(connection, "a")
         await of(connection, "a", "snapshot")
@@ -594,18 +594,23 @@ async def test_each_subscription_with_an_id_is_a_read_of_the_key() -> None:
 
 
 async def test_who_unsubscribes_from_all_has_time_to_subscribe_again() -> None:
-    settings = LiveSettings(ConnectionLimits(subscribe_timeout=0.4))
-    async with serving(settings) as served, served.connect() as connection:
+    limits = ConnectionLimits(subscribe_timeout=60.0, stall_timeout=0.4)  # it looks each 0.1 s
+    async with serving(LiveSettings(limits)) as served, served.connect() as connection:
         await frame(connection)
         await named(connection, "a")
         await of(connection, "a", "snapshot")
-        await asyncio.sleep(0.8)  # the connection is older than the time that one has
+        (session,) = sessions(served)
+        session._begun -= 61.0  # the connection is older than the time that one has
+        session._vacant_since -= 61.0
+        await asyncio.sleep(0.3)
         await say(connection, {"type": "unsubscribe", "id": "a"})
         await of(connection, "a", "unsubscribed")
+        await asyncio.sleep(0.3)
         await named(connection, "b")
         await of(connection, "b", "snapshot")
         await say(connection, {"type": "unsubscribe", "id": "b"})
         await of(connection, "b", "unsubscribed")
+        session._vacant_since -= 61.0
         assert (await closed(connection))[0] == 4203
 
 

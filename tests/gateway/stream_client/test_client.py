@@ -24,7 +24,7 @@ from gateway.stream_client import (
 from gateway.stream_client.connect import Trouble
 from monitor.shared.codec import from_json, to_json
 from monitor.shared.entities.topics import TOPICS
-from tests.bus import until
+from tests.bus import free_port, until
 from tests.gateway.entities import START, call, extension, queue
 from tests.gateway.histories import plain
 from tests.gateway.serving import ALL_TOPICS, Served, serving
@@ -53,7 +53,7 @@ def client_of(served: Served, key: str = "reader-key", encoding: Encoding = "jso
 
 @pytest.mark.parametrize("encoding", ["json", "msgpack"])
 async def test_it_holds_the_state_exactly_at_its_position(encoding: Encoding) -> None:
-    async with serving(heartbeat=0.5) as served, client_of(served, encoding=encoding) as client:
+    async with serving(heartbeat=1.0) as served, client_of(served, encoding=encoding) as client:
         first = await following(client, lambda update: update.kind == "snapshot")
         assert first.state == {topic: {} for topic in TOPICS}
         for number in range(50):
@@ -76,8 +76,8 @@ async def test_it_holds_the_state_exactly_at_its_position(encoding: Encoding) ->
 
 
 async def test_it_comes_back_after_the_gateway_was_away() -> None:
-    async with serving() as served:
-        port = int(served.host.rpartition(":")[2])
+    port = free_port()
+    async with serving(port=port) as served:
         client = client_of(served)
         await following(client, lambda update: update.kind == "snapshot")
     async with serving(port=port) as served, client:
@@ -136,7 +136,7 @@ async def scripted(*scripts: Script) -> AsyncIterator[StreamClient]:
         nonlocal count
         script = scripts[min(count, len(scripts) - 1)]
         count += 1
-        await send(connection, type="hello", heartbeat=0.1)
+        await send(connection, type="hello", heartbeat=60)
         await script(connection)
         await connection.wait_closed()
 
@@ -245,8 +245,10 @@ async def test_silence_is_answered_with_a_ping_and_more_silence_with_a_new_conne
     pinged = asyncio.Event()
 
     async def silent(connection: ServerConnection) -> None:
+        await send(connection, type="hello", heartbeat=0.1)
+        for _ in range(2):
+            assert (await heard(connection))["type"] == "subscribe"  # after each hello
         await snapshot(connection, 1, EMPTY)
-        await heard(connection)
         assert (await heard(connection))["type"] == "ping"
         pinged.set()
 
@@ -341,7 +343,7 @@ async def test_it_takes_compressed_frames() -> None:
 
 async def test_a_newer_gateway_is_asked_for_patches_and_the_state_is_whole() -> None:
     async def script(connection: ServerConnection) -> None:
-        await send(connection, type="hello", heartbeat=0.1, version="1.1")
+        await send(connection, type="hello", heartbeat=60, version="1.1")
         await heard(connection)  # what it said to the hello of version 1.0
         assert await heard(connection) == {"type": "subscribe", "topics": ["calls"], "patch": True}
         await snapshot(connection, 5, {"calls": {"1": {"v": 5, "w": 5}, "2": {"v": 5}}})

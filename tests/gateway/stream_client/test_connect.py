@@ -52,6 +52,12 @@ def no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name.upper(), raising=False)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine may need seconds to connect: a test says itself when that is reported."""
+    monkeypatch.setattr(client_module, "_PATIENCE_S", WITHIN)
+
+
 async def first_trouble(url: str, key: str = "key", **options: object) -> Connection:
     """How the connection stands once there is a reason.
 

@@ -47,8 +47,7 @@ BODY = b"POST /webapi/ticket HTTP/1.1\r\nHost: test\r\nContent-Length: 1000\r\n\
 
 
 @pytest.fixture
-async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Gateway]:
-    monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
+async def server() -> AsyncIterator[run.Gateway]:
     keys = KeyTable([ApiKey("test", sha256_hex(KEY), "pbx", frozenset({"read"}))])
     async with (
         fake_bus() as bus,
@@ -65,6 +64,12 @@ async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[run.Gateway]:
 @pytest.fixture
 def port(server: run.Gateway) -> int:
     return int(server.address.rpartition(":")[2])
+
+
+@pytest.fixture
+def soon_late(server: run.Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes from now on has so much time only."""
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", WITHIN)
 
 
 @asynccontextmanager
@@ -92,6 +97,7 @@ async def ended(reader: asyncio.StreamReader) -> bool:
     return True
 
 
+@pytest.mark.usefixtures("soon_late")
 @pytest.mark.parametrize(
     "said", [b"", WHOLE[:-2], BODY], ids=["nothing", "half a head", "half a body"]
 )
@@ -102,6 +108,7 @@ async def test_who_asks_nothing_whole_is_cut_off(port: int, said: bytes) -> None
     writer.close()
 
 
+@pytest.mark.usefixtures("soon_late")
 async def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
 
@@ -117,12 +124,13 @@ async def test_a_byte_now_and_then_buys_no_time(port: int) -> None:
 
 
 async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_that(
-    port: int,
+    port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(TimeoutHttpProtocol, "_within", 2 * WITHIN)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for _ in range(6):
         writer.write(WHOLE[:10])
-        await asyncio.sleep(WITHIN / 5)
+        await asyncio.sleep(2 * WITHIN / 5)
         writer.write(WHOLE[10:])
         head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200"), head
@@ -132,6 +140,7 @@ async def test_whole_requests_one_after_the_other_are_answered_for_longer_than_t
     writer.close()
 
 
+@pytest.mark.usefixtures("soon_late")
 async def test_an_answer_may_take_longer_than_the_question(port: int) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     address = f"/webapi/{KEY}/events?topics=system"
@@ -300,6 +309,7 @@ async def test_who_asks_and_asks_without_waiting_for_an_answer_is_cut_off(
     writer.close()
 
 
+@pytest.mark.usefixtures("soon_late")
 @pytest.mark.parametrize("paused", [True, False])
 async def test_who_takes_no_answer_is_cut_off(
     server: run.Gateway, port: int, monkeypatch: pytest.MonkeyPatch, paused: bool

@@ -10,6 +10,7 @@ import gc
 import random
 import socket
 import struct
+import time
 import zlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -51,6 +52,12 @@ from tests.gateway.sockets import (
 
 TALKATIVE = LiveSettings(ConnectionLimits(message_burst=10_000))
 """Ten frames for each of them."""
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow machine may need seconds to read the close frame of one who sent too much."""
+    monkeypatch.setattr("gateway.transport.websocket_protocol._FAREWELL_S", 60.0)
 
 
 @asynccontextmanager
@@ -115,7 +122,7 @@ async def test_a_flood_of_frames_ends_that_connection_and_others_go_on() -> None
             assert (int.from_bytes(farewell[:2]), farewell[2:]) == (4101, b"too many frames")
             assert sum(opcode == 10 for opcode, _ in frames) <= allowed, "pings that were answered"
             assert told < 300, "it is closed before much is told to others"
-            assert served.live.counters.ended["4101"] == 1
+            await until(lambda: served.live.counters.ended["4101"] == 1)
             writer.transport.abort()
 
 
@@ -471,7 +478,8 @@ async def test_a_snapshots_parts_are_compressed_once_for_all() -> None:
         made.append(payload)
         return compress(payload)
 
-    async with serving() as served, AsyncExitStack() as stack:
+    now = time.time()  # it stands still: a snapshot is shared for a second
+    async with serving(clock=lambda: now) as served, AsyncExitStack() as stack:
         for number in range(5):
             many = [str(1000 + 100 * number + at) for at in range(100)]
             served.put_all([("extensions", one, extension(one, ("800",) * 9)) for one in many])
@@ -485,7 +493,7 @@ async def test_a_snapshots_parts_are_compressed_once_for_all() -> None:
                     parts.append(await frame_of(client, "snapshot"))
                 assert sum(len(part["state"]["extensions"]) for part in parts) == 500
         assert len(parts) > 1
-        assert len(set(made)) == len(made) < 5 * len(parts)
+        assert len(set(made)) == len(made) <= len(parts)
 
 
 @on_both_loops
@@ -553,7 +561,8 @@ async def test_large_frames_that_inflate_to_nothing_are_a_flood() -> None:
         async with asyncio.timeout(60):
             *_, (_, farewell) = await frames_until_the_end(reader)
         assert int.from_bytes(farewell[:2]) in (4000, 4101)
-        assert served.live.counters.ended["4101"] + served.live.counters.ended["4000"] == 1
+        ended = served.live.counters.ended
+        await until(lambda: ended["4101"] + ended["4000"] == 1)
         writer.transport.abort()
 
 
