@@ -98,7 +98,7 @@ class Desk:
             with ThreeCXClient(self.pbx.url, _READER, "reading") as client:
                 return work(client)
 
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             return await asyncio.to_thread(working)
 
     def user(self, number: str) -> dict[str, Any]:

@@ -152,14 +152,15 @@ class ScriptedPbx:
             (status for prefix, status in self._for_ever.items() if path.startswith(prefix)), None
         )
         if status is not None:
-            return web.Response(status=status)
-        for prefix, answer in self._answers:
-            if path.startswith(prefix):
-                self._answers.remove((prefix, answer))
-                return answer
-        if path == "/callcontrol/ws":
-            return await self._socket(request)
-        made = self._made(path)
+            made = web.Response(status=status)
+        else:
+            for prefix, answer in self._answers:
+                if path.startswith(prefix):
+                    self._answers.remove((prefix, answer))
+                    return answer
+            if path == "/callcontrol/ws":
+                return await self._socket(request)
+            made = self._made(path)
         held = next((held for held in self._held if path.startswith(held.prefix)), None)
         if held is not None:
             self._held.remove(held)

@@ -171,7 +171,7 @@ async def test_an_answer_without_a_token_is_garbled(
 
 
 async def test_a_pbx_that_hangs_is_unreachable(pbx: ScriptedPbx) -> None:
-    client = PbxClient(settings_for(pbx.url, request_timeout=0.1))
+    client = PbxClient(settings_for(pbx.url, request_timeout=1.0))
     await client.tokens.get()
     held = pbx.hold("/xapi")
     with pytest.raises(PbxUnreachable, match="in time"):

@@ -174,7 +174,7 @@ async def test_a_busy_pbx_is_asked_again_when_it_says(pbx: ScriptedPbx) -> None:
 
 
 async def test_a_read_that_hangs_does_not_keep_the_others_waiting(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url, request_timeout=0.5)) as (_, facts):
+    async with following(settings_for(pbx.url, request_timeout=1.5)) as (_, facts):
         await facts.connected()
         before = len(facts.all)
         pbx.hold("/callcontrol/100/participants/1")
@@ -185,7 +185,7 @@ async def test_a_read_that_hangs_does_not_keep_the_others_waiting(pbx: ScriptedP
 
 
 async def test_a_pbx_whose_full_state_hangs_is_lost_and_found(pbx: ScriptedPbx) -> None:
-    async with following(settings_for(pbx.url, request_timeout=0.2)) as (source, facts):
+    async with following(settings_for(pbx.url, request_timeout=0.5)) as (source, facts):
         await facts.connected()
         held = [pbx.hold(FULL) for _ in range(3)]
         source.request_full_read()

@@ -17,7 +17,7 @@ from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 
 QUIET = SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)
-PATIENCE = 5.0
+PATIENCE = 60.0
 """Seconds after which a test gives up waiting."""
 
 

@@ -7,6 +7,7 @@ import time
 import aiohttp
 import pytest
 
+from monitor.simulator import faults
 from monitor.simulator.behaviour_options import Switches
 from monitor.simulator.calls.switchboard import Event, ParticipantUpsert
 from tests.monitor.simulator.api_client import ApiClient, Frame, Socket, phones, running
@@ -88,21 +89,22 @@ async def test_a_lost_event_leaves_no_gap_in_the_count() -> None:
 
 async def test_events_come_late_and_in_order() -> None:
     async with running(PLAIN) as client, client.socket() as socket:
-        client.pbx.faults.delay_events(0.3)
+        client.pbx.faults.delay_events(1.3)
         began = time.monotonic()
         told = await one_call(client)
         client.pbx.faults.delay_events(0)
         told += await one_call(client)
         assert await heard(client, socket) == []
         frames = [await socket.frame() for _ in told]
-        assert time.monotonic() - began >= 0.3
+        assert time.monotonic() - began >= 1.3
         assert [frame.what for frame in frames] == told
         assert len(told) == client.pbx.faults.happened["delayed"], (
             "one may not overtake those that are late"
         )
 
 
-async def test_events_overtake_each_other() -> None:
+async def test_events_overtake_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faults, "_LONGEST_HOLD_S", 60.0)
     async with running(PLAIN) as client, client.socket() as socket:
         client.pbx.faults.reorder_events(1)
         told = await one_call(client)

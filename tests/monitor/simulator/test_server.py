@@ -15,6 +15,7 @@ import websockets
 
 from monitor.simulator.behaviour_options import Switches, positions
 from monitor.simulator.server import SimulatedPbx, simulate
+from tests.bus import until
 from tests.monitor.simulator.api_client import PATIENCE, QUIET, phones, running
 
 BUSY = replace(QUIET, traffic=True, rate=2400, speed=20)
@@ -118,8 +119,7 @@ async def test_after_a_restart_other_calls_come() -> None:
 async def test_calls_are_limited_in_total_whatever_restarts_come() -> None:
     async with running(settings=replace(BUSY, calls=3, speed=500)) as client:
         first = client.pbx.traffic
-        async with client.socket() as socket:
-            await socket.frame()
+        await until(lambda: first.stats.started > 0)
         await client.pbx.restart()
         async with asyncio.timeout(PATIENCE):
             await client.pbx.traffic.finished()

@@ -84,7 +84,7 @@ async def test_a_change_that_is_acknowledged_and_not_made_is_refused(
     queues_info: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if queues_info == "login":
-        monkeypatch.setattr(client, "PUSHED_WITHIN_S", 0.3)
+        monkeypatch.setattr(client, "PUSHED_WITHIN_S", 1.0)
     switches = Switches(queue_status="ignored", queues_info=queues_info)
     async with commanding(switches, web_client=True) as desk:
         refused = await desk.refused("ext.queue.set", num="105", queue="800", log="off")

@@ -30,7 +30,7 @@ async def settings(server: Postgres) -> DatabaseSettings:
         user=pbx_database.READER,
         password=pbx_database.PASSWORD,
         tls="off",
-        timeout=1.0,
+        timeout=30.0,
     )
 
 

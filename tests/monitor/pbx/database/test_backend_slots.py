@@ -149,7 +149,7 @@ async def _fill_and_empty(server: Postgres) -> None:
         pbx_database.PASSWORD,
         port=server.port,
         tls="off",
-        timeout=1.0,
+        timeout=30.0,
     )
     database = ReadDatabase(settings)
     admin = await server.admin()
@@ -181,11 +181,14 @@ async def _fill_and_empty(server: Postgres) -> None:
 
 async def _stick(database: ReadDatabase, admin: asyncpg.Connection, wanted: int) -> None:
     """Ask endless queries until so many of the server's processes are stuck in them."""
+    patient = database._database._settings
+    database._database._settings = replace(patient, timeout=1.0)
     while (missing := wanted - len(await admin.fetch(_STUCK, pbx_database.READER))) > 0:
         asked = [database.answer(ENDLESS, 0) for _ in range(missing)]
         for outcome in await asyncio.gather(*asked, return_exceptions=True):
             assert isinstance(outcome, CommandRefused), outcome
             assert outcome.code == "sql_timeout"
+    database._database._settings = patient
 
 
 @pytest.mark.asyncio(loop_scope="module")

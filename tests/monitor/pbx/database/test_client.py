@@ -600,9 +600,10 @@ async def found(admin: asyncpg.Connection, sql: str) -> None:
     ],
 )
 async def test_an_endless_query_is_stopped_at_the_server(
-    database: ReadDatabase, admin: asyncpg.Connection, sql: str
+    settings: DatabaseSettings, admin: asyncpg.Connection, sql: str
 ) -> None:
-    assert await code_of(database, sql, 10**6) == "sql_timeout"
+    hasty = ReadDatabase(replace(settings, timeout=1.0))
+    assert await code_of(hasty, sql, 10**6) == "sql_timeout"
     await gone(admin)
 
 
@@ -616,7 +617,7 @@ async def test_of_an_endless_answer_only_the_wanted_rows_are_made(database: Read
 async def test_who_gives_up_leaves_nothing_behind(
     database: ReadDatabase, admin: asyncpg.Connection
 ) -> None:
-    asked = asyncio.create_task(database.answer("select pg_sleep(0.9)", 0))
+    asked = asyncio.create_task(database.answer("select pg_sleep(1.8)", 0))
     await asleep(admin)
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -122,7 +122,7 @@ async def test_a_write_without_a_whole_answer_is_unknown_and_sent_once(
 
 
 async def test_a_write_that_is_not_answered_in_time_is_unknown() -> None:
-    async with served(nothing, seconds=0.2) as (server, transport):
+    async with served(nothing, seconds=1.0) as (server, transport):
         with pytest.raises(CommandOutcomeUnknown, match="in time"):
             await transport.write("POST", "/there", {}, b"{}")
         assert len(server.requests) == 1

@@ -91,7 +91,7 @@ async def test_binary_messages_are_passed_on_in_order_and_text_is_not(
 
 async def test_a_pbx_that_does_not_say_that_it_is_ready_is_used_all_the_same() -> None:
     far = Far(begin="")
-    async with opened(far, connect_timeout=0.3) as (socket, heard):
+    async with opened(far, connect_timeout=1.2) as (socket, heard):
         assert socket.lost is None
         await far.end.send_bytes(b"one")
         await far.end.close()

@@ -32,7 +32,7 @@ async def at_the_route_point(
 async def sent_on(client: ApiClient, path: str, action: str, phone: str) -> asyncio.Task[Reply]:
     """Send the call on; return the request once the phone rings."""
     asked = asyncio.create_task(client.post(f"{path}/{action}", {"destination": phone}))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not client.pbx.switchboard.participants(phone):
             assert not asked.done(), asked.result()
             await asyncio.sleep(0)

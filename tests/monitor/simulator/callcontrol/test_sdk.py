@@ -38,7 +38,7 @@ async def use(
         ) as client:
             return work(client)
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         return await asyncio.to_thread(working)
 
 

@@ -217,7 +217,7 @@ async def test_nonsense_on_the_socket_is_ignored() -> None:
 
 async def test_the_socket_closes_when_its_token_expires_by_itself_or_on_command() -> None:
     async with (
-        running(settings=replace(QUIET, token_lifetime=0.1)) as client,
+        running(settings=replace(QUIET, token_lifetime=1.0)) as client,
         client.socket() as socket,
     ):
         assert await socket.ended() == 1001

@@ -119,7 +119,7 @@ async def test_running_pausing_and_stopping() -> None:
     enough = asyncio.Event()
     today.switchboard.listen(lambda _: enough.set() if today.traffic.stats.started > 20 else None)
     running = asyncio.create_task(today.traffic.run())
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         await enough.wait()
         today.traffic.pause()
         await today.traffic.quiet()
