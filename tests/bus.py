@@ -237,7 +237,7 @@ async def until_async(condition: Callable[[], Awaitable[bool]], seconds: float =
 
 async def next_announcement(pubsub: PubSub) -> Announcement:
     """The next change or heartbeat that a subscription hears."""
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(60.0):
         while True:
             message = await pubsub.get_message(timeout=5.0)
             if message is not None and message["type"] == "message":

@@ -108,7 +108,7 @@ async def observed(traffic: bool = True) -> AsyncIterator[Observed]:
     )
     async with SimulatedPbx(simulated) as pbx, real_bus() as bus:
         watched = MonitorSettings(
-            pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=2.0)
+            pbx=(section(pbx),), monitor=MonitorSection(name="monitor", lease_duration=60.0)
         )
         watching = monitor_run.run(watched, only(bus.client()), registry=registries["monitor"])
         async with (

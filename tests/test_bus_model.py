@@ -226,7 +226,7 @@ class BusMachine(RuleBasedStateMachine):
             await network.heal()
         self._followers.append(Follower(99, self._bus, self._claims))
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + 5
+        deadline = loop.time() + 30
         while not self._settled():
             for monitor in self._monitors:
                 await monitor.contest()

@@ -17,10 +17,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from gateway.commands.dispatcher import CommandDispatcher
-from gateway.errors import MonitorBusy, NoMonitor, OutcomeUnknown
+from gateway.errors import BusAway, MonitorBusy, NoMonitor, OutcomeUnknown
 from monitor.lease import Lease
 from monitor.shared.redis.key_names import SpaceKeys
-from tests.bus import RealBus, until_async
+from tests.bus import RealBus, patient, until_async
 from tests.test_commands import gateway
 
 AT_ONCE = 12
@@ -57,7 +57,7 @@ async def started(bus: RealBus, *arguments: str) -> Process:
 
 async def leader(bus: RealBus, running: list[Process], other_than: int | None = None) -> Process:
     """Wait until one of them holds the lease; which. ``other_than``: a process id."""
-    lease = Lease(bus.client(), SpaceKeys("pbx", "live"), "nobody")
+    lease = Lease(patient(bus), SpaceKeys("pbx", "live"), "nobody")
     found: list[Process] = []
 
     async def holds() -> bool:
@@ -67,7 +67,7 @@ async def leader(bus: RealBus, running: list[Process], other_than: int | None = 
         found.extend(process for process in running if process.pid == pid != other_than)
         return bool(found)
 
-    await until_async(holds, 30)
+    await until_async(holds)
     return found[0]
 
 
@@ -75,20 +75,20 @@ async def outcome(commander: CommandDispatcher, num: str) -> str:
     """What the caller is told."""
     try:
         answered = await commander.carry_out("makecall", {"num": num}, "tester", "")
-    except (NoMonitor, MonitorBusy):
+    except (NoMonitor, MonitorBusy, BusAway):
         return "refused"
     except OutcomeUnknown:
         return "unknown"
     failure = answered.outcome.failure
     if failure is None:
         return "success"
-    assert failure.kind in ("too late", "unknown")
-    return "refused" if failure.kind == "too late" else "unknown"
+    assert failure.kind in ("too late", "unavailable", "unknown")
+    return "unknown" if failure.kind == "unknown" else "refused"
 
 
 async def check(bus: RealBus, told: dict[str, str]) -> None:
     """Compare what was told with what was done."""
-    async with bus.client().pipeline() as pipe:
+    async with patient(bus).pipeline() as pipe:
         pipe.execute_command("LRANGE", "carried out", 0, -1)
         (carried_out,) = await pipe.execute()
     done = Counter(num.decode() for num in carried_out)

@@ -35,6 +35,8 @@ from tests.test_commands_processes import Process, leader, started
 
 ONCE = IdempotencyKey("d" * 64, "f" * 64)
 WALL = ApiKey("wall", sha256_hex("a-key-for-a-wall"), "pbx", frozenset({"read"}))
+LEASE_S = "2.0"
+"""A process that a busy machine holds up for a second leads still."""
 GONE = ApiKey("gone", sha256_hex("a-key-that-is-gone"), "pbx", frozenset({"read"}))
 
 
@@ -49,7 +51,7 @@ class Pair:
 
     async def start(self, directory: Path) -> Process:
         """Start a monitor with this directory for what must last."""
-        process = await started(self.bus, str(directory), self.pbx.url)
+        process = await started(self.bus, str(directory), self.pbx.url, LEASE_S)
         self.running.append(process)
         self.files[process.pid] = directory / STORE
         return process
@@ -89,6 +91,12 @@ class Pair:
         return [num.decode() for num in found]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A monitor may need longer on a busy machine than whoever made a key waits for it."""
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
+
+
 @pytest.fixture
 async def pair(valkey: RealBus, tmp_path: Path) -> AsyncIterator[Pair]:
     async with real_bus() as pbx:
@@ -115,6 +123,8 @@ async def asked(commander: CommandDispatcher, num: str, once: IdempotencyKey | N
         except OutcomeUnknown:
             return "outcome_unknown"
         failure = answered.outcome.failure
+        if failure is not None and failure.code == "too_late":  # it was held up past its lease
+            continue
         return f"success {answered.outcome.reply}" if failure is None else failure.code
 
 
@@ -177,8 +187,12 @@ async def test_what_a_killed_leader_had_in_hand_is_known_as_unknown_and_never_do
         await forgotten(pair.bus)
         assert await asked(view.commander, "1", ONCE) == "outcome_unknown"
         assert (await pair.carried_out()).count("1") == 1
-        assert pair.results(survivor).count("outcome_unknown") >= 2
-        assert "begun" not in pair.results(survivor)
+        await until(
+            lambda: (
+                pair.results(survivor).count("outcome_unknown") >= 2
+                and "begun" not in pair.results(survivor)
+            )
+        )
 
 
 @pytest.mark.parametrize("misfortune", [emptied, restarted])

@@ -91,7 +91,7 @@ async def written_over(
             name = str(one.trackers[-1].count)
             await until(lambda name=name: _ivr(it.replica) == name)  # type: ignore[misc]
         assert one.service.counters.terms == 1
-        assert it.replica.stale_since is None
+        await until(lambda: it.replica.stale_since is None)
 
 
 def _ivr(replica: Replica) -> str | None:
@@ -363,10 +363,10 @@ async def test_a_mark_that_nobody_of_us_made_is_told_of_no_second_time(valkey: R
         await key_sync.reconcile()
         async with redis.pubsub() as pubsub:
             await pubsub.subscribe(ACCESS.channel)
-            assert await pubsub.get_message(timeout=5.0) is not None, "subscribed"
+            assert await pubsub.get_message(timeout=60.0) is not None, "subscribed"
             await key_sync.reconcile()
             await redis.publish(ACCESS.channel, "end")
-            message = await pubsub.get_message(timeout=5.0)
+            message = await pubsub.get_message(timeout=60.0)
             assert message is not None
             assert message["data"] == b"end", "nothing was to be done"
     finally:
@@ -499,10 +499,9 @@ async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(
         stack.monitoring(pbx, valkey.client()),
         stack.gateway(valkey.client()) as address,
         stack.subscriber(address) as held,
-        httpx.AsyncClient(base_url=address) as http,
+        httpx.AsyncClient(base_url=address, timeout=60.0) as http,
     ):
-        await until(lambda: held.connected)
-        assert held.state["system"]["pbx"]["reason"] == ""
+        await until(lambda: held.connected and held.state["system"]["pbx"]["reason"] == "")
         await redis.hset(keys.table, "x", b"garbage")
         await until_async(lambda: _tells(http, (wrong, [keys.table])))
         await until(lambda: held.state["system"]["pbx"]["reason"] == wrong)
@@ -513,13 +512,13 @@ async def test_what_is_left_out_is_told_with_a_key_until_it_is_right_again(
         await redis.set(keys.ticket(sha256_hex(ticket)), sha256_hex(stack.KEY))
         refused = await http.get(f"/webapi/events?topics=calls&ticket={ticket}")
         assert refused.status_code == 401
-        assert await _told(http) == ("", [keys.ticket("*")])
+        await until_async(lambda: _tells(http, ("", [keys.ticket("*")])))
         queues = SpaceKeys(stack.PBX, "live").state("queues")
         ((id_, right),) = (await redis.hgetall(queues)).items()
         await redis.hset(queues, id_, b"garbage")
         async with (  # the first one has read it before
             stack.gateway(valkey.client()) as late,
-            httpx.AsyncClient(base_url=late) as there,
+            httpx.AsyncClient(base_url=late, timeout=60.0) as there,
         ):
             await until_async(lambda: _tells(there, ("", [queues])))
             await redis.hset(queues, id_, right)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from monitor.lease import Lease
 from monitor.shared.redis.key_names import SpaceKeys
 from tests.bus import Bus, until_async
@@ -79,16 +81,18 @@ async def test_a_patient_contender_leaves_an_empty_redis_and_no_other(bus: Bus) 
 
 
 async def test_a_transferred_lease_is_its_heirs_alone_and_free_if_that_does_not_come(
-    bus: Bus,
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("monitor.lease._TRANSFER_S", 60.0)
     redis = bus.client()
-    first, heir, third = (Lease(redis, KEYS, name, ttl=0.3) for name in ("first", "heir", "third"))
+    first, heir, third = (Lease(redis, KEYS, name, ttl=60.0) for name in ("first", "heir", "third"))
     assert not await first.transfer("heir"), "it is not ours"
     assert await first.acquire()
     assert await first.transfer("heir")
     assert not first.sure()
     assert await third.contest() == await first.contest() == "another's"
     assert await heir.contest(yielding=True) == "ours"
+    monkeypatch.setattr("monitor.lease._TRANSFER_S", 0.3)
     assert await heir.transfer("nobody")
     await until_async(third.acquire)
 

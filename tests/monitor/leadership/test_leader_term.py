@@ -21,7 +21,7 @@ from tests.monitor.tracking.pbx_facts import NOON, directory
 
 
 async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
-    async with running(bus) as one:
+    async with running(bus, ttl=60.0) as one:
         await stands(bus, "connected")
         one.source.call()
         await stands(bus, "1")

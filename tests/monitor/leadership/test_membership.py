@@ -18,6 +18,12 @@ from tests.bus import Bus, RealBus, until, until_async
 PBX = "pbx"
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer for a farewell than a monitor that ends waits."""
+    monkeypatch.setattr("monitor.leadership.membership._FAREWELL_S", 60.0)
+
+
 @asynccontextmanager
 async def member(bus: Bus, name: str, weight: float = 1.0) -> AsyncIterator[Membership]:
     """A monitor that watches a PBX."""

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.replication.redis_reader import read_position, read_state
 from monitor.leadership import leader_term, pbx_service
+from monitor.leadership import membership as membership_module
 from monitor.leadership.leader_term import LeaderTerm
 from monitor.leadership.membership import TAKEN_UP_AT_ONCE, Membership
 from monitor.lease import Lease
@@ -21,10 +22,22 @@ from monitor.shared import tasks
 from monitor.shared.changes import Position
 from monitor.shared.entities.topics import Ivr
 from monitor.shared.redis.key_names import SpaceKeys
-from tests.bus import Bus, RealBus, flush, until, until_async
+from tests.bus import Bus, RealBus, flush, patient, until, until_async
 from tests.monitor.terms import Process, running
 
 LIVE, BOOK = SpaceKeys("pbx", "live"), SpaceKeys("pbx", "book")
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine may need longer than a monitor waits: a test says itself what is late."""
+    for module, names in {
+        pbx_service: ("_RELEASE_WITHIN_S", "_CLOSE_WITHIN_S", "_TAKEN_UP_WITHIN_S"),
+        leader_term: ("_FLUSH_WITHIN_S",),
+        membership_module: ("_FAREWELL_S", "TRUSTED_S", "EXPIRY_S"),
+    }.items():
+        for name in names:
+            monkeypatch.setattr(module, name, 60.0)
 
 
 @asynccontextmanager
@@ -65,7 +78,7 @@ async def said(lines: asyncio.StreamReader, word: bytes) -> None:
 
 async def stands(bus: Bus, name: str) -> Position:
     """Wait until the store says this name; where."""
-    redis = bus.client()
+    redis = patient(bus)
     found: list[Position] = []
 
     async def is_there() -> bool:
@@ -206,7 +219,7 @@ async def test_a_leader_stopped_past_its_lease_finds_itself_fenced_before_it_wri
     async with stopped_leader(valkey) as (leader, stop, wake):
         await stands(valkey, "connected")
         stop()
-        async with running(valkey, "two", connected=False) as two:
+        async with running(valkey, "two", connected=False, ttl=60.0) as two:
             await until(lambda: bool(two.sources) and two.source.running)
             two.source.connect()
             two.source.call()
@@ -294,8 +307,9 @@ async def absent_heir(bus: Bus) -> AsyncIterator[None]:
 
 
 async def test_a_monitor_that_comes_gets_the_pbx_that_it_should_have_with_all_that_is_known(
-    valkey: RealBus,
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("monitor.lease._TRANSFER_S", 60.0)
     async with sharing(valkey, "one", 0) as (one, _):
         before = await connected(valkey, one)
         async with sharing(valkey, "two") as (two, _):
@@ -408,7 +422,7 @@ async def test_a_pbx_is_taken_up_in_turn_and_the_turn_given_back_before_the_pbx_
     async with sharing(bus, "one") as (one, membership):
         await until(lambda: bool(one.sources) and one.source.running)
         turns = [membership.taking_up.acquire() for _ in range(TAKEN_UP_AT_ONCE)]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await asyncio.gather(*turns)  # it holds none: its source is not connected yet
         await bus.client().set(LIVE.lease, "usurper", px=60_000)
         await until(lambda: not one.service.leading)
@@ -426,8 +440,9 @@ async def died(bus: Bus) -> None:
 
 
 async def test_a_lease_that_ran_out_goes_to_the_monitor_that_should_have_it(
-    valkey: RealBus,
+    valkey: RealBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(pbx_service, "_YIELD_S", 60.0)
     await died(valkey)
     async with sharing(valkey, "spare", 0) as (spare, known), sharing(valkey, "two") as (two, _):
         assert await known.chooses_another("pbx") == two.service.lease.name

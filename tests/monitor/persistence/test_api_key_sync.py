@@ -69,7 +69,10 @@ async def test_a_leader_that_came_after_another_calls_no_empty_table_whole_until
     await store.close()
 
 
-async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> None:
+async def test_keys_survive_in_the_monitors_file(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
     changes = KeyAdmin(bus.client(), "pbx")
     limited = replace(
         WALL, limits=Limits(frozenset({"101"}), None, frozenset()), networks=("127.0.0.0/8",)
@@ -83,8 +86,9 @@ async def test_keys_survive_in_the_monitors_file(bus: Bus, tmp_path: Path) -> No
 
 
 async def test_a_standby_with_an_older_file_revives_no_revoked_key(
-    bus: Bus, tmp_path: Path
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
     changes = KeyAdmin(bus.client(), "pbx")
     async with checkpoint(bus, tmp_path / "one.db"), checkpoint(bus, tmp_path / "two.db"):
         await changes.make(WALL)

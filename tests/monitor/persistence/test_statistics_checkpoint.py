@@ -35,6 +35,7 @@ class Broken(Store):
 @pytest.fixture(autouse=True)
 def _often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "KEEP_EVERY_S", 0.01)
+    monkeypatch.setattr(module, "_AT_THE_END_S", 60.0)
 
 
 async def in_redis(redis: Redis) -> SavedStatistics | None:
