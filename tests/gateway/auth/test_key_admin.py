@@ -23,6 +23,12 @@ KEYS = AccessKeys("main")
 WALL = ApiKey("wall", sha256_hex("wall-key"), "main", frozenset({"read"}))
 
 
+@pytest.fixture(autouse=True)
+def _a_slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A monitor that runs keeps a key in time."""
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
+
+
 @asynccontextmanager
 async def keeping(bus: Bus) -> AsyncIterator[None]:
     """A monitor takes every change into its file, and says so."""

@@ -35,7 +35,8 @@ async def in_terminal(
     )
     os.close(theirs)
     printed = bytearray()
-    asyncio.get_running_loop().add_reader(ours, _read, ours, printed)
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_reader(ours, _read, ours, printed, ended)
     try:
         async with asyncio.timeout(WITHIN):
             while until and until not in printed.decode(errors="replace"):  # noqa: ASYNC110 - what a terminal is sent
@@ -43,6 +44,7 @@ async def in_terminal(
             if then:
                 os.write(ours, then.encode())
             code = await process.wait()
+            await ended.wait()  # its last words may not have been read yet
     finally:
         asyncio.get_running_loop().remove_reader(ours)
         if process.returncode is None:
@@ -51,8 +53,9 @@ async def in_terminal(
     return code, printed.decode(errors="replace")
 
 
-def _read(descriptor: int, printed: bytearray) -> None:
+def _read(descriptor: int, printed: bytearray, ended: asyncio.Event) -> None:
     try:
         printed.extend(os.read(descriptor, 65_536))
     except OSError:  # the other side is closed
         asyncio.get_running_loop().remove_reader(descriptor)
+        ended.set()

@@ -67,7 +67,7 @@ url = "{bus.url}"
 
 [monitor]
 state_dir = "{directory}"
-lease_duration = 2.0
+lease_duration = 30.0
 
 [gateway]
 port = {port}
@@ -100,11 +100,12 @@ async def _background(*arguments: str) -> AsyncIterator[None]:
             assert await process.wait() == 0
 
 
-async def becomes(http: httpx.AsyncClient, path: str, status: int) -> None:
-    """Ask until it is answered so."""
+async def becomes(http: httpx.AsyncClient, path: str, status: int) -> httpx.Response:
+    """Ask until it is answered so; that answer."""
     async with asyncio.timeout(WITHIN):
-        while (await http.get(path)).status_code != status:  # noqa: ASYNC110 - another process's state
+        while (answer := await http.get(path)).status_code != status:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.05)
+    return answer
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -148,13 +149,13 @@ async def test_a_key_is_made_used_listed_and_revoked(site: Site) -> None:
     made = await callmon("key", "new", "--name", "wall", "--scopes", "read,control", *config)
     assert made.code == 0, made.err
     raw = found_in(r"shown this once: (\S+)", made.out)
-    async with httpx.AsyncClient(base_url=site.address) as http:
+    async with httpx.AsyncClient(base_url=site.address, timeout=WITHIN) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
         change = f"/webapi/{raw}/ext.fwd.set?num=101&status=Away"
-        await becomes(
+        changed = await becomes(
             http, change, 200
         )  # each check took the monitor's token, so it may be out of reach for a moment
-        assert (await http.get(change)).json() == {"result": True}
+        assert changed.json() == {"result": True}
         listed = await callmon("key", "list", *config)
         assert "wall" in listed.out
         assert raw not in listed.out
@@ -199,7 +200,7 @@ async def test_the_store_is_backed_up_while_the_monitor_runs_and_restored_only_a
 async def test_tail_and_snapshot_show_what_goes_on(site: Site) -> None:
     config = ("--config", str(site.settings))
     raw = found_in(r"once: (\S+)", (await callmon("key", "new", "--name", "viewer", *config)).out)
-    async with httpx.AsyncClient(base_url=site.address) as http:
+    async with httpx.AsyncClient(base_url=site.address, timeout=WITHIN) as http:
         await becomes(http, f"/webapi/{raw}/pbx.calls.get", 200)
     where = ("--url", site.address, "--key", raw)
     state = json.loads((await callmon("snapshot", *where)).out)

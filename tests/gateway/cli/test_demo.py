@@ -24,7 +24,7 @@ async def test_the_demos_lines_work_when_they_are_pasted() -> None:
             .strip()
         )
         frames = found_in(r"-m websockets '([^']+)'", printed)
-        async with httpx.AsyncClient() as http, asyncio.timeout(WITHIN):
+        async with httpx.AsyncClient(timeout=WITHIN) as http, asyncio.timeout(WITHIN):
             while (await http.get(curl)).json().get("count", 0) == 0:  # noqa: ASYNC110 - likewise
                 await asyncio.sleep(0.1)
             own = curl.partition("/webapi/")[0]

@@ -64,6 +64,7 @@ async def test_a_key_is_made_shown_once_listed_and_revoked(
     valkey: RealBus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
     app = keys.commands(run)
     config = ("--config", str(settings(tmp_path, valkey.url)))
     async with checkpoint(valkey):

@@ -61,14 +61,14 @@ async def test_snapshot_gives_up_in_time(answer: Answer | None, words: str) -> N
     async with nobody(None) if answer is None else listening(answer) as port:
         url = f"http://127.0.0.1:{port}"
         given = f"{url}/wall#key=hush"  # as it stands in a browser
-        said = await callmon("snapshot", "--url", given, "--timeout", "3.5", **NO_PROXIES)
+        said = await callmon("snapshot", "--url", given, "--timeout", "4.5", **NO_PROXIES)
     lines = said.err.splitlines()
     assert said.code == 1
     assert (words.format(port=port) in lines[0], lines[0].endswith(" Trying again.")) == (
         True,
         True,
     ), lines
-    assert lines[1:] == [f"callmon: No state came from {url} within 3.5 s."]
+    assert lines[1:] == [f"callmon: No state came from {url} within 4.5 s."]
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ async def test_a_proxy_is_named_without_its_password_and_not_used_for_this_machi
     proxy = f"http://me:s3cr3t@127.0.0.1:{free_port()}"
     environment = NO_PROXIES | {"http_proxy": proxy, "https_proxy": proxy}
     said = await callmon(
-        "snapshot", "--url", "http://gateway.example", "--timeout", "1", **environment
+        "snapshot", "--url", "http://gateway.example", "--timeout", "2", **environment
     )
     assert said.code == 1
     assert said.err.startswith(

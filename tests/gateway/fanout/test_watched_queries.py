@@ -87,7 +87,7 @@ async def test_a_limited_keys_watched_query_tells_what_its_queries_tell() -> Non
 
 async def test_a_watched_query_is_evaluated_once_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Question] = []
-    async with serving() as served:
+    async with serving(heartbeat=3_600.0) as served:
         ask = served.view.watches._ask
 
         def counted(question: Question) -> Answer:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from gateway.metrics.stream import STUCK
 from tests.observed import Scrape, a_day, observed
 from tests.system.stack import PBX
@@ -29,7 +31,8 @@ def badly_named(scrape: Scrape) -> list[str]:
     return bad
 
 
-async def test_what_a_day_brings_can_be_read() -> None:
+async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.commands.dispatcher.CLAIM_WITHIN_S", 60.0)  # of a slow machine
     async with observed() as site:
         await a_day(site)
         found = await site.until(
@@ -37,6 +40,9 @@ async def test_what_a_day_brings_can_be_read() -> None:
             lambda s: (
                 s.value("callmon_gateway_frames_total", type="heartbeat") > 0
                 and s.value("callmon_gateway_connections_ended_total", code="gone") > 0
+                and s.value("callmon_gateway_feed_connected") == 2
+                and s.value("callmon_gateway_stale") == 0
+                and s.value("callmon_gateway_heard_age_seconds", space="live") < 3
             ),
         )
         assert badly_named(found) == []
@@ -44,11 +50,9 @@ async def test_what_a_day_brings_can_be_read() -> None:
         assert value("callmon_gateway_ready") == value("callmon_gateway_keys_loaded") == 1
         assert value("callmon_gateway_pbx_connected", pbx=PBX) == 1
         # following
-        assert value("callmon_gateway_feed_connected") == 2
-        assert value("callmon_gateway_stale") == 0
-        assert value("callmon_gateway_heard_age_seconds", space="live") < 3
         changes = value("callmon_gateway_changes_total", space="live")
-        assert value("callmon_gateway_log_changes", space="live") == changes > 3
+        held = value("callmon_gateway_log_changes", space="live")
+        assert held >= changes > 3, "the first state may have come with changes before it"
         assert value("callmon_gateway_states_loaded_total", space="live") >= 1
         assert value("callmon_gateway_entities", topic="extensions") == 20
         # the stream

@@ -208,7 +208,7 @@ async def test_the_documented_example_installs_and_answers(tmp_path: Path) -> No
 
 
 async def _ready(http: httpx.AsyncClient, path: str) -> dict[str, Any]:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             answer = await http.get(path)
             if answer.status_code == 200:

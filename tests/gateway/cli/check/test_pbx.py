@@ -47,7 +47,7 @@ async def test_the_clock_is_told_by_the_token_and_else_by_calls(
     async with client_of(pbx) as client:
         assert "there are no calls now" in str(await check_pbx._clock(site(client, None)))
         pbx.switchboard.route(pbx.switchboard.arrive("10000", "+15550001111"), "800")
-        assert "the PBX's is 0 s" in str(await check_pbx._clock(site(client, None)))
+        assert re.search(r"the PBX's is \d s", str(await check_pbx._clock(site(client, None))))
 
 
 @pytest.mark.parametrize(

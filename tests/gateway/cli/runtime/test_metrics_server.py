@@ -69,7 +69,7 @@ async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> No
                 return False
 
         for port in (metrics_port, metrics_port + 1):
-            await until_async(partial(answers, port), 30)
+            await until_async(partial(answers, port))
 
 
 def next_to_each_other(count: int) -> int:

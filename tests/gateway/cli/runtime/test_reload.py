@@ -91,7 +91,7 @@ def gateway_settings(
 
 async def answers(address: str, key: str) -> int:
     """The status of a query, asked on a connection of its own; 0 if there is none yet."""
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=WITHIN) as http:
         try:
             return (await http.get(f"{address}/webapi/{key}/pbx.calls.get")).status_code
         except httpx.TransportError:
@@ -223,7 +223,7 @@ async def test_workers_are_told_by_their_parent_and_none_of_them_ends(tmp_path: 
 def monitor_settings(redis: str, pbx: SimulatedPbx, secret: Path) -> str:
     return (
         f'[redis]\nurl = "{redis}"\n[log]\nlevel = "info"\n[monitor]\nname = '
-        f'"watcher"\nlease_duration = 2.0\n'
+        f'"watcher"\nlease_duration = 30.0\n'
         f'[[pbx]]\nname = "{PBX}"\nurl = "{pbx.url}"\nclient_id = "{pbx.client_id}"\n'
         f'client_secret_file = "{secret}"\nwatchdog_interval = 0.5\npoll_interval = '
         f"0.3\npoll_idle = 0.3\n"
@@ -256,7 +256,7 @@ async def test_a_monitor_asks_for_its_next_token_with_a_new_secret(tmp_path: Pat
             assert held.epoch == epoch, "it went on, and was not started again"
 
             said = await monitor.told(
-                first.replace("lease_duration = 2.0", "lease_duration = 3.0"), "pending_restart"
+                first.replace("lease_duration = 30.0", "lease_duration = 3.0"), "pending_restart"
             )
             assert "monitor.lease_duration" in said
         assert "the-secret-from-now-on" not in monitor.said

@@ -264,8 +264,8 @@ async def test_a_gateway_is_ready_once_it_listens(tmp_path: Path, workers: int) 
         )
         async with callmon(*arguments, **environment) as process:
             assert f"serving http://127.0.0.1:{port}" in await looking.hear("READY=1")
-            async with httpx.AsyncClient() as http:
+            async with httpx.AsyncClient(timeout=WITHIN) as http:
                 assert (await http.get(f"http://127.0.0.1:{port}/healthz")).status_code == 200
             assert await looking.hear("WATCHDOG=1")
-            assert beat.exists()
+            await until(beat.exists)
             await told_to_end(process, looking)

@@ -93,10 +93,10 @@ async def ready(address: str) -> None:
 async def tickets_work(address: str) -> None:
     """Each request comes to a worker of the kernel's choice: to another one, half of the time."""
     for _ in range(12):
-        async with httpx.AsyncClient(base_url=address) as http:
+        async with httpx.AsyncClient(base_url=address, timeout=WITHIN) as http:
             ticket = (await http.post(f"/webapi/{KEY}/ticket")).json()["ticket"]
         async with (
-            httpx.AsyncClient(base_url=address) as http,
+            httpx.AsyncClient(base_url=address, timeout=WITHIN) as http,
             http.stream("GET", f"/webapi/events?topics=system&ticket={ticket}") as response,
         ):
             assert response.status_code == 200

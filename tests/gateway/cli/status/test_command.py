@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import sys
 import time
@@ -93,9 +94,12 @@ class Site:
             await servers.aclose()
 
     async def becomes(self, true: Callable[[SiteStatus], bool]) -> SiteStatus:
-        """Look, now and then, until it is true of what is found."""
+        """Look, now and then, until it is true of what is found.
+
+        A busy machine's Redis may answer too late: then nothing is found.
+        """
         async with asyncio.timeout(WITHIN):
-            while not true(found := await self.look()):  # noqa: ASYNC110 - other processes' state
+            while not ((found := await self.look()).pbxs and true(found)):  # noqa: ASYNC110 - other processes' state
                 await asyncio.sleep(0.2)
         return found
 
@@ -115,6 +119,12 @@ def complete(found: SiteStatus) -> bool:
         and len(found.pbxs[0].standbys) == 1
         and len(found.gateways or ()) == 2
     )
+
+
+def troubled(found: SiteStatus, *words: str) -> bool:
+    """Whether there is one trouble, and it says all of this."""
+    troubles = [*found.troubles]
+    return len(troubles) == 1 and all(word in troubles[0] for word in words)
 
 
 def leads(found: SiteStatus, name: str) -> bool:
@@ -221,9 +231,8 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     await site.end("left", signal.SIGKILL)
     dead = next(member for member in await members(site) if f"/{left}/" in member)
     await site.bus.ask("looking", "PEXPIRE", process_key(dead), "40000")
-    found = await site.becomes(lambda found: found.code == 1)
-    (trouble,) = found.troubles
-    assert f"(process {left}): it has sent no sign of life for 2" in trouble
+    silent = f"(process {left}): it has sent no sign of life for "
+    await site.becomes(lambda found: found.code == 1 and troubled(found, silent))
     await site.bus.ask("looking", "DEL", process_key(dead))
 
     async def tidy() -> bool:
@@ -234,9 +243,8 @@ async def test_one_thing_after_the_other_breaks(site: Site) -> None:
     # the PBX
     site.pbx.directory.secrets[site.pbx.client_id] = "another"
     site.pbx.faults.revoke_tokens()
-    (trouble,) = (await site.becomes(lambda found: found.code == 1)).troubles
-    assert trouble.startswith(f"{PBX}: the PBX is ")
-    assert "does not accept the API client" in trouble
+    refused = (f"{PBX}: the PBX is ", "does not accept the API client")
+    await site.becomes(lambda found: found.code == 1 and troubled(found, *refused))
     site.pbx.directory.secrets[site.pbx.client_id] = site.pbx.client_secret
     await site.becomes(lambda found: found.code == 0)
     # the other one, orderly
@@ -322,17 +330,20 @@ async def beating(bus: RealBus, ahead: float) -> AsyncIterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("ahead", "says"), [(-40.0, "is 40 s behind this host's"), (90.0, "is 90 s ahead of this")]
+    ("ahead", "says"),
+    [(-40.0, r"is 4\d s behind this host's"), (90.0, r"is (90|8\d) s ahead of this")],
 )
 async def test_a_monitor_whose_clock_differs_is_not_silent(
     valkey: RealBus, ahead: float, says: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "_LOOK_AGAIN_S", 0.2)
+    monkeypatch.setattr(command, "_LOOK_AGAIN_S", 1.0)
     async with beating(valkey, ahead):
         await until_async(lambda: _written(valkey))
         (pbx,) = (await looked(valkey)).pbxs
     assert not pbx.silent
-    assert any(says in line for line in words(SiteStatus("1", None, SERVER, (pbx,)), time.time()))
+    said = words(SiteStatus("1", None, SERVER, (pbx,)), time.time())
+    assert any(re.search(says, line) for line in said)
+    monkeypatch.setattr(command, "_LOOK_AGAIN_S", 0.1)
     (after,) = (await looked(valkey)).pbxs
     assert after.silent, "it stands still now"
 
