@@ -65,7 +65,7 @@ async def served(pbx: PbxContext) -> AsyncIterator[tuple[str, int]]:
 async def test_every_query_is_answered_over_a_socket() -> None:
     async with (
         served(view()) as (host, port),
-        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+        httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as http,
     ):
         for command, params, answer in ANSWERS:
             got = await http.get(f"/webapi/{FULL}/{command}", params=params)
@@ -97,7 +97,7 @@ async def chunks() -> AsyncIterator[bytes]:
 async def test_a_body_without_end_is_cut_off() -> None:
     async with (
         served(view()) as (host, port),
-        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+        httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as http,
     ):
         got = await http.post(
             f"/webapi/{FULL}/query", content=chunks(), headers={"Content-Type": "application/json"}
@@ -194,7 +194,7 @@ async def test_odd_targets_are_refused_in_json(target: bytes) -> None:
 async def test_a_client_that_goes_while_it_sends_harms_nobody() -> None:
     async with (
         served(view()) as (host, port),
-        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+        httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as http,
     ):
         _, writer = await asyncio.open_connection(host, port)
         writer.write(b"POST /webapi/query HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{")
@@ -207,7 +207,7 @@ async def test_the_lifespan_runs_feeds_and_hubs_and_ends_them() -> None:
     pbx = view(loaded=False)
     async with (
         served(pbx) as (host, port),
-        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+        httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60) as http,
     ):
         async with asyncio.timeout(60):
             while not (pbx.live_feed.connected and pbx.book_feed.connected):

@@ -46,7 +46,7 @@ async def served(
 
 
 async def status(gateway: run.Gateway, key: str = "key-that-stays") -> int:
-    async with httpx.AsyncClient(base_url=gateway.address) as http:
+    async with httpx.AsyncClient(base_url=gateway.address, timeout=60) as http:
         return (await http.get(f"/webapi/{key}/pbx.calls.get")).status_code
 
 
@@ -55,10 +55,10 @@ async def test_it_answers_from_when_it_is_entered_until_it_is_left() -> None:
     async with fake_bus() as bus:
         async with served(bus, bound=bound.append) as gateway:
             assert bound == [gateway.address]
-            async with httpx.AsyncClient(base_url=gateway.address) as http:
+            async with httpx.AsyncClient(base_url=gateway.address, timeout=60) as http:
                 assert (await http.get("/healthz")).status_code == 200
         with pytest.raises(httpx.ConnectError):
-            async with httpx.AsyncClient(base_url=gateway.address) as http:
+            async with httpx.AsyncClient(base_url=gateway.address, timeout=60) as http:
                 await http.get("/healthz")
         with pytest.raises(RuntimeError, match="ended by itself"):
             await gateway.ended()
@@ -93,7 +93,7 @@ async def test_the_setting_says_whether_anything_is_compressed(*, compression: b
         view = gateway.pbxs["pbx"]
         view.live.load(Position(f"{1:015d}-t", 0), START, state)
         gzip = {"Accept-Encoding": "gzip"}
-        async with httpx.AsyncClient(base_url=gateway.address, headers=gzip) as http:
+        async with httpx.AsyncClient(base_url=gateway.address, headers=gzip, timeout=60) as http:
             for _ in range(2):  # the second one is answered from memory
                 answer = await http.get("/webapi/key-that-stays/pbx.callsinfo.get")
                 assert answer.json()["count"] == 20
@@ -204,7 +204,7 @@ async def test_an_ipv6_address_is_told_in_brackets() -> None:
         run.serving(
             ["pbx"], KeyTable([STAYS]), GatewaySection(port=0, host="::1"), only(bus.client())
         ) as gateway,
-        httpx.AsyncClient(base_url=gateway.address) as http,
+        httpx.AsyncClient(base_url=gateway.address, timeout=60) as http,
     ):
         assert gateway.address.startswith("http://[::1]:")
         assert (await http.get("/healthz")).status_code == 200

@@ -487,7 +487,10 @@ async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
     monkeypatch.setitem(
         COMMANDS, "site.fails.get", Command("site.fails.get", "read", "fails", query=fails)
     )
-    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        served(desk) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
         path = f"/webapi/{KEY}/site.fails.get"
         assert [(await http.get(path)).status_code for _ in range(2)] == [200, 200]
         assert desk.long == 1
@@ -497,7 +500,10 @@ async def test_a_sites_own_query_that_comes_to_fail_is_told_as_a_fault(
 
 
 async def test_under_uvicorn_the_answer_is_the_same_to_the_byte(desk: Desk) -> None:
-    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        served(desk) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
         for name in ("pbx.calls.get", "pbx.callsinfo.get", "all.ext.get"):
             path = f"/webapi/{KEY}/{name}"
             before = desk.long
@@ -638,7 +644,10 @@ async def test_what_was_asked_once_before_its_pbx_was_let_go_goes_the_normal_pat
 
 
 async def test_an_old_client_and_one_that_sends_a_body_go_the_long_way(desk: Desk) -> None:
-    async with served(desk) as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http:
+    async with (
+        served(desk) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=60) as http,
+    ):
         for _ in range(2):
             await http.get(QUERY)
         assert desk.long == 1

@@ -172,12 +172,15 @@ async def test_a_gateway_that_is_told_to_end_is_not_ready_from_then_on(
 
     async def watched(live: StreamServer, within: float) -> None:
         await drain(live, within)
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             got = await http.get(f"{address}/readyz")
             seen.append(got.json()["draining"] and got.status_code == 503)
 
     monkeypatch.setattr(StreamServer, "drain", watched)
-    async with gateway(fakeredis.FakeAsyncRedis()) as address, httpx.AsyncClient() as http:
+    async with (
+        gateway(fakeredis.FakeAsyncRedis()) as address,
+        httpx.AsyncClient(timeout=60) as http,
+    ):
         assert (await http.get(f"{address}/readyz")).json()["draining"] is False
     assert seen == [True]
     assert not readiness({"main": view()}, keys_loaded=True, draining=True).ready

@@ -158,7 +158,7 @@ async def test_a_subscription_in_the_address_counts_as_one_of_its_keys_messages(
     settings = LiveSettings(message_burst_per_key=2, messages_per_second_per_key=0.001)
     async with (
         serving(settings) as served,
-        httpx.AsyncClient(base_url=f"http://{served.host}") as http,
+        httpx.AsyncClient(base_url=f"http://{served.host}", timeout=60) as http,
     ):
         for _ in range(2):
             async with served.connect(path="/webapi/stream?topics=calls") as connection:

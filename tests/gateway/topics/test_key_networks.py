@@ -34,7 +34,7 @@ async def served(bus: FakeBus, proxies: str) -> AsyncIterator[httpx.AsyncClient]
     async with (
         running(bus),
         run.serving(["pbx"], KeyTable([OFFICE, LOCAL]), section, only(bus.client())) as server,
-        httpx.AsyncClient(base_url=server.address) as http,
+        httpx.AsyncClient(base_url=server.address, timeout=60) as http,
     ):
 
         async def loaded() -> bool:

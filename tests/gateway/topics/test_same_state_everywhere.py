@@ -294,7 +294,7 @@ async def same_answers(gateways: Sequence[Served]) -> None:
     for key in KEYS:
         said: list[Any] = []
         for served in gateways:
-            async with httpx.AsyncClient(verify=False) as http:
+            async with httpx.AsyncClient(verify=False, timeout=60) as http:
                 answer = await http.get(
                     f"http://{served.host}/webapi/{QUERY}", headers={"X-API-Key": key}
                 )

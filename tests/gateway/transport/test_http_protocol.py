@@ -56,7 +56,7 @@ async def server() -> AsyncIterator[run.Gateway]:
     ):
         assert await Lease(bus.client(), SpaceKeys("pbx", "live"), "test", ttl=600).acquire()
         await publisher.start_epoch(entities.state_of(system=[entities.system()]))
-        async with httpx.AsyncClient(base_url=server.address) as http:
+        async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
             await until_async(lambda: _known(http))
         yield server
 
@@ -511,7 +511,7 @@ async def test_other_hosts_than_the_allowed_are_answered_nothing() -> None:
     ):
         assert await Lease(bus.client(), SpaceKeys("pbx", "live"), "test", ttl=600).acquire()
         await publisher.start_epoch(entities.state_of(system=[entities.system()]))
-        async with httpx.AsyncClient(base_url=server.address) as http:
+        async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
             await until_async(lambda: _known(http))
         own = server.address.removeprefix("http://")
         port = own.rpartition(":")[2]
@@ -542,6 +542,6 @@ async def test_other_hosts_than_the_allowed_are_answered_nothing() -> None:
                 assert answer.startswith("HTTP/1.1 403 "), (request, bad, answer)
             answer = await head(stream, bad, HANDSHAKE + f"Origin: http://{own}\r\n")
             assert answer.startswith("HTTP/1.1 403 "), (bad, answer)
-        async with httpx.AsyncClient(base_url=server.address) as http:
+        async with httpx.AsyncClient(base_url=server.address, timeout=60) as http:
             refused = await http.get("/wall", headers={"Host": "evil.example"})
         assert refused.json()["error"]["code"] == "host_not_allowed"

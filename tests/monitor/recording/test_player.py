@@ -58,7 +58,7 @@ async def player(speed: float) -> AsyncIterator[Player]:
 
 @pytest.fixture
 async def http(player: Player) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=player.url) as http:
+    async with httpx.AsyncClient(base_url=player.url, timeout=60) as http:
         yield http
 
 

@@ -22,7 +22,7 @@ async def test_nothing_else_is_served_beside_the_metrics() -> None:
     registry = metrics_server.new_registry("gateway")
     async with (
         metrics_server.exposed(registry, "127.0.0.1", 0) as address,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=60) as http,
     ):
         assert address.endswith("/metrics")
         assert (await http.get(address)).status_code == 200
@@ -45,7 +45,7 @@ async def test_what_is_left_out_on_redis_is_told_and_keeps_nobody_from_being_rea
     registry, troubles = metrics_server.new_registry("monitor"), dict[str, str]()
     async with (
         metrics_server.exposed(registry, "127.0.0.1", 0, troubles, lambda: rejected) as address,
-        httpx.AsyncClient() as http,
+        httpx.AsyncClient(timeout=60) as http,
     ):
         answer = await http.get(address.replace("/metrics", "/readyz"))
         assert answer.status_code == 200
@@ -57,7 +57,7 @@ async def test_each_worker_serves_its_own_on_the_next_port(tmp_path: Path) -> No
     file = settings_file(tmp_path, "redis://127.0.0.1:1", free_port())
     with file.open("a", encoding="utf-8") as more:
         more.write(f"[metrics]\ngateway_port = {metrics_port}\n")
-    async with gateways(file, 2), httpx.AsyncClient() as http:
+    async with gateways(file, 2), httpx.AsyncClient(timeout=60) as http:
 
         async def answers(port: int) -> bool:
             try:

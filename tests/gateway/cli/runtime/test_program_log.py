@@ -92,7 +92,7 @@ async def test_a_program_says_first_what_it_is_and_last_why_it_ends(
 async def answers(line: str) -> None:
     """Ask at the address that the line names, until it answers."""
     (address,) = re.findall(r"address=(\S+)", line)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         while True:
             try:
                 assert (await http.get(f"{address}/healthz")).json()["version"] == VERSION

@@ -80,7 +80,7 @@ def sockets_of(pid: int, port: int, state: str = ESTABLISHED) -> int:
 
 
 async def ready(address: str) -> None:
-    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=address) as http:
+    async with asyncio.timeout(WITHIN), httpx.AsyncClient(base_url=address, timeout=60) as http:
         while True:
             try:
                 if (await http.get("/readyz")).status_code == 200:
