@@ -22,7 +22,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from monitor.shared import tasks
 
-WITHIN = 45.0
+WITHIN = 90.0
 """Seconds in which a page must come to show something: generous, as the machines are shared."""
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _FLAGS = (

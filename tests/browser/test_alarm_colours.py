@@ -110,6 +110,6 @@ async def test_an_alarm_is_twice_as_light_or_as_dark_as_what_is_well(
                 assert _contrast(alarm, other, sight) >= 2, (kind, sight, alarm, other)
             assert kind == "warning" or _contrast(alarm, "rgb(255, 255, 255)", "everybody") >= 4.5
         signs = "document.querySelectorAll('.queue .figure.level2 .value .glyph.alarm').length"
-        assert await page.run(signs) == 2, "beside the very number"
-        assert await page.count(".kpi.level2 .value .glyph.alarm") >= 2
+        await page.becomes(2, signs)  # beside the very number
+        await page.until("document.querySelectorAll('.kpi.level2 .value .glyph.alarm').length >= 2")
         assert not page.complaints

@@ -108,7 +108,7 @@ async def test_alarms_and_what_comes_page_by_page(page: Page, valkey: RealBus) -
             await page.until("document.querySelector('.queue.level2 :is(.percent, .day .level2)')")
             assert await findings(page) == [], settings
             if "kiosk" in settings:
-                assert await page.count(".dots i") == 2
+                await page.becomes(2, "document.querySelectorAll('.dots i').length")
 
 
 async def test_the_pages_around_it(page: Page, world: World) -> None:

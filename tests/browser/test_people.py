@@ -213,7 +213,7 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
                 await page.becomes([], unseen)
             small = f"{_DAY}.map((each) => parseFloat(getComputedStyle(each).fontSize))"
             less = f"{small}.filter((pixels) => pixels < {24 if mode else 9})"
-            assert await page.run(less) == [], (count, size)
+            await page.becomes([], less)
             cut = "(each) => each.innerText === 'Complaints' && each.scrollWidth > each.clientWidth"
             await page.becomes(0, f"[...document.querySelectorAll('h2')].filter({cut}).length")
             assert await page.run(_MOVES) == 0
@@ -376,7 +376,7 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
             await page.until("document.fonts.status === 'loaded'")
             await page.becomes([], _NAMES_CUT)
             await page.becomes([], _CLIPPED)
-            assert await page.run(_SMALLEST) >= 32, lang
+            await page.until(f"{_SMALLEST} >= 32")
         await page.resize(1366, 768)
         for lang in langs[:2]:
             settings = f"view=missed&theme=dark&lang={lang}"
@@ -415,7 +415,7 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         await page.becomes(4, "document.querySelectorAll('.dots i').length")
         shown = await page.count(".agent")
         await page.shows(f"{300 - 4 * shown} more", "footer")
-        assert await page.run(f"{_SMALLEST} >= 32")
+        await page.until(f"{_SMALLEST} >= 32")
         await page.resize(
             820, 1180
         )  # at a desk that cannot show all, one scrolls and can read them
@@ -423,7 +423,7 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         await page.becomes(300, "document.querySelectorAll('.agent.lines2').length")
         await page.until("document.querySelector('[data-item=\"agent:398\"] .word')")
         words = "[...document.querySelectorAll('.agent .other')].map((each) => each.innerText)"
-        assert await page.run(words) == [], "“Number withheld” has no room, and is not cut"
+        await page.becomes([], words)  # “Number withheld” has no room, and is not cut
         await page.until("document.querySelector('[data-item=\"agent:397\"] .internal')")
         await page.resize(1366, 768)
         named = ",".join(str(100 + place) for place in range(130))
@@ -487,7 +487,8 @@ async def test_everybody_has_a_place_and_nothing_runs_over(
             for unseen in (_OVER, _CUT):  # once it has been laid out for this screen
                 await page.becomes([], unseen)
             await page.until(f"document.documentElement.scrollWidth <= {size[0]}")
-        await page.shows("1:06:", "table.calls")
+        # An hour and 6 minutes when it began: on a busy machine some more have gone by.
+        await page.until(r"/\b1:\d\d:\d\d/.test(document.querySelector('table.calls').innerText)")
         assert not page.complaints
 
 
@@ -572,7 +573,7 @@ async def test_times_of_day_are_the_pbxs_from_the_first_one_that_is_shown(
             minutes = {(int(at) // 60 + 45 + more) % 60 for more in range(10)}
             clocks: list[str] = await page.run("window.clocks")
             assert {int(text[3:]) for text in clocks} <= minutes, "5:45 h before Greenwich"
-        ended = await page.text("table.missed .num")
+        ended = await page.until("document.querySelector('table.missed .num')?.innerText")
         assert int(ended[3:]) == (int(at) // 60 + 45) % 60
 
 

@@ -79,7 +79,9 @@ class World:
 
     async def ask(self, command: str) -> Any:
         """The answer of a query."""
-        async with httpx.AsyncClient(base_url=self.address, trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=self.address, trust_env=False, timeout=WITHIN
+        ) as http:
             return (await http.get(f"/webapi/{KEY}/{command}")).json()
 
     def call(self, number: str = CALLER) -> SimulatedCall:
@@ -101,7 +103,7 @@ class World:
 
     async def _ready(self) -> None:
         async with (
-            httpx.AsyncClient(base_url=self.address, trust_env=False) as http,
+            httpx.AsyncClient(base_url=self.address, trust_env=False, timeout=WITHIN) as http,
             asyncio.timeout(WITHIN),
         ):
             while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110

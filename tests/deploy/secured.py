@@ -41,7 +41,10 @@ class SecuredBus(RealBus):
 
     async def ask(self, user: str, *command: str) -> Any:
         """A server's answer to one of its users. Raises RedisError."""
-        return await self.of(user).execute_command(*command)  # type: ignore[no-untyped-call]  # as redis-py has it
+        client = self.of(user)
+        patience = {"socket_timeout": 60.0, "socket_connect_timeout": 60.0}
+        client.connection_pool.connection_kwargs.update(patience)
+        return await client.execute_command(*command)  # type: ignore[no-untyped-call]  # as redis-py has it
 
     async def refused(self) -> list[str]:
         """Who was refused what since the server was started.

@@ -51,8 +51,12 @@ async def bus(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Secured
 
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_whole_system_runs_with_these_rights_and_is_never_refused_anything(
-    bus: SecuredBus,
+    bus: SecuredBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for within in ("CLAIM_WITHIN_S", "START_WITHIN_S", "OWN_WITHIN_S"):
+        monkeypatch.setattr(f"gateway.commands.dispatcher.{within}", 60.0)
+    monkeypatch.setattr("gateway.commands.pubsub_listener.OTHERS_WITHIN_S", 60.0)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
     keys = KeyTable([ApiKey("test", sha256_hex("a-key-for-tests"), PBX, SCOPES)])
     simulated = SimulatorSettings(extensions=10, queues=2, contacts=20, rate=600)
     async with (

@@ -12,6 +12,15 @@ from tests.bus import RealBus
 from tests.system.processes import Site, site
 
 
+@pytest.fixture(autouse=True)
+def unhurried_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is carried out in this process take its time: no test here is about lateness."""
+    for within in ("CLAIM_WITHIN_S", "START_WITHIN_S", "OWN_WITHIN_S"):
+        monkeypatch.setattr(f"gateway.commands.dispatcher.{within}", 60.0)
+    monkeypatch.setattr("monitor.pbx.commands.execute_and_reread.LOOK_WITHIN_S", 60.0)
+    monkeypatch.setattr("gateway.auth.key_admin.KEPT_WITHIN_S", 60.0)
+
+
 @pytest.fixture
 async def pbx() -> AsyncIterator[SimulatedPbx]:
     """In a rush: 10 calls a second, short ones."""

@@ -92,7 +92,7 @@ async def monitoring(
     """A monitor in this loop. ``watchdog``: seconds between full reads."""
     watched = section(pbx, did_map, watchdog).model_copy(update={"database": database})
     settings = MonitorSettings(
-        pbx=(watched,), monitor=MonitorSection(name="monitor", lease_duration=2.0)
+        pbx=(watched,), monitor=MonitorSection(name="monitor", lease_duration=30.0)
     )
     async with running(asyncio.create_task(monitor_run.run(settings, only(redis)))):
         yield

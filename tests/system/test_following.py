@@ -167,7 +167,7 @@ async def test_a_command_to_the_second_is_carried_out_at_the_pbx_and_read_at_onc
         gateway(one.client(), scopes=SCOPES) as first,
         following(first, other),
         gateway(other.client(), scopes=SCOPES) as second,
-        httpx.AsyncClient(base_url=f"{second}/webapi/{KEY}", timeout=20.0) as http,
+        httpx.AsyncClient(base_url=f"{second}/webapi/{KEY}", timeout=60.0) as http,
     ):
         await until_async(lambda: _serves(http))
         state = (await http.get("/all.ext.get")).json()
@@ -205,8 +205,12 @@ async def test_who_follows_a_callmon_that_has_lost_its_pbx_says_so_too() -> None
     ):
         await until(lambda: second.connected)
         await pbx.faults.refuse()
-        await until(lambda: second.state["system"]["pbx"]["connection"] == "lost")
-        assert "nothing of its PBX" in second.state["system"]["pbx"]["reason"]
+
+        def lost() -> bool:
+            system = second.state["system"]["pbx"]
+            return system["connection"] == "lost" and "nothing of its PBX" in system["reason"]
+
+        await until(lost)
         await pbx.faults.accept()
         await until(lambda: second.connected)
 

@@ -28,7 +28,7 @@ from monitor.shared.entities.topics import System
 from monitor.shared.redis.subscriptions import ChannelSubscription
 from monitor.shared.redis.topology import RedisClients
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import Bus, RealBus, only, real_bus, until, until_async
+from tests.bus import Bus, RealBus, only, patient, real_bus, until, until_async
 from tests.gateway.entities import START
 from tests.monitor.hands import CountingTracker, ReadySource
 from tests.monitor.test_run import kill_again_and_again
@@ -75,7 +75,7 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(
         async with (
             tasks.running(*map(monitor_run.keep_running, services)),
             serving as server,
-            httpx.AsyncClient(base_url=server.address) as http,
+            httpx.AsyncClient(base_url=server.address, timeout=60) as http,
         ):
             await until(lambda: all(service.hears_requests for service in services))
 
@@ -83,7 +83,7 @@ async def test_60_pbxs_have_connections_enough_at_a_monitor_and_a_gateway(
                 return (await http.get("/readyz")).status_code == 200
 
             await until_async(ready)
-            looking = valkey.client()
+            looking = patient(valkey)
 
             async def subscribers() -> set[str]:
                 return {client["id"] for client in await looking.client_list(_type="pubsub")}

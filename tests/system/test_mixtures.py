@@ -31,7 +31,7 @@ QUICK = [Fault("kill", "Redis emptied", 0.2, 0.5, "FLUSHALL"), Fault("kill", "le
 @pytest.mark.timeout(400)
 async def test_a_mixture_of_faults_leaves_what_an_outside_observer_counted(tmp_path: Path) -> None:
     async with at_a_site(tmp_path, keys=1) as (place, clients, phones):
-        outcome = await played(place, clients, phones, "quick", QUICK, 30.0)
+        outcome = await played(place, clients, phones, "quick", QUICK, 60.0)
         wrong = [one for one in outcome.violations if not one.documented]
         assert not wrong, "\n".join(map(str, outcome.violations))
         assert outcome.commands > 2
@@ -302,8 +302,9 @@ async def test_a_leader_is_ill_until_a_change_shows_that_one_leads_again(place: 
 
 
 async def test_an_emptied_redis_lacks_something_until_it_holds_the_statistics_again(
-    place: Site,
+    place: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tests.faults.site._ANSWERS_WITHIN_S", 60.0)
     losses = Losses()
     hands = Hands.at(place, losses, lambda: "a")
     hands._answers_since = hands._emptied_at = time.monotonic() - 60

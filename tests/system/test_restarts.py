@@ -124,7 +124,7 @@ async def test_redis_killed_and_started_again(
             await valkey.save()
         valkey.kill()
         await until(lambda: held.stale, WITHIN)
-        async with httpx.AsyncClient(base_url=place.address) as http:
+        async with httpx.AsyncClient(base_url=place.address, timeout=60) as http:
             answer = await http.get(f"/webapi/{KEY}/pbx.calls.get")
             assert answer.status_code == 200, "the last state is served on"
             assert "Callmon-Stale-Since" in answer.headers, "and called stale"

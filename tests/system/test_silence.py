@@ -35,7 +35,8 @@ async def simulator() -> AsyncIterator[tuple[asyncio.subprocess.Process, list[st
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):
-            yield process, (await process.stdout.readline()).decode().split()
+            place = (await process.stdout.readline()).decode().split()
+        yield process, place
     finally:
         process.kill()
         await process.wait()

@@ -40,7 +40,7 @@ async def http(server: Postgres) -> AsyncIterator[httpx.AsyncClient]:
         user=pbx_database.READER,
         password=SecretStr(pbx_database.PASSWORD),
         tls="off",
-        timeout=3.0,
+        timeout=4.0,
     )
     simulated = SimulatorSettings(extensions=12, queues=2, contacts=5, traffic=False)
     async with (
@@ -48,9 +48,9 @@ async def http(server: Postgres) -> AsyncIterator[httpx.AsyncClient]:
         real_bus() as bus,
         monitoring(pbx, bus.client(), database=database),
         gateway(bus.client(), scopes=frozenset({"read", "sql"})) as address,
-        httpx.AsyncClient(base_url=f"{address}/webapi", timeout=20.0) as client,
+        httpx.AsyncClient(base_url=f"{address}/webapi", timeout=60.0) as client,
     ):
-        async with asyncio.timeout(30.0):
+        async with asyncio.timeout(60.0):
             while (await client.get("/all.ext.get", headers=_key())).status_code != 200:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
         yield client

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.simulator.calls.ground_truth import TruthEnded
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
-from tests.bus import RealBus, until, until_async
+from tests.bus import RealBus, patient, until, until_async
 from tests.system.compare import arrived
 from tests.system.processes import Site, site, watching
 from tests.system.stack import KEY, PBX, Subscriber
@@ -90,7 +90,7 @@ async def play(pbx: SimulatedPbx, calls: int) -> None:
 
 async def kept(valkey: RealBus) -> None:
     """Wait until what is counted has been kept once more for the next monitor."""
-    redis, key = valkey.client(), SpaceKeys(PBX, "live").statistics
+    redis, key = patient(valkey), SpaceKeys(PBX, "live").statistics
     before = await redis.get(key)
     await until_async(lambda: _differs(redis, key, before), WITHIN)
 
@@ -114,7 +114,7 @@ def outcomes_fit(held: Subscriber, pbx: SimulatedPbx) -> bool:
 
 async def answers_agree(place: Site, held: Subscriber) -> None:
     """The queries say what the stream says."""
-    async with httpx.AsyncClient(base_url=f"{place.address}/webapi/{KEY}") as http:
+    async with httpx.AsyncClient(base_url=f"{place.address}/webapi/{KEY}", timeout=60) as http:
 
         async def differing() -> list[str]:
             entities: list[tuple[str, dict[str, str], Any]] = [

@@ -81,7 +81,7 @@ async def logged(bus: RealBus, folder: Path) -> AsyncIterator[Logged]:
         await found.start("monitor")
         await found.start("gateway", "--port", str(place.port))
         async with subscriber(place.address) as held:
-            await until(lambda: held.connected, 30)
+            await until(lambda: held.connected)
             yield found
 
 
@@ -89,7 +89,7 @@ async def test_one_id_is_found_in_both_logs_for_a_command_and_for_a_change(tmp_p
     async with (
         real_bus() as bus,
         logged(bus, tmp_path) as logs,
-        httpx.AsyncClient(timeout=30) as http,
+        httpx.AsyncClient(timeout=60) as http,
     ):
 
         async def order(headers: dict[str, str], **given: str) -> httpx.Response:
