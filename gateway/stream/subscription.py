@@ -115,6 +115,7 @@ class ClientSubscription:
         Raises NoState if no state is loaded yet, and HoldsTooMuch if the key's subscriptions
         hold too much memory.
         """
+        self._pbx.demand.ask()  # it may have been let go since the connection was made
         if isinstance(wanted, Watch):
             self._watch(wanted)
         else:

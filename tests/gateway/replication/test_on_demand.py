@@ -117,6 +117,16 @@ async def test_a_stream_has_its_pbx_followed_as_long_as_it_lasts(valkey: RealBus
         await until(lambda: not view.demand.followed)
 
 
+async def test_who_subscribes_late_has_the_pbx_followed_again(valkey: RealBus) -> None:
+    async with running(valkey), served(valkey, 0.3) as (gateway, _):
+        view = gateway.pbxs["pbx"]
+        url = gateway.address.replace("http", "ws", 1) + "/webapi/key-of-pbx/stream"
+        async with connect(url) as stream:
+            await until(lambda: not view.demand.followed)
+            await stream.send('{"type": "subscribe", "topics": ["ivrs"]}')
+            await until(lambda: view.demand.followed)
+
+
 @pytest.mark.parametrize("by", ["query", "stream"])
 async def test_a_pbx_without_a_state_delays_whoever_asks_for_it_within_a_bound_and_no_other(
     valkey: RealBus, monkeypatch: pytest.MonkeyPatch, by: str
