@@ -4,10 +4,10 @@ Rules:
 
 - 3CX keeps one token of an API client alive: minting revokes the one before. So there is one
   owner, and one mint at a time.
-- A token lives as long as ``exp`` and ``iat`` of the JWT say. Its life is counted on our own
-  monotonic clock. Neither our wall clock nor ``expires_in`` can be trusted. ``expires_in`` was in
-  minutes up to 20.0.8 and is in seconds since. If there is no JWT, a value below 300 is taken for
-  minutes.
+- A token lives as long as ``exp`` and ``iat`` of the JWT say, less a second: they are whole ones.
+  Its life is counted on our own monotonic clock. Neither our wall clock nor ``expires_in`` can be
+  trusted. ``expires_in`` was in minutes up to 20.0.8 and is in seconds since. If there is no JWT, a
+  value below 300 is taken for minutes.
 - It is renewed in the last fifth of its life, at a random moment. If that fails, it is used on
   while it is still good.
 - A token that is refused before its time was revoked: by a restart of the PBX, or by another
@@ -39,6 +39,7 @@ SUSPICIOUS_WITHIN_S = 300.0
 _SHORTEST_HOLD_S, _LONGEST_HOLD_S = 1.0, 300.0
 _EXPECTED_LIFE, _LONGEST_LIFE = 3600.0, 86_400.0
 _TRY_RENEWAL_EVERY_S = 5.0
+_ROUNDING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +235,8 @@ def _life(granted: GrantedToken) -> float:
     if expires is not None:
         life = expires - (issued if issued is not None else time.time())
         if life > 0:
-            return min(life, _LONGEST_LIFE)
+            # A token of "1 s" counts half of it: it may still be good for a moment.
+            return min(max(life - _ROUNDING_S, life / 2), _LONGEST_LIFE)
     given = granted.expires_in
     if given is None or given <= 0:
         return _EXPECTED_LIFE

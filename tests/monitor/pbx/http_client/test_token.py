@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.token import GrantedToken, TokenOwner
 from monitor.shared.errors import PbxUnreachable, TokenRefused
 
@@ -184,6 +186,22 @@ async def test_an_expired_token_that_is_refused_is_no_revocation() -> None:
         pbx.owner.refused(token)
     assert await pbx.owner.get()
     assert pbx.minted == 6
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.5, 0.99])
+async def test_a_life_in_whole_seconds_is_not_counted_too_long(fraction: float) -> None:
+    """Of a PBX that rounds the minting down and the end up, as ours does."""
+    now, began = 1000.0 + fraction, 1_800_000_000
+
+    async def grant() -> GrantedToken:
+        claims = {"iat": began, "exp": began + math.ceil(fraction + 2.0)}
+        return GrantedToken(jwt.encode(claims, _KEY), 60)
+
+    owner = TokenOwner(grant, clock=lambda: now, counters=(counters := PbxCounters()))
+    token = await owner.get()
+    now = 1000.0 + math.ceil(fraction + 2.0)  # it has just ended
+    owner.refused(token)
+    assert not counters.tokens["revoked"]
 
 
 async def test_a_wrong_secret_is_not_tried_over_and_over() -> None:
