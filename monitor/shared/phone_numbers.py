@@ -13,6 +13,7 @@ import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote
 
 LONGEST: Final = 200
 """Characters of a text that are looked at; no number is that long."""
@@ -26,11 +27,14 @@ _WITHHELD: Final = frozenset(
         "unavailable",
         "unknown",
         "withheld",
+        "anonymous caller",
         "anonymous.invalid",
         "caller id blocked",
         "clir",
         "id unavailable",
+        "n/a",
         "no caller id",
+        "no number",
         "not available",
         "number withheld",
         "out of area",
@@ -39,6 +43,12 @@ _WITHHELD: Final = frozenset(
         "unknown caller",
         "unknown number",
         "withheld number",
+        *("anonym", "privat", "unbekannt", "unterdrückt"),
+        *("anonyme", "inconnu", "masqué", "numéro masqué", "privé"),
+        *("anónimo", "desconocido", "número oculto", "número privado", "oculto", "privado"),
+        *("anonimo", "nascosto", "numero privato", "privato", "sconosciuto"),
+        *("anoniem", "onbekend", "anonimowy", "nieznany", "zastrzeżony"),
+        *("аноним", "анонимный", "неизвестен", "неизвестный", "скрыт", "скрытый номер"),
     )
 )
 _WORDS_APART: Final = re.compile(r"[\s_-]+")
@@ -60,20 +70,31 @@ _URI_PARAMETER: Final = re.compile(r";[A-Za-z]")
 _PAUSE: Final = re.compile(r"[,;pw]", re.IGNORECASE)
 _PAUSES: Final = frozenset(",;pwPW0123456789*#")
 _SCHEME: Final = re.compile(r"^(?:tel|sips?|callto):", re.IGNORECASE)
+_APART: Final = re.compile(r"\s/\s|[,;|\n]")
 _SEVERAL: Final = re.compile(r"[,;/|\n]| (?=\+)")
 _RUN: Final = re.compile(r"[+(\d][\d ().\-/]*")
 _TWINS: Final = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {
     ord(char): twin for char, twin in zip("−⁃ー‧·•⁄∕", "------//", strict=True)
 }
 """Characters of other scripts that stand for one of ASCII: wide ones, dots, minus, slashes."""
-_WHOLE: Final = 6
-"""Digits that a part of a text must have to be a number of its own."""
+_WHOLE: Final = {"+": 8, "00": 10, "0": 7, "": 6}
+"""Digits that a part of a text must have to be a number of its own, by its first characters.
+
+Fewer behind them are a calling code and an area code: ``+49 171/2345678``, ``033203/123456``."""
 _CALLING_CODE: Final = re.compile(
     r"[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|\d{3}"
 )
 """The calling codes of ITU-T E.164: one, two or three digits, none the beginning of another."""
 _PREFIXES: Final = {"1": "1", "7": "8", "36": "06", "370": "8", "375": "80"}
 """The digits dialled before a national number, by calling code, where they are not one 0."""
+_MOBILE_MARKS: Final = {"52": "1", "54": "9"}
+"""The digit that stands behind the calling codes of Mexico and Argentina before a mobile number, in
+some notations only. With it the national number has :data:`_WITH_MARK` digits."""
+_WITH_MARK: Final = 11
+_ABROAD: Final = ("011", "810")
+"""Digits dialled before a number abroad in North America and in Russia. Elsewhere they are an area
+code, so the whole must have :data:`_FEWEST_ABROAD` digits."""
+_FEWEST_ABROAD: Final = 13
 _SHORTEST: Final = 6
 """Digits of a national number that may be compared with one in another notation."""
 _OUTSIDE_LINE: Final = frozenset("09")
@@ -96,8 +117,9 @@ class PhoneNumber:
 def is_withheld(text: str) -> bool:
     """Return whether a caller's number is withheld: the text is empty or says so."""
     said = _SCHEME.sub("", _address(text[:LONGEST]).strip().strip("<>\"'"))
-    word = _WORDS_APART.sub(" ", said.partition(";")[0].casefold()).strip()
-    return word in _WITHHELD or word.partition("@")[0] in _WITHHELD or not said
+    word = _WORDS_APART.sub(" ", said.partition(";")[0].casefold()).strip(" +")
+    user = word.partition("@")[0]
+    return word in _WITHHELD or user in _WITHHELD or not user.strip(" +-")
 
 
 def plain(text: str) -> str:
@@ -124,7 +146,11 @@ def plain(text: str) -> str:
 def several(text: str) -> tuple[str, ...]:
     """Return the numbers in a text that holds more than one, else the whole text."""
     text = text[:LONGEST]
-    for parts in (_SEVERAL.split(text), _RUN.findall(text) if " " in text else ()):
+    for parts in (
+        _APART.split(text),
+        _SEVERAL.split(text),
+        _RUN.findall(text) if " " in text else (),
+    ):
         whole = [part.strip() for part in map(_cleaned, parts) if _is_number(part)]
         if len(whole) > 1:
             return tuple(whole)
@@ -147,9 +173,8 @@ def _parse(text: str) -> PhoneNumber | None:
             return None
     if number.startswith("+"):
         return _international(digits)
-    if digits.startswith("00") and len(digits) > _SHORTEST + 2:
-        return _international(digits[2:])
-    return PhoneNumber("", digits)
+    abroad = _behind_prefix(digits)
+    return PhoneNumber("", digits) if abroad is None else _international(abroad)
 
 
 @lru_cache(maxsize=4_096)
@@ -169,6 +194,17 @@ def readings(text: str) -> tuple[PhoneNumber, ...]:
     if digits[0] in _OUTSIDE_LINE and len(behind) >= _FEWEST_BEHIND:
         found += _parse(behind), _with_calling_code(behind)
     return tuple(dict.fromkeys(reading for reading in found if reading is not None))
+
+
+def _behind_prefix(digits: str) -> str | None:
+    """Return a number with its calling code from behind what is dialled before one; else None."""
+    if digits.startswith("0011"):  # from Australia: no number of +1 has an area code of 1…
+        return digits[4:]
+    if digits.startswith("00") and len(digits) > _SHORTEST + 2:
+        return digits[2:]
+    if digits.startswith(_ABROAD) and len(digits) >= _FEWEST_ABROAD:
+        return digits[3:]
+    return None
 
 
 def _with_calling_code(digits: str) -> PhoneNumber | None:
@@ -199,7 +235,10 @@ def same_subscriber(one: PhoneNumber, other: PhoneNumber) -> bool:
 def keys(number: PhoneNumber) -> frozenset[str]:
     """Return texts of which two numbers of one subscriber have at least one in common."""
     if number.country:
-        return frozenset((number.national, number.country + number.national))
+        prefix = _PREFIXES.get(number.country, "")
+        return frozenset(
+            (number.national, number.country + number.national, prefix + number.national)
+        )
     return frozenset(
         (number.national, *_without_prefix(number.national), *_without_two(number.national))
     )
@@ -234,6 +273,8 @@ def _international(digits: str) -> PhoneNumber | None:
     national = digits[code.end() :]
     if code[0] not in _ZERO_STAYS and len(national) > _SHORTEST:
         national = national.removeprefix("0")
+    if len(national) == _WITH_MARK:
+        national = national.removeprefix(_MOBILE_MARKS.get(code[0], ""))
     return PhoneNumber(code[0], national)
 
 
@@ -265,6 +306,7 @@ def _cleaned(text: str) -> str:
     scheme = _SCHEME.match(seen)
     if scheme:
         seen = _URI_PARAMETER.split(seen[scheme.end() :].partition("@")[0], 1)[0]
+        seen = unquote(seen)
     return seen
 
 
@@ -293,4 +335,8 @@ def _is_digits(text: str) -> bool:
 
 def _is_number(part: str) -> bool:
     number = plain(part)
-    return number.lstrip("+").isdigit() and len(number) >= _WHOLE
+    digits = number.removeprefix("+")
+    if not digits.isdigit():
+        return False
+    begins = next(begin for begin in _WHOLE if number.startswith(begin))
+    return len(digits) >= _WHOLE[begins]

@@ -34,6 +34,8 @@ def iana_name(told: str, rows: Iterable[ZoneRow]) -> str | None:
     ``rows``: the PBX's own list of zones. 3CX does not say whether the value is a row's Id or a
     name, so all are tried.
     """
+    if not told:  # a row may lack a name
+        return None
     candidates = [row.iana for row in rows if told in (row.id, row.iana, row.windows)]
     for name in (*candidates, told):
         try:

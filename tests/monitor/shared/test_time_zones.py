@@ -24,6 +24,7 @@ def test_the_pbx_may_name_its_zone_in_any_way_that_its_list_knows(
     rows = (
         ZoneRow("44", "Europe/Berlin", "W. Europe Standard Time"),
         ZoneRow("7", "Mars/Base", "Mars Standard Time"),
+        ZoneRow("8", "America/Chicago", ""),
     )
     assert iana_name(told, rows) == expected
 

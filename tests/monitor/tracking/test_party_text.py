@@ -88,6 +88,30 @@ def withheld(dn: str, name: str) -> PartyText:
         ("anonymous", withheld("", "anonymous")),
         ("SP12 Not in the directory", PartyText("", "", "SP12 Not in the directory")),
         ("MakeCall", PartyText("", "", "MakeCall")),
+        ("10000 skyetel Berlin (+4930123)", outside("10000", "+4930123", "skyetel Berlin")),
+        ("10000 skyetel SIP-Trunk", outside("10000", "", "skyetel SIP-Trunk")),
+        ("10000 skyetel +4930123", outside("10000", "+4930123", "skyetel")),
+        ("10000 skyetel (+4930123) Ann", outside("10000", "", "skyetel (+4930123) Ann")),
+        ("10000(+4930123)", outside("10000", "+4930123", "")),
+        ("10000\u00a0skyetel\t(+4930123)", outside("10000", "+4930123", "skyetel")),
+        ("10000 skyetel (+anonymous)", withheld("10000", "skyetel")),
+        ("10000 skyetel (sip:@sip.example)", withheld("10000", "skyetel")),
+        ("101\u00a0Reception (2)", PartyText("101", "101", "Reception (2)")),
+        ("\u2068101\u2069 Reception (2)", PartyText("101", "101", "Reception (2)")),
+        ("sip:102@pbx.example", PartyText("102", "102", "")),
+        ('"John" <sip:102@pbx.example>', PartyText("102", "102", "John")),
+        ("John (sip:102@pbx.example)", PartyText("102", "102", "John")),
+        ("Ann <sip:+4930123@sip.example>", PartyText("", "+4930123", "Ann")),
+        ("sip:10000@pbx.example", outside("10000", "", "")),
+        ("skyetel (10000)", outside("10000", "", "skyetel")),
+        ("+4930123 (10000)", outside("10000", "+4930123", "")),
+        ("+49 30 1234567 Ann", PartyText("", "+49301234567", "Ann")),
+        ("+49 30 1234567 24h Ltd", PartyText("", "+49301234567", "24h Ltd")),
+        ("(10000)", outside("10000", "", "")),
+        ("anonymous (10000)", withheld("10000", "")),
+        ("(Ann)", PartyText("", "", "(Ann)")),
+        ("Anonymous (Ann)", PartyText("", "", "Anonymous (Ann)")),
+        ("+49301234567 (Ann)", PartyText("", "+49301234567", "Ann")),
         ("", PartyText("", "", "")),
         ("((((", PartyText("", "", "((((")),
     ],
@@ -100,6 +124,22 @@ def test_a_text_may_name_several_parties_and_a_name_may_have_a_comma() -> None:
     named = parse_several("102 Smith, John, QCB Call back, 101 Reception (2)", DIRECTORY)
     assert [party.dn for party in named] == ["102", "QCB", "101"]
     assert named[0].name == "Smith, John"
+
+
+def test_a_comma_before_a_number_may_be_in_the_name_that_the_directory_has() -> None:
+    directory = DirectoryIndex(
+        DirectoryRead(
+            users=(UserRow(1, "101", "Ann"), UserRow(2, "102", "Bob")),
+            queues=(QueueRow(4, "800", "Floor 1, 101, 102"),),
+            ring_groups=(), ivrs=(), trunks=(), departments=(), inbound_rules=(),
+            system=SystemRow(), at=0.0,
+        )
+    )  # fmt: skip
+    assert parse_several("800 Floor 1, 101, 102", directory) == (
+        PartyText("800", "800", "Floor 1, 101, 102"),
+    )
+    named = parse_several("800 Floor 1, 101, 102, 101 Ann,102 Bob", directory)
+    assert [party.dn for party in named] == ["800", "101", "102"]
 
 
 def test_a_text_of_a_megabyte_is_cut() -> None:

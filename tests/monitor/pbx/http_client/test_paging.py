@@ -71,6 +71,41 @@ async def test_a_row_deleted_before_the_next_page_does_not_hide_one_behind_it() 
     assert ids(await read_all(collection.fetch, {}, 4)) == list(range(10))
 
 
+@given(st.permutations(range(25)), st.integers(2, 9), st.booleans())
+async def test_a_server_with_an_order_of_its_own_gives_every_row(
+    order: list[int], top: int, counts: bool
+) -> None:
+    async def fetch(query: Mapping[str, str]) -> Any:
+        skip = int(query.get("$skip", "0"))
+        answer: dict[str, Any] = {"value": [{"Id": id_} for id_ in order[skip : skip + top]]}
+        return answer | ({"@odata.count": 25} if counts else {})
+
+    assert ids(await read_all(fetch, {}, top)) == list(range(25))
+
+
+@pytest.mark.parametrize("count", [0, 3, 4])
+async def test_a_count_of_less_than_all_rows_hides_none_where_a_link_tells_of_more(
+    count: int,
+) -> None:
+    async def fetch(query: Mapping[str, str]) -> Any:
+        skip = int(query.get("$skip", "0"))
+        answer = {"value": [{"Id": id_} for id_ in range(10)][skip : skip + 4]}
+        link = {"@odata.nextLink": "http://internal/"} if skip + 4 < 10 else {}
+        return {"@odata.count": count} | answer | link
+
+    assert ids(await read_all(fetch, {}, 4)) == list(range(10))
+
+
+async def test_a_page_of_rows_without_ids_hides_none_behind_it() -> None:
+    listed = [{"Id": 1}, *[{"Name": f"{n}"} for n in range(9)], {"Id": 1}, {"Id": 2}]
+
+    async def fetch(query: Mapping[str, str]) -> Any:
+        skip = int(query.get("$skip", "0"))
+        return {"value": listed[skip : skip + 4], "@odata.count": len(listed)}
+
+    assert ids(await read_all(fetch, {}, 4)) == [1, 2]
+
+
 async def test_one_page_that_has_everything_is_one_request() -> None:
     collection = Collection(list(range(50)), None)
     await read_all(collection.fetch, {"$select": "Id"}, 100)
