@@ -225,12 +225,13 @@ def _told_by_row(said: CallReading) -> _Sign | None:
     """Return who began the call according to the row, or None.
 
     A caller's text that gives neither a DN nor a number leaves open where the call comes from.
-    While the PBX rings the phone of an ordered call, its callee is who ordered it. A queue or
-    menu that calls back through an agent's phone orders a call too.
+    While the PBX rings the phone of an ordered call, its callee is who ordered it; that may be a
+    queue or a menu. One that calls back through an agent's phone orders a call too.
     """
-    caller = said.parties.caller
-    ordering = [party.dn for party, kind in said.parties.callees if kind == "extension"]
-    if _is_service(said) or (ordering and said.parties.caller_kind in _ORDERING):
+    caller, service = said.parties.caller, _is_service(said)
+    kinds = _ORDERING | {"extension"} if service else {"extension"}
+    ordering = [party.dn for party, kind in said.parties.callees if kind in kinds]
+    if service or (ordering and said.parties.caller_kind in _ORDERING):
         return (ordering[0], False, ordering[0]) if len(ordering) == 1 else None
     if not caller.dn and not caller.number and not caller.withheld:
         return None

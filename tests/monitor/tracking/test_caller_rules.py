@@ -10,7 +10,7 @@ from monitor.pbx.facts import AgentRow, Participant, PeerRow, QueueRow
 from monitor.tracking.call_evidence import CallReading, read_evidence
 from monitor.tracking.caller_rules import Originator, Place, find_originator, find_place
 from monitor.tracking.directory_index import DirectoryIndex
-from tests.monitor.tracking.pbx_facts import NOON, Told, directory, participant
+from tests.monitor.tracking.pbx_facts import NOON, Counted, Told, directory, participant
 from tests.monitor.tracking.test_call_evidence import evidence, reading, row
 
 INDEX = DirectoryIndex(directory())
@@ -102,6 +102,23 @@ def test_a_call_back_is_answered_by_who_is_called_back_whatever_is_told_first(fi
     pbx.rows()
     (ended,) = pbx.ended
     assert (ended.caller, ended.callee, ended.outcome) == ("101", "+491701", "unanswered")
+
+
+@pytest.mark.parametrize("dn", ["800", "700"])
+def test_nobody_waits_in_a_queue_or_menu_that_was_ordered_to_call(dn: str) -> None:
+    pbx = Counted("activecalls")
+    pbx.rows((7, "MakeCall", f"{dn} Sales", "Routing"))
+    pbx.rows((7, f"{dn} Sales", "10000 skyetel (+491701)", "Routing"))
+    pbx.rows((7, f"{dn} Sales", "10000 skyetel (+491701)", "Talking"))
+    assert (pbx.call(7).queue, pbx.call(7).queued_at, pbx.call(7).direction) == (
+        "",
+        None,
+        "Outbound",
+    )
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.caller, ended.callee, ended.queue, ended.queued_at) == (dn, "+491701", "", None)
+    assert pbx.figures("queuestats", "800").offered == 0
 
 
 def place(said: CallReading, before: Place, *, answered: bool = False) -> Place:
