@@ -64,7 +64,9 @@ class ExtensionVisit(Struct, frozen=True):
     talked: int | None = 0
     """Milliseconds of talk, without the talk that goes on; None if nobody knows."""
     rang: int | None = None
-    """Time at which its last ring began; None if it rang once: then it is ``since``."""
+    """Time at which its last ring began; None if it rang once: then it is ``since``.
+
+    Of a placed visit, None unless its own phone rang first, as for an ordered call."""
     on_hold: bool = False
     """True while the extension is connected here and talks in a call that it took later."""
     by_event: bool = False
@@ -286,6 +288,8 @@ def how(
     timed = heard or not turn.queue
     if any(last <= moment <= (soon if timed else turn.ceased + SOON_MS) for moment in moments):
         return "elsewhere"
+    if any(last - _SAME_MS <= at < last and turn.ceased <= at + SOON_MS for at in moments):
+        return "elsewhere"  # it rang with the phone that answered, and was told late
     if ended is None:
         return "ringing" if now <= soon else "missed"
     if ended > soon:
@@ -300,24 +304,25 @@ def _opened(leg: topics.Leg, call: topics.Call, at: int, others: Turns) -> Exten
     placed = leg.status == "Dialing" or (owns and not begun and call.direction in _FROM_INSIDE)
     handed = others and call.continues  # the leg began in the consultation, another call
     since = at if handed else _since(leg, at)
-    return ExtensionVisit(leg.dn_num, since, placed, timed=leg.status in _APART)
+    rang = since if placed and leg.status == "Ringing" else None
+    return ExtensionVisit(leg.dn_num, since, placed, timed=leg.status in _APART, rang=rang)
 
 
 def _begun_by_owner(turns: Turns, call: topics.Call, legs: Collection[str]) -> Turns:
     """Return the visits after somebody else turned out to have begun the call.
 
-    The leg that is read first may be that of a phone that answered by itself. It is the owner's
-    until the call's first leg, or a row, is read. ``legs``: the extensions in the call.
+    The leg that is read first may be that of a phone that answered by itself, or that rings and
+    does not tell for whom. It is the owner's until the call's first leg, or a row, is read.
+    ``legs``: the extensions in the call.
     """
     owner = "" if call.owner is None else call.owner.dn_num
-    wrong = next(
-        (t for t in turns if t.placed and not t.timed and t.num in legs and t.num != owner), None
-    )
+    unsure = [turn for turn in turns if turn.placed and (not turn.timed or turn.rang is not None)]
+    wrong = next((turn for turn in unsure if turn.num in legs and turn.num != owner), None)
     if wrong is None or not owner:
         return turns
     inside = call.direction in _FROM_INSIDE
     return tuple(
-        replace(turn, placed=False, ceased=turn.answered)
+        replace(turn, placed=False, ceased=turn.answered, rang=None)
         if turn is wrong
         else replace(turn, placed=True, ceased=None)
         if inside and turn.num == owner and not turn.timed

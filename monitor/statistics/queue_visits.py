@@ -115,8 +115,11 @@ def lost(visits: Visits, at: int) -> Visits:
 def passed(call: topics.Call, started: int) -> Visits:
     """Return the visits that were over when the call was first seen.
 
-    ``started``: when the call began.
+    ``started``: when the call began. A call without legs has none: it is being ordered, and a queue
+    that is in it is to call.
     """
+    if not call.legs:
+        return ()
     caller = "" if call.owner is None else call.owner.dn_num
     visits = _passed([queue for queue in call.queues if queue != call.queue], caller, started)
     if visits and call.answered_at is not None and not call.queue:

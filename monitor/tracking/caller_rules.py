@@ -65,6 +65,8 @@ from monitor.tracking.directory_index import DirectoryIndex
 from monitor.tracking.party_text import MAKE_CALL
 
 _OUTSIDE: Final = frozenset({"externalline", "unknown"})
+_ORDERING: Final = frozenset({"queue", "ivr"})
+"""Kinds of DN that call back through an agent's phone."""
 _FIRST: Final = 10.0
 """Seconds from a call's beginning within which the DN that it reaches may be the first one."""
 
@@ -146,6 +148,7 @@ def _is_rung_for_order(said: CallReading, dn: str) -> bool:
     """Return whether this extension's phone rings for a call that it, or a program, ordered."""
     return dn in said.ringing and (
         _is_service(said)
+        or said.parties.caller_kind in _ORDERING
         or any(leg.participant.originated_by_dn == leg.participant.dn == dn for leg in said.listed)
     )
 
@@ -209,7 +212,7 @@ def _begun_by(leg: ListedLeg) -> _Sign | None:
         outside = leg.kind == "externalline"
         return p.dn, outside, p.party_caller_id if outside else p.dn
     if p.status == "Ringing" and p.party_dn and not p.referred_by_dn:
-        return _other_side(leg)
+        return None if leg.party_kind in _ORDERING else _other_side(leg)
     return None
 
 
@@ -222,12 +225,13 @@ def _told_by_row(said: CallReading) -> _Sign | None:
     """Return who began the call according to the row, or None.
 
     A caller's text that gives neither a DN nor a number leaves open where the call comes from.
-    While the PBX rings the phone of an ordered call, its callee is who ordered it. A queue or
-    menu that calls back through an agent's phone orders a call too.
+    While the PBX rings the phone of an ordered call, its callee is who ordered it; that may be a
+    queue or a menu. One that calls back through an agent's phone orders a call too.
     """
-    caller = said.parties.caller
-    ordering = [party.dn for party, kind in said.parties.callees if kind == "extension"]
-    if _is_service(said) or (ordering and said.parties.caller_kind in ("queue", "ivr")):
+    caller, service = said.parties.caller, _is_service(said)
+    kinds = _ORDERING | {"extension"} if service else {"extension"}
+    ordering = [party.dn for party, kind in said.parties.callees if kind in kinds]
+    if service or (ordering and said.parties.caller_kind in _ORDERING):
         return (ordering[0], False, ordering[0]) if len(ordering) == 1 else None
     if not caller.dn and not caller.number and not caller.withheld:
         return None
@@ -341,6 +345,13 @@ class _PlaceInput:
         return {party.dn: kind for party, kind in self.said.parties.callees if party.dn}
 
     @property
+    def named(self) -> Mapping[str, topics.DnType]:
+        """Return all whom the row names as callees, also numbers that are no known DN."""
+        callees = self.said.parties.callees
+        named = {party.dn or party.number: kind for party, kind in callees}
+        return {number: kind for number, kind in named.items() if number}
+
+    @property
     def past_ringing(self) -> bool:
         """Return whether somebody or something has accepted the caller, by the row's word."""
         return self.said.word in PAST_RINGING
@@ -398,16 +409,22 @@ def _is_told(known: _PlaceInput, queue: str) -> bool:
 
 def _diverted_at(known: _PlaceInput, queue: str, now: float) -> float | None:
     """Return when the caller left the queue last waited in for elsewhere, unanswered; else None."""
-    said, before = known.said, known.before
+    before = known.before
     if queue != "" or before.diverted_at is not None:
         return before.diverted_at if queue == "" else None
     waited = before.queue != "" or (before.last_queue != "" and not known.answered)
-    sent_on = (
-        before.queue != ""
-        and said.fresh_word not in ("", "Talking")
-        and not known.kinds.keys() <= known.agents(before.queue)
-    )
-    return now if sent_on or (waited and _is_at_machine(known)) else None
+    return now if _is_sent_on(known) or (waited and _is_at_machine(known)) else None
+
+
+def _is_sent_on(known: _PlaceInput) -> bool:
+    """Return whether a fresh row names somebody who is no agent of the queue waited in until now.
+
+    Who talks with a person there has been answered; of a number that is no DN nobody knows it.
+    """
+    word, queue = known.said.fresh_word, known.before.queue
+    if not word or not queue or known.named.keys() <= known.agents(queue):
+        return False
+    return word != "Talking" or set(known.named.values()) == {"unknown"}
 
 
 def _is_at_machine(known: _PlaceInput) -> bool:
@@ -426,8 +443,8 @@ def _at_row(known: _PlaceInput) -> tuple[str, str]:
         behind = not known.answered and not before.queue and _rings_agents(known, named)
         return named if behind else before.queue, before.machine_dn
     queue = named or before.queue
-    if kinds and not named:
-        elsewhere = not kinds.keys() <= known.agents(before.queue)
+    if known.named and not named:
+        elsewhere = not known.named.keys() <= known.agents(before.queue)
         if elsewhere or said.word in ("Talking", "Rerouting"):
             queue = ""
     rings = frozenset() if known.past_ringing else frozenset({"routepoint"})

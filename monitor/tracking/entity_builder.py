@@ -283,8 +283,9 @@ def _leg(
     call: CallInference, leg: DerivedLeg, directory_index: DirectoryIndex, phones: PhoneIndex
 ) -> topics.Leg:
     p = leg.participant
-    other = directory_index.kind(leg.external_party if p is None else p.party_dn)
-    outside = leg.kind == "externalline" or other == ("unknown" if p is None else "externalline")
+    told = p is not None and p.party_dn != ""
+    other = directory_index.kind(p.party_dn if p is not None and told else leg.external_party)
+    outside = leg.kind == "externalline" or other == ("externalline" if told else "unknown")
     name = phones.name(leg.external_party) if outside else directory_index.name(leg.external_party)
     built = topics.Leg(
         dn_num=leg.dn,

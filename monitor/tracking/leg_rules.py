@@ -8,7 +8,11 @@ the caller's own leg already names it as connected.
 
 *Legs not read yet.* A leg that was connected before may name the phone that rings in its partner's
 place. Until that phone's own leg or a fresh row tells its state, the phone stays as it was held. If
-it was not held, it rings; or it has no leg yet if Call Control will show it.
+it was not held, it rings; or it has no leg yet if Call Control will show it. A phone that a leg
+names has none either if Call Control shows its legs, and a fresh row names another phone that is in
+the call: its calls are forwarded.
+
+*Legs that tell no other side.* The originator is there.
 
 *Legs of the row.* Legs that are in no participant come from the ActiveCalls row: the caller's
 trunk, a queue, an IVR, a second trunk, an extension that may not be monitored, a program's route
@@ -106,6 +110,10 @@ class _CallContext:
     place: Place
     visible: frozenset[str]
     held: Mapping[str, tuple[str, float]]
+    listed: frozenset[str]
+    """DNs of the participants."""
+    callees: frozenset[str]
+    """DNs of the row's callees."""
 
 
 def find_legs(
@@ -122,7 +130,7 @@ def find_legs(
     ones. ``visible``: DNs whose legs Call Control shows. ``held``: key of each leg that was held
     until now → its state, and the time since which it was in that state.
     """
-    known = _CallContext(said, originator, place, visible, held)
+    known = _CallContext(said, originator, place, visible, held, _listed_dns(said), _callees(said))
     legs = {leg.key: leg for leg in (_listed(*one, originator) for one in said.legs)}
     listed = frozenset(legs)
     for other in _other_sides(known):
@@ -136,6 +144,14 @@ def find_legs(
     return tuple(
         sorted(legs.values(), key=lambda leg: (leg.key != originator.dn, _leg_number(leg), leg.key))
     )
+
+
+def _listed_dns(said: CallReading) -> frozenset[str]:
+    return frozenset(leg.participant.dn for leg in said.listed)
+
+
+def _callees(said: CallReading) -> frozenset[str]:
+    return frozenset(party.dn for party, _ in said.parties.callees)
 
 
 def states_since(
@@ -190,6 +206,8 @@ def _listed(listed: ListedLeg, again: bool, originator: Originator) -> DerivedLe
     number = p.party_dn if mailbox else p.party_caller_id
     if _is_ordered(p, originator):
         number = originator.destination
+    elif not (p.party_dn or number or p.withheld) and p.dn != originator.dn:
+        number = originator.number
     return _leg(
         originator, p.dn, listed.kind, number, p.status, p, again=again, withheld=p.withheld
     )
@@ -205,9 +223,7 @@ def _rung_by_row(said: CallReading) -> frozenset[str]:
 
     They ring, even if the leg that waits for them shows something else.
     """
-    if said.fresh_word not in _UNDER_WAY:
-        return frozenset()
-    return frozenset(party.dn for party, _ in said.parties.callees)
+    return _callees(said) if said.fresh_word in _UNDER_WAY else frozenset()
 
 
 def _other_sides(known: _CallContext) -> Iterable[DerivedLeg]:
@@ -230,11 +246,28 @@ def _has_other_side(listed: ListedLeg, known: _CallContext) -> bool:
     p, kind = listed.participant, listed.party_kind
     if not p.party_dn or p.party_dn in (p.dn, ROUTER) or _is_ordered(p, originator):
         return False
+    if kind == "extension" and _has_no_leg(p, known):
+        return False
     if kind == "queue":  # if somebody has taken the caller, the caller's leg may still name it
         return not (p.dn == originator.dn and p.party_dn == place.last_queue != place.queue)
     if kind == "ringgroup":
         return p.status == "Dialing" and not known.said.ringing - {originator.dn}
     return True
+
+
+def _has_no_leg(p: Participant, known: _CallContext) -> bool:
+    """Return whether the extension at the other side is not in the call: it forwards its calls.
+
+    Once a dialling leg was seen with another one, the phone that it names comes with its own leg.
+    """
+    said, dn, held = known.said, p.party_dn, known.held
+    if dn in known.listed or dn not in known.visible or dn == known.originator.dn:
+        return False
+    if dn not in held and len(held) > 1 and held.get(p.dn, ("",))[0] == "Dialing":
+        return True
+    callees = known.callees
+    named = dn in callees or dn == said.parties.caller.dn
+    return said.fresh and not named and not callees.isdisjoint(known.listed)
 
 
 def _number_there(listed: ListedLeg, known: _CallContext) -> str:

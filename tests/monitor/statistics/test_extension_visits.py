@@ -12,6 +12,7 @@ from monitor.statistics.durations import unix_ms
 from monitor.statistics.extension_visits import MOST_TURNS, observed
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON
+from tests.monitor.tracking.pbx_facts import Counted
 from tests.steps import steps
 
 
@@ -133,6 +134,37 @@ def test_who_began_an_intercom_call_is_known_once_its_own_leg_or_a_row_is_read()
     left = replace(inside, legs=(caller,), owner=caller)
     alone = {turn.num: turn.placed for turn in observed(first, left, at, at + 100)}
     assert alone == {"103": False, "104": True}, "who is left owns the call, and did not begin it"
+
+
+@pytest.mark.parametrize("row_comes", ["Ringing", "Connected"])
+def test_who_rings_and_does_not_tell_for_whom_did_not_place_the_call(
+    row_comes: str,
+) -> None:
+    pbx = Counted("callcontrol+activecalls")
+    for status, word in (("Ringing", "Routing"), ("Connected", "Talking")):
+        pbx.see("101", 1, 7, status, "", 4)
+        if row_comes == status or status == "Connected":
+            pbx.rows((7, "10000 skyetel (+491701)", "101 Ext 101", word))
+    assert pbx.extension("101").talks[0].num == "+491701"
+    pbx.gone("101", 1)
+    pbx.rows()
+    figures = pbx.figures("extstats", "101")
+    assert (figures.placed, figures.offered, figures.answered) == (0, 1, 1)
+
+
+@pytest.mark.parametrize(("late", "elsewhere"), [(0.1, 1), (1.0, 0)])
+def test_a_ring_that_is_told_just_after_the_answer_elsewhere_is_not_missed(
+    pbx: Counting, late: float, elsewhere: int
+) -> None:
+    pbx.tell(*pbx.scene.ring(1, "102"))
+    pbx.pass_time(5)
+    pbx.tell(*pbx.scene.answer(1, "102"))
+    pbx.pass_time(late)
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(0.5)
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    pbx.pass_time(5)
+    assert (pbx.ext("101").elsewhere, pbx.ext("101").missed) == (elsewhere, 1 - elsewhere)
 
 
 def test_in_a_call_that_took_over_another_id_a_talk_counts_from_then_on() -> None:

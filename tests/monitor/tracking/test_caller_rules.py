@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from monitor.pbx.facts import Participant, PeerRow
+from monitor.pbx.facts import AgentRow, Participant, PeerRow, QueueRow
 from monitor.tracking.call_evidence import CallReading, read_evidence
 from monitor.tracking.caller_rules import Originator, Place, find_originator, find_place
 from monitor.tracking.directory_index import DirectoryIndex
-from tests.monitor.tracking.pbx_facts import NOON, directory, participant
+from tests.monitor.tracking.pbx_facts import NOON, Counted, Told, directory, participant
 from tests.monitor.tracking.test_call_evidence import evidence, reading, row
 
 INDEX = DirectoryIndex(directory())
@@ -47,6 +47,7 @@ def begun(said: CallReading) -> tuple[str, bool | None, str]:
             ("10000", True, "+49"),
         ),
         (participant("101", 1, 1, "Ringing", "100", referred_by_dn="102"), ("", None, "")),
+        (participant("101", 1, 1, "Ringing", "800"), ("", None, "")),
     ],
 )
 def test_a_participant_tells_who_began(
@@ -86,6 +87,40 @@ def test_a_queue_or_menu_that_calls_back_through_an_agents_phone_orders_the_call
     assert begun(out)[0] == "800"
 
 
+@pytest.mark.parametrize("first", ["the leg", "the row"])
+def test_a_call_back_is_answered_by_who_is_called_back_whatever_is_told_first(first: str) -> None:
+    pbx = Told()
+    if first == "the leg":
+        pbx.see("101", 1, 7, "Ringing", "800", 2, originated_by_dn="800")
+    pbx.rows((7, "800 Sales", "101 Ext 101", "Routing"))
+    pbx.see("101", 1, 7, "Ringing", "800", 2, originated_by_dn="800")
+    pbx.see("101", 1, 7, "Connected", "10000:+491701", 2)
+    pbx.rows((7, "800 Sales", "10000 skyetel (+491701)", "Transferring"))
+    assert pbx.legs(7) == {"101": ("Connected", "+491701"), "10000": ("Ringing", "+491701")}
+    assert pbx.extension("101").activity == "Waiting"
+    pbx.gone("101", 1)
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.caller, ended.callee, ended.outcome) == ("101", "+491701", "unanswered")
+
+
+@pytest.mark.parametrize("dn", ["800", "700"])
+def test_nobody_waits_in_a_queue_or_menu_that_was_ordered_to_call(dn: str) -> None:
+    pbx = Counted("activecalls")
+    pbx.rows((7, "MakeCall", f"{dn} Sales", "Routing"))
+    pbx.rows((7, f"{dn} Sales", "10000 skyetel (+491701)", "Routing"))
+    pbx.rows((7, f"{dn} Sales", "10000 skyetel (+491701)", "Talking"))
+    assert (pbx.call(7).queue, pbx.call(7).queued_at, pbx.call(7).direction) == (
+        "",
+        None,
+        "Outbound",
+    )
+    pbx.rows()
+    (ended,) = pbx.ended
+    assert (ended.caller, ended.callee, ended.queue, ended.queued_at) == (dn, "+491701", "", None)
+    assert pbx.figures("queuestats", "800").offered == 0
+
+
 def place(said: CallReading, before: Place, *, answered: bool = False) -> Place:
     return find_place(
         said, OUTSIDE, before, INDEX, NOON + 9, hosted=before.hosted, answered=answered
@@ -111,6 +146,24 @@ def test_the_wait_ends_when_the_row_names_somebody_who_is_no_agent() -> None:
     assert place(agent, WAITING).queue == "800"
     other = reading(row=row("10000 skyetel (+49)", "105 Ext 105", "Routing"))
     assert place(other, WAITING).queue == ""
+
+
+@pytest.mark.parametrize("word", ["Routing", "Talking"])
+@pytest.mark.parametrize("callee", ["666 Voicemail", "+491702", "Night (0301234)"])
+def test_the_wait_ends_also_at_a_number_that_the_directory_does_not_list(
+    callee: str, word: str
+) -> None:
+    found = place(reading(row=row("10000 skyetel (+49)", callee, word)), WAITING)
+    assert (found.queue, found.diverted_at) == ("", NOON + 9)
+    nobody = place(reading(row=row("10000 skyetel (+49)", "Night", word)), WAITING)
+    assert nobody.queue == "800", "a name alone tells nobody"
+
+
+def test_the_wait_goes_on_while_an_agent_of_another_system_rings() -> None:
+    sales = QueueRow(1, "800", "Sales", (AgentRow("555"),), (), 20)
+    index = DirectoryIndex(directory(queues=(sales,)))
+    said = reading(row=row("10000 skyetel (+49)", "555 Remote", "Routing"))
+    assert find_place(said, OUTSIDE, WAITING, index, NOON, hosted=True, answered=False).queue
 
 
 def test_the_callers_own_leg_does_not_show_an_answer_while_the_next_phone_rings() -> None:

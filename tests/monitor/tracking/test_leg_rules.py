@@ -41,6 +41,28 @@ def test_the_other_side_of_a_listed_leg_is_a_leg_in_the_matching_state() -> None
     assert legs(ringing, accepted)[0] == ("10000", "Connected", "+49", False)
 
 
+def test_a_phone_whose_calls_are_forwarded_has_no_leg_though_the_dialling_leg_names_it() -> None:
+    inside = Originator("100", external=False, number="100")
+    own = participant("100", 1, 1, "Dialing", "101")
+    there = participant("103", 2, 1, "Ringing", "100", on_behalf_of_dn="101")
+    said = reading(own, there, row=row("100 Ext 100", "103 Ext 103", "Routing"))
+    assert [leg[0] for leg in legs(said, originator=inside)] == ["100", "103"]
+    bridged = legs(said, originator=inside, visible=frozenset(("100", "103")))
+    assert [leg[0] for leg in bridged] == ["100", "103", "101"], "nothing tells that it has none"
+    held = {"100": ("Dialing", 0.0), "103": ("Ringing", 0.0)}
+    taken = reading(replace(own, status="Connected"), replace(there, status="Connected"))
+    found = find_legs(taken, inside, Place(), INDEX, frozenset(EXTENSIONS), held)
+    assert [leg.dn for leg in found] == ["100", "103"]
+
+
+def test_a_leg_that_tells_no_other_side_has_the_originator_there() -> None:
+    silent = participant("101", 1, 1, "Ringing", "")
+    assert legs(reading(silent)) == [("101", "Ringing", "+49", False)]
+    own = participant("100", 1, 1, "Dialing", "")
+    inside = Originator("100", external=False, number="100")
+    assert legs(reading(own), originator=inside) == [("100", "Dialing", "", False)]
+
+
 def test_the_phone_that_rings_next_rings_though_the_callers_leg_names_it_as_connected() -> None:
     own = reading(participant("10000", 1, 1, "Connected", "101:+49"))
     assert legs(own)[1][:2] == ("101", "Connected")

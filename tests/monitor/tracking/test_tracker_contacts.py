@@ -38,6 +38,14 @@ def test_a_caller_has_its_name_at_the_phone_that_rings_though_only_rows_tell_of_
     assert {leg.dn_num: leg.party_name for leg in told.call(7).legs}["101"] == "Ada"
 
 
+def test_a_caller_has_its_name_at_a_phone_whose_leg_does_not_tell_who_calls() -> None:
+    told = Told()
+    told.tell(BOOK)
+    told.rows((7, "10000 Trunk (+49301234)", "101 Ann", "Routing"))
+    told.see("101", 1, 7, "Ringing", "", 4)
+    assert {leg.dn_num: leg.party_name for leg in told.call(7).legs}["101"] == "Ada"
+
+
 def test_a_contact_that_is_changed_is_that_one_edit_and_names_the_calls_that_go_on() -> None:
     told = ringing()
     assert "Ada" in names(told)
