@@ -40,7 +40,7 @@ export function midnight(now, zone = "") {
     return hours * HOUR + minutes * 60_000;
   };
   const begin = now - passed(now) - (now % 60_000);
-  const off = passed(begin); // not 0 where the clocks were changed
+  const off = passed(begin); // not 0 if clocks were changed
   const first = begin - off + (off > 12 * HOUR) * 24 * HOUR;
   return passed(first - HOUR) ? first : first - HOUR; // may come twice
 }
