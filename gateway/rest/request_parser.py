@@ -22,7 +22,7 @@ from starlette.requests import Request
 
 from gateway.auth.api_keys import bearer
 from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
-from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN, quoted
+from gateway.parameters import LARGEST, LARGEST_BODY_BYTES, MOST_GIVEN, quoted
 from monitor.shared.codec import refuse_constant
 
 MOST_LISTED = 1_000
@@ -248,7 +248,7 @@ def _text(name: str, value: Any) -> str:
             return value
         case int() if not isinstance(value, bool):
             return str(value)
-        case float() if value.is_integer():
+        case float() if value.is_integer() and abs(value) <= LARGEST:  # else it is not exact
             return str(int(value))
         case _:
             pass

@@ -57,7 +57,7 @@ _EXTENSION: Final = re.compile(
     re.IGNORECASE,
 )
 _NOT_SHOWN: Final = re.compile(r"\s*(?:[*#]31[*#]|\*67)(?=[\s(]*[+\d])")
-"""What is dialled before a number so that the own one is withheld (GSM, ETSI; North America)."""
+"""A code dialled before a number so that the own one is withheld (GSM, ETSI; North America)."""
 _URI_PARAMETER: Final = re.compile(r";[A-Za-z]")
 _PAUSE: Final = re.compile(r"[,;pw]", re.IGNORECASE)
 _PAUSES: Final = frozenset(",;pwPW0123456789*#")

@@ -158,7 +158,10 @@ async def test_null_in_json_is_a_parameter_that_was_not_given(http: httpx.AsyncC
 
 @pytest.mark.parametrize(
     ("value", "came"),
-    [(True, "true"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
+    [
+        *((True, "true"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")),
+        (1e30, "1e+30"),
+    ],
 )
 async def test_what_json_may_not_hold_is_named(
     http: httpx.AsyncClient, value: object, came: str
