@@ -138,7 +138,7 @@ async def at_least(request: Request, view: PbxContext, command: Command) -> bool
     too many requests wait already.
     """
     wanted = request.headers.get("callmon-min-position")
-    if wanted is None:
+    if not wanted:  # also a client that has no position yet, and sends the header empty
         return False
     position = parse_position(wanted)
     if _is_of_fleet(position, view):

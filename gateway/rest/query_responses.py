@@ -9,6 +9,8 @@ Refusals and all other responses must not be stored.
 
 from __future__ import annotations
 
+import re
+
 from starlette.responses import Response
 
 from gateway.queries.answer_cache import Answer
@@ -18,6 +20,8 @@ _LONGEST_TAGS = 4096
 """Characters of ``If-None-Match``, at most.
 
 It is parsed again each time a waiting query's answer changes."""
+_OF_PROXIES = re.compile(r'-(?:gzip|br|zstd|deflate)"$')
+"""The end of a tag to which a proxy that compresses has added its own (Apache, Caddy)."""
 _VARY = "Authorization, X-API-Key, Accept-Encoding"
 
 
@@ -66,10 +70,12 @@ def respond(
 def matches(if_none_match: str, etag: str) -> bool:
     """Return whether the header names this tag, or any (``*``), by weak comparison.
 
-    Source: RFC 9110, 13.1.2. A header longer than our tags ever need matches nothing: the answer
-    is sent whole.
+    Source: RFC 9110, 13.1.2. A tag counts without what a proxy added to it. A header longer than
+    our tags ever need matches nothing: the answer is sent whole.
     """
     if len(if_none_match) > _LONGEST_TAGS:
         return False
-    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    tags = [
+        _OF_PROXIES.sub('"', tag.strip().removeprefix("W/")) for tag in if_none_match.split(",")
+    ]
     return "*" in tags or etag in tags

@@ -11,6 +11,7 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -21,7 +22,7 @@ from starlette.requests import Request
 
 from gateway.auth.api_keys import bearer
 from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, UnsupportedBody
-from gateway.parameters import LARGEST_BODY_BYTES, MOST_GIVEN, quoted
+from gateway.parameters import LARGEST, LARGEST_BODY_BYTES, MOST_GIVEN, quoted
 from monitor.shared.codec import refuse_constant
 
 MOST_LISTED = 1_000
@@ -35,6 +36,13 @@ A client that is still sending when the connection closes may never read the ans
 why."""
 _LONGEST_KIND: Final = 256
 """Characters of the ``Content-Type`` of a multipart form, at most."""
+_NOTHING: Final = (b"", b"[]", b"null")
+"""Bodies of programs that give no parameters: PHP writes an empty array, others a null."""
+_CHARSET: Final = re.compile(
+    r';\s*charset="?(windows-125[12]|iso-8859-1|koi8-r)"?\s*(?:;|$)', re.ASCII | re.IGNORECASE
+)
+"""A charset by which a body is read that is not UTF-8. UTF-8 is tried first: some libraries name
+another one whatever they send."""
 _BOUNDARY: Final = re.compile(
     r";\s*boundary=\"?([\w'()+,./:?=-]{1,70})\"?\s*(?:;|$)", re.ASCII | re.IGNORECASE
 )
@@ -107,18 +115,18 @@ def _in_headers(request: Request) -> list[str]:
 
 
 async def _decoded(request: Request, body: bytes) -> list[tuple[str, str]]:
-    if not body:
+    if body.strip() in _NOTHING:
         return []
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body.removeprefix(BOM_UTF8).lstrip()[:1] == b"{":
-        return _json(body)  # whatever its type says: no form begins so
+        return _json(body, _charsets(request))  # whatever its type says: no form begins so
     match kind:
         case "application/x-www-form-urlencoded":
-            return _urlencoded(body, "The form")
+            return _urlencoded(body.strip(), "The form", _charsets(request))
         case "multipart/form-data":
             return await _multipart(request.headers["content-type"], body)
         case "application/json":
-            return _json(body)
+            return _json(body, _charsets(request))
         case _:
             given_kind = quoted(kind) if kind else "not given"
             raise UnsupportedBody(
@@ -159,19 +167,30 @@ def _count(size: int, bodies: UnauthenticatedBodies | None) -> None:
         )
 
 
-def _urlencoded(data: bytes, what: str) -> list[tuple[str, str]]:
-    try:
-        return parse_qsl(
-            data.decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MOST_GIVEN,
-            separator="&",
-        )
-    except UnicodeDecodeError as error:
-        raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
-    except ValueError as error:
-        raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
+def _charsets(request: Request) -> tuple[str, ...]:
+    """Return how the body may be decoded, in the order to try."""
+    found = _CHARSET.search(request.headers.get("content-type", "")[:_LONGEST_KIND])
+    return ("utf-8-sig",) if found is None else ("utf-8-sig", found[1].lower())
+
+
+def _urlencoded(
+    data: bytes, what: str, charsets: tuple[str, ...] = ("utf-8",)
+) -> list[tuple[str, str]]:
+    for charset in charsets:
+        try:
+            return parse_qsl(
+                data.decode(charset),
+                keep_blank_values=True,
+                encoding=charset.removesuffix("-sig"),
+                errors="strict",
+                max_num_fields=MOST_GIVEN,
+                separator="&",
+            )
+        except UnicodeDecodeError:
+            continue
+        except ValueError as error:
+            raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
+    raise BadBody(f"{what} is not UTF-8 in percent-encoding.")
 
 
 async def _multipart(kind: str, body: bytes) -> list[tuple[str, str]]:
@@ -195,11 +214,11 @@ async def _multipart(kind: str, body: bytes) -> list[tuple[str, str]]:
     return [(name, value) for name, value in form.multi_items() if isinstance(value, str)]
 
 
-def _json(body: bytes) -> list[tuple[str, str]]:
+def _json(body: bytes, charsets: tuple[str, ...] = ("utf-8-sig",)) -> list[tuple[str, str]]:
     # Only the standard library's parser shows names that come twice; tuple is fast for thousands.
     try:
         parsed = json.loads(
-            body.decode("utf-8-sig"), object_pairs_hook=tuple, parse_constant=refuse_constant
+            _text_of(body, charsets), object_pairs_hook=tuple, parse_constant=refuse_constant
         )
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
@@ -209,6 +228,14 @@ def _json(body: bytes) -> list[tuple[str, str]]:
         raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
     # null is how programs write a parameter that they do not give.
     return [(name, _text(name, value)) for name, value in parsed if value is not None]
+
+
+def _text_of(body: bytes, charsets: tuple[str, ...]) -> str:
+    """Decode the body by the first charset that it fits. Raises UnicodeDecodeError."""
+    for charset in charsets[:-1]:
+        with suppress(UnicodeDecodeError):
+            return body.decode(charset)
+    return body.decode(charsets[-1])
 
 
 def _text(name: str, value: Any) -> str:
@@ -221,7 +248,7 @@ def _text(name: str, value: Any) -> str:
             return value
         case int() if not isinstance(value, bool):
             return str(value)
-        case float() if value.is_integer():
+        case float() if value.is_integer() and abs(value) <= LARGEST:  # else it is not exact
             return str(int(value))
         case _:
             pass

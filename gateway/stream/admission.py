@@ -19,6 +19,7 @@ from gateway.auth.shared_rate_limiter import RateLimiter
 from gateway.auth.tickets import Tickets
 from gateway.errors import KeyUnknown, NoState, Refused, shown
 from gateway.fair_share import KeyShare, UnsentBytes, WorkTurns
+from gateway.parameters import IGNORED
 from gateway.pbx_context import PbxContext
 from gateway.stream.client_messages import BadMessage, Subscribe, Watch, from_address
 from gateway.stream.connection import ConnectionLimits, StreamPrincipal
@@ -26,7 +27,8 @@ from monitor.shared.codec import to_json
 from monitor.shared.entities.topics import BOOK_TOPICS, FLEET_TOPICS
 from monitor.shared.timestamps import from_unix, moment
 
-_CREDENTIALS = ("key", "ticket")
+_NOT_OF_SUBSCRIPTIONS = {"key", "ticket", *IGNORED}
+"""Parameters of an address that say nothing of what is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +302,8 @@ def first_wanted(
     """
     try:
         wanted = from_address(
-            [(name, value) for name, value in given if name not in _CREDENTIALS], principal.rights
+            [(name, value) for name, value in given if name not in _NOT_OF_SUBSCRIPTIONS],
+            principal.rights,
         )
     except BadMessage as error:
         status, close = (403, 4003) if error.code == "not_allowed" else (400, 4000)

@@ -186,6 +186,8 @@ def from_address(given: Sequence[tuple[str, str]], rights: Rights) -> Subscribe 
     message: dict[str, Any] = {"filter": {}}
     for name, value in given:
         match name:
+            case "since" | "merge" | "patch" if not value:
+                continue  # left open, as in the addresses of queries
             case "topics" | "fields":
                 message[name] = _split(value)
             case "since":

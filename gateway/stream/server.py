@@ -42,6 +42,9 @@ from gateway.transport.compression import takes_gzip
 
 _log = structlog.get_logger(__name__)
 
+_LAST_EVENT_ID = "lastEventId"
+"""Parameter in which EventSources made of XMLHttpRequest come back with what browsers put into the
+header ``Last-Event-ID``, so that a page needs no preflight."""
 _PASSING = (429, 503)
 """Statuses of refusals that pass with time."""
 SUBPROTOCOLS: dict[str, Encoding] = {"callmon.v1.json": "json", "callmon.v1.msgpack": "msgpack"}
@@ -211,7 +214,8 @@ class StreamServer:
             return self._no_events(request, denial)
         try:
             principal = self._admission.principal(key)
-            first = first_wanted(request.query_params.multi_items(), principal)
+            given = request.query_params.multi_items()
+            first = first_wanted([pair for pair in given if pair[0] != _LAST_EVENT_ID], principal)
             if first is None:
                 text = "The address must say what to watch: ?topics=calls or ?query=pbx.calls.get."
                 raise Denial(400, "missing_parameter", 4000, text)
@@ -219,7 +223,7 @@ class StreamServer:
                 pbx,
                 principal,
                 first,
-                request.headers.get("last-event-id"),
+                request.headers.get("last-event-id") or request.query_params.get(_LAST_EVENT_ID),
                 self._settings.limits,
                 self._clock,
                 compressed=self._compressed(request),

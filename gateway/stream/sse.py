@@ -56,7 +56,7 @@ _HEADERS = {
 class EventStream(StreamConnection):
     """Serve one client's stream of events.
 
-    ``last_event_id``: the value of its ``Last-Event-ID`` header; None without one. ``clock``:
+    ``last_event_id``: the ``Last-Event-ID`` that it gives; None if it gives none. ``clock``:
     POSIX seconds. ``compressed``: whether events are sent as gzip.
     """
 

@@ -29,6 +29,7 @@ from urllib.parse import unquote
 
 from starlette.responses import Response
 from starlette.types import Scope
+from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -313,6 +314,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if not self.parser.should_upgrade():
             self.headers = _Trailers()
+            if self.parser.get_http_version() == "1.0":
+                self.cycle.__class__ = _UnchunkedCycle
 
     def on_body(self, body: bytes) -> None:
         """Do as uvicorn does, but keep no more of a body than any command takes.
@@ -542,6 +545,28 @@ def _too_large() -> tuple[int, Refused]:
     return 431, BadRequest(
         f"Address and headers are larger than {LARGEST_HEAD_BYTES} bytes together."
     )
+
+
+class _UnchunkedCycle(RequestResponseCycle):
+    """Answer HTTP/1.0, which has no chunks: an answer of unknown length ends with the connection.
+
+    uvicorn sends chunks all the same. Source: RFC 9112, 6.1.
+    """
+
+    _endless = False
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Do as uvicorn does, without chunks."""
+        if message["type"] == "http.response.start":
+            names = {name.lower() for name, _ in message.get("headers", ())}
+            if b"content-length" not in names:
+                self._endless, self.chunked_encoding = True, False
+                self.expected_content_length = sys.maxsize
+        elif self._endless and not message.get("more_body", False):
+            self.expected_content_length = len(
+                cast("HTTPResponseBodyEvent", message).get("body", b"")
+            )
+        await super().send(message)
 
 
 class _TooMuch(Exception):

@@ -66,6 +66,8 @@ _EXTENSION: Final = re.compile(
     r"| {1,3}#)[ .:]{0,2}\d{1,8}$",
     re.IGNORECASE,
 )
+_NOT_SHOWN: Final = re.compile(r"\s*(?:[*#]31[*#]|\*67)(?=[\s(]*[+\d])")
+"""A code dialled before a number so that the own one is withheld (GSM, ETSI; North America)."""
 _URI_PARAMETER: Final = re.compile(r";[A-Za-z]")
 _PAUSE: Final = re.compile(r"[,;pw]", re.IGNORECASE)
 _PAUSES: Final = frozenset(",;pwPW0123456789*#")
@@ -158,19 +160,25 @@ def several(text: str) -> tuple[str, ...]:
 
 
 def parse(text: str) -> PhoneNumber | None:
-    """Take a number apart; return None for a text that holds no number."""
+    """Take a number apart; return None for a text that holds no number.
+
+    Nothing but zeros is none: exchanges write so that the number is withheld. What is dialled
+    before a number to withhold the own one is no part of it.
+    """
     return _parse(text[:LONGEST])  # cut before the cache: it would keep the whole text
 
 
 @lru_cache(maxsize=4_096)
 def _parse(text: str) -> PhoneNumber | None:
-    number = plain(_without_pauses(text))
+    number = plain(_bare(text))
     digits = number.lstrip("+")
     if not _is_digits(digits):
         number = _only_number(number)
         digits = number.lstrip("+")
         if not _is_digits(digits):
             return None
+    if not digits.strip("0"):
+        return None
     if number.startswith("+"):
         return _international(digits)
     abroad = _behind_prefix(digits)
@@ -186,8 +194,8 @@ def readings(text: str) -> tuple[PhoneNumber, ...]:
     """
     text = text[:LONGEST]
     number = _parse(text)
-    digits = plain(_without_pauses(text))
-    if not _is_digits(digits):
+    digits = plain(_bare(text))
+    if number is None or not _is_digits(digits):
         return () if number is None else (number,)
     found = [number, _with_calling_code(digits)]
     behind = digits[1:]
@@ -283,8 +291,12 @@ def _without_zero(match: re.Match[str]) -> str:
     return match[1] + "0" * (match[2] in _ZERO_STAYS)
 
 
-def _without_pauses(text: str) -> str:
-    """Return the number without what is dialled once somebody has answered (``,,42#``)."""
+def _bare(text: str) -> str:
+    """Return the number without what is dialled before it to withhold the own one.
+
+    Also without what is dialled once somebody has answered (``,,42#``).
+    """
+    text = _NOT_SHOWN.sub("", text, 1)
     pause = _PAUSE.search(text)
     if pause and text[: pause.start()][-1:].isdigit() and _PAUSES.issuperset(text[pause.end() :]):
         return text[: pause.start()]

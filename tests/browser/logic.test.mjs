@@ -237,6 +237,8 @@ test("a day begins at midnight of the PBX's zone, also when the clocks are chang
   assert.equal(begins("2026-11-01T20:00:00.000Z", "America/Chicago"), "2026-11-01T05:00:00.000Z");
   assert.equal(begins("2026-03-29T12:00:00.000Z", "Europe/Berlin"), "2026-03-28T23:00:00.000Z");
   assert.equal(begins("2026-10-25T12:00:00.000Z", "Europe/Berlin"), "2026-10-24T22:00:00.000Z");
+  for (const at of ["00:30", "01:30", "09:00"]) // its first hour comes twice
+    assert.equal(begins(`2026-10-25T${at}:00.000Z`, "Atlantic/Azores"), "2026-10-25T00:00:00.000Z");
 });
 
 test("the wall's own code is less than 120 KB, and the words of a language are few", () => {

@@ -226,10 +226,10 @@ test("missed calls are today's from outside, and know who was spoken with since"
 
 test("a caller who was missed several times has one row, those who withhold their number have their own", () => {
   const row = (id, num) => ({ id, num });
-  const rows = byCaller([row("e", "+1 5"), row("d", ""), row("c", "+15"), row("b", "+2"), row("a", "")]);
+  const rows = byCaller([row("e", "+1 5"), row("d", ""), row("c", "+15"), row("b", "+2"), row("a", ""), row("0", "00"), row("1", "00")]);
   assert.deepEqual(
     rows.map(({ id, calls }) => [id, calls.map((one) => one.id)]),
-    [["e", ["e", "c"]], ["d", ["d"]], ["b", ["b"]], ["a", ["a"]]],
+    [["e", ["e", "c"]], ["d", ["d"]], ["b", ["b"]], ["a", ["a"]], ["0", ["0"]], ["1", ["1"]]],
   );
 });
 

@@ -135,7 +135,7 @@ function talked(call, ended) {
 export function byCaller(rows) {
   const callers = new Map();
   for (const row of rows) {
-    const who = row.num.replace(/[^\d+]/g, "") || row.id;
+    const who = row.num.replace(/[^\d+]|^0+$/g, "") || row.id;
     const caller = callers.get(who);
     if (caller) caller.calls.push(row);
     else callers.set(who, { ...row, calls: [row] });

@@ -16,6 +16,8 @@ export function duration(milliseconds, units = { d: "d", h: "h" }) {
 
 const clocks = new Map(); // by time zone
 
+const HOUR = 3_600_000;
+
 /** `14:03` in that zone; in the browser's where it is empty or unknown. */
 export function timeOfDay(milliseconds, zone = "") {
   if (!clocks.has(zone)) clocks.set(zone, clockOf(zone));
@@ -31,15 +33,16 @@ function clockOf(zone) {
   }
 }
 
-/** The day's beginning in that zone; in the browser's where it is empty or unknown. */
-export function midnight(milliseconds, zone = "") {
+/** The day's beginning in that zone, as above. */
+export function midnight(now, zone = "") {
   const passed = (at) => {
-    const [hours, minutes] = timeOfDay(at, zone).split(":").map(Number);
-    return (hours * 60 + minutes) * 60_000;
+    const [hours, minutes] = timeOfDay(at, zone).split(":");
+    return hours * HOUR + minutes * 60_000;
   };
-  const begin = milliseconds - passed(milliseconds) - (milliseconds % 60_000);
-  const off = passed(begin); // not 0 where the clocks were changed since
-  return off > 43_200_000 ? begin + 86_400_000 - off : begin - off;
+  const begin = now - passed(now) - (now % 60_000);
+  const off = passed(begin); // not 0 if clocks were changed
+  const first = begin - off + (off > 12 * HOUR) * 24 * HOUR;
+  return passed(first - HOUR) ? first : first - HOUR; // may come twice
 }
 
 function two(number) {

@@ -8,6 +8,7 @@ from typing import Final
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import (
     LARGEST,
+    check_plus,
     no_contact,
     nothing_to_set,
     refused,
@@ -34,6 +35,7 @@ _FIELDS: Final = {
     "data7": "BusinessFax",
     "data9": "Pager",
 }
+_NUMBERS: Final = ("phone", "data0", "data1", "data3", "data4", "data6", "data7", "data9")
 
 
 async def update(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
@@ -81,8 +83,9 @@ def _id(arguments: Mapping[str, str]) -> int:
 def _changes(arguments: Mapping[str, str]) -> tuple[dict[str, object], list[str]]:
     """Return XAPI's properties, and the names of the fields that XAPI does not have.
 
-    Raises CommandRefused if nothing is left to set.
+    Raises CommandRefused if nothing is left to set, or for a number that has lost its +.
     """
+    check_plus(arguments, _NUMBERS)
     left_out = [name for name in UNSUPPORTED if name in arguments]
     changes: dict[str, object] = {
         _FIELDS[name]: value for name, value in arguments.items() if name in _FIELDS

@@ -6,6 +6,7 @@ The words are 3CX's own warnings (``Pbx.Warnings`` of its OpenAPI file).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -153,6 +154,19 @@ def unsupported(names: list[str]) -> CommandRefused:
     return CommandRefused(
         "unsupported", f"A 3CX v20 has no {listed} to set, and nothing else was given.", "conflict"
     )
+
+
+def check_plus(arguments: Mapping[str, str], names: Iterable[str]) -> None:
+    """Raise CommandRefused if one of these numbers has lost its + in an address.
+
+    An address writes a space as a +. Without its + this is another number.
+    """
+    for name in names:
+        value = arguments.get(name, "")
+        if value.startswith(" ") and value.strip():
+            raise CommandRefused(
+                "bad_value", f"{name} begins with a space: a + in an address is written %2B.", "bad"
+            )
 
 
 def nothing_to_set() -> CommandRefused:

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from monitor.pbx.command_result import CommandResult, ReadBack, replied
 from monitor.pbx.commands.error_mapping import (
     LARGEST,
+    check_plus,
     no_extension,
     nothing_to_set,
     refused,
@@ -38,6 +39,7 @@ _TEXTS: Final = {
     "sipid": "SIPID",
     "vmpin": "VMPIN",
 }
+_NUMBERS: Final = ("mobile", "callerid")
 _CREDENTIALS: Final = frozenset(("authid", "authpass", "vmpin"))
 """Fields that are not emptied: a template that leaves them open must not open the extension."""
 _FLAGS: Final = {
@@ -67,8 +69,10 @@ _SHOWN_STATUSES: Final = {
 def properties(arguments: Arguments) -> dict[str, object]:
     """Return the XAPI properties for the documented fields.
 
-    Fields of profiles, fields that XAPI does not have and empty credentials are left out.
+    Fields of profiles, fields that XAPI does not have and empty credentials are left out. Raises
+    CommandRefused for a number that has lost its +.
     """
+    check_plus(arguments, _NUMBERS)
     found: dict[str, object] = {
         _TEXTS[name]: value
         for name, value in arguments.items()

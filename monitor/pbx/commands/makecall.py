@@ -7,7 +7,7 @@
 - A number that Call Control does not show: the call is asked for through XAPI.
 
 Failures come with another HTTP status and the same JSON, or with 200. Both are understood.
-``finalstatus`` may be a word or a number.
+``finalstatus`` may be a number, or a word in any case.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from monitor.pbx.command_result import CommandResult, ReadBack
-from monitor.pbx.commands.error_mapping import refused
+from monitor.pbx.commands.error_mapping import check_plus, refused
 from monitor.pbx.commands.extensions import find
 from monitor.pbx.http_client.transport import HttpResponse
 from monitor.pbx.parsing.json_fields import integer, objects, record, text
@@ -65,15 +65,15 @@ _SENTENCES: Final = {
 }
 
 
+_REASONS: Final = {word.lower(): word for word in _SENTENCES}
+
+
 async def make(client: PbxClient, arguments: Mapping[str, str]) -> CommandResult:
     """Carry out ``makecall``.
 
     The reply has ``finalStatus`` and, if the PBX tells it, ``callid``.
     """
-    if arguments["second"].startswith(" "):  # it was a +; without the + this is another number
-        raise CommandRefused(
-            "bad_value", "second begins with a space: a + in an address is written %2B.", "bad"
-        )
+    check_plus(arguments, ("second",))
     first, second = arguments["first"], dialled(arguments["second"])
     devices = await _devices(client, first)
     if not devices:
@@ -134,7 +134,7 @@ def _said(answer: HttpResponse) -> dict[str, Any] | None:
     except PbxGarbled:
         return None
     result = _lower(said) if isinstance(said, dict) else {}
-    return result if "finalstatus" in result or "result" in result else None
+    return result if text(result, "finalstatus").strip() else None
 
 
 async def _devices(client: PbxClient, number: str) -> list[str] | None:
@@ -182,10 +182,10 @@ def _nobody(number: str) -> CommandRefused:
 
 
 def _done(first: str, second: str, said: dict[str, Any], *, shown: bool) -> CommandResult:
-    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(
-        text(said, "finalstatus"), text(said, "finalstatus")
-    )
+    word = text(said, "finalstatus").strip().capitalize()
+    status = {"1": "Success", "0": "Rejected", "-1": "Failed"}.get(word, word)
     reason = text(said, "reason")
+    reason = _REASONS.get(reason.strip().lower(), reason)
     if status != "Success":
         if reason == "SubjectNotFound":
             raise _nobody(first)

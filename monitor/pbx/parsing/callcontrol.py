@@ -1,8 +1,9 @@
 """Parse Call Control's JSON into participants and events. Pure.
 
 The parser is tolerant, as the API is young. Unknown fields are ignored, missing ones get their
-default, numbers may be written as text, any word of status is kept. Raises PbxGarbled for what
-cannot be placed at all: a participant without an id or a call id, an event without an entity.
+default, numbers may be written as text. Any word of status is kept, a known one in its usual
+spelling. Raises PbxGarbled for what cannot be placed at all: a participant without an id or a call
+id, an event without an entity.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from monitor.pbx.parsing.json_fields import (
     dn_number,
     flag,
     integer,
+    leg_status,
     objects,
     outside_number,
     text,
@@ -115,7 +117,7 @@ def parse_participant(row: Any, dn: str = "") -> Participant:
     return Participant(
         id=participant_id,
         dn=dn,
-        status=text(row, "status"),
+        status=leg_status(row, "status"),
         call_id=call_id,
         leg_id=integer(row, "legid"),
         party_caller_name=text(row, "party_caller_name"),

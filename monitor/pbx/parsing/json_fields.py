@@ -23,6 +23,9 @@ MOST_CALLS: Final = 5_000
 call takes some tenths of a millisecond."""
 MOST_PARTICIPANTS: Final = 10_000
 """Participants of all calls that are taken from an answer."""
+_LEG_STATUSES: Final = {
+    word.lower(): word for word in ("Dialing", "Ringing", "Connected", "Hold", "Held")
+}
 _SMALLEST, _LARGEST = -(2**63), 2**63 - 1
 _MOST_DIGITS = 20
 END_OF_TIME = 221_845_392_000.0
@@ -77,6 +80,12 @@ def outside_number(row: Mapping[str, Any], name: str) -> str:
     A text that is too long is cut and ends with an ellipsis. It is not a number then.
     """
     return text(row, name, LONGEST_NUMBER)
+
+
+def leg_status(row: Mapping[str, Any], name: str) -> str:
+    """Return the field as a leg's status, in the usual spelling if the word is a known one."""
+    word = text(row, name)
+    return _LEG_STATUSES.get(word.strip().lower(), word)
 
 
 def texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:

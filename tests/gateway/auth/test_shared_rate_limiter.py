@@ -188,7 +188,8 @@ async def test_pages_of_chosen_origins_may_read_answers_and_their_headers(bus: B
         assert refused.headers["Access-Control-Allow-Origin"] == "https://wall.example.com"
         wants = {
             "Access-Control-Request-Method": "GET",
-            "Access-Control-Request-Headers": "x-api-key, if-none-match",
+            "Access-Control-Request-Headers": "x-api-key, if-none-match, last-event-id, "
+            "x-requested-with, content-type",
         }
         preflight = await http.options("/webapi/pbx.calls.get", headers=origin | wants)
         assert preflight.status_code == 200

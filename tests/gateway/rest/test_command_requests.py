@@ -166,6 +166,11 @@ async def test_an_older_monitors_answer_of_sql_is_told_as_json(bus: Bus) -> None
     assert got.json() == {"count": 0, "rows": []}
 
 
+async def test_an_empty_position_is_none(http: httpx.AsyncClient) -> None:
+    answer = await http.get(f"/webapi/{FULL}/all.ext.get", headers={"Callmon-Min-Position": ""})
+    assert answer.status_code == 200
+
+
 @pytest.mark.parametrize("body", [b'{"count":1,"rows":[{"a":2}]}', b"[1]", b"{"])
 async def test_a_command_made_of_commands_gets_the_rows_of_sql(bus: Bus, body: bytes) -> None:
     async with answering(bus, Outcome("", None, body=body)) as pbx:

@@ -104,6 +104,14 @@ def test_entity_tags_are_compared_weakly() -> None:
     assert not matches("", '"a"')
 
 
+@pytest.mark.parametrize("added", ["-gzip", "-br", "-zstd"])
+def test_a_tag_counts_without_what_a_compressing_proxy_added_to_it(added: str) -> None:
+    assert matches(f'"a{added}"', '"a"')
+    assert matches(f'"b", W/"a{added}"', '"a"')
+    assert not matches(f'"b{added}"', '"a"')
+    assert not matches(f'"a{added}x"', '"a"')
+
+
 INFOS = f"/webapi/{FULL}/pbx.callsinfo.get"
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import encodings
 import tracemalloc
+from urllib.parse import quote
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
 
-from gateway.errors import Refused
+from gateway.errors import BadBody, Refused
 from gateway.parameters import LARGEST_BODY_BYTES
 from gateway.rest import request_parser
 from tests.gateway.world import (
@@ -25,7 +29,12 @@ FIELD = b'--x\r\nContent-Disposition: form-data; name="num"\r\n\r\n99\r\n--x--'
     ("content", "kind", "status", "code"),
     [
         (b"{", "application/json", 400, "bad_body"),
-        (b"[]", "application/json", 400, "bad_body"),
+        (b"[1]", "application/json", 400, "bad_body"),
+        (b'""', "application/json", 400, "bad_body"),
+        (b"[]", "application/json", 400, "missing_parameter"),
+        (b"null", "application/json", 400, "missing_parameter"),
+        (b"\r\n", "application/json", 400, "missing_parameter"),
+        (b"[]", "application/vnd.api+json", 400, "missing_parameter"),
         (b"\xff", "application/json", 400, "bad_body"),
         (b'{"num": NaN}', "application/json", 400, "bad_body"),
         (b"[" * 20_000, "application/json", 400, "bad_body"),
@@ -97,6 +106,49 @@ async def test_what_clients_of_the_original_send_besides_is_taken(http: httpx.As
     assert found.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("company=Bäckerei Zürich&min=", ""),
+        ("company=Bäckerei%20Z%C3%BCrich&min=\r\n", "; charset=UTF-8"),
+        ("company=Bäckerei Zürich&min=", "; charset=windows-1251"),
+    ],
+)
+def test_a_form_may_hold_utf_8_as_it_is(content: str, kind: str) -> None:
+    assert _form(content.encode(), kind) == [("company", "Bäckerei Zürich"), ("min", "")]
+
+
+@pytest.mark.parametrize(
+    ("charset", "name"),
+    [("windows-1251", "Отдел"), ("KOI8-R", "Отдел"), ('"iso-8859-1"', "Müller")],
+)
+def test_a_body_of_another_charset_is_read_if_its_type_says_so(charset: str, name: str) -> None:
+    raw, kind = name.encode(charset.strip('"')), f"; charset={charset}"
+    assert _form(b"name=" + raw, kind) == [("name", name)]
+    assert _form(b"name=" + quote(raw).encode() + b"&a=1", kind) == [("name", name), ("a", "1")]
+    content = b'{"name": "' + raw + b'"}'
+    assert _pairs(content, "application/json" + kind) == [("name", name)]
+    for unsaid in ("", "; charset=punycode", "; charset=utf-8", f"; charset=x{charset}"):
+        for of_form in (raw, quote(raw).encode()):
+            with pytest.raises(BadBody):
+                _form(b"name=" + of_form, unsaid)
+        with pytest.raises(BadBody):
+            _pairs(content, "application/json" + unsaid)
+
+
+def _form(content: bytes, kind: str) -> list[tuple[str, str]]:
+    return _pairs(content, "application/x-www-form-urlencoded" + kind)
+
+
+def _pairs(content: bytes, kind: str) -> list[tuple[str, str]]:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": content}
+
+    headers = [(b"content-type", kind.encode())]
+    scope = {"type": "http", "method": "POST", "query_string": b"", "headers": headers}
+    return [*asyncio.run(request_parser.parse_request(Request(scope, receive))).pairs]
+
+
 async def test_null_in_json_is_a_parameter_that_was_not_given(http: httpx.AsyncClient) -> None:
     found = await http.post(
         f"/webapi/{FULL}/contact.find", json={"num": "170123", "min_len": None, "contact": None}
@@ -106,7 +158,10 @@ async def test_null_in_json_is_a_parameter_that_was_not_given(http: httpx.AsyncC
 
 @pytest.mark.parametrize(
     ("value", "came"),
-    [(True, "true"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")],
+    [
+        *((True, "true"), (1.5, "1.5"), ({"a": 1}, "an object"), ([False], "false")),
+        (1e30, "1e+30"),
+    ],
 )
 async def test_what_json_may_not_hold_is_named(
     http: httpx.AsyncClient, value: object, came: str

@@ -8,6 +8,7 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -71,6 +72,40 @@ async def test_last_event_id_resumes() -> None:
             async with events(served, "topics=calls", **{"Last-Event-ID": nonsense}) as stream:
                 assert (await stream.next())[1]["type"] == "hello"
                 assert (await stream.next())[1]["type"] == "snapshot"
+
+
+async def test_an_event_source_may_resume_by_its_address() -> None:
+    async with serving() as served:
+        served.put("calls", "1", entities.call(1))
+        left, later = str(served.position), "topics=calls&since=&_=1700000000"
+        served.put("calls", "2", entities.call(2))
+        async with events(served, f"{later}&lastEventId={quote(left, safe='')}") as stream:
+            assert (await stream.next())[1]["type"] == "hello"
+            assert set((await stream.next())[1]["upsert"]["calls"]) == {"2"}
+        newer = {"Last-Event-ID": str(served.position)}
+        served.put("calls", "3", entities.call(3))
+        async with events(served, f"{later}&lastEventId={quote(left, safe='')}", **newer) as stream:
+            assert (await stream.next())[1]["type"] == "hello"
+            assert set((await stream.next())[1]["upsert"]["calls"]) == {"3"}
+        async with events(served, f"{later}&lastEventId=x") as stream:
+            assert (await stream.next())[1]["type"] == "hello"
+            assert (await stream.next())[1]["type"] == "snapshot"
+
+
+async def test_a_proxy_that_speaks_http_1_0_gets_no_chunks() -> None:
+    async with serving() as served:
+        reader, writer = await asyncio.open_connection(*served.host.split(":"))
+        asked = "GET /webapi/reader-key/events?topics=calls HTTP/1.0"
+        writer.write(f"{asked}\r\nConnection: keep-alive\r\n\r\n".encode())
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+        assert "transfer-encoding" not in head
+        assert "connection: close" in head
+        assert (await reader.readline()).startswith(b"retry: ")
+        assert (await reader.readline()).startswith(b"data: {")
+        served.live.revoke("reader")
+        rest = await reader.read()
+        assert b": 4001\n" in rest, "the end, and then the connection's"
+        writer.close()
 
 
 async def test_only_the_last_part_of_a_snapshot_bears_an_id() -> None:

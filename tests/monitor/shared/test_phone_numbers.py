@@ -14,6 +14,7 @@ from monitor.shared.phone_numbers import (
     keys,
     parse,
     plain,
+    readings,
     same_subscriber,
     several,
 )
@@ -26,6 +27,7 @@ from monitor.shared.phone_numbers import (
         *("+anonymous", "+", "-", "sip:@sip.example", "Unbekannt", "Скрытый номер", "N/A"),
         *("anonymous@anonymous.invalid", "sip:anonymous@anonymous.invalid;user=phone"),
         *('"Anonymous" <sip:anonymous@anonymous.invalid>', "<sip:Restricted@sip.example>"),
+        "+anonymous",
     ],
 )
 def test_a_number_may_be_withheld(text: str) -> None:
@@ -85,6 +87,20 @@ def test_notation_is_left_out_of_a_number(written: str, number: str) -> None:
 )
 def test_a_field_may_hold_several_numbers(written: str, numbers: tuple[str, ...]) -> None:
     assert several(written) == numbers
+
+
+@pytest.mark.parametrize("text", ["0", "000", "0000000000", "+0000000", "sip:0@sip.example"])
+def test_nothing_but_zeros_is_nobodys_number(text: str) -> None:
+    assert parse(text) is None
+    assert readings(text) == ()
+
+
+@pytest.mark.parametrize("before", ["*31#", "#31#", "*31*", "*67", "*67 "])
+def test_what_withholds_the_own_number_is_no_part_of_the_one_that_is_dialled(before: str) -> None:
+    assert parse(before + "0301234567") == PhoneNumber("", "0301234567")
+    assert readings(before + "+49301234567") == readings("+49301234567")
+    assert plain(before.strip() + "0301234567") == before.strip() + "0301234567", "dialled as it is"
+    assert parse(before) is None
 
 
 def test_a_calling_code_is_taken_off() -> None:

@@ -713,10 +713,11 @@ def test_a_missed_caller_who_calls_again_and_is_taken_is_told_as_returned(pbx: T
     assert (ended.returned_at, ended.returned_by) == (pbx.call(3).answered_at, "104")
 
 
-def test_a_caller_with_a_withheld_number_is_never_returned(pbx: Told) -> None:
-    missed(pbx, 1, "anonymous")
-    pbx.see("104", 3, 3, "Ringing", "10000:anonymous", 4, originated_by_dn="ROUTER")
-    pbx.see("104", 3, 3, "Connected", "10000:anonymous", 4)
+@pytest.mark.parametrize("number", ["anonymous", "0", "0000000000"])
+def test_a_caller_with_a_withheld_number_is_never_returned(pbx: Told, number: str) -> None:
+    missed(pbx, 1, number)
+    pbx.see("104", 3, 3, "Ringing", f"10000:{number}", 4, originated_by_dn="ROUTER")
+    pbx.see("104", 3, 3, "Connected", f"10000:{number}", 4)
     (ended,) = pbx.ended
     assert ended.returned_at is None
 

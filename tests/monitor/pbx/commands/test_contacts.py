@@ -42,6 +42,17 @@ async def test_every_field_of_a_contact_is_changed_alone(desk: Desk) -> None:
         assert len([name for name in before if before[name] != after[name]]) == 1
 
 
+async def test_a_number_that_lost_its_plus_in_an_address_is_not_stored(desk: Desk) -> None:
+    for field in FIELDS:
+        if field.startswith(("phone", "data")) and field != "data5":
+            refused = await desk.refused("contact.update", id="3", **{field: " 49301234"})
+            assert (refused.code, refused.kind) == ("bad_value", "bad")
+            assert f"{field} begins with a space: a + in an address is written %2B" in str(refused)
+    refused = await desk.refused("contact.new", firstname="Ann", phone=" 49301234")
+    assert refused.code == "bad_value"
+    await desk.do("contact.update", id="3", firstname=" Ann", phone=" ")
+
+
 async def test_a_field_may_be_emptied(desk: Desk) -> None:
     await desk.do("contact.update", id="3", tag="x")
     await desk.do("contact.update", id="3", tag="")

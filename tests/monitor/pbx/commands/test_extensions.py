@@ -108,6 +108,8 @@ REFUSED: list[tuple[dict[str, str], str, str, str]] = [
         "conflict",
         "reinvite, replaces",
     ),
+    ({"num": "101", "firstname": "A", "mobile": " 49301"}, "bad_value", "bad", "mobile begins"),
+    ({"num": "101", "callerid": " 49301"}, "bad_value", "bad", "callerid begins with a space"),
     ({"num": "101"}, "nothing_to_set", "bad", "nothing to set"),
     ({"num": "101", "noanswertimeout": "3000000000"}, "out_of_range", "bad", "noanswertimeout"),
 ]

@@ -228,6 +228,9 @@ RESULT = {"id": 5, "dn": SINGLE, "callid": 77}
 ANSWERS: list[tuple[int, dict[str, Any], dict[str, object] | str]] = [
     (200, {"finalstatus": "Success", "result": RESULT}, {"finalStatus": "Success", "callid": 77}),
     (200, {"finalstatus": 1, "result": RESULT}, {"finalStatus": "Success", "callid": 77}),
+    (200, {"finalstatus": "success", "result": RESULT}, {"finalStatus": "Success", "callid": 77}),
+    (200, {"finalstatus": "SUCCESS", "result": None}, {"finalStatus": "Success"}),
+    (200, {"finalstatus": "rejected", "reason": "destinationbusy"}, "destination_busy"),
     (
         200,
         {"FinalStatus": "Success", "Result": {"CallId": 77}},
@@ -250,6 +253,15 @@ ANSWERS: list[tuple[int, dict[str, Any], dict[str, object] | str]] = [
     (404, {}, "unknown_extension"),
     (400, {}, "bad_value"),
 ]
+
+
+@pytest.mark.parametrize("body", [{"result": {}}, {"finalstatus": "", "reason": ""}])
+async def test_a_good_answer_that_says_nothing_is_no_failure(
+    desk: Desk, body: dict[str, Any]
+) -> None:
+    desk.pbx.faults.answer_with(200, 1, "/callcontrol/101/devices", method="POST", body=body)
+    with pytest.raises(CommandOutcomeUnknown):
+        await desk.do("makecall", first=SINGLE, second=OTHER)
 
 
 async def test_every_form_of_answer_is_understood(desk: Desk) -> None:

@@ -95,6 +95,17 @@ def test_numbers_may_be_written_as_text_and_any_status_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        *(("ringing", "Ringing"), ("DIALING", "Dialing"), (" connected ", "Connected")),
+        *(("hold", "Hold"), ("trying", "trying"), ("", "")),
+    ],
+)
+def test_a_known_status_has_its_usual_spelling(word: str, status: str) -> None:
+    assert parse_participant({"id": 1, "callid": 1, "dn": "1", "status": word}).status == status
+
+
+@pytest.mark.parametrize(
     "row",
     [
         None,

@@ -77,6 +77,12 @@ def test_no_answer_whatever_breaks_a_reader(answer: Any) -> None:
         parser.queue_logins(answer)
 
 
+def test_a_legs_known_status_has_its_usual_spelling() -> None:
+    row = {"callID": 1, "AConnList": [{"dnNum": "101", "status": "ringing"}]}
+    (leg,) = parser.connections({"AConnByCallID": [row]})[1].legs
+    assert leg.status == "Ringing"
+
+
 def call(**other: object) -> dict[str, Any]:
     row = from_json(to_json(ended(1)))
     assert isinstance(row, dict)
