@@ -66,7 +66,7 @@ _EXTENSION: Final = re.compile(
     r"| {1,3}#)[ .:]{0,2}\d{1,8}$",
     re.IGNORECASE,
 )
-_NOT_SHOWN: Final = re.compile(r"\s*(?:[*#]31[*#]|\*67)(?=[\s(]*[+\d])")
+_NOT_SHOWN: Final = re.compile(r"(?:[*#]31[*#]|\*67)(?=[\s(+\d])")
 """A code dialled before a number so that the own one is withheld (GSM, ETSI; North America)."""
 _URI_PARAMETER: Final = re.compile(r";[A-Za-z]")
 _PAUSE: Final = re.compile(r"[,;pw]", re.IGNORECASE)

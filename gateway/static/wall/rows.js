@@ -1,4 +1,4 @@
-/** What the views show of queues, calls and lines. No input or output. */
+/** What views show of queues, calls and lines. No input or output. */
 
 import { byNumber, doing, tally, topic } from "./people.js";
 import { instant } from "./times.js";
@@ -122,7 +122,7 @@ export function missedRows(state, midnight) {
 
 const digits = (text) => text.replace(/\D/g, "").replace(/^0+/, "");
 
-/** Whether a later talk was with this caller; for monitors that do not tell. */
+/** Whether a later talk was with this caller; if a monitor does not tell. */
 function talked(call, ended) {
   const alike = (other) => {
     const [short, long] = [digits(call.caller), digits(other)].sort((x, y) => x.length - y.length);
@@ -131,11 +131,11 @@ function talked(call, ended) {
   return ended.some((one) => one.answeredAt > call.endedAt && [one.caller, one.callee].some(alike));
 }
 
-/** A row a caller: the latest call, and all in `calls`. `rows`: the latest first. */
+/** A row a caller: its latest, and all in `calls`. `rows`: latest first. */
 export function byCaller(rows) {
   const callers = new Map();
   for (const row of rows) {
-    const who = row.num.replace(/[^\d+]|^0+$/g, "") || row.id;
+    const who = /[1-9]/.test(row.num) ? row.num.replace(/[^\d+]/g, "") : row.id;
     const caller = callers.get(who);
     if (caller) caller.calls.push(row);
     else callers.set(who, { ...row, calls: [row] });
