@@ -91,8 +91,11 @@ class _BoundedConnection(client.ClientConnection):
 
     _pings = _parts = 0
     _ends = 0.0
+    _cut = False
 
     def process_event(self, event: Event) -> None:
+        if self._cut:
+            return  # what came in the same read: its end would make a whole message of what is left
         if isinstance(event, Frame):
             if event.opcode in (Opcode.PING, Opcode.PONG):
                 if (now := time.monotonic()) >= self._ends:
@@ -101,6 +104,7 @@ class _BoundedConnection(client.ClientConnection):
             else:
                 self._parts = 0 if event.fin else self._parts + 1
             if max(self._pings, self._parts) > MOST_MESSAGES:
+                self._cut = True
                 self.transport.abort()
                 return
         super().process_event(event)

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Frame, Opcode
 
 from monitor.pbx.http_client import websocket
 
@@ -108,6 +109,12 @@ async def _parts(socket: ServerConnection) -> None:
     await socket.send("" for _ in range(1_000))
 
 
+async def _parts_in_one_read(socket: ServerConnection) -> None:
+    frames = [Frame(Opcode.TEXT, b"", fin=False), *[Frame(Opcode.CONT, b"", fin=False)] * 98]
+    frames += [Frame(Opcode.CONT, b""), Frame(Opcode.TEXT, b"farewell")]
+    socket.transport.write(b"".join(frame.serialize(mask=False) for frame in frames))
+
+
 async def _messages_in_parts(socket: ServerConnection) -> None:
     for _ in range(1_000):
         await socket.send(["a", "b"])
@@ -131,7 +138,7 @@ async def heard(send: Sending) -> list[str | bytes]:
         return messages
 
 
-@pytest.mark.parametrize("flood", [_pings, _pongs, _parts])
+@pytest.mark.parametrize("flood", [_pings, _pongs, _parts, _parts_in_one_read])
 async def test_a_flood_of_what_is_no_whole_message_is_cut_off(
     flood: Sending, monkeypatch: pytest.MonkeyPatch
 ) -> None:
