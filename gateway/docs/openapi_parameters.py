@@ -19,6 +19,8 @@ _LINE: Final = r"[^\x00-\x1f\x7f]*"
 _LINES: Final = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*"
 _LONGEST_IN_ADDRESS: Final = 4_000
 """Characters of a value in an address, at most, whichever they are. Longer lists need a body."""
+_OR_NOTHING: Final = {"type": ["object", "array", "null"], "maxItems": 0}
+"""An object, or what some programs write in place of an empty one: ``[]`` or ``null``."""
 _FORMS: Final = ("application/x-www-form-urlencoded", "multipart/form-data")
 
 
@@ -30,13 +32,16 @@ def query_parameters(command: Command) -> list[dict[str, Any]]:
 def body_of(command: Command) -> dict[str, Any]:
     """Return what a POST carries, as JSON or a form."""
     kinds = {"application/json": _json_or_null} | dict.fromkeys(_FORMS, text_schema)
+    content = {
+        kind: {"schema": _object(command, schema), "example": _example(command)}
+        for kind, schema in kinds.items()
+    }
+    if not _needs_something(command):
+        content["application/json"]["schema"] |= _OR_NOTHING
     return {
         "description": _body_description(command),
         "required": _needs_something(command),
-        "content": {
-            kind: {"schema": _object(command, schema), "example": _example(command)}
-            for kind, schema in kinds.items()
-        },
+        "content": content,
     }
 
 

@@ -75,7 +75,5 @@ def matches(if_none_match: str, etag: str) -> bool:
     """
     if len(if_none_match) > _LONGEST_TAGS:
         return False
-    tags = [
-        _OF_PROXIES.sub('"', tag.strip().removeprefix("W/")) for tag in if_none_match.split(",")
-    ]
-    return "*" in tags or etag in tags
+    tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
+    return "*" in tags or etag in tags or etag in (_OF_PROXIES.sub('"', tag) for tag in tags)
