@@ -13,7 +13,7 @@ from codecs import BOM_UTF8
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -25,6 +25,7 @@ from gateway.errors import BadBody, BadParameter, Overloaded, TooLarge, Unsuppor
 from gateway.parameters import LARGEST, LARGEST_BODY_BYTES, MOST_GIVEN, quoted
 from monitor.shared.codec import refuse_constant
 
+_Read = TypeVar("_Read")
 MOST_LISTED = 1_000
 """Values in a list of a JSON body, at most."""
 MOST_UNKNOWN_BYTES = 16 * 1024 * 1024
@@ -173,24 +174,33 @@ def _charsets(request: Request) -> tuple[str, ...]:
     return ("utf-8-sig",) if found is None else ("utf-8-sig", found[1].lower())
 
 
+def _in_charset(read: Callable[[str], _Read], charsets: tuple[str, ...]) -> _Read:
+    """Read by the first charset that fits. Raises UnicodeDecodeError if none does."""
+    for charset in charsets[:-1]:
+        with suppress(UnicodeDecodeError):
+            return read(charset)
+    return read(charsets[-1])
+
+
 def _urlencoded(
     data: bytes, what: str, charsets: tuple[str, ...] = ("utf-8",)
 ) -> list[tuple[str, str]]:
-    for charset in charsets:
-        try:
-            return parse_qsl(
-                data.decode(charset),
-                keep_blank_values=True,
-                encoding=charset.removesuffix("-sig"),
-                errors="strict",
-                max_num_fields=MOST_GIVEN,
-                separator="&",
-            )
-        except UnicodeDecodeError:
-            continue
-        except ValueError as error:
-            raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
-    raise BadBody(f"{what} is not UTF-8 in percent-encoding.")
+    def read(charset: str) -> list[tuple[str, str]]:
+        return parse_qsl(
+            data.decode(charset),
+            keep_blank_values=True,
+            encoding=charset.removesuffix("-sig"),
+            errors="strict",
+            max_num_fields=MOST_GIVEN,
+            separator="&",
+        )
+
+    try:
+        return _in_charset(read, charsets)
+    except UnicodeDecodeError as error:
+        raise BadBody(f"{what} is not UTF-8 in percent-encoding.") from error
+    except ValueError as error:
+        raise BadParameter(f"{what} has more than {MOST_GIVEN} parameters.") from error
 
 
 async def _multipart(kind: str, body: bytes) -> list[tuple[str, str]]:
@@ -218,7 +228,9 @@ def _json(body: bytes, charsets: tuple[str, ...] = ("utf-8-sig",)) -> list[tuple
     # Only the standard library's parser shows names that come twice; tuple is fast for thousands.
     try:
         parsed = json.loads(
-            _text_of(body, charsets), object_pairs_hook=tuple, parse_constant=refuse_constant
+            _in_charset(body.decode, charsets),
+            object_pairs_hook=tuple,
+            parse_constant=refuse_constant,
         )
     except (ValueError, RecursionError) as error:
         raise BadBody("The body is not JSON.") from error
@@ -228,14 +240,6 @@ def _json(body: bytes, charsets: tuple[str, ...] = ("utf-8-sig",)) -> list[tuple
         raise BadParameter(f"The JSON body has more than {MOST_GIVEN} parameters.")
     # null is how programs write a parameter that they do not give.
     return [(name, _text(name, value)) for name, value in parsed if value is not None]
-
-
-def _text_of(body: bytes, charsets: tuple[str, ...]) -> str:
-    """Decode the body by the first charset that it fits. Raises UnicodeDecodeError."""
-    for charset in charsets[:-1]:
-        with suppress(UnicodeDecodeError):
-            return body.decode(charset)
-    return body.decode(charsets[-1])
 
 
 def _text(name: str, value: Any) -> str:
