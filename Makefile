@@ -3,7 +3,7 @@
 BIN := .venv/bin
 ARGS ?=
 # Tests wait for sockets and processes more often than they compute.
-WORKERS ?= 4
+WORKERS ?= 6
 # CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=
 # Without bytecode kept, every process that a test starts would compile all of callmon anew.

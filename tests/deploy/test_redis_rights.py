@@ -135,9 +135,10 @@ async def _an_older_epoch_is_left(bus: SecuredBus) -> None:
     """What a gateway does when the store was rolled back; the monitor then starts a newer epoch."""
     before = await read_position(bus.of("gateway"), LIVE)
     assert before is not None
-    await leave_epoch(bus.of("gateway"), LIVE, before.position.epoch + "~")
 
     async def newer() -> bool:
+        # A publish in between undoes it, and a gateway would try again.
+        await leave_epoch(bus.of("gateway"), LIVE, before.position.epoch + "~")
         now = await read_position(bus.of("gateway"), LIVE)
         return now is not None and now.position.epoch > before.position.epoch
 
