@@ -2,8 +2,9 @@
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
-# Tests wait for sockets and processes more often than they compute.
-WORKERS ?= 6
+# Tests wait for sockets and processes more often than they compute; those in a browser compute.
+BROWSERS := $(CALLMON_TEST_CHROMIUM) $(wildcard $(addprefix /usr/bin/,chromium chromium-browser google-chrome))
+WORKERS ?= $(if $(strip $(CHROMIUM) $(BROWSERS)),4,6)
 # CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=
 # Without bytecode kept, every process that a test starts would compile all of callmon anew.

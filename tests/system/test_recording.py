@@ -249,7 +249,7 @@ async def played_alike(
         first, second = (bare(state, without, recorded.unsure) for state in (recorded.state, again))
         return list(differing(first, second))
 
-    for speed in (UNHURRIED, UNHURRIED / 2):
+    for speed in (UNHURRIED, UNHURRIED / 2, UNHURRIED / 4):
         again = await replayed(file, speed, lambda now: not unlike(now))
         if not (found := unlike(again)):
             return again
