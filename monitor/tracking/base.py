@@ -97,10 +97,15 @@ class BaseTracker(ABC):
     def _end_missing_calls(self, at: float) -> tuple[Edit, ...]:
         """End the calls that an earlier monitor knew and that no longer exist.
 
-        Does nothing until the tracker is ready: only then is it known which calls exist.
+        Another monitor may have told the end of such a call already. That stays as it is. Does
+        nothing until the tracker is ready: only then is it known which calls exist.
         """
         if not self.ready:
             return ()
-        ended = [call_recovery.ended_unseen(call, at) for call in self._memories.values()]
+        ended = [
+            call_recovery.ended_unseen(call, at)
+            for call in self._memories.values()
+            if not self._pbx_state.ends_of(call)
+        ]
         self._memories.clear()
         return self._pbx_state.keep_ended(ended)

@@ -61,6 +61,7 @@ class EndedIndex:
     def __init__(self) -> None:
         self._open_losses: SubscriberIndex[str] = SubscriberIndex()
         self._least: OrderedDict[str, None] = OrderedDict()
+        self._of_call: dict[int, set[str]] = {}
 
     @property
     def least(self) -> Iterable[str]:
@@ -76,6 +77,8 @@ class EndedIndex:
             if isinstance(edit.before, topics.EndedCall):
                 for number in _open_loss(edit.before):
                     self._open_losses.remove(number, edit.id)
+                if edit.after is None:
+                    self._forget_id(edit.before.call_id, edit.id)
             if not isinstance(edit.after, topics.EndedCall) or _is_loss(edit.after):
                 self._least.pop(edit.id, None)
             else:
@@ -83,6 +86,17 @@ class EndedIndex:
             if isinstance(edit.after, topics.EndedCall):
                 for number in _open_loss(edit.after):
                     self._open_losses.add(number, edit.id)
+                self._of_call.setdefault(edit.after.call_id, set()).add(edit.id)
+
+    def _forget_id(self, call_id: int, id_: str) -> None:
+        ids = self._of_call[call_id]
+        ids.discard(id_)
+        if not ids:
+            del self._of_call[call_id]
+
+    def of_call(self, call_id: int) -> list[str]:
+        """Return the ids of the calls that had this id at the PBX, which gives an id again."""
+        return sorted(self._of_call.get(call_id, ()))
 
     def open_losses(self, callers: Iterable[str]) -> Iterator[str]:
         """Yield the ids of the calls of these callers from outside that nobody took.
@@ -165,18 +179,26 @@ class PbxState:
         return (*gone, *returned, *unseen, *self.keep_ended((ended,)), *self.forget(at))
 
     def _unseen_ends(self, ended: topics.EndedCall) -> list[str]:
-        """Return the ids under which a monitor that saw no end has told the end of this call.
-
-        Two monitors may give different starts for one call.
-        """
-        started, head = moment(ended.started_at), f"{ended.call_id}@"
+        """Return the ids under which a monitor that saw no end has told the end of this call."""
         return [
-            id_
-            for id_, told in topics.table(self.state, "ended", topics.EndedCall).items()
-            if id_.startswith(head)
-            and told.outcome == "unknown"
-            and told.id != ended.id
-            and abs(moment(told.started_at) - started) <= _SAME_START
+            told.id
+            for told in self.ends_of(ended)
+            if told.outcome == "unknown" and told.id != ended.id
+        ]
+
+    def ends_of(self, call: topics.Call | topics.EndedCall) -> list[topics.EndedCall]:
+        """Return what is told of the call's end.
+
+        That can be more than one, because two monitors may give different starts for one call.
+        """
+        started, ended = (
+            moment(call.started_at),
+            topics.table(self.state, "ended", topics.EndedCall),
+        )
+        return [
+            told
+            for told in map(ended.__getitem__, self._ended.of_call(call.call_id))
+            if abs(moment(told.started_at) - started) <= _SAME_START
         ]
 
     def remove(self, call_id: int) -> tuple[Edit, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from monitor.pbx.facts import (
@@ -16,7 +17,8 @@ from monitor.pbx.facts import (
     PeerRow,
     QueueRow,
 )
-from monitor.shared.timestamps import from_unix
+from monitor.shared.timestamps import from_unix, moment
+from monitor.tracking import call_recovery
 from tests.monitor.tracking.pbx_facts import (
     NOON,
     SOURCES,
@@ -343,6 +345,37 @@ def test_a_call_of_which_only_the_time_of_its_last_change_is_told_is_known_again
         from_unix(answered),
     )
     assert heir.ended == [], "it did not end unseen"
+
+
+@pytest.mark.parametrize("later", [0.0, 0.053, -0.4])
+def test_an_end_that_another_monitor_told_is_not_told_again(later: float) -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    began = moment(pbx.call(8).started_at).timestamp()
+    # It led while this one was cut off, and has another start of the call.
+    told = msgspec.structs.replace(
+        call_recovery.ended_unseen(pbx.call(8), began + 3), started_at=from_unix(began + later)
+    )
+    left = pbx.tracker.state | {"ended": {told.id: told}}
+    heir = Told(source="activecalls", memories=left)
+    heir.now += 60
+    heir.rows()
+    heir.tracker.tick(heir.now + 1)
+    assert heir.ended == [told]
+
+
+def test_a_call_of_an_ended_calls_id_that_began_later_ends_too() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "800 Sales", "Talking"))
+    began = moment(pbx.call(8).started_at).timestamp()
+    told = msgspec.structs.replace(
+        call_recovery.ended_unseen(pbx.call(8), began - 20), started_at=from_unix(began - 30)
+    )
+    heir = Told(source="activecalls", memories=pbx.tracker.state | {"ended": {told.id: told}})
+    heir.now += 60
+    heir.rows()
+    heir.tracker.tick(heir.now + 1)
+    assert [call.started_at for call in heir.ended] == [told.started_at, from_unix(began)]
 
 
 def test_another_call_of_the_same_extension_and_id_is_another() -> None:
