@@ -3,7 +3,7 @@
 BIN := .venv/bin
 ARGS ?=
 # Tests wait for sockets and processes more often than they compute; those in a browser compute.
-BROWSERS := $(CALLMON_TEST_CHROMIUM) $(wildcard $(addprefix /usr/bin/,chromium chromium-browser google-chrome))
+BROWSERS := $(CALLMON_TEST_CHROMIUM) $(wildcard $(addprefix /usr/bin/,chromium chromium-browser google-chrome google-chrome-stable))
 WORKERS ?= $(if $(strip $(CHROMIUM) $(BROWSERS)),4,6)
 # CHROMIUM=install installs Debian's Chromium, as root or with sudo, before the tests that need it.
 CHROMIUM ?=

@@ -191,10 +191,8 @@ class PbxState:
 
         That can be more than one, because two monitors may give different starts for one call.
         """
-        started, ended = (
-            moment(call.started_at),
-            topics.table(self.state, "ended", topics.EndedCall),
-        )
+        started = moment(call.started_at)
+        ended = topics.table(self.state, "ended", topics.EndedCall)
         return [
             told
             for told in map(ended.__getitem__, self._ended.of_call(call.call_id))
