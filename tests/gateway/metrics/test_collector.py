@@ -43,6 +43,10 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
                 and s.value("callmon_gateway_feed_connected") == 2
                 and s.value("callmon_gateway_stale") == 0
                 and s.value("callmon_gateway_heard_age_seconds", space="live") < 3
+                # A busy machine merges changes.
+                and s.value("callmon_gateway_changes_total", space="live") > 3
+                and s.value("callmon_gateway_delivery_seconds_count", way="written", space="live")
+                > 3
             ),
         )
         assert badly_named(found) == []
@@ -52,7 +56,7 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
         # following
         changes = value("callmon_gateway_changes_total", space="live")
         held = value("callmon_gateway_log_changes", space="live")
-        assert held >= changes > 0, "the first state may have come with changes before it"
+        assert held >= changes > 3, "the first state may have come with changes before it"
         assert value("callmon_gateway_states_loaded_total", space="live") >= 1
         assert value("callmon_gateway_entities", topic="extensions") == 20
         # the stream
@@ -63,7 +67,7 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
         assert value("callmon_gateway_topic_subscribers", topic="calls") == 1
         assert value("callmon_gateway_views", space="live", kind="whole") == 1
         frames = value("callmon_gateway_frames_total", type="change", space="live")
-        assert frames > 0
+        assert frames > 3
         assert value("callmon_gateway_frame_bytes_total", type="change") > 100 * frames
         assert value("callmon_gateway_snapshots_total", reason="subscribed") >= 2
         assert value("callmon_gateway_snapshots_total", reason="log") == 0
@@ -71,8 +75,8 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
         stuck = found.families["callmon_gateway_stuck_subscribers"]
         assert stuck.documentation == f"Clients that have taken nothing for {STUCK:g} seconds."
         written = value("callmon_gateway_delivery_seconds_count", way="written", space="live")
-        assert 0 < written <= frames
-        assert 0 < value("callmon_gateway_delivery_seconds_sum", way="written") < 60 * written
+        assert 3 < written <= frames
+        assert 0 < value("callmon_gateway_delivery_seconds_sum", way="written") < 5 * written
         assert value("callmon_gateway_delivery_seconds_count", way="awaited") >= 1
         # requests
         assert value("callmon_gateway_requests_total", command="pbx.callsinfo.get") == 2

@@ -34,6 +34,8 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
                 and s.value("callmon_monitor_lease_sure") == 1
                 and s.value("callmon_monitor_commands_in_hand") == 0
                 and s.value("callmon_pbx_connected", pbx=PBX) == 1
+                # A busy machine merges changes.
+                and s.value("callmon_monitor_event_to_publish_seconds_count", space="live") > 3
             ),
         )
         assert badly_named(found) == []
@@ -42,9 +44,9 @@ async def test_what_a_day_brings_can_be_read(monkeypatch: pytest.MonkeyPatch) ->
         assert value("callmon_monitor_terms_total") == 1
         # the bus
         published = value("callmon_monitor_publish_duration_seconds_count", space="live")
-        assert published > 0
+        assert published > 3
         assert (
-            0 < value("callmon_monitor_event_to_publish_seconds_count", space="live") <= published
+            3 < value("callmon_monitor_event_to_publish_seconds_count", space="live") <= published
         )
         assert value("callmon_monitor_edits_published_total", space="live") >= published
         assert value("callmon_monitor_epochs_total", space="live") >= 1
