@@ -16,12 +16,12 @@ from monitor.lease import Lease, uptime
 from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, ParticipantGone, ParticipantSeen
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.persistence.api_key_sync import ApiKeySync
-from monitor.persistence.ended_calls import EndedCallStore
+from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.publishing.publish_loop import PublishLoop
 from monitor.publishing.state_publisher import StatePublisher
 from monitor.shared.changes import Edit, Position
-from monitor.shared.entities.topics import BOOK_TOPICS, State
+from monitor.shared.entities.topics import BOOK_TOPICS, EndedCall, State, table
 from monitor.shared.errors import CommandRefused
 from monitor.shared.redis.rejected_values import RejectedValues
 from monitor.statistics.counting_tracker import CountingTracker
@@ -181,6 +181,7 @@ class LeaderTerm(Generic[FactT]):
                 tasks.create_task(self._end(following))
                 tasks.create_task(checkpoint.run(lambda: self._tracker.saved))
                 tasks.create_task(ended.run(lambda: self._tracker.state))
+                tasks.create_task(ended.follow_offers(self._adopt))
                 tasks.create_task(self._handover.run())
         finally:
             await self._source.close()
@@ -207,6 +208,14 @@ class LeaderTerm(Generic[FactT]):
         if not await self.flush():  # the next leader reads the PBX anyway
             self._log.warning("flush_timeout", seconds=_FLUSH_WITHIN_S)
         raise TermFinished
+
+    async def _adopt(self, found: Mapping[str, EndedCall]) -> None:
+        """Take the calls whose end another monitor saw and this one does not know."""
+        ended = table(self.state, "ended", EndedCall)
+        told = {id_: call for id_, call in ended.items() if call.outcome != "unknown"}
+        new = joined(found, told).keys() - told.keys()
+        self._handle(self._tracker.join_ended(found[id_] for id_ in new), "calls found", 0.0)
+        await self._live.written()
 
     def _emit(self, fact: FactT) -> None:
         self._handle(self._tracker.apply(fact), type(fact).__name__, _heard(fact))

@@ -228,6 +228,8 @@ class PbxService(Generic[FactT]):
         """Note in the file whether this monitor leads, if that has changed."""
         if self._led_last == ours:
             return
+        if self._led_last:
+            await self._ended.set_aside()
         self._led_last, self._others = ours, self._others or not ours
         try:
             await self._store.keep_note(self.pbx, _LED_LAST, "this one" if ours else "another")

@@ -2,12 +2,14 @@
 
 Rules:
 
-- Keys and their revocations are read every second, the statistics and the ended calls every five
+- Keys, their revocations and the ended calls are read every second, the statistics every five
   seconds. Command records have a log of their own, which every monitor reads; see
   :mod:`monitor.commands.record_replication`.
 - If Redis and the leader's host fail at the same moment, what the standby had not read yet is lost:
-  a quarter of a second of commands, a second of keys, ten seconds of statistics and ended calls
-  (five to Redis, five from there).
+  a quarter of a second of commands, a second of keys and ended calls, ten seconds of statistics
+  (five to Redis, five from there). The next leader counts the ended calls that the statistics lack.
+  When the leader's host returns, it offers the ended calls of that second; see
+  :mod:`monitor.persistence.ended_calls`.
 - Everything is merged, nothing is replaced. A Redis that was emptied or rolled back removes nothing
   here.
 """
@@ -26,9 +28,9 @@ from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 
 KEYS_EVERY_S: Final = 1.0
-"""Seconds between two readings of the keys."""
+"""Seconds between two readings of the keys and the ended calls."""
 REST_EVERY: Final = 5
-"""Readings of the keys per reading of the rest."""
+"""Readings of these per reading of the statistics."""
 
 _log = structlog.get_logger(__name__)
 
@@ -74,6 +76,6 @@ class StandbyMirror:
 
     async def _mirror(self, *, rest: bool) -> None:
         await self._key_sync.mirror()
+        await self._ended.mirror()
         if rest:
             await self._checkpoint.mirror()
-            await self._ended.mirror()

@@ -1,14 +1,19 @@
 """Keep the ended calls in every monitor's file.
 
-They are also on Redis, as entities like others. The leader's file holds exactly the calls that the
-leader shows. A standby adds what Redis shows and removes nothing, because Redis may have been
-emptied. Surplus calls go when it leads and shows its own.
+They are also on Redis, as entities like others. Rules:
+
+- The leader's file holds exactly the calls that the leader shows, a quarter of a second later.
+- A standby adds what Redis shows and removes nothing, because Redis may have been emptied. Surplus
+  calls go when it leads and shows its own.
+- A monitor that led last and finds another one leading sets the calls of its file aside. Redis may
+  have been emptied meanwhile, so that nobody else knows the newest of them. It offers the leader
+  those that Redis does not show. The leader takes those whose end it does not know.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import structlog
@@ -18,7 +23,7 @@ from redis.exceptions import ResponseError
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import Malformed, check_entity, decode_entity, encode_entity
 from monitor.shared.entities.topics import EndedCall, Entity, State, table
-from monitor.shared.errors import StoreFailed
+from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis.connection import (
     is_wrong_type,
     raise_if_cancelled,
@@ -31,8 +36,12 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.statistics.call_account import is_same_life
 from monitor.statistics.durations import unix_ms
 
-EVERY_S: Final = 5.0
+EVERY_S: Final = 0.25
 """Seconds between two writes to the file."""
+_FOUND_EVERY_S: Final = 1.0
+_FOUND_KEPT_S: Final = 3_600
+_OFFERS: Final = 3
+"""Times that a call is offered, as Redis may be emptied before the leader has read it."""
 _TOPIC: Final = "ended"
 _AT_ONCE: Final = 200
 
@@ -45,27 +54,39 @@ class EndedCallStore:
     def __init__(self, redis: Redis, pbx: str, store: Store) -> None:
         self._redis = redis
         self._pbx = pbx
-        self._key = SpaceKeys(pbx, "live").state(_TOPIC)
+        keys = SpaceKeys(pbx, "live")
+        self._key, self._found = keys.state(_TOPIC), keys.found
         self._store = store
         self._held: set[str] = set()
+        self._aside: dict[str, EndedCall] = {}
+        self._offers = 0
         self._wrong: set[str] = set()
         """Ids of calls that could not be read. They are read again, and told once."""
 
     async def read(self) -> dict[str, Entity]:
         """Return the calls in the file by id, or nothing if it cannot be read."""
+        return {**await self._read()}
+
+    async def _read(self) -> dict[str, EndedCall]:
         try:
             found = await self._store.ended(self._pbx)
         except StoreFailed as error:
             _log.warning("ended_calls_read_failure", pbx=self._pbx, reason=str(error))
             return {}
-        calls: dict[str, Entity] = {}
-        for id_, data in found.items():
-            if (call := _decoded(id_, data)) is not None:
-                calls[id_] = call
-        return calls
+        return _readable(found)
+
+    async def set_aside(self) -> None:
+        """Set the calls in the file aside, to offer them while mirroring.
+
+        Call it when another monitor leads that did not before.
+        """
+        self._aside, self._offers = await self._read(), 0
 
     async def mirror(self) -> None:
-        """Add the ended calls on Redis to the file. Raises BusUnreachable or StoreFailed."""
+        """Add the ended calls on Redis to the file, and offer those that it does not show.
+
+        Raises BusUnreachable or StoreFailed.
+        """
         with translated():
             try:
                 async with read_turn(self._redis):
@@ -75,7 +96,9 @@ class EndedCallStore:
                     raise
                 rejected(self._key, str(error))
                 return  # the leader writes it again
-            new = [id_ for id_ in ids if (text(id_) or "") not in self._held]
+            shown = {text(id_) or "" for id_ in ids}
+            await self._offer(shown)
+            new = [id_ for id_ in shown if id_ not in self._held]
             wrong: set[str] = set()
             for at in range(0, len(new), _AT_ONCE):
                 wrong |= await self._add(new[at : at + _AT_ONCE])
@@ -83,27 +106,90 @@ class EndedCallStore:
             reason = f"{len(wrong)} ended calls that cannot be read"
             rejected(self._key, reason, logged=not wrong <= self._wrong)
         self._wrong = wrong
-        if len(self._held) > 2 * len(ids) + _AT_ONCE:  # drop ids of earlier days
-            self._held = {text(id_) or "" for id_ in ids}
+        if len(self._held) > 2 * len(shown) + _AT_ONCE:  # drop ids of earlier days
+            self._held = shown
 
-    async def _add(self, ids: list[Any]) -> set[str]:
+    async def _add(self, ids: list[str]) -> set[str]:
         """Add the ended calls with these ids from Redis to the file.
 
         Returns the ids of those that cannot be read.
         """
-        names = [text(id_) or "" for id_ in ids]
-        found = zip(names, await self._redis.hmget(self._key, ids), strict=True)
-        calls = {id_: call for id_, data in found if (call := _decoded(id_, data)) is not None}
-        await self._store.keep_ended(self._pbx, _rows(calls), only=False)
+        found = zip(ids, await self._redis.hmget(self._key, ids), strict=True)
+        calls = _readable(dict(found))
+        await self._store.change_ended(self._pbx, _rows(calls))
         self._held.update(calls)
-        return set(names) - calls.keys()
+        return set(ids) - calls.keys()
+
+    async def _offer(self, shown: set[str]) -> None:
+        """Offer the calls set aside that Redis does not show, once the last ones were read."""
+        for id_ in self._aside.keys() & shown:
+            del self._aside[id_]
+        if not self._aside:
+            return
+        try:
+            if await self._redis.hlen(self._found):
+                return
+        except ResponseError as error:
+            await self._replace_wrong(error)
+        rows = [(id_, encode_entity(call)) for id_, call in self._aside.items()]
+        for at in range(0, len(rows), _AT_ONCE):
+            await self._redis.hset(self._found, mapping=dict(rows[at : at + _AT_ONCE]))
+        await self._redis.expire(self._found, _FOUND_KEPT_S)
+        self._offers += 1
+        if self._offers == 1:
+            _log.info("ended_calls_offered", pbx=self._pbx, calls=len(rows))
+        if self._offers == _OFFERS:
+            self._aside.clear()
+
+    async def follow_offers(
+        self, adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]]
+    ) -> None:
+        """Read what other monitors offer until cancelled.
+
+        ``adopt(calls)``: returns when Redis shows those that were taken.
+        """
+        while True:
+            raise_if_cancelled()
+            try:
+                with translated():
+                    await self._read_offers(adopt)
+            except BusUnreachable as error:
+                _log.debug("ended_calls_offer_failure", pbx=self._pbx, reason=str(error))
+            raise_if_cancelled()
+            await asyncio.sleep(_FOUND_EVERY_S)
+
+    async def _read_offers(
+        self, adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]]
+    ) -> None:
+        try:
+            async with read_turn(self._redis):
+                ids: list[Any] = (await self._redis.hkeys(self._found))[:_AT_ONCE]
+                if not ids:
+                    return
+                values = await self._redis.hmget(self._found, ids)
+        except ResponseError as error:
+            await self._replace_wrong(error)
+            return
+        found = {text(id_) or "": value for id_, value in zip(ids, values, strict=True)}
+        calls = _readable(found)
+        if wrong := len(ids) - len(calls):
+            rejected(self._found, f"{wrong} ended calls that cannot be read")
+        await adopt(calls)
+        await self._redis.hdel(self._found, *ids)
+
+    async def _replace_wrong(self, error: ResponseError) -> None:
+        """Remove what another program wrote in the place of offers; raise any other error."""
+        if not is_wrong_type(error):
+            raise error
+        rejected(self._found, str(error))
+        await self._redis.unlink(self._found)
 
     async def run(self, state: Callable[[], State]) -> None:
         """Keep the ended calls until cancelled, and once more at the end.
 
         ``state()``: returns the live topics.
         """
-        shown: dict[str, EndedCall] = {}
+        shown: dict[str, EndedCall] | None = None
         try:
             while True:
                 raise_if_cancelled()
@@ -116,14 +202,19 @@ class EndedCallStore:
             await self._keep(table(state(), _TOPIC, EndedCall), shown)
 
     async def _keep(
-        self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall]
-    ) -> dict[str, EndedCall]:
-        """Write the calls if they differ from ``before``; return those that the file holds now."""
+        self, calls: Mapping[str, EndedCall], before: dict[str, EndedCall] | None
+    ) -> dict[str, EndedCall] | None:
+        """Write what differs from ``before``, which the file holds, and return what it holds then.
+
+        ``before``: None if that is not known.
+        """
         now = dict(calls)
-        if now == before:
-            return before
         try:
-            await self._store.keep_ended(self._pbx, _rows(now), only=True)
+            if before is None:
+                await self._store.replace_ended(self._pbx, _rows(now))
+            elif now != before:
+                new = {id_: call for id_, call in now.items() if before.get(id_) != call}
+                await self._store.change_ended(self._pbx, _rows(new), before.keys() - now.keys())
         except StoreFailed as error:
             _log.warning("ended_calls_write_failure", pbx=self._pbx, reason=str(error))
             return before
@@ -156,6 +247,12 @@ def _life(call: EndedCall) -> tuple[int, int]:
 
 def _rows(calls: Mapping[str, EndedCall]) -> dict[str, tuple[str, bytes]]:
     return {id_: (call.ended_at, encode_entity(call)) for id_, call in calls.items()}
+
+
+def _readable(found: Mapping[str, Any]) -> dict[str, EndedCall]:
+    """Return the calls that can be read."""
+    calls = ((id_, _decoded(id_, data)) for id_, data in found.items())
+    return {id_: call for id_, call in calls if call is not None}
 
 
 def _decoded(id_: str, data: Any) -> EndedCall | None:

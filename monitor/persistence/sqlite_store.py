@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from msgspec import structs
 
@@ -111,6 +111,8 @@ _UPSERT: Final = (
     f"ON CONFLICT (request) DO UPDATE SET {_CHANGES}"
 )
 
+EndedRows: TypeAlias = Mapping[str, tuple[str, bytes]]
+"""A call's id → when it ended, and the call, encoded as on Redis."""
 ResultT = TypeVar("ResultT")
 
 
@@ -347,31 +349,19 @@ class Store:
         query = "SELECT id, call FROM ended WHERE pbx = ?"
         return dict(await self._with(lambda db: db.execute(query, (pbx,)).fetchall()))
 
-    async def keep_ended(
-        self, pbx: str, calls: Mapping[str, tuple[str, bytes]], *, only: bool
-    ) -> None:
-        """Keep these calls: id → time of end, encoded call.
+    async def replace_ended(self, pbx: str, calls: EndedRows) -> None:
+        """Keep these calls, and delete all others."""
 
-        ``only``: delete the kept calls that are not among them. At most ``ENDED_KEPT`` stay, the
-        newest.
-        """
-        rows = [(pbx, id_, ended_at, call) for id_, (ended_at, call) in calls.items()]
-
-        def keep(db: sqlite3.Connection) -> None:
+        def replace(db: sqlite3.Connection) -> None:
             held = dict(db.execute("SELECT id, call FROM ended WHERE pbx = ?", (pbx,)).fetchall())
-            new = [row for row in rows if held.get(row[1]) != row[3]]
-            db.executemany("REPLACE INTO ended VALUES (?, ?, ?, ?)", new)
-            if only:
-                gone = [(pbx, id_) for id_ in held if id_ not in calls]
-                db.executemany("DELETE FROM ended WHERE pbx = ? AND id = ?", gone)
-            db.execute(
-                "DELETE FROM ended WHERE pbx = ?1 AND rowid IN "
-                "(SELECT rowid FROM ended WHERE pbx = ?1 ORDER BY ended_at DESC LIMIT -1 "
-                "OFFSET ?2)",
-                (pbx, ENDED_KEPT),
-            )
+            new = {id_: row for id_, row in calls.items() if held.get(id_) != row[1]}
+            _change_ended(db, pbx, new, held.keys() - calls.keys())
 
-        await self._write(keep)
+        await self._write(replace, durable=False)
+
+    async def change_ended(self, pbx: str, calls: EndedRows, gone: Iterable[str] = ()) -> None:
+        """Keep these calls too, and delete those with the ids ``gone``."""
+        await self._write(lambda db: _change_ended(db, pbx, calls, gone), durable=False)
 
     # notes
 
@@ -398,7 +388,8 @@ class Store:
     async def save_statistics(self, pbx: str, data: bytes) -> None:
         """Keep the statistics in place of the previous ones."""
         await self._write(
-            lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data))
+            lambda db: db.execute("REPLACE INTO figures (pbx, saved) VALUES (?, ?)", (pbx, data)),
+            durable=False,
         )
 
     # within
@@ -407,8 +398,17 @@ class Store:
         """Write something to see whether that works. Raises StoreFailed if it does not."""
         await self.keep_note("", "probe", str(time.time()))
 
-    async def _write(self, work: Callable[[sqlite3.Connection], ResultT]) -> ResultT:
+    async def _write(
+        self, work: Callable[[sqlite3.Connection], ResultT], *, durable: bool = True
+    ) -> ResultT:
+        """Write something.
+
+        ``durable``: wait until the disk has it. What is not durable outlives the process all the
+        same, but its last seconds may not outlive the machine.
+        """
+
         def write(db: sqlite3.Connection) -> tuple[ResultT, bool]:
+            db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
             before = db.total_changes
             return work(db), db.total_changes != before
 
@@ -485,6 +485,18 @@ def _merge(db: sqlite3.Connection, record: CommandRecord) -> None:
     if held is not None and merged(held, record) == held:
         return
     db.execute(_UPSERT, structs.astuple(record))
+
+
+def _change_ended(db: sqlite3.Connection, pbx: str, calls: EndedRows, gone: Iterable[str]) -> None:
+    """Write and delete calls that ended; of more than ``ENDED_KEPT``, the newest stay."""
+    rows = [(pbx, id_, ended_at, call) for id_, (ended_at, call) in calls.items()]
+    db.executemany("REPLACE INTO ended VALUES (?, ?, ?, ?)", rows)
+    db.executemany("DELETE FROM ended WHERE pbx = ? AND id = ?", [(pbx, id_) for id_ in gone])
+    db.execute(
+        "DELETE FROM ended WHERE pbx = ?1 AND rowid IN "
+        "(SELECT rowid FROM ended WHERE pbx = ?1 ORDER BY ended_at DESC LIMIT -1 OFFSET ?2)",
+        (pbx, ENDED_KEPT),
+    )
 
 
 def _key(row: tuple[bytes]) -> StoredKey | None:

@@ -9,7 +9,7 @@ from monitor.pbx.facts import ContactsRead, Fact, HandoverFact, QueueFiguresRead
 from monitor.pbx.webapi.facts import ToldFact
 from monitor.shared.changes import Edit
 from monitor.shared.entities.statistics import QUEUE_STATS, QueueStats
-from monitor.shared.entities.topics import SYSTEM_ID, Queue, State, System, table
+from monitor.shared.entities.topics import SYSTEM_ID, EndedCall, Queue, State, System, table
 from monitor.statistics.checkpoint_format import SavedStatistics
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.figures_comparison import FiguresComparison
@@ -57,6 +57,10 @@ class TrackerLike(Protocol[FactT_contra]):
 
     def tick(self, at: float) -> tuple[Edit, ...]:
         """Advance the time and return what that changed. ``at``: PBX clock, POSIX seconds."""
+        ...
+
+    def join_ended(self, found: Iterable[EndedCall]) -> tuple[Edit, ...]:
+        """Put in calls that an earlier monitor saw end, and return what that changed."""
         ...
 
     def note_store(self, reason: str) -> tuple[Edit, ...]:
@@ -139,6 +143,16 @@ class CountingTracker(Generic[FactT_contra]):
         self._statistics.take(edits, now)
         edits += self._statistics.tick(now)
         self._compare()
+        return edits
+
+    def join_ended(self, found: Iterable[EndedCall]) -> tuple[Edit, ...]:
+        """Put in and count calls that an earlier monitor saw end; return what that changed.
+
+        Changes of the statistics are not in it.
+        """
+        edits = self._tracker.join_ended(found)
+        if self._counts:
+            self._statistics.take(edits, self._clock.at)
         return edits
 
     def note_store(self, reason: str) -> tuple[Edit, ...]:

@@ -55,6 +55,10 @@ class BaseTracker(ABC):
             call.call_id: call for call in topics.table(state, "calls", topics.Call).values()
         }
 
+    def join_ended(self, found: Iterable[topics.EndedCall]) -> tuple[Edit, ...]:
+        """Put in calls that an earlier monitor saw end, and return what that changed."""
+        return self._pbx_state.join_ended(found)
+
     def note_store(self, reason: str) -> tuple[Edit, ...]:
         """Set what is wrong with the store, in words, and return what that changed.
 

@@ -209,6 +209,30 @@ class PbxState:
         """Put in calls that ended, with bounded lists."""
         return self.commit("ended", {call.id: _bounded(call) for call in calls})
 
+    def join_ended(self, found: Iterable[topics.EndedCall]) -> tuple[Edit, ...]:
+        """Put in calls that another monitor saw end, each unless its end is told or it goes on.
+
+        An end that was told without having been seen is replaced.
+        """
+        edits: list[Edit] = []
+        for call in sorted(found, key=_ended_at):
+            told = self.ends_of(call)
+            known = told and (
+                call.outcome == "unknown" or any(each.outcome != "unknown" for each in told)
+            )
+            if not known and self._is_missing(call):
+                edits += (*self._drop(each.id for each in told), *self.keep_ended((call,)))
+        return (*edits, *self.forget(self.at))
+
+    def _is_missing(self, call: topics.EndedCall) -> bool:
+        """Return whether a call that ended belongs to those that are shown, as far as is known."""
+        ended, going_on = self.state["ended"], self.state["calls"].get(str(call.call_id))
+        oldest = from_unix(self.at - ENDED_SECONDS)
+        if len(ended) >= ENDED_KEPT:
+            oldest = max(oldest, _ended_at(next(iter(ended.values()))))
+        again = not isinstance(going_on, topics.Call) or going_on.started_at >= call.ended_at
+        return again and call.ended_at >= oldest
+
     def correct_end(self, told: topics.EndedCall, right: topics.EndedCall) -> tuple[Edit, ...]:
         """Tell anew how a call ended, also if a full list has dropped it since."""
         again = self.keep_ended((told,))  # no edit, if it is there

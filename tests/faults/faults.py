@@ -124,6 +124,7 @@ class Hands:
     async def do(self, fault: Fault, begun: float) -> None:
         """Carry it out at its time, and heal it at its time."""
         await asyncio.sleep(max(0.0, begun + fault.at - time.monotonic()))
+        self.losses.disk_full |= fault.kind == "disk full"
         match fault.target:
             case "leader" | "standby":
                 leads = self.leader()

@@ -17,8 +17,9 @@ as unknown or not at all.
 
 *Documented losses.* Where the leader was not well when Redis was emptied, or before it had put back
 what an emptied Redis lacks, callmon promises the standby's copy, not more: what is older than
-``COPIED_WITHIN_S`` (commands, keys), ``STATISTICS_COPIED_WITHIN_S`` (statistics, ended calls). A
-standby that was not well copied nothing. What differs within these is told apart.
+``COPIED_WITHIN_S``. A standby that was not well copied nothing. What differs within these is told
+apart. Ended calls, and what they count, come back with the lost leader's file: they are lost only
+where a disk was full.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ Said = Literal["done", "refused", "unknown"]
 REVOKED_WITHIN_S = 3.0
 """One second is promised; the rest is for a machine that has much else to do."""
 COPIED_WITHIN_S = 1.5
-STATISTICS_COPIED_WITHIN_S = 12.0
 _UNDONE_504 = frozenset({"too_late", "position_not_reached"})
 
 
@@ -118,6 +118,8 @@ class Losses:
     at: list[float] = field(default_factory=list)
     uncopied: list[tuple[float, float]] = field(default_factory=list)
     """Since when nobody copied what was lost, and when that was lost."""
+    disk_full: bool = False
+    """Whether a disk was full at any time."""
 
     def cover(self, moment: float | None, within: float) -> bool:
         """Whether something of that moment may have been lost."""

@@ -13,7 +13,14 @@ from monitor.persistence.command_record import CommandRecord, Stage
 from monitor.persistence.sqlite_store import ResultT, Store
 from monitor.shared import changes as model
 from monitor.shared.changes import Edit
-from monitor.shared.entities.topics import BOOK_TOPICS, TOPICS, Ivr, State, empty_state
+from monitor.shared.entities.topics import (
+    BOOK_TOPICS,
+    TOPICS,
+    EndedCall,
+    Ivr,
+    State,
+    empty_state,
+)
 
 
 class CountingTracker:
@@ -48,6 +55,9 @@ class CountingTracker:
         """It makes up its own state."""
 
     def tick(self, at: float) -> tuple[Edit, ...]:
+        return ()
+
+    def join_ended(self, found: Iterable[EndedCall]) -> tuple[Edit, ...]:
         return ()
 
     def note_store(self, reason: str) -> tuple[Edit, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import resource
+import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
@@ -34,21 +35,23 @@ WELL = {"ready": True, "troubles": {}, "rejected": {}}
 WALL = ApiKey("wall", sha256_hex(MADE), PBX, frozenset({"read"}))
 
 
-def settings_in(directory: Path, place: Site, more: str) -> Path:
+def settings_in(directory: Path, place: Site, more: str, weight: float) -> Path:
     """The site's settings, with this directory for what must last. ``more``: further settings."""
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     settings = directory / "callmon.toml"
     text = place.settings.read_text(encoding="utf-8")
     settings.write_text(
-        text.replace("[monitor]", f'[monitor]\nstate_dir = "{directory}"', 1) + more,
+        text.replace("[monitor]", f'[monitor]\nstate_dir = "{directory}"\nweight = {weight}', 1)
+        + more,
         encoding="utf-8",
     )
     return settings
 
 
-async def start(place: Site, directory: Path, more: str = "") -> Running:
+async def start(place: Site, directory: Path, more: str = "", *, weight: float = 1.0) -> Running:
     """A monitor with this directory for what must last."""
-    process = await spawn("monitor", "--config", str(settings_in(directory, place, more)))
+    settings = settings_in(directory, place, more, weight)
+    process = await spawn("monitor", "--config", str(settings))
     place.running.append(process)
     return process
 
@@ -114,6 +117,42 @@ async def test_ended_calls_statistics_keys_and_streams_outlive_redis_and_the_lea
             assert not refused, "its stream was not ended for good"
     async with httpx.AsyncClient(timeout=60) as http:
         assert (await http.get(f"{place.address}/webapi/{MADE}/pbx.calls.get")).status_code == 200
+
+
+async def test_what_the_lost_leader_alone_knew_returns_with_its_host(
+    pbx: SimulatedPbx, valkey: RealBus, place: Site, tmp_path: Path
+) -> None:
+    first, redis = await start(place, tmp_path / "a", weight=100.0), patient(valkey)
+    led = await leads(redis)
+    second, own = await start(place, tmp_path / "b", weight=0.1), tmp_path / "a" / STORE
+    await place.start("gateway", "--port", str(place.port))
+    await made(KeyAdmin(redis, PBX))
+    await until(lambda: rows(tmp_path / "b" / STORE, "SELECT name FROM keys") == ["wall"])
+    async with StreamClient(
+        place.address.replace("http", "ws", 1) + "/webapi/stream", MADE, STREAMED
+    ) as client:
+        held = Subscriber(client)
+        async with running(asyncio.create_task(held.listen())):
+            await until(lambda: bool(held.state.get("ended")) and bool(statistics(held)))
+            second.process.send_signal(signal.SIGSTOP)  # it copies nothing from here on
+            copied = set(rows(tmp_path / "b" / STORE, "SELECT id FROM ended"))
+            await until(lambda: len(set(rows(own, "SELECT id FROM ended")) - copied) >= 3)
+            ended, epoch = set(rows(own, "SELECT id FROM ended")), held.epoch
+            valkey.kill()
+            await first.kill()
+            valkey.forget()
+            await valkey.start()
+            second.process.send_signal(signal.SIGCONT)
+            redis = patient(valkey)  # its old connections are cut
+            leader = await leads(redis, led)
+            await until(lambda: held.epoch > epoch and bool(statistics(held)) and not held.stale)
+            lacking = ended - held.state["ended"].keys()
+            assert lacking, "else nothing is lost that could return"
+            # It tells what it knows, although it does not lead any more.
+            await start(place, tmp_path / "a", weight=0.0)
+            await until(lambda: ended <= held.state["ended"].keys())
+            await until(lambda: statistics(held)["calls"] >= len(ended))
+            assert await leads(redis) == leader
 
 
 STREAMED = ("ended", "pbxstats", "system")

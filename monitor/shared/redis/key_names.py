@@ -15,6 +15,8 @@ transaction. A *space* is a history of its own: ``live`` (calls, extensions, que
 ``callmon:{pbx}:<space>:state:<topic>`` hash    entity's id → entity, msgpack
 ``callmon:{pbx}:<space>:log``           stream  recent changes; the entry id is ``<seq>-0``, the
                                                 field ``change``
+``callmon:{pbx}:live:found``            hash    calls that ended, by id, msgpack: a monitor that
+                                                led before offers them to the leader, with expiry
 ``callmon:{pbx}:<space>``               channel announcements
 ``callmon:{pbx}:requests``              channel commands for the leading monitor
 ``callmon:{pbx}:request:<id>``          string  ``open`` until its deadline; then the name of the
@@ -98,6 +100,11 @@ class SpaceKeys:
     def directory(self) -> str:
         """Return the key of the PBX's directory, for the next monitor."""
         return f"callmon:{{{self.pbx}}}:directory"
+
+    @property
+    def found(self) -> str:
+        """Return the key of the ended calls that another monitor offers to the leader."""
+        return f"callmon:{{{self.pbx}}}:live:found"
 
     @property
     def position(self) -> str:

@@ -1,14 +1,21 @@
-"""Test that ended calls of the file and of Redis are listed once each."""
+"""Test that ended calls outlive Redis and the leader, and are listed once each."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
 import pytest
+from msgspec.structs import replace
+from redis.asyncio import Redis
 
 from monitor.persistence import ended_calls as module
 from monitor.persistence.ended_calls import EndedCallStore, joined
 from monitor.persistence.sqlite_store import Store
+from monitor.shared.codec import encode_entity
 from monitor.shared.entities import topics as e
 from monitor.shared.entities.topics import Entity
+from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, until_async
@@ -64,3 +71,116 @@ async def test_what_was_taken_over_is_in_the_file_at_once(
             await until_async(is_kept)
     finally:
         await store.close()
+
+
+LIVE = SpaceKeys("pbx", "live")
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Store]:
+    store = Store(None)
+    await store.open()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+async def show(bus: Bus, *calls: e.EndedCall) -> None:
+    """Show these calls and no others, as a leader does."""
+    await bus.client().delete(LIVE.state("ended"))
+    for call in calls:
+        await bus.client().hset(LIVE.state("ended"), call.id, encode_entity(call))
+
+
+async def test_the_leaders_file_follows_what_it_shows(bus: Bus) -> None:
+    first, second, third = (ended(0.0, "missed", call_id=number) for number in (1, 2, 3))
+    shown = table(first)
+    async with opened() as store:
+        held = EndedCallStore(bus.client(), "pbx", store)
+
+        async def holds(*calls: e.EndedCall) -> bool:
+            return await held.read() == table(*calls)
+
+        async with running(held.run(lambda: {"ended": shown})):
+            await until_async(lambda: holds(first))
+            shown = table(first, second, third)
+            await until_async(lambda: holds(first, second, third))
+            again = replace(second, outcome="answered")
+            shown = table(again, third)
+            await until_async(lambda: holds(again, third))
+
+
+async def test_a_monitor_that_led_offers_what_redis_does_not_show_until_it_was_read(
+    bus: Bus,
+) -> None:
+    known, lost = ended(0.0, "missed", call_id=1), ended(0.0, "missed", call_id=2)
+    redis = bus.client()
+    async with opened() as store:
+        before, leader = EndedCallStore(redis, "pbx", store), EndedCallStore(redis, "pbx", store)
+        await store.replace_ended("pbx", module._rows({known.id: known, lost.id: lost}))
+        await show(bus, known)
+        await before.mirror()
+        assert not await redis.exists(LIVE.found), "it did not lead"
+        await before.set_aside()
+        await before.mirror()
+        assert await redis.hkeys(LIVE.found) == [lost.id.encode()]
+        assert await redis.ttl(LIVE.found) > 60
+
+        taken: list[Mapping[str, e.EndedCall]] = []
+
+        async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
+            assert await redis.exists(LIVE.found), "it stays until Redis shows the calls"
+            taken.append(calls)
+
+        async with running(leader.follow_offers(adopt)):
+            await until_async(lambda: _is_read(redis))
+            await before.mirror()  # Redis does not show it: it may have been emptied
+            await until_async(lambda: _is_read(redis))
+        assert taken == [{lost.id: lost}] * 2
+        await show(bus, known, lost)
+        await before.mirror()
+        assert not await redis.exists(LIVE.found)
+        await show(bus)
+        await before.mirror()
+        assert not await redis.exists(LIVE.found), "Redis showed all of them"
+
+
+async def _is_read(redis: Redis) -> bool:
+    return not await redis.exists(LIVE.found)
+
+
+async def test_what_nobody_takes_is_offered_three_times(bus: Bus) -> None:
+    old, redis = ended(-100_000.0, "missed"), bus.client()
+    async with opened() as store:
+        before = EndedCallStore(redis, "pbx", store)
+        await store.replace_ended("pbx", module._rows({old.id: old}))
+        await before.set_aside()
+        offers = 0
+        for _ in range(10):
+            await before.mirror()
+            offers += await redis.delete(LIVE.found)
+        assert offers == 3
+
+
+async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(bus: Bus) -> None:
+    call, redis = ended(0.0, "missed"), bus.client()
+    taken: dict[str, e.EndedCall] = {}
+
+    async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
+        taken.update(calls)
+
+    async with opened() as store:
+        held = EndedCallStore(redis, "pbx", store)
+        good = encode_entity(call)
+        await redis.hset(LIVE.found, mapping={"x": b"zzzz", "8@y": good, call.id: good})
+        async with running(held.follow_offers(adopt)):
+            await until_async(lambda: _is_read(redis))
+            assert taken == {call.id: call}
+            await redis.set(LIVE.found, "not a table")
+            await until_async(lambda: _is_read(redis))
+        await redis.set(LIVE.found, "not a table")
+        await store.replace_ended("pbx", module._rows({call.id: call}))
+        await held.set_aside()
+        await held.mirror()
+        assert await redis.hkeys(LIVE.found) == [call.id.encode()]

@@ -180,12 +180,15 @@ async def test_calls_that_ended_are_added_or_replaced_and_bounded(
 ) -> None:
     monkeypatch.setattr(module, "ENDED_KEPT", 3)
     async with opened(tmp_path / "callmon.db") as store:
-        await store.keep_ended("main", {"1": ("t1", b"1"), "2": ("t2", b"2")}, only=False)
-        await store.keep_ended("main", {"3": ("t3", b"3"), "4": ("t4", b"4")}, only=False)
-        await store.keep_ended("branch", {"1": ("t1", b"1")}, only=True)
+        await store.change_ended("main", {"1": ("t1", b"1"), "2": ("t2", b"2")})
+        await store.change_ended("main", {"3": ("t3", b"3"), "4": ("t4", b"4")})
+        await store.replace_ended("branch", {"1": ("t1", b"1")})
         assert await store.ended("main") == {"2": b"2", "3": b"3", "4": b"4"}
-        await store.keep_ended("main", {"4": ("t4", b"four")}, only=True)
+        await store.change_ended("main", {"2": ("t2", b"two")}, gone=["3"])
+        assert await store.ended("main") == {"2": b"two", "4": b"4"}
+        await store.replace_ended("main", {"4": ("t4", b"four")})
         assert await store.ended("main") == {"4": b"four"}
+        assert await store.ended("branch") == {"1": b"1"}
 
 
 async def test_without_a_file_it_is_kept_in_memory() -> None:

@@ -186,6 +186,22 @@ def test_a_call_found_by_the_time_of_its_last_change_counts_once_after_redis_was
     assert (extension.offered, extension.answered) == (1, 1)
 
 
+def test_a_call_that_only_the_lost_leader_saw_is_counted_once_when_it_is_known() -> None:
+    lost, heir = World(), World()
+    lost.tell(*lost.first, call(NOON + 1))
+    gone = ParticipantGone("101", 1, NOON + 9, NOON + 9)
+    lost.tell(gone, ActiveCallsRead((), NOON + 10, NOON + 10))
+    lost.tick(NOON + 20)
+    found = list(topics.table(lost.counting.state, "ended", topics.EndedCall).values())
+    assert len(found) == lost.pbx().calls == 1
+    heir.tell(*heir.first)
+    heir.tick(NOON + 60)
+    for again in (0, 1, 90):
+        heir._made(list(heir.counting.join_ended(found)))
+        heir.tick(NOON + 61 + again)
+        assert heir.pbx().inbound == lost.pbx().inbound
+
+
 def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
     world = World()
     world.tell(*world.first)

@@ -17,8 +17,9 @@ from monitor.pbx.facts import (
     PeerRow,
     QueueRow,
 )
+from monitor.shared.entities import topics
 from monitor.shared.timestamps import from_unix, moment
-from monitor.tracking import call_recovery
+from monitor.tracking import call_recovery, pbx_state
 from tests.monitor.tracking.pbx_facts import (
     NOON,
     SOURCES,
@@ -376,6 +377,57 @@ def test_a_call_of_an_ended_calls_id_that_began_later_ends_too() -> None:
     heir.rows()
     heir.tracker.tick(heir.now + 1)
     assert [call.started_at for call in heir.ended] == [told.started_at, from_unix(began)]
+
+
+def found_call(pbx: Told, began: float, lasted: float = 3.0) -> topics.EndedCall:
+    """A call with the id of the one that goes on, as a monitor saw it end."""
+    return msgspec.structs.replace(
+        call_recovery.ended_unseen(pbx.call(8), began + lasted),
+        started_at=from_unix(began),
+        outcome="missed",
+    )
+
+
+def test_an_end_that_another_monitor_saw_replaces_one_that_nobody_saw_and_no_other() -> None:
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"))
+    began = moment(pbx.call(8).started_at).timestamp()
+    seen = found_call(pbx, began + 0.05)
+    heir = Told(source="activecalls", memories=pbx.tracker.state)
+    heir.now += 60
+    heir.rows()
+    heir.tracker.tick(heir.now + 1)
+    assert [call.outcome for call in heir.ended] == ["unknown"]
+    heir.tracker.join_ended([seen])
+    assert heir.ended == [seen]
+    for later in (seen, found_call(pbx, began), call_recovery.ended_unseen(pbx.call(8), began)):
+        assert heir.tracker.join_ended([later]) == ()
+    assert heir.ended == [seen]
+
+
+def test_an_earlier_call_that_another_monitor_saw_end_is_put_in_and_one_that_goes_on_is_not() -> (
+    None
+):
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"))
+    began = moment(pbx.call(8).started_at).timestamp()
+    earlier, same = found_call(pbx, began - 30), found_call(pbx, began)
+    assert {edit.topic for edit in pbx.tracker.join_ended([earlier, same])} == {"ended"}
+    assert pbx.ended == [earlier]
+    assert pbx.call(8).started_at == same.started_at
+
+
+def test_a_call_that_would_be_dropped_again_is_not_put_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pbx_state, "ENDED_KEPT", 2)
+    pbx = Told(source="activecalls")
+    pbx.rows((8, CALLER, "101 Ext 101", "Routing"))
+    old, early, middle, late = (
+        found_call(pbx, pbx.now - ago) for ago in (100_000.0, 300.0, 200.0, 100.0)
+    )
+    assert pbx.tracker.join_ended([old]) == ()
+    pbx.tracker.join_ended([middle, late])
+    assert pbx.tracker.join_ended([early]) == ()
+    assert pbx.ended == [middle, late]
 
 
 def test_another_call_of_the_same_extension_and_id_is_another() -> None:
