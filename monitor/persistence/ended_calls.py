@@ -38,7 +38,7 @@ from monitor.statistics.durations import unix_ms
 
 EVERY_S: Final = 0.25
 """Seconds between two writes to the file."""
-_FOUND_EVERY_S: Final = 1.0
+_FOUND_EVERY_S: Final = 5.0
 _FOUND_KEPT_S: Final = 3_600
 _OFFERS: Final = 3
 """Times that a call is offered, as Redis may be emptied before the leader has read it."""

@@ -111,6 +111,12 @@ async def test_the_leaders_file_follows_what_it_shows(bus: Bus) -> None:
             await until_async(lambda: holds(again, third))
 
 
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_FOUND_EVERY_S", 0.05)
+
+
+@pytest.mark.usefixtures("often")
 async def test_a_monitor_that_led_offers_what_redis_does_not_show_until_it_was_read(
     bus: Bus,
 ) -> None:
@@ -163,6 +169,7 @@ async def test_what_nobody_takes_is_offered_three_times(bus: Bus) -> None:
         assert offers == 3
 
 
+@pytest.mark.usefixtures("often")
 async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(bus: Bus) -> None:
     call, redis = ended(0.0, "missed"), bus.client()
     taken: dict[str, e.EndedCall] = {}
