@@ -74,6 +74,8 @@ class StatePublisher:
         self._rejected = ""
         self._under_way: PublishBatch | None = None
         self._armed: tuple[GuardedTransaction, StoredPositionHash | None] | None = None
+        self._busy = True
+        """False if nothing was published between the last two heartbeats."""
         self._strays = StrayFields(redis, keys)
 
     @property
@@ -153,6 +155,7 @@ class StatePublisher:
             await self._attempt(batch.commands, batch.id)
             self._written, self._under_way = (batch.position, batch.id), None
             self._log.written(batch.size)
+            self._busy = True
             await self._arm()
         return self._own()[0]
 
@@ -172,7 +175,9 @@ class StatePublisher:
         asked_at = await self._attempt(beat, beating=True)
         if self._lease is not None:
             self._lease.granted(asked_at)
-        await self._arm()
+        if self._busy:  # a quiet space needs no connection until its next change or heartbeat
+            await self._arm()
+        self._busy = False
         return position
 
     async def clean(self, state: Callable[[], State | None]) -> bool:
@@ -222,13 +227,12 @@ class StatePublisher:
         """
         try:
             for _ in range(_ATTEMPTS):
-                guard, stored = await self._look()
+                guard, stored = await self._look(*(self._signs if beating else ()))
                 async with guard:
                     if judge(stored, *self._own(), under_way) == "done already":
                         return 0
                     more: tuple[RedisCommand, ...] = ()
                     if beating:
-                        await guard.read_ahead(*self._signs)
                         await self._check_lease(guard)
                         more = await self._check_seen(guard)
                     asked_at = self._uptime()
@@ -239,16 +243,25 @@ class StatePublisher:
             raise
         raise BusUnreachable("the position changed under every attempt")
 
-    async def _look(self) -> tuple[GuardedTransaction, StoredPositionHash | None]:
-        if self._armed is not None:
-            armed, self._armed = self._armed, None
-            return armed
-        guard = await GuardedTransaction.watch(self._redis, *self._watched, reads=[self._reading])
+    async def _look(
+        self, *more: RedisCommand
+    ) -> tuple[GuardedTransaction, StoredPositionHash | None]:
+        """Begin a transaction, and read the position. ``more``: what else will be read."""
+        armed, self._armed = self._armed, None
+        guard = await self._begun(more) if armed is None else armed[0]
         try:
-            return guard, await self._read(guard)
+            if armed is None:
+                armed = guard, await self._read(guard)
+            elif more:
+                await guard.read_ahead(*more)
         except BaseException:
             await guard.release()
             raise
+        return armed
+
+    async def _begun(self, more: Sequence[RedisCommand]) -> GuardedTransaction:
+        reads = [self._reading, *more]
+        return await GuardedTransaction.watch(self._redis, *self._watched, reads=reads)
 
     async def _read(self, guard: GuardedTransaction) -> StoredPositionHash | None:
         epoch, seq, id_ = await guard.fields(self._keys.position, "epoch", "seq", "id")
