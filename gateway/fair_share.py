@@ -12,7 +12,8 @@
 - Messages that were made and are not sent yet: bytes of all different ones, as a slow client holds
   its snapshot until it has taken it, and of each client's copy of the one that is on its way. A key
   that holds too many gets no more until some are taken. All keys together are bounded too.
-- Parts of snapshots: between two looks at what others have sent, only a few are made and sent.
+- Parts of snapshots: between two looks at what others have sent, only a few are made and sent. The
+  same holds for changes that clients take one by one, as they could not take them with the others.
 - Requests: between two looks at what others have sent, only a few requests of a key are begun or
   go on after a long poll. The rest waits in line. So a thousand requests of one key do not delay
   another key's.
@@ -55,6 +56,9 @@ _TURN_S: Final = 0.005
 
 REQUESTS_A_TURN: Final = 4
 """Requests of one key that are begun in one turn; they take a few milliseconds."""
+CHANGES_A_TURN: Final = 16
+"""Clients whose changes are made and sent in one turn, for all keys together, apart from those to
+which one frame is written as it is."""
 PARTS_A_TURN: Final = 16
 """Subscriptions that are entered, and parts of snapshots that are made and sent, in one turn, for
 all clients together."""
@@ -158,6 +162,7 @@ class WorkTurns:
         self._lock = asyncio.Lock()
         self._worked = 0.0
         self._parts = RequestTurns(PARTS_A_TURN)
+        self._changes = RequestTurns(CHANGES_A_TURN)
 
     async def turn(self) -> None:
         """Wait until a piece of work may be made, in the order of the calls."""
@@ -172,6 +177,10 @@ class WorkTurns:
         So thousands of clients that come at once hold nobody else up, however fast they read.
         """
         await self._parts.turn("")
+
+    async def change_turn(self) -> None:
+        """Wait until one more client's change has its turn, in order."""
+        await self._changes.turn("")
 
     def worked(self, seconds: float) -> None:
         """Count a piece of work of so many seconds."""
@@ -375,6 +384,7 @@ class KeyShare:
             if self.unsent_bytes > LITTLE_UNSENT_BYTES:
                 await self._everyone.room()
             await self.turn()
+            await self._pace.change_turn()
             if self._may_hold.is_set() and not (
                 self._everyone.full and self.unsent_bytes > LITTLE_UNSENT_BYTES
             ):
