@@ -56,7 +56,7 @@ _TURN_S: Final = 0.005
 
 REQUESTS_A_TURN: Final = 4
 """Requests of one key that are begun in one turn; they take a few milliseconds."""
-CHANGES_A_TURN: Final = 16
+CHANGES_A_TURN: Final = 8
 """Clients whose changes are made and sent in one turn, for all keys together, apart from those to
 which one frame is written as it is."""
 PARTS_A_TURN: Final = 16

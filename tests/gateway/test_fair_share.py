@@ -19,7 +19,14 @@ from websockets.asyncio.client import ClientConnection
 
 from gateway import fair_share as shares
 from gateway.errors import FiltersTooLarge
-from gateway.fair_share import REQUESTS_A_TURN, KeyShare, RequestTurns, UnsentBytes, WorkTurns
+from gateway.fair_share import (
+    CHANGES_A_TURN,
+    REQUESTS_A_TURN,
+    KeyShare,
+    RequestTurns,
+    UnsentBytes,
+    WorkTurns,
+)
 from gateway.fanout.field_selection import Selection, selection_of
 from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Messages
@@ -131,6 +138,25 @@ async def test_between_two_who_resume_from_far_back_everything_else_has_its_turn
         counting.cancel()
     assert len(taken_in) >= 20
     assert len(set(taken_in)) == len(taken_in), "no two of them in one turn of the loop"
+
+
+async def test_changes_that_clients_take_one_by_one_are_made_a_few_in_a_turn() -> None:
+    pace, order = WorkTurns(), list[int]()
+    keys = [KeyShare(30, 10.0, pace, time.monotonic, UnsentBytes()) for _ in range(3)]
+
+    async def take(number: int) -> None:
+        await keys[number % 3].turn_to_send()
+        order.append(number)
+
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(200):
+            tasks.create_task(take(number))
+        most = before = 0
+        while before < 200:
+            await asyncio.sleep(0)
+            most, before = max(most, len(order) - before), len(order)
+    assert order == list(range(200))
+    assert 0 < most <= 2 * CHANGES_A_TURN, "some before and some after the poll"
 
 
 async def _after(turns: RequestTurns, digest: str, order: list[str]) -> None:
