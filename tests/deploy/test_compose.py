@@ -15,7 +15,7 @@ import yaml
 from gateway.config import GatewaySettings
 from monitor.config import MonitorSettings
 from tests.deploy.commands import parsed
-from tests.deploy.test_image import ROOT
+from tests.deploy.test_image import BY_DIGEST, ROOT
 from tests.deploy.test_systemd import REQUESTS_END
 from tests.proxies import caddy
 
@@ -49,6 +49,14 @@ def test_all_yaml_is_well_written() -> None:
         check=False,
     )
     assert (said.returncode, said.stdout) == (0, "")
+
+
+def test_images_of_others_are_named_by_their_digest_unless_another_is_given() -> None:
+    images = [service["image"] for name, service in SERVICES.items() if name not in OURS]
+    assert len(images) == 2
+    for image in images:
+        default = image.partition(":-")[2].removesuffix("}")
+        assert image.startswith("${CALLMON_") and BY_DIGEST.fullmatch(default), image
 
 
 def test_there_are_two_monitors_and_two_gateways_that_can_be_told_apart() -> None:

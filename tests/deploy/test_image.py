@@ -15,6 +15,8 @@ from gateway.config import GatewaySection
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = ROOT / "deploy" / "Dockerfile"
+BY_DIGEST = re.compile("[a-z]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}")
+"""The name of an image of others. The tag is for people: the digest alone says which it is."""
 
 
 def instructions() -> list[tuple[str, str]]:
@@ -99,6 +101,13 @@ def _needed_at_run_time() -> set[str]:
             found.add(name)
             waiting += needs.get(name, ())
     return found
+
+
+def test_the_base_of_both_stages_is_named_by_its_digest() -> None:
+    bases = [rest.split()[0].strip("${}") for rest in said("FROM")]
+    given = dict(rest.split("=", 1) for rest in said("ARG"))
+    assert len(bases) == 2
+    assert [base for base in bases if not BY_DIGEST.fullmatch(given.get(base, base))] == []
 
 
 def test_it_runs_as_nobody_in_particular_and_offers_the_gateways_port() -> None:
