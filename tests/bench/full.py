@@ -142,7 +142,7 @@ async def _gateway_of_many() -> list[Sheet]:
 
 
 async def _monitor_of_many() -> list[Sheet]:
-    return [many_pbxs.sheet(await many_pbxs.measure_monitor(), "monitor")]
+    return [many_pbxs.monitor_sheet(await many_pbxs.measure_monitor())]
 
 
 def _stacked(rate: int) -> Measure:
