@@ -32,6 +32,7 @@ from gateway.docs.document_pages import (
     document_of,
 )
 from gateway.docs.text_page import text_page
+from gateway.docs.translation import catalogue, said
 from gateway.operations.operation_table import COMMANDS, Command
 
 _STATIC: Final = Path(__file__).parents[1] / "static"
@@ -173,7 +174,14 @@ def _page(folder: str, words: dict[str, str] | None = None) -> Document:
 
 def _rows(commands: Iterable[Command]) -> str:
     return "\n".join(
-        f"<tr><td><code>{escape(command.name)}</code></td><td>{escape(command.summary)}</td>"
+        f"<tr><td><code>{escape(command.name)}</code></td>"
+        f'<td data-in-ru="{escape(_in_russian(command.summary))}">{escape(command.summary)}</td>'
         f"<td>{command.scope}</td></tr>"
         for command in commands
     )
+
+
+def _in_russian(summary: str) -> str:
+    """Return what a command does, as the API's description says it."""
+    told = said(summary[:1].upper() + summary[1:], catalogue("ru"))
+    return told if told[1:2].isupper() else told[:1].lower() + told[1:]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from typing import Any
 
 from tests.browser.chromium import Page
@@ -36,6 +37,11 @@ async def test_the_start_page_speaks_its_readers_language(page: Page, world: Wor
     await page.shows("подключена, монитор", "#pbxs")
     assert "Ask" not in await page.text()
     assert await page.run("document.documentElement.lang") == "ru"
+    does = await page.run(
+        "[...document.querySelectorAll('tbody td:nth-child(2)')].map(at => at.innerText)"
+    )
+    assert "все активные соединения, по звонкам" in does
+    assert [said for said in does if not re.search("[а-я]", said)] == []
     assert await page.run("document.querySelector('a[href=\"wall/help.ru\"]').innerText")
     for language, said in (
         ("de", "Die Wandtafel öffnen"),

@@ -56,7 +56,8 @@ def test_images_of_others_are_named_by_their_digest_unless_another_is_given() ->
     assert len(images) == 2
     for image in images:
         default = image.partition(":-")[2].removesuffix("}")
-        assert image.startswith("${CALLMON_") and BY_DIGEST.fullmatch(default), image
+        assert image.startswith("${CALLMON_"), "another one may be given"
+        assert BY_DIGEST.fullmatch(default), image
 
 
 def test_there_are_two_monitors_and_two_gateways_that_can_be_told_apart() -> None:

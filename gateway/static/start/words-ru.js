@@ -34,7 +34,7 @@ export default {
   commands: "Команды",
   rights: "Что разрешено ключу: /webapi/{key}/. Поток — WebSocket по адресу /webapi/{key}/stream.",
   command: "команда",
-  does: "что делает (на английском)",
+  does: "что делает",
   scope: "право",
   ready: "✓ работает",
   notReady: "▲ не готово",

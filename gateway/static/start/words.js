@@ -10,6 +10,7 @@ export const words = (await import(`./words-${language}.js`)).default;
 export function translate() {
   document.documentElement.lang = language;
   for (const item of document.querySelectorAll("[data-say]")) item.textContent = words[item.dataset.say] ?? item.textContent;
+  for (const item of document.querySelectorAll(`[data-in-${language}]`)) item.textContent = item.getAttribute(`data-in-${language}`);
   for (const [attribute, name] of [["alt", "sayAlt"], ["href", "sayHref"], ["aria-label", "sayAriaLabel"]]) {
     const selector = `[data-say-${attribute}]`;
     for (const item of document.querySelectorAll(selector)) {
