@@ -42,14 +42,12 @@ http {{
 {servers}
 }}
 """
-_OPTIONS = """
-{{
+_OPTIONS = """{{
 	admin off
 	auto_https disable_redirects
 	default_bind 127.0.0.1
 	skip_install_trust
 	storage file_system {folder}
-}}
 """
 
 
@@ -71,10 +69,9 @@ class Front:
 @asynccontextmanager
 async def behind_caddy(program: str, gateway: str, port: int, folder: Path) -> AsyncIterator[Front]:
     """Serve the gateway's address as ``https://localhost``, by the Caddyfile that we deploy."""
-    options = _OPTIONS.format(folder=folder).lstrip()
-    (folder / "Caddyfile").write_text(
-        options + CADDYFILE.read_text(encoding="utf-8"), encoding="utf-8"
-    )
+    options = _OPTIONS.format(folder=folder)
+    text = CADDYFILE.read_text(encoding="utf-8").replace("{\n", options, 1)
+    (folder / "Caddyfile").write_text(text, encoding="utf-8")
     address = f"https://localhost:{port}"
     environment = {
         "CALLMON_SITE": address,

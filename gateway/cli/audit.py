@@ -7,6 +7,7 @@ from pathlib import Path
 from gateway.cli.backup import store_file
 from gateway.cli.check.state_directory import unreadable
 from gateway.cli.tables import show
+from monitor.persistence.directory_owner import as_owner_of
 from monitor.persistence.sqlite_store import Store
 from monitor.shared.errors import ConfigError
 from monitor.shared.timestamps import from_unix
@@ -18,14 +19,17 @@ async def run(config: Path | None, last: int) -> None:
     Raises ConfigError if there is no such file.
     """
     path = store_file(config)
-    if wrong := unreadable(path):
-        raise ConfigError(f"{path} {wrong}.")
-    store = Store(path, migrate=False)
-    await store.open()
-    try:
-        entries = await store.audits(last)
-    finally:
-        await store.close()
+    if not path.parent.is_dir():
+        raise ConfigError(f"{path} {unreadable(path)}.")
+    with as_owner_of(path.parent):
+        if wrong := unreadable(path):
+            raise ConfigError(f"{path} {wrong}.")
+        store = Store(path, migrate=False)
+        await store.open()
+        try:
+            entries = await store.audits(last)
+        finally:
+            await store.close()
     rows = [
         (
             from_unix(entry.at),

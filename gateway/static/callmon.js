@@ -193,10 +193,8 @@ function whole(state, frame) {
   if (!frame.patch) return frame;
   const upsert = { ...frame.upsert };
   for (const [topic, entities] of Object.entries(frame.patch)) {
-    upsert[topic] = { ...upsert[topic] };
-    for (const [id, fields] of Object.entries(entities)) {
-      upsert[topic][id] = { ...state.get(topic)?.get(id), ...fields };
-    }
+    const changed = Object.entries(entities).map(([id, fields]) => [id, { ...state.get(topic)?.get(id), ...fields }]);
+    upsert[topic] = { ...upsert[topic], ...Object.fromEntries(changed) }; // an id may be "__proto__"
   }
   return { ...frame, upsert, patch: undefined };
 }

@@ -42,6 +42,7 @@ from gateway.responses import guarded, refuse
 from gateway.token_bucket import LogBudget
 from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.ip_addresses import held_by
+from gateway.transport.lingering_close import close_after_reading
 from gateway.transport.websocket_protocol import StreamProtocol, of_fault
 from monitor.shared.host_names import host_in
 
@@ -192,7 +193,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         self.logger = _logger
         self._allowed_hosts = allowed_hosts
         self._handshakes = handshakes
-        self._upgrading = False
+        self._upgrading = self._answered_last = False
         self._unfinished = unfinished
         self._untaken_answers = untaken
         self._received_bytes = 0
@@ -255,7 +256,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._received(data)
             return
         for at in range(0, len(data), LARGEST_HEAD_BYTES):
-            if self.transport.is_closing() or self._upgrading:
+            if self._closes or self._upgrading:
                 return
             self._received(data[at : at + LARGEST_HEAD_BYTES])
 
@@ -274,13 +275,13 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._deadline = self.loop.call_later(self._within, self._late)
         if goes_on and not self._headed:
             self._head += len(data)
-            if self._head > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+            if self._head > LARGEST_HEAD_BYTES and not self._closes:
                 self._refusal = _too_large()
                 self.send_400_response("")
 
     def _hold_request(self, more: int) -> None:
         """Count what the unfinished request holds: its bytes, and its headers as objects."""
-        if self._unfinished is None or self.transport.is_closing():
+        if self._unfinished is None or self._closes:
             return
         self._received_bytes += more
         size = min(self._received_bytes, _MOST_HELD_BYTES) + _HEADER_BYTES * len(self.headers)
@@ -393,6 +394,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         stream = self.transport.get_protocol()
         if isinstance(stream, StreamProtocol):
             stream.leave, self._leave = self._leave, None
+            if stream.unreadable:
+                close_after_reading(self.transport, stream)
 
     def _handshake_scope(self) -> Scope:
         """Return what of the handshake says whether it is refused."""
@@ -414,7 +417,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
         ``msg``: why it is not a request.
         """
-        if self.transport.is_closing():
+        if self._closes:
             return
         status, refusal = self._refusal or (400, BadRequest(msg))
         if len(self.url) > LONGEST_ADDRESS_BYTES:
@@ -435,8 +438,17 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         lines = b"".join(b"%s: %s\r\n" % header for header in headers)
         line = STATUS_LINE[status or answer.status_code]
         self.transport.write(b"".join((line, lines, b"\r\n", answer.body)))
-        self.transport.close()
+        self._answered_last = True
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if cycle is None or cycle.response_complete:
+            close_after_reading(self.transport, self)
+        else:
+            self.transport.close()  # of the answer that is due nothing may follow
         self._watch_taking()
+
+    @property
+    def _closes(self) -> bool:
+        return self._answered_last or self.transport.is_closing()
 
     @property
     def host_allowed(self) -> bool:

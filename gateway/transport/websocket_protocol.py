@@ -68,6 +68,12 @@ _FAREWELL_S = 2.0
 _LINGER_S = 15.0
 """Seconds after a connection's end, of either side, in which the client must have taken what was
 still to be sent."""
+_NO_HANDSHAKE: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 63\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\n\r\n"
+    b"This is no WebSocket handshake: it has a body, or is malformed."
+)
+"""The answer to what the WebSocket library can make nothing of, and does not answer itself."""
 _EXTENSIONS: Final = (SharedDeflateFactory(),)
 """Extensions that a connection may agree on; all connections share them."""
 _TEXT, _BINARY = 0x80 | Opcode.TEXT, 0x80 | Opcode.BINARY
@@ -386,12 +392,19 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self.transport.resume_reading()
 
     def _read(self, data: bytes) -> None:
-        """Do as uvicorn does, but answer a handshake that is too large to be read."""
+        """Do as uvicorn does, but answer a handshake that cannot be read.
+
+        Proxies take a gateway that closes without an answer for one that is down.
+        """
         super().data_received(data)
-        if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            self.transport.write(b"".join(self.conn.data_to_send()))
-            self.transport.close()
+        if self.unreadable:
+            self.transport.write(b"".join(self.conn.data_to_send()) or _NO_HANDSHAKE)
         self._hold_unread()
+
+    @property
+    def unreadable(self) -> bool:
+        """Return whether the handshake could not be read. Whoever handed it over closes then."""
+        return self.conn.handshake_exc is not None and not self.handshake_initiated
 
     async def receive(self) -> ASGIReceiveEvent:
         """Do as uvicorn does, and count what is left.

@@ -14,11 +14,12 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from monitor.persistence.directory_owner import as_owner_of
 from monitor.persistence.sqlite_store import SCHEMA, audit_table, locked, too_new
 from monitor.shared.errors import StoreFailed
 
@@ -63,8 +64,10 @@ def back_up(store: Path, file: Path) -> Contents:
     except OSError as error:
         raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
     try:
-        with closing(_opened(store, "mode=rw")) as source:
-            with _in_words(store):
+        with ExitStack() as stack:
+            with as_owner_of(store.parent), _in_words(store):
+                source = stack.enter_context(closing(_opened(store, "mode=rw")))
+                source.execute("BEGIN")  # what is copied is read from files that are open now
                 _check_whole(source, store)
             return _copy(source, file)
     except BaseException:
@@ -94,8 +97,8 @@ def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]
             f"{folder} cannot be used: {error.strerror}; run it with sudo."
         ) from error
     try:
-        with _beside(store) as new:
-            contents = _taken(file, new)
+        with closing(_readable(file)) as source, as_owner_of(folder), _beside(store) as new:
+            contents = _copy(source, new)
             kept = _set_aside(store, stamp)
             new.replace(store)
         _to_disk(folder)
@@ -104,16 +107,19 @@ def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]
     return contents, kept
 
 
-def _taken(file: Path, new: Path) -> Contents:
-    """Copy a backup if it can be used. Raises StoreFailed."""
+def _readable(file: Path) -> sqlite3.Connection:
+    """Open a backup if it can be used. Raises StoreFailed."""
     # A file without side files is read without a lock: its directory may be read-only.
     alone = not any(_with(file, ending).exists() for ending in _BESIDE)
-    with closing(_opened(file, "mode=ro&immutable=1" if alone else "mode=ro")) as source:
+    with ExitStack() as stack:
+        how = "mode=ro&immutable=1" if alone else "mode=ro"
+        source = stack.enter_context(closing(_opened(file, how)))
         with _in_words(file):
             contents = _check_whole(source, file)
         if contents.schema > SCHEMA:
             raise StoreFailed(f"{file} {too_new(contents.schema)}")
-        return _copy(source, new)
+        stack.pop_all()
+    return source
 
 
 def _copy(source: sqlite3.Connection, file: Path) -> Contents:
@@ -159,9 +165,6 @@ def _beside(store: Path) -> Iterator[Path]:
         ) from error
     new = Path(name)
     try:
-        if os.geteuid() == 0:
-            owner = store.parent.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         os.close(descriptor)
         yield new
     finally:

@@ -62,6 +62,15 @@ test("a heartbeat moves the position, also as the answer to since", () => {
   assert.equal(held.take(heartbeat(9)), "heartbeat");
 });
 
+test("an entity may be called __proto__, in a patch too", () => {
+  const named = (v) => JSON.parse(`{"__proto__":{"v":${v}}}`);
+  const held = new Replica();
+  held.subscribed({ resume: false });
+  held.take(snapshot(4, named(1)));
+  held.take({ ...change(4, 5), patch: { calls: named(2) } });
+  assert.deepEqual([...held.state.get("calls")], [["__proto__", { v: 2 }]]);
+});
+
 test("patches are put over what is held, and who holds the old entity still has it", () => {
   const held = new Replica();
   held.subscribed({ resume: false });

@@ -610,3 +610,23 @@ async def test_in_tv_mode_too(page: Page, valkey: RealBus, agents: int) -> None:
             root = "document.documentElement"
             await page.becomes([*TV], f"[{root}.scrollWidth, {root}.scrollHeight]")
         assert not page.complaints
+
+
+async def test_what_a_pbx_says_is_shown_even_if_it_is_a_name_of_javascript(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(5, time.time())
+    said = ("__proto__", "constructor", "<img src=x>", "\u202e", "[")
+    for (num, extension), word in zip([*state["extensions"].items()], said, strict=True):
+        assert isinstance(extension, Extension)
+        state["extensions"][num] = msgspec.structs.replace(
+            extension, fwd_name=word, available=False
+        )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.go(f"http://127.0.0.1:{served.port}/wall?view=agents&lang=en#key={key(0)}")
+        await page.becomes(
+            sorted(said),
+            "[...document.querySelectorAll('.agent .word')].map((one) => one.textContent).sort()",
+        )
+        assert await page.run("Object.keys(Object.prototype).length") == 0
+        assert not page.complaints

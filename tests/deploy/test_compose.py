@@ -189,7 +189,9 @@ def test_the_proxy_asks_whether_gateways_live_and_keeps_no_addresses() -> None:
     caddyfile = (DEPLOY / "caddy" / "Caddyfile").read_text()
     lines = [line.strip() for line in caddyfile.splitlines() if not line.strip().startswith("#")]
     assert "health_uri /healthz" in lines
-    assert not [line for line in lines if line.startswith("log")]
+    assert [line for line in lines if line.startswith("log")] == ["log {"]  # of failures
+    assert "request delete" in lines
+    assert not [line for line in lines if line.startswith("fail_duration")]
     assert "flush_interval -1" in lines
     assert 'header @named Strict-Transport-Security "max-age=31536000"' in lines
 

@@ -151,6 +151,8 @@ def test_the_example_settings_find_the_monitors_credentials_and_directory() -> N
         "secret_in reads there what systemd does not show"
     )
     assert settings.monitor.state_dir == Path("/var/lib") / settings_of(unit)["StateDirectory"][0]
+    hidden = settings_of(UNITS["gateway"])["InaccessiblePaths"]
+    assert hidden == [f"-{settings.monitor.state_dir}"], "both units have one user"
 
 
 @both

@@ -170,7 +170,7 @@ class Top(App[int]):
         view.set_class(bool(view.nothing), "bare")
         nothing = self.query_one(f"#{self._sheet.name} .nothing", Static)
         nothing.display = bool(view.nothing)
-        nothing.update(view.nothing)
+        nothing.update(Text(view.nothing))
 
     # keys
 

@@ -26,8 +26,8 @@ export default {
   target: "Ziel",
   total: "Alle",
   today: "Heute",
-  profiles: { Available: "Verfügbar", Away: "Abwesend", "Out of office": "Nicht im Büro" },
-  legs: { Connected: "Verbunden", Ringing: "Klingelt", Dialing: "Wählt" },
+  profiles: { Available: "Verfügbar", Away: "Abwesend", "Out of office": "Nicht im Büro", __proto__: null },
+  legs: { Connected: "Verbunden", Ringing: "Klingelt", Dialing: "Wählt", __proto__: null },
   states: { free: "Frei", ringing: "Klingelt", talking: "Im Gespräch", away: "Abwesend", out: "Abgemeldet" },
   day: { answered: "Ang.", abandoned: "Verl.", level: "SL", hour: "60 Min." },
   agentDay: (s, talked) =>

@@ -26,8 +26,8 @@ export default {
   target: "target",
   total: "All",
   today: "Today",
-  profiles: {},
-  legs: {},
+  profiles: { __proto__: null },
+  legs: { __proto__: null },
   states: { free: "Free", ringing: "Ringing", talking: "Talking", away: "Away", out: "Logged out" },
   day: { answered: "Ans.", abandoned: "Aband.", level: "SL", hour: "60 min" },
   agentDay: (s, talked) =>

@@ -26,8 +26,8 @@ export default {
   target: "objetivo",
   total: "Total",
   today: "Hoy",
-  profiles: { Available: "Disponible", Away: "Ausente", "Out of office": "Fuera de la oficina" },
-  legs: { Connected: "Hablando", Ringing: "Suena", Dialing: "Marcando" },
+  profiles: { Available: "Disponible", Away: "Ausente", "Out of office": "Fuera de la oficina", __proto__: null },
+  legs: { Connected: "Hablando", Ringing: "Suena", Dialing: "Marcando", __proto__: null },
   states: { free: "Libres", ringing: "Suenan", talking: "Hablando", away: "Ausentes", out: "Fuera de cola" },
   day: { answered: "Cont.", abandoned: "Aband.", level: "NS", hour: "60 min" },
   agentDay: (s, talked) =>

@@ -26,8 +26,8 @@ export default {
   target: "objectif",
   total: "Total",
   today: "Aujourd’hui",
-  profiles: { Available: "Disponible", Away: "Absent", "Out of office": "Hors du bureau" },
-  legs: { Connected: "En ligne", Ringing: "Sonne", Dialing: "Compose" },
+  profiles: { Available: "Disponible", Away: "Absent", "Out of office": "Hors du bureau", __proto__: null },
+  legs: { Connected: "En ligne", Ringing: "Sonne", Dialing: "Compose", __proto__: null },
   states: { free: "Libres", ringing: "Sonnent", talking: "En ligne", away: "Absents", out: "Hors file" },
   day: { answered: "Rép.", abandoned: "Perd.", level: "NS", hour: "60 min" },
   agentDay: (s, talked) =>

@@ -28,8 +28,8 @@ export default {
   target: "cel",
   total: "Razem",
   today: "Dzisiaj",
-  profiles: { Available: "Dostępny", Away: "Nieobecny", "Out of office": "Poza biurem" },
-  legs: { Connected: "Połączony", Ringing: "Dzwoni", Dialing: "Wybiera" },
+  profiles: { Available: "Dostępny", Away: "Nieobecny", "Out of office": "Poza biurem", __proto__: null },
+  legs: { Connected: "Połączony", Ringing: "Dzwoni", Dialing: "Wybiera", __proto__: null },
   states: { free: "Wolni", ringing: "Dzwoni", talking: "Rozmawiają", away: "Nieobecni", out: "Poza kolejką" },
   day: { answered: "Odeb.", abandoned: "Utrac.", level: "SL", hour: "60 min" },
   agentDay: (s, talked) =>

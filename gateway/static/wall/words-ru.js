@@ -28,8 +28,8 @@ export default {
   target: "цель",
   total: "Всего",
   today: "Сегодня",
-  profiles: { Available: "На месте", Away: "Отошёл", "Out of office": "Вне офиса" },
-  legs: { Connected: "На связи", Ringing: "Звонит", Dialing: "Набирает" },
+  profiles: { Available: "На месте", Away: "Отошёл", "Out of office": "Вне офиса", __proto__: null },
+  legs: { Connected: "На связи", Ringing: "Звонит", Dialing: "Набирает", __proto__: null },
   states: { free: "Свободны", ringing: "Звонят", talking: "В разговоре", away: "Отошли", out: "Не на линии" },
   day: { answered: "Отв.", abandoned: "Потер.", level: "SL", hour: "60 мин" },
   agentDay: (s, talked) =>

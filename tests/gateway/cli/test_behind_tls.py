@@ -13,6 +13,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from gateway.parameters import LARGEST_BODY_BYTES
 from gateway.stream_client import StreamClient, StreamUnreachable
 from monitor.simulator.server import SimulatedPbx, SimulatorSettings
 from tests.browser import chromium
@@ -123,6 +124,39 @@ async def test_an_event_source_comes_back_while_no_gateway_answers(
     assert (events.status_code, events.headers["content-type"]) == (200, "text/event-stream")
     assert events.text == ": no gateway answers\nretry: 3000\n\n"
     assert status.status_code == code
+
+
+@pytest.mark.parametrize("proxy", ["caddy", "nginx"])
+async def test_no_key_of_a_request_that_failed_comes_into_a_proxys_log(
+    proxy: str, tmp_path: Path
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = 2 if b"/healthz" in head else 1000
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\nok" % size)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with (
+        server,
+        behind(proxy, f"http://127.0.0.1:{port}", free_port(), tmp_path) as broken,
+        trusting(broken) as http,
+    ):
+        with pytest.raises(httpx.HTTPError):
+            await http.get("/pbx.calls.get", headers={"X-API-Key": KEY})
+    assert KEY.encode() not in (tmp_path / "log").read_bytes()
+
+
+async def test_nginx_takes_no_larger_body_than_the_gateway(tmp_path: Path) -> None:
+    async with (
+        behind("nginx", f"http://127.0.0.1:{free_port()}", free_port(), tmp_path) as nobody,
+        trusting(nobody) as http,
+    ):
+        sizes = (LARGEST_BODY_BYTES, LARGEST_BODY_BYTES + 1)
+        answers = [await http.post("/pbx.calls.get", content=b"x" * size) for size in sizes]
+    assert [answer.status_code == 413 for answer in answers] == [False, True]
 
 
 async def test_the_wallboard_in_a_browser(front: Front) -> None:

@@ -10,9 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
+from monitor.persistence import backups
 from monitor.persistence import sqlite_store as store_module
 from monitor.persistence.backups import Contents, back_up, restore
 from monitor.persistence.sqlite_store import SCHEMA
@@ -137,10 +139,51 @@ async def test_a_backup_is_restored_where_nothing_is_yet(db: Path, tmp_path: Pat
     assert await commands(db) == ["one"]
 
 
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """A directory of somebody else, which that user can reach, unlike pytest's."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = Path(folder) / "state"
+        made.mkdir()
+        yield made
+
+
+def give_away(folder: Path) -> None:
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 12_345, 23_456)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
-async def test_what_root_restores_belongs_to_the_monitors_user(db: Path, tmp_path: Path) -> None:
+async def test_root_follows_no_link_of_the_monitors_user(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, precious = foreign / "callmon.db", tmp_path / "precious"
+    await write(db, "one")
+    back_up(db, tmp_path / "backup.db")
+    put(precious, b"")
+    give_away(foreign)
+    copy = backups._copy
+
+    def copy_to_a_link(source: sqlite3.Connection, file: Path) -> Contents:
+        file.unlink()
+        file.symlink_to(precious)
+        return copy(source, file)
+
+    monkeypatch.setattr(backups, "_copy", copy_to_a_link)
+    with pytest.raises(StoreFailed, match="unable to open database file"):
+        restore(tmp_path / "backup.db", db, STAMP)
+    assert everything(tmp_path)["precious"] == b""
+    assert await commands(db) == ["one"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+async def test_what_root_restores_belongs_to_the_monitors_user(
+    foreign: Path, tmp_path: Path
+) -> None:
+    db = foreign / "callmon.db"
     await write(tmp_path / "backup.db", "one")
-    os.chown(db.parent, 12_345, 23_456)
+    give_away(foreign)
     restore(tmp_path / "backup.db", db, STAMP)
     assert owner(db) == (12_345, 23_456)
     assert mode(db) == 0o600
