@@ -283,6 +283,7 @@ class RecordReplication:
     def _readable(self, entries: Sequence[tuple[Any, dict[Any, Any]]]) -> list[CommandRecord]:
         """Return the records of this PBX's commands, without those that cannot be read."""
         records: list[CommandRecord] = []
+        wrong: list[str] = []
         for id_, fields in entries:
             try:
                 record = decode_record(fields.get(b"record", b""))
@@ -292,7 +293,10 @@ class RecordReplication:
                 if record.pbx == self._pbx:
                     records.append(record)
             except Malformed as error:
-                rejected(self._keys.log, f"entry {text(id_)}: {error}")
+                wrong.append(f"entry {text(id_)}: {error}")
+        if wrong:  # one line for all, as there may be very many
+            more = f", and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+            rejected(self._keys.log, f"{wrong[0]}{more}")
         return records
 
     async def _offer(self, found: dict[str, int]) -> None:

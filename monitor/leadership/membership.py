@@ -47,6 +47,8 @@ TAKEN_UP_AT_ONCE: Final = 16
 """PBXs that one monitor takes up at the same time. If hundreds were taken up at once on a busy
 machine, the leases would be over before their first states are written."""
 _FAREWELL_S: Final = 1.0
+_REMOVED_AT_ONCE: Final = 10_000
+"""Ids that no monitor has, removed at a time at most."""
 _MOST_MEMBERS: Final = 64
 _MOST_BYTES: Final = 1_048_576
 _GREATEST_WEIGHT: Final = 100.0
@@ -172,6 +174,9 @@ class Membership:
         ours = [id_ for id_ in ids if _ID.fullmatch(id_)][:_MOST_MEMBERS]
         if len(ours) < len(ids):
             self._reject(MONITORS, f"{len(ids) - len(ours)} ids that no monitor has")
+            strays = [id_ for id_ in found if not _ID.fullmatch(text(id_) or "")]
+            if strays:  # else they would be read each second
+                await send(self._redis, [("SREM", MONITORS, *strays[:_REMOVED_AT_ONCE])])
         return [id_ for id_ in ours if id_ != self.id]
 
     async def _read(self, ids: list[str]) -> Mapping[str, LiveMonitor]:

@@ -42,6 +42,8 @@ _FOUND_EVERY_S: Final = 5.0
 _FOUND_KEPT_S: Final = 3_600
 _OFFERS: Final = 3
 """Times that a call is offered, as Redis may be emptied before the leader has read it."""
+_MOST_FOUND: Final = 20_000
+"""Calls on offer at most; no monitors have more."""
 _TOPIC: Final = "ended"
 _AT_ONCE: Final = 200
 
@@ -163,9 +165,13 @@ class EndedCallStore:
     ) -> None:
         try:
             async with read_turn(self._redis):
-                ids: list[Any] = (await self._redis.hkeys(self._found))[:_AT_ONCE]
-                if not ids:
+                size = await self._redis.hlen(self._found)
+                if size > _MOST_FOUND:  # its names alone might not come in time
+                    rejected(self._found, f"{size} calls are offered")
+                    await self._redis.unlink(self._found)
+                if not 0 < size <= _MOST_FOUND:
                     return
+                ids: list[Any] = (await self._redis.hkeys(self._found))[:_AT_ONCE]
                 values = await self._redis.hmget(self._found, ids)
         except ResponseError as error:
             await self._replace_wrong(error)

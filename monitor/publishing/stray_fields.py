@@ -35,6 +35,9 @@ AT_ONCE: Final = 1_000
 """Fields removed in one step at most."""
 VALUES_AT_ONCE: Final = 25
 """Values compared at one look at most: a monitor may have hundreds of PBXs."""
+MOST_NAMED: Final = 20_000
+"""Foreign fields that are removed by their names. The names of a million would not come in time:
+so the state is written again, which removes all of them at once."""
 _PART: Final = "fields"
 """The part of a hash that is wrong. The position may be right all the same."""
 _POSITION: Final = frozenset({"epoch", "seq", "id", "at"})
@@ -74,8 +77,7 @@ class StrayFields:
                     pipe.execute_command("HMGET", self._keys.state(topic), *entities)
                 found = await pipe.execute(raise_on_error=False)
             for (key, known), size in zip(expected.items(), found, strict=False):
-                if key in topics:
-                    self._check_size(key, known, size)
+                self._check_size(key, known, size, written=key in topics)
                 if isinstance(size, int) and size <= known:
                     self._told.discard(key)
                     accepted(key, part=_PART)
@@ -96,10 +98,13 @@ class StrayFields:
             self._compared = 0
         return some
 
-    def _check_size(self, key: str, known: int, size: object) -> None:
-        if isinstance(size, ResponseError) and is_wrong_type(size):
+    def _check_size(self, key: str, known: int, size: object, *, written: bool) -> None:
+        """Raise HistoryLost if a hash is too large, or lost something that was ``written``."""
+        if isinstance(size, int) and size > known + MOST_NAMED:
+            self._lose(key, f"it has {size} fields, and {known} were written")
+        if written and isinstance(size, ResponseError) and is_wrong_type(size):
             self._lose(key, "it is another kind of key")
-        if isinstance(size, int) and size < known:
+        if written and isinstance(size, int) and size < known:
             self._lose(key, f"it has {size} fields, and {known} were written")
 
     def _check_values(

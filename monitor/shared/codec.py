@@ -108,6 +108,8 @@ _ESCAPE: Final = re.compile(
 """An escape in a JSON text: a pair of surrogates, one of them alone, or a backslash."""
 _MOST_ESCAPES: Final = 100_000
 """Such escapes in a JSON that is mended. Each of them takes its time."""
+_MOST_MENDED: Final = 4 * 1024 * 1024
+"""Bytes, or characters, of a JSON that is mended. Mending takes ten times as long as reading."""
 _NIL = _encoder.encode(None)
 _announcement_decoder = msgspec.msgpack.Decoder(_WireChange | Heartbeat)
 
@@ -217,13 +219,15 @@ def from_lenient_json(data: bytes | str) -> Any:
 
     A byte order mark is skipped. Bytes that are not UTF-8 and lone surrogates become U+FFFD: .NET
     cuts texts by UTF-16 units and escapes each unit for itself. Control characters in texts stay.
-    Raises Malformed for anything else that is not JSON, and for broken texts with very many
-    surrogates and backslashes. Takes linear time.
+    Raises Malformed for anything else that is not JSON, and for broken texts that are very long or
+    have very many surrogates and backslashes. Takes linear time.
     """
     data = data.removeprefix(_BOM) if isinstance(data, bytes) else data.removeprefix("\ufeff")
     try:
         return from_json(data)
     except Malformed as error:
+        if len(data) > _MOST_MENDED:
+            raise
         text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
         text = text.encode("utf-8", "replace").decode()
         mended, escapes = _ESCAPE.subn(_mend, text, _MOST_ESCAPES)

@@ -29,6 +29,7 @@ import aiohttp
 from yarl import URL
 
 from monitor.pbx.counters import PbxCounters
+from monitor.pbx.http_client.bounded_answers import BoundedConnector, Flooded
 from monitor.pbx.http_client.connect_errors import cause
 from monitor.pbx.parsing import xapi
 from monitor.pbx.parsing.json_fields import END_OF_TIME
@@ -205,7 +206,7 @@ class Transport:
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
             self._reading = self._session(
-                aiohttp.TCPConnector(limit=self._parallel + 16, ssl=self._ssl)
+                BoundedConnector(self._parallel + 16, self._tls, force_close=False)
             )
         sent = SentRequest(method, address, None, time.monotonic())
         try:
@@ -217,7 +218,7 @@ class Transport:
                 allow_redirects=False,
             ) as response:
                 return await self._answer(shown, sent, response, largest)
-        except _NotTaken as error:
+        except (_NotTaken, Flooded) as error:
             self._no_answer(shown, sent)
             raise PbxGarbled(f"The PBX's answer to {shown} {error}; it is not used.") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
@@ -242,9 +243,7 @@ class Transport:
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._writing is None:
-            self._writing = self._session(
-                aiohttp.TCPConnector(limit=0, force_close=True, ssl=self._ssl), _once()
-            )
+            self._writing = self._session(BoundedConnector(0, self._tls, force_close=True), _once())
         sending, sent = _Sending(), SentRequest(method, address, content, time.monotonic())
         limits = aiohttp.ClientTimeout(
             total=timeout or self._timeout, sock_connect=self._connect_timeout
@@ -260,7 +259,7 @@ class Transport:
                 trace_request_ctx=sending,
             ) as response:
                 return await self._answer(shown, sent, response, largest)
-        except _NotTaken as error:
+        except (_NotTaken, Flooded) as error:
             self._no_answer(shown, sent)
             raise sending.failure(f"the PBX's answer to {shown} {error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -288,9 +287,13 @@ class Transport:
         Raises _NotTaken as soon as it is too large or cannot be unpacked.
         """
         unpacker, body = _unpacker(response.headers.get("Content-Encoding", "")), bytearray()
+        came = 0
         try:
             async for packed in response.content.iter_any():
                 self.heard_at = time.monotonic()
+                came += len(packed)
+                if came > largest:  # empty blocks of gzip without end
+                    raise _NotTaken(f"is larger than {largest} bytes")
                 for piece in _unpacked(unpacker, packed):
                     body += piece
                     self._held_bytes += len(piece)
@@ -319,10 +322,6 @@ class Transport:
         ):
             return "did not answer in time"
         return f"cannot be reached: {cause(error, tls=self._tls is not None)}"
-
-    @property
-    def _ssl(self) -> ssl.SSLContext | bool:
-        return self._tls if self._tls is not None else True
 
     def _session(
         self, connector: aiohttp.TCPConnector, trace: aiohttp.TraceConfig | None = None

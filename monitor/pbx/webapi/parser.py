@@ -16,6 +16,7 @@ from msgspec import ValidationError, convert
 from monitor.pbx.facts import VM_DATE_TIME, VM_EMAIL, SystemRow, UserRow
 from monitor.pbx.parsing.json_fields import (
     MOST_CALLS,
+    MOST_OF_A_KIND,
     check_number,
     dn_number,
     flag,
@@ -332,7 +333,9 @@ def _of(words: tuple[str, ...], index: int | None) -> str:
 def _words(
     answer: Any, name: str, read: Callable[[Mapping[str, Any], str], str]
 ) -> tuple[str, ...]:
-    found = (read({name: word}, name) for word in _list(answer, name))
+    listed = _list(answer, name)
+    check_number(len(listed), MOST_OF_A_KIND, name)
+    found = (read({name: word}, name) for word in listed)
     return tuple(dict.fromkeys(word for word in found if word))
 
 

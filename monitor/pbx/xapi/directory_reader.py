@@ -23,7 +23,7 @@ from monitor.pbx.clock import PbxClock
 from monitor.pbx.command_result import ReadBack
 from monitor.pbx.facts import ContactChanged, ContactsRead, DirectoryRead, SystemRow, UserRow
 from monitor.pbx.parsing import xapi as rows
-from monitor.pbx.parsing.json_fields import integer, objects
+from monitor.pbx.parsing.json_fields import MOST_OF_A_KIND, check_number, integer, objects
 from monitor.pbx.v20_client import XAPI, PbxClient
 from monitor.pbx.xapi.directory_cache import DirectoryPatch, listing
 from monitor.shared.entities.topics import Contact
@@ -300,6 +300,12 @@ class DirectoryReader:
         return tuple(found for row in listed if (found := part.row(row)) is not None)
 
     async def _collection(self, part: _Part[T]) -> list[dict[str, Any]]:
+        listed = await self._all_rows(part)
+        if part.name != _CONTACTS.name:
+            check_number(len(listed), MOST_OF_A_KIND, part.name)
+        return listed
+
+    async def _all_rows(self, part: _Part[T]) -> list[dict[str, Any]]:
         if part.name not in self._plain:
             try:
                 return await self._client.collection(part.name, part.query())

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from msgspec import structs
+from structlog.testing import capture_logs
 
 from monitor.commands import record_replication as module
 from monitor.commands.command_journal import CommandJournal
@@ -110,8 +111,11 @@ async def test_what_cannot_be_read_is_left_out_and_costs_no_other(bus: Bus) -> N
         await leader.redis.xadd(KEYS.log, {"record": b"nonsense"})
         await leader.redis.xadd(KEYS.log, {"other": b"fields"})
         await leader.write(structs.replace(record("of another PBX"), pbx="branch"), record("2"))
-        await standby.sync.step()
+        with capture_logs() as logs:
+            await standby.sync.step()
         assert set(await standby.known()) == {"1", "2"}
+    told = [line["reason"] for line in logs if line["event"] == "redis_value_rejected"]
+    assert [reason.endswith(", and 1 more") for reason in told] == [True], "in one line"
 
 
 async def test_the_log_is_bounded_in_bytes_and_the_leader_cuts_it(

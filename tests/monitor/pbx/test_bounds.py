@@ -20,7 +20,7 @@ from monitor.pbx.facts import ConnectionChanged, ParticipantSeen, ParticipantsRe
 from monitor.pbx.http_client import paging
 from monitor.pbx.http_client.transport import MAX_BODY_BYTES, Transport
 from monitor.pbx.parsing.callcontrol import parse_full_state
-from monitor.pbx.parsing.json_fields import MOST_CALLS, MOST_PARTICIPANTS
+from monitor.pbx.parsing.json_fields import MOST_CALLS, MOST_OF_A_KIND, MOST_PARTICIPANTS
 from monitor.pbx.parsing.xapi import ActiveCallRows
 from monitor.pbx.v20_client import PbxClient
 from monitor.pbx.webapi import parser
@@ -265,10 +265,14 @@ async def test_a_list_of_huge_rows_is_left(
             MOST_CALLS,
         ),
         (lambda rows: parser.infos({"callsInfo": rows}), lambda n: {"callID": n}, MOST_CALLS),
+        (lambda rows: parser.numbers({"nums": rows}), str, MOST_OF_A_KIND),
     ],
-    ids=["ActiveCalls", "Call Control", "Call Control, in one call", "pbx.ac.get", "pbx.callsinfo"],
+    ids=[
+        *("ActiveCalls", "Call Control", "Call Control, in one call", "pbx.ac.get"),
+        *("pbx.callsinfo", "all.ext.get"),
+    ],
 )
-def test_more_calls_than_a_pbx_can_have_are_not_taken(
+def test_more_calls_or_numbers_than_a_pbx_can_have_are_not_taken(
     read: Callable[[list[Any]], object], row: Callable[[int], object], most: int
 ) -> None:
     rows = [row(number) for number in range(1, most + 2)]

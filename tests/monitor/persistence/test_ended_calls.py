@@ -191,3 +191,26 @@ async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(b
         await held.set_aside()
         await held.mirror()
         assert await redis.hkeys(LIVE.found) == [call.id.encode()]
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_flood_of_offers_is_removed_unread(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_FOUND", 3)
+    call, redis = ended(0.0, "missed"), bus.client()
+    taken: dict[str, e.EndedCall] = {}
+
+    async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
+        taken.update(calls)
+
+    async with opened() as store:
+        held = EndedCallStore(redis, "pbx", store)
+        good = encode_entity(call)
+        await redis.hset(LIVE.found, mapping={"a": b"", "b": b"", "c": b"", call.id: good})
+        async with running(held.follow_offers(adopt)):
+            await until_async(lambda: _is_read(redis))
+            assert not taken
+            await redis.hset(LIVE.found, call.id, good)
+            await until_async(lambda: _is_read(redis))
+        assert taken == {call.id: call}

@@ -103,6 +103,22 @@ async def test_a_state_that_is_not_what_was_written_is_written_again_though_noth
     await writer.publisher.aclose()
 
 
+@pytest.mark.parametrize("key", [KEYS.position, KEYS.state("ivrs")])
+async def test_a_state_with_very_many_foreign_fields_is_written_again_and_their_names_not_read(
+    bus: Bus, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stray_fields, "MOST_NAMED", 1_000)
+    redis, writer, state = bus.client(), Writer(bus), ivr("1", "0")
+    before = await writer.start()
+    await _junk(redis, key, 1_100)
+    with pytest.raises(HistoryLost, match=f"{key} does not hold .*: it has 110[14] fields"):
+        await writer.publisher.clean(lambda: state)
+    assert (await writer.start()).epoch > before.epoch
+    assert await redis.hlen(key) == (4 if key == KEYS.position else 1)
+    assert not await writer.publisher.clean(lambda: state)
+    await writer.publisher.aclose()
+
+
 async def test_all_values_are_compared_in_turn_some_at_each_look(bus: Bus) -> None:
     redis, many = bus.client(), 2 * stray_fields.VALUES_AT_ONCE + 1
     state = ivr("0", "")

@@ -175,9 +175,10 @@ def test_a_broken_text_takes_little_more_memory_than_it_has_bytes() -> None:
     assert peak < 16 * len(data)
 
 
-def test_a_text_that_is_broken_very_often_is_not_mended() -> None:
+@pytest.mark.parametrize("broken", [rb"\ud83d" * 100_000, b"\xff" + b"x" * 4 * 1024 * 1024])
+def test_a_text_that_is_broken_very_often_or_is_very_long_is_not_mended(broken: bytes) -> None:
     with pytest.raises(Malformed, match="not JSON"):
-        from_lenient_json(b'["' + rb"\ud83d" * 100_000 + b'"]')
+        from_lenient_json(b'["' + broken + b'"]')
 
 
 def test_a_byte_order_mark_is_skipped() -> None:

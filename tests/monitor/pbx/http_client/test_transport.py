@@ -14,7 +14,13 @@ import pytest
 from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
 from monitor.pbx.v20_client import PbxClient
-from monitor.shared.errors import CommandOutcomeUnknown, PbxRefused, PbxUnreachable, TokenRefused
+from monitor.shared.errors import (
+    CommandOutcomeUnknown,
+    PbxGarbled,
+    PbxRefused,
+    PbxUnreachable,
+    TokenRefused,
+)
 from monitor.simulator.tls import make_certificate
 from tests.monitor.pbx.scripted import ScriptedPbx
 
@@ -148,6 +154,77 @@ async def test_a_write_to_nobody_was_not_done() -> None:
     with pytest.raises(PbxUnreachable, match="Nothing was done"):
         await transport.write("POST", "/there", {}, b"{}")
     await transport.close()
+
+
+_OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+_CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+_GZIP = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 999999999999\r\n\r\n"
+
+
+def endless(first: bytes, piece: bytes, after: float = 0.0) -> Reply:
+    """Answer without end. ``after``: seconds between ``first`` and the rest."""
+    many = piece * (16_384 // len(piece))
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        writer.write(first)
+        await asyncio.sleep(after)
+        while True:
+            writer.write(many)
+            await writer.drain()
+
+    return flood
+
+
+@pytest.mark.parametrize(
+    ("first", "piece", "why"),
+    [
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "comes with more than 16 others"),
+        (b"", b"\r\n", "has no head"),
+        (_CHUNKED, b"1\r\na\r\n", "hardly anything but the sizes of its pieces"),
+        (_CHUNKED + b"1;", b"a=b;", "hardly anything but the sizes of its pieces"),
+        (_GZIP + b"\x1f\x8b\x08\0\0\0\0\0\0\x03", b"\0\0\0\xff\xff", "is larger than"),
+    ],
+)
+async def test_an_answer_that_is_all_frame_and_no_content_is_cut_off(
+    first: bytes, piece: bytes, why: str
+) -> None:
+    async with served(endless(first, piece), seconds=60.0) as (_, transport):
+        with pytest.raises(PbxGarbled, match=f"answer to GET /there .*{why}.*; it is not used"):
+            await transport.read("GET", "/there")
+        with pytest.raises(CommandOutcomeUnknown, match=why):
+            await transport.write("POST", "/there", {}, b"{}")
+
+
+async def test_a_connection_that_waits_for_its_next_request_takes_no_flood_of_answers() -> None:
+    cut_off = asyncio.Event()
+    flooding = endless(_OK, _OK, 0.01)
+
+    async def flood(writer: asyncio.StreamWriter) -> None:
+        try:
+            await flooding(writer)
+        except ConnectionError:
+            cut_off.set()
+            raise
+
+    async with served(flood, seconds=60.0) as (server, transport):
+        assert (await transport.read("GET", "/there")).status == 200
+        async with asyncio.timeout(60):
+            await cut_off.wait()
+        assert (await transport.read("GET", "/there")).status == 200
+        assert len(server.requests) == 2
+
+
+async def test_an_answer_in_small_pieces_with_early_hints_is_taken() -> None:
+    piece = b"20\r\n" + b"[" * 32 + b"\r\n"
+
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 103 Early Hints\r\n\r\n" * 3 + _CHUNKED)
+        writer.write(piece * 5_000 + b"0\r\n\r\n")
+        await writer.drain()
+
+    async with served(reply, seconds=60.0) as (_, transport):
+        for _ in range(3):
+            assert len((await transport.read("GET", "/there")).body) == 160_000
 
 
 async def test_a_write_before_the_handshake_is_over_was_not_done() -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from monitor.pbx.facts import ConnectionChanged, ContactsRead, DirectoryRead
+from monitor.pbx.xapi import directory_reader
 from monitor.pbx.xapi.directory_reader import COLLECTIONS, MISSING
 from monitor.simulator.behaviour_options import Switches
 from tests.monitor.pbx.scripted import ScriptedPbx, following, settings_for
@@ -84,6 +85,19 @@ async def test_a_part_of_the_directory_that_is_refused_stays_empty_and_is_told(
         source.want_directory()
         read = await facts.until(DirectoryRead, lambda read: bool(read.queues))
         assert not any(part.startswith("Queues") for part in read.refused)
+
+
+async def test_a_list_of_very_many_extensions_is_not_taken_and_one_of_contacts_is(
+    pbx: ScriptedPbx, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_reader, "MOST_OF_A_KIND", 3)
+    pbx.entities["Queues"] = [{"Id": id_, "Number": f"80{id_}"} for id_ in range(1, 5)]
+    pbx.entities["Contacts"] = [{"Id": id_, "FirstName": "Ada"} for id_ in range(1, 5)]
+    async with following(settings_for(pbx.url, directory_interval=0.02)) as (_, facts):
+        assert len((await facts.until(ContactsRead)).contacts) == 4
+        read = await facts.until(DirectoryRead, lambda read: bool(read.failing))
+    assert read.queues == ()
+    assert any("more than 3 Queues at once" in reason for reason in read.failing)
 
 
 def test_everything_that_is_read_has_words_for_what_is_missing_without_it() -> None:
