@@ -91,6 +91,13 @@ class FieldSelection:
             for attribute, name in _selected(type(entity), self.names)
         }
 
+    def differ(self, before: Entity, after: Entity) -> bool:
+        """Return whether what is selected of two states of an entity differs."""
+        return any(
+            getattr(before, attribute) != getattr(after, attribute)
+            for attribute, _ in _selected(type(after), self.names)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:

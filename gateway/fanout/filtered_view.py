@@ -33,7 +33,7 @@ from gateway.fanout.field_selection import (
 )
 from gateway.fanout.filters import EntityFilter
 from gateway.visibility import EVERYTHING, Visibility
-from monitor.shared.changes import Change, Position
+from monitor.shared.changes import Change, Edit, Position
 from monitor.shared.entities.topics import FLEET_TOPICS, Entity, State
 
 
@@ -90,18 +90,28 @@ class FilteredView:
     fields: FieldSelection | None = None
     patch: bool = False
 
+    @property
+    def whole(self) -> bool:
+        """Return whether it shows everything of its topics that the key may see."""
+        return self.filter is None and self.fields is None and not self.visibility.limits.any
+
     def shown(self, topic: str, entity: Entity | None) -> Shown | None:
         """Return the entity as this view shows it, or None if the view does not have it.
 
         The filter sees only what the key may see. If it saw the whole entity, the entity's presence
         would reveal hidden values. It sees fields that were not asked for.
         """
+        seen = self._seen(topic, entity)
+        return seen if seen is None or self.fields is None else self.fields.of(seen)
+
+    def _seen(self, topic: str, entity: Entity | None) -> Entity | None:
+        """Return the entity with all its fields, or None if the view does not have it."""
         if entity is None or topic not in self.topics:
             return None
         seen = self.visibility.shown(topic, entity)
         if seen is None or not (self.filter is None or self.filter(topic, seen)):
             return None
-        return seen if self.fields is None else self.fields.of(seen)
+        return seen
 
     def snapshot(
         self,
@@ -160,7 +170,13 @@ class FilteredView:
 
     def affected_by(self, change: Change) -> bool:
         """Return whether this change alters anything in the view."""
-        return any(before != after for _, _, before, after in self._edits((change,)))
+        return any(self._altered_by(edit) for edit in change.edits if edit.topic in self.topics)
+
+    def _altered_by(self, edit: Edit) -> bool:
+        before, after = self._seen(edit.topic, edit.before), self._seen(edit.topic, edit.after)
+        if self.fields is None or before is None or after is None:
+            return before != after
+        return self.fields.differ(before, after)  # nothing is built: thousands may ask this
 
     def _edits(
         self, changes: Iterable[Change]

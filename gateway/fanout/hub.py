@@ -4,6 +4,9 @@ A subscriber holds its view and the position that its client has been told. It h
 
 - When the replica moves, the hub checks once for each view whether the change touches it. It
   makes the frame once, and writes it to all connections of that view that can take it at once.
+  A key may have thousands of views, and a change hundreds of entities. So views are checked for a
+  moment, too, and then everything else has its turn. Views that select nothing cost least and are
+  first.
 - The other subscribers are woken. Each takes what brings its client from its position to now
   when its connection can take it: the change (merged, if there were several), a snapshot if
   there is no such change, or nothing if its view did not change. So a slow client is simply
@@ -66,6 +69,9 @@ class Hub:
         self._slots: tuple[set[Subscriber], ...] = tuple(set() for _ in range(_SLOTS))
         self._next_slot = count()
         self._told_stale: str | None = None
+        self._unchecked_whole: dict[ViewSubscribers, None] = {}
+        self._unchecked: dict[ViewSubscribers, None] = {}
+        """Views that may have changed; those without filter and fields are in the other one."""
         self._pending: dict[ViewSubscribers, None] = {}
         self._continuation: asyncio.Handle | None = None
 
@@ -141,12 +147,8 @@ class Hub:
         others wait is told to them as one change.
         """
         for track in self._tracks.values():
-            track.advance()
-            if track.dirty:
-                track.dirty = False
-                track.left = len(track.subscribers)
-                self._pending[track] = None
-        if self._pending and self._continuation is None:
+            (self._unchecked_whole if track.view.whole else self._unchecked).setdefault(track)
+        if self._continuation is None:
             self._broadcast_slice()
         stale_since = self._stale_since()
         if stale_since != self._told_stale:
@@ -155,24 +157,47 @@ class Hub:
                 self._send_heartbeats(slot)
 
     def _broadcast_slice(self) -> None:
-        """Tell more subscribers for a moment; then requests and the bus have their turn."""
+        """Check and tell more for a moment; then requests and the bus have their turn."""
         self._continuation = None
         until = perf_counter() + _SLICE_S
-        while self._pending:
-            track = next(iter(self._pending))
-            del self._pending[track]
-            while track.left:
-                self._broadcast(track, track.next_batch())
-                if perf_counter() >= until:
-                    break
-            if track.left:
-                self._pending[track] = None  # after the others
+        while self._is_unfinished():
+            self._check_next()
+            if self._pending:
+                self._tell_next(until)
+            if self._is_unfinished() and perf_counter() >= until:
                 try:
                     self._continuation = asyncio.get_running_loop().call_soon(self._broadcast_slice)
                 except RuntimeError:  # no event loop runs: finish now
                     until = float("inf")
                     continue
                 return
+
+    def _is_unfinished(self) -> bool:
+        return bool(self._unchecked_whole or self._unchecked or self._pending)
+
+    def _check_next(self) -> None:
+        """Check whether one more view changed."""
+        unchecked = self._unchecked_whole or self._unchecked
+        if not unchecked:
+            return
+        track = next(iter(unchecked))
+        del unchecked[track]
+        track.advance()
+        if track.dirty:
+            track.dirty = False
+            track.left = len(track.subscribers)
+            self._pending[track] = None
+
+    def _tell_next(self, until: float) -> None:
+        """Tell subscribers of a view that changed; some at least."""
+        track = next(iter(self._pending))
+        del self._pending[track]
+        while track.left:
+            self._broadcast(track, track.next_batch())
+            if perf_counter() >= until:
+                break
+        if track.left:
+            self._pending[track] = None  # after the others
 
     def _broadcast(self, track: ViewSubscribers, subscribers: list[Subscriber]) -> None:
         """Write the change to every connection that can take it; wake the other subscribers."""
@@ -354,9 +379,11 @@ class Hub:
             or told.epoch != now.epoch
         ):
             return False
+        track = self._tracks[subscriber.view]
         if (
-            told.seq > now.seq
-            or self._tracks[subscriber.view].unchanged_range(told.seq) is not None
+            track in self._unchecked  # its session takes the time to check it in turn with others
+            or told.seq > now.seq
+            or track.unchanged_range(told.seq) is not None
         ):
             return False
         frame = frames.get(subscriber.encoding)
@@ -390,4 +417,5 @@ class Hub:
         track.remove(subscriber)
         if not track.subscribers:
             del self._tracks[subscriber.view]
-            self._pending.pop(track, None)
+            for waiting in (self._pending, self._unchecked_whole, self._unchecked):
+                waiting.pop(track, None)

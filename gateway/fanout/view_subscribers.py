@@ -21,6 +21,8 @@ _TOUCHES_KEPT: Final = 4096
 _LOOKED_AT: Final = 64
 """Changes of the log that are read at a time while looking for the first one that touches a
 view."""
+_MOST_EDITS: Final = 2_000
+"""Edits of the log that are read in one go for that, about."""
 _PORTION: Final = 64
 """Subscribers that are told between two looks at the clock."""
 
@@ -195,18 +197,20 @@ class ViewSubscribers:
     def _unwatched(self, seq: int) -> tuple[int, int] | None:
         """Return the same as :meth:`unchanged_range`, read from the log.
 
-        It is for a position from before the view was watched.
+        It is for a position from before the view was watched. The last position may be one after
+        which the view does not change either, as the log may be long.
         """
-        at = seq
+        at, looked = seq, 0
         while (changes := self._history.since(at, at + _LOOKED_AT)) is not None:
-            first = next(
-                (change.position.seq for change in changes if self.view.affected_by(change)), None
-            )
-            if first is not None:
-                return seq, first - 1
             if not changes:
                 return None
-            at = changes[-1].position.seq
+            for change in changes:
+                if looked >= _MOST_EDITS:
+                    return seq, at
+                if self.view.affected_by(change):
+                    return seq, change.position.seq - 1
+                at = change.position.seq
+                looked += len(change.edits)
         return seq, seq
 
     def _restart(self) -> None:

@@ -218,6 +218,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Bytes of the current body."""
         self._pieces = 0
         """Pieces of the current body."""
+        self._in_body = False
+        """True while data is looked at that came after the current headers."""
+        self._around = 0
+        """Bytes that came after the current headers and are not the body's, about."""
         self._stall = stall_timeout
         self._watch: asyncio.TimerHandle | None = None
         self._untaken = sys.maxsize
@@ -262,6 +266,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
 
     def _received(self, data: bytes) -> None:
         goes_on = self._begun and not self._headed
+        self._in_body = self._begun and self._headed
         self._add_up = goes_on or len(data) >= LARGEST_HEAD_BYTES
         super().data_received(data)
         if not self._begun:
@@ -277,6 +282,11 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._head += len(data)
             if self._head > LARGEST_HEAD_BYTES and not self._closes:
                 self._refusal = _too_large()
+                self.send_400_response("")
+        if self._in_body:
+            self._around += len(data)
+            if self._around > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+                self._refuse_body()
                 self.send_400_response("")
 
     def _hold_request(self, more: int) -> None:
@@ -299,14 +309,16 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Do as uvicorn does, and put the transport into the scope."""
         self._begun, self._headed, self._head = True, False, 0
-        self._body = self._pieces = 0
+        self._body = self._pieces = self._around = 0
+        self._in_body = False
         super().on_message_begin()
         cast(dict[str, object], self.scope)["extensions"] = {TRANSPORT: self.transport}
 
     def on_headers_complete(self) -> None:
         """Do as uvicorn does, unless the request is refused.
 
-        Header fields that come after a body (trailers) are discarded, and limited in number.
+        Header fields that come after a body (trailers) are discarded, and limited in number and
+        size: the parser keeps the one that is not whole, and copies all of it for each piece.
         """
         self._headed = True
         self._refusal = self._refused()
@@ -327,6 +339,8 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         before = self._body
         self._body += len(body)
         self._pieces += 1
+        if self._in_body:
+            self._around -= len(body)
         if self.pipeline:
             self._bodies_ahead += len(body)
         if (
@@ -349,6 +363,14 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         elif self._pieces > MOST_PIECES:
             text = f"The body comes in more than {MOST_PIECES} pieces."
             self._refusal = 413, TooLarge(text)
+        elif self._around > LARGEST_HEAD_BYTES:
+            self._refusal = (
+                431,
+                BadRequest(
+                    f"The sizes of a body's pieces and its trailers have more than "
+                    f"{LARGEST_HEAD_BYTES} bytes together."
+                ),
+            )
         else:
             self._refusal = 413, TooLarge(f"The body is larger than {LARGEST_BODY_BYTES} bytes.")
 

@@ -24,6 +24,11 @@ _CANNOT_LISTEN: Final = {
     errno.EAFNOSUPPORT: "this host has no addresses of that kind (IPv6?); choose one that it has",
 }
 
+ACCEPTED_A_TURN: Final = 16
+"""Connections that are taken in one turn of the event loop.
+
+uvloop takes one for each listening socket. Who comes behind some hundred others would wait for as
+many turns, however little is done for them."""
 _TURNS_TO_CONNECT: Final = 3
 """Turns of the event loop from an accepted socket to its protocol's ``connection_made``."""
 
@@ -37,6 +42,7 @@ class EmbeddedServer(uvicorn.Server):
         self.address = f"http://{in_url(host)}:{port}"
         """``http://host:port`` on which it listens."""
         self._bound = bound
+        self._listening = [bound]
         self._listens = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -45,7 +51,8 @@ class EmbeddedServer(uvicorn.Server):
 
         Raises RuntimeError if the server ends instead.
         """
-        self._task = asyncio.create_task(self.serve(sockets=[self._bound]), name="HTTP server")
+        self._listening += [self._bound.dup() for _ in range(ACCEPTED_A_TURN - 1)]
+        self._task = asyncio.create_task(self.serve(sockets=self._listening), name="HTTP server")
         async with running(self._listens.wait()) as (listens,):
             await asyncio.wait((self._task, listens), return_when=asyncio.FIRST_COMPLETED)
         if not self._listens.is_set():
@@ -68,7 +75,8 @@ class EmbeddedServer(uvicorn.Server):
                 asyncio.CancelledError
             ) as error:  # the server must end its own tasks all the same
                 cancelled = error
-        self._bound.close()
+        for listening in self._listening:
+            listening.close()
         if cancelled is not None:
             raise cancelled
 

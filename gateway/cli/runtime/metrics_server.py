@@ -1,7 +1,7 @@
 """Serve ``/metrics`` and ``/readyz`` on a socket of their own.
 
 The server runs in the event loop, because the data belongs to it. A thread would read tables while
-they change.
+they change. So a client is limited as those of the API are: it could hold up the whole process.
 
 A gateway with several workers (``--workers``) serves the metrics of each process on a port of its
 own. prometheus-client can add up processes, but it keeps each number in a file. It knows no
@@ -14,17 +14,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
 
 import uvicorn
 from prometheus_client import CollectorRegistry, GCCollector, Info, ProcessCollector, make_asgi_app
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.transport.http_protocol import ConnectionCounter, TimeoutHttpProtocol
 from monitor.shared.http_server import EmbeddedServer, bind
 from monitor.shared.version import VERSION
 
 PATH = "/metrics"
 READY_PATH = "/readyz"
+MOST_CONNECTIONS: Final = 100
+"""Connections that may be open at once."""
 
 
 def new_registry(program: str) -> CollectorRegistry:
@@ -55,6 +60,10 @@ async def exposed(
     server = EmbeddedServer(
         uvicorn.Config(
             _only_metrics(make_asgi_app(registry), troubles, rejected),
+            http=partial(
+                TimeoutHttpProtocol,
+                connection_counter=ConnectionCounter(MOST_CONNECTIONS, 0, lambda _: False),
+            ),  # type: ignore[arg-type]  # uvicorn takes any factory
             ws="none",
             lifespan="off",
             log_config=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -52,6 +53,17 @@ def test_each_field_that_was_asked_for_is_as_in_the_whole_entity(
         shown = wanted.of(entity)
         assert plain(shown) == {name: whole[name] for name in expected}
         assert list(shown) == [name for name in whole if name in expected]
+
+
+@given(field_selections(), st.sampled_from(sorted(topic for topic in STATE if STATE[topic])))
+def test_two_states_differ_if_what_is_selected_of_them_does(
+    wanted: FieldSelection, topic: str
+) -> None:
+    entity = next(iter(STATE[topic].values()))
+    for field in msgspec.structs.fields(type(entity)):
+        other = msgspec.structs.replace(entity, **{field.name: object()})
+        assert wanted.differ(entity, other) is (wanted.of(entity) != wanted.of(other))
+        assert not wanted.differ(other, other)
 
 
 @pytest.mark.parametrize(

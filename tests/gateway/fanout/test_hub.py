@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.fanout.filtered_view import FilteredView
+from gateway.fanout.filters import filter_of
 from gateway.fanout.frames import Encoding, FrameCache, Message, TakenSnapshot
 from gateway.fanout.hub import Hub
 from gateway.fanout.view_subscribers import Subscriber
@@ -501,6 +502,70 @@ async def test_what_changes_while_the_others_wait_to_be_told_reaches_everyone_wi
     world.hub.leave(leaving[0])
     await until(lambda: world.hub._continuation is None)
     assert {follower.position for _, follower in places[:-1]} == {world.call_registry.position}
+
+
+async def test_many_views_are_checked_in_turns_and_those_that_select_nothing_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.fanout.hub._SLICE_S", 0.0)
+    world = started()
+    chosen = [
+        world.join(FilteredView(ALL.topics, EVERYTHING, filter_of({"ext": [str(number)]})))
+        for number in range(100, 150)
+    ]
+    whole = world.join(ALL, wired=True)
+    for place in (*chosen, whole):
+        world.read_all(place)
+    checked: list[FilteredView] = []
+    affected_by = FilteredView.affected_by
+
+    def counting(view: FilteredView, change: Change) -> bool:
+        checked.append(view)
+        return affected_by(view, change)
+
+    monkeypatch.setattr(FilteredView, "affected_by", counting)
+    world.put(("calls", "1", call(1, ("149",))))
+    world.beat()
+    assert checked == [ALL], "neither a change nor heartbeats check all of them in one go"
+    assert whole[1].position == world.call_registry.position
+    left = chosen.pop(0)
+    world.hub.leave(left[0])
+    await until(lambda: world.hub._continuation is None)
+    assert len(checked) == 1 + len(chosen)
+    assert "change" in world.read_all(chosen[-1])
+
+
+def test_one_who_counts_from_far_back_has_a_long_log_read_piece_by_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.fanout.view_subscribers._MOST_EDITS", 10)
+    world = started()
+    world.put(("queues", "800", queue("800")))
+    since = world.call_registry.position
+    assert since is not None
+    place = world.join(ALL)
+    world.read_all(place)
+    for number in range(25):
+        world.put(("calls", "1", call(1 + number % 2)))
+    world.put(("queues", "800", queue("800", ("101",))))
+    for number in range(25):
+        world.put(("calls", "1", call(1 + number % 2)))
+    checked: list[int] = []
+    affected_by = FilteredView.affected_by
+
+    def counting(view: FilteredView, change: Change) -> bool:
+        checked.append(change.position.seq)
+        return affected_by(view, change)
+
+    monkeypatch.setattr(FilteredView, "affected_by", counting)
+    view = FilteredView(frozenset({"queues"}), EVERYTHING)
+    world.hub.change_view(place[0], view, since, merge=False)
+    place[0].position, place[0].resuming = since, True
+    place[1].position, place[1].state = since, plain(view.snapshot(world.call_registry.at(since)))
+    while world.read(place):
+        assert len(checked) <= 2 * 10
+        checked.clear()
+    assert place[1].state == plain(view.snapshot(world.call_registry))
 
 
 async def test_who_was_told_in_this_round_is_not_told_again_as_others_leave(

@@ -422,13 +422,37 @@ async def test_a_body_may_not_come_in_too_many_pieces(
     writer.close()
 
 
-async def test_fields_without_end_behind_a_body_are_cut_off(
-    port: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "behind",
+    [
+        b"0\r\n" + b"X: y\r\n" * 2 * MOST_HEADERS,
+        b"0\r\nX: " + b"y" * 3 * LARGEST_HEAD_BYTES,
+        b"0\r\n" + b"X" * 3 * LARGEST_HEAD_BYTES,
+        b"1;x=" + b"y" * 3 * LARGEST_HEAD_BYTES,
+    ],
+    ids=["fields", "value", "name", "extension"],
+)
+async def test_what_comes_without_end_behind_a_body_is_cut_off(
+    port: int, monkeypatch: pytest.MonkeyPatch, behind: bytes
 ) -> None:
     monkeypatch.setattr(TimeoutHttpProtocol, "_within", LONG)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(CHUNKED + b"2\r\n{}\r\n0\r\n" + b"X: y\r\n" * 2 * MOST_HEADERS)
+    writer.write(CHUNKED + b"2\r\n{}\r\n" + behind)
     assert await ended(reader)
+    writer.close()
+
+
+async def test_a_body_in_many_reads_and_what_is_asked_behind_it_are_answered(port: int) -> None:
+    body = b" " * (LARGEST_BODY_BYTES - 2) + b"{}"
+    whole = CHUNKED + b"%x\r\n%b\r\n0\r\nX: y\r\n\r\n" % (len(body), body)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for sent in (whole, whole[:100], whole[100:50_000], whole[50_000:] + WHOLE):
+        writer.write(sent)
+        await writer.drain()
+    async with asyncio.timeout(60):
+        for _ in range(3):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+            await reader.readuntil(b"}")
     writer.close()
 
 

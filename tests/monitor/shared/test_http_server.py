@@ -10,6 +10,7 @@ import warnings
 
 import pytest
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 
 from monitor.shared.errors import StartFailed
@@ -62,6 +63,25 @@ def test_what_else_the_system_says_is_told_with_what_to_do(error: OSError, why: 
 
 def test_an_ipv6_address_is_told_from_its_port() -> None:
     assert refusal("::1", 70_000, "X").startswith("X [::1]:70000: ")
+
+
+def test_many_who_come_at_once_are_let_in_within_a_few_turns() -> None:
+    async def turns() -> int:
+        bound = bind("127.0.0.1", 0)
+        server = EmbeddedServer(uvicorn.Config(Starlette(), log_config=None, lifespan="off"), bound)
+        await server.start()
+        clients = [socket.create_connection(bound.getsockname()) for _ in range(64)]
+        taken = 0
+        while len(server.server_state.connections) < len(clients):
+            await asyncio.sleep(0)
+            taken += 1
+        for client in clients:
+            client.close()
+        await server.stop()
+        return taken
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as the gateway runs
+        assert runner.run(turns()) <= 12
 
 
 async def test_who_connects_while_it_stops_is_let_go_and_nothing_is_left_open() -> None:

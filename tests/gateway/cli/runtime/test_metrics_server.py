@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import socket
 from contextlib import ExitStack, suppress
@@ -13,6 +14,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from gateway.cli.runtime import metrics_server
+from gateway.transport.http_protocol import LARGEST_HEAD_BYTES
 from monitor.shared.errors import ConfigError
 from tests.bus import free_port, until_async
 from tests.gateway.cli.runtime.test_workers import gateways, settings_file
@@ -38,6 +40,28 @@ async def test_nothing_else_is_served_beside_the_metrics() -> None:
     with pytest.raises(ConfigError, match="a port is at most 65535"):
         async with metrics_server.exposed(registry, "127.0.0.1", 70_000):
             pass
+
+
+async def test_its_clients_are_limited_as_those_of_the_api_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(metrics_server, "MOST_CONNECTIONS", 1)
+    async with metrics_server.exposed(CollectorRegistry(), "127.0.0.1", 0) as address:
+        port = httpx.URL(address).port
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = b"GET / HTTP/1.1\r\nHost: test\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: "
+        writer.write(head)
+        async with asyncio.timeout(60):
+            await reader.readuntil(b"\r\n\r\n")
+            other, one_too_many = await asyncio.open_connection("127.0.0.1", port)
+            with suppress(ConnectionResetError):
+                assert not await other.read()
+            one_too_many.close()
+            writer.write(b"y" * 4 * LARGEST_HEAD_BYTES)
+            with suppress(ConnectionResetError):
+                while await reader.read(65_536):
+                    pass
+        writer.close()
 
 
 async def test_what_is_left_out_on_redis_is_told_and_keeps_nobody_from_being_ready() -> None:
