@@ -7,8 +7,9 @@ Times are POSIX milliseconds. What may be told again counts once:
 - A new tracker begins new chains. What it shows of a call is taken as the call's next state if it
   is the same call.
 - A call is over when its end is first told. Until the call is counted for good, that end may be
-  taken back and replaced by a better one. Any other end is ignored, also after the call was counted
-  for good, as its id and its times are kept.
+  replaced: if it was taken back, if a full state tells it otherwise, or if nobody had seen it and
+  somebody else had. Any other end is ignored, also after the call was counted for good, as its id
+  and its times are kept.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ class OpenCalls:
         A call that is among neither is gone.
         """
         for word in ended:
-            self._ended(word, set(), at, 0)
+            self._ended(word, {word.id}, at, 0)  # what this id told before holds no more
         present: set[int] = set()
         for call in calls:
             present.add(call.call_id)
@@ -294,7 +295,8 @@ class OpenCalls:
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:
             closed = self.held.closed[found]
-            if closed.word is None or closed.word.id in taken_back:
+            told = closed.word
+            if told is None or told.id in taken_back or told.outcome == "unknown" != word.outcome:
                 self._correct(found, closed, word)
         elif not self._was_counted(word.call_id, started, ended):
             self._close(ClosedCall(None, of_call.of_end_alone(word), word, at, True))

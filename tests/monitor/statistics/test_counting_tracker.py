@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+from msgspec.structs import replace as replace_fields
+
 from monitor.pbx.facts import (
     ActiveCall,
     ActiveCallsRead,
@@ -19,10 +22,12 @@ from monitor.pbx.facts import (
 from monitor.shared.changes import Edit, apply
 from monitor.shared.entities import topics
 from monitor.shared.entities.statistics import PBX_ID, ExtensionStats, PbxStats, QueueStats
+from monitor.shared.timestamps import from_unix, moment
 from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.daily_statistics import Statistics
 from monitor.statistics.settings import StatisticsSettings
+from monitor.tracking import call_recovery
 from monitor.tracking.tracker import Tracker
 from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, directory, participant
 
@@ -200,6 +205,34 @@ def test_a_call_that_only_the_lost_leader_saw_is_counted_once_when_it_is_known()
         heir._made(list(heir.counting.join_ended(found)))
         heir.tick(NOON + 61 + again)
         assert heir.pbx().inbound == lost.pbx().inbound
+
+
+@pytest.mark.parametrize("later", [0.0, 0.05])
+def test_an_end_that_is_known_better_since_the_checkpoint_is_counted_as_it_was(
+    later: float,
+) -> None:
+    world = World()
+    world.tell(*world.first, call(NOON + 1))
+    world.tick(NOON + 2)
+    (going_on,) = topics.table(world.counting.state, "calls", topics.Call).values()
+    unseen = call_recovery.ended_unseen(going_on, NOON + 9)
+    seen = replace_fields(
+        unseen,
+        outcome="missed",
+        started_at=from_unix(moment(unseen.started_at).timestamp() + later),
+    )
+    blind = World()
+    blind.tell(*blind.first)
+    blind._made(list(blind.counting.join_ended([unseen])))
+    blind.tick(NOON + 10)
+    assert (blind.pbx().inbound.unknown, blind.pbx().inbound.missed) == (1, 0)
+    assert blind.counting.saved is not None
+    heir = World(saved=decode(encode(blind.counting.saved)))
+    heir.counting.remember(topics.empty_state(topics.TOPICS) | {"ended": {seen.id: seen}})
+    for fact in heir.first:
+        heir.counting.apply(fact)
+    stats = topics.table(heir.counting.state, "pbxstats", PbxStats)[PBX_ID]
+    assert (stats.calls, stats.inbound.unknown, stats.inbound.missed) == (1, 0, 1)
 
 
 def test_a_queue_that_calls_somebody_back_was_offered_nobody() -> None:
