@@ -109,29 +109,39 @@ def ended_differs(call: Call, told: Iterable[Mapping[str, Any]]) -> str:
     if not rows:
         return f"{call}: does not stand in the list" if call.certain or call.listed else ""
     outcome = rows[0]["outcome"]
-    if call.listed and outcome != call.listed:
+    if call.listed not in ("", outcome) and not _is_put_right(call, outcome):
         return f"{call}: told as {outcome}, and before as {call.listed}"
     allowed = {call.ending} if call.certain else {call.ending, "unknown"}
     return "" if outcome in allowed else f"{call}: told as {outcome}"
 
 
-def returned(
-    calls: Iterable[Call],
-    earlier: frozenset[int],
-    listed: frozenset[int],
-    told: Iterable[Mapping[str, Any]],
-) -> list[Call]:
-    """Return earlier calls that came back into the list of ended calls from another file.
+def _is_put_right(call: Call, outcome: str) -> bool:
+    """Whether the end, which nobody had seen, is told now by a monitor that has come back."""
+    return call.listed == "unknown" and outcome == call.ending
 
-    ``earlier``: ids of the calls that were over when the mixture began; ``listed``: ids that stood
-    in the list then.
+
+def returned(
+    calls: Iterable[Call], earlier: frozenset[int], told: Iterable[Mapping[str, Any]]
+) -> list[Call]:
+    """Return earlier calls of which another monitor's file has told since they were looked at.
+
+    They were not in the list of ended calls then, or nobody knew how they had ended. Whether they
+    were counted before this mixture began is not known. ``earlier``: ids of the calls that were
+    over when it began.
     """
-    rows = {row["callID"] for row in told}
-    return [call for call in calls if call.call_id in (earlier & rows) - listed]
+    outcomes = {row["callID"]: row["outcome"] for row in told}
+    return [
+        call
+        for call in calls
+        if call.call_id in earlier
+        and call.call_id in outcomes
+        and (not call.listed or _is_put_right(call, outcomes[call.call_id]))
+    ]
 
 
 def note_listed(calls: Iterable[Call], told: Iterable[Mapping[str, Any]]) -> None:
-    """Note how the list of ended calls tells of these: it is to stay so."""
+    """Note how the list of ended calls tells of these: it is to stay so, unless it is unknown."""
     outcomes = {row["callID"]: row["outcome"] for row in told}
     for call in calls:
-        call.listed = call.listed or outcomes.get(call.call_id, "")
+        if call.listed in ("", "unknown"):
+            call.listed = outcomes.get(call.call_id, call.listed)

@@ -80,15 +80,13 @@ class Mixture:
     _pending: list[asyncio.Task[Any]] = field(default_factory=list)
     _leader: str = "a"
     _earlier: frozenset[int] = frozenset()
-    _listed: frozenset[int] = frozenset()
-    """Ids of calls over at the mixture's beginning, and of those that the list then held."""
+    """Ids of calls over at the mixture's beginning."""
 
     async def play(self) -> Outcome:
         """Play it; what came of it."""
         begun = time.monotonic()
         before = await self._statistics()
         self._earlier = frozenset(call.call_id for call in self.phones.calls)
-        self._listed = frozenset(row["callID"] for row in await self._ended())
         first = len(self.clients.violations)
         dice = random.Random(self.seed)
         spanning = await self._prepare(dice)
@@ -378,7 +376,7 @@ class Mixture:
             self._may_be_lost(call.ended or call.began) for call in (*self.certain, *self.uncertain)
         )
         after, ended = await self._statistics(), await self._ended()
-        again = counted.returned(self.phones.calls, self._earlier, self._listed, ended)
+        again = counted.returned(self.phones.calls, self._earlier, ended)
         bounds = counted.bounds_of(self.certain, self.uncertain, after, again)
         found = list(judge_statistics(before, after, bounds, documented=documented))
         found += self._ended_differs(ended)

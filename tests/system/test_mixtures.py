@@ -132,8 +132,11 @@ def test_calls_are_counted_exactly_while_all_is_well_and_once_at_most_otherwise(
     assert ended_differs(call, [{**row, "outcome": "missed"}])
     note_listed([call], [row])
     assert not ended_differs(call, [row])
-    assert ended_differs(call, [{**row, "outcome": "answered"}])
+    assert not ended_differs(call, [{**row, "outcome": "answered"}]), "it was put right"
+    assert ended_differs(call, [{**row, "outcome": "missed"}])
     assert ended_differs(call, [])
+    note_listed([call], [{**row, "outcome": "answered"}])
+    assert ended_differs(call, [row])
     call.listed, call.certain = "", True
     assert ended_differs(call, [row])
     assert ended_differs(call, [])
@@ -156,18 +159,23 @@ def test_calls_that_are_pending_when_all_are_over_are_seen() -> None:
 
 
 def test_a_call_that_comes_back_from_the_other_monitors_file_may_be_counted_once() -> None:
-    lost, kept, late = (
-        Call("102", "104", 0.0, call_id, None, 2.0, "missed") for call_id in (7, 8, 9)
+    lost, kept, late, unseen = (
+        Call("102", "104", 0.0, call_id, None, 2.0, "missed") for call_id in (7, 8, 9, 10)
     )
-    told = [{"callID": call_id, "outcome": "missed"} for call_id in (7, 8, 9)]
-    again = returned([lost, kept, late], frozenset({7, 8}), frozenset({8}), told)
+    told = [{"callID": call_id, "outcome": "missed"} for call_id in (7, 8, 9, 10)]
+    note_listed([kept], told)
+    note_listed([unseen], [{"callID": 10, "outcome": "unknown"}])
+    again = returned([lost, kept, late, unseen], frozenset({7, 8, 10}), told)
+    assert again == [lost, unseen]
+    note_listed([unseen], told)
+    again = returned([lost, kept, late, unseen], frozenset({7, 8, 10}), told)
     assert again == [lost]
     bounds = bounds_of([late], [], ["pbx calls"], again)
     assert bounds["pbx calls"] == ledger.Bounds(1, 2)
     assert bounds["pbx internal.unknown"] == ledger.Bounds(-1, 1), (
         "it may have been counted as unknown before"
     )
-    assert returned([lost], frozenset({7}), frozenset(), []) == []
+    assert returned([lost], frozenset({7}), []) == []
 
 
 @pytest.mark.parametrize("hour", range(24))
