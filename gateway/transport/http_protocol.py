@@ -285,7 +285,7 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
                 self.send_400_response("")
         if self._in_body:
             self._around += len(data)
-            if self._around > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+            if self._around > LARGEST_HEAD_BYTES and not self._closes:
                 self._refuse_body()
                 self.send_400_response("")
 

@@ -65,11 +65,8 @@ class EndedCallStore:
         self._wrong: set[str] = set()
         """Ids of calls that could not be read. They are read again, and told once."""
 
-    async def read(self) -> dict[str, Entity]:
+    async def read(self) -> dict[str, EndedCall]:
         """Return the calls in the file by id, or nothing if it cannot be read."""
-        return {**await self._read()}
-
-    async def _read(self) -> dict[str, EndedCall]:
         try:
             found = await self._store.ended(self._pbx)
         except StoreFailed as error:
@@ -82,7 +79,7 @@ class EndedCallStore:
 
         Call it when another monitor leads that did not before.
         """
-        self._aside, self._offers = await self._read(), 0
+        self._aside, self._offers = await self.read(), 0
 
     async def mirror(self) -> None:
         """Add the ended calls on Redis to the file, and offer those that it does not show.

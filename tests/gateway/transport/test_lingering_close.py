@@ -11,7 +11,7 @@ import uvloop
 from gateway.parameters import LARGEST_BODY_BYTES
 from gateway.transport.http_protocol import MOST_HEADERS
 from gateway.transport.lingering_close import MOST_DISCARDED_BYTES
-from tests.gateway.serving import serving
+from tests.gateway.serving import Served, serving
 
 WITHIN = 60.0
 _MANY = "X: 1\r\n" * (MOST_HEADERS + 1)
@@ -28,6 +28,16 @@ on_each_loop = pytest.mark.parametrize(
 )
 
 
+async def asked(
+    served: Served, head: str, length: int
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection on which a request was begun that has a body of this length."""
+    host, port = served.host.split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(f"{head}Host: test\r\nContent-Length: {length}\r\n\r\n".encode())
+    return reader, writer
+
+
 @on_each_loop
 @pytest.mark.parametrize(("head", "status"), REFUSED.values(), ids=REFUSED)
 def test_who_is_refused_may_send_the_body_before_reading_the_answer(
@@ -35,10 +45,7 @@ def test_who_is_refused_may_send_the_body_before_reading_the_answer(
 ) -> None:
     async def answered() -> None:
         async with serving() as served, asyncio.timeout(WITHIN):
-            host, port = served.host.split(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            size = f"Host: test\r\nContent-Length: {LARGEST_BODY_BYTES}\r\n\r\n"
-            writer.write(f"{head}{size}".encode())
+            reader, writer = await asked(served, head, LARGEST_BODY_BYTES)
             begin = await reader.readexactly(12)
             for _ in range(LARGEST_BODY_BYTES // 1024):
                 writer.write(b"x" * 1024)
@@ -62,9 +69,7 @@ def test_who_is_refused_and_sends_on_is_cut_off(
 
     async def sent() -> int:
         async with serving() as served, asyncio.timeout(WITHIN):
-            host, port = served.host.split(":")
-            _, writer = await asyncio.open_connection(host, int(port))
-            writer.write(f"{head}Host: test\r\nContent-Length: 1000000000\r\n\r\n".encode())
+            _, writer = await asked(served, head, 1_000_000_000)
             count = 0
             try:
                 while True:
@@ -87,9 +92,7 @@ def test_who_is_refused_and_stays_is_cut_off(
 
     async def cut_off() -> None:
         async with serving() as served, asyncio.timeout(WITHIN):
-            host, port = served.host.split(":")
-            reader, writer = await asyncio.open_connection(host, int(port))
-            writer.write(f"{head}Host: test\r\nContent-Length: 1000\r\n\r\n".encode())
+            reader, writer = await asked(served, head, 1000)
             assert await reader.read()
             try:
                 while True:

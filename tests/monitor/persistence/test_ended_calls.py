@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from msgspec.structs import replace
@@ -11,7 +10,6 @@ from redis.asyncio import Redis
 
 from monitor.persistence import ended_calls as module
 from monitor.persistence.ended_calls import EndedCallStore, joined
-from monitor.persistence.sqlite_store import Store
 from monitor.shared.codec import encode_entity
 from monitor.shared.entities import topics as e
 from monitor.shared.entities.topics import Entity
@@ -19,6 +17,7 @@ from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
 from tests.bus import Bus, until_async
+from tests.monitor.persistence.test_sqlite_store import opened
 
 NOON = 1_800_000_000.0
 
@@ -59,31 +58,29 @@ async def test_what_was_taken_over_is_in_the_file_at_once(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "EVERY_S", 3600.0)
-    store, call = Store(None), ended(0.0, "missed")
-    await store.open()
-    held = EndedCallStore(bus.client(), "pbx", store)
+    call = ended(0.0, "missed")
+    async with opened(None) as store:
+        held = EndedCallStore(bus.client(), "pbx", store)
 
-    async def is_kept() -> bool:
-        return await held.read() == table(call)
+        async def is_kept() -> bool:
+            return await held.read() == table(call)
 
-    try:
         async with running(held.run(lambda: {"ended": table(call)})):
             await until_async(is_kept)
-    finally:
-        await store.close()
 
 
 LIVE = SpaceKeys("pbx", "live")
 
 
-@asynccontextmanager
-async def opened() -> AsyncIterator[Store]:
-    store = Store(None)
-    await store.open()
-    try:
-        yield store
-    finally:
-        await store.close()
+def adopting(
+    taken: dict[str, e.EndedCall],
+) -> Callable[[Mapping[str, e.EndedCall]], Awaitable[None]]:
+    """A leader who takes all calls that are offered."""
+
+    async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
+        taken.update(calls)
+
+    return adopt
 
 
 async def show(bus: Bus, *calls: e.EndedCall) -> None:
@@ -96,7 +93,7 @@ async def show(bus: Bus, *calls: e.EndedCall) -> None:
 async def test_the_leaders_file_follows_what_it_shows(bus: Bus) -> None:
     first, second, third = (ended(0.0, "missed", call_id=number) for number in (1, 2, 3))
     shown = table(first)
-    async with opened() as store:
+    async with opened(None) as store:
         held = EndedCallStore(bus.client(), "pbx", store)
 
         async def holds(*calls: e.EndedCall) -> bool:
@@ -122,7 +119,7 @@ async def test_a_monitor_that_led_offers_what_redis_does_not_show_until_it_was_r
 ) -> None:
     known, lost = ended(0.0, "missed", call_id=1), ended(0.0, "missed", call_id=2)
     redis = bus.client()
-    async with opened() as store:
+    async with opened(None) as store:
         before, leader = EndedCallStore(redis, "pbx", store), EndedCallStore(redis, "pbx", store)
         await store.replace_ended("pbx", module._rows({known.id: known, lost.id: lost}))
         await show(bus, known)
@@ -158,7 +155,7 @@ async def _is_read(redis: Redis) -> bool:
 
 async def test_what_nobody_takes_is_offered_three_times(bus: Bus) -> None:
     old, redis = ended(-100_000.0, "missed"), bus.client()
-    async with opened() as store:
+    async with opened(None) as store:
         before = EndedCallStore(redis, "pbx", store)
         await store.replace_ended("pbx", module._rows({old.id: old}))
         await before.set_aside()
@@ -173,15 +170,11 @@ async def test_what_nobody_takes_is_offered_three_times(bus: Bus) -> None:
 async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(bus: Bus) -> None:
     call, redis = ended(0.0, "missed"), bus.client()
     taken: dict[str, e.EndedCall] = {}
-
-    async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
-        taken.update(calls)
-
-    async with opened() as store:
+    async with opened(None) as store:
         held = EndedCallStore(redis, "pbx", store)
         good = encode_entity(call)
         await redis.hset(LIVE.found, mapping={"x": b"zzzz", "8@y": good, call.id: good})
-        async with running(held.follow_offers(adopt)):
+        async with running(held.follow_offers(adopting(taken))):
             await until_async(lambda: _is_read(redis))
             assert taken == {call.id: call}
             await redis.set(LIVE.found, "not a table")
@@ -200,15 +193,11 @@ async def test_a_flood_of_offers_is_removed_unread(
     monkeypatch.setattr(module, "_MOST_FOUND", 3)
     call, redis = ended(0.0, "missed"), bus.client()
     taken: dict[str, e.EndedCall] = {}
-
-    async def adopt(calls: Mapping[str, e.EndedCall]) -> None:
-        taken.update(calls)
-
-    async with opened() as store:
+    async with opened(None) as store:
         held = EndedCallStore(redis, "pbx", store)
         good = encode_entity(call)
         await redis.hset(LIVE.found, mapping={"a": b"", "b": b"", "c": b"", call.id: good})
-        async with running(held.follow_offers(adopt)):
+        async with running(held.follow_offers(adopting(taken))):
             await until_async(lambda: _is_read(redis))
             assert not taken
             await redis.hset(LIVE.found, call.id, good)
