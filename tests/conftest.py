@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
@@ -88,6 +89,16 @@ def _logs_as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         structlog.reset_defaults()
         root.handlers[:] = handlers
         root.setLevel(level)
+
+
+@pytest.fixture
+def foreign() -> Iterator[Path]:
+    """Give a directory that any user can reach, unlike pytest's."""
+    with TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        made = Path(folder) / "state"
+        made.mkdir()
+        yield made
 
 
 @pytest.fixture

@@ -181,7 +181,7 @@ class LeaderTerm(Generic[FactT]):
                 tasks.create_task(self._end(following))
                 tasks.create_task(checkpoint.run(lambda: self._tracker.saved))
                 tasks.create_task(ended.run(lambda: self._tracker.state))
-                tasks.create_task(ended.follow_offers(self._adopt))
+                tasks.create_task(ended.follow_offers(self._adopt, lambda: self.pbx_time))
                 tasks.create_task(self._handover.run())
         finally:
             await self._source.close()

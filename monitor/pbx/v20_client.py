@@ -195,6 +195,21 @@ class PbxClient:
             return await send(await self.tokens.get())
         return await self._authorized(send, f"{method} {path}")
 
+    async def ask(
+        self, path: str, question: bytes, headers: Mapping[str, str], largest: int = MAX_BODY_BYTES
+    ) -> HttpResponse:
+        """Post a question that changes nothing; return its answer of any status but 401.
+
+        ``largest``: bytes of the answer. Raises PbxUnreachable, PbxGarbled, TokenRefused.
+        """
+
+        async def read(token: str) -> HttpResponse:
+            return await self._transport.read(
+                "POST", path, token, question, headers, largest=largest
+            )
+
+        return await self._authorized(read, f"POST {path}")
+
     async def collection(
         self, name: str, query: Query | None = None, top: int | None = PAGE
     ) -> list[dict[str, Any]]:
@@ -301,7 +316,7 @@ class PbxClient:
             "client_secret": self._secret(),
         }
         granted = await self._transport.read(
-            "POST", "/connect/token", form=form, largest=MAX_TOKEN_BYTES
+            "POST", "/connect/token", content=form, largest=MAX_TOKEN_BYTES
         )
         if granted.status == 400 and _MEANT_FOR_TLS in granted.body:
             raise PbxRefused("The PBX wants https: write https:// in url.", 400)

@@ -33,6 +33,7 @@ from monitor.shared.redis.connection import (
     translated,
 )
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.timestamps import from_unix
 from monitor.statistics.call_account import is_same_life
 from monitor.statistics.durations import unix_ms
 
@@ -40,6 +41,7 @@ EVERY_S: Final = 0.25
 """Seconds between two writes to the file."""
 _FOUND_EVERY_S: Final = 5.0
 _FOUND_KEPT_S: Final = 3_600
+_CLOCK_TOLERANCE_S: Final = 60.0
 _OFFERS: Final = 3
 """Times that a call is offered, as Redis may be emptied before the leader has read it."""
 _MOST_FOUND: Final = 20_000
@@ -141,24 +143,29 @@ class EndedCallStore:
             self._aside.clear()
 
     async def follow_offers(
-        self, adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]]
+        self,
+        adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]],
+        pbx_time: Callable[[], float | None],
     ) -> None:
         """Read what other monitors offer until cancelled.
 
-        ``adopt(calls)``: returns when Redis shows those that were taken.
+        ``adopt(calls)``: returns when Redis shows those that were taken. ``pbx_time()``: POSIX
+        seconds on the PBX's clock, None if unknown.
         """
         while True:
             raise_if_cancelled()
             try:
                 with translated():
-                    await self._read_offers(adopt)
+                    await self._read_offers(adopt, pbx_time())
             except BusUnreachable as error:
                 _log.debug("ended_calls_offer_failure", pbx=self._pbx, reason=str(error))
             raise_if_cancelled()
             await asyncio.sleep(_FOUND_EVERY_S)
 
     async def _read_offers(
-        self, adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]]
+        self,
+        adopt: Callable[[Mapping[str, EndedCall]], Awaitable[None]],
+        now: float | None,
     ) -> None:
         try:
             async with read_turn(self._redis):
@@ -177,7 +184,11 @@ class EndedCallStore:
         calls = _readable(found)
         if wrong := len(ids) - len(calls):
             rejected(self._found, f"{wrong} ended calls that cannot be read")
-        await adopt(calls)
+        latest = None if now is None else from_unix(now + _CLOCK_TOLERANCE_S)
+        past = {id_: call for id_, call in calls.items() if not latest or call.ended_at <= latest}
+        if ahead := len(calls) - len(past):  # they would stay the newest
+            rejected(self._found, f"{ahead} ended calls that end in the future")
+        await adopt(past)
         await self._redis.hdel(self._found, *ids)
 
     async def _replace_wrong(self, error: ResponseError) -> None:

@@ -38,14 +38,14 @@ class Reached:
 
 
 @asynccontextmanager
-async def light_pbxs(count: int) -> AsyncIterator[list[SimulatedPbx]]:
-    """PBXs of a few extensions, in each of which a call goes on as a rule."""
+async def light_pbxs(count: int, rate: float = 6.0) -> AsyncIterator[list[SimulatedPbx]]:
+    """PBXs of a few extensions. ``rate``: at 6, a call goes on in each of them as a rule."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
                 SimulatedPbx(
                     SimulatorSettings(
-                        extensions=6, queues=1, contacts=1, rate=6, speed=2, seed=number
+                        extensions=6, queues=1, contacts=1, rate=rate, speed=2, seed=number
                     )
                 )
             )

@@ -127,11 +127,16 @@ class Story:
 
 @asynccontextmanager
 async def play(
-    directory: Path, bus: RealBus, count: int, lease: float = LEASE, within: float = WITHIN
+    directory: Path,
+    bus: RealBus,
+    count: int,
+    rate: float = 6.0,
+    lease: float = LEASE,
+    within: float = WITHIN,
 ) -> AsyncIterator[Story]:
     """Two monitors, two gateways and this many PBXs, each with a subscriber."""
     async with AsyncExitStack() as stack:
-        pbxs = await stack.enter_async_context(light_pbxs(count))
+        pbxs = await stack.enter_async_context(light_pbxs(count, rate))
         place = await stack.enter_async_context(many_sites(directory, bus, reached(pbxs), lease))
         for monitor in ("a", "b"):
             await place.monitor(monitor)
@@ -158,7 +163,7 @@ async def test_each_process_may_be_killed_stopped_and_started_and_no_pbx_minds_a
 async def test_the_same_with_200_pbxs_and_a_monitor_that_stands_still(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    async with play(tmp_path, valkey, 200, lease=10.0, within=600.0) as story:
+    async with play(tmp_path, valkey, 200, rate=1.0, lease=10.0, within=600.0) as story:
         await story.the_first_monitor_and_gateway()
         await story.the_second_monitor_and_gateway()
         await story.the_first_monitor_stands_still()

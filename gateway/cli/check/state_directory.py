@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.check.finding import Finding
+from monitor.persistence.directory_owner import as_owner_of
 from monitor.persistence.sqlite_store import SCHEMA, STORE, too_new
 from monitor.shared.store_failure_text import damaged, explain
 
@@ -58,13 +59,19 @@ def _of_folder(folder: Path) -> Finding:
     try:
         if not folder.exists():
             return _absent(folder)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-        present, free, alien = (folder / STORE).exists(), _free(folder), _alien(folder)
+        with as_owner_of(folder):
+            return _of_existing(folder)
     except OSError as error:
         return Finding(
             _WHAT, wrong=f"{folder} cannot be written to: {error.strerror}; {_remedy(error)}"
         )
+
+
+def _of_existing(folder: Path) -> Finding:
+    """Return the finding about a directory that is there. Raises OSError."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+    present, free, alien = (folder / STORE).exists(), _free(folder), _alien(folder)
     if free < _ENOUGH_BYTES:
         return Finding(
             _WHAT, wrong=f"{folder} has {free // 1_048_576} MB left on its disk; make room there"

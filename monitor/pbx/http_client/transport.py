@@ -192,16 +192,16 @@ class Transport:
         method: str,
         address: str,
         token: str | None = None,
-        form: Mapping[str, str] | None = None,
+        content: bytes | Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         shown: str = "",
         largest: int = MAX_BODY_BYTES,
     ) -> HttpResponse:
         """Send a request that changes nothing and return its answer.
 
-        ``shown``: stands for method and path in messages, if the path holds a secret. ``largest``:
-        bytes of the answer. Raises PbxUnreachable, and PbxGarbled if the answer is too large or
-        cannot be unpacked.
+        ``content``: a mapping is sent as a form. ``shown``: stands for method and path in messages,
+        if the path holds a secret. ``largest``: bytes of the answer. Raises PbxUnreachable, and
+        PbxGarbled if the answer is too large or cannot be unpacked.
         """
         shown = shown or f"{method} {address.partition('?')[0]}"
         if self._reading is None:
@@ -214,7 +214,7 @@ class Transport:
                 method,
                 URL(self._url + address, encoded=True),
                 headers={**_headers(token), **(headers or {})},
-                data=form,
+                data=content,
                 allow_redirects=False,
             ) as response:
                 return await self._answer(shown, sent, response, largest)

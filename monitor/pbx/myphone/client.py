@@ -42,6 +42,7 @@ _COMMANDS: Final = "/MyPhone/MPWebService.asmx"
 _FORGOTTEN: Final = (b"Login is required", b"NOT AUTH")
 _DONE: Final = b"successfully processed"
 _OCTETS: Final = "application/octet-stream"
+_LARGEST: Final = myphone_messages.MAX_MESSAGE_BYTES
 PUSHED_WITHIN_S: Final = 5.0
 """Seconds to wait for the queues after they were asked for."""
 _READS_BY_LOGIN: Final = 20
@@ -165,7 +166,7 @@ class MyPhoneClient:
         for _ in range(2):
             session = await self._opened()
             told = session.told
-            answer = await self._send(message, session.key, changes=changes)
+            answer = await (self._order if changes else self._ask)(message, session.key)
             words = answer.body if len(answer.body) <= _MAX_WORDS_BYTES else b""
             forgotten = answer.status == 403 or any(word in words for word in _FORGOTTEN)
             if not forgotten and not answer.good:
@@ -232,7 +233,7 @@ class MyPhoneClient:
         session = _Session(key, PushSocket(self._client, take))
         try:
             await session.socket.open(key, text(fields, "pass", MAX_TOKEN_BYTES))
-            said = await self._send(myphone_messages.login(), key, changes=False)
+            said = await self._ask(myphone_messages.login(), key)
         except BaseException:
             await session.socket.close()
             raise
@@ -243,21 +244,15 @@ class MyPhoneClient:
         self._take(session, said.body, pushed=False)
         return session
 
-    async def _send(self, message: bytes, key: str, *, changes: bool) -> HttpResponse:
-        headers = {"MyPhoneSession": key, "Content-Type": _OCTETS, "Accept": _OCTETS}
-        try:
-            answer = await self._client.order(
-                "POST",
-                _COMMANDS,
-                message,
-                headers,
-                largest=myphone_messages.MAX_MESSAGE_BYTES,
-            )
-        except CommandOutcomeUnknown as error:
-            if changes:
-                raise
-            raise PbxGarbled(f"The web client's interface: {error}") from error
-        if changes and answer.status >= 500:
+    async def _ask(self, message: bytes, key: str) -> HttpResponse:
+        """Send a message that changes nothing; it shares the connections that are kept open."""
+        return await self._client.ask(_COMMANDS, message, _headers(key), _LARGEST)
+
+    async def _order(self, message: bytes, key: str) -> HttpResponse:
+        answer = await self._client.order(
+            "POST", _COMMANDS, message, _headers(key), largest=_LARGEST
+        )
+        if answer.status >= 500:
             raise CommandOutcomeUnknown(
                 f"The PBX answered {answer.status}: it is not known whether the login was changed."
             )
@@ -285,6 +280,10 @@ class MyPhoneClient:
             if answer.status != 401:
                 raise answer.refusal()
         raise _no_right()
+
+
+def _headers(key: str) -> dict[str, str]:
+    return {"MyPhoneSession": key, "Content-Type": _OCTETS, "Accept": _OCTETS}
 
 
 def _acknowledged(body: bytes) -> myphone_messages.Acknowledgement | None:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -137,16 +136,6 @@ async def test_a_backup_is_restored_where_nothing_is_yet(db: Path, tmp_path: Pat
     await write(tmp_path / "backup.db", "one")
     assert restore(tmp_path / "backup.db", db, STAMP)[1] is None
     assert await commands(db) == ["one"]
-
-
-@pytest.fixture
-def foreign() -> Iterator[Path]:
-    """A directory of somebody else, which that user can reach, unlike pytest's."""
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        made = Path(folder) / "state"
-        made.mkdir()
-        yield made
 
 
 def give_away(folder: Path) -> None:

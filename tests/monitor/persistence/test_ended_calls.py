@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from monitor.persistence import ended_calls as module
 from monitor.persistence.ended_calls import EndedCallStore, joined
@@ -136,7 +138,7 @@ async def test_a_monitor_that_led_offers_what_redis_does_not_show_until_it_was_r
             assert await redis.exists(LIVE.found), "it stays until Redis shows the calls"
             taken.append(calls)
 
-        async with running(leader.follow_offers(adopt)):
+        async with running(leader.follow_offers(adopt, lambda: None)):
             await until_async(lambda: _is_read(redis))
             await before.mirror()  # Redis does not show it: it may have been emptied
             await until_async(lambda: _is_read(redis))
@@ -174,7 +176,7 @@ async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(b
         held = EndedCallStore(redis, "pbx", store)
         good = encode_entity(call)
         await redis.hset(LIVE.found, mapping={"x": b"zzzz", "8@y": good, call.id: good})
-        async with running(held.follow_offers(adopting(taken))):
+        async with running(held.follow_offers(adopting(taken), lambda: None)):
             await until_async(lambda: _is_read(redis))
             assert taken == {call.id: call}
             await redis.set(LIVE.found, "not a table")
@@ -184,6 +186,28 @@ async def test_offers_that_cannot_be_read_are_removed_without_their_neighbours(b
         await held.set_aside()
         await held.mirror()
         assert await redis.hkeys(LIVE.found) == [call.id.encode()]
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_call_that_ends_in_the_future_is_not_taken(bus: Bus) -> None:
+    call, later = ended(0.0, "missed", call_id=1), ended(3_600.0, "missed", call_id=2)
+    offers: dict[Any, Any] = {each.id: encode_entity(each) for each in (call, later)}
+    redis = bus.client()
+    taken: dict[str, e.EndedCall] = {}
+    async with opened(None) as store:
+        held = EndedCallStore(redis, "pbx", store)
+        await redis.hset(LIVE.found, mapping=offers)
+        with capture_logs() as logged:
+            async with running(held.follow_offers(adopting(taken), lambda: NOON + 5.0)):
+                await until_async(lambda: _is_read(redis))
+        assert taken == {call.id: call}
+        assert [line["reason"] for line in logged if line["event"] == "redis_value_rejected"] == [
+            "1 ended calls that end in the future"
+        ]
+        async with running(held.follow_offers(adopting(taken), lambda: None)):
+            await redis.hset(LIVE.found, mapping=offers)
+            await until_async(lambda: _is_read(redis))
+        assert taken == {call.id: call, later.id: later}, "nobody knows the PBX's clock"
 
 
 @pytest.mark.usefixtures("often")
@@ -197,7 +221,7 @@ async def test_a_flood_of_offers_is_removed_unread(
         held = EndedCallStore(redis, "pbx", store)
         good = encode_entity(call)
         await redis.hset(LIVE.found, mapping={"a": b"", "b": b"", "c": b"", call.id: good})
-        async with running(held.follow_offers(adopting(taken))):
+        async with running(held.follow_offers(adopting(taken), lambda: None)):
             await until_async(lambda: _is_read(redis))
             assert not taken
             await redis.hset(LIVE.found, call.id, good)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -48,8 +50,28 @@ async def test_a_disk_that_is_nearly_full(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
-async def test_a_file_that_a_monitor_run_by_hand_has_left(tmp_path: Path) -> None:
-    await made(tmp_path / "callmon.db")
-    os.chown(tmp_path, 65_534, 65_534)
-    finding = await state_directory.look_at(tmp_path)
-    assert f"chown --reference={tmp_path} {tmp_path}/callmon.db*" in finding.wrong
+async def test_a_file_that_a_monitor_run_by_hand_has_left(foreign: Path) -> None:
+    await made(foreign / "callmon.db")
+    os.chown(foreign, 65_534, 65_534)
+    finding = await state_directory.look_at(foreign)
+    assert f"chown --reference={foreign} {foreign}/callmon.db*" in finding.wrong
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+async def test_root_opens_the_file_with_its_owners_rights(
+    foreign: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await made(foreign / "callmon.db")
+    for path in (foreign, foreign / "callmon.db"):
+        os.chown(path, 65_534, 65_534)
+    connect, users = sqlite3.connect, set()
+
+    def connecting(*arguments: Any, **options: Any) -> Any:
+        users.add(os.geteuid())
+        return connect(*arguments, **options)
+
+    monkeypatch.setattr(sqlite3, "connect", connecting)
+    finding = await state_directory.look_at(foreign)
+    assert finding.detail == f"{foreign} can be written to; callmon.db is whole"
+    assert users == {65_534}
+    assert os.geteuid() == 0

@@ -201,3 +201,19 @@ def test_frozen_objects_are_not_counted_at_each_freeze(monkeypatch: pytest.Monke
         kept += [_Node(cyclic=True) for _ in range(2 * MOST)]
         collector.look()
     assert not any(map(_visited, kept)), "they are frozen"
+
+
+def test_where_many_objects_are_in_use_more_new_ones_are_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(garbage_collector, "MOST_AT_ONCE", 20 * MOST)
+    collector = _begun()
+    mine = [_Node(cyclic=True) for _ in range(max(30 * MOST, gc.get_freeze_count()))]
+    collector.look()
+    assert not _visited(mine[0])
+    later = [_Node(cyclic=True) for _ in range(10 * MOST)]
+    collector.look()
+    assert _visited(later[0])
+    later += [_Node(cyclic=True) for _ in range(20 * MOST)]
+    collector.look()
+    assert not any(map(_visited, (later[0], later[-1]))), "never more than so many at once"

@@ -71,11 +71,12 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request."""
+    """A request. ``peer``: address and port that it came from."""
 
     path: str
     headers: Mapping[str, str]
     body: bytes
+    peer: object = None
 
 
 class OddPbx:
@@ -104,7 +105,8 @@ class OddPbx:
 
     async def handle(self, request: http.Request) -> http.StreamResponse:
         body = await request.read()
-        self.asked.append(Asked(request.path, request.headers, body))
+        peer = request.transport and request.transport.get_extra_info("peername")
+        self.asked.append(Asked(request.path, request.headers, body, peer))
         if request.path == PUSH and self.pushes is not None:
             return await self._socket(request)
         if request.path == PUSH:
@@ -424,19 +426,23 @@ async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(
 ) -> None:
     before = await web.queues_info()
     pbx.faults.lose_answers(1, COMMANDS)
-    with pytest.raises(PbxGarbled):
+    with pytest.raises(PbxUnreachable):
         await web.queues_info()
     assert await web.queues_info() == before
 
 
-@pytest.mark.parametrize("path", [SESSION, COMMANDS], ids=["session", "login"])
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [(SESSION, PbxGarbled), (COMMANDS, PbxUnreachable)],
+    ids=["session", "login"],
+)
 async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
-    pbx: SimulatedPbx, web: MyPhoneClient, path: str
+    pbx: SimulatedPbx, web: MyPhoneClient, path: str, error: type[PbxError]
 ) -> None:
     before = truth(pbx)
     change = ids(pbx, "800", an_agent(pbx))
     pbx.faults.lose_answers(1, path)
-    with pytest.raises(PbxGarbled):
+    with pytest.raises(error):
         await web.set_queue_status(*change, logged_in=False)
     assert pbx.faults.happened["unanswered"] == 1
     assert truth(pbx) == before
@@ -495,6 +501,24 @@ async def test_one_session_and_one_login_serve_for_everything(
         await web.queues_info()
         await web.set_queue_status(1, 2, logged_in=True)
     assert pbx.kinds() == ["session", "login", *["read", "set"] * 3]
+
+
+async def test_readings_share_a_connection_and_a_change_has_its_own(
+    odd: tuple[OddPbx, MyPhoneClient],
+) -> None:
+    """Every three seconds a TLS handshake would cost the PBX more than the answer."""
+    pbx, web = odd
+    for _ in range(3):
+        await web.queues_info()
+    await web.set_queue_status(300, 31, logged_in=True)
+    await web.queues_info()
+    peers: dict[str, set[object]] = {}
+    commands = [asked for asked in pbx.asked if asked.path in (SESSION, COMMANDS)]
+    for kind, asked in zip(pbx.kinds(), commands, strict=True):
+        peers.setdefault(kind, set()).add(asked.peer)
+    assert len(peers["read"]) == 1
+    assert peers["login"] == peers["read"]
+    assert not peers["set"] & peers["read"]
 
 
 async def test_nothing_is_opened_before_it_is_needed(odd: tuple[OddPbx, MyPhoneClient]) -> None:
