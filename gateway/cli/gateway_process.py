@@ -129,7 +129,7 @@ async def _gateway(
 
     try:
         async with (
-            garbage_collected(),
+            garbage_collected(len(settings.pbx_names)),
             memory_released(),
             metrics_served("gateway", settings.metrics.host, metrics_port) as registry,
             heartbeat(redis.of(SITE), "gateway") as told,

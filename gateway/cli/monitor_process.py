@@ -79,7 +79,7 @@ async def _monitor(settings: MonitorSettings, reload: MonitorReload) -> None:
 
     try:
         async with (
-            garbage_collected(),
+            garbage_collected(len(settings.pbx)),
             metrics_served(
                 *("monitor", metrics.host, metrics.monitor_port, troubles), rejected
             ) as registry,

@@ -197,7 +197,7 @@ async def _monitor(url: str, pbxs: int) -> None:
             )
             for name in (f"pbx{number}" for number in range(pbxs))
         ]
-        async with garbage_collected(), asyncio.TaskGroup() as tasks:
+        async with garbage_collected(pbxs), asyncio.TaskGroup() as tasks:
             tasks.create_task(membership.run())
             for service in services:
                 tasks.create_task(run.keep_running(service))

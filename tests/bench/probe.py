@@ -87,7 +87,7 @@ def _answer(probe: Probe) -> None:
 
 
 @asynccontextmanager
-async def _as_python_does() -> AsyncIterator[None]:
+async def _as_python_does(_: int = 1) -> AsyncIterator[None]:
     yield
 
 

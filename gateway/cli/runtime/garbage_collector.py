@@ -7,8 +7,6 @@ imported code alone, several times that with what a large PBX brings. So:
 - What exists at the start is frozen: the collector does not visit it again.
 - Python makes no full collections by itself. When many objects have come since the last freeze,
   this module makes one. It visits only those objects, and freezes those that are still in use.
-- In a process with many PBXs, many objects live for a second: a timer, a request, a task's wait.
-  They die by themselves, so there as many are left alone as the half of what came since the start.
 - A frozen object is freed as ever when nothing refers to it. Only a frozen cycle is not found. So
   everything is visited once more when the frozen objects have become several times as many.
 """
@@ -31,13 +29,14 @@ MIDDLE: Final = 10
 """Collections of new objects after which those that survived one are looked through too."""
 MOST_NEW: Final = 10_000
 """Objects since the last freeze after which they are all looked through: about 10 ms."""
-MOST_AT_ONCE: Final = 50_000
-"""Objects that are looked through at once, however many there are: 30 ms on a slow machine."""
+NEW_PER_PBX: Final = 500
+"""Objects that live for a second and die by themselves: a timer, a request, a task's wait. A PBX
+has some 400 of them."""
+MOST_AT_ONCE: Final = 60_000
+"""Objects that are looked through at once, however many PBXs there are: about 60 ms."""
 FEWEST_FROZEN: Final = 400_000
 """Frozen objects up to which the frozen ones are not looked through again."""
 _GROWTH: Final = 2
-_COUNTED_ANEW: Final = 1.25
-"""Growth of the frozen objects after which they are counted: it takes time for each of them."""
 _EVERY_S: Final = 0.5
 """Seconds between two looks at how many objects have come: it takes a fraction of a millisecond."""
 _NEVER: Final = 1_000_000_000
@@ -55,48 +54,44 @@ class GarbageCollector:
     def __init__(self, most_new: int = MOST_NEW, fewest_frozen: int = FEWEST_FROZEN) -> None:
         self._most_new = most_new
         self._fewest_frozen = fewest_frozen
-        self._at_start = self._kept = 0
-        """Frozen objects: at the start, and after the last look through all of them."""
-        self._counted = self._at_most = 0
-        """Frozen objects: as last counted, and how many there are now at most."""
+        self._frozen = self._at_most = 0
+        """Frozen objects: as last counted anew, and how many there are now at most."""
 
     def begin(self) -> None:
         """Freeze what exists, and take the full collections over from Python."""
         gc.set_threshold(YOUNG, MIDDLE, _NEVER)
         self._collect_everything()
-        self._at_start = self._kept
 
     def look(self) -> None:
         """Collect if many objects have come since the last freeze."""
-        grown = (self._counted - self._at_start) // 2
-        most = max(self._most_new, min(grown, MOST_AT_ONCE))
-        if len(gc.get_objects()) <= most:
+        if len(gc.get_objects()) <= self._most_new:
             return
         gc.collect()
         new = len(gc.get_objects())
-        if new <= most // 2:
+        if new <= self._most_new // 2:
             return  # most of it was garbage
         gc.freeze()
+        most = max(self._fewest_frozen, _GROWTH * self._frozen)
         self._at_most += new
-        if self._at_most <= _COUNTED_ANEW * self._counted:
-            return
-        frozen = self._counted = self._at_most = gc.get_freeze_count()
-        if frozen > max(self._fewest_frozen, _GROWTH * self._kept):
+        if self._at_most <= most:
+            return  # they need not be counted, which takes time for each of them
+        frozen = self._at_most = gc.get_freeze_count()
+        if frozen > most:
             self._collect_everything()
-            _log.info("frozen_objects_collected", before=frozen, after=self._kept)
+            _log.info("frozen_objects_collected", before=frozen, after=self._frozen)
 
     def _collect_everything(self) -> None:
         gc.unfreeze()
         gc.collect()
         gc.freeze()
-        self._kept = self._counted = self._at_most = gc.get_freeze_count()
+        self._frozen = self._at_most = gc.get_freeze_count()
 
 
 @asynccontextmanager
-async def garbage_collected() -> AsyncIterator[None]:
-    """Do the process's garbage collections while the context is entered."""
+async def garbage_collected(pbxs: int = 1) -> AsyncIterator[None]:
+    """Do the garbage collections of a process with so many PBXs while the context is entered."""
     thresholds = gc.get_threshold()
-    collector = GarbageCollector()
+    collector = GarbageCollector(min(MOST_NEW + NEW_PER_PBX * pbxs, MOST_AT_ONCE))
     collector.begin()
     try:
         async with running(_look_regularly(collector)):

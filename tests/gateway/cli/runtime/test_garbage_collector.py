@@ -203,17 +203,18 @@ def test_frozen_objects_are_not_counted_at_each_freeze(monkeypatch: pytest.Monke
     assert not any(map(_visited, kept)), "they are frozen"
 
 
-def test_where_many_objects_are_in_use_more_new_ones_are_left_alone(
+async def test_where_many_pbxs_are_more_new_objects_are_left_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(garbage_collector, "MOST_AT_ONCE", 20 * MOST)
-    collector = _begun()
-    mine = [_Node(cyclic=True) for _ in range(max(30 * MOST, gc.get_freeze_count()))]
-    collector.look()
-    assert not _visited(mine[0])
-    later = [_Node(cyclic=True) for _ in range(10 * MOST)]
-    collector.look()
-    assert _visited(later[0])
-    later += [_Node(cyclic=True) for _ in range(20 * MOST)]
-    collector.look()
-    assert not any(map(_visited, (later[0], later[-1]))), "never more than so many at once"
+    most: list[int] = []
+
+    class Noted(GarbageCollector):
+        def __init__(self, most_new: int) -> None:
+            super().__init__(most_new)
+            most.append(most_new)
+
+    monkeypatch.setattr(garbage_collector, "GarbageCollector", Noted)
+    for pbxs in (1, 50, 5_000):
+        async with garbage_collected(pbxs):
+            pass
+    assert most == [10_500, 35_000, 60_000], "never so many that it stops the loop for long"
