@@ -81,6 +81,11 @@ class Lease:
         return self._granted_at is not None and self.uptime() < self._granted_at + self._sure_for
 
     @property
+    def expiring(self) -> bool:
+        """Return whether it was ours, and is not known to be ours still."""
+        return self._granted_at is not None and not self.sure()
+
+    @property
     def renewal(self) -> RedisCommand:
         """Return the command that takes or renews the lease.
 

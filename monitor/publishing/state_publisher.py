@@ -115,6 +115,7 @@ class StatePublisher:
         await self.aclose()
         token = secrets.token_hex(4)
         staged = await stage(self._redis, self._keys, copied, token)
+        await self._keep_lease()
         for _ in range(_ATTEMPTS):
             async with await GuardedTransaction.watch(
                 self._redis,
@@ -314,6 +315,12 @@ class StatePublisher:
         return () if self._lease is None else (self._lease.renewal,)
 
     # A new epoch.
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease if it may have run out while a large state was written."""
+        lease = self._lease
+        if lease is not None and lease.expiring and not await lease.acquire():
+            raise Fenced("the lease was lost while the state was being written")
 
     async def _try_start(
         self, guard: GuardedTransaction, staged: StagedState, token: str

@@ -9,7 +9,9 @@ from redis.asyncio import Redis
 
 from gateway.replication.redis_reader import read_log, read_position, read_state
 from monitor.lease import Lease
+from monitor.publishing import state_publisher as module
 from monitor.publishing.state_publisher import LOG_BYTES, StatePublisher
+from monitor.publishing.state_staging import StagedState, stage
 from monitor.shared import codec
 from monitor.shared.changes import Edit, Position
 from monitor.shared.entities.topics import Ivr, State, empty_state
@@ -37,7 +39,8 @@ class Writer:
         self.network = Network()
         redis = FaultyRedis(bus.client(), self.network)
         self.now = clock
-        self.lease = Lease(redis, KEYS, name, ttl=600)
+        self.up = 0.0
+        self.lease = Lease(redis, KEYS, name, ttl=600, uptime=lambda: self.up)
         self.publisher = StatePublisher(
             *(redis, KEYS, name),
             lease=self.lease,
@@ -187,6 +190,31 @@ async def test_an_epoch_cannot_be_started_without_the_lease(bus: Bus) -> None:
     with pytest.raises(Fenced):
         await second.publisher.start_epoch(ivr("1", "x"))
     assert await names(bus.client()) == ["0"]
+    await first.publisher.aclose()
+
+
+@pytest.mark.parametrize("taken", [False, True])
+async def test_a_lease_that_runs_out_while_the_state_is_written_is_taken_again_if_it_is_free(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch, *, taken: bool
+) -> None:
+    """Else a monitor with many PBXs would write the state again and again, each time too slowly."""
+    first, second = Writer(bus, "first"), Writer(bus, "second")
+
+    async def slowly(*arguments: Any) -> StagedState:
+        first.up += 601
+        await bus.client().delete(KEYS.lease)
+        assert not taken or await second.lease.acquire()
+        return await stage(*arguments)
+
+    monkeypatch.setattr(module, "stage", slowly)
+    if taken:
+        with pytest.raises(Fenced):
+            await first.start()
+        assert await names(bus.client()) == []
+    else:
+        await first.start()
+        assert await names(bus.client()) == ["0"]
+        assert first.lease.sure()
     await first.publisher.aclose()
 
 

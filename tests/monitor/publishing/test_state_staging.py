@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pytest
+from redis.asyncio import Redis
 
 from monitor.publishing import state_staging as module
 from monitor.publishing.state_staging import StagedState, stage
 from monitor.shared.entities.topics import Ivr, State, empty_state
 from monitor.shared.redis.connection import GuardedTransaction, send
-from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.key_names import RedisCommand, SpaceKeys
 from monitor.shared.tasks import running
 from tests.bus import Bus
 from tests.steps import Turns
@@ -77,6 +80,26 @@ async def test_many_entities_leave_others_their_turn(
         staged = await stage(bus.client(), KEYS, state(1_000), "token")
     assert turns.count >= 100
     assert await intact(bus, staged)
+
+
+async def test_small_topics_share_a_round_trip(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that starts with hundreds of PBXs does without thousands of round trips."""
+    sent: list[int] = []
+
+    async def counted(redis: Redis, commands: Iterable[RedisCommand], **how: bool) -> None:
+        commands = list(commands)
+        sent.append(sum((len(command) - 2) // 2 for command in commands if command[0] == "HSET"))
+        await send(redis, commands, **how)
+
+    monkeypatch.setattr(module, "send", counted)
+    monkeypatch.setattr(module, "_CHUNK", 10)
+    made = state(3)
+    made["groups"] = {str(number): Ivr(str(number), "new") for number in range(4)}
+    assert await intact(bus, await stage(bus.client(), KEYS, made, "a"))
+    assert sent == [7]
+    made["ivrs"] = state(24)["ivrs"]
+    assert await intact(bus, await stage(bus.client(), KEYS, made, "b"))
+    assert sent[1:] == [10, 10, 8]
 
 
 async def test_two_that_are_made_at_the_same_time_do_not_mix(bus: Bus) -> None:
