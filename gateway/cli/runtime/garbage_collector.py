@@ -32,8 +32,8 @@ MOST_NEW: Final = 10_000
 NEW_PER_PBX: Final = 500
 """Objects that live for a second and die by themselves: a timer, a request, a task's wait. A PBX
 has some 400 of them."""
-MOST_AT_ONCE: Final = 60_000
-"""Objects that are looked through at once, however many PBXs there are: about 60 ms."""
+MOST_AT_ONCE: Final = 150_000
+"""Objects that are looked through at once, however many PBXs there are: about 0.1 s."""
 FEWEST_FROZEN: Final = 400_000
 """Frozen objects up to which the frozen ones are not looked through again."""
 _GROWTH: Final = 2

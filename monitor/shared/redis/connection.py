@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 from weakref import WeakKeyDictionary
@@ -24,6 +24,7 @@ from redis.backoff import NoBackoff
 from redis.driver_info import DriverInfo
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError, WatchError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from monitor.shared.errors import BusUnreachable, CallmonError, HistoryLost
 from monitor.shared.redis.failure_text import explain
@@ -295,16 +296,36 @@ async def raw_answers(connection: Any, commands: Sequence[RedisCommand]) -> list
     """
     answers: list[Any] = []
     try:
-        await connection.send_packed_command(_packed(commands))
-        for _ in commands:
-            try:
-                answers.append(await connection.read_response())
-            except ResponseError as error:
-                answers.append(error)
+        async with _one_deadline(connection):
+            await connection.send_packed_command(_packed(commands))
+            for _ in commands:
+                try:
+                    answers.append(await connection.read_response())
+                except ResponseError as error:
+                    answers.append(error)
     except BaseException:
         await connection.disconnect(nowait=True)  # answers may come that nobody reads
         raise
     return answers
+
+
+@asynccontextmanager
+async def _one_deadline(connection: Any) -> AsyncIterator[None]:
+    """Let all that is sent and read in the block share one timeout.
+
+    Otherwise each answer has a timer of its own, which takes as long as reading it. Raises
+    redis' TimeoutError.
+    """
+    # A pipeline gives its connection back within the block: the next user may come before its end.
+    seconds = connection.own_timeout = getattr(connection, "own_timeout", connection.socket_timeout)
+    connection.socket_timeout = None
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise RedisTimeoutError(f"no answer within {seconds} s") from error
+    finally:
+        connection.socket_timeout = seconds
 
 
 async def answers_of(redis: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
@@ -436,28 +457,50 @@ class _Hardened(AbstractConnection):
 
     _connecting: asyncio.Semaphore
 
+    # A context manager of contextlib would take as long as the reading itself.
+
     async def connect(self) -> None:
-        with _as_connection_error():
-            if self.is_connected:
-                return
+        if self.is_connected:
+            return
+        try:
             async with self._connecting:
                 await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
+        except REDIS_FAILURES:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        with _as_connection_error():
+        try:
             await super().disconnect(*args, **kwargs)
+        except REDIS_FAILURES:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-        with _as_connection_error():
+        try:
             await super().send_packed_command(*args, **kwargs)
+        except REDIS_FAILURES:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
 
     async def can_read(self) -> bool:
-        with _as_connection_error():
+        try:
             return await super().can_read()
+        except REDIS_FAILURES:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        with _as_connection_error():
+        try:
             return await super().read_response(*args, **kwargs)
+        except REDIS_FAILURES:
+            raise
+        except Exception as error:
+            raise _broken(error) from error
 
 
 def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
@@ -472,16 +515,8 @@ def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
     )
 
 
-@contextmanager
-def _as_connection_error() -> Iterator[None]:
-    try:
-        yield
-    except REDIS_FAILURES:
-        raise
-    except Exception as error:
-        raise RedisConnectionError(
-            f"the connection broke: {type(error).__name__}: {error}"
-        ) from error
+def _broken(error: Exception) -> RedisConnectionError:
+    return RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}")
 
 
 async def _executed(pipe: Pipeline, commands: Iterable[RedisCommand]) -> list[Any]:
@@ -491,14 +526,18 @@ async def _executed(pipe: Pipeline, commands: Iterable[RedisCommand]) -> list[An
     :mod:`monitor.shared.redis.subscriptions`. Its answer is the largest: who hears one way may hear
     another too.
     """
-    ways: tuple[str, ...] = getattr(pipe.connection_pool, "publish_by", ("PUBLISH",))
+    pool: Any = pipe.connection_pool
+    ways: tuple[str, ...] = getattr(pool, "publish_by", ("PUBLISH",))
     counts = []
     for name, *rest in commands:
         names = ways if name == "PUBLISH" else (name,)
         for way in names:
             pipe.execute_command(way, *rest)
         counts.append(len(names))
-    answers = iter(await pipe.execute())
+    if pipe.connection is None:
+        pipe.connection = await pool.get_connection()
+    async with _one_deadline(pipe.connection):
+        answers = iter(await pipe.execute())
     return [
         max([next(answers) for _ in range(count)]) if count > 1 else next(answers)
         for count in counts

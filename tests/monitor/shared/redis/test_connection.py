@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 import uvloop
@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis import connection
 from monitor.shared.redis.connection import GuardedTransaction, translated
-from tests.bus import Bus, real_bus, until
+from tests.bus import Bus, RealBus, real_bus, until
 
 
 @pytest.mark.parametrize(
@@ -90,6 +90,32 @@ async def test_only_some_connections_are_made_at_the_same_time(
             assert await asyncio.gather(*pings) == [True] * 40
         assert most == 5
         await redis.aclose()
+
+
+async def test_all_answers_of_a_round_trip_share_one_deadline_and_the_next_has_its_own(
+    valkey: RealBus,
+) -> None:
+    redis = valkey.client()
+    redis.connection_pool.connection_kwargs.update(socket_timeout=0.3)
+    commands = [("SET", "a", "1"), ("GET", "a")]
+    for _ in range(2):
+        assert await connection.answers_of(redis, commands) == [b"OK", b"1"]
+        await asyncio.gather(*(connection.send(redis, commands, whole=True) for _ in range(5)))
+    ways: tuple[Callable[[], Awaitable[object]], ...] = (
+        lambda: connection.send(redis, commands, whole=True),
+        lambda: connection.send(redis, commands),
+        lambda: connection.answers_of(redis, commands),
+        lambda: redis.get("a"),
+    )
+    with valkey.paused():
+        for way in ways:
+            with pytest.raises(BusUnreachable, match="it does not answer in time"), translated():
+                await way()
+    for way in ways:
+        await way()
+    pool = redis.connection_pool
+    assert not pool._in_use_connections
+    assert {one.socket_timeout for one in pool._available_connections} == {0.3}
 
 
 async def test_what_is_read_ahead_comes_with_the_watch_and_binds_the_commit(bus: Bus) -> None:
