@@ -35,6 +35,7 @@ class Reached:
     url: str
     client_secret: str = "none"
     more: str = "silence_timeout = 10.0"
+    poll_idle: float = 2.0
 
 
 @asynccontextmanager
@@ -53,9 +54,12 @@ async def light_pbxs(count: int, rate: float = 6.0) -> AsyncIterator[list[Simula
         ]
 
 
-def reached(pbxs: Sequence[SimulatedPbx]) -> list[Reached]:
+def reached(pbxs: Sequence[SimulatedPbx], poll_idle: float = 2.0) -> list[Reached]:
     """How monitors reach these PBXs."""
-    return [Reached(f"pbx{number}", pbx.url, pbx.client_secret) for number, pbx in enumerate(pbxs)]
+    return [
+        Reached(f"pbx{number}", pbx.url, pbx.client_secret, poll_idle=poll_idle)
+        for number, pbx in enumerate(pbxs)
+    ]
 
 
 @dataclass(slots=True)
@@ -125,8 +129,8 @@ class ManySites:
         file = self.directory / f"{name}.toml"
         pbxs = "".join(
             f'[[pbx]]\nname = "{pbx.name}"\nurl = "{pbx.url}"\nclient_id = "callmon"\n'
-            f'client_secret = "{pbx.client_secret}"\npoll_interval = 1.0\npoll_idle = 2.0\n'
-            f'{pbx.more}\n[[keys]]\nname = "{pbx.name}"\n'
+            f'client_secret = "{pbx.client_secret}"\npoll_interval = 1.0\n'
+            f'poll_idle = {pbx.poll_idle}\n{pbx.more}\n[[keys]]\nname = "{pbx.name}"\n'
             f'digest = "{sha256_hex(key_of(pbx.name))}"\n'
             f'pbx = "{pbx.name}"\n'
             for pbx in self.pbxs

@@ -131,13 +131,16 @@ async def play(
     bus: RealBus,
     count: int,
     rate: float = 6.0,
+    poll_idle: float = 2.0,
     lease: float = LEASE,
     within: float = WITHIN,
 ) -> AsyncIterator[Story]:
     """Two monitors, two gateways and this many PBXs, each with a subscriber."""
     async with AsyncExitStack() as stack:
         pbxs = await stack.enter_async_context(light_pbxs(count, rate))
-        place = await stack.enter_async_context(many_sites(directory, bus, reached(pbxs), lease))
+        place = await stack.enter_async_context(
+            many_sites(directory, bus, reached(pbxs, poll_idle), lease)
+        )
         for monitor in ("a", "b"):
             await place.monitor(monitor)
         watches: list[Watch] = []
@@ -163,7 +166,9 @@ async def test_each_process_may_be_killed_stopped_and_started_and_no_pbx_minds_a
 async def test_the_same_with_200_pbxs_and_a_monitor_that_stands_still(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    async with play(tmp_path, valkey, 200, rate=1.0, lease=10.0, within=600.0) as story:
+    async with play(
+        tmp_path, valkey, 200, rate=1.0, poll_idle=10.0, lease=10.0, within=600.0
+    ) as story:
         await story.the_first_monitor_and_gateway()
         await story.the_second_monitor_and_gateway()
         await story.the_first_monitor_stands_still()
