@@ -28,6 +28,24 @@ TOPICS = ("system", "calls", "extensions")
 
 
 @dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast things go: slower with more PBXs, as all of it runs on one machine.
+
+    ``rate``: calls a minute and PBX, twice; at 6, a call goes on in each of them as a rule. Times
+    are seconds. ``poll_idle``: between two reads of a PBX where nothing happens. ``heartbeat``:
+    between two of a gateway's.
+    """
+
+    rate: float = 6.0
+    poll_idle: float = 2.0
+    lease: float = LEASE
+    heartbeat: float = 1.0
+
+
+PACE = Pace()
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """How a monitor reaches a PBX. ``more``: lines of its section."""
 
@@ -35,18 +53,17 @@ class Reached:
     url: str
     client_secret: str = "none"
     more: str = "silence_timeout = 10.0"
-    poll_idle: float = 2.0
 
 
 @asynccontextmanager
-async def light_pbxs(count: int, rate: float = 6.0) -> AsyncIterator[list[SimulatedPbx]]:
-    """PBXs of a few extensions. ``rate``: at 6, a call goes on in each of them as a rule."""
+async def light_pbxs(count: int, pace: Pace = PACE) -> AsyncIterator[list[SimulatedPbx]]:
+    """PBXs of a few extensions."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
                 SimulatedPbx(
                     SimulatorSettings(
-                        extensions=6, queues=1, contacts=1, rate=rate, speed=2, seed=number
+                        extensions=6, queues=1, contacts=1, rate=pace.rate, speed=2, seed=number
                     )
                 )
             )
@@ -54,12 +71,9 @@ async def light_pbxs(count: int, rate: float = 6.0) -> AsyncIterator[list[Simula
         ]
 
 
-def reached(pbxs: Sequence[SimulatedPbx], poll_idle: float = 2.0) -> list[Reached]:
+def reached(pbxs: Sequence[SimulatedPbx]) -> list[Reached]:
     """How monitors reach these PBXs."""
-    return [
-        Reached(f"pbx{number}", pbx.url, pbx.client_secret, poll_idle=poll_idle)
-        for number, pbx in enumerate(pbxs)
-    ]
+    return [Reached(f"pbx{number}", pbx.url, pbx.client_secret) for number, pbx in enumerate(pbxs)]
 
 
 @dataclass(slots=True)
@@ -71,7 +85,7 @@ class ManySites:
     redis: Redis
     """The test's own client."""
     pbxs: Sequence[Reached]
-    lease: float = LEASE
+    pace: Pace = PACE
     ports: dict[str, int] = field(default_factory=dict)
     running: dict[str, Running] = field(default_factory=dict)
 
@@ -79,7 +93,7 @@ class ManySites:
         """Start the monitor of this name."""
         state = self.directory / name
         state.mkdir(exist_ok=True)
-        section = f'name = "{name}"\nlease_duration = {self.lease}\nstate_dir = "{state}"'
+        section = f'name = "{name}"\nlease_duration = {self.pace.lease}\nstate_dir = "{state}"'
         self.running[name] = await spawn("monitor", "--config", str(self._settings(name, section)))
 
     async def gateway(self, name: str) -> None:
@@ -130,14 +144,15 @@ class ManySites:
         pbxs = "".join(
             f'[[pbx]]\nname = "{pbx.name}"\nurl = "{pbx.url}"\nclient_id = "callmon"\n'
             f'client_secret = "{pbx.client_secret}"\npoll_interval = 1.0\n'
-            f'poll_idle = {pbx.poll_idle}\n{pbx.more}\n[[keys]]\nname = "{pbx.name}"\n'
+            f'poll_idle = {self.pace.poll_idle}\n{pbx.more}\n[[keys]]\nname = "{pbx.name}"\n'
             f'digest = "{sha256_hex(key_of(pbx.name))}"\n'
             f'pbx = "{pbx.name}"\n'
             for pbx in self.pbxs
         )
         file.write_text(
             f'[redis]\nurl = "{self.bus.url}"\n[log]\nlevel = "warning"\n[monitor]\n{monitor}\n'
-            f"[gateway]\nheartbeat_interval = 1.0\n[gateway.stream]\ndrain_time = 0.5\n{pbxs}",
+            f"[gateway]\nheartbeat_interval = {self.pace.heartbeat}\n"
+            f"[gateway.stream]\ndrain_time = 0.5\n{pbxs}",
             encoding="utf-8",
         )
         return file
@@ -174,10 +189,10 @@ def key_of(pbx: str) -> str:
 
 @asynccontextmanager
 async def many_sites(
-    directory: Path, bus: RealBus, pbxs: Sequence[Reached], lease: float = LEASE
+    directory: Path, bus: RealBus, pbxs: Sequence[Reached], pace: Pace = PACE
 ) -> AsyncIterator[ManySites]:
     """Nothing runs yet; at the end whatever runs is killed."""
-    made = ManySites(directory, bus, patient(bus), pbxs, lease)
+    made = ManySites(directory, bus, patient(bus), pbxs, pace)
     try:
         yield made
     finally:

@@ -14,6 +14,7 @@ import httpx
 from tests.bus import RealBus, free_port, until, until_async
 from tests.system.many_sites import (
     WITHIN,
+    Pace,
     Reached,
     Watch,
     all_right,
@@ -53,7 +54,7 @@ async def test_pbxs_that_hang_refuse_or_dawdle_delay_no_other(
         }
         ill = [Reached(name, url, more=AN_HOUR) for name, url in urls.items()]
         place = await stack.enter_async_context(
-            many_sites(tmp_path, valkey, [*ill, *reached(well)], lease=30.0)
+            many_sites(tmp_path, valkey, [*ill, *reached(well)], Pace(lease=30.0))
         )
         await place.gateway("gateway")
         await place.monitor("monitor")

@@ -15,9 +15,10 @@ import pytest
 from monitor.simulator.server import SimulatedPbx
 from tests.bus import RealBus, until
 from tests.system.many_sites import (
-    LEASE,
+    PACE,
     WITHIN,
     ManySites,
+    Pace,
     Watch,
     all_right,
     light_pbxs,
@@ -130,17 +131,13 @@ async def play(
     directory: Path,
     bus: RealBus,
     count: int,
-    rate: float = 6.0,
-    poll_idle: float = 2.0,
-    lease: float = LEASE,
+    pace: Pace = PACE,
     within: float = WITHIN,
 ) -> AsyncIterator[Story]:
     """Two monitors, two gateways and this many PBXs, each with a subscriber."""
     async with AsyncExitStack() as stack:
-        pbxs = await stack.enter_async_context(light_pbxs(count, rate))
-        place = await stack.enter_async_context(
-            many_sites(directory, bus, reached(pbxs, poll_idle), lease)
-        )
+        pbxs = await stack.enter_async_context(light_pbxs(count, pace))
+        place = await stack.enter_async_context(many_sites(directory, bus, reached(pbxs), pace))
         for monitor in ("a", "b"):
             await place.monitor(monitor)
         watches: list[Watch] = []
@@ -166,9 +163,8 @@ async def test_each_process_may_be_killed_stopped_and_started_and_no_pbx_minds_a
 async def test_the_same_with_200_pbxs_and_a_monitor_that_stands_still(
     valkey: RealBus, tmp_path: Path
 ) -> None:
-    async with play(
-        tmp_path, valkey, 200, rate=1.0, poll_idle=10.0, lease=10.0, within=600.0
-    ) as story:
+    pace = Pace(rate=1.0, poll_idle=10.0, lease=10.0, heartbeat=5.0)
+    async with play(tmp_path, valkey, 200, pace, within=600.0) as story:
         await story.the_first_monitor_and_gateway()
         await story.the_second_monitor_and_gateway()
         await story.the_first_monitor_stands_still()
