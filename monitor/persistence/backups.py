@@ -50,29 +50,18 @@ class Contents:
 
 
 def back_up(store: Path, file: Path) -> Contents:
-    """Copy the store into a new file that only its owner can read.
+    """Copy the store into a new file that only its owner can read: that of its directory, for root.
 
     Raises StoreFailed, and then leaves no file.
     """
     _must_be_readable(store, "no monitor has run here with this state_dir")
-    try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        raise StoreFailed(
-            f"{file} exists already and is not overwritten: name another file."
-        ) from error
-    except OSError as error:
-        raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
-    try:
-        with ExitStack() as stack:
-            with as_owner_of(store.parent), _in_words(store):
-                source = stack.enter_context(closing(_opened(store, "mode=rw")))
-                source.execute("BEGIN")  # what is copied is read from files that are open now
-                _check_whole(source, store)
-            return _copy(source, file)
-    except BaseException:
-        _remove(file)
-        raise
+    with ExitStack() as stack:
+        with as_owner_of(store.parent), _in_words(store):
+            source = stack.enter_context(closing(_opened(store, "mode=rw")))
+            source.execute("BEGIN")  # what is copied is read from files that are open now
+            _check_whole(source, store)
+        stack.enter_context(_new(file))
+        return _copy(source, file)
 
 
 def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]:
@@ -150,6 +139,26 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
     query = f"SELECT count(*) FROM {audit_table(connection)} WHERE command != ''"  # noqa: S608 - one of two names
     (audits,) = connection.execute(query).fetchone()
     return Contents(schema, keys, audits)
+
+
+@contextmanager
+def _new(file: Path) -> Iterator[None]:
+    """Make a file with the rights of its directory's owner; remove it if the block fails."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(as_owner_of(file.parent))
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError as error:
+            raise StoreFailed(
+                f"{file} exists already and is not overwritten: name another file."
+            ) from error
+        except OSError as error:
+            raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
+        try:
+            yield
+        except BaseException:
+            _remove(file)
+            raise
 
 
 @contextmanager
