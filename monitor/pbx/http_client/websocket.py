@@ -102,7 +102,8 @@ class PacedMessages:
         if self._given_at is None:
             return
         spent, self._given_at = time.thread_time() - self._given_at, None
-        self._left -= int(spent / _COUNTED_CPU_S)
+        # No more than a second's: a socket that is not read for long counts as silent.
+        self._left -= min(int(spent / _COUNTED_CPU_S), MOST_MESSAGES)
         self._turn_s += spent
         if self._turn_s > _TURN_CPU_S:
             self._turn_s = 0.0
