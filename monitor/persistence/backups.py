@@ -205,6 +205,8 @@ def _must_be_unused(store: Path) -> None:
 
     This also finds a monitor older than 0.2, which has no lock except SQLite's.
     """
+    if not store.is_file():  # a pipe would never open
+        return
     with store.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:  # SQLite would delete its side files
             return
@@ -235,6 +237,8 @@ def _must_be_readable(file: Path, advice: str) -> None:
         raise StoreFailed(f"{file} cannot be read: {error.strerror}; run it with sudo.") from error
     if file.is_dir():
         raise StoreFailed(f"{file} is a directory: {advice}.")
+    if not file.is_file():
+        raise StoreFailed(f"{file} is no file: {advice}.")
     # Do not test by opening: closing the file would release SQLite's locks of this process.
     if not os.access(file, os.R_OK):
         raise StoreFailed(f"{file} cannot be read: {os.strerror(errno.EACCES)}; run it with sudo.")

@@ -262,6 +262,17 @@ async def test_a_damaged_store_is_replaced_and_kept_with_what_is_beside_it(
     assert await commands(db) == ["one"]
 
 
+async def test_a_pipe_in_the_stores_place_is_not_waited_for(db: Path, tmp_path: Path) -> None:
+    await write(tmp_path / "backup.db", "one")
+    os.mkfifo(db)
+    with pytest.raises(StoreFailed, match=r"callmon\.db is no file"):
+        back_up(db, tmp_path / "other.db")
+    _, kept = restore(tmp_path / "backup.db", db, STAMP)
+    assert kept is not None
+    assert kept.is_fifo()
+    assert await commands(db) == ["one"]
+
+
 async def test_an_older_schema_is_restored_as_it_is_so_that_the_older_version_can_use_it(
     db: Path, tmp_path: Path
 ) -> None:
