@@ -9,7 +9,8 @@ Rules of the protocol:
 - Field 1 of a message is its number; the field of that number holds its content.
 - A list comes whole or as a change of what was sent before: see :class:`Action`. A changed entry
   has its id and the fields that changed.
-- Unknown fields are skipped. Text that is not UTF-8 makes the whole message invalid.
+- Unknown fields are skipped. Text that is not UTF-8 makes the whole message invalid: the library
+  sees to that, as in proto3.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ QUEUES_INFO: Final = 211
 
 MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
 """Bytes of a message. Small parts of a protobuf message take some thirty times that in memory."""
-MAX_QUEUES: Final = 10_000
+MAX_QUEUES: Final = 1_000
 MAX_AGENTS: Final = 50_000
 """Agents of all queues in one message, and calls of one extension."""
 _MAX_TEXT_CHARS: Final = 200
@@ -209,8 +210,6 @@ def decode(data: bytes) -> Any:
     too_many = len(queues) > MAX_QUEUES or len(message.my_info.connections.items) > MAX_AGENTS
     if too_many or sum(len(queue.agents.items) for queue in queues) > MAX_AGENTS:
         raise NotAMessage(f"more than {MAX_QUEUES} queues or {MAX_AGENTS} agents")
-    if not _whole(message):
-        raise NotAMessage("not UTF-8")
     return message
 
 
@@ -349,22 +348,6 @@ def _queue_entry(queue: Any) -> QueueEntry:
     )
 
 
-def _whole(message: Message) -> bool:
-    """Return whether all text is valid UTF-8.
-
-    The library returns text that is not UTF-8 as bytes.
-    """
-    for _, value in message.ListFields():
-        for each in (
-            value
-            if isinstance(value, Iterable) and not isinstance(value, str | bytes)
-            else (value,)
-        ):
-            if isinstance(each, bytes) or (isinstance(each, Message) and not _whole(each)):
-                return False
-    return True
-
-
 def _empty(message_id: int, name: str) -> bytes:
     message = _generic()
     message.message_id = message_id
@@ -374,19 +357,23 @@ def _empty(message_id: int, name: str) -> bytes:
 
 def _file() -> descriptor_pb2.FileDescriptorProto:
     file = descriptor_pb2.FileDescriptorProto(
-        name="callmon/webclient.proto", package=_PACKAGE, syntax="proto2"
+        name="callmon/webclient.proto", package=_PACKAGE, syntax="proto3"
     )
     for name, fields in _MESSAGES.items():
         described = file.message_type.add(name=name)
         for number, (field, kind, of) in fields.items():
             repeated = of.startswith("*")
-            described.field.add(
+            added = described.field.add(
                 name=field,
                 number=number,
                 type=kind,
                 label=_Field.LABEL_REPEATED if repeated else _Field.LABEL_OPTIONAL,
                 type_name=f".{_PACKAGE}.{of.removeprefix('*')}" if of else None,
             )
+            if not of:  # so that it can be told whether the message has the field
+                added.proto3_optional = True
+                added.oneof_index = len(described.oneof_decl)
+                described.oneof_decl.add(name=f"_{field}")
     return file
 
 

@@ -1,7 +1,7 @@
 """Send HTTP requests to a 3CX v20: token, Call Control and XAPI.
 
 Errors are those of :mod:`monitor.shared.errors`. A request that is answered 401 is sent once more
-with another token. Nothing else is retried here.
+with another token. Only a question is sent again otherwise, if a kept connection ends instead.
 """
 
 from __future__ import annotations
@@ -204,9 +204,7 @@ class PbxClient:
         """
 
         async def read(token: str) -> HttpResponse:
-            return await self._transport.read(
-                "POST", path, token, question, headers, largest=largest
-            )
+            return await self._transport.ask(path, token, question, headers, largest)
 
         return await self._authorized(read, f"POST {path}")
 

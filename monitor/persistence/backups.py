@@ -50,29 +50,18 @@ class Contents:
 
 
 def back_up(store: Path, file: Path) -> Contents:
-    """Copy the store into a new file that only its owner can read.
+    """Copy the store into a new file that only its owner can read: that of its directory, for root.
 
     Raises StoreFailed, and then leaves no file.
     """
     _must_be_readable(store, "no monitor has run here with this state_dir")
-    try:
-        os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError as error:
-        raise StoreFailed(
-            f"{file} exists already and is not overwritten: name another file."
-        ) from error
-    except OSError as error:
-        raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
-    try:
-        with ExitStack() as stack:
-            with as_owner_of(store.parent), _in_words(store):
-                source = stack.enter_context(closing(_opened(store, "mode=rw")))
-                source.execute("BEGIN")  # what is copied is read from files that are open now
-                _check_whole(source, store)
-            return _copy(source, file)
-    except BaseException:
-        _remove(file)
-        raise
+    with ExitStack() as stack:
+        with as_owner_of(store.parent), _in_words(store):
+            source = stack.enter_context(closing(_opened(store, "mode=rw")))
+            source.execute("BEGIN")  # what is copied is read from files that are open now
+            _check_whole(source, store)
+        stack.enter_context(_new(file))
+        return _copy(source, file)
 
 
 def restore(file: Path, store: Path, stamp: str) -> tuple[Contents, Path | None]:
@@ -153,6 +142,26 @@ def _check_whole(connection: sqlite3.Connection, file: Path) -> Contents:
 
 
 @contextmanager
+def _new(file: Path) -> Iterator[None]:
+    """Make a file with the rights of its directory's owner; remove it if the block fails."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(as_owner_of(file.parent))
+            os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError as error:
+            raise StoreFailed(
+                f"{file} exists already and is not overwritten: name another file."
+            ) from error
+        except OSError as error:
+            raise StoreFailed(f"{file} cannot be written: {error.strerror}.") from error
+        try:
+            yield
+        except BaseException:
+            _remove(file)
+            raise
+
+
+@contextmanager
 def _beside(store: Path) -> Iterator[Path]:
     """Make a file beside the store that the monitor can use; remove its rest at the end."""
     try:
@@ -196,6 +205,8 @@ def _must_be_unused(store: Path) -> None:
 
     This also finds a monitor older than 0.2, which has no lock except SQLite's.
     """
+    if not store.is_file():  # a pipe would never open
+        return
     with store.open("rb") as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:  # SQLite would delete its side files
             return
@@ -226,6 +237,8 @@ def _must_be_readable(file: Path, advice: str) -> None:
         raise StoreFailed(f"{file} cannot be read: {error.strerror}; run it with sudo.") from error
     if file.is_dir():
         raise StoreFailed(f"{file} is a directory: {advice}.")
+    if not file.is_file():
+        raise StoreFailed(f"{file} is no file: {advice}.")
     # Do not test by opening: closing the file would release SQLite's locks of this process.
     if not os.access(file, os.R_OK):
         raise StoreFailed(f"{file} cannot be read: {os.strerror(errno.EACCES)}; run it with sudo.")

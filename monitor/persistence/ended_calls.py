@@ -46,6 +46,8 @@ _OFFERS: Final = 3
 """Times that a call is offered, as Redis may be emptied before the leader has read it."""
 _MOST_FOUND: Final = 20_000
 """Calls on offer at most; no monitors have more."""
+_MOST_LIVES: Final = 100
+"""Calls with one id that another is compared with: a PBX begins anew with its ids at a restart."""
 _TOPIC: Final = "ended"
 _AT_ONCE: Final = 200
 
@@ -248,9 +250,9 @@ def joined(kept: Mapping[str, Entity], shown: Mapping[str, Entity]) -> dict[str,
             lives.setdefault(call.call_id, []).append(_life(call))
     calls = [call for id_, call in kept.items() if id_ not in found and isinstance(call, EndedCall)]
     for call in sorted(calls, key=lambda call: call.outcome == "unknown"):
-        known = lives.setdefault(call.call_id, [])
-        if not any(is_same_life(*_life(call), *life) for life in known):
-            known.append(_life(call))
+        known, own = lives.setdefault(call.call_id, []), _life(call)
+        if not any(is_same_life(*own, *life) for life in known[-_MOST_LIVES:]):
+            known.append(own)
             found[call.id] = call
     return found
 

@@ -29,7 +29,10 @@ import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Final, Literal, TypeGuard, cast
+from typing import IO, Annotated, Any, Final, Literal, TypeAlias, TypeGuard, cast
+
+import msgspec
+from msgspec import Meta
 
 from monitor.shared.codec import Malformed, from_json
 from monitor.shared.errors import ConfigError
@@ -178,11 +181,23 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and 0 <= value < _LARGEST
 
 
+_Id: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, lt=_LARGEST)]
+
+
+def _is_logins(value: object) -> bool:
+    try:
+        msgspec.convert(value, dict[str, dict[str, tuple[_Id, bool | None]]])
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
 _NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
     "asked": _is_time,
     "ask": _is_count,
     "status": _is_count,
     "code": _is_count,
+    "bytes": _is_count,
 }
 """Fields of a line that must be numbers if they exist, each with its check."""
 
@@ -201,4 +216,6 @@ def _line(path: Path, number: int, text: bytes) -> RecordedLine:
     for name, fits in _NUMBERS.items():
         if row.get(name) is not None and not fits(row[name]):
             raise ConfigError(f"{path}: line {number} has no number as {name}.")
+    if "logins" in row and not _is_logins(row["logins"]):
+        raise ConfigError(f"{path}: line {number} has no logins as logins.")
     return RecordedLine(float(row.pop("t")), row.pop("kind"), row)

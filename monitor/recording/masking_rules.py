@@ -103,6 +103,8 @@ def _value(mask: Mask, name: str, value: Any, within: str) -> Any:
             return _text(mask, name, value, within)
         case bool() | None:
             return value
+        case int() | float() if _SECRET.search(name):
+            return 0
         case int() | float():
             return (
                 value

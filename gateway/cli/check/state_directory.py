@@ -39,8 +39,10 @@ async def look_at(folder: Path | None) -> Finding:
 def unreadable(file: Path) -> str:
     """Return why the monitor's file cannot be read and what to do; empty if it can."""
     try:
-        if stat.S_ISDIR(file.stat().st_mode):
-            return "is a directory, and should be a file; move it away"
+        kind = file.stat().st_mode
+        if not stat.S_ISREG(kind):  # a pipe would never open
+            what = "a directory" if stat.S_ISDIR(kind) else "a pipe or a device"
+            return f"is {what}, and should be a file; move it away"
         with closing(
             sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)
         ) as connection:

@@ -29,6 +29,7 @@ from dataclasses import dataclass, field
 import jwt
 
 from monitor.pbx.counters import PbxCounters
+from monitor.pbx.parsing.json_fields import END_OF_TIME
 from monitor.shared.backoff import bound
 from monitor.shared.errors import PbxError, PbxUnreachable, TokenRefused
 
@@ -255,4 +256,6 @@ def _payload(token: str) -> dict[str, object]:
 
 
 def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if abs(value) < END_OF_TIME else None

@@ -2,8 +2,8 @@
 
 It uses aiohttp, as every event is followed by a read: hundreds a second. Reads share connections
 that are kept open. A request that changes something gets a connection of its own: the PBX may
-have just closed an idle one, and nobody could tell if the request had come in time. Nothing is
-sent twice here.
+have just closed an idle one, and nobody could tell if the request had come in time. Nothing that
+may change something is sent twice.
 
 Answers are bounded, each by itself and all that are being read together. A larger one is not
 taken. Answers are unpacked here and not by aiohttp, so that a small answer cannot become a large
@@ -208,7 +208,8 @@ class Transport:
             self._reading = self._session(
                 BoundedConnector(self._parallel + 16, self._tls, force_close=False)
             )
-        sent = SentRequest(method, address, None, time.monotonic())
+        question = content if isinstance(content, bytes) else None  # a form holds a secret
+        sent = SentRequest(method, address, question, time.monotonic())
         try:
             async with self._reading.request(
                 method,
@@ -224,6 +225,22 @@ class Transport:
         except (aiohttp.ClientError, OSError, ValueError) as error:  # a TimeoutError is an OSError
             self._no_answer(shown, sent)
             raise PbxUnreachable(f"The PBX {self._why(error)} ({shown}).") from error
+
+    async def ask(
+        self, address: str, token: str, question: bytes, headers: Mapping[str, str], largest: int
+    ) -> HttpResponse:
+        """Post a question that changes nothing; see :meth:`read`.
+
+        If the PBX closes the kept connection in place of an answer, ask once more: aiohttp does so
+        with GET alone.
+        """
+        for again in (False, True):
+            try:
+                return await self.read("POST", address, token, question, headers, largest=largest)
+            except PbxUnreachable as error:
+                if again or not _closed(error.__cause__):
+                    raise
+        raise AssertionError("the second attempt returns or raises")
 
     async def write(
         self,
@@ -390,6 +407,13 @@ def _observed(counters: PbxCounters) -> type[ssl.SSLObject]:
 
 class _NotTaken(Exception):
     """Signal that an answer is too large or cannot be unpacked. Its text is a predicate."""
+
+
+def _closed(error: BaseException | None) -> bool:
+    """Return whether a connection that was open has ended without an answer."""
+    return isinstance(
+        error, aiohttp.ServerDisconnectedError | aiohttp.ClientOSError
+    ) and not isinstance(error, aiohttp.ClientConnectorError)
 
 
 def _unpacker(encoding: str) -> zlib._Decompress | None:

@@ -25,6 +25,10 @@ not take the time of the others. Pings and parts of messages cannot wait: at mor
 or more parts of one message, the connection is cut."""
 _COUNTED_BYTES: Final = 1024
 """A message counts once more for each of these."""
+_COUNTED_CPU_S: Final = 0.0001
+"""It counts once more for each of these too that it takes: a fifth of the time in all."""
+_TURN_CPU_S: Final = 0.005
+"""CPU time after which others have their turn. Messages that have come are given without one."""
 _CLOSE_WITHIN_S: Final = 1.0
 
 
@@ -68,22 +72,42 @@ async def close(socket: client.ClientConnection) -> None:
 
 
 class PacedMessages:
-    """Take messages from a socket, at most :data:`MOST_MESSAGES` in a second; fewer large ones."""
+    """Take messages from a socket, at most :data:`MOST_MESSAGES` in a second.
+
+    Fewer are taken of those that are large or take long. What the caller does with a message takes
+    the time until it asks for the next one.
+    """
 
     def __init__(self, socket: client.ClientConnection) -> None:
         self._socket = socket
         self._left = 0
         self._ends = 0.0
+        self._given_at: float | None = None
+        self._turn_s = 0.0
 
     async def next(self) -> str | bytes:
         """Return the next message. Raises ConnectionClosed."""
+        await self._pay()
         while self._left <= 0:
             await asyncio.sleep(self._ends - time.monotonic())
             if (now := time.monotonic()) >= self._ends:
                 self._left, self._ends = self._left + MOST_MESSAGES, now + 1.0
         message = await self._socket.recv()
         self._left -= 1 + len(message) // _COUNTED_BYTES
+        self._given_at = time.thread_time()
         return message
+
+    async def _pay(self) -> None:
+        """Count the time that the last message took; let others have their turn now and then."""
+        if self._given_at is None:
+            return
+        spent, self._given_at = time.thread_time() - self._given_at, None
+        # No more than a second's: a socket that is not read for long counts as silent.
+        self._left -= min(int(spent / _COUNTED_CPU_S), MOST_MESSAGES)
+        self._turn_s += spent
+        if self._turn_s > _TURN_CPU_S:
+            self._turn_s = 0.0
+            await asyncio.sleep(0)
 
 
 class _BoundedConnection(client.ClientConnection):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -39,6 +40,7 @@ STATES: dict[str, tuple[Callable[[Path], object], str, str]] = {
     "newer": (newer, *2 * ("was written by a newer callmon (schema ",)),
     "empty": (Path.touch, *2 * ("is empty: no monitor has run here with this state_dir",)),
     "directory": (Path.mkdir, *2 * ("is a directory, and should be a file; move it away",)),
+    "pipe": (os.mkfifo, *2 * ("is a pipe or a device, and should be a file; move it away",)),
     "torn": (torn, DAMAGED.format("*** in database main *** Page"), "is damaged"),
     "whole": (lambda file: asyncio.run(made(file)), "", ""),
 }

@@ -106,13 +106,13 @@ async def test_a_store_that_is_damaged_or_not_there_gives_no_backup(
     with pytest.raises(StoreFailed, match=r"callmon\.db is not there: no monitor has run here"):
         back_up(db, file)
     await write(db, *map(str, range(500)))
+    with pytest.raises(StoreFailed, match="cannot be written: No such file or directory"):
+        back_up(db, tmp_path / "nowhere" / "backup.db")
     whole = everything(db.parent)["callmon.db"]
     put(db, whole[:8192] + b"x" * 4096 + whole[12_288:])
     with pytest.raises(StoreFailed, match=r"callmon\.db (is damaged|cannot be used): "):
         back_up(db, file)
     assert everything(tmp_path) == {}
-    with pytest.raises(StoreFailed, match="cannot be written: No such file or directory"):
-        back_up(db, tmp_path / "nowhere" / "backup.db")
 
 
 async def test_a_backup_is_restored_and_the_store_before_is_kept(db: Path, tmp_path: Path) -> None:
@@ -164,6 +164,31 @@ async def test_root_follows_no_link_of_the_monitors_user(
         restore(tmp_path / "backup.db", db, STAMP)
     assert everything(tmp_path)["precious"] == b""
     assert await commands(db) == ["one"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
+async def test_root_follows_no_link_in_anothers_directory_when_it_backs_up(
+    foreign: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, precious = tmp_path / "callmon.db", tmp_path / "precious"
+    await write(db, "one")
+    put(precious, b"")
+    give_away(foreign)
+    copy = backups._copy
+
+    def copy_to_a_link(source: sqlite3.Connection, file: Path) -> Contents:
+        file.unlink()
+        file.symlink_to(precious)
+        return copy(source, file)
+
+    monkeypatch.setattr(backups, "_copy", copy_to_a_link)
+    with pytest.raises(StoreFailed, match="unable to open database file"):
+        back_up(db, foreign / "backup.db")
+    assert everything(tmp_path)["precious"] == b""
+    monkeypatch.undo()
+    back_up(db, foreign / "backup.db")
+    assert owner(foreign / "backup.db") == (12_345, 23_456)
+    assert mode(foreign / "backup.db") == 0o600
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to somebody else")
@@ -234,6 +259,17 @@ async def test_a_damaged_store_is_replaced_and_kept_with_what_is_beside_it(
     assert kept is not None
     assert everything(db.parent)[kept.name] == b"damaged" * 1000
     assert everything(db.parent)[f"{kept.name}-wal"] == b"of the damaged one"
+    assert await commands(db) == ["one"]
+
+
+async def test_a_pipe_in_the_stores_place_is_not_waited_for(db: Path, tmp_path: Path) -> None:
+    await write(tmp_path / "backup.db", "one")
+    os.mkfifo(db)
+    with pytest.raises(StoreFailed, match=r"callmon\.db is no file"):
+        back_up(db, tmp_path / "other.db")
+    _, kept = restore(tmp_path / "backup.db", db, STAMP)
+    assert kept is not None
+    assert kept.is_fifo()
     assert await commands(db) == ["one"]
 
 

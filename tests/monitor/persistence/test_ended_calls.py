@@ -18,6 +18,7 @@ from monitor.shared.entities.topics import Entity
 from monitor.shared.redis.key_names import SpaceKeys
 from monitor.shared.tasks import running
 from monitor.shared.timestamps import from_unix
+from monitor.statistics.call_account import is_same_life
 from tests.bus import Bus, until_async
 from tests.monitor.persistence.test_sqlite_store import opened
 
@@ -54,6 +55,22 @@ def test_what_the_file_alone_knows_is_there_also_where_the_pbx_gives_ids_anew() 
         ended(0.0, "answered"),
     )
     assert joined(table(earlier, other), table(shown)) == table(earlier, other, shown)
+
+
+def test_thousands_of_calls_with_one_id_are_joined_in_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    compared = 0
+
+    def counting(*times: int) -> bool:
+        nonlocal compared
+        compared += 1
+        return is_same_life(*times)
+
+    monkeypatch.setattr(module, "is_same_life", counting)
+    calls = table(*(ended(20.0 * number, "missed") for number in range(1_000)))
+    assert joined(calls, {}) == calls
+    assert compared <= 100_000
 
 
 async def test_what_was_taken_over_is_in_the_file_at_once(

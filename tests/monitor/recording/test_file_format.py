@@ -120,6 +120,8 @@ def test_a_file_that_was_cut_off_counts_up_to_there(tmp_path: Path) -> None:
             FIRST + b'{"t": 1.0, "kind": "opened"}\n{"t": "soon", "kind": "end"}\n',
             "line 3 has no t or no kind",
         ),
+        (FIRST + b'{"t": 1.0, "kind": "push", "logins": [1]}\n', "line 2 has no logins as logins"),
+        (FIRST + b'{"t": 1.0, "kind": "event", "bytes": "x"}\n', "line 2 has no number as bytes"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:

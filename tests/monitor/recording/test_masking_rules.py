@@ -15,6 +15,7 @@ def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
         "FirstName": "Anna",
         "AuthPassword": "hunter22",
         "SIPID": "anna.line",
+        "VMPIN": 1234,
         "Mobile": "+4915112345678",
         "QueueStatus": "LoggedIn",
         "CurrentProfileName": "Out of office",
@@ -36,6 +37,7 @@ def test_secrets_go_dns_and_words_of_3cx_stay_and_all_else_is_masked() -> None:
         True,
         None,
     )
+    assert kept["VMPIN"] == 0
     assert kept["Id"] == told["Id"]
     for name in ("FirstName", "Mobile", "SomethingNew", "BirthNumber"):
         assert kept[name] != told[name]

@@ -277,6 +277,18 @@ async def test_the_claims_are_those_of_the_token() -> None:
     assert (await Pbx().owner.claims()).roles == {"Users", "Paid"}
 
 
+@pytest.mark.parametrize("claim", ["exp", "iat"])
+async def test_a_time_beyond_all_times_is_none(claim: str) -> None:
+    token = jwt.encode({"exp": 1_800_003_600, claim: 10**400}, _KEY)
+
+    async def grant() -> GrantedToken:
+        return GrantedToken(token, 3600.0)
+
+    owner = TokenOwner(grant)
+    assert await owner.get() == token
+    assert (await owner.claims()).issued is None
+
+
 @given(st.text(), st.one_of(st.none(), st.floats()))
 async def test_any_token_text_gives_a_life_that_can_be_counted(
     text: str, expires_in: float | None

@@ -13,6 +13,7 @@ import pytest
 
 from monitor.pbx.counters import PbxCounters
 from monitor.pbx.http_client.transport import HttpResponse, Transport, tls_context
+from monitor.pbx.traffic_tap import NoTrafficTap, SentRequest
 from monitor.pbx.v20_client import PbxClient
 from monitor.shared.errors import (
     CommandOutcomeUnknown,
@@ -68,6 +69,26 @@ async def served(reply: Reply, seconds: float = 5.0) -> AsyncIterator[tuple[Serv
     finally:
         await transport.close()
         listening.close()
+
+
+class _Noted(NoTrafficTap):
+    """Keeps what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes | None] = []
+
+    def answered(self, sent: SentRequest, *_: object) -> None:
+        self.sent.append(sent.content)
+
+
+async def test_a_tap_is_told_what_was_asked_and_no_form_as_it_holds_a_secret() -> None:
+    noted = _Noted()
+    async with served(well) as (server, transport):
+        transport._traffic_tap = noted
+        await transport.ask("/", "token", b"question", {}, 1024)
+        await transport.read("POST", "/", content={"client_secret": SECRET})
+    assert noted.sent == [b"question", None]
+    assert len(server.requests) == 2
 
 
 async def test_the_pbx_is_told_which_version_asks() -> None:

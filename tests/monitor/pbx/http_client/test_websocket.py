@@ -80,7 +80,8 @@ async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
         now += max(0.0, pause)
 
     monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
-    monkeypatch.setattr(websocket, "time", SimpleNamespace(monotonic=lambda: now))
+    clock = SimpleNamespace(monotonic=lambda: now, thread_time=float)
+    monkeypatch.setattr(websocket, "time", clock)
     monkeypatch.setattr(websocket, "asyncio", SimpleNamespace(sleep=sleep))
     async with far() as end:
         socket = await websocket.connect(end.url, "/ws", None, 60.0, 32_768, 8)
@@ -89,6 +90,36 @@ async def test_a_flood_of_messages_is_taken_so_many_in_a_second(
         messages = websocket.PacedMessages(socket)
         assert [await messages.next() for _ in range(number)] == ["x" * size] * number
         assert now == 100.0 + seconds
+        await websocket.close(socket)
+
+
+async def test_messages_that_take_long_are_taken_for_a_fifth_of_the_time_and_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, cpu, turns = 100.0, 0.0, 0
+
+    async def sleep(pause: float) -> None:
+        nonlocal now, turns
+        now, turns = now + max(0.0, pause), turns + (pause == 0)
+
+    clock = SimpleNamespace(monotonic=lambda: now, thread_time=lambda: cpu)
+    monkeypatch.setattr(websocket, "time", clock)
+    monkeypatch.setattr(websocket, "asyncio", SimpleNamespace(sleep=sleep))
+    async with far() as end:
+        socket = await websocket.connect(end.url, "/ws", None, 60.0, 1024, 512)
+        for _ in range(400):
+            await socket.send("x")
+        messages = websocket.PacedMessages(socket)
+        for _ in range(400):
+            await messages.next()
+            cpu += 0.002
+        assert now == 104.0, "0.8 seconds of work"
+        assert turns == 133, "one after each six milliseconds"
+        for _ in range(2):
+            await socket.send("x")
+            await messages.next()
+            cpu += 30.0
+        assert now <= 106.0, "a pause that came of something else is not made up for"
         await websocket.close(socket)
 
 

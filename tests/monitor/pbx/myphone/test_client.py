@@ -425,26 +425,35 @@ async def test_a_reading_whose_answer_is_lost_is_to_be_tried_again(
     pbx: SimulatedPbx, web: MyPhoneClient
 ) -> None:
     before = await web.queues_info()
-    pbx.faults.lose_answers(1, COMMANDS)
+    pbx.faults.lose_answers(2, COMMANDS)
     with pytest.raises(PbxUnreachable):
         await web.queues_info()
     assert await web.queues_info() == before
 
 
+async def test_a_reading_whose_kept_connection_ends_is_asked_once_more(
+    pbx: SimulatedPbx, web: MyPhoneClient
+) -> None:
+    before = await web.queues_info()
+    pbx.faults.lose_answers(1, COMMANDS)
+    assert await web.queues_info() == before
+    assert pbx.faults.happened["unanswered"] == 1
+
+
 @pytest.mark.parametrize(
-    ("path", "error"),
-    [(SESSION, PbxGarbled), (COMMANDS, PbxUnreachable)],
+    ("path", "error", "times"),
+    [(SESSION, PbxGarbled, 1), (COMMANDS, PbxUnreachable, 2)],
     ids=["session", "login"],
 )
 async def test_an_answer_lost_before_the_change_itself_has_changed_nothing(
-    pbx: SimulatedPbx, web: MyPhoneClient, path: str, error: type[PbxError]
+    pbx: SimulatedPbx, web: MyPhoneClient, path: str, error: type[PbxError], times: int
 ) -> None:
     before = truth(pbx)
     change = ids(pbx, "800", an_agent(pbx))
-    pbx.faults.lose_answers(1, path)
+    pbx.faults.lose_answers(times, path)
     with pytest.raises(error):
         await web.set_queue_status(*change, logged_in=False)
-    assert pbx.faults.happened["unanswered"] == 1
+    assert pbx.faults.happened["unanswered"] == times
     assert truth(pbx) == before
     await web.set_queue_status(*change, logged_in=False)
     assert truth(pbx) != before
