@@ -43,6 +43,8 @@ MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 _LOOK_EVERY_S: Final = 0.01
 _LATE_S: Final = 1.0
 """Seconds by which a sign of life is overdue when the network has stood still."""
+_SHARE: Final = 0.5
+"""Part of the time that events may take: a PBX with very many calls needs more than others."""
 _FRAMES_READ_AHEAD: Final = 128
 """Frames read ahead. Beyond these the socket is not read for a while; nothing is dropped here."""
 
@@ -220,7 +222,7 @@ class EventSocket:
         raise PbxUnreachable(f"The PBX sends events, but has answered no request in {longest:g} s.")
 
     async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
-        garbled, messages = 0, websocket.PacedMessages(socket)
+        garbled, messages = 0, websocket.PacedMessages(socket, _SHARE)
         try:
             while True:
                 message = await messages.next()

@@ -25,8 +25,8 @@ not take the time of the others. Pings and parts of messages cannot wait: at mor
 or more parts of one message, the connection is cut."""
 _COUNTED_BYTES: Final = 1024
 """A message counts once more for each of these."""
-_COUNTED_CPU_S: Final = 0.0001
-"""It counts once more for each of these too that it takes: a fifth of the time in all."""
+SHARE: Final = 0.2
+"""Part of the time that messages of a socket may take, if nothing else is said."""
 _TURN_CPU_S: Final = 0.005
 """CPU time after which others have their turn. Messages that have come are given without one."""
 _CLOSE_WITHIN_S: Final = 1.0
@@ -75,11 +75,12 @@ class PacedMessages:
     """Take messages from a socket, at most :data:`MOST_MESSAGES` in a second.
 
     Fewer are taken of those that are large or take long. What the caller does with a message takes
-    the time until it asks for the next one.
+    the time until it asks for the next one. ``share``: the part of all time that this may take.
     """
 
-    def __init__(self, socket: client.ClientConnection) -> None:
+    def __init__(self, socket: client.ClientConnection, share: float = SHARE) -> None:
         self._socket = socket
+        self._counted_cpu_s = share / MOST_MESSAGES
         self._left = 0
         self._ends = 0.0
         self._given_at: float | None = None
@@ -103,7 +104,7 @@ class PacedMessages:
             return
         spent, self._given_at = time.thread_time() - self._given_at, None
         # No more than a second's: a socket that is not read for long counts as silent.
-        self._left -= min(int(spent / _COUNTED_CPU_S), MOST_MESSAGES)
+        self._left -= min(int(spent / self._counted_cpu_s), MOST_MESSAGES)
         self._turn_s += spent
         if self._turn_s > _TURN_CPU_S:
             self._turn_s = 0.0
