@@ -330,7 +330,8 @@ class StreamConnection(ABC):
     def _check(self) -> None:
         """Raise CloseConnection if nothing more may be sent."""
         if self._farewell is not None:
-            raise self._farewell
+            # Not the same: it would get a traceback, which refers to this connection: a cycle.
+            raise CloseConnection(self._farewell.code, self._farewell.reason)
         if self._expired:
             raise CloseConnection(4001, "key expired")
 

@@ -21,6 +21,7 @@ from dataclasses import replace
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocketDisconnect
 
 from gateway.errors import HoldsTooMuch, shown
 from gateway.fanout.frames import Message, TakenSnapshot, encode
@@ -140,9 +141,13 @@ class EventStream(StreamConnection):
     async def _say(self, parts: tuple[bytes, ...]) -> None:
         self._check()
         body = b"".join(parts) if self._gzip is None else self._gzip.pack(*parts)
-        await self._await_send(
-            self._send({"type": "http.response.body", "body": body, "more_body": True})
-        )
+        sending = self._send({"type": "http.response.body", "body": body, "more_body": True})
+        try:
+            await self._await_send(sending)
+        except RuntimeError as error:  # uvloop's, of a client that went a moment ago
+            if self._transport is None or not self._transport.is_closing():
+                raise
+            raise WebSocketDisconnect(GONE) from error
         if self._gzip is not None:
             self._gzip.sent(*parts)
 

@@ -76,6 +76,8 @@ _MOST_HELD_BYTES: Final = LARGEST_HEAD_BYTES + 2 * LARGEST_BODY_BYTES
 """Bytes of an unfinished request that are kept, at most; the rest of its body is thrown away."""
 _HEADER_BYTES: Final = 150
 """Bytes of a header's objects beside its characters, about."""
+_REQUEST_BYTES: Final = 3 * 1024
+"""Bytes of the objects of a request that waits for the answer to an earlier one, about."""
 _SUBPROTOCOLS: Final = b"sec-websocket-protocol"
 _LISTS: Final = frozenset((b"connection", b"upgrade", b"sec-websocket-extensions", _SUBPROTOCOLS))
 _HOST_REFUSED: Final = (
@@ -214,6 +216,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Bytes of the heads of the requests that wait for the answer to an earlier one."""
         self._bodies_ahead = 0
         """Bytes of the bodies of these requests."""
+        self._objects_ahead = 0
+        """Bytes of the objects that were made for these requests, about."""
+        self._running: RequestResponseCycle | None = None
+        """The request that is being answered: uvicorn knows only the one that came last."""
         self._body = 0
         """Bytes of the current body."""
         self._pieces = 0
@@ -248,6 +254,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             self._leave()
             self._leave = None
         super().connection_lost(exc)
+        running, self._running = self._running, None
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()
+        self.cycle = None  # type: ignore[assignment]  # one that never ran refers to this: a cycle
 
     # Receiving
 
@@ -272,8 +284,9 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         if not self._begun:
             if self._deadline is not None:
                 self._done()
-            if self._received_bytes:
-                self._let_request_go()
+            if self._received_bytes or self.pipeline:
+                self._received_bytes = 0
+                self._hold_pipeline()
             return
         self._hold_request(len(data))
         if self._deadline is None:
@@ -295,7 +308,22 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
             return
         self._received_bytes += more
         size = min(self._received_bytes, _MOST_HELD_BYTES) + _HEADER_BYTES * len(self.headers)
-        self._unfinished.hold(self, size, self._drop_request)
+        self._unfinished.hold(self, size + self._waiting_bytes, self._drop_request)
+
+    def _hold_pipeline(self) -> None:
+        """Count what the whole requests hold that wait for the answer to an earlier one."""
+        if self._unfinished is None:
+            return
+        if self.pipeline and not self._closes:
+            self._unfinished.hold(self, self._waiting_bytes, self._drop_request)
+        else:
+            self._unfinished.let_go(self)
+
+    @property
+    def _waiting_bytes(self) -> int:
+        if not self.pipeline:
+            return 0
+        return self._ahead + self._bodies_ahead + self._objects_ahead
 
     def _drop_request(self) -> None:
         self.logger.warning("slow_request_dropped")
@@ -498,9 +526,10 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         """Return whether too much would wait for the answer to an earlier request."""
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if cycle is None or cycle.response_complete:
-            self._ahead = self._bodies_ahead = 0
+            self._ahead = self._bodies_ahead = self._objects_ahead = 0
             return False
         self._ahead += self._size()
+        self._objects_ahead += _REQUEST_BYTES + _HEADER_BYTES * len(self.headers)
         return len(self.pipeline) >= MOST_PIPELINED or self._ahead > LARGEST_HEAD_BYTES
 
     def _lists_size(self) -> int:
@@ -535,6 +564,12 @@ class TimeoutHttpProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_taking()
+        elif self._objects_ahead and not self.pipeline and not self._received_bytes:
+            self._hold_pipeline()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def timeout_keep_alive_handler(self) -> None:
         """Do as uvicorn does, and watch that the client takes the rest."""

@@ -63,6 +63,10 @@ BYTES_A_MESSAGE: Final = MESSAGE_SIZE_BYTES // 10
 and one a second."""
 _FRAME_HEAD_BYTES = 8
 """Bytes of a frame beside its data, about."""
+_MESSAGE_BYTES: Final = 350
+"""Bytes of the objects of a message that was not read yet, about, beside its data."""
+_MOST_PARTS: Final = 16
+"""Parts of a message that are kept apart from each other."""
 _FAREWELL_S = 2.0
 """Seconds in which a client that sent too much may read the close frame."""
 _LINGER_S = 15.0
@@ -513,12 +517,14 @@ class StreamProtocol(WebSocketsSansIOProtocol):
             self._pong = pongs[-1]
 
     def handle_cont(self, event: Frame) -> None:
-        """Do as uvicorn does, but do not keep empty parts of a message.
+        """Do as uvicorn does, but do not keep empty parts of a message, nor many small ones.
 
-        No size would limit them.
+        No size would limit their objects.
         """
         if event.data or event.fin:
             super().handle_cont(event)
+        if len(self.frames) > _MOST_PARTS:
+            self.frames = [b"".join(self.frames)]
 
     def send_receive_event_to_app(self) -> None:
         """Do as uvicorn does, but close without a trace in the log if the text is not UTF-8."""
@@ -636,25 +642,22 @@ class _Inbox:
     It takes a tenth of the 3 KiB of a Queue.
     """
 
-    __slots__ = ("_getter", "_items")
+    __slots__ = ("_getter", "_items", "bytes")
 
     def __init__(self) -> None:
         self._items: list[ASGIReceiveEvent] = []
         self._getter: Future[None] | None = None
+        self.bytes = 0
+        """Bytes of the messages in it, about; texts are counted by their characters."""
 
     def put_nowait(self, item: ASGIReceiveEvent) -> None:
         self._items.append(item)
+        self.bytes += _message_bytes(item)
         if self._getter is not None and not self._getter.done():
             self._getter.set_result(None)
 
     def empty(self) -> bool:
         return not self._items
-
-    @property
-    def bytes(self) -> int:
-        """Return the bytes of the messages in it, texts counted by their characters."""
-        messages = (item for item in self._items if item["type"] == "websocket.receive")
-        return sum(len(message.get("text") or message.get("bytes") or "") for message in messages)
 
     def filled(self) -> Future[None]:
         """Return a future that is done as soon as there is a message; for an empty inbox."""
@@ -663,7 +666,15 @@ class _Inbox:
 
     def get_nowait(self) -> ASGIReceiveEvent:
         self._getter = None
-        return self._items.pop(0)
+        item = self._items.pop(0)
+        self.bytes -= _message_bytes(item)
+        return item
+
+
+def _message_bytes(item: ASGIReceiveEvent) -> int:
+    if item["type"] != "websocket.receive":
+        return 0
+    return _MESSAGE_BYTES + len(item.get("text") or item.get("bytes") or "")
 
 
 class _Writable(Event):

@@ -47,6 +47,8 @@ from monitor.shared.redis.subscriptions import ChannelMessage, subscribed
 
 MOST_IN_HAND = 64
 """Requests in hand at most. Further ones are left for their gateways to refuse."""
+KEPT_FOR_OTHERS = 8
+"""One in so many of the requests in hand is for other keys than the one that has most of them."""
 _LOOK_EVERY_S = 0.05
 """Seconds between two looks whether requests are still in hand."""
 MOST_QUERIES_IN_HAND = 16
@@ -96,12 +98,13 @@ class RequestConsumer:
         self.listening = False
         """True while the subscription to requests is up."""
         self._backoff = Backoff(shortest=0.2, longest=1.0)
-        self._in_hand: set[str] = set()
+        self._in_hand: dict[str, str] = {}
+        """Requests in hand, by id: the name of their key."""
         self._declining = 0
         self._closing = False
         self._quiet_until = 0.0
         self._left_out = 0
-        self._queries_in_hand: set[str] = set()
+        self._queries_in_hand: dict[str, str] = {}
         self._log = _log.bind(pbx=pbx)
 
     @property
@@ -171,7 +174,8 @@ class RequestConsumer:
             if query
             else (self._in_hand, MOST_IN_HAND)
         )
-        if self._closing or len(in_hand) >= most:
+        own = sum(key == request.key for key in in_hand.values())
+        if self._closing or len(in_hand) >= most or own >= most - most // KEPT_FOR_OTHERS:
             self._counters.left_alone += 1
             if not self._closing:
                 self._warn("request_limit_reached", command=request.command, trace=request.trace)
@@ -179,7 +183,7 @@ class RequestConsumer:
                 self._declining += 1
                 tasks.create_task(self._decline(request))
         elif request.id not in in_hand:
-            in_hand.add(request.id)
+            in_hand[request.id] = request.key
             tasks.create_task(self._handle(request, in_hand))
 
     def _warn(self, event: str, **more: object) -> None:
@@ -209,7 +213,7 @@ class RequestConsumer:
         finally:
             self._declining -= 1
 
-    async def _handle(self, request: Request, in_hand: set[str]) -> None:
+    async def _handle(self, request: Request, in_hand: dict[str, str]) -> None:
         self._counters.in_hand += 1
         try:
             # All log lines on the way to its end have its trace.
@@ -229,7 +233,7 @@ class RequestConsumer:
             self._log.exception("request_failure", command=request.command, trace=request.trace)
         finally:
             self._counters.in_hand -= 1
-            in_hand.discard(request.id)
+            in_hand.pop(request.id, None)
 
     async def _claim_and_do(self, request: Request) -> None:
         loop = asyncio.get_running_loop()

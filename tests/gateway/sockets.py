@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -51,6 +52,28 @@ def on_both_loops(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[...
         assert not [record for record in caplog.records if "ASGI" in record.getMessage()]
 
     return run
+
+
+OURS = ("gateway.", "uvicorn.", "starlette.", "websockets.", "httptools.")
+
+
+@contextmanager
+def left_for_the_garbage_collector() -> Iterator[list[type]]:
+    """The types of ours whose objects were left in cycles meanwhile; filled at the end."""
+    left: list[type] = []
+    gc.collect()
+    gc.freeze()  # what was there before needs no look
+    gc.disable()
+    try:
+        yield left
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        gc.collect()
+        left += [type(found) for found in gc.garbage if type(found).__module__.startswith(OURS)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+        gc.unfreeze()
 
 
 def big_change(number: int) -> list[tuple[str, str, Any]]:

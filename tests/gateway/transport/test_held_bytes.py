@@ -11,6 +11,7 @@ from functools import partial
 import pytest
 
 from gateway import run
+from gateway.config import StreamSection
 from gateway.stream.websocket import WebSocketSession
 from gateway.transport.held_bytes import HeldBytes
 from gateway.transport.websocket_protocol import SEND_BUFFER_BYTES
@@ -75,6 +76,33 @@ async def test_requests_that_are_not_whole_hold_so_much_together(
             writer.transport.abort()
 
 
+AHEAD = {
+    "requests": b"GET /x HTTP/1.1\r\nHost: test\r\n\r\n" * 7,
+    "headers": b"GET /x HTTP/1.1\r\nHost: test\r\n" + b"a: b\r\n" * 90 + b"\r\n",
+    "body": b"POST /x HTTP/1.1\r\nHost: test\r\nContent-Length: 20000\r\n\r\n" + b"x" * 20_000,
+}
+
+
+@pytest.mark.parametrize("kind", AHEAD)
+async def test_requests_that_wait_for_the_answer_to_an_endless_one_hold_so_much_together(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run, "MOST_UNFINISHED_BYTES", 200_000)
+    endless = f"GET /webapi/{KEY}/events?topics=system HTTP/1.1\r\nHost: test\r\n\r\n".encode()
+    async with (
+        standing(heartbeat_interval=60.0) as server,
+        connected(server, 30) as sockets,
+    ):
+        for one in sockets:
+            one.sendall(endless)
+            await answered(one)
+            one.sendall(AHEAD[kind])
+        connections = server.server_state.connections
+        await until(lambda: len(connections) <= 13)
+        assert len(connections) >= 7, "the others go on"
+        await until(lambda: len(server.live) <= len(connections))
+
+
 @on_both_loops
 async def test_whole_requests_and_handshakes_hold_nothing() -> None:
     held: list[HeldBytes] = []
@@ -90,6 +118,7 @@ async def test_whole_requests_and_handshakes_hold_nothing() -> None:
         HEAD + b"\r\n\r\n",
         BODY + b"x" * 40_000,
         f"GET /webapi/{KEY}/pbx.calls.get HTTP/1.1\r\nHost: test\r\n\r\n".encode(),
+        b"GET /webapi/no-key/pbx.calls.get HTTP/1.1\r\nHost: test\r\n\r\n" * 10,
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(HeldBytes, "__init__", watched)
@@ -138,25 +167,33 @@ async def taken_of(one: socket.socket) -> int:
     return taken
 
 
-@pytest.mark.parametrize("whole", [False, True])
+LARGE = b"x" * 20_000
+UNREAD = {
+    "part": struct.pack("!BBH4x", 0x01, 0x80 | 126, 20_000) + LARGE,
+    "whole": struct.pack("!BBH4x", 0x81, 0x80 | 126, 20_000) + LARGE,
+    "many empty ones": b"\x81\x80\0\0\0\0" * 60,
+}
+
+
+@pytest.mark.parametrize("kind", UNREAD)
 async def test_messages_that_are_not_whole_or_not_read_hold_so_much_together(
-    whole: bool, monkeypatch: pytest.MonkeyPatch
+    kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "MOST_UNFINISHED_BYTES", 200_000)
 
     async def never(*_: object) -> None:
         await asyncio.Event().wait()
 
-    if whole:  # the sessions read nothing
+    if kind != "part":  # the sessions read nothing
         monkeypatch.setattr(WebSocketSession, "_read", never)
-    begun = struct.pack("!BBH4x", 0x81 if whole else 0x01, 0x80 | 126, 20_000) + b"x" * 20_000
-    async with standing() as server, connected(server, 30) as sockets:
+    stream = StreamSection(subscribe_timeout=600.0, drain_time=0)
+    async with standing(stream=stream) as server, connected(server, 30) as sockets:
         for one in sockets:
             one.sendall(handshake())
             assert (await answered(one)).startswith(b"HTTP/1.1 101 ")
         await until(lambda: len(server.live) == 30)
         for one in sockets:
-            one.sendall(begun)
+            one.sendall(UNREAD[kind])
         connections = server.server_state.connections
         await until(lambda: len(connections) <= 10)
         assert len(connections) >= 8, "the others go on"

@@ -18,6 +18,7 @@ from functools import partial
 
 import pytest
 import uvloop
+from websockets.frames import Frame
 
 from gateway.stream.admission import LiveSettings
 from gateway.stream.connection import ConnectionLimits
@@ -45,6 +46,7 @@ from tests.gateway.sockets import (
     HANDSHAKE,
     big_change,
     frame_after_ping,
+    left_for_the_garbage_collector,
     on_both_loops,
     sessions,
     stuck,
@@ -137,6 +139,47 @@ async def test_a_message_in_many_parts_and_pings_between_them_are_no_flood() -> 
             await connection.send(iter(parts))
             await (await connection.ping())
             await frame_of(connection, "snapshot")
+
+
+@on_both_loops
+async def test_of_a_message_in_many_small_parts_few_objects_are_kept() -> None:
+    most, handle = 0, StreamProtocol.handle_cont
+
+    def watched(protocol: StreamProtocol, event: Frame) -> None:
+        nonlocal most
+        handle(protocol, event)
+        most = max(most, len(protocol.frames))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StreamProtocol, "handle_cont", watched)
+        async with serving(TALKATIVE) as served:
+            reader, writer = await flooding(served)
+            first, *parts = to_json({"type": "ping", "at": "x" * 60})
+            writer.write(client_frame(0x01, bytes([first])))
+            writer.writelines(client_frame(0, bytes([part])) for part in parts)
+            writer.write(client_frame(0x80, b""))
+            await read_until(reader, b"x" * 60)
+            writer.transport.abort()
+    assert 0 < most < 20
+
+
+@on_both_loops
+async def test_one_who_is_lost_with_messages_unread_leaves_nothing_for_the_garbage_collector() -> (
+    None
+):
+    async with serving(TALKATIVE) as served:
+
+        async def come_and_go() -> None:
+            async with stuck_for_now(served) as (_, writer):
+                await fill(served)
+                writer.write(client_frame(0x81, b"x") * 3)
+                await asyncio.sleep(0.05)
+            await until(lambda: not served.live.sessions)
+
+        await come_and_go()
+        with left_for_the_garbage_collector() as left:
+            await come_and_go()
+        assert not left
 
 
 def client_frame(opcode: int, payload: bytes) -> bytes:

@@ -46,12 +46,18 @@ class Gateway:
                     self.told.append(decode_ring(message["data"]))
 
     async def send(
-        self, id_: str, command: str = "ext.del", *, state: str | None = OPEN, times: int = 1
+        self,
+        id_: str,
+        command: str = "ext.del",
+        *,
+        state: str | None = OPEN,
+        times: int = 1,
+        key: str = "tester",
     ) -> None:
         """Send a request; ``state``: what its key says then."""
         if state is not None:
             await self.redis.set(KEYS.request(id_), state, px=60_000)
-        request = Request(id_, "gateway", command, {"num": "101"}, "tester", "192.0.2.7")
+        request = Request(id_, "gateway", command, {"num": "101"}, key, "192.0.2.7")
         for _ in range(times):
             await self.redis.publish(KEYS.requests, encode(request))
 
@@ -126,6 +132,24 @@ async def test_too_many_at_once_are_left_to_their_gateway_which_is_told(
         await gateway.send("c")
         await gateway.outcome("c")
         assert len(monitor.source.done) == 2
+
+
+async def test_of_what_is_in_hand_some_is_kept_for_other_keys(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_IN_HAND", 4)
+    monkeypatch.setattr(module, "KEPT_FOR_OTHERS", 4)
+    async with leading(bus) as (monitor, gateway):
+        monitor.source.hand.clear()
+        for id_ in "abcd":
+            await gateway.send(id_)
+        await until(lambda: Busy("d") in gateway.told)
+        await gateway.send("e", key="another")
+        await until(lambda: Claimed("e") in gateway.told)
+        await gateway.send("f", key="a third")
+        await until(lambda: Busy("f") in gateway.told)
+        monitor.source.hand.set()
+        await gateway.outcome("e")
 
 
 async def test_statements_that_sleep_keep_no_command_waiting(
