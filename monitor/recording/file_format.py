@@ -49,6 +49,8 @@ PACE: Final = (
     "contacts_interval",
 )
 """Settings in a recording, in seconds, so that its player can be asked as often as the PBX was."""
+MAX_BYTES: Final = 512 * 1024 * 1024
+"""Bytes of a recording, unpacked. Some kilobytes of a file may unpack to gigabytes."""
 _DAY_S: Final = 86_400
 _ENDLESS_S: Final = 1e12
 """Seconds."""
@@ -126,9 +128,17 @@ def read(path: Path) -> Recording:
     If the file ends too early, what it has is read.
     """
     lines: list[bytes] = []
+    left = MAX_BYTES
     try:
         with opened(path) as file:
-            lines.extend(file)
+            while line := file.readline(left + 1):
+                left -= len(line)
+                if left < 0:
+                    raise ConfigError(
+                        f"{path} holds more than {MAX_BYTES // 1_048_576} MiB, unpacked; record "
+                        f"for a shorter time."
+                    )
+                lines.append(line)
     except EOFError:
         pass  # a compressed file that was cut off
     except OSError as error:
@@ -181,6 +191,10 @@ def _is_count(value: object) -> bool:
     return isinstance(value, int) and 0 <= value < _LARGEST
 
 
+def _is_status(value: object) -> bool:
+    return isinstance(value, int) and 100 <= value < 600
+
+
 _Id: TypeAlias = Annotated[int, Meta(ge=-_LARGEST, lt=_LARGEST)]
 
 
@@ -195,7 +209,7 @@ def _is_logins(value: object) -> bool:
 _NUMBERS: Final[Mapping[str, Callable[[object], bool]]] = {
     "asked": _is_time,
     "ask": _is_count,
-    "status": _is_count,
+    "status": _is_status,
     "code": _is_count,
     "bytes": _is_count,
 }

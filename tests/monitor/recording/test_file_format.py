@@ -122,12 +122,27 @@ def test_a_file_that_was_cut_off_counts_up_to_there(tmp_path: Path) -> None:
         ),
         (FIRST + b'{"t": 1.0, "kind": "push", "logins": [1]}\n', "line 2 has no logins as logins"),
         (FIRST + b'{"t": 1.0, "kind": "event", "bytes": "x"}\n', "line 2 has no number as bytes"),
+        (
+            FIRST + b'{"t": 1.0, "kind": "away", "status": 99999}\n',
+            "line 2 has no number as status",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(tmp_path: Path, content: bytes, sentence: str) -> None:
     path = tmp_path / "file.jsonl"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match=sentence):
+        file_format.read(path)
+
+
+@pytest.mark.parametrize("content", [b"x" * 50_000, FIRST * 1_000], ids=["a line", "lines"])
+def test_a_few_bytes_that_unpack_to_very_many_are_not_all_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes
+) -> None:
+    monkeypatch.setattr(file_format, "MAX_BYTES", 2_000)
+    path = tmp_path / "bomb.jsonl.gz"
+    path.write_bytes(gzip.compress(FIRST + content))
+    with pytest.raises(ConfigError, match="holds more than 0 MiB, unpacked; record for a shorter"):
         file_format.read(path)
 
 
