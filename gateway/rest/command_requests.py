@@ -219,8 +219,8 @@ def _need_state(view: PbxContext, space: AnswerSpace) -> None:
 def _once(
     request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = ""
 ) -> IdempotencyKey | None:
-    given = request.headers.get("idempotency-key")
-    if given is None or command.name == "query":
+    given = ", ".join(request.headers.getlist("idempotency-key"))  # of two, neither may be meant
+    if "idempotency-key" not in request.headers or command.name == "query":
         return None
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise BadParameter(

@@ -125,6 +125,18 @@ async def test_a_changing_command_needs_its_scope_and_is_refused_while_no_monito
     assert (head.status_code, head.headers["allow"]) == (405, "GET, POST")
 
 
+@pytest.mark.parametrize("given", [["one", "two"], ["one", "one"], ["one two"], [""], ["x" * 256]])
+async def test_an_idempotency_key_that_is_not_one_is_refused(
+    http: httpx.AsyncClient, given: list[str]
+) -> None:
+    answer = await http.get(
+        f"/webapi/{FULL}/ext.del?num=101", headers=[("Idempotency-Key", one) for one in given]
+    )
+    assert answer.status_code == 400
+    assert error(answer) == "bad_parameter"
+    assert "it takes 1 to 255 visible ASCII" in message(answer)
+
+
 async def test_sql_is_posted_as_json_and_needs_its_scope(http: httpx.AsyncClient) -> None:
     sql = {"query": "select *\nfrom recordings\twhere recording_url like '101%';", "count": 3}
     assert error(await http.post(f"/webapi/{FULL}/query", json=sql)) == "no_monitor"
