@@ -316,16 +316,17 @@ async def _one_deadline(connection: Any) -> AsyncIterator[None]:
     Otherwise each answer has a timer of its own, which takes as long as reading it. Raises
     redis' TimeoutError.
     """
-    # A pipeline gives its connection back within the block: the next user may come before its end.
-    seconds = connection.own_timeout = getattr(connection, "own_timeout", connection.socket_timeout)
-    connection.socket_timeout = None
+    if not isinstance(connection, _Hardened):  # a server in this process
+        yield
+        return
+    seconds = connection.share_deadline()
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError as error:
         raise RedisTimeoutError(f"no answer within {seconds} s") from error
     finally:
-        connection.socket_timeout = seconds
+        connection.share_no_deadline()
 
 
 async def answers_of(redis: Redis, commands: Sequence[RedisCommand]) -> list[Any]:
@@ -457,50 +458,67 @@ class _Hardened(AbstractConnection):
 
     _connecting: asyncio.Semaphore
 
-    # A context manager of contextlib would take as long as the reading itself.
+    own_timeout: float | None = None
+    """``socket_timeout`` while several answers share a deadline; see :func:`_one_deadline`."""
 
     async def connect(self) -> None:
         if self.is_connected:
             return
-        try:
+        with _Translated(self):
             async with self._connecting:
                 await super().connect()  # type: ignore[no-untyped-call]  # as redis-py has it
-        except REDIS_FAILURES:
-            raise
-        except Exception as error:
-            raise _broken(error) from error
 
     async def disconnect(self, *args: Any, **kwargs: Any) -> None:
-        try:
+        with _Translated(self):
             await super().disconnect(*args, **kwargs)
-        except REDIS_FAILURES:
-            raise
-        except Exception as error:
-            raise _broken(error) from error
 
     async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-        try:
+        with _Translated(self):
             await super().send_packed_command(*args, **kwargs)
-        except REDIS_FAILURES:
-            raise
-        except Exception as error:
-            raise _broken(error) from error
 
     async def can_read(self) -> bool:
-        try:
+        with _Translated(self):
             return await super().can_read()
-        except REDIS_FAILURES:
-            raise
-        except Exception as error:
-            raise _broken(error) from error
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-        try:
+        with _Translated(self):
             return await super().read_response(*args, **kwargs)
-        except REDIS_FAILURES:
-            raise
-        except Exception as error:
-            raise _broken(error) from error
+
+    def share_deadline(self) -> float | None:
+        """Use no timer for each answer from now on; return the seconds that each had."""
+        if self.socket_timeout is not None:
+            self.own_timeout, self.socket_timeout = self.socket_timeout, None
+        return self.own_timeout
+
+    def share_no_deadline(self) -> None:
+        """Use timers again."""
+        if self.socket_timeout is None:
+            self.socket_timeout = self.own_timeout
+
+
+class _Translated:
+    """Turn an unknown error of the connection into redis' ConnectionError.
+
+    After any error the connection has timers again: the client may connect anew, to forget what it
+    watches. Contextlib's context managers would take as long as reading an answer.
+    """
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: _Hardened) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if error is None:
+            return
+        self._connection.share_no_deadline()
+        if isinstance(error, Exception) and not isinstance(error, REDIS_FAILURES):
+            raise RedisConnectionError(
+                f"the connection broke: {type(error).__name__}: {error}"
+            ) from error
 
 
 def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
@@ -513,10 +531,6 @@ def _hardened(kind: type[AbstractConnection]) -> type[AbstractConnection]:
             {"_connecting": asyncio.Semaphore(CONNECTING_AT_ONCE)},
         )
     )
-
-
-def _broken(error: Exception) -> RedisConnectionError:
-    return RedisConnectionError(f"the connection broke: {type(error).__name__}: {error}")
 
 
 async def _executed(pipe: Pipeline, commands: Iterable[RedisCommand]) -> list[Any]:

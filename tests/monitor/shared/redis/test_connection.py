@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from monitor.shared.errors import BusUnreachable, StoreFailed
 from monitor.shared.redis import connection
 from monitor.shared.redis.connection import GuardedTransaction, translated
+from monitor.shared.tasks import end
 from tests.bus import Bus, RealBus, real_bus, until
 
 
@@ -116,6 +117,23 @@ async def test_all_answers_of_a_round_trip_share_one_deadline_and_the_next_has_i
     pool = redis.connection_pool
     assert not pool._in_use_connections
     assert {one.socket_timeout for one in pool._available_connections} == {0.3}
+
+
+async def test_a_transaction_on_a_redis_that_hangs_ends_also_if_it_is_cancelled(
+    valkey: RealBus,
+) -> None:
+    """The client then makes a new connection to forget what it watches: that needs timers too."""
+    redis = valkey.client()
+    redis.connection_pool.connection_kwargs.update(socket_timeout=0.3)
+    guards = [await GuardedTransaction.watch(redis, "a") for _ in range(2)]
+    with valkey.paused():
+        async with asyncio.timeout(60):
+            with pytest.raises(BusUnreachable, match="it does not answer in time"):
+                await guards[0].commit([("SET", "a", "1")])
+            committing = asyncio.ensure_future(guards[1].commit([("SET", "a", "1")]))
+            await asyncio.sleep(0.1)
+            await end([committing])
+    assert not redis.connection_pool._in_use_connections
 
 
 async def test_what_is_read_ahead_comes_with_the_watch_and_binds_the_commit(bus: Bus) -> None:
