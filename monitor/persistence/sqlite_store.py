@@ -44,7 +44,9 @@ AUDIT_DAYS: Final = 400
 AUDIT_BYTES: Final = 128 * 1024 * 1024
 """Bytes of the whole audit log. The surplus is deleted from the keys with the most entries,
 oldest first."""
-_RECORD_BYTES: Final = "(300 + length(CAST(arguments AS BLOB)) + coalesce(length(outcome), 0))"
+_RECORD_BYTES: Final = (
+    "(300 + length(CAST(key || client || arguments AS BLOB)) + coalesce(length(outcome), 0))"
+)
 """SQL for the bytes of a command in the file; it may count a few too many."""
 ENDED_KEPT: Final = 3_000
 """Number of ended calls kept of one PBX."""
