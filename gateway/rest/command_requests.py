@@ -219,9 +219,10 @@ def _need_state(view: PbxContext, space: AnswerSpace) -> None:
 def _once(
     request: Request, key: ApiKey, command: Command, arguments: dict[str, str], ordinal: str = ""
 ) -> IdempotencyKey | None:
-    given = ", ".join(request.headers.getlist("idempotency-key"))  # of two, neither may be meant
-    if "idempotency-key" not in request.headers or command.name == "query":
+    sent = request.headers.getlist("idempotency-key")
+    if not sent or command.name == "query":
         return None
+    given = ", ".join(sent)  # of two, neither may be meant
     if not _IDEMPOTENCY_KEY.fullmatch(given):
         raise BadParameter(
             f"Idempotency-Key = {quoted(given)} was given, but it takes 1 to 255 visible ASCII "

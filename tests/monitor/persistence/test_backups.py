@@ -138,6 +138,18 @@ async def test_a_backup_is_restored_where_nothing_is_yet(db: Path, tmp_path: Pat
     assert await commands(db) == ["one"]
 
 
+def put_a_link_in_its_place(precious: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a copy's file become a link to ``precious`` between its making and its opening."""
+    copy = backups._copy
+
+    def copy_to_a_link(source: sqlite3.Connection, file: Path) -> Contents:
+        file.unlink()
+        file.symlink_to(precious)
+        return copy(source, file)
+
+    monkeypatch.setattr(backups, "_copy", copy_to_a_link)
+
+
 def give_away(folder: Path) -> None:
     for path in (folder, *folder.iterdir()):
         os.chown(path, 12_345, 23_456)
@@ -152,14 +164,7 @@ async def test_root_follows_no_link_of_the_monitors_user(
     back_up(db, tmp_path / "backup.db")
     put(precious, b"")
     give_away(foreign)
-    copy = backups._copy
-
-    def copy_to_a_link(source: sqlite3.Connection, file: Path) -> Contents:
-        file.unlink()
-        file.symlink_to(precious)
-        return copy(source, file)
-
-    monkeypatch.setattr(backups, "_copy", copy_to_a_link)
+    put_a_link_in_its_place(precious, monkeypatch)
     with pytest.raises(StoreFailed, match="unable to open database file"):
         restore(tmp_path / "backup.db", db, STAMP)
     assert everything(tmp_path)["precious"] == b""
@@ -174,14 +179,7 @@ async def test_root_follows_no_link_in_anothers_directory_when_it_backs_up(
     await write(db, "one")
     put(precious, b"")
     give_away(foreign)
-    copy = backups._copy
-
-    def copy_to_a_link(source: sqlite3.Connection, file: Path) -> Contents:
-        file.unlink()
-        file.symlink_to(precious)
-        return copy(source, file)
-
-    monkeypatch.setattr(backups, "_copy", copy_to_a_link)
+    put_a_link_in_its_place(precious, monkeypatch)
     with pytest.raises(StoreFailed, match="unable to open database file"):
         back_up(db, foreign / "backup.db")
     assert everything(tmp_path)["precious"] == b""
