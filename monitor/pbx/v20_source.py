@@ -75,7 +75,10 @@ class PbxSource:
         self._counters = counters = self._client.counters
         counters.clock, counters.waiting = clock, lambda: self.lag
         self._poller = ActiveCallsPoller(self._client, emit, clock)
-        self._listener = EventSocket(self._client, emit, clock, self._poller.request_read)
+        self._listener = EventSocket(
+            *(self._client, emit, clock, self._poller.request_read),
+            calls_go_on=lambda: self._poller.calls_go_on,
+        )
         self._reader = DirectoryReader(self._client, clock)
         self._state = ConnectionState(settings.source)
         self._alone = False

@@ -28,7 +28,7 @@ from monitor.simulator.pbx_data.directory import ZONE
 from monitor.simulator.pbx_data.generator import make_directory
 from monitor.simulator.tls import Authority
 from monitor.simulator.tokens import Licence, Tokens
-from monitor.simulator.traffic.generator import TrafficGenerator
+from monitor.simulator.traffic.generator import LONGEST_STEP_S, TrafficGenerator
 from monitor.simulator.traffic.planner import TALK_S
 from monitor.simulator.xapi import router
 from monitor.simulator.xapi.context import Site
@@ -55,6 +55,9 @@ class SimulatorSettings:
     seed: int = 42
     speed: float = 1.0
     """Factor by which calls ring and talk faster than in life."""
+    longest_step: float = LONGEST_STEP_S
+    """Seconds of the wall clock that calls catch up at once. A longer delay stretches their time:
+    on a busy machine, as much may be heard of a call as on one that is not."""
     talk: float = TALK_S
     """Average seconds of a talk."""
     calls: int | None = None
@@ -308,6 +311,7 @@ class SimulatedPbx:
             without=settings.without,
             talk=settings.talk,
             call_centre=settings.call_centre,
+            longest_step=settings.longest_step,
         )
 
     def _start_traffic(self) -> None:

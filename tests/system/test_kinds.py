@@ -10,7 +10,7 @@ from tests.bus import fake_bus, until
 from tests.system.compare import NOT_TOLD_BY_ROWS, ended_differences
 from tests.system.slowness import slowness
 from tests.system.stack import watched
-from tests.system.test_truth import Ended, equal, known
+from tests.system.test_truth import STEP_S, Ended, equal, known
 
 CALLS = 80
 
@@ -22,6 +22,7 @@ def simulated(switches: Switches | None = None) -> SimulatedPbx:
             queues=4,
             rate=1_500,
             speed=12,
+            longest_step=STEP_S,
             calls=CALLS,
             switches=switches or Switches(),
             without=NOT_TOLD_BY_ROWS,

@@ -16,7 +16,6 @@ from functools import partial
 from typing import Final, NoReturn, assert_never
 
 import structlog
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 
@@ -41,8 +40,14 @@ _MAX_MESSAGE_BYTES: Final = 256 * 1024
 MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
 _LOOK_EVERY_S: Final = 0.01
-_LATE_S: Final = 1.0
-"""Seconds by which a sign of life is overdue when the network has stood still."""
+_PING_IN_CALLS_S: Final = 0.25
+"""Seconds between two pings while calls go on: what stands still for less is not noticed."""
+_LATE_S: Final = 0.35
+"""Seconds by which a sign of life is overdue when the network, or the PBX, has stood still."""
+_FARTHEST_S: Final = 1.0
+"""Seconds that the first answer to a ping may take. Later ones tell how far away the PBX is."""
+_FARTHER_S: Final = 0.01
+"""Seconds by which the way to the PBX may grow from one answer to the next."""
 _SHARE: Final = 0.5
 """Part of the time that events may take: a PBX with very many calls needs more than others."""
 _FRAMES_READ_AHEAD: Final = 128
@@ -62,7 +67,7 @@ class EventSocket:
     """Follow Call Control.
 
     ``emit`` takes facts, synchronously and in order. ``on_event`` is called after each event of a
-    call.
+    call. ``calls_go_on``: returns whether there are calls, also such as no phone is in.
     """
 
     def __init__(
@@ -71,12 +76,20 @@ class EventSocket:
         emit: Callable[[ParticipantFact], None],
         clock: PbxClock,
         on_event: Callable[[], None],
+        calls_go_on: Callable[[], bool],
     ) -> None:
         self._client, self._emit, self._clock, self._on_event = client, emit, clock, on_event
+        self._calls_go_on = calls_go_on
         self._token: str | None = None
         self._participants: ParticipantReader | None = None
         self._event_bytes = 0
         self._heard_at = 0.0
+        self._pinged: tuple[float, float] | None = None
+        """Time of the first ping since the PBX was heard, and how late our own turns were by then.
+
+        None if there was none."""
+        self._away = _FARTHEST_S
+        """Seconds that an answer to a ping takes of late, when nothing stands still."""
 
     @property
     def lag(self) -> int:
@@ -116,7 +129,7 @@ class EventSocket:
         socket = await self._connect(token)
         settings, counters = self._client.settings, self._client.counters
         counters.sockets["opened"] += 1
-        self._heard_at = time.monotonic()
+        self._heard_at, self._pinged, self._away = time.monotonic(), None, _FARTHEST_S
         self._client.traffic_tap.opened()
         self._event_bytes = 0
 
@@ -133,7 +146,7 @@ class EventSocket:
                 self._participants.run(),
                 self._watch(self._participants),
                 self._follow(socket, self._participants),
-                self._ping(socket),
+                self._ping(socket, self._participants),
                 watch_silence(
                     settings.silence_timeout, lambda: self._heard_at, partial(self._silent, socket)
                 ),
@@ -145,7 +158,7 @@ class EventSocket:
             await websocket.close(socket)
         raise AssertionError("the parts of a session end with an error")
 
-    async def _connect(self, token: str) -> ClientConnection:
+    async def _connect(self, token: str) -> websocket.PbxSocket:
         settings, tls = self._client.settings, self._client.tls
         try:
             return await websocket.connect(
@@ -184,10 +197,20 @@ class EventSocket:
             await asyncio.sleep(self._client.settings.watchdog_interval)
             participants.request_full_read()
 
-    async def _ping(self, socket: ClientConnection) -> NoReturn:
+    async def _ping(self, socket: websocket.PbxSocket, participants: ParticipantReader) -> NoReturn:
         """Ask for a sign of life now and then. Any event is such a sign too."""
+        longest = self._client.settings.ping_interval
+        turn = min(longest, _PING_IN_CALLS_S)
+        last = time.monotonic()
         while True:
-            await asyncio.sleep(self._client.settings.ping_interval)
+            await asyncio.sleep(turn)
+            now = time.monotonic()
+            due = now - last > longest - turn / 2
+            if not due and not participants.holds_any and not self._calls_go_on():
+                continue
+            last = now
+            if self._pinged is None:
+                self._pinged = now, participants.turns_late
             try:
                 pong = asyncio.ensure_future(await socket.ping())
             except ConnectionClosed as closed:
@@ -197,16 +220,22 @@ class EventSocket:
     def _pong(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
             self._hear()
+            self._away = min(pong.result(), self._away + _FARTHER_S)
 
     def _hear(self) -> None:
-        """Note that the PBX was heard, and whether it should have been heard earlier."""
-        now = time.monotonic()
-        late = now - self._heard_at - self._client.settings.ping_interval
-        if late > _LATE_S and self._participants is not None:
-            self._participants.expect_late_events()
-        self._heard_at = now
+        """Note that the PBX was heard, and whether it should have been heard earlier.
 
-    def _silent(self, socket: ClientConnection) -> None:
+        That our own turns were late is not counted: :class:`ParticipantReader` looks at that.
+        """
+        now = time.monotonic()
+        if self._pinged is not None and self._participants is not None:
+            at, late_before = self._pinged
+            ours = self._participants.turns_late - late_before
+            if now - at - ours > self._away + _LATE_S:
+                self._participants.expect_late_events()
+        self._heard_at, self._pinged = now, None
+
+    def _silent(self, socket: websocket.PbxSocket) -> None:
         socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
         longest = self._client.settings.silence_timeout
         raise PbxUnreachable(f"The event socket is silent: nothing was heard in {longest:g} s.")
@@ -221,7 +250,9 @@ class EventSocket:
         longest = self._client.settings.silence_timeout
         raise PbxUnreachable(f"The PBX sends events, but has answered no request in {longest:g} s.")
 
-    async def _follow(self, socket: ClientConnection, participants: ParticipantReader) -> NoReturn:
+    async def _follow(
+        self, socket: websocket.PbxSocket, participants: ParticipantReader
+    ) -> NoReturn:
         garbled, messages = 0, websocket.PacedMessages(socket, _SHARE)
         try:
             while True:
@@ -243,20 +274,24 @@ class EventSocket:
                         _log.warning("pbx_event_malformed", reason=str(error))
                     participants.request_full_read()
                 else:
-                    self._apply(event, heard, participants)
+                    self._apply(event, heard, messages.came_at, participants)
         except ConnectionClosed as closed:
             self._client.traffic_tap.closed(
                 *((None, "") if closed.rcvd is None else (closed.rcvd.code, closed.rcvd.reason))
             )
             raise PbxUnreachable(_why(closed)) from closed
 
-    def _apply(self, event: Event, heard: float, participants: ParticipantReader) -> None:
+    def _apply(
+        self, event: Event, heard: float, came: float, participants: ParticipantReader
+    ) -> None:
         self._client.counters.events[_KINDS[type(event)]] += 1
         match event:
             case Upserted():
-                participants.upserted(event.dn, event.participant_id, event.participant, heard)
+                participants.upserted(
+                    event.dn, event.participant_id, event.participant, heard, came
+                )
             case Removed():
-                participants.removed(event.dn, event.participant_id, heard)
+                participants.removed(event.dn, event.participant_id, heard, came)
             case DnChanged():
                 participants.request_full_read()
             case Irrelevant():

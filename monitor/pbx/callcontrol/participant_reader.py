@@ -86,12 +86,13 @@ class ParticipantApi(Protocol):
 class _PendingRead:
     """Hold a read in flight. Times are monotonic.
 
-    ``heard``: the event that caused it. ``again``: an event that came meanwhile. ``void``: True if
-    its answer is to be thrown away.
+    ``heard``: the event that caused it. ``again``: an event that was heard meanwhile, and when it
+    had come. ``void``: True if its answer is to be thrown away.
     """
 
     heard: float
     again: float | None = None
+    again_came: float = 0.0
     void: bool = False
 
 
@@ -126,12 +127,14 @@ class ParticipantReader:
         self._full_took = self._due_after = inf
         """Seconds that the last full read took, and until when nothing is due because of one."""
         self._unread: dict[Key, list[float]] = {}
-        """Times of each participant's events that no read has shown yet; the first two suffice."""
+        """When each participant's events came that no read has shown; the first two suffice."""
+        self._present: set[Key] = set()
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
         """Participants answered 404 → when the Remove event is overdue, the earliest first."""
         self._confirming: asyncio.TimerHandle | None = None
         self._turned = float("inf")
         """Time of the event loop's last turn."""
+        self._turns_late = 0.0
         self._caught_up = 0.0
         self._turning: asyncio.TimerHandle | None = None
 
@@ -139,6 +142,20 @@ class ParticipantReader:
     def lag(self) -> int:
         """Return how many participants wait to be read."""
         return len(self._waiting)
+
+    @property
+    def holds_any(self) -> bool:
+        """Return whether any participant is known."""
+        return bool(self._present)
+
+    @property
+    def turns_late(self) -> float:
+        """Return the seconds by which turns of the event loop were late, in all.
+
+        A delay of less than a quarter of a second may not be noticed.
+        """
+        overdue = asyncio.get_running_loop().time() - self._turned - _TURN_S
+        return self._turns_late + max(0.0, overdue)
 
     @property
     def awaited_since(self) -> float | None:
@@ -157,34 +174,45 @@ class ParticipantReader:
         return (dn, participant_id) in self._waiting or (dn, participant_id) in self._in_flight
 
     def upserted(
-        self, dn: str, participant_id: int, participant: Participant | None, heard: float
+        self,
+        dn: str,
+        participant_id: int,
+        participant: Participant | None,
+        heard: float,
+        came: float | None = None,
     ) -> None:
-        """Take in an Upsert event, with the participant if the event carries it."""
+        """Take in an Upsert event, with the participant if the event carries it.
+
+        ``came``: the monotonic time at which it came, if it was ``heard`` later.
+        """
         key = (dn, participant_id)
         self._keep(key)
         reading = self._in_flight.get(key)
         if participant is not None:
             self._forget(key)
             self._unread.pop(key, None)
-            self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
+            self._seen(participant, heard)
             return
         unread = self._unread.setdefault(key, [])
-        if len(unread) < _MOST_UNREAD and not self._same_moment(unread, heard):
-            unread.append(heard)
+        came = heard if came is None else came
+        if len(unread) < _MOST_UNREAD and not self._same_moment(unread, came):
+            unread.append(came)
         if reading is not None:
-            reading.again = heard
+            reading.again, reading.again_came = heard, came
         else:
             self._waiting[key] = heard
             self._start()
 
-    def removed(self, dn: str, participant_id: int, heard: float) -> None:
-        """Take in a Remove event."""
+    def removed(
+        self, dn: str, participant_id: int, heard: float, came: float | None = None
+    ) -> None:
+        """Take in a Remove event; see :meth:`upserted`."""
         key = (dn, participant_id)
         self._keep(key)
         self._forget(key)
         self._unconfirmed.pop(key, None)
         unread = self._unread.get(key)
-        if unread and self._same_moment(unread, heard):
+        if unread and self._same_moment(unread, heard if came is None else came):
             unread.pop()
         self._gone(key, heard)
 
@@ -224,12 +252,13 @@ class ParticipantReader:
         now = loop.time()
         if now - self._turned > _STANDSTILL_S:
             self.expect_late_events()
+        self._turns_late = self.turns_late
         self._turned = now
         self._turning = loop.call_later(_TURN_S, self._turn)
 
-    def _same_moment(self, unread: list[float], heard: float) -> bool:
+    def _same_moment(self, unread: list[float], came: float) -> bool:
         """Return whether an event came with the last one that is unread."""
-        if not unread or heard - unread[-1] >= _SAME_MOMENT_S:
+        if not unread or came - unread[-1] >= _SAME_MOMENT_S:
             return False
         now = asyncio.get_running_loop().time()
         return now - self._turned <= _STANDSTILL_S and now >= self._caught_up
@@ -277,6 +306,7 @@ class ParticipantReader:
         if state.garbled:
             _log.warning("participants_malformed", count=state.garbled)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
+        self._present = {(p.dn, p.id) for p in state.participants} | (self._present & kept)
         at = self._clock.at(asked)
         self._emit(ParticipantsRead(state.participants, state.dns, asked, at, frozenset(kept)))
         self._on_full()
@@ -314,10 +344,9 @@ class ParticipantReader:
             if reading.again is None:
                 self._unread.pop(key, None)
             else:
-                self._unread[key] = [
-                    reading.again
-                ]  # perhaps more events came; this answer may be older than they are
-            self._emit(ParticipantSeen(participant, reading.heard, self._clock.at(reading.heard)))
+                # Perhaps more events came; this answer may be older than they are.
+                self._unread[key] = [reading.again_came]
+            self._seen(participant, reading.heard)
         elif reading.again is None:
             self._gone(key, reading.heard)
             self._doubt(key)
@@ -330,7 +359,12 @@ class ParticipantReader:
             self._gone(key, reading.heard)
         self._full_wanted.set()
 
+    def _seen(self, participant: Participant, heard: float) -> None:
+        self._present.add((participant.dn, participant.id))
+        self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
+
     def _gone(self, key: Key, heard: float) -> None:
+        self._present.discard(key)
         self._emit(
             ParticipantGone(*key, heard, self._clock.at(heard), len(self._unread.pop(key, ())))
         )

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections import deque
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final, cast
 
 from websockets.asyncio import client
 from websockets.exceptions import WebSocketException
@@ -40,14 +41,14 @@ async def connect(
     largest: int,
     frames: int,
     headers: Mapping[str, str] | None = None,
-) -> client.ClientConnection:
+) -> PbxSocket:
     """Return an open socket.
 
     ``url``: the PBX's address, without a path. ``largest``: bytes of one message. ``frames``: read
     ahead; beyond these the socket is not read for a while. Raises InvalidStatus, TimeoutError,
     OSError, WebSocketException and ValueError, as the library does.
     """
-    return await _SocketConnect(
+    socket = await _SocketConnect(
         url.replace("http", "ws", 1) + path,
         additional_headers=headers,
         user_agent_header=USER_AGENT,
@@ -61,8 +62,9 @@ async def connect(
         close_timeout=_CLOSE_WITHIN_S,
         max_size=largest,
         max_queue=frames,
-        create_connection=_BoundedConnection,
+        create_connection=PbxSocket,
     )
+    return cast(PbxSocket, socket)
 
 
 async def close(socket: client.ClientConnection) -> None:
@@ -78,7 +80,9 @@ class PacedMessages:
     the time until it asks for the next one. ``share``: the part of all time that this may take.
     """
 
-    def __init__(self, socket: client.ClientConnection, share: float = SHARE) -> None:
+    def __init__(self, socket: PbxSocket, share: float = SHARE) -> None:
+        self.came_at = 0.0
+        """Monotonic time at which the last message came, however long it had to wait here."""
         self._socket = socket
         self._counted_cpu_s = share / MOST_MESSAGES
         self._left = 0
@@ -94,6 +98,7 @@ class PacedMessages:
             if (now := time.monotonic()) >= self._ends:
                 self._left, self._ends = self._left + MOST_MESSAGES, now + 1.0
         message = await self._socket.recv()
+        self.came_at = self._socket.came_at.popleft()
         self._left -= 1 + len(message) // _COUNTED_BYTES
         self._given_at = time.thread_time()
         return message
@@ -111,14 +116,20 @@ class PacedMessages:
             await asyncio.sleep(0)
 
 
-class _BoundedConnection(client.ClientConnection):
-    """Cut the connection at too many pings, or too many parts of a message."""
+class PbxSocket(client.ClientConnection):
+    """Note when messages come; cut the connection at too many pings or parts of a message."""
 
     _pings = _parts = 0
     _ends = 0.0
     _cut = False
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.came_at = deque[float]()
+        """Monotonic times at which the messages came that nobody has taken yet."""
+
     def process_event(self, event: Event) -> None:
+        """Take what came, unless it is too much."""
         if self._cut:
             return  # what came in the same read: its end would make a whole message of what is left
         if isinstance(event, Frame):
@@ -128,6 +139,8 @@ class _BoundedConnection(client.ClientConnection):
                 self._pings += 1
             else:
                 self._parts = 0 if event.fin else self._parts + 1
+                if event.fin and event.opcode is not Opcode.CLOSE:
+                    self.came_at.append(time.monotonic())
             if max(self._pings, self._parts) > MOST_MESSAGES:
                 self._cut = True
                 self.transport.abort()

@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import Final
 from urllib.parse import urlencode
 
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from monitor.myphone_messages import MAX_MESSAGE_BYTES
@@ -78,7 +77,7 @@ class PushSocket:
             following, self._following = self._following, None
             await end([following])
 
-    async def _follow(self, socket: ClientConnection) -> None:
+    async def _follow(self, socket: websocket.PbxSocket) -> None:
         lost: PbxError = PbxUnreachable("The web client's socket was closed.")
         messages = websocket.PacedMessages(socket)
         try:

@@ -38,6 +38,11 @@ class ActiveCallsPoller:
         self.asked_at: float | None = None
         """Monotonic time since which an answer is awaited; None while none is."""
 
+    @property
+    def calls_go_on(self) -> bool:
+        """Return whether the last answer listed any call."""
+        return bool(self._rows)
+
     def request_read(self) -> None:
         """Read ActiveCalls soon."""
         self._poked.set()

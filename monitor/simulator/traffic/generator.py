@@ -35,7 +35,7 @@ _LONGEST_NAP_S = 0.05
 """Seconds after which the task looks again in any case.
 
 It may find a pause, a stop or a call made by a program."""
-_LONGEST_STEP_S = 1.0
+LONGEST_STEP_S = 1.0
 """Seconds of the wall clock that are caught up at once. A longer delay stretches the time."""
 _STEPS_IN_A_ROW = 32
 """Number of steps after which other tasks on the event loop get a turn."""
@@ -65,7 +65,7 @@ class TrafficGenerator:
     ``speed``: factor by which calls ring and talk faster than in life. ``mix``: weights of the
     kinds. ``without``: habits of :mod:`monitor.simulator.call_kinds` that callers do not have.
     ``talk``: average seconds of a talk. ``call_centre``: agents take breaks and answer quickly, and
-    the traffic is never over.
+    the traffic is never over. ``longest_step``: see :data:`LONGEST_STEP_S`.
     """
 
     def __init__(
@@ -81,6 +81,7 @@ class TrafficGenerator:
         without: Collection[str] = (),
         talk: float = TALK_S,
         call_centre: bool = False,
+        longest_step: float = LONGEST_STEP_S,
     ) -> None:
         if rate < 0 or speed <= 0:
             raise ValueError("a rate is not negative, and a speed is more than nothing")
@@ -89,6 +90,8 @@ class TrafficGenerator:
         """Seconds of the traffic's own time since it was made."""
         self.speed = speed
         self.limit = limit
+        self._longest_step = longest_step
+        self._longest_nap = min(_LONGEST_NAP_S, longest_step)
         self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
         self._planner = Planner(directory, seed, mix, without, talk, call_centre=call_centre)
@@ -125,7 +128,7 @@ class TrafficGenerator:
                 await self._going.wait()
                 last = clock()
             moment = clock()
-            until = self.now + min(moment - last, _LONGEST_STEP_S) * self.speed
+            until = self.now + min(moment - last, self._longest_step) * self.speed
             last = moment
             await self._catch_up(until)
             await asyncio.sleep(self._nap())
@@ -187,8 +190,8 @@ class TrafficGenerator:
 
     def _nap(self) -> float:
         if not self._agenda:
-            return _LONGEST_NAP_S
-        return min(_LONGEST_NAP_S, max(0.0, (self._agenda[0][0] - self.now) / self.speed))
+            return self._longest_nap
+        return min(self._longest_nap, max(0.0, (self._agenda[0][0] - self.now) / self.speed))
 
     def _due(self, until: float) -> bool:
         return bool(self._agenda) and self._agenda[0][0] <= until

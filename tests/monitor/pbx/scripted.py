@@ -56,6 +56,8 @@ class ScriptedPbx:
         self.revoke_at_once = False
         self.deaf = False
         """Whether sockets answer no pings."""
+        self.pings = 0
+        """Pings that came."""
         self.requests: Counter[str] = Counter()
         self.queries: list[tuple[str, dict[str, str]]] = []
         self.sockets: list[web.WebSocketResponse] = []
@@ -206,13 +208,16 @@ class ScriptedPbx:
         }
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(autoping=not self.deaf)
+        socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         self.sockets.append(socket)
         self.opened.set()
         try:
-            async for _ in socket:
-                pass
+            async for message in socket:
+                if message.type is web.WSMsgType.PING:
+                    self.pings += 1
+                    if not self.deaf:
+                        await socket.pong(message.data)
         finally:
             self.sockets.remove(socket)
         return socket

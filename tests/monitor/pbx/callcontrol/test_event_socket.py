@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -152,6 +153,38 @@ async def test_events_heard_at_once_after_a_silence_tell_of_one_thing_each(
         gone = await facts.until(ParticipantGone, lambda fact: fact.participant_id == 1)
         held.release()
         assert gone.unread == 1, "it may have been answered"
+
+
+@pytest.mark.parametrize("ours", [False, True])
+async def test_pings_while_a_call_goes_on_show_that_the_network_stood_still_for_a_moment(
+    pbx: ScriptedPbx, *, ours: bool
+) -> None:
+    async with following(settings_for(pbx.url)) as (_, facts):
+        await facts.connected()
+        await pbx.upsert(1, "Ringing")
+        await facts.seen("Ringing")
+        await until(lambda: pbx.pings >= 3)
+        pbx.deaf, pings = True, pbx.pings
+        await until(lambda: pbx.pings > pings)
+        if ours:
+            time.sleep(0.5)  # noqa: ASYNC251 - our own process is busy
+        else:
+            await asyncio.sleep(0.5)  # the network stands still
+        held = pbx.hold("/callcontrol/100/participants/1")
+        await pbx.upsert(1, "Connected")
+        await pbx.remove(1)
+        gone = await facts.until(ParticipantGone, lambda fact: fact.participant_id == 1)
+        held.release()
+        assert gone.unread == (0 if ours else 1), "it may have been answered meanwhile"
+
+
+async def test_pings_are_few_while_no_call_goes_on(pbx: ScriptedPbx) -> None:
+    async with following(settings_for(pbx.url, ping_interval=0.5)) as (_, facts):
+        await facts.connected()
+        await until(lambda: pbx.pings >= 1)
+        begun = time.monotonic()
+        await until(lambda: pbx.pings >= 6)
+        assert time.monotonic() - begun > 1.5, "twice as long as while a call goes on"
 
 
 @pytest.mark.parametrize(

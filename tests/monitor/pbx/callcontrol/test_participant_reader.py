@@ -211,6 +211,19 @@ async def test_events_of_the_same_moment_tell_of_one_thing(monkeypatch: pytest.M
         assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [0, 1]
 
 
+async def test_events_that_came_together_are_one_however_late_they_are_heard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(participant_reader, "_STANDSTILL_S", 60.0)
+    async with scene() as it:
+        it.event(1, 1.0)
+        await settle()
+        await it.answer(1, leg(1, "Ringing"))
+        it.of.upserted("100", 1, None, 3.0, 2.9)
+        it.of.removed("100", 1, 3.3, 2.9)
+        assert [fact.unread for fact in it.facts if isinstance(fact, ParticipantGone)] == [0]
+
+
 async def test_events_heard_at_once_after_a_standstill_tell_of_one_thing_each() -> None:
     async with scene() as it:
         it.event(1, 1.0)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
@@ -14,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from monitor.pbx.http_client import websocket
+from tests.bus import until
 
 
 class _Far:
@@ -186,3 +189,22 @@ async def test_a_ping_a_second_and_messages_in_few_parts_go_on_for_ever(
     monkeypatch.setattr(websocket, "MOST_MESSAGES", 10)
     monkeypatch.setattr(websocket, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     assert await heard(send) == ["ab"] * number + ["farewell"]
+
+
+async def test_of_each_message_it_is_known_when_it_came() -> None:
+    async def far_end(socket: ServerConnection) -> None:
+        await socket.send("a")
+        await socket.send(["b", "c", "d"])
+        await socket.wait_closed()
+
+    async with serve(far_end, "127.0.0.1", 0, compression=None) as listening:
+        port = listening.sockets[0].getsockname()[1]
+        socket = await websocket.connect(f"http://127.0.0.1:{port}", "/", None, 60.0, 1024, 8)
+        await until(lambda: len(socket.came_at) == 2)
+        waited_from = time.monotonic()
+        await asyncio.sleep(0.05)
+        messages, taken = websocket.PacedMessages(socket), list[tuple[str | bytes, bool]]()
+        for _ in range(2):
+            taken.append((await messages.next(), messages.came_at <= waited_from))
+        assert taken == [("a", True), ("bcd", True)]
+        await websocket.close(socket)
