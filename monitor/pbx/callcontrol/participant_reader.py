@@ -127,7 +127,7 @@ class ParticipantReader:
         self._full_took = self._due_after = inf
         """Seconds that the last full read took, and until when nothing is due because of one."""
         self._unread: dict[Key, list[float]] = {}
-        """When each participant's events came that no read has shown; the first two suffice."""
+        """Times at which each participant's unread events came; the first two suffice."""
         self._present: set[Key] = set()
         self._unconfirmed: OrderedDict[Key, float] = OrderedDict()
         """Participants answered 404 → when the Remove event is overdue, the earliest first."""
