@@ -2,7 +2,9 @@
 
 A simulated PBX, a monitor and a gateway with subscribers, all as processes: at 60, 600 and 2,400
 calls a minute; in the rush also in turn with the same without our settings of the garbage
-collector. ``python -m tests.bench.stops 30 30`` prints it for 30 seconds after 30 seconds.
+collector. ``python -m tests.bench.stops 30 30`` prints it for 30 seconds after 30 seconds;
+``python -m tests.bench.stops 60 3600 2400`` for an hour at this rate alone, with what the memory
+was in each quarter.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +34,7 @@ RATE: Final = 2_400
 EXTENSIONS: Final = {60: 100, 600: 500, RATE: 2_000}
 """Of the PBX, for each number of calls a minute."""
 _SPEED: Final = 4.0
+_PARTS: Final = 4
 _SUBSCRIBERS: Final = 100
 _PATIENCE_S: Final = 120.0
 _TOPICS: Final = "calls,extensions,queues"
@@ -38,7 +42,11 @@ _TOPICS: Final = "calls,extensions,queues"
 
 @dataclass(frozen=True, slots=True)
 class Stops:
-    """Hold the figures of both programs over a run: see :meth:`tests.bench.probe.Probe.figures`."""
+    """Hold the figures of both programs over a run.
+
+    See :meth:`tests.bench.probe.Probe.figures`; ``residents``: resident bytes at the end of each
+    quarter of the run.
+    """
 
     monitor: dict[str, Any]
     gateway: dict[str, Any]
@@ -86,8 +94,11 @@ async def _watched(
     begun, spent = time.monotonic(), await _redis(bus)
     position, received = await _position(port), await _received(load)
     await _ask(*programs)
-    await asyncio.sleep(seconds)
-    monitor, gateway = await _ask(*programs)
+    quarters = list[list[dict[str, Any]]]()
+    for _ in range(_PARTS):
+        await asyncio.sleep(seconds / _PARTS)
+        quarters.append(await _ask(*programs))
+    monitor, gateway = map(_whole, zip(*quarters, strict=True))
     changes = await _position(port) - position
     each = (await _received(load) - received) / _SUBSCRIBERS
     used = {name: value - spent[name] for name, value in (await _redis(bus)).items()}
@@ -138,6 +149,34 @@ async def _received(load: Party) -> int:
 
 async def _ask(*parties: Party) -> list[dict[str, Any]]:
     return [await each.ask() for each in parties]
+
+
+def _whole(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the figures of a run from those of its parts."""
+    cpu = sum(part["cpu"] for part in parts)
+    return {
+        "cpu": cpu,
+        "stop": max(part["stop"] for part in parts),
+        "collecting": [max(each) for each in zip(*(p["collecting"] for p in parts), strict=True)],
+        "collected": sum(part["collected"] * part["cpu"] for part in parts) / max(cpu, 1e-9),
+        "resident": parts[-1]["resident"],
+        "residents": [part["resident"] for part in parts],
+    }
+
+
+def hour_sheet(rate: int, at: Stops) -> Sheet:
+    """Return what a long run was like; the memory must not grow."""
+    made = Sheet(
+        f"{at.seconds / 60:.0f} minutes at {rate:,} calls a minute",
+        f"As above. {at.changes:,} changes. Memory: at the end of each quarter of the run.",
+    )
+    for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
+        made.add(f"{program}: longest stop", f"{its['stop'] * 1e3:.0f} ms")
+        made.add(f"{program}: CPU", f"{its['cpu'] / at.seconds:.1%}")
+        grown = its["residents"][-1] / its["residents"][0]
+        memory = ", ".join(f"{each / 2**20:.0f}" for each in its["residents"])
+        made.add(f"{program}: resident memory", f"{memory} MiB", ratio=grown, most=1.05)
+    return made
 
 
 def stack_sheet(rate: int, at: Stops) -> Sheet:
@@ -216,7 +255,11 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["pbx"]:
         asyncio.run(_simulate(int(sys.argv[2])))
     else:
-        warm, seconds = map(float, sys.argv[1:])
+        warm, seconds = map(float, sys.argv[1:3])
+        if sys.argv[3:]:
+            rate = int(sys.argv[3])
+            show(hour_sheet(rate, asyncio.run(measure(warm, seconds, rate))))
+            sys.exit()
         plain = asyncio.run(measure(warm, seconds, plain=True))
         rates = {rate: asyncio.run(measure(warm, seconds, rate)) for rate in EXTENSIONS}
         for rate, found in rates.items():
