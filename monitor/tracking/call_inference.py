@@ -136,8 +136,6 @@ class CallPath:
     unrung: frozenset[str] = frozenset()
     """Keys of extensions' legs that were Connected when they were first seen, without the
     originator's."""
-    aimed: bool = False
-    """True once the originator's leg showed for whom the call is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,7 +270,7 @@ def _find_unrung(
 def _of_originator(path: CallPath, before: Originator, originator: Originator) -> CallPath:
     """Return the path until now, without what followed from another originator, or from none."""
     if before.dn not in ("", originator.dn):
-        return replace(path, reached="", reached_number="", lasting=None, aimed=False)
+        return replace(path, reached="", reached_number="", lasting=None)
     if not before.dn and path.reached == originator.dn:
         return replace(path, reached="", reached_number="")
     return path
@@ -454,7 +452,6 @@ def follow_path(
         reached_number=number,
         lasting=lasting,
         unrung=unrung,
-        aimed=before.aimed or any(leg.key == originator.dn and leg.external_party for leg in legs),
     )
 
 

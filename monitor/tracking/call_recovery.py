@@ -77,7 +77,6 @@ def recalled(inference: CallInference, call: topics.Call) -> CallInference:
             extensions=path.extensions.union(call.extensions),
             lasting=call.direction,
             unrung=frozenset(leg.dn_num for leg in call.legs if leg.listening),
-            aimed=True,
             hosted=path.hosted or (connected and call.answered_at is None),
         ),
     )

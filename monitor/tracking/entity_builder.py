@@ -5,8 +5,7 @@ stays. A call that was not answered is missed, abandoned, unanswered, or handled
 it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
 in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
 the call was past its ringing when it was first seen: it may have been answered then. The third is a
-call inside whose beginning nobody saw and that never showed whom it was for: it may have been
-missed.
+call inside whose beginning nobody saw, and no ring either: it may have been missed.
 """
 
 from __future__ import annotations
@@ -195,7 +194,7 @@ def _outcome_inside(path: CallPath, *, found: bool) -> topics.Outcome:
         return "unanswered"
     if path.reached or path.recorded:
         return "missed"
-    return "unknown" if found and not path.aimed else "unanswered"
+    return "unknown" if found else "unanswered"
 
 
 def _was_diverted(call: CallInference) -> bool:
