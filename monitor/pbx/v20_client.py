@@ -62,7 +62,7 @@ class PbxSettings:
     request_timeout: float = 10.0
     connect_timeout: float = 5.0
     ping_interval: float = 1.0
-    """Seconds between two pings on the event socket."""
+    """Seconds between two pings on the event socket, at most."""
     silence_timeout: float = 4.5
     """Seconds without a word from the PBX, while pings or reads ask it, until it counts as lost."""
     source: Source = "auto"

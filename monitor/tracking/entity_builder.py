@@ -5,7 +5,7 @@ stays. A call that was not answered is missed, abandoned, unanswered, or handled
 it. A call from outside that went on to voicemail is missed all the same. The outcome is unknown
 in three cases. Two are that a ringing leg changed and was gone before it could be read, and that
 the call was past its ringing when it was first seen: it may have been answered then. The third is a
-call inside whose beginning nobody saw, and no ring either: it may have been missed.
+call inside of which nobody saw the beginning or a ring: it may have been missed.
 """
 
 from __future__ import annotations
@@ -192,7 +192,8 @@ def _outcome_inside(path: CallPath, *, found: bool) -> topics.Outcome:
         return "unknown"
     if path.lines:
         return "unanswered"
-    if path.reached or path.recorded:
+    # Of a ring that an earlier monitor saw, only the direction may be left.
+    if path.reached or path.recorded or (found and path.lasting == "Internal"):
         return "missed"
     return "unknown" if found else "unanswered"
 

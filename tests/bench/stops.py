@@ -168,7 +168,8 @@ def hour_sheet(rate: int, at: Stops) -> Sheet:
     """Return what a long run was like; the memory must not grow."""
     made = Sheet(
         f"{at.seconds / 60:.0f} minutes at {rate:,} calls a minute",
-        f"As above. {at.changes:,} changes. Memory: at the end of each quarter of the run.",
+        f"Simulated PBX, monitor, Redis, gateway and {_SUBSCRIBERS} subscribers to {_TOPICS}, all "
+        f"as processes. {at.changes:,} changes. Memory: at the end of each quarter of the run.",
     )
     for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
         made.add(f"{program}: longest stop", f"{its['stop'] * 1e3:.0f} ms")
@@ -258,6 +259,8 @@ if __name__ == "__main__":
         warm, seconds = map(float, sys.argv[1:3])
         if sys.argv[3:]:
             rate = int(sys.argv[3])
+            if rate not in EXTENSIONS:
+                sys.exit(f"The rate must be one of {', '.join(map(str, EXTENSIONS))}.")
             show(hour_sheet(rate, asyncio.run(measure(warm, seconds, rate))))
             sys.exit()
         plain = asyncio.run(measure(warm, seconds, plain=True))

@@ -41,11 +41,13 @@ MAX_EVENT_BYTES: Final = 32 * 1024 * 1024
 """Bytes of all events between two full reads. The next full read shows what they told."""
 _LOOK_EVERY_S: Final = 0.01
 _PING_IN_CALLS_S: Final = 0.25
-"""Seconds between two pings while calls go on: what stands still for less is not noticed."""
-_LATE_S: Final = 0.35
-"""Seconds by which a sign of life is overdue when the network, or the PBX, has stood still."""
+"""Seconds between two pings while calls go on."""
+_LATE_S: Final = 0.5
+"""Seconds by which a sign of life is overdue when the network, or the PBX, has stood still.
+
+Twice what may be missing in :attr:`ParticipantReader.turns_late`."""
 _FARTHEST_S: Final = 1.0
-"""Seconds that the first answer to a ping may take. Later ones tell how far away the PBX is."""
+"""Seconds that the way to the PBX and back is taken to last until the first answer to a ping."""
 _FARTHER_S: Final = 0.01
 """Seconds by which the way to the PBX may grow from one answer to the next."""
 _SHARE: Final = 0.5
@@ -67,7 +69,7 @@ class EventSocket:
     """Follow Call Control.
 
     ``emit`` takes facts, synchronously and in order. ``on_event`` is called after each event of a
-    call. ``calls_go_on``: returns whether there are calls, also such as no phone is in.
+    call. ``calls_go_on``: returns whether there are calls, also calls that no phone is in.
     """
 
     def __init__(
@@ -85,9 +87,8 @@ class EventSocket:
         self._event_bytes = 0
         self._heard_at = 0.0
         self._pinged: tuple[float, float] | None = None
-        """Time of the first ping since the PBX was heard, and how late our own turns were by then.
-
-        None if there was none."""
+        """Time of a ping since which nothing was heard, and how late our own turns were by then."""
+        self._pong_awaited = False
         self._away = _FARTHEST_S
         """Seconds that an answer to a ping takes of late, when nothing stands still."""
 
@@ -129,7 +130,8 @@ class EventSocket:
         socket = await self._connect(token)
         settings, counters = self._client.settings, self._client.counters
         counters.sockets["opened"] += 1
-        self._heard_at, self._pinged, self._away = time.monotonic(), None, _FARTHEST_S
+        self._heard_at, self._away = time.monotonic(), _FARTHEST_S
+        self._pinged, self._pong_awaited = None, False
         self._client.traffic_tap.opened()
         self._event_bytes = 0
 
@@ -198,7 +200,10 @@ class EventSocket:
             participants.request_full_read()
 
     async def _ping(self, socket: websocket.PbxSocket, participants: ParticipantReader) -> NoReturn:
-        """Ask for a sign of life now and then. Any event is such a sign too."""
+        """Ask for a sign of life now and then. Any event is such a sign too.
+
+        While one is awaited no other is asked for: it would come later than the first.
+        """
         longest = self._client.settings.ping_interval
         turn = min(longest, _PING_IN_CALLS_S)
         last = time.monotonic()
@@ -206,11 +211,11 @@ class EventSocket:
             await asyncio.sleep(turn)
             now = time.monotonic()
             due = now - last > longest - turn / 2
-            if not due and not participants.holds_any and not self._calls_go_on():
+            wanted = due or participants.holds_any or self._calls_go_on()
+            if self._pong_awaited or not wanted:
                 continue
-            last = now
-            if self._pinged is None:
-                self._pinged = now, participants.turns_late
+            last, self._pong_awaited = now, True
+            self._pinged = now, participants.turns_late
             try:
                 pong = asyncio.ensure_future(await socket.ping())
             except ConnectionClosed as closed:
@@ -219,21 +224,24 @@ class EventSocket:
 
     def _pong(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._hear()
+            self._pong_awaited = False
+            self._hear(time.monotonic())
             self._away = min(pong.result(), self._away + _FARTHER_S)
 
-    def _hear(self) -> None:
-        """Note that the PBX was heard, and whether it should have been heard earlier.
+    def _hear(self, came: float) -> None:
+        """Note when the PBX was heard, and whether it should have been heard earlier.
 
         That our own turns were late is not counted: :class:`ParticipantReader` looks at that.
         """
-        now = time.monotonic()
-        if self._pinged is not None and self._participants is not None:
-            at, late_before = self._pinged
-            ours = self._participants.turns_late - late_before
-            if now - at - ours > self._away + _LATE_S:
-                self._participants.expect_late_events()
-        self._heard_at, self._pinged = now, None
+        self._heard_at = max(self._heard_at, came)
+        if self._pinged is None or came < self._pinged[0]:
+            return
+        (at, late_before), self._pinged = self._pinged, None
+        if self._participants is None:
+            return
+        ours = self._participants.turns_late - late_before
+        if came - at - ours > self._away + _LATE_S:
+            self._participants.expect_late_events(self._away)
 
     def _silent(self, socket: websocket.PbxSocket) -> None:
         socket.transport.abort()  # no close handshake: a silent PBX would not answer it either
@@ -263,7 +271,7 @@ class EventSocket:
                     raise PbxGarbled(
                         f"The PBX sent more than {MAX_EVENT_BYTES} bytes of events at once."
                     )
-                self._hear()
+                self._hear(messages.came_at)
                 self._client.traffic_tap.heard(message)
                 try:
                     event = parse_event(message)

@@ -145,8 +145,8 @@ class ParticipantReader:
 
     @property
     def holds_any(self) -> bool:
-        """Return whether any participant is known."""
-        return bool(self._present)
+        """Return whether any participant is known, or is about to be."""
+        return bool(self._present or self._waiting or self._in_flight)
 
     @property
     def turns_late(self) -> float:
@@ -191,7 +191,7 @@ class ParticipantReader:
         if participant is not None:
             self._forget(key)
             self._unread.pop(key, None)
-            self._seen(participant, heard)
+            self._seen(key, participant, heard)
             return
         unread = self._unread.setdefault(key, [])
         came = heard if came is None else came
@@ -216,9 +216,12 @@ class ParticipantReader:
             unread.pop()
         self._gone(key, heard)
 
-    def expect_late_events(self) -> None:
-        """Count each event of the next moments: they are heard together, but came one by one."""
-        self._caught_up = asyncio.get_running_loop().time() + _CATCHING_UP_S
+    def expect_late_events(self, away: float = 0.0) -> None:
+        """Count each event of the next moments: they come together, but happened one by one.
+
+        ``away``: seconds that the way to the PBX and back lasts.
+        """
+        self._caught_up = asyncio.get_running_loop().time() + _CATCHING_UP_S + away
 
     def request_full_read(self) -> None:
         """Read everything soon."""
@@ -261,7 +264,7 @@ class ParticipantReader:
         if not unread or came - unread[-1] >= _SAME_MOMENT_S:
             return False
         now = asyncio.get_running_loop().time()
-        return now - self._turned <= _STANDSTILL_S and now >= self._caught_up
+        return now - self._turned <= _STANDSTILL_S and came >= self._caught_up
 
     # full reads
 
@@ -306,7 +309,8 @@ class ParticipantReader:
         if state.garbled:
             _log.warning("participants_malformed", count=state.garbled)
         self._unread = {key: heard for key, heard in self._unread.items() if key in kept}
-        self._present = {(p.dn, p.id) for p in state.participants} | (self._present & kept)
+        listed = {(p.dn, p.id) for p in state.participants}
+        self._present = (listed - kept) | (self._present & kept)
         at = self._clock.at(asked)
         self._emit(ParticipantsRead(state.participants, state.dns, asked, at, frozenset(kept)))
         self._on_full()
@@ -346,7 +350,7 @@ class ParticipantReader:
             else:
                 # Perhaps more events came; this answer may be older than they are.
                 self._unread[key] = [reading.again_came]
-            self._seen(participant, reading.heard)
+            self._seen(key, participant, reading.heard)
         elif reading.again is None:
             self._gone(key, reading.heard)
             self._doubt(key)
@@ -359,8 +363,8 @@ class ParticipantReader:
             self._gone(key, reading.heard)
         self._full_wanted.set()
 
-    def _seen(self, participant: Participant, heard: float) -> None:
-        self._present.add((participant.dn, participant.id))
+    def _seen(self, key: Key, participant: Participant, heard: float) -> None:
+        self._present.add(key)
         self._emit(ParticipantSeen(participant, heard, self._clock.at(heard)))
 
     def _gone(self, key: Key, heard: float) -> None:

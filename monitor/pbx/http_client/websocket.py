@@ -82,7 +82,10 @@ class PacedMessages:
 
     def __init__(self, socket: PbxSocket, share: float = SHARE) -> None:
         self.came_at = 0.0
-        """Monotonic time at which the last message came, however long it had to wait here."""
+        """Monotonic time at which the last message was read from the connection.
+
+        It may have waited here since then.
+        """
         self._socket = socket
         self._counted_cpu_s = share / MOST_MESSAGES
         self._left = 0

@@ -40,8 +40,8 @@ class ActiveCallsPoller:
 
     @property
     def calls_go_on(self) -> bool:
-        """Return whether the last answer listed any call."""
-        return bool(self._rows)
+        """Return whether the last answer listed any call; False if it was an error."""
+        return bool(self._rows) and not self._failed
 
     def request_read(self) -> None:
         """Read ActiveCalls soon."""

@@ -27,7 +27,8 @@ ring group whose phones play it at once) is ``handled`` too.
 ``transferred``: a consultation that was handed over before an answer; its phone rang on in the call
 for which it was made.
 ``unknown``: it ended while no monitor was watching, or it was already past its ringing when a
-monitor without history first saw it, or such a monitor never saw whom an internal call was for."""
+monitor without history first saw it, or such a monitor saw an internal call neither begin nor
+ring."""
 
 
 PROGRAMS: Final = frozenset({"routepoint", "ivr"})

@@ -83,15 +83,15 @@ class TrafficGenerator:
         call_centre: bool = False,
         longest_step: float = LONGEST_STEP_S,
     ) -> None:
-        if rate < 0 or speed <= 0:
-            raise ValueError("a rate is not negative, and a speed is more than nothing")
+        if rate < 0 or speed <= 0 or longest_step <= 0:
+            raise ValueError("a rate is not negative, a speed and a step are more than nothing")
         self.stats = Stats()
         self.now = 0.0
         """Seconds of the traffic's own time since it was made."""
         self.speed = speed
         self.limit = limit
         self._longest_step = longest_step
-        self._longest_nap = min(_LONGEST_NAP_S, longest_step)
+        self._longest_nap = min(_LONGEST_NAP_S, longest_step / 2)
         self._switchboard = switchboard
         self._cast = Cast(switchboard, directory)
         self._planner = Planner(directory, seed, mix, without, talk, call_centre=call_centre)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from monitor.pbx.callcontrol import event_socket
+from monitor.pbx.callcontrol import event_socket, participant_reader
 from monitor.pbx.facts import (
     ConnectionChanged,
     ParticipantGone,
@@ -146,20 +146,24 @@ async def test_events_heard_at_once_after_a_silence_tell_of_one_thing_each(
         await facts.connected()
         await pbx.upsert(1, "Ringing")
         await facts.seen("Ringing")
-        await asyncio.sleep(1.5)  # the silence itself
+        await asyncio.sleep(3.0)  # the silence itself
         held = pbx.hold("/callcontrol/100/participants/1")
         await pbx.upsert(1, "Connected")
         await pbx.remove(1)
         gone = await facts.until(ParticipantGone, lambda fact: fact.participant_id == 1)
         held.release()
         assert gone.unread == 1, "it may have been answered"
+        assert pbx.pings == 1, "while a pong is awaited, no other is asked for"
 
 
 @pytest.mark.parametrize("ours", [False, True])
 async def test_pings_while_a_call_goes_on_show_that_the_network_stood_still_for_a_moment(
-    pbx: ScriptedPbx, *, ours: bool
+    pbx: ScriptedPbx, monkeypatch: pytest.MonkeyPatch, *, ours: bool
 ) -> None:
-    async with following(settings_for(pbx.url)) as (_, facts):
+    monkeypatch.setattr(participant_reader, "_STANDSTILL_S", 60.0)
+    monkeypatch.setattr(participant_reader, "_SAME_MOMENT_S", 60.0)
+    settings = settings_for(pbx.url, ping_interval=60.0, silence_timeout=60.0)
+    async with following(settings) as (_, facts):
         await facts.connected()
         await pbx.upsert(1, "Ringing")
         await facts.seen("Ringing")
@@ -167,9 +171,9 @@ async def test_pings_while_a_call_goes_on_show_that_the_network_stood_still_for_
         pbx.deaf, pings = True, pbx.pings
         await until(lambda: pbx.pings > pings)
         if ours:
-            time.sleep(0.5)  # noqa: ASYNC251 - our own process is busy
+            time.sleep(2.0)  # noqa: ASYNC251 - our own process is busy
         else:
-            await asyncio.sleep(0.5)  # the network stands still
+            await asyncio.sleep(2.0)  # the network stands still
         held = pbx.hold("/callcontrol/100/participants/1")
         await pbx.upsert(1, "Connected")
         await pbx.remove(1)
