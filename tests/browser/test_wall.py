@@ -189,6 +189,8 @@ async def test_what_one_chose_stands_in_the_address_and_is_there_after_a_reload(
     await page.run("document.querySelector('.only').click()")
     await page.shows("3 calls", ".totals")
     assert await page.count(".totals button") == 2, "in queue, talking"
+    signs = "[...document.querySelectorAll('.totals svg')].map((sign) => sign.classList[1])"
+    assert sorted(await page.run(signs)) == ["talking", "waiting"], "they explain those above"
     await page.press("Escape")
     await page.press("Escape")
     await page.becomes(["", "sort=-from", "view=calls"], search)

@@ -1,7 +1,7 @@
 /**
  * The key: of the address's fragment, else kept in this browser, else asked for.
  *
- * A kept key that holds is replaced only when somebody says so: a link must not have this screen show another house.
+ * A link replaces a kept key that holds only when somebody says so: it may show another house.
  */
 
 import { effect, signal } from "@preact/signals";
@@ -41,7 +41,7 @@ function use(key) {
 }
 
 effect(() => {
-  if (offered.value && connection.value.status === "refused") use(offered.value); // the kept one is of no use
+  if (offered.value && connection.value.status === "refused") use(offered.value);
 });
 
 /** The page that asks which of two keys is to be used. */

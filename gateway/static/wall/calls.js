@@ -62,7 +62,7 @@ export function Calls() {
   const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
   return html`<${Rows} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
-    attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows.length, kinds)} />`;
+    attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows, kinds)} />`;
 }
 
 const MISSED = [
@@ -87,7 +87,7 @@ export function Missed() {
   const average = calls.reduce((sum, row) => sum + row.waited, 0) / calls.length;
   return html`<${Rows} name="missed" columns=${MISSED} rows=${byCaller(calls)} order="-when" most=${3}
     attributes=${(row) => ({ class: became(row), ...opens("ended", row.id) })}
-    totals=${[...totals("missed", calls.length, kinds), html`<${Total}>${words.averageWait} <b>${lasting(average)}</b><//>`]} />`;
+    totals=${[...totals("missed", calls, kinds), html`<${Total}>${words.averageWait} <b>${lasting(average)}</b><//>`]} />`;
 }
 
 /** What became of a call that nobody took. */
@@ -108,11 +108,15 @@ function picked(rows, is) {
   return only.value ? rows.filter((row) => is(row, only.value)) : rows;
 }
 
-/** A table's foot: how many calls, and how many of each kind. */
-function totals(view, all, kinds) {
+/** A table's foot: how many rows, and how many of each kind, with its sign. */
+function totals(view, rows, kinds) {
   const each = Object.entries(kinds).filter(([kind, number]) => number || kind === only.value);
   return [
-    html`<${Total}><b>${words.callCount(all)}</b><//>`,
-    ...each.map(([kind, number]) => html`<${Total} key=${kind} leads=${[view, kind]}>${words[kind]} <b>${number}</b><//>`),
+    html`<${Total}><b>${words.callCount(rows.length)}</b><//>`,
+    ...each.map(([kind, number]) => {
+      const of = rows.find((row) => row.word === kind)?.kind;
+      const word = of ? html`<${State} of=${of} word=${words[kind]} />` : words[kind];
+      return html`<${Total} key=${kind} leads=${[view, kind]}>${word} <b>${number}</b><//>`;
+    }),
   ];
 }

@@ -14,7 +14,7 @@ export const html = htm.bind(h);
 export const lasting = (milliseconds) => duration(milliseconds, words.units);
 export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
-/** A running time since an instant (text or milliseconds). Only its text is redrawn. */
+/** A running time since an instant (text or milliseconds). */
 export function Timer({ since }) {
   return html`<${Running} key=${since} since=${since} />`;
 }

@@ -1,4 +1,4 @@
-/** Where a view's tiles go: a grid that fills the screen and pages in TV mode, or one that scrolls. */
+/** A view's tiles: a grid that fills the screen and pages in TV mode, or one that scrolls. */
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { computed, signal } from "@preact/signals";

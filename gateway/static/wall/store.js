@@ -17,7 +17,7 @@ export const settings = parseSettings(location.search, {
 export const { kiosk } = settings; // TV mode
 export const words = (await LANGUAGES[settings.lang]()).default;
 
-export const singleKeys = signal(remembered("keys") !== "0"); // dictation and a child's hand press some, too
+export const singleKeys = signal(remembered("keys") !== "0"); // dictation presses some, too
 export const view = signal(settings.views[0]);
 export const page = signal(0);
 export const find = signal(settings.find);

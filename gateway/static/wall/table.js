@@ -13,7 +13,7 @@ const STEP = 12; // rows that come and go together, and that are drawn beyond th
 
 /**
  * `columns`: {name, label, class, value, cell}: `value(row)` is what is sorted by, `cell(row)` what stands there.
- * `order`: how the rows come, and are sorted unless somebody chooses: a column's name, with "-" the greatest first.
+ * `order`: how rows are sorted unless somebody chooses: a column's name, with "-" the greatest first.
  * `attributes(row)`: of the row's element. `totals`: what stands below. `most`: pages in TV mode.
  * `kept`: the choice stands in the address.
  */
