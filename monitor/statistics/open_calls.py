@@ -61,8 +61,10 @@ class OpenCallsState(Struct):
     """Call id → its account."""
     closed: dict[str, ClosedCall] = field(default_factory=dict)
     """The call's id and start → a call that is over but not yet counted for good."""
-    counted: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
-    """Call id → start and end of each call of this id that was counted for good."""
+    counted: dict[int, tuple[tuple[int, int], ...]] = field(default_factory=dict)
+    """Call id → start and end of each call of this id that was counted for good.
+
+    Tuples, as the garbage collector does not look at those of numbers again and again."""
 
 
 class OpenCalls:
@@ -135,8 +137,8 @@ class OpenCalls:
             account = self._removed(key).account
             settled.append(account)
             times = (account.started, account.started if account.ended is None else account.ended)
-            lives = self.held.counted.pop(account.call_id, [])
-            self.held.counted[account.call_id] = [*lives, times][-LIVES_KEPT:]
+            lives = self.held.counted.pop(account.call_id, ())
+            self.held.counted[account.call_id] = (*lives, times)[-LIVES_KEPT:]
         over = max(0, len(self.held.counted) - COUNTED_KEPT)
         for call_id in list(islice(self.held.counted, over)):
             del self.held.counted[call_id]
@@ -149,7 +151,7 @@ class OpenCalls:
         """
         self._forgotten_before = before
         for call_id, lives in list(self.held.counted.items()):
-            kept = [life for life in lives if life[1] >= before]
+            kept = tuple(life for life in lives if life[1] >= before)
             if kept:
                 self.held.counted[call_id] = kept
             else:

@@ -173,6 +173,7 @@ def hour_sheet(rate: int, at: Stops) -> Sheet:
     )
     for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
         made.add(f"{program}: longest stop", f"{its['stop'] * 1e3:.0f} ms")
+        made.add(f"{program}: longest collection", f"{max(its['collecting']) * 1e3:.0f} ms")
         made.add(f"{program}: CPU", f"{its['cpu'] / at.seconds:.1%}")
         grown = its["residents"][-1] / its["residents"][0]
         memory = ", ".join(f"{each / 2**20:.0f}" for each in its["residents"])
