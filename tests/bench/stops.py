@@ -38,6 +38,10 @@ _PARTS: Final = 4
 _SUBSCRIBERS: Final = 100
 _PATIENCE_S: Final = 120.0
 _TOPICS: Final = "calls,extensions,queues"
+_SITE: Final = (
+    f"Simulated PBX, monitor, Redis, gateway and {_SUBSCRIBERS} subscribers to {_TOPICS}, all as "
+    "processes"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +172,7 @@ def hour_sheet(rate: int, at: Stops) -> Sheet:
     """Return what a long run was like; the memory must not grow."""
     made = Sheet(
         f"{at.seconds / 60:.0f} minutes at {rate:,} calls a minute",
-        f"Simulated PBX, monitor, Redis, gateway and {_SUBSCRIBERS} subscribers to {_TOPICS}, all "
-        f"as processes. {at.changes:,} changes. Memory: at the end of each quarter of the run.",
+        f"{_SITE}. {at.changes:,} changes. Memory: at the end of each quarter of the run.",
     )
     for program, its in (("monitor", at.monitor), ("gateway", at.gateway)):
         made.add(f"{program}: longest stop", f"{its['stop'] * 1e3:.0f} ms")
@@ -185,9 +188,7 @@ def stack_sheet(rate: int, at: Stops) -> Sheet:
     """Return what each program took; nothing here has a target but the stops."""
     made = Sheet(
         f"A real stack: {rate:,} calls a minute, {EXTENSIONS[rate]:,} extensions",
-        f"Simulated PBX, monitor, Redis, gateway and {_SUBSCRIBERS} subscribers to {_TOPICS}, all "
-        f"as processes; calls pass {_SPEED:g} times as fast as they would. CPU in per cent of a "
-        "core.",
+        f"{_SITE}; calls pass {_SPEED:g} times as fast as they would. CPU in per cent of a core.",
     )
     made.add("changes a second", f"{at.changes / at.seconds:.1f}")
     made.add("bytes a change and subscriber", f"{at.frame:,.0f}")

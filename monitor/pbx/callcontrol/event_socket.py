@@ -88,7 +88,6 @@ class EventSocket:
         self._heard_at = 0.0
         self._pinged: tuple[float, float] | None = None
         """Time of a ping since which nothing was heard, and how late our own turns were by then."""
-        self._pong_awaited = False
         self._away = _FARTHEST_S
         """Seconds that an answer to a ping takes of late, when nothing stands still."""
 
@@ -130,8 +129,7 @@ class EventSocket:
         socket = await self._connect(token)
         settings, counters = self._client.settings, self._client.counters
         counters.sockets["opened"] += 1
-        self._heard_at, self._away = time.monotonic(), _FARTHEST_S
-        self._pinged, self._pong_awaited = None, False
+        self._heard_at, self._pinged, self._away = time.monotonic(), None, _FARTHEST_S
         self._client.traffic_tap.opened()
         self._event_bytes = 0
 
@@ -207,15 +205,15 @@ class EventSocket:
         longest = self._client.settings.ping_interval
         turn = min(longest, _PING_IN_CALLS_S)
         last = time.monotonic()
+        pong: asyncio.Future[float] | None = None
         while True:
             await asyncio.sleep(turn)
             now = time.monotonic()
             due = now - last > longest - turn / 2
             wanted = due or participants.holds_any or self._calls_go_on()
-            if self._pong_awaited or not wanted:
+            if not wanted or (pong is not None and not pong.done()):
                 continue
-            last, self._pong_awaited = now, True
-            self._pinged = now, participants.turns_late
+            last, self._pinged = now, (now, participants.turns_late)
             try:
                 pong = asyncio.ensure_future(await socket.ping())
             except ConnectionClosed as closed:
@@ -224,7 +222,6 @@ class EventSocket:
 
     def _pong(self, pong: asyncio.Future[float]) -> None:
         if not pong.cancelled() and pong.exception() is None:
-            self._pong_awaited = False
             self._hear(time.monotonic())
             self._away = min(pong.result(), self._away + _FARTHER_S)
 
