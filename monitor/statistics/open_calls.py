@@ -29,8 +29,9 @@ from monitor.statistics.durations import unix_ms
 from monitor.statistics.queue_visits import SOON_MS
 from monitor.statistics.subjects import Place, Subjects
 
-COUNTED_KEPT = 200_000
-"""Ids of calls that were counted for good; of more, the oldest are forgotten."""
+COUNTED_KEPT = 20_000
+"""Ids of calls that were counted for good. Of more, those that were counted first are forgotten;
+what is told of a call that ended before the oldest of the others then counts no more."""
 LIVES_KEPT = 100
 """Calls of one id that were counted for good: each restart of the PBX may make one more."""
 _TAKEN_KEPT = 1_000
@@ -292,15 +293,13 @@ class OpenCalls:
                 ClosedCall(account, of_call.concluded(account, word, seen=seen), word, at, seen)
             )
             return
-        if ended < self._forgotten_before:
-            return
         found = self._closed_as(word.call_id, started, ended)
         if found is not None:
             closed = self.held.closed[found]
             told = closed.word
             if told is None or told.id in taken_back or told.outcome == "unknown" != word.outcome:
                 self._correct(found, closed, word)
-        elif not self._was_counted(word.call_id, started, ended):
+        elif ended >= self._known_since and not self._was_counted(word.call_id, started, ended):
             self._close(ClosedCall(None, of_call.of_end_alone(word), word, at, True))
 
     def _correct(self, key: str, closed: ClosedCall, word: topics.EndedCall) -> None:
@@ -340,6 +339,14 @@ class OpenCalls:
             if of_call.is_same_life(account.started, account.ended, started, ended):
                 return key
         return None
+
+    @property
+    def _known_since(self) -> int:
+        """Return the time since when the id of each call that ended and was counted is kept."""
+        counted = self.held.counted
+        if len(counted) < COUNTED_KEPT:
+            return self._forgotten_before
+        return max(self._forgotten_before, *(end for _, end in next(iter(counted.values()))))
 
     def _was_counted(self, call_id: int, started: int, ended: int) -> bool:
         return any(

@@ -261,6 +261,29 @@ def test_of_calls_counted_for_good_the_newest_are_remembered(
     assert pbx.statistics._accounts._closed == {}, "nothing else is kept of them"
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_an_end_told_again_counts_once_also_if_its_id_is_forgotten(
+    monkeypatch: pytest.MonkeyPatch, restart: bool
+) -> None:
+    monkeypatch.setattr(open_calls, "COUNTED_KEPT", 3)
+    pbx = Counting()
+    ends = list[Edit]()
+    for id_ in range(1, 6):
+        call = (*pbx.scene.arrive(id_), *pbx.scene.end(id_))
+        if id_ not in (2, 4):
+            pbx.tell(*call)
+        ends.append(call[-1])
+        pbx.pass_time(61)
+    pbx.tell(*pbx.scene.arrive(6), *pbx.scene.end(6))
+    pbx.pass_time(61)
+    assert list(pbx.statistics.saved.held.counted) == [3, 5, 6], "not told yet: 2 and 4"
+    if restart:
+        pbx.restart()
+    for told in ends:
+        pbx.tell(told)
+    assert pbx.pbx.calls == 5, "all but the second, which might be one that was counted"
+
+
 def test_a_call_that_changes_for_ever_is_kept_in_bounds(pbx: Counting) -> None:
     pbx.tell(*pbx.scene.arrive(1))
     for _ in range(1_500):
