@@ -72,6 +72,25 @@ async def test_200_pbxs_fit_on_a_screen_and_axe_finds_nothing(
         assert not page.complaints
 
 
+@pytest.mark.parametrize("size", [TV, (1080, 1920)], ids=["landscape", "portrait"])
+@pytest.mark.parametrize("count", [8, 30, 60, 200])
+async def test_on_a_tv_every_tile_can_be_read_from_the_room(
+    page: Page, size: tuple[int, int], count: int
+) -> None:
+    smallest = """Math.min(...[...document.querySelectorAll(
+      '.tile.pbx :is(h2, .value, .label, .timer, .state, .away b, footer span, .reason)'
+    )].filter((each) => each.getClientRects().length && each.innerText.trim()).map(
+      (each) => parseFloat(getComputedStyle(each).fontSize) * each.currentCSSZoom
+    ))"""
+    async with many_pbxs(states(count)) as served:
+        await page.resize(*size)
+        await page.go(served.page("lang=de&theme=dark&kiosk=1&page=600"))
+        await page.until("document.querySelectorAll('.tile.pbx').length >= 8")
+        await page.until(f"{smallest} >= 32")
+        await page.becomes(0, UNSEEN)
+        await page.becomes(0, CUT)
+
+
 async def test_in_tv_mode_200_pbxs_come_page_by_page_the_worst_first(page: Page) -> None:
     async with many_pbxs(states(200)) as served:
         await page.resize(*TV)

@@ -136,7 +136,10 @@ def house(agents: int, at: float) -> State:
 
 
 def busy_queues(count: int, at: float) -> State:
-    """Return queues at their worst: 65 agents, at most 18 free, a dozen callers, a long day."""
+    """Return queues at their worst: 65 agents, at most 18 free, a dozen callers, a long day.
+
+    The first caller has waited for over an hour.
+    """
     state = house(65, at)
     numbers = list(state["extensions"])
     for place, num in enumerate(numbers):
@@ -159,7 +162,8 @@ def busy_queues(count: int, at: float) -> State:
             agents=tuple(Agent(each, "") for each in agents),
             logged_in=tuple(agents), waiting=tuple(
                 WaitingCaller(
-                    1000 * place + caller, "+493012345678", "Максим", from_unix(at - 754 + caller)
+                    1000 * place + caller, "+493012345678", "Максим",
+                    from_unix(at - (754 if caller else 4754) + caller),
                 )
                 for caller in range(12)
             ),
@@ -213,6 +217,7 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
                 await page.becomes([], unseen)
             small = f"{_DAY}.map((each) => parseFloat(getComputedStyle(each).fontSize))"
             less = f"{small}.filter((pixels) => pixels < {24 if mode else 9})"
+            await page.until(f"{_SMALLEST} >= {32 if mode else 9}")
             await page.becomes([], less)
             cut = "(each) => each.innerText === 'Complaints' && each.scrollWidth > each.clientWidth"
             await page.becomes(0, f"[...document.querySelectorAll('h2')].filter({cut}).length")

@@ -4,7 +4,8 @@ import { computed } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { Access, Asking, offered } from "../wall/access.js";
 import { Steady } from "../wall/levels.js";
-import { Empty, Glyph, html, Kpi, Sign, Timer } from "../wall/parts.js";
+import { ems } from "../wall/fit.js";
+import { Empty, Glyph, html, Kpi, lasting, Sign, Timer } from "../wall/parts.js";
 import { pages, Strip, Tiles, unseen } from "../wall/stage.js";
 import {
   clock,
@@ -21,18 +22,18 @@ import {
   toggleTheme,
   words,
 } from "../wall/store.js";
-import { duration, timeOfDay } from "../wall/times.js";
+import { duration, instant, timeOfDay } from "../wall/times.js";
 import { levels, totals, worstFirst } from "./order.js";
 import { WORDS } from "./words.js";
 
 /** The words that only this page has. */
 export const said = WORDS[settings.lang];
 
-/** The roomiest first; 200 of the least fit on a screen of 1920 x 1080. */
+/** The roomiest first. A desk of 1920 x 1080 has room for 200 of the least; a TV's are read from afar. */
 const TILES = [
   { w: 14, h: 8.6, name: "wide" },
-  { w: 9, h: 5.6, name: "brief", phone: true, fills: true },
-  { w: 5, h: 2.7, name: "tiny", fills: true },
+  { ...(settings.kiosk ? { w: 11.5, h: 5.8 } : { w: 9, h: 5.6 }), name: "brief", phone: true, fills: true },
+  { ...(settings.kiosk ? { w: 7.2, h: 3.3 } : { w: 5, h: 2.7 }), name: "tiny", fills: true },
 ];
 const TAIL = 4; // characters of a name that are never cut
 const steady = new Steady();
@@ -153,10 +154,18 @@ function Name({ of }) {
   return html`<span class="name">${of.slice(0, of.length - tail)}</span><span class="tail">${of.slice(of.length - tail)}</span>`;
 }
 
+/** The room that numbers need, in em, by which a TV draws them as large as they fit. */
+function need(...texts) {
+  return { "--need": texts.reduce((sum, text) => sum + ems(text) + 0.4, 0) };
+}
+
+const since = (text) => lasting(text ? now.value - instant(text) : 0);
+
 /** Why it is not connected, and for how long. */
 function Away({ pbx, size }) {
   const of = pbx.connection === "connecting" ? "warn" : "alarm";
-  return html`<div class="away"><span class=${`state ${of}`}><${Glyph} of=${of} /><span class=${size === "tiny" ? "hidden" : "word"}>${
+  const word = size === "tiny" ? "" : said.connections[pbx.connection];
+  return html`<div class="away" style=${need("OO", word, since(pbx.since))}><span class=${`state ${of}`}><${Glyph} of=${of} /><span class=${size === "tiny" ? "hidden" : "word"}>${
     said.connections[pbx.connection]
   }</span></span>${pbx.since ? html`<${Timer} since=${pbx.since} />` : null}</div>
   ${size === "wide" && pbx.reason ? html`<small class="reason" title=${pbx.reason}>${pbx.reason}</small>` : null}`;
@@ -165,8 +174,8 @@ function Away({ pbx, size }) {
 /** The least: who waits, and for how long; else the calls. */
 function Brief({ pbx, found }) {
   if (!pbx.waiting)
-    return html`<div class="away"><span><${Glyph} of="talking" /> ${pbx.calls ?? words.nobody}</span><${Sign} level=${found.all} /></div>`;
-  return html`<div class="away"><b class=${`state waiting level${found.waiting}`}><${Glyph} of="waiting" /> ${pbx.waiting}</b>
+    return html`<div class="away" style=${need("OO", pbx.calls, "OO")}><span><${Glyph} of="talking" /> ${pbx.calls ?? words.nobody}</span><${Sign} level=${found.all} /></div>`;
+  return html`<div class="away" style=${need("OO", pbx.waiting, since(pbx.waitingSince))}><b class=${`state waiting level${found.waiting}`}><${Glyph} of="waiting" /> ${pbx.waiting}</b>
     <${Timer} since=${pbx.waitingSince} class=${`state level${found.wait}`} /></div>`;
 }
 
@@ -174,7 +183,8 @@ function Figures({ pbx, found, size }) {
   const limit = size === "wide" && pbx.licenceLimit ? html`<small> / ${pbx.licenceLimit}</small>` : null;
   const calls = html`${pbx.calls ?? words.nobody}${limit}`;
   const timer = pbx.waitingSince ? html`<${Timer} since=${pbx.waitingSince} />` : words.nobody;
-  return html`<div class="figures">
+  const texts = [pbx.waiting ?? words.nobody, since(pbx.waitingSince), pbx.calls ?? words.nobody, limit ? "1234" : ""];
+  return html`<div class="figures" style=${need(...texts)}>
     <${Figure} value=${pbx.waiting ?? words.nobody} label=${words.waitingBrief} level=${found.waiting} />
     <${Figure} value=${timer} label=${words.longestBrief} level=${found.wait} />
     <${Figure} value=${calls} label=${words.calls} level=${found.licence} />

@@ -86,16 +86,18 @@ function Queue({ row, room, brief }) {
   const target = `${words.target} ${within}`;
   const part = (share) => (wide ? share * (room.w - 2.6) : room.w - 1.9); // of the tile, in rem
   const tight = stats && !brief && !day;
+  const share = Math.min(0.6, Math.max(0.5, needOf(waiting) / (room.w - 2.6))); // of the callers beside the numbers
+  const left = part(1 - share);
   const wait = oldest ? lasting(now.value - instant(oldest)) : "0:00";
   const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
-  const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= part(0.5));
+  const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= left);
   const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
   const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
   const bare = (brief || tight) && ems(`${num} ${name}`) > space && ems(name) <= space; // without its number
   const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // beside the name; else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
-      ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
+      style=${{ "--share": `${share / (1 - share)}fr` }} ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
     <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class=${bare ? "hidden" : "num"}
         says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
@@ -106,14 +108,14 @@ function Queue({ row, room, brief }) {
             : html`<small class="target" title=${goal}>${fits ? goal : goal.replace(/^\S+ /, "")}</small>`
       }</header>
     <div class="numbers">
-      <div class="figures" style=${{ fontSize: `${figureSize(more, part(0.5), [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+      <div class="figures" style=${{ fontSize: `${figureSize(more, left, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, more)} room=${part(0.5)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, more)} room=${part(share)} />
     <${Bottom} row=${row} levels=${levels} day=${day} wide=${wide} room=${part(1)} />`
     }
   </article>`;
@@ -148,9 +150,11 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
     const label = 0.45 * text.length;
     return { fixed: 0.4, value: kiosk ? value : Math.max(value, label), label: kiosk ? label : 0 };
   });
-  const need = ems(Object.values(agents).join(""), levels.free ? 1.7 : 0) + 1.45 * STATES.length;
+  const needFor = (states) => ems(states.map((one) => agents[one]).join(""), levels.free ? 1.7 : 0) + 1.45 * states.length;
   const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.8 * value, label), -0.4);
   const left = wide ? room - least : room;
+  const states = kiosk && needFor(STATES) > left ? STATES.slice(0, -1) : STATES; // who is logged out gives way
+  const need = needFor(states);
   const rest = room + 0.4 - (wide && Math.min(need, left));
   if (day && shrunk(needs, rest) < 0.75) {
     needs[0].value -= 0.75 * ems(cells[0][2]); // the offered give way
@@ -158,7 +162,7 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
   }
   const size = (rem) => ({ fontSize: `${rem}rem` });
   return html`<div class="bottom">
-    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${size(Math.min(kiosk ? 1 : 0.95, left / need))}>${STATES.map(
+    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${size(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
       (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? levels.free : 0} /></li>`,
     )}</ul>
     ${day && html`<dl class="day" style=${size(shrunk(needs, rest))}>${cells.map(
@@ -182,16 +186,18 @@ function percent(level) {
   return typeof level === "number" ? `${Math.round(level)}` : "–"; // "67", as the sign may stand small
 }
 
+/** The width of the callers' numbers and waits, in em. */
+function needOf(callers) {
+  const needs = callers.map(({ num, since }) => ems(num || words.anonymous) + ems(lasting(now.value - instant(since))));
+  return Math.max(1, ...needs) + 0.4;
+}
+
 function Waiting({ callers, lines, room }) {
   if (lines < 1) return null;
   const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
-  const need = Math.max(
-    1,
-    ...few.map(({ num, since }) => ems(num || words.anonymous) + ems(lasting(now.value - instant(since))) + 0.4),
-  );
-  return html`<ol class="callers" style=${{ fontSize: `${Math.min(kiosk ? 1 : 0.875, room / need)}rem` }}>
+  return html`<ol class="callers" style=${{ fontSize: `${Math.min(kiosk ? 1 : 0.875, room / needOf(few))}rem` }}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,

@@ -103,8 +103,7 @@ function directionOf(word) {
 /** Today's inbound calls that nobody took, the latest first. `spoken`: with somebody since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
-  const ended = [...topic(state, "ended").values()];
-  return ended
+  return [...topic(state, "ended").values()]
     .filter((call) => ["missed", "abandoned"].includes(call.outcome))
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
@@ -115,20 +114,9 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: call.returnedAt === undefined ? talked(call, ended) : Boolean(call.returnedAt),
+      spoken: Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
-}
-
-const digits = (text) => text.replace(/\D/g, "").replace(/^0+/, "");
-
-/** Whether a later talk was with this caller; if a monitor does not tell. */
-function talked(call, ended) {
-  const alike = (other) => {
-    const [short, long] = [digits(call.caller), digits(other)].sort((x, y) => x.length - y.length);
-    return short.length > 6 && long.endsWith(short) && long.length < short.length + 4;
-  };
-  return ended.some((one) => one.answeredAt > call.endedAt && [one.caller, one.callee].some(alike));
 }
 
 /** A row a caller: its latest, and all in `calls`. `rows`: latest first. */
