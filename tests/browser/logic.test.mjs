@@ -210,7 +210,10 @@ test("all languages have the same words, each word of the same kind", () => {
 
 test("the rows of a table that find no place on its pages are counted", () => {
   const wide = { w: 50, h: 1.9 + 8 * 2.55 + 2.6 }; // head, rows, and a foot of two lines
-  const of = (count, most, screen = wide) => sheets(count, screen, most);
+  const of = (count, most, screen = wide) => {
+    const { row, ...pages } = sheets(count, screen, most);
+    return pages;
+  };
   assert.deepEqual(of(0, 3), { perPage: 8, pages: 1, left: 0 });
   assert.deepEqual(of(8, 3), { perPage: 8, pages: 1, left: 0 });
   assert.deepEqual(of(24, 3), { perPage: 8, pages: 3, left: 0 });
@@ -218,6 +221,16 @@ test("the rows of a table that find no place on its pages are counted", () => {
   assert.deepEqual(of(500, Infinity), { perPage: 8, pages: 63, left: 0 });
   const narrow = { w: 29, h: 48 };
   assert.deepEqual(of(500, 3, narrow), { perPage: 16, pages: 3, left: 452 });
+});
+
+test("rows that leave room on a screen are higher, and not for each row that comes or goes", () => {
+  const narrow = { w: 29, h: 1.9 + 3.9 + 16 * 2.55 };
+  const high = (count) => sheets(count, narrow, 3).row;
+  assert.equal(high(500), 2.55);
+  assert.equal(high(12), (16 * 2.55) / 12);
+  assert.equal(high(11), high(10));
+  assert.equal(high(10), high(12));
+  assert.ok(high(9) > high(10));
 });
 
 test("a name that has no room gives its first names' initials, and no more of them than it must", () => {

@@ -390,6 +390,38 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
         assert not page.complaints
 
 
+async def test_rows_that_leave_room_on_a_tv_are_higher_and_long_names_take_it(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    state["calls"].clear()
+    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
+    phone = Leg("101", "extension", "", "Connected", name="Александра Преображенская")
+    for place in range(12):
+        call = entities.call(1000 + place, ("101",))
+        state["calls"][str(call.call_id)] = msgspec.structs.replace(
+            call,
+            state="Talking",
+            started_at=from_unix(at - 400),
+            owner=caller,
+            legs=(caller, phone),
+        )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(1080, 1920)
+        settings = "kiosk=1&view=calls&theme=dark&lang=en"
+        await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+        await page.becomes(12, "document.querySelectorAll('.calls tbody tr').length")
+        await page.until("document.fonts.status === 'loaded'")
+        await page.becomes([], _NAMES_CUT)
+        await page.becomes([], _CLIPPED)
+        table, stage = (
+            f"document.querySelector('{each}').getBoundingClientRect().height"
+            for each in ("table", ".stage")
+        )
+        await page.until(f"{table} > 0.85 * {stage} && {table} < {stage}")
+
+
 async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
     page: Page, valkey: RealBus
 ) -> None:

@@ -91,9 +91,7 @@ export function alarmsOf(rows, lines, licence, now, words) {
     if (levels.wait === 2)
       say(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
     if (levels.free === 2) say(`free.${row.num}`, words.alarmFree(name));
-    const stats = row.stats?.lastHour ?? row.stats; // an earlier monitor knows of the day alone
-    if ((row.stats?.lastHour ? levels.hour : levels.sl) === 2)
-      say(`sl.${row.num}`, words.alarmLevel(name, Math.round(stats.serviceLevel)));
+    if (levels.hour === 2) say(`sl.${row.num}`, words.alarmLevel(name, Math.round(row.stats.lastHour.serviceLevel)));
   }
   for (const line of lines)
     if (line.registered === false) say(`line.${line.num}`, words.alarmLine(line.name || line.num));

@@ -49,9 +49,7 @@ function Bar() {
 }
 
 /** The word of a view, or of what it shows alone. */
-function wordOf(name) {
-  return words.states[name] ?? words[name];
-}
+const wordOf = (name) => words.states[name] ?? words[name];
 
 function Tabs() {
   return html`<nav>${VIEWS.map(

@@ -134,10 +134,6 @@ function queue(found, state, id) {
     ]} />`;
 }
 
-function talked({ talks, placedTalks }) {
-  return lasting(1000 * (talks.total + placedTalks.total));
-}
+const talked = ({ talks, placedTalks }) => lasting(1000 * (talks.total + placedTalks.total));
 
-function average({ average: seconds }) {
-  return seconds === null ? "–" : lasting(1000 * seconds);
-}
+const average = ({ average: seconds }) => (seconds === null ? "–" : lasting(1000 * seconds));

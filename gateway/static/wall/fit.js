@@ -1,4 +1,4 @@
-/** How tiles fill a screen. Sizes in rem. No input or output. */
+/** How tiles fill a screen. Sizes in rem. Pure. */
 
 const ROW = 2.55; // rem, of a table: two lines
 const HEAD = 1.9;
@@ -39,11 +39,12 @@ function largest(count, space, tiles) {
   }
 }
 
-/** A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left}. `left`: rows on none. */
+/** A table's pages on a screen of {w, h}, `most` of them: {perPage, pages, left, row}. `left`: rows on none; `row`: height. */
 export function sheets(count, { w, h }, most) {
-  const perPage = Math.max(1, Math.floor((h - HEAD - (w < h ? 3.9 : 2.6)) / ROW));
+  const space = h - HEAD - (w < h ? 3.9 : 2.6);
+  const perPage = Math.max(1, Math.floor(space / ROW));
   const pages = Math.min(most, Math.max(1, Math.ceil(count / perPage)));
-  return { perPage, pages, left: Math.max(0, count - perPage * pages) };
+  return { perPage, pages, left: Math.max(0, count - perPage * pages), row: space / Math.min(3 * Math.ceil(count / 3), perPage) };
 }
 
 const WIDTHS = [[/[:.,/\sijltfrI]/, 0.34], [/[MWmwЖМФШЩЫЮжмшщыю]/, 0.9], [/[\d%+A-ZА-Я]/, 0.65], [/^/, 0.6]];

@@ -44,9 +44,7 @@ function onPage({ key, code }) {
   return act ? done(act()) : false;
 }
 
-function done() {
-  return true;
-}
+const done = () => true;
 
 /** Show the page on the full screen, or no more. */
 export function fullScreen() {

@@ -1,4 +1,4 @@
-/** How bad a value is: 0 well, 1 warning, 2 alarm. No input or output. */
+/** How bad a value is: 0 well, 1 warning, 2 alarm. Pure. */
 
 const BAD = {
   from: (value, limit) => value >= limit,

@@ -1,4 +1,4 @@
-/** What agents do, of the entities. No input or output. */
+/** What agents do, of the entities. Pure. */
 
 export const STATES = ["free", "ringing", "talking", "away", "out"];
 
@@ -26,9 +26,7 @@ export function doing(ext, loggedIn = ext.qGlobalStatus !== "LoggedOut") {
   return { state: "free", word: "free", since: later(since, presenceSince), talk };
 }
 
-function later(one, other) {
-  return one && other ? (one > other ? one : other) : (one ?? other);
-}
+const later = (one, other) => (one && other ? (one > other ? one : other) : (one ?? other));
 
 /** What PBXs and providers write for the name of one who withholds the number. */
 const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
@@ -38,9 +36,7 @@ export function nameOf(num, name) {
   return name && name !== num && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 }
 
-export function fullName(ext) {
-  return [ext.name, ext.lastname].filter(Boolean).join(" ");
-}
+export const fullName = (ext) => [ext.name, ext.lastname].filter(Boolean).join(" ");
 
 /** The agents of all queues, by number. `everybody`: all extensions, as also without queues. */
 export function agentRows(state, everybody = false) {
@@ -68,9 +64,7 @@ export function tally(rows) {
   return counts;
 }
 
-export function topic(state, name) {
-  return state.get(name) ?? new Map();
-}
+export const topic = (state, name) => state.get(name) ?? new Map();
 
 export function byNumber(one, other) {
   return one.num.length - other.num.length || (one.num < other.num ? -1 : 1);

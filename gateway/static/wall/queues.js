@@ -182,9 +182,8 @@ function Percent({ of, level }) {
   return html`<b>${percent(of)}\u00a0%<${Sign} level=${level} /></b>`;
 }
 
-function percent(level) {
-  return typeof level === "number" ? `${Math.round(level)}` : "–"; // "67", as the sign may stand small
-}
+/** "67", as the sign may stand small. */
+const percent = (level) => (typeof level === "number" ? `${Math.round(level)}` : "–");
 
 /** The width of the callers' numbers and waits, in em. */
 function needOf(callers) {

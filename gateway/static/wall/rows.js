@@ -1,4 +1,4 @@
-/** What views show of queues, calls and lines. No input or output. */
+/** What views show of queues, calls and lines. Pure. */
 
 import { byNumber, doing, tally, topic } from "./people.js";
 import { instant } from "./times.js";
@@ -138,13 +138,9 @@ function missing(call, queues) {
   return [call.callee, call.calleeName].filter(Boolean).join(" ") || call.groups[0] || call.did;
 }
 
-function queueOf(call) {
-  return call.queue || call.queues[0] || "";
-}
+const queueOf = (call) => call.queue || call.queues[0] || "";
 
-export function lineRows(state) {
-  return [...topic(state, "lines").values()].sort(byNumber);
-}
+export const lineRows = (state) => [...topic(state, "lines").values()].sort(byNumber);
 
 /** Rows by a column's `value`; `order`: its name, with "-" the greatest first. */
 export function sorted(rows, columns, order, language) {

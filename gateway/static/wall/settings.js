@@ -1,4 +1,4 @@
-/** The page's address is its configuration. No input or output. */
+/** The page's address is its configuration. Pure. */
 
 import { STATES } from "./people.js";
 
@@ -100,9 +100,7 @@ function thresholds(given) {
   return found;
 }
 
-function number(text) {
-  return text?.trim() ? Number(text) : null;
-}
+const number = (text) => (text?.trim() ? Number(text) : null);
 
 function language(wanted, known) {
   const found = wanted.map((one) => one?.slice(0, 2).toLowerCase()).find((one) => known.includes(one));
@@ -116,6 +114,4 @@ function list(text) {
     .filter(Boolean);
 }
 
-function flag(text) {
-  return text !== null && text !== "0" && text !== "false";
-}
+const flag = (text) => text !== null && text !== "0" && text !== "false";

@@ -15,8 +15,9 @@ const above = signal(5.6); // rem of the strip above the tiles
 const GAP = 0.5; // rem between tiles
 
 /**
- * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `phone`: where one scrolls). A TV with several pages begins with those that `urgent` sorts first, and shows `most` pages.
- * `least`: as many have room, without a strip. `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
+ * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `phone`: where one scrolls).
+ * A TV begins with those that `urgent` sorts first, and shows `most` pages. `least`: as many have room, without a strip.
+ * `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
  */
 export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infinity }) {
   const space = { w: size.value.w, h: size.value.h - (least ? 0 : above.value) };

@@ -9,6 +9,7 @@ import { KINDS } from "./settings.js";
 import { usePages } from "./stage.js";
 import { page, kiosk, settings, size, sorting, words } from "./store.js";
 
+const HIGH = 3.3; // rem of three lines
 const STEP = 12; // rows that come and go together, and that are drawn beyond those in sight
 
 /**
@@ -23,10 +24,10 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
   const chosen = kept ? sorting : own;
   const by = columns.some((column) => column.name === chosen.value.replace("-", "")) ? chosen.value : order;
   const all = by === order ? rows : sorted(rows, columns, by, settings.lang);
-  const { from, to, height, left } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
+  const { from, to, height, left, row } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
   const here = all.slice(from, to);
   const widest = Math.max(...(KINDS[name] ?? []).map((kind) => ems(words[kind]))); // of the words of a state
-  return html`<table class=${`rows ${name} ${kiosk || size.value.w >= 40 ? "tall" : ""}`} style=${{ "--words": `${2.9 + widest}rem` }} aria-rowcount=${all.length + 1}>
+  return html`<table class=${`rows ${name} ${kiosk || size.value.w >= 40 ? "tall" : ""} ${row > HIGH ? "high" : ""}`} style=${{ "--words": `${2.9 + widest}rem`, "--row": `${row - 0.05}rem` }} aria-rowcount=${all.length + 1}>
     <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
     <tbody ref=${body}>
       <${Space} rows=${from} height=${height} />
@@ -58,10 +59,10 @@ function Space({ rows, height }) {
 
 /** TV mode: the rows of the page that is shown; `left`: so many are on none. */
 function usePage(count, most) {
-  const { perPage, pages, left } = sheets(count, size.value, most);
+  const { perPage, pages, left, row } = sheets(count, size.value, most);
   usePages(pages);
   const from = perPage * Math.min(page.value, pages - 1);
-  return { from, to: from + perPage, height: 0, left };
+  return { from, to: from + perPage, height: 0, left, row };
 }
 
 /** Which of `count` equally high rows are in sight: {from, to, height}. */

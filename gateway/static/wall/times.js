@@ -1,9 +1,7 @@
-/** Instants and durations as people read them. No input or output. */
+/** Instants and durations as people read them. Pure. */
 
 /** The milliseconds of an instant; null if there is none. */
-export function instant(text) {
-  return text ? Date.parse(text) : null;
-}
+export const instant = (text) => (text ? Date.parse(text) : null);
 
 /** A duration in milliseconds: `m:ss`, `h:mm:ss`, `2 d 3 h`; never negative. `units`: the words for day and hour. */
 export function duration(milliseconds, units = { d: "d", h: "h" }) {
@@ -45,6 +43,4 @@ export function midnight(now, zone = "") {
   return passed(first - HOUR) ? first : first - HOUR; // may come twice
 }
 
-function two(number) {
-  return String(number).padStart(2, "0");
-}
+const two = (number) => String(number).padStart(2, "0");
