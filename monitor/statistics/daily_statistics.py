@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -24,6 +24,7 @@ from monitor.statistics import entity_builder
 from monitor.statistics.checkpoint_format import CountedDay, SavedStatistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.open_calls import OpenCalls
+from monitor.statistics.recent_levels import HOUR_MS, RecentLevels
 from monitor.statistics.settings import StatisticsSettings
 from monitor.statistics.subjects import PBX
 from monitor.statistics.totals import (
@@ -40,13 +41,11 @@ _NO_ZONE = "UTC"
 """The time zone if neither the settings nor the PBX name one."""
 _SETTLE_MS = 60_000
 """Milliseconds during which the told end of a call may still be corrected."""
-_BACK_MS = 3_600_000
+_BACK_MS = HOUR_MS
 """Milliseconds by which a clock may be set back over midnight without beginning another day."""
 _UNNOTICED_MS = 60_000
 """Milliseconds without counting that are not yet a gap."""
 _MINUTE_MS = 60_000
-_HALF_HOUR_MS = 30 * _MINUTE_MS
-_HOUR_MS = 60 * _MINUTE_MS
 _TOPICS = {"queues": QUEUE_STATS, "extensions": EXTENSION_STATS, "system": PBX_STATS}
 
 
@@ -69,6 +68,7 @@ class Statistics:
         """topic → id → statistics, as the edits have made them."""
         self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
+        self._recent = RecentLevels()
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
@@ -127,7 +127,7 @@ class Statistics:
         """Let the recent service levels begin a minute later."""
         for counted in (self.saved.tallies, *self._previous_totals()):
             for tally in counted.queues.values():
-                tally.forget_recent(now - _HOUR_MS - _MINUTE_MS)
+                tally.forget_recent(now - HOUR_MS - _MINUTE_MS)
         for num, entity in self.figures[QUEUE_STATS].items():
             if isinstance(entity, QueueStats) and entity.last_hour and entity.last_hour.counted:
                 self._places.touched.add(("queues", num))
@@ -252,7 +252,7 @@ class Statistics:
         yesterday = None if previous is None else self._of_day(topic, num, previous, 0, now)
         drawn = self._of_day(topic, num, today, self._accounts.going_on, now)
         if isinstance(drawn, QueueStats):
-            days = (today,) if previous is None else (previous, today)
+            days = (today,) if previous is None else (today, previous)
             drawn = self._with_recent_levels(drawn, days, now)
         return replace(drawn, yesterday=yesterday)
 
@@ -274,16 +274,24 @@ class Statistics:
                 return self._pbx_day(counted, active)
 
     def _with_recent_levels(
-        self, drawn: QueueStats, days: Iterable[CountedDay], now: int
+        self, drawn: QueueStats, days: Sequence[CountedDay], now: int
     ) -> QueueStats:
-        """Add the service level of late, by the callers of these days."""
-        recent = [visit for day in days for visit in self._queue_totals(drawn.num, day, now).recent]
-        minute = now // _MINUTE_MS * _MINUTE_MS
-        half, whole = (
-            entity_builder.recent_level(recent, minute - span, drawn.target, drawn.short_below)
-            for span in (_HALF_HOUR_MS, _HOUR_MS)
+        """Add the service level of late, by the callers of these days, the latest day first."""
+        num = drawn.num
+        others = QueueTotals()
+        for account in self._places.of(("queues", num)):
+            for counted in days:
+                add_visits(others, num, account, counted.day, now)
+        settled = [
+            counted.tallies.queues[num].recent if num in counted.tallies.queues else []
+            for counted in days
+        ]
+        terms = (now // _MINUTE_MS * _MINUTE_MS, drawn.target, drawn.short_below)
+        half_hour, hour = (
+            entity_builder.recent_level(*level)
+            for level in self._recent.of(num, settled, others.recent, terms)
         )
-        return replace(drawn, last_half_hour=half, last_hour=whole)
+        return replace(drawn, last_half_hour=half_hour, last_hour=hour)
 
     def _queue_totals(self, num: str, counted: CountedDay, now: int) -> QueueTotals:
         totals = counted.tallies.queues.get(num, QueueTotals()).copy()

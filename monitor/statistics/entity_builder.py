@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from monitor.shared.entities.statistics import (
     Durations,
@@ -16,7 +16,7 @@ from monitor.shared.timestamps import from_unix
 from monitor.statistics.call_account import Kind
 from monitor.statistics.day import Day
 from monitor.statistics.durations import DurationTally
-from monitor.statistics.totals import ExtensionTotals, QueueTotals, RecentVisit, TrafficTotals
+from monitor.statistics.totals import ExtensionTotals, QueueTotals, TrafficTotals
 
 
 def queue(
@@ -51,24 +51,9 @@ def queue(
     )
 
 
-def recent_level(visits: Iterable[RecentVisit], begin: int, target: int, short: int) -> RecentLevel:
-    """Build a queue's service level of the visits that began from ``begin`` on.
-
-    ``begin``: POSIX milliseconds. ``target``, ``short``: seconds.
-    """
-    counted = answered = 0
-    for visit in visits:
-        if visit.since < begin or _is_left_out(visit, target, short):
-            continue
-        counted += 1
-        answered += visit.end == "answered" and visit.wait <= target * 1000
+def recent_level(counted: int, answered: int) -> RecentLevel:
+    """Build a queue's service level of late."""
     return RecentLevel(counted, answered, _percent(answered, counted))
-
-
-def _is_left_out(visit: RecentVisit, target: int, short: int) -> bool:
-    if visit.end == "abandoned":
-        return visit.wait < short * 1000
-    return visit.end == "waiting" and visit.wait <= target * 1000
 
 
 def extension(

@@ -1,0 +1,80 @@
+"""Test that the levels of late are those of all visits, however they were added and asked for."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from monitor.statistics import recent_levels, totals
+from monitor.statistics.queue_visits import End
+from monitor.statistics.recent_levels import HOUR_MS, RecentLevels
+from monitor.statistics.totals import RecentVisit
+from tests.steps import steps
+
+NOON = 1_772_625_600_000
+"""A full minute."""
+_ENDS: tuple[End, ...] = ("answered", "abandoned", "diverted", "waiting")
+
+
+def visits(chance: random.Random, count: int, now: int) -> list[RecentVisit]:
+    """Return visits of the last two hours."""
+    return [
+        RecentVisit(
+            now - chance.randrange(2 * HOUR_MS), chance.randrange(40_000), chance.choice(_ENDS)
+        )
+        for _ in range(count)
+    ]
+
+
+def by_hand(seen: list[RecentVisit], since: int, target: int, short: int) -> tuple[int, int]:
+    """Return how many visits count, and how many were answered in time."""
+    judged = [
+        visit
+        for visit in seen
+        if visit.since >= since
+        and not (visit.end == "abandoned" and visit.wait < 1000 * short)
+        and not (visit.end == "waiting" and visit.wait <= 1000 * target)
+    ]
+    answered = [
+        visit for visit in judged if visit.end == "answered" and visit.wait <= 1000 * target
+    ]
+    return len(judged), len(answered)
+
+
+@pytest.mark.parametrize("most", [totals.MOST_RECENT, 60])
+def test_levels_are_those_of_all_visits_at_any_time(
+    monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr(recent_levels, "MOST_RECENT", most)
+    chance = random.Random(5)
+    levels, today, yesterday = RecentLevels(), list[RecentVisit](), visits(chance, 30, NOON)
+    minute, target = NOON, 20
+    for turn in range(200):
+        today += visits(chance, chance.randrange(3), minute)
+        del today[:-most]
+        if chance.random() < 0.2:
+            minute += 60_000
+            today = [visit for visit in today if visit.since >= minute - HOUR_MS - 60_000]
+        if chance.random() < 0.1:
+            target = chance.choice((10, 20))
+        if turn == 120:
+            today, yesterday = [], today  # midnight
+        waiting = visits(chance, 2, minute)
+        found = levels.of("800", [today, yesterday], waiting, (minute, target, 5))
+        whole = [*today, *yesterday, *waiting]
+        assert found == [
+            by_hand(whole, minute - span, target, 5) for span in (HOUR_MS // 2, HOUR_MS)
+        ]
+        assert found[1][0] > 10
+
+
+def test_a_visit_is_looked_at_once_a_minute() -> None:
+    def cost(held: int) -> int:
+        levels, chance = RecentLevels(), random.Random(7)
+        seen = visits(chance, held, NOON)
+        levels.of("800", [seen], [], (NOON, 20, 5))
+        seen += visits(chance, 3, NOON)
+        return steps(lambda: levels.of("800", [seen], [], (NOON, 20, 5)))
+
+    assert cost(1_000) < 1.2 * cost(10)
