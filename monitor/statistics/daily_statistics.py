@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from msgspec.structs import replace
@@ -21,12 +21,13 @@ from monitor.shared.entities.statistics import (
 )
 from monitor.shared.time_zones import UnknownZone, zone_info
 from monitor.statistics import entity_builder
+from monitor.statistics.call_account import CallAccount
 from monitor.statistics.checkpoint_format import CountedDay, SavedStatistics
 from monitor.statistics.day import Day, day_of
 from monitor.statistics.open_calls import OpenCalls
 from monitor.statistics.recent_levels import HOUR_MS, RecentLevels
 from monitor.statistics.settings import StatisticsSettings
-from monitor.statistics.subjects import PBX
+from monitor.statistics.subjects import PBX, Place
 from monitor.statistics.totals import (
     ExtensionTotals,
     QueueTotals,
@@ -69,9 +70,12 @@ class Statistics:
         self._accounts = OpenCalls(self.saved.held)
         self._places = self._accounts.places
         self._recent = RecentLevels()
+        self._yesterdays: dict[Place, tuple[tuple[bool, int | None], StatisticsEntity]] = {}
+        """Place → the day before, and what it was drawn by."""
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
+        self._ticked = 0
         self._minute = 0
 
     def reconcile(self, state: topics.State, at: float) -> tuple[Edit, ...]:
@@ -89,6 +93,7 @@ class Statistics:
         self._extensions = set(state["extensions"])
         self._watched_since = 0
         self._accounts.forget(self._day.start - _BACK_MS)
+        self._yesterdays.clear()
         ended = topics.table(state, "ended", topics.EndedCall).values()
         self._accounts.reread(topics.table(state, "calls", topics.Call).values(), ended, now)
         self._note_peak(now)
@@ -117,7 +122,9 @@ class Statistics:
             self.saved.tallies.count(account, self._day)
             if self.saved.previous is not None:
                 self.saved.previous.tallies.count(account, self.saved.previous.day)
-        self._places.touched |= set(self._accounts.unsettled())
+        begin, end = sorted((self._ticked, now))  # the clock may have been set back
+        self._ticked = now
+        self._places.touched |= set(self._accounts.unsettled(begin, end, self.terms.target))
         if self._minute != now // _MINUTE_MS:
             self._minute = now // _MINUTE_MS
             self._move_on(now)
@@ -161,6 +168,7 @@ class Statistics:
         saved = self.saved
         passed_midnight = saved.day is not None and 0 <= day.start - saved.at <= _UNNOTICED_MS
         saved.previous = self._ended_day(day)
+        self._yesterdays.clear()
         saved.day, saved.tallies = day, Totals()
         saved.counted_since = day.start if passed_midnight else now
         saved.peak = self._accounts.going_on
@@ -242,19 +250,40 @@ class Statistics:
 
     def _entity(self, topic: str, num: str, now: int) -> StatisticsEntity | None:
         """Draw one entity; return None for a queue or an extension that does not exist."""
-        saved = self.saved
         if (topic == "queues" and num not in self._sla_times) or (
             topic == "extensions" and num not in self._extensions
         ):
             return None
-        today = CountedDay(self._day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
-        previous = saved.previous
-        yesterday = None if previous is None else self._of_day(topic, num, previous, 0, now)
-        drawn = self._of_day(topic, num, today, self._accounts.going_on, now)
-        if isinstance(drawn, QueueStats):
-            days = (today,) if previous is None else (today, previous)
-            drawn = self._with_recent_levels(drawn, days, now)
-        return replace(drawn, yesterday=yesterday)
+        drawn: StatisticsEntity
+        if topic == "queues":
+            drawn = self._queue_of_late(num, now)
+        else:
+            drawn = self._of_day(topic, num, self._today, self._accounts.going_on, now)
+        return replace(drawn, yesterday=self._yesterday(topic, num, now))
+
+    @property
+    def _today(self) -> CountedDay:
+        saved = self.saved
+        return CountedDay(self._day, saved.counted_since, saved.peak, saved.peak_at, saved.tallies)
+
+    def _yesterday(self, topic: str, num: str, now: int) -> StatisticsEntity | None:
+        """Draw the day before of an entity; anew only if a call of that day is not settled yet."""
+        previous = self.saved.previous
+        if previous is None:
+            return None
+        late = any(True for _ in self._begun_yesterday(topic, num))
+        state = (late, self._sla_times.get(num))
+        known = self._yesterdays.get((topic, num))
+        if known is None or late or known[0] != state:
+            known = state, self._of_day(topic, num, previous, 0, now)
+            self._yesterdays[topic, num] = known
+        return known[1]
+
+    def _begun_yesterday(self, topic: str, num: str) -> Iterator[CallAccount]:
+        """Yield the accounts of calls that count for a place and began before today."""
+        for account in self._places.of((topic, num)):
+            if account.started < self._day.start:
+                yield account
 
     def _of_day(
         self, topic: str, num: str, counted: CountedDay, active: int, now: int
@@ -262,42 +291,46 @@ class Statistics:
         """Draw one day of an entity. ``active``: calls that go on."""
         match topic:
             case "queues":
-                totals = self._queue_totals(num, counted, now)
-                sla_time = self._sla_times.get(num)
-                target = self.terms.queue_target(num, sla_time)
-                return entity_builder.queue(
-                    num, totals, counted.day, target, self.terms.short, sla_time
-                )
+                return self._queue_day(num, self._queue_totals(num, counted, now), counted.day)
             case "extensions":
                 return self._extension_day(num, counted.tallies, counted.day, now)
             case _:
                 return self._pbx_day(counted, active)
 
-    def _with_recent_levels(
-        self, drawn: QueueStats, days: Sequence[CountedDay], now: int
-    ) -> QueueStats:
-        """Add the service level of late, by the callers of these days, the latest day first."""
-        num = drawn.num
-        others = QueueTotals()
-        for account in self._places.of(("queues", num)):
-            for counted in days:
-                add_visits(others, num, account, counted.day, now)
+    def _queue_of_late(self, num: str, now: int) -> QueueStats:
+        """Draw a queue's day with its service level of late, over midnight too."""
+        days, totals = [self._today], self._queue_totals(num, self._today, now)
+        others = totals.recent
+        if self.saved.previous is not None:
+            days.append(self.saved.previous)
+            before = QueueTotals()
+            for account in self._begun_yesterday("queues", num):
+                add_visits(before, num, account, self.saved.previous.day, now)
+            others = others + before.recent
         settled = [
             counted.tallies.queues[num].recent if num in counted.tallies.queues else []
             for counted in days
         ]
+        drawn = self._queue_day(num, totals, self._day)
         terms = (now // _MINUTE_MS * _MINUTE_MS, drawn.target, drawn.short_below)
         half_hour, hour = (
             entity_builder.recent_level(*level)
-            for level in self._recent.of(num, settled, others.recent, terms)
+            for level in self._recent.of(num, settled, others, terms)
         )
         return replace(drawn, last_half_hour=half_hour, last_hour=hour)
 
     def _queue_totals(self, num: str, counted: CountedDay, now: int) -> QueueTotals:
+        """Return a queue's day; of its recent visits those that are not counted for good."""
         totals = counted.tallies.queues.get(num, QueueTotals()).copy()
+        totals.recent = []
         for account in self._places.of(("queues", num)):
             add_visits(totals, num, account, counted.day, now)
         return totals
+
+    def _queue_day(self, num: str, totals: QueueTotals, day: Day) -> QueueStats:
+        sla_time = self._sla_times.get(num)
+        target = self.terms.queue_target(num, sla_time)
+        return entity_builder.queue(num, totals, day, target, self.terms.short, sla_time)
 
     def _extension_day(self, num: str, tallies: Totals, day: Day, now: int) -> ExtensionStats:
         tally = tallies.extensions.get(num, ExtensionTotals()).copy()
@@ -308,7 +341,9 @@ class Statistics:
     def _pbx_day(self, counted: CountedDay, active: int) -> PbxStats:
         traffic = {kind: tally.copy() for kind, tally in counted.tallies.traffic.items()}
         for account in self._places.of(PBX):
-            add_call(traffic.setdefault(account.kind, TrafficTotals()), account, counted.day)
+            if account.kind not in traffic:
+                traffic[account.kind] = TrafficTotals()
+            add_call(traffic[account.kind], account, counted.day)
         return entity_builder.pbx(
             traffic, counted.day, counted.counted_since, counted.peak, counted.peak_at, active
         )

@@ -38,6 +38,10 @@ class DurationTally(Summed):
     total: int = 0
     longest: int = 0
 
+    def copy(self) -> Self:
+        """Return an independent copy."""
+        return type(self)(self.count, self.total, self.longest)
+
     def add(self, duration: int) -> None:
         """Add one duration in milliseconds; one below 0 counts as 0."""
         duration = max(0, duration)
@@ -59,6 +63,10 @@ class Spread(Summed):
     """Milliseconds."""
     untimed: int = 0
     """Number of cases whose duration nobody knows."""
+
+    def copy(self) -> Self:
+        """Return an independent copy."""
+        return type(self)(self.buckets.copy(), self.longest, self.untimed)
 
     def add(self, duration: int | None) -> None:
         """Add one duration in milliseconds; one below 0 counts as 0.

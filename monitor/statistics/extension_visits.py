@@ -284,7 +284,7 @@ def how(
     if turn.ceased is None:
         return "ringing"
     last = turn.since if turn.rang is None else turn.rang
-    soon = turn.ceased + (_SAME_MS if turn.by_event else SOON_MS)
+    soon = _soon(turn, turn.ceased)
     timed = heard or not turn.queue
     if any(last <= moment <= (soon if timed else turn.ceased + SOON_MS) for moment in moments):
         return "elsewhere"
@@ -295,6 +295,24 @@ def how(
     if ended > soon:
         return "missed"
     return "abandoned" if known else "unknown"
+
+
+def changes_between(turn: ExtensionVisit, begin: int, end: int, target: int) -> bool:
+    """Return whether time alone may change, between two moments, what a visit counts for.
+
+    While its call goes on: it rings for longer than the target (seconds), or is missed.
+    """
+    if turn.placed or turn.answered is not None:
+        return False
+    late = turn.since + 1000 * target
+    return begin <= late <= end or (
+        turn.ceased is not None and begin <= _soon(turn, turn.ceased) <= end
+    )
+
+
+def _soon(turn: ExtensionVisit, ceased: int) -> int:
+    """Return until when it is open whether a call that no longer rings was taken elsewhere."""
+    return ceased + (_SAME_MS if turn.by_event else SOON_MS)
 
 
 def _opened(leg: topics.Leg, call: topics.Call, at: int, others: Turns) -> ExtensionVisit:

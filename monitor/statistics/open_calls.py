@@ -158,10 +158,10 @@ class OpenCalls:
             else:
                 del self.held.counted[call_id]
 
-    def unsettled(self) -> Iterator[Place]:
-        """Yield the queues and extensions at which a call waits or rings.
+    def unsettled(self, begin: int, end: int, target: int) -> Iterator[Place]:
+        """Yield the queues and extensions whose statistics time alone changed between two moments.
 
-        Their statistics change with time alone.
+        Callers wait there, or a call rings for longer than the target (seconds) now.
         """
         for account in self.held.open.values():
             yield from (
@@ -170,7 +170,7 @@ class OpenCalls:
             yield from (
                 ("extensions", turn.num)
                 for turn in account.turns
-                if turn.answered is None and not turn.placed
+                if turns.changes_between(turn, begin, end, target)
             )
 
     # calls that go on

@@ -134,6 +134,36 @@ def test_the_last_hour_goes_on_over_midnight_and_a_restart() -> None:
 # extensions
 
 
+def test_a_phone_that_rings_tells_by_time_alone_that_its_target_has_passed(
+    pbx: Counting,
+) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(1)
+    drawn = [[edit.topic for edit in pbx.pass_time(1)] for _ in range(18)]
+    assert not any(drawn)
+    assert (pbx.ext().ringing, pbx.ext().service_level) == (1, None)
+    assert [edit.topic for edit in pbx.pass_time(1.5)] == ["extstats"]
+    assert pbx.ext().service_level == 0.0
+    pbx.tell(*pbx.scene.silence(1, "101"))
+    assert pbx.ext().missed == 0, "it may have been taken elsewhere at this moment"
+    pbx.pass_time(30)
+    assert (pbx.ext().missed, pbx.ext().ringing) == (1, 0)
+
+
+def test_time_that_was_set_back_and_a_restart_lose_no_target(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.ring(1, "101"))
+    pbx.pass_time(19)
+    pbx.restart()
+    pbx.pass_time(5)
+    assert pbx.ext().service_level == 0.0
+    pbx.pass_time(-10)
+    assert pbx.ext().service_level is None
+    pbx.pass_time(30)
+    assert pbx.ext().service_level == 0.0
+
+
 def test_of_phones_that_ring_together_one_answers_and_for_the_others_it_was_taken_elsewhere(
     pbx: Counting,
 ) -> None:

@@ -106,6 +106,21 @@ def test_a_caller_of_2359_who_is_answered_at_0001_is_in_the_answers_of_yesterday
     assert pbx.queue().yesterday is None, "nobody counted the day between"
 
 
+def test_yesterday_is_drawn_anew_while_a_call_of_it_is_not_settled_and_then_no_more() -> None:
+    pbx = Counting(at=_MIDNIGHT - 60)
+    over_midnight(pbx)
+    before = pbx.queue().yesterday
+    pbx.pass_time(30)
+    assert pbx.queue().yesterday == before
+    pbx.pass_time(61)  # counted for good
+    pbx.tell(*pbx.scene.arrive(3), *pbx.scene.wait(3, "800"))
+    kept = pbx.queue().yesterday
+    assert kept == before
+    pbx.tell(*pbx.scene.end(3))
+    pbx.pass_time(1)
+    assert pbx.queue().yesterday is kept
+
+
 def test_a_call_of_yesterday_that_is_told_again_counts_no_second_time() -> None:
     pbx = Counting(at=_MIDNIGHT - 4 * 3600)
     pbx.wait_in_vain(1, 30)
