@@ -69,7 +69,7 @@ export default {
   outbound: "ausgehend",
   routing: "Wird verbunden",
   transferring: "Weiterleitung",
-  inQueue: "In Warteschlange",
+  inQueue: "Wartet",
   inMenu: "Im Menü",
   anonymous: "Nummer unterdrückt",
   nobody: "–",
