@@ -14,9 +14,7 @@ const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "li
 const URGENCY = Object.keys(VIEW_OF);
 
 /** Whether this wall shows it: nobody clears the filter of a TV. */
-function isShown(...texts) {
-  return !kiosk || matches(texts, settings.find);
-}
+const isShown = (...texts) => !kiosk || matches(texts, settings.find);
 
 /** How many alarms there are now, for the window's title. */
 export const alarmCount = signal(0);

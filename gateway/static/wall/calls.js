@@ -91,9 +91,7 @@ export function Missed() {
 }
 
 /** What became of a call that nobody took. */
-export function Outcome({ row }) {
-  return html`<${State} of=${became(row)} word=${words[row.spoken ? "calledBack" : row.outcome]} />`;
-}
+export const Outcome = ({ row }) => html`<${State} of=${became(row)} word=${words[row.spoken ? "calledBack" : row.outcome]} />`;
 
 const became = ({ outcome, spoken }) => (spoken ? "done" : outcome === "missedCall" ? "ringing" : "away");
 
@@ -104,9 +102,7 @@ function count(rows, kindOf) {
 }
 
 /** The rows that somebody wants alone, if that is a kind of these rows. */
-function picked(rows, is) {
-  return only.value ? rows.filter((row) => is(row, only.value)) : rows;
-}
+const picked = (rows, is) => only.value ? rows.filter((row) => is(row, only.value)) : rows;
 
 /** A table's foot: how many rows, and how many of each kind, with its sign. */
 function totals(view, rows, kinds) {

@@ -49,9 +49,7 @@ export function sheets(count, { w, h }, most) {
 
 const WIDTHS = [[/[:.,/\sijltfrI]/, 0.34], [/[MWmwЖМФШЩЫЮжмшщыю]/, 0.9], [/[\d%+A-ZА-Я]/, 0.65], [/^/, 0.6]];
 /** A text's width in em, rather too wide; `signs`: beside it. */
-export function ems(text, signs = 0) {
-  return [...`${text}`].reduce((sum, one) => sum + WIDTHS.find(([some]) => some.test(one))[1], 0.8 * signs);
-}
+export const ems = (text, signs = 0) => [...`${text}`].reduce((sum, one) => sum + WIDTHS.find(([some]) => some.test(one))[1], 0.8 * signs);
 
 /** A person's name, with as few initials as it needs to fit into `room` em. */
 export function initialed(name, room) {

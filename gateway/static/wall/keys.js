@@ -52,9 +52,7 @@ export function fullScreen() {
   else document.documentElement.requestFullscreen().catch(() => {});
 }
 
-function items() {
-  return [...document.querySelectorAll("[data-item] .open")];
-}
+const items = () => [...document.querySelectorAll("[data-item] .open")];
 
 /** Focus the next item in that direction, the nearest one first. */
 function move(right, down) {

@@ -15,9 +15,7 @@ export const lasting = (milliseconds) => duration(milliseconds, words.units);
 export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
 /** A running time since an instant (text or milliseconds). */
-export function Timer({ since }) {
-  return html`<${Running} key=${since} since=${since} />`;
-}
+export const Timer = ({ since }) => html`<${Running} key=${since} since=${since} />`;
 
 function Running({ since }) {
   const start = typeof since === "number" ? since : instant(since);
@@ -58,14 +56,10 @@ export function Glyph({ of }) {
 }
 
 /** The sign beside a bad number. `level`: 0 well, 1 warning, 2 alarm. */
-export function Sign({ level }) {
-  return level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
-}
+export const Sign = ({ level }) => level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
 
 /** A state: glyph and word in its colour. */
-export function State({ of, word }) {
-  return html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
-}
+export const State = ({ of, word }) => html`<span class=${`state ${of}`}><${Glyph} of=${of} /><span class="word">${word}</span></span>`;
 
 /** A click shows `leads` ([view, kind]) alone, a second one all. Not on a TV. */
 function filter(leads) {
@@ -127,6 +121,4 @@ export function Party({ num, name, outside, more, says, tel = false }) {
 }
 
 /** For an empty view. `all`: without the filter; `text`: if there is none. */
-export function Empty({ all = [], text }) {
-  return html`<p class="empty">${all.length ? words.nothingFound : text}</p>`;
-}
+export const Empty = ({ all = [], text }) => html`<p class="empty">${all.length ? words.nothingFound : text}</p>`;

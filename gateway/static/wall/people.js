@@ -32,9 +32,7 @@ const later = (one, other) => (one && other ? (one > other ? one : other) : (one
 const WITHHELD = /^\W*(anonym|unknown|unavailable|private|restricted|withheld|blocked|hidden|скрыт|неизвест|аноним)/i;
 
 /** A name, unless it only says the number, or that it is withheld. */
-export function nameOf(num, name) {
-  return name && name !== num && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
-}
+export const nameOf = (num, name) => name && name !== num && (num ? /\p{L}/u.test(name) : !WITHHELD.test(name)) ? name : "";
 
 export const fullName = (ext) => [ext.name, ext.lastname].filter(Boolean).join(" ");
 
@@ -66,6 +64,4 @@ export function tally(rows) {
 
 export const topic = (state, name) => state.get(name) ?? new Map();
 
-export function byNumber(one, other) {
-  return one.num.length - other.num.length || (one.num < other.num ? -1 : 1);
-}
+export const byNumber = (one, other) => one.num.length - other.num.length || (one.num < other.num ? -1 : 1);

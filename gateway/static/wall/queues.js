@@ -178,9 +178,7 @@ function Count({ of, count, level }) {
     level=${level} /><small class="hidden">${word}</small></span>`;
 }
 
-function Percent({ of, level }) {
-  return html`<b>${percent(of)}\u00a0%<${Sign} level=${level} /></b>`;
-}
+const Percent = ({ of, level }) => html`<b>${percent(of)}\u00a0%<${Sign} level=${level} /></b>`;
 
 /** "67", as the sign may stand small. */
 const percent = (level) => (typeof level === "number" ? `${Math.round(level)}` : "–");

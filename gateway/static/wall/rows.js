@@ -69,9 +69,7 @@ function progress(call) {
 }
 
 /** Whether it is a queue or a menu that the caller hears, and nobody else. */
-function hosted(call) {
-  return call.talkTo.length > 0 && call.talkTo.every((leg) => leg.dnType === "queue" || leg.dnType === "ivr");
-}
+const hosted = (call) => call.talkTo.length > 0 && call.talkTo.every((leg) => leg.dnType === "queue" || leg.dnType === "ivr");
 
 function callee(call, queues) {
   const legs = call.talkTo.length && !(hosted(call) && call.routingTo.length) ? call.talkTo : call.routingTo;
