@@ -47,11 +47,11 @@ export function stateWord(row) {
 
 function Agent({ row, width, lines }) {
   const stacked = lines === 1;
-  const { num, name, state, since, talk } = row;
+  const { num, name, person, state, since, talk } = row;
   const other = talk ? [talk.num, nameOf(talk.num, talk.name)].filter(Boolean).join(" ") || words.anonymous : "";
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
-  const shown = initialed(name, stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
+  const shown = initialed(name, !person ? Infinity : stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
   const beside = lines === 2 && width - (talk?.external ? 5 : 6.4) - ems(word) > 0.8125 * ems(talk?.num || other);
   const time = since && html`<${Timer} since=${since} />`;
   return html`<article class=${`tile agent ${state} lines${lines}`} ...${opens("agent", num)}

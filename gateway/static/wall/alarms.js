@@ -6,12 +6,12 @@ import { settings } from "./store.js";
 import { duration, instant } from "./times.js";
 
 const steady = new Steady();
-const ENOUGH = 10; // calls from which on a service level is judged: one caller of two is no trend
+const ENOUGH = 10; // calls from which on a level is judged
 
 /** A metric's level, held for a while. `queue`: "" for none; `target`: seconds; `now`: milliseconds. */
 export function levelOf(metric, queue, value, now, target = 20, of = "") {
   const found = level(value, limits(settings.thresholds, metric, queue, target), LOW[metric]);
-  return steady.level(`${metric}${of}.${queue}`, found, now);
+  return steady.level(`${metric}${of}.${queue}`, found, found || value ? now : Infinity);
 }
 
 /** How bad each number of a queue's tile is. */

@@ -4,6 +4,7 @@ import { clockTime, Empty, Glyph, html, lasting, nameOf, Opener, opens, Party, S
 import { roomiest } from "./fit.js";
 import { Steady } from "./levels.js";
 import { byCaller, callRows, matches, missedRows } from "./rows.js";
+import { KINDS } from "./settings.js";
 import { Tiles } from "./stage.js";
 import { find, kiosk, now, only, shown, size, words, zone } from "./store.js";
 import { Table } from "./table.js";
@@ -106,7 +107,7 @@ const picked = (rows, is) => only.value ? rows.filter((row) => is(row, only.valu
 
 /** A table's foot: how many rows, and how many of each kind, with its sign. */
 function totals(view, rows, kinds) {
-  const each = Object.entries(kinds).filter(([kind, number]) => number || kind === only.value);
+  const each = KINDS[view].map((kind) => [kind, kinds[kind] ?? 0]).filter(([kind, number]) => number || kind === only.value);
   return [
     html`<${Total}><b>${words.callCount(rows.length)}</b><//>`,
     ...each.map(([kind, number]) => {

@@ -42,7 +42,7 @@ function content({ kind, id }) {
   if (kind === "alarms") return html`<${AlarmList} />`;
   const [topic, drawn] = OPENED[kind];
   const found = state.get(topic)?.get(id);
-  return found ? drawn(found, state, id) : html`<h2>${words.details}</h2><p>${words.nobody}</p>`;
+  return found ? drawn(found, state, id) : html`<h2>${words.details}</h2><p>${kind === "call" ? words.callOver : words.nobody}</p>`;
 }
 
 const OPENED = { call: ["calls", call], ended: ["ended", ended], agent: ["extensions", agent], queue: ["queues", queue] };

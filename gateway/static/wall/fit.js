@@ -9,7 +9,7 @@ export function fit(count, space, tile, gap = 0.5) {
   const mostCols = Math.max(1, Math.floor((space.w + gap) / (tile.w + gap)));
   const mostRows = Math.max(1, Math.floor((space.h + gap) / (tile.h + gap)));
   const pages = Math.max(1, Math.ceil(count / (mostCols * mostRows)));
-  const each = Math.max(1, Math.ceil(count / pages)); // pages alike, not a last one with a single tile
+  const each = Math.max(1, Math.ceil(count / pages)); // pages alike
   const rows = Math.min(mostRows, Math.ceil(each / mostCols));
   const cols = Math.min(mostCols, Math.ceil(each / rows));
   return { cols, rows, perPage: cols * rows, pages: Math.max(1, Math.ceil(count / (cols * rows))) };

@@ -55,7 +55,7 @@ export function Glyph({ of }) {
     ${filled && html`<path d=${filled} fill="currentColor" />`}</svg>`;
 }
 
-/** The sign beside a bad number. `level`: 0 well, 1 warning, 2 alarm. */
+/** The sign beside a bad number. */
 export const Sign = ({ level }) => level ? html`<${Glyph} of=${level === 2 ? "alarm" : "warn"} />` : null;
 
 /** A state: glyph and word in its colour. */

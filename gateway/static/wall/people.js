@@ -49,6 +49,7 @@ export function agentRows(state, everybody = false) {
     .map((ext) => ({
       num: ext.num,
       name: fullName(ext),
+      person: ext.lastname,
       stats: stats.get(ext.num) ?? null,
       ...doing(ext, nums.has(ext.num) ? loggedIn.has(ext.num) : queues.length ? true : undefined),
     }))

@@ -11,7 +11,7 @@ import { find, now, kiosk, settings, shown, words } from "./store.js";
 import { instant } from "./times.js";
 
 const LABEL = kiosk ? 1 : 0.8125; // rem
-const WIDE = 24; // rem from which on the callers stand beside the numbers, if there is no room below them
+const WIDE = 24; // rem from which on callers may stand beside the numbers
 
 export function Queues() {
   const state = shown();
@@ -80,13 +80,13 @@ function Queue({ row, room, brief }) {
   const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // now, not of the day
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE && !(room.h > 15);
-  const more = wide ? Number(room.h > 12) : Math.max(0, Math.min(4, (room.h - 16) / 2)); // rem of its numbers
+  const more = brief ? Math.min(0, room.h - 6.4) : wide ? Number(room.h > 12) : Math.max(0, Math.min(4, (room.h - 16) / 2)); // rem
   const day = stats && !brief && (wide || room.h === null || room.h >= 11.6);
   const within = lasting(row.target * 1000);
   const target = `${words.target} ${within}`;
   const part = (share) => (wide ? share * (room.w - 2.6) : room.w - 1.9); // of the tile, in rem
   const tight = stats && !brief && !day;
-  const share = Math.min(0.6, Math.max(0.5, needOf(waiting) / (room.w - 2.6))); // of the callers beside the numbers
+  const share = Math.min(0.6, Math.max(0.5, needOf(waiting) / (room.w - 2.6))); // of the callers
   const left = part(1 - share);
   const wait = oldest ? lasting(now.value - instant(oldest)) : "0:00";
   const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
@@ -95,7 +95,7 @@ function Queue({ row, room, brief }) {
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
   const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
   const bare = (brief || tight) && ems(`${num} ${name}`) > space && ems(name) <= space; // without its number
-  const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // beside the name; else without its first word
+  const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       style=${{ "--share": `${share / (1 - share)}fr` }} ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
     <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class=${bare ? "hidden" : "num"}
@@ -131,7 +131,7 @@ function figureSize(more, room, texts, levels, labels) {
   const most = (kiosk ? 2.9 : 2.6) + more;
   const needs = texts.map((text, at) => ({
     fixed: 0.25,
-    value: most * ems(text, !!levels[at]),
+    value: most * (ems(text, !!levels[at]) + 0.2 * !at),
     label: LABEL * ems(labels[at]),
   }));
   return most * shrunk(needs, room, 0.4);

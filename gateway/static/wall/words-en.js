@@ -31,9 +31,9 @@ export default {
   states: { free: "Free", ringing: "Ringing", talking: "Talking", away: "Away", out: "Logged out" },
   day: { answered: "Ans.", abandoned: "Aband.", level: "SL", hour: "60 min" },
   agentDay: (s, talked) =>
-    `rung by ${s.offered}, answered ${s.answered}, missed ${s.missed}, ${s.elsewhere} taken by others; placed ${s.placed}; talked ${talked}`,
+    `rung by ${s.offered}, answered ${s.answered}, missed ${s.missed}, ${s.elsewhere} taken by others, ${s.abandoned + s.shortAbandoned} abandoned; placed ${s.placed}; talked ${talked}`,
   queueDay: (s, wait, talk) =>
-    `${s.offered} offered, ${s.answered} answered, ${s.abandoned} abandoned, ${s.shortAbandoned} more within ${s.shortBelow} s; waited ${wait} on average, talked ${talk}`,
+    `${s.offered} offered, ${s.answered} answered, ${s.abandoned} abandoned, ${s.shortAbandoned} more abandoned within ${s.shortBelow} s, ${s.diverted} went elsewhere; waited ${wait} on average, talked ${talk}`,
   answered: "Answered",
   answeredQueues: "Answered, queues",
   levelToday: (p) => `SL today${p === null ? "" : `, target ${p} %`}`,
@@ -113,9 +113,10 @@ export default {
   help: "Keys",
   tvMode: "TV mode: large, page by page",
   deskMode: "Leave TV mode",
-  singleKeys: "Shortcuts of a single letter, digit or sign",
+  singleKeys: "Single-key shortcuts (letters, digits, signs)",
   paused: (n) => (n === 1 ? "Paused · 1 change waits" : `Paused · ${n} changes wait`),
   close: "Close",
+  callOver: "The call has ended.",
   details: "Details",
   page: (n, of) => `Page ${n} of ${of}`,
   number: "Number",

@@ -31,9 +31,9 @@ export default {
   states: { free: "Libres", ringing: "Suenan", talking: "Hablando", away: "Ausentes", out: "Fuera de cola" },
   day: { answered: "Cont.", abandoned: "Aband.", level: "NS", hour: "60 min" },
   agentDay: (s, talked) =>
-    `${s.offered} llamadas ofrecidas, ${s.answered} contestadas, ${s.missed} perdidas, ${s.elsewhere} contestadas por otros; ${s.placed} realizadas; conversación ${talked}`,
+    `${s.offered} llamadas ofrecidas, ${s.answered} contestadas, ${s.missed} perdidas, ${s.elsewhere} contestadas por otros, ${s.abandoned + s.shortAbandoned} colgadas; ${s.placed} realizadas; conversación ${talked}`,
   queueDay: (s, wait, talk) =>
-    `${s.offered} llamadas recibidas, ${s.answered} contestadas, ${s.abandoned} abandonadas, ${s.shortAbandoned} más en menos de ${s.shortBelow} s; espera media ${wait}, conversación ${talk}`,
+    `${s.offered} llamadas recibidas, ${s.answered} contestadas, ${s.abandoned} abandonadas, ${s.shortAbandoned} más en menos de ${s.shortBelow} s, ${s.diverted} fueron a otro lugar; espera media ${wait}, conversación ${talk}`,
   answered: "Contestadas",
   answeredQueues: "Contestadas, colas",
   levelToday: (p) => `NS hoy${p === null ? "" : `, objetivo ${p} %`}`,
@@ -116,6 +116,7 @@ export default {
   singleKeys: "Atajos de una sola letra, cifra o signo",
   paused: (n) => (n === 1 ? "Pausa · 1 cambio en espera" : `Pausa · ${n} cambios en espera`),
   close: "Cerrar",
+  callOver: "La llamada ha terminado.",
   details: "Detalles",
   page: (n, of) => `Página ${n} de ${of}`,
   number: "Número",

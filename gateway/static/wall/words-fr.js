@@ -31,9 +31,9 @@ export default {
   states: { free: "Libres", ringing: "Sonnent", talking: "En ligne", away: "Absents", out: "Hors file" },
   day: { answered: "Rép.", abandoned: "Perd.", level: "NS", hour: "60 min" },
   agentDay: (s, talked) =>
-    `${s.offered} appels présentés, ${s.answered} répondus, ${s.missed} manqués, ${s.elsewhere} pris par d’autres ; ${s.placed} émis ; conversation ${talked}`,
+    `${s.offered} appels présentés, ${s.answered} répondus, ${s.missed} manqués, ${s.elsewhere} pris par d’autres, ${s.abandoned + s.shortAbandoned} raccrochés ; ${s.placed} émis ; conversation ${talked}`,
   queueDay: (s, wait, talk) =>
-    `${s.offered} appels reçus, ${s.answered} répondus, ${s.abandoned} abandonnés, ${s.shortAbandoned} de plus en moins de ${s.shortBelow} s ; attente moyenne ${wait}, conversation ${talk}`,
+    `${s.offered} appels reçus, ${s.answered} répondus, ${s.abandoned} abandonnés, ${s.shortAbandoned} de plus en moins de ${s.shortBelow} s, ${s.diverted} partis ailleurs ; attente moyenne ${wait}, conversation ${talk}`,
   answered: "Répondus",
   answeredQueues: "Répondus, files",
   levelToday: (p) => `NS du jour${p === null ? "" : `, objectif ${p} %`}`,
@@ -116,6 +116,7 @@ export default {
   singleKeys: "Raccourcis d’une seule lettre, d’un chiffre ou d’un signe",
   paused: (n) => (n < 2 ? `Pause · ${n} changement en attente` : `Pause · ${n} changements en attente`),
   close: "Fermer",
+  callOver: "L’appel est terminé.",
   details: "Détails",
   page: (n, of) => `Page ${n} sur ${of}`,
   number: "Numéro",

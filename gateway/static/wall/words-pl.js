@@ -33,9 +33,9 @@ export default {
   states: { free: "Wolni", ringing: "Dzwoni", talking: "Rozmawiają", away: "Nieobecni", out: "Poza kolejką" },
   day: { answered: "Odeb.", abandoned: "Utrac.", level: "SL", hour: "60 min" },
   agentDay: (s, talked) =>
-    `zaoferowano ${s.offered}, odebrano ${s.answered}, nieodebrane ${s.missed}, odebrali inni ${s.elsewhere}; wykonano ${s.placed}; rozmowy ${talked}`,
+    `zaoferowano ${s.offered}, odebrano ${s.answered}, nieodebrane ${s.missed}, odebrali inni ${s.elsewhere}, rozłączyli się ${s.abandoned + s.shortAbandoned}; wykonano ${s.placed}; rozmowy ${talked}`,
   queueDay: (s, wait, talk) =>
-    `zgłoszone ${s.offered}, odebrane ${s.answered}, porzucone ${s.abandoned}, jeszcze ${s.shortAbandoned} w ciągu ${s.shortBelow} s; średnie oczekiwanie ${wait}, rozmowa ${talk}`,
+    `zgłoszone ${s.offered}, odebrane ${s.answered}, porzucone ${s.abandoned}, jeszcze ${s.shortAbandoned} w ciągu ${s.shortBelow} s, ${s.diverted} poszły gdzie indziej; średnie oczekiwanie ${wait}, rozmowa ${talk}`,
   answered: "Odebrane",
   answeredQueues: "Odebrane, kolejki",
   levelToday: (p) => `SL dzisiaj${p === null ? "" : `, cel ${p} %`}`,
@@ -118,6 +118,7 @@ export default {
   singleKeys: "Skróty z jednej litery, cyfry lub znaku",
   paused: (n) => `Pauza · ${n} ${{ one: "zmiana czeka", few: "zmiany czekają", many: "zmian czeka" }[plural.select(n)]}`,
   close: "Zamknij",
+  callOver: "Rozmowa zakończona.",
   details: "Szczegóły",
   page: (n, of) => `Strona ${n} z ${of}`,
   number: "Numer",

@@ -33,9 +33,9 @@ export default {
   states: { free: "Свободны", ringing: "Звонят", talking: "В разговоре", away: "Отошли", out: "Не на линии" },
   day: { answered: "Отв.", abandoned: "Потер.", level: "SL", hour: "60 мин" },
   agentDay: (s, talked) =>
-    `поступило ${s.offered}, отвечено ${s.answered}, пропущено ${s.missed}, взяли другие ${s.elsewhere}; исходящих ${s.placed}; разговоры ${talked}`,
+    `поступило ${s.offered}, отвечено ${s.answered}, пропущено ${s.missed}, взяли другие ${s.elsewhere}, потеряно ${s.abandoned + s.shortAbandoned}; исходящих ${s.placed}; разговоры ${talked}`,
   queueDay: (s, wait, talk) =>
-    `поступило ${s.offered}, отвечено ${s.answered}, потеряно ${s.abandoned}, ещё ${s.shortAbandoned} за первые ${s.shortBelow} с; ожидание в среднем ${wait}, разговор ${talk}`,
+    `поступило ${s.offered}, отвечено ${s.answered}, потеряно ${s.abandoned}, ещё ${s.shortAbandoned} потеряно за первые ${s.shortBelow} с, ушли из очереди ${s.diverted}; ожидание в среднем ${wait}, разговор ${talk}`,
   answered: "Отвечено",
   answeredQueues: "Отвечено, очереди",
   levelToday: (p) => `SL сегодня${p === null ? "" : `, цель ${p} %`}`,
@@ -115,9 +115,10 @@ export default {
   help: "Клавиши",
   tvMode: "Режим ТВ: крупно, страница за страницей",
   deskMode: "Выйти из режима ТВ",
-  singleKeys: "Клавиши из одной буквы, цифры или знака",
+  singleKeys: "Включить клавиши из одной буквы, цифры или знака",
   paused: (n) => `Пауза · ждут ${n} ${{ one: "изменение", few: "изменения", many: "изменений" }[plural.select(n)]}`,
   close: "Закрыть",
+  callOver: "Звонок завершён.",
   details: "Подробности",
   page: (n, of) => `Страница ${n} из ${of}`,
   number: "Номер",
@@ -132,7 +133,7 @@ export default {
   alarmFree: (q) => `Нет свободных · очередь ${q}`,
   alarmLevel: (q, p) => `SL ${p}\u00a0% · очередь ${q}`,
   alarmLine: (l) => `Не зарегистрирована · линия ${l}`,
-  alarmLicence: (n, of) => `Занято ${n} из ${of} звонков лицензии`,
+  alarmLicence: (n, of) => `Занято ${n} из ${of} звонков по лицензии`,
   keys: [
     ["/", "фильтр"],
     ["1 … 6", "очереди, операторы, звонки, пропущенные, линии, все"],

@@ -336,7 +336,8 @@ def _add_trunks(directory: Directory, names: Names, department: int) -> None:
 
 
 def _add_trunk(directory: Directory, number: str, name: str, main: str, department: int) -> None:
-    trunk = templates.trunk(number, name, main, calls=100)
+    calls = max(100, len(directory.extensions()))
+    trunk = templates.trunk(number, name, main, calls)
     trunk["Groups"] = [membership(department)]
     trunk["AuthPassword"] = {"Concealed": False, "Value": f"trunk-{number}"}
     directory.add("externalline", trunk)
