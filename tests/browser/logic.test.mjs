@@ -208,6 +208,16 @@ test("all languages have the same words, each word of the same kind", () => {
   assert.equal(LANGUAGES.ru.paused(12), "Пауза · ждут 12 изменений");
 });
 
+test("a level whose number is nothing any more falls at once, and later ones are held as before", () => {
+  const steady = new Steady(3_000);
+  assert.equal(steady.level("waiting", 2, 0), 2);
+  assert.equal(steady.level("waiting", 0, 1_000), 2);
+  assert.equal(steady.level("waiting", 0, Infinity), 0);
+  assert.equal(steady.level("waiting", 1, 2_000), 1);
+  assert.equal(steady.level("waiting", 0, 2_500), 1);
+  assert.equal(steady.level("waiting", 0, 5_000), 0);
+});
+
 test("the rows of a table that find no place on its pages are counted", () => {
   const wide = { w: 50, h: 1.9 + 8 * 2.55 + 2.6 }; // head, rows, and a foot of two lines
   const of = (count, most, screen = wide) => {
