@@ -299,7 +299,8 @@ class Statistics:
 
     def _queue_of_late(self, num: str, now: int) -> QueueStats:
         """Draw a queue's day with its service level of late, over midnight too."""
-        days, totals = [self._today], self._queue_totals(num, self._today, now)
+        days = [self._today]
+        totals = self._queue_totals(num, days[0], now)
         others = totals.recent
         if self.saved.previous is not None:
             days.append(self.saved.previous)

@@ -10,6 +10,7 @@ import pytest
 from monitor.shared.entities.statistics import RecentLevel
 from monitor.shared.entities.topics import (
     Agent,
+    Call,
     EndedCall,
     Extension,
     Leg,
@@ -174,6 +175,19 @@ def busy_queues(count: int, at: float) -> State:
         )
         state["queuestats"][num] = figures
     return state
+
+
+def talks(count: int, name: str, began: float) -> dict[str, Call]:
+    """Return calls from outside to the phone of somebody of this name."""
+    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
+    phone = Leg("101", "extension", "", "Connected", name=name)
+    calls = (entities.call(1000 + place, ("101",)) for place in range(count))
+    return {
+        str(call.call_id): msgspec.structs.replace(
+            call, state="Talking", started_at=from_unix(began), owner=caller, legs=(caller, phone)
+        )
+        for call in calls
+    }
 
 
 def missed(place: int, at: float) -> EndedCall:
@@ -354,18 +368,8 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
 ) -> None:
     at = time.time()
     state = house(3, at)
-    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
-    for place in range(40):
-        call = entities.call(1000 + place, ("101",))
-        phone = Leg("101", "extension", "", "Connected", name="Thomas Schneider")
-        state["calls"][str(call.call_id)] = msgspec.structs.replace(
-            call,
-            state="Talking",
-            started_at=from_unix(at - 4000),
-            owner=caller,
-            legs=(caller, phone),
-        )
-        state["ended"][f"{place}"] = missed(place, at)
+    state["calls"] |= talks(40, "Thomas Schneider", at - 4000)
+    state["ended"] |= {f"{place}": missed(place, at) for place in range(40)}
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
         many = 8 if size == TV else 15
@@ -395,18 +399,7 @@ async def test_rows_that_leave_room_on_a_tv_are_higher_and_long_names_take_it(
 ) -> None:
     at = time.time()
     state = house(3, at)
-    state["calls"].clear()
-    caller = Leg("10000", "externalline", "+493023125895", "Connected", party_name="Anna Tkachenko")
-    phone = Leg("101", "extension", "", "Connected", name="Александра Преображенская")
-    for place in range(12):
-        call = entities.call(1000 + place, ("101",))
-        state["calls"][str(call.call_id)] = msgspec.structs.replace(
-            call,
-            state="Talking",
-            started_at=from_unix(at - 400),
-            owner=caller,
-            legs=(caller, phone),
-        )
+    state["calls"] = dict(talks(12, "Александра Преображенская", at - 400))
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(1080, 1920)
         settings = "kiosk=1&view=calls&theme=dark&lang=en"

@@ -5,7 +5,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { Access, Asking, offered } from "../wall/access.js";
 import { Steady } from "../wall/levels.js";
 import { ems } from "../wall/fit.js";
-import { Empty, Glyph, html, Kpi, lasting, Sign, Timer } from "../wall/parts.js";
+import { Empty, Glyph, html, Kpi, lastingSince, Sign, Timer } from "../wall/parts.js";
 import { pages, Strip, Tiles, unseen } from "../wall/stage.js";
 import {
   clock,
@@ -22,7 +22,7 @@ import {
   toggleTheme,
   words,
 } from "../wall/store.js";
-import { duration, instant, timeOfDay } from "../wall/times.js";
+import { duration, timeOfDay } from "../wall/times.js";
 import { levels, totals, worstFirst } from "./order.js";
 import { WORDS } from "./words.js";
 
@@ -159,13 +159,11 @@ function need(...texts) {
   return { "--need": texts.reduce((sum, text) => sum + ems(text) + 0.4, 0) };
 }
 
-const since = (text) => lasting(text ? now.value - instant(text) : 0);
-
 /** Why it is not connected, and for how long. */
 function Away({ pbx, size }) {
   const of = pbx.connection === "connecting" ? "warn" : "alarm";
   const word = size === "tiny" ? "" : said.connections[pbx.connection];
-  return html`<div class="away" style=${need("OO", word, since(pbx.since))}><span class=${`state ${of}`}><${Glyph} of=${of} /><span class=${size === "tiny" ? "hidden" : "word"}>${
+  return html`<div class="away" style=${need("OO", word, lastingSince(pbx.since))}><span class=${`state ${of}`}><${Glyph} of=${of} /><span class=${size === "tiny" ? "hidden" : "word"}>${
     said.connections[pbx.connection]
   }</span></span>${pbx.since ? html`<${Timer} since=${pbx.since} />` : null}</div>
   ${size === "wide" && pbx.reason ? html`<small class="reason" title=${pbx.reason}>${pbx.reason}</small>` : null}`;
@@ -175,7 +173,7 @@ function Away({ pbx, size }) {
 function Brief({ pbx, found }) {
   if (!pbx.waiting)
     return html`<div class="away" style=${need("OO", pbx.calls, "OO")}><span><${Glyph} of="talking" /> ${pbx.calls ?? words.nobody}</span><${Sign} level=${found.all} /></div>`;
-  return html`<div class="away" style=${need("OO", pbx.waiting, since(pbx.waitingSince))}><b class=${`state waiting level${found.waiting}`}><${Glyph} of="waiting" /> ${pbx.waiting}</b>
+  return html`<div class="away" style=${need("OO", pbx.waiting, lastingSince(pbx.waitingSince))}><b class=${`state waiting level${found.waiting}`}><${Glyph} of="waiting" /> ${pbx.waiting}</b>
     <${Timer} since=${pbx.waitingSince} class=${`state level${found.wait}`} /></div>`;
 }
 
@@ -183,7 +181,7 @@ function Figures({ pbx, found, size }) {
   const limit = size === "wide" && pbx.licenceLimit ? html`<small> / ${pbx.licenceLimit}</small>` : null;
   const calls = html`${pbx.calls ?? words.nobody}${limit}`;
   const timer = pbx.waitingSince ? html`<${Timer} since=${pbx.waitingSince} />` : words.nobody;
-  const texts = [pbx.waiting ?? words.nobody, since(pbx.waitingSince), pbx.calls ?? words.nobody, limit ? "1234" : ""];
+  const texts = [pbx.waiting ?? words.nobody, lastingSince(pbx.waitingSince), pbx.calls ?? words.nobody, limit ? "1234" : ""];
   return html`<div class="figures" style=${need(...texts)}>
     <${Figure} value=${pbx.waiting ?? words.nobody} label=${words.waitingBrief} level=${found.waiting} />
     <${Figure} value=${timer} label=${words.longestBrief} level=${found.wait} />

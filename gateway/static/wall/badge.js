@@ -13,7 +13,7 @@ export function showAlarms() {
     const count = alarmCount.value;
     document.title = `${count ? `▲ ${count} · ` : ""}${words[view.value]} · callmon`;
     icon.href = count ? plate(count > 9 ? "9+" : count) : calm;
-    navigator.setAppBadge?.(count).catch(() => {}); // 0 takes it away; not every system has badges
+    navigator.setAppBadge?.(count).catch(() => {}); // 0 takes it away
   });
 }
 

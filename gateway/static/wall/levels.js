@@ -21,7 +21,7 @@ export class Steady {
     this.hold = hold;
   }
 
-  /** The level to show of `name`, at `now` (ms) at `level`. */
+  /** The level to show of `name`, at `now` (ms; Infinity: at once) at `level`. */
   level(name, level, now) {
     const held = this.#held.get(name);
     if (level < held?.level && now - held.at < this.hold) return held.level;

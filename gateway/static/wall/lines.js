@@ -8,7 +8,7 @@ import { find, now, only, shown, system, words } from "./store.js";
 
 const TILES = [
   { w: 19, h: 9.4 },
-  { w: 14, h: 10.6, grows: true }, // the number below the state
+  { w: 14, h: 10.6, grows: true },
 ];
 
 /** The licence: {used, limit, level}; null where the PBX does not say. */

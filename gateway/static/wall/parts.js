@@ -12,6 +12,7 @@ export const html = htm.bind(h);
 
 /** Durations and times of day in this page's words and zone. */
 export const lasting = (milliseconds) => duration(milliseconds, words.units);
+export const lastingSince = (since) => lasting(since ? now.value - instant(since) : 0);
 export const clockTime = (milliseconds) => timeOfDay(milliseconds, zone.value);
 
 /** A running time since an instant (text or milliseconds). */

@@ -1,6 +1,6 @@
 /** The queues: who waits how long, how the agents are, and the day. */
 
-import { Empty, Glyph, html, Kpi, lasting, Opener, opens, Party, Sign, State, Timer } from "./parts.js";
+import { Empty, Glyph, html, Kpi, lasting, lastingSince, Opener, opens, Party, Sign, State, Timer } from "./parts.js";
 import { queueLevels, totals } from "./alarms.js";
 import { agentRows, STATES, tally } from "./people.js";
 import { matches, queueRows } from "./rows.js";
@@ -88,7 +88,7 @@ function Queue({ row, room, brief }) {
   const tight = stats && !brief && !day;
   const share = Math.min(0.6, Math.max(0.5, needOf(waiting) / (room.w - 2.6))); // of the callers
   const left = part(1 - share);
-  const wait = oldest ? lasting(now.value - instant(oldest)) : "0:00";
+  const wait = lastingSince(oldest);
   const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
   const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= left);
   const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
@@ -185,7 +185,7 @@ const percent = (level) => (typeof level === "number" ? `${Math.round(level)}` :
 
 /** The width of the callers' numbers and waits, in em. */
 function needOf(callers) {
-  const needs = callers.map(({ num, since }) => ems(num || words.anonymous) + ems(lasting(now.value - instant(since))));
+  const needs = callers.map(({ num, since }) => ems(num || words.anonymous) + ems(lastingSince(since)));
   return Math.max(1, ...needs) + 0.4;
 }
 

@@ -129,7 +129,7 @@ export function byCaller(rows) {
   return [...callers.values()];
 }
 
-/** Whom the caller wanted, as far as it is known. */
+/** Whom the caller wanted. */
 function missing(call, queues) {
   const queue = queueOf(call);
   if (queue) return queues.get(queue)?.name || queue;
