@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -28,6 +28,8 @@ from monitor.statistics.counting_tracker import CountingTracker
 from monitor.statistics.figures_comparison import FiguresComparison
 
 TICK_S = 1.0
+_MOST_DRAWN: Final = 100
+"""Statistics that are drawn at once: a few milliseconds. At midnight, all of a PBX are drawn."""
 _FLUSH_WITHIN_S = 1.0
 """Seconds for which a term that ends waits until everything known is on Redis."""
 
@@ -234,7 +236,10 @@ class LeaderTerm(Generic[FactT]):
                 self._store_reason = reason
                 self._handle(self._tracker.note_store(reason), "values rejected", 0.0)
             if (now := self.pbx_time) is not None:
-                self._handle(self._tracker.tick(now), "time passed", 0.0)
+                self._handle(self._tracker.tick(now, _MOST_DRAWN), "time passed", 0.0)
+                while self._tracker.undrawn:
+                    await asyncio.sleep(0)  # events come first
+                    self._handle(self._tracker.draw(_MOST_DRAWN), "statistics drawn", 0.0)
 
     def _handle(self, edits: tuple[Edit, ...], fact: str, heard: float) -> None:
         live = self._live.changed((edit for edit in edits if edit.topic not in BOOK_TOPICS), heard)

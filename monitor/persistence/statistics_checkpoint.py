@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from operator import itemgetter
 
 import structlog
 from redis.asyncio import Redis
@@ -30,7 +31,12 @@ from monitor.shared.redis.connection import (
     translated,
 )
 from monitor.shared.redis.key_names import SpaceKeys
-from monitor.statistics.checkpoint_format import SavedStatistics, check_time, decode, encode
+from monitor.statistics.checkpoint_format import (
+    CheckpointEncoder,
+    SavedStatistics,
+    counted_until,
+    decode,
+)
 
 KEEP_EVERY_S = 5.0
 """Seconds between two writes to Redis."""
@@ -58,9 +64,25 @@ class StatisticsCheckpoint:
 
     async def read(self) -> SavedStatistics | None:
         """Return the newest kept statistics, or None if there are none that can be read."""
-        found = (await self._from_redis(), await self._from_file(), self._mirrored)
-        kept = [saved for data in found if (saved := self._decoded(data))]
-        return max(kept, key=lambda saved: saved.at, default=None)
+        newest = await self._newest()
+        return None if newest is None else newest[1]
+
+    async def _newest(self) -> tuple[bytes, SavedStatistics] | None:
+        """Return the newest that can be read, as it is kept and decoded."""
+        in_redis = await self._from_redis()
+        found = (in_redis, await self._from_file(), self._mirrored)
+        known = [
+            (at, data)
+            for data in found
+            if data is not None and (at := self._counted_until(data)) is not None
+        ]
+        for _, data in sorted(known, key=itemgetter(0), reverse=True):
+            saved = self._decoded(data)
+            if saved is not None:
+                return data, saved
+            if data is in_redis:
+                self._reject()
+        return None
 
     async def mirror(self) -> None:
         """Take over what Redis holds, if that is the newest.
@@ -68,44 +90,46 @@ class StatisticsCheckpoint:
         Raises BusUnreachable or StoreFailed.
         """
         data = await self._read_redis()
-        saved, held = self._decoded(data), self._decoded(self._mirrored)
-        if data is None or saved is None or (held is not None and saved.at <= held.at):
+        at, held = self._counted_until(data), self._counted_until(self._mirrored)
+        if data is None or at is None or (held is not None and at <= held):
             return
         self._mirrored = data
         self._times += 1
         if self._times % _TO_FILE == 1:
-            kept = self._decoded(await self._from_file())
-            if kept is None or kept.at < saved.at:
+            kept = self._counted_until(await self._from_file())
+            if kept is None or kept < at:
                 await self._store.save_statistics(self._pbx, data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
-        saved = await self.read() if self._mirrored is not None else None
-        if saved is not None:
+        newest = await self._newest() if self._mirrored is not None else None
+        if newest is not None:
             with suppress(StoreFailed):
-                await self._store.save_statistics(self._pbx, encode(saved))
+                await self._store.save_statistics(self._pbx, newest[0])
 
     async def run(self, counted: Callable[[], SavedStatistics | None]) -> None:
         """Keep the statistics until cancelled, and once more at the end.
 
         ``counted()``: returns the present statistics; None if there is nothing to keep.
         """
-        times = 0
+        times, encoder = 0, CheckpointEncoder()
         try:
             while True:
                 await asyncio.sleep(KEEP_EVERY_S)
                 times += 1
-                await self._keep(counted(), to_file=times % _TO_FILE == 0)
+                await self._keep(encoder, counted(), to_file=times % _TO_FILE == 0)
                 raise_if_cancelled()
         finally:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_AT_THE_END_S):
-                    await self._keep(counted(), to_file=True)
+                    await self._keep(encoder, counted(), to_file=True)
 
-    async def _keep(self, saved: SavedStatistics | None, *, to_file: bool) -> None:
+    async def _keep(
+        self, encoder: CheckpointEncoder, saved: SavedStatistics | None, *, to_file: bool
+    ) -> None:
         if saved is None:
             return
-        data = encode(saved)
+        data = encoder.encode(saved)
         try:
             await self._to_redis(data)
         except BusUnreachable as error:
@@ -156,11 +180,14 @@ class StatisticsCheckpoint:
                 rejected(key, str(error), logged=False)
             raise
         data = found if isinstance(found, bytes) else None
-        if data is not None and self._decoded(data) is None:
-            rejected(key, "no statistics that can be read", logged=False)
+        if data is not None and self._counted_until(data) is None:
+            self._reject()
             return None
         accepted(key)
         return data
+
+    def _reject(self) -> None:
+        rejected(self._keys.statistics, "no statistics that can be read", logged=False)
 
     async def _from_file(self) -> bytes | None:
         try:
@@ -171,13 +198,22 @@ class StatisticsCheckpoint:
             )
             return None
 
-    def _decoded(self, data: bytes | None) -> SavedStatistics | None:
+    def _counted_until(self, data: bytes | None) -> int | None:
+        """Return the time of kept statistics; None if there are none."""
         if data is None:
             return None
         try:
-            saved = decode(data)
-            check_time(saved, time.time())
+            return counted_until(data, time.time())
         except Malformed as error:
-            _log.warning("statistics_checkpoint_malformed", pbx=self._pbx, reason=str(error))
+            self._log_malformed(error)
             return None
-        return saved
+
+    def _decoded(self, data: bytes) -> SavedStatistics | None:
+        try:
+            return decode(data)
+        except Malformed as error:
+            self._log_malformed(error)
+            return None
+
+    def _log_malformed(self, error: Malformed) -> None:
+        _log.warning("statistics_checkpoint_malformed", pbx=self._pbx, reason=str(error))

@@ -131,17 +131,27 @@ class CountingTracker(Generic[FactT_contra]):
             edits += self._statistics.reconcile(self._tracker.state, self._clock.at)
         return edits
 
-    def tick(self, at: float) -> tuple[Edit, ...]:
+    @property
+    def undrawn(self) -> bool:
+        """Return whether a statistic waits to be drawn, without those touched since the tick."""
+        return self._statistics.undrawn
+
+    def draw(self, most: int | None = None) -> tuple[Edit, ...]:
+        """Draw so many of the statistics that wait for it, and return what changed of them."""
+        return self._statistics.draw(most)
+
+    def tick(self, at: float, most: int | None = None) -> tuple[Edit, ...]:
         """Advance the time; return what that changed, with all changes of the statistics.
 
-        ``at``: PBX clock, POSIX seconds.
+        ``at``: PBX clock, POSIX seconds. ``most``: statistics that are drawn now; the rest wait for
+        :meth:`draw`.
         """
         now = self._clock.told(at)
         edits = self._tracker.tick(at)
         if not self._counts:
             return edits
         self._statistics.take(edits, now)
-        edits += self._statistics.tick(now)
+        edits += self._statistics.tick(now, most)
         self._compare()
         return edits
 

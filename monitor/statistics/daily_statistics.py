@@ -72,6 +72,8 @@ class Statistics:
         self._recent = RecentLevels()
         self._yesterdays: dict[Place, tuple[tuple[bool, int | None], StatisticsEntity]] = {}
         """Place → the day before, and what it was drawn by."""
+        self._due: list[Place] = []
+        """Places whose statistics are to be drawn."""
         self._sla_times: dict[str, int | None] = {}
         self._extensions: set[str] = set()
         self._watched_since: int | None = 0
@@ -97,7 +99,9 @@ class Statistics:
         ended = topics.table(state, "ended", topics.EndedCall).values()
         self._accounts.reread(topics.table(state, "calls", topics.Call).values(), ended, now)
         self._note_peak(now)
-        return self._drawn(now, whole=True)
+        self._touch_all()
+        self._line_up()
+        return self.draw()
 
     def take(self, edits: Sequence[Edit], at: float) -> None:
         """Take in the edits of one fact, as the tracker returned them.
@@ -110,12 +114,14 @@ class Statistics:
         self._accounts.take(edits, now, self._watched_since)
         self._note_peak(now)
 
-    def tick(self, at: float) -> tuple[Edit, ...]:
+    def tick(self, at: float, most: int | None = None) -> tuple[Edit, ...]:
         """Advance the time, draw the statistics and return what changed of them.
 
         Time alone changes something at midnight, when a target is missed, when a call is counted
         for good, and each minute in a queue's recent service levels. Call it about every second:
         statistics that changed often in between then change once.
+
+        ``most``: entities that are drawn now; the rest wait for :meth:`draw`.
         """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE_MS):
@@ -128,7 +134,36 @@ class Statistics:
         if self._minute != now // _MINUTE_MS:
             self._minute = now // _MINUTE_MS
             self._move_on(now)
-        return self._drawn(now)
+        if not self.figures[PBX_STATS]:
+            self._touch_all()
+        self._line_up()
+        return self.draw(most)
+
+    @property
+    def undrawn(self) -> bool:
+        """Return whether a statistic waits to be drawn, without those touched since the tick."""
+        return bool(self._due)
+
+    def draw(self, most: int | None = None) -> tuple[Edit, ...]:
+        """Draw so many of the statistics that wait for it, and return what changed of them.
+
+        The PBX and its queues come first. None: all of them.
+        """
+        now, due = self.saved.at, self._due[:most]
+        del self._due[:most]
+        edits: list[Edit] = []
+        for topic, num in due:
+            edits += self._put(_TOPICS[topic], num, self._entity(topic, num, now))
+        return tuple(edits)
+
+    def _line_up(self) -> None:
+        """Let all statistics that may have changed wait to be drawn."""
+        pbx = self.figures[PBX_STATS].get(PBX_ID)
+        if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
+            self._places.touched.add(PBX)
+        touched = {*self._due, *self._places.touched}
+        self._due = sorted(touched, key=lambda place: (place[0] == "extensions", place))
+        self._places.touched.clear()
 
     def _move_on(self, now: int) -> None:
         """Let the recent service levels begin a minute later."""
@@ -218,24 +253,11 @@ class Statistics:
             self._watched_since = now
 
     def _touch_all(self) -> None:
-        self._places.touched |= {PBX}
-        self._places.touched |= {("queues", num) for num in self._sla_times}
-        self._places.touched |= {("extensions", num) for num in self._extensions}
-
-    def _drawn(self, now: int, *, whole: bool = False) -> tuple[Edit, ...]:
-        places = self._places
-        pbx = self.figures[PBX_STATS].get(PBX_ID)
-        if not isinstance(pbx, PbxStats) or pbx.active != self._accounts.going_on:
-            places.touched.add(PBX)
-        if whole or not self.figures[PBX_STATS]:
-            self._touch_all()
-            places.touched |= {("queues", num) for num in self.figures[QUEUE_STATS]}
-            places.touched |= {("extensions", num) for num in self.figures[EXTENSION_STATS]}
-        edits: list[Edit] = []
-        for topic, num in sorted(places.touched):
-            edits += self._put(_TOPICS[topic], num, self._entity(topic, num, now))
-        places.touched.clear()
-        return tuple(edits)
+        nums = (
+            ("queues", {*self._sla_times, *self.figures[QUEUE_STATS]}),
+            ("extensions", {*self._extensions, *self.figures[EXTENSION_STATS]}),
+        )
+        self._places.touched |= {PBX, *((topic, num) for topic, all_ in nums for num in all_)}
 
     def _note_peak(self, now: int) -> None:
         if self._accounts.going_on > self.saved.peak:
@@ -313,10 +335,10 @@ class Statistics:
             for counted in days
         ]
         drawn = self._queue_day(num, totals, self._day)
-        terms = (now // _MINUTE_MS * _MINUTE_MS, drawn.target, drawn.short_below)
+        terms = (drawn.target, drawn.short_below)
         half_hour, hour = (
             entity_builder.recent_level(*level)
-            for level in self._recent.of(num, settled, others, terms)
+            for level in self._recent.of(num, settled, others, now, terms)
         )
         return replace(drawn, last_half_hour=half_hour, last_hour=hour)
 

@@ -1,7 +1,7 @@
 """Count the service levels of the last half hour and hour. Pure; times are POSIX milliseconds.
 
-A queue is drawn anew each second, and an hour may have thousands of visits. So each visit is looked
-at once a minute: in between, only those that were added since are counted.
+A queue is drawn anew each second, and an hour may have thousands of visits. So visits are counted
+by the minute in which they began, and each is looked at once.
 """
 
 from __future__ import annotations
@@ -12,83 +12,95 @@ from typing import Final
 from monitor.statistics.totals import MOST_RECENT, RecentVisit
 
 HOUR_MS: Final = 3_600_000
-_SPANS_MS: Final = (HOUR_MS // 2, HOUR_MS)
+_MINUTE_MS: Final = 60_000
+_SPANS: Final = (30, 60)
+"""Minutes."""
 
 
 class RecentLevels:
     """Count the recent levels of queues."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, int], _SpanTally] = {}
+        self._known: dict[tuple[str, int], _MinuteTally] = {}
 
     def of(
         self,
         num: str,
         settled: Sequence[list[RecentVisit]],
         others: Iterable[RecentVisit],
-        terms: tuple[int, int, int],
+        now: int,
+        terms: tuple[int, int],
     ) -> list[tuple[int, int]]:
         """Return how many visits count and how many were answered in time, for both spans.
 
-        The first is the half hour, and only visits that began in a span are in it.
+        The first is the half hour. A span ends now and begins with a full minute; only visits that
+        began in it are in it.
 
-        ``settled``: the visits that were counted for good, a list a day, the latest day first. They
-        may grow between two calls; anything else takes a new list. ``others``: those that may
-        change yet. ``terms``: the present minute, and the seconds within which a caller is to be
-        answered and below which who gives up is left out.
+        ``settled``: the visits that were counted for good, a list a day, the latest day first.
+        Visits may be added to their ends and taken from their fronts. ``others``: those that may
+        change yet. ``terms``: the seconds within which a caller is to be answered and below which
+        who gives up is left out.
         """
-        whole = _SpanTally([], terms)
-        whole.add(others)
+        changing = _MinuteTally(terms)
+        changing.add(others)
+        tallies = [changing]
         for at, visits in enumerate(settled):
             known = self._known.get((num, at))
-            if known is None or not known.goes_on(visits, terms):
-                known = self._known[num, at] = _SpanTally(visits, terms)
-            known.catch_up()
-            whole.join(known)
-        return list(zip(whole.counted, whole.answered, strict=True))
+            if known is None or known.terms != terms:
+                known = self._known[num, at] = _MinuteTally(terms)
+            known.catch_up(visits)
+            known.forget(now // _MINUTE_MS - _SPANS[-1])
+            tallies.append(known)
+        return [_sum(tallies, now // _MINUTE_MS - span) for span in _SPANS]
 
 
-class _SpanTally:
-    """Hold how many visits of a list count, and how many of them were answered in time.
+class _MinuteTally:
+    """Hold how many visits count, and how many of them were answered in time.
 
-    For each of the spans. ``upto``: as many visits of the list were looked at.
+    ``minutes``: both numbers by the minute, since 1970, in which the visits began.
     """
 
-    __slots__ = ("_terms", "_visits", "answered", "counted", "upto")
+    __slots__ = ("_last", "minutes", "terms")
 
-    def __init__(self, visits: list[RecentVisit], terms: tuple[int, int, int]) -> None:
-        self._visits = visits
-        self._terms = terms
-        self.upto = 0
-        self.counted = [0 for _ in _SPANS_MS]
-        self.answered = [0 for _ in _SPANS_MS]
+    def __init__(self, terms: tuple[int, int]) -> None:
+        self.terms = terms
+        self.minutes: dict[int, tuple[int, int]] = {}
+        self._last: RecentVisit | None = None
 
-    def goes_on(self, visits: list[RecentVisit], terms: tuple[int, int, int]) -> bool:
-        """Return whether it holds for this list; a full list loses its first visits."""
-        return visits is self._visits and terms == self._terms and len(visits) < MOST_RECENT
-
-    def catch_up(self) -> None:
-        """Look at the visits that were added to the list."""
-        self.add(self._visits[self.upto :])
-        self.upto = len(self._visits)
+    def catch_up(self, visits: list[RecentVisit]) -> None:
+        """Look at the visits that were added to the list since the last time."""
+        added: list[RecentVisit] = []
+        for visit in reversed(visits):
+            if visit is self._last and len(visits) < MOST_RECENT:
+                break
+            added.append(visit)
+        else:  # another list, or a full one, which loses visits that are not old
+            self.minutes.clear()
+        self.add(added)
+        self._last = visits[-1] if visits else None
 
     def add(self, visits: Iterable[RecentVisit]) -> None:
         """Count visits."""
-        minute, target, short = self._terms
+        target, short = self.terms
         for visit in visits:
-            if visit.since < minute - HOUR_MS or _is_left_out(visit, target, short):
-                continue
-            in_time = visit.end == "answered" and visit.wait <= target * 1000
-            for at, span in enumerate(_SPANS_MS):
-                if visit.since >= minute - span:
-                    self.counted[at] += 1
-                    self.answered[at] += in_time
+            if not _is_left_out(visit, target, short):
+                minute = visit.since // _MINUTE_MS
+                counted, in_time = self.minutes.get(minute, (0, 0))
+                in_time += visit.end == "answered" and visit.wait <= target * 1000
+                self.minutes[minute] = counted + 1, in_time
 
-    def join(self, other: _SpanTally) -> None:
-        """Add what another one has counted."""
-        for at, _ in enumerate(_SPANS_MS):
-            self.counted[at] += other.counted[at]
-            self.answered[at] += other.answered[at]
+    def forget(self, before: int) -> None:
+        """Forget the minutes before this one."""
+        for minute in [minute for minute in self.minutes if minute < before]:
+            del self.minutes[minute]
+
+
+def _sum(tallies: Iterable[_MinuteTally], since: int) -> tuple[int, int]:
+    """Return how many visits count that began in this minute or later, and how many in time."""
+    counts = [
+        both for tally in tallies for minute, both in tally.minutes.items() if minute >= since
+    ]
+    return sum(counted for counted, _ in counts), sum(in_time for _, in_time in counts)
 
 
 def _is_left_out(visit: RecentVisit, target: int, short: int) -> bool:

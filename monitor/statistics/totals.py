@@ -23,7 +23,7 @@ MOST_RECENT = 10_000
 """Visits of a queue that are kept for its recent service level; of more, the first are left out."""
 
 
-class RecentVisit(Struct, frozen=True, array_like=True):
+class RecentVisit(Struct, frozen=True, array_like=True, gc=False):
     """Hold what the recent service level needs of a visit to a queue."""
 
     since: int
@@ -53,8 +53,13 @@ class QueueTotals(Summed):
     """Visits that began not much longer ago than the recent service level looks back."""
 
     def forget_recent(self, before: int) -> None:
-        """Forget recent visits that began before this. ``before``: POSIX milliseconds."""
-        self.recent = [visit for visit in self.recent if visit.since >= before]
+        """Forget the first recent visits, up to one that did not begin before this.
+
+        They stand in the order in which they ended: what it leaves goes with a later call.
+        ``before``: POSIX milliseconds.
+        """
+        ages = (at for at, visit in enumerate(self.recent) if visit.since >= before)
+        del self.recent[: next(ages, len(self.recent))]
 
 
 class ExtensionTotals(Summed):

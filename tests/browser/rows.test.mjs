@@ -149,6 +149,23 @@ test("a call says whom it rings at, what it waits in, and that a number is withh
   assert.deepEqual([passedOn.from.num, passedOn.to.outside], ["101", true], "its maker has left it");
 });
 
+test("a monitor that does not tell who was spoken with since is made up for", () => {
+  const ended = (at, caller, callee, talkedAt) => ({
+    ...{ callID: at, direction: "Inbound", did: "", queue: "", queues: [], groups: [], lines: ["10000"] },
+    ...{ startedAt: at, answeredAt: talkedAt, endedAt: at, queuedAt: null, outcome: talkedAt ? "answered" : "missed" },
+    ...{ caller, callerName: "", callee, calleeName: "", extensions: ["101"], extgroups: [] },
+  });
+  const [noon, later] = ["2026-03-04T12:00:00.000Z", "2026-03-04T12:05:00.000Z"];
+  const spoken = (missed, other) => {
+    const calls = [ended(noon, missed, "101", null), ended(later, "101", other, later)];
+    return missedRows(new Map([["ended", new Map(calls.map((one, at) => [String(at), one]))]]), 0)[0].spoken;
+  };
+  assert.ok(spoken("+49301234567", "0301234567"));
+  assert.ok(spoken("0049301234567", "+49301234567"));
+  assert.ok(!spoken("+49301234567", "0891234567"));
+  assert.ok(!spoken("anonymous", "anonymous"));
+});
+
 test("missed calls are today's from outside, and know who was spoken with since", () => {
   const ended = (callID, outcome, endedAt, more = {}) => ({
     callID,

@@ -337,7 +337,8 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
                     await page.until(f"{_SMALLEST} >= 32")
                     await page.becomes([], _CLIPPED)
                     zoom = "document.querySelector('.tile').currentCSSZoom"
-                    least = 1 if view == "lines" or (view, queues) == ("queues", 4) else 1.25
+                    many = view == "lines" or (view, queues) == ("queues", 4)
+                    least = 1 if many else 1.75 if view == "agents" else 1.25
                     await page.until(f"{zoom} >= {least} && {filled} > 0.65")
                     if view == "queues":
                         await page.shows("Free" if lang == "en" else "Свободны", ".legend")

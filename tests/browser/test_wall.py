@@ -198,6 +198,45 @@ async def test_what_one_chose_stands_in_the_address_and_is_there_after_a_reload(
     assert not page.complaints
 
 
+async def test_the_totals_of_calls_keep_their_order(page: Page, world: World) -> None:
+    await page.go(world.wall("view=calls"))
+    shown = f"{_TEXTS}('.totals .word')"
+    board = world.pbx.switchboard
+    talks = world.queued()
+    agent = await world.agent()
+    board.poll(talks, [agent])
+    board.answer(talks, agent)
+    await page.becomes(["Talking"], shown)
+    world.queued()
+    await page.becomes(["In queue", "Talking"], shown)
+    rings = world.queued()
+    board.poll(rings, [await world.agent()])
+    await page.becomes(["In queue", "Ringing", "Talking"], shown)
+    board.end(talks)
+    await page.becomes(["In queue", "Ringing"], shown)
+    assert not page.complaints
+
+
+async def test_an_alarm_of_waiting_callers_ends_in_the_very_frame_in_which_nobody_waits(
+    page: Page, world: World
+) -> None:
+    tile = "document.querySelector('[data-item=\"queue:800\"]')"
+    await page.before(f"""new MutationObserver(() => {{
+      const bad = {tile}?.querySelector('.figure')?.classList.contains('level2');
+      if (bad && {WAITING} === '0') window.late = true;
+      if (bad) window.seen = true;
+    }}).observe(document, {{ subtree: true, childList: true, characterData: true }})""")
+    await page.go(world.wall("view=queues&waiting=1,1"))
+    call = world.queued()
+    await page.until(f"{tile}?.classList.contains('level2')")
+    world.pbx.switchboard.end(call)
+    await page.until(f"{WAITING} === '0'")
+    await page.until(f"!{tile}.classList.contains('level2')")
+    assert await page.run("window.seen")
+    assert not await page.run("window.late ?? false")
+    assert not page.complaints
+
+
 async def test_the_filter_and_the_keys(page: Page, world: World) -> None:
     await page.go(world.wall("view=calls"))
     await page.shows("No calls now.")

@@ -55,7 +55,7 @@ export function Fleet() {
   if (offered.value) return html`<${Asking} />`;
   if (status === "keyless" || status === "refused") return html`<${Access} />`;
   const stale = staleness.value;
-  return html`<div class=${`wall fleet ${settings.kiosk ? "kiosk" : ""} ${stale ? "stale" : ""}`}>
+  return html`<div class=${`wall fleet ${stale ? "stale" : ""}`}>
     <${Bar} stale=${stale} />
     ${
       stale

@@ -1,7 +1,7 @@
 /**
  * The key: of the address's fragment, else kept in this browser, else asked for.
  *
- * A link replaces a kept key that holds only when somebody says so: it may show another house.
+ * A link replaces a kept key that holds only when somebody says so.
  */
 
 import { effect, signal } from "@preact/signals";

@@ -9,7 +9,7 @@ import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
 const ROOMY = [
   { w: 13, h: 4.6, lines: 3 },
-  { w: 11.5, h: 3.1, lines: 2, phone: true },
+  { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk },
 ];
 const DENSITIES = [...ROOMY, kiosk ? { w: 9.8, h: 2.9, lines: 1 } : { w: 7.9, h: 2.25, lines: 1 }]; // the name below
 const PAGES = 4; // of a TV
@@ -41,9 +41,7 @@ export function Agents({ everybody = NAMED }) {
       html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} />`} />`;
 }
 
-export function stateWord(row) {
-  return row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
-}
+export const stateWord = (row) => row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
 
 function Agent({ row, width, lines }) {
   const stacked = lines === 1;

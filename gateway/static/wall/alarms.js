@@ -48,14 +48,10 @@ export function totals(rows, now, free) {
 const sumOf = (rows, number) => rows.reduce((total, row) => total + number(row), 0);
 
 /** How many callers a service level speaks of, about. */
-function judged(stats) {
-  return stats.offered - (stats.shortAbandoned ?? 0) - (stats.waiting ?? 0);
-}
+const judged = (stats) => stats.offered - (stats.shortAbandoned ?? 0) - (stats.waiting ?? 0);
 
 /** The last hour's service level; null with too few callers. */
-function lately(hour) {
-  return hour && hour.counted >= ENOUGH ? hour.serviceLevel : null;
-}
+const lately = (hour) => hour && hour.counted >= ENOUGH ? hour.serviceLevel : null;
 
 function hourOf(stats) {
   const hours = stats.map((one) => one.lastHour).filter(Boolean);

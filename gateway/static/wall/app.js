@@ -25,7 +25,7 @@ export function App() {
   if (offered.value) return html`<${Asking} />`;
   if (status === "keyless" || status === "refused") return html`<${Access} />`;
   const stale = staleness.value;
-  return html`<div class=${`wall ${kiosk ? "kiosk" : ""} ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
+  return html`<div class=${`wall ${stale && stale.kind !== "connecting" ? "stale" : ""}`}>
     <${Bar} />
     <${Banner} stale=${stale} />
     <${Problems} />

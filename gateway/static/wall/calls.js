@@ -71,7 +71,7 @@ const MISSED = [
     (row) => html`<${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${clockTime(row.ended)}<//>`),
   column("who", "from", textOf,
     ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true}
-      more=${calls.length > 1 && (kiosk ? `×${calls.length}` : words.callCount(calls.length))} />`),
+      more=${calls.length > 1 && (kiosk || size.value.w < 40 ? `×${calls.length}` : words.callCount(calls.length))} />`),
   column("to", "via to", (row) => row.to, (row) => nameIn(row.to)),
   column("outcome", "now", (row) => words[row.spoken ? "calledBack" : row.outcome], (row) => html`<${Outcome} row=${row} />`),
   column("waited", "right", (row) => row.waited, (row) => html`<span class="timer">${lasting(row.waited)}</span>`),

@@ -50,8 +50,7 @@ const OPENED = { call: ["calls", call], ended: ["ended", ended], agent: ["extens
 /** The address of this view in TV mode, or out of it. */
 function otherMode() {
   const address = new URL(location.href);
-  if (kiosk) address.searchParams.delete("kiosk");
-  else address.searchParams.set("kiosk", "1");
+  address.searchParams.set("kiosk", kiosk ? "0" : "1");
   return address.href;
 }
 

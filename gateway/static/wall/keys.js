@@ -37,7 +37,7 @@ function onPage({ key, code }) {
   if (key in ARROWS) return move(...ARROWS[key]);
   if (key === "Escape") return done((find.value = wanted.value = ""));
   if (!singleKeys.value) return false;
-  if (VIEWS[Number(key) - 1]) return done(show(VIEWS[Number(key) - 1]));
+  if (VIEWS[key - 1]) return done(show(VIEWS[key - 1]));
   if (key === "/" || (code === "Slash" && key === ".")) return done(document.getElementById("find")?.focus());
   if (key === "?" || (code === "Slash" && key === ",")) return done((detail.value = { kind: "help" }));
   const act = LETTERS.find(([letters]) => letters.includes(key.toLowerCase()))?.[1];

@@ -1,6 +1,7 @@
 /** The lines to the outside, and how much of the licence is in use. */
 
 import { levelOf } from "./alarms.js";
+import { ems } from "./fit.js";
 import { Empty, html, Kpi, State } from "./parts.js";
 import { lineRows, matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
@@ -45,9 +46,8 @@ export function Lines() {
 
 function Line({ line: { num, name, registered, inUse, capacity, externalNumber } }) {
   const down = registered === false;
-  const state = down ? "alarm" : registered ? "free" : "out";
-  const word = down ? words.unregistered : registered ? words.registered : "–";
-  return html`<article class=${`tile line level${down ? 2 : 0}`} aria-label=${`${num} ${name}`}>
+  const [state, word] = down ? ["alarm", words.unregistered] : registered ? ["free", words.registered] : ["out", "–"];
+  return html`<article class=${`tile line level${down ? 2 : 0}`} aria-label=${`${num} ${name}`} style=${{ "--need": 1.6 * ems(capacity > 0 ? capacity : 99) + 0.5 }}>
     <header><b class="num">${num}</b><h2 class="name" title=${name}>${name}</h2></header>
     <div class="figures big"><div class="figure"><span class="value">${inUse}${
       capacity > 0 && html`<small> / ${capacity}</small>`

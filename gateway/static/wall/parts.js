@@ -96,9 +96,7 @@ export const opens = (kind, id) => ({
 });
 
 /** Opens its tile or row by keyboard. `says`: its name for screen readers. */
-export function Opener({ class: name, says, children }) {
-  return html`<button class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
-}
+export const Opener = ({ class: name, says, children }) => html`<button class=${`open ${name}`} aria-haspopup="dialog" aria-label=${says}>${children}</button>`;
 
 /** An outside number to call back by a tap; nothing to touch on a TV. */
 export function Tel({ num }) {

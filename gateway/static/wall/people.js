@@ -57,11 +57,7 @@ export function agentRows(state, everybody = false) {
 }
 
 /** How many are in each state. */
-export function tally(rows) {
-  const counts = Object.fromEntries(STATES.map((state) => [state, 0]));
-  for (const row of rows) counts[row.state]++;
-  return counts;
-}
+export const tally = (rows) => Object.fromEntries(STATES.map((state) => [state, rows.filter((row) => row.state === state).length]));
 
 export const topic = (state, name) => state.get(name) ?? new Map();
 

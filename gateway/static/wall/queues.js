@@ -40,9 +40,7 @@ function callersIn(h, wide, day, more) {
 }
 
 /** What the signs of the agents' states mean. */
-export function Legend() {
-  return html`<p class="legend">${STATES.map((state) => html`<${State} key=${state} of=${state} word=${words.states[state]} />`)}</p>`;
-}
+export const Legend = () => html`<p class="legend">${STATES.map((state) => html`<${State} key=${state} of=${state} word=${words.states[state]} />`)}</p>`;
 
 function Totals({ rows, state }) {
   const agents = tally(agentRows(state));

@@ -93,15 +93,13 @@ function via(call, queues) {
   return num ? queues.get(num)?.name || num : call.did;
 }
 
-function directionOf(word) {
-  if (word === "Outbound") return "outbound";
-  return word === "Internal" || word === "FromInternal" ? "internal" : "inbound";
-}
+const directionOf = (word) => word === "Outbound" ? "outbound" : /Internal$/.test(word) ? "internal" : "inbound";
 
 /** Today's inbound calls that nobody took, the latest first. `spoken`: with somebody since. */
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
-  return [...topic(state, "ended").values()]
+  const ended = [...topic(state, "ended").values()];
+  return ended
     .filter((call) => ["missed", "abandoned"].includes(call.outcome))
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
@@ -112,9 +110,20 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: Boolean(call.returnedAt),
+      spoken: call.returnedAt === undefined ? talked(call, ended) : Boolean(call.returnedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
+}
+
+const digits = (text) => text.replace(/^[0+]+|\D/g, "");
+
+/** Whether a later talk was with this caller; for monitors that do not tell. */
+function talked({ caller, endedAt }, ended) {
+  const alike = (other) => {
+    const [short, long] = [digits(caller), digits(other)].sort((x, y) => x.length - y.length);
+    return short.length > 6 && long.endsWith(short) && long.length < short.length + 4;
+  };
+  return ended.some((one) => one.answeredAt > endedAt && (alike(one.caller) || alike(one.callee)));
 }
 
 /** A row a caller: its latest, and all in `calls`. `rows`: latest first. */

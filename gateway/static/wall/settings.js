@@ -57,7 +57,7 @@ const GOOD = {
   view: (text) => list(text).length > 0 && list(text).every((view) => VIEWS.includes(view)),
   theme: (text) => /^(dark|light)$/.test(text),
   lang: (text, languages) => languages.includes(text.slice(0, 2).toLowerCase()),
-  page: (text) => Number(text) >= 3 && Number(text) <= 600,
+  page: (text) => text >= 3 && text <= 600,
   kiosk: (text) => FLAG.test(text),
   sound: (text) => FLAG.test(text),
   title: (text) => text.length <= 60,

@@ -121,9 +121,11 @@ function redraw() {
   });
 }
 
+const present = () => client?.clock.now() ?? Date.now();
+
 /** The shared ticker: on each full second of the server's clock. */
 function tick() {
-  const time = client ? client.clock.now() : Date.now();
+  const time = present();
   batch(() => {
     clock.value = time;
     if (!paused.value) now.value = time;
@@ -136,7 +138,7 @@ tick();
 export function togglePause() {
   if (paused.value) {
     paused.value = null;
-    now.value = client?.clock.now() ?? Date.now();
+    now.value = present();
     frame.value++;
     return;
   }

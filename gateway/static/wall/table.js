@@ -53,9 +53,7 @@ function Head({ column: { name, label, class: kind }, by, chosen }) {
 }
 
 /** The place of rows that are not drawn. */
-function Space({ rows, height }) {
-  return rows > 0 && height > 0 && html`<tr class="space" aria-hidden="true"><td style=${{ height: `${rows * height}px` }}></td></tr>`;
-}
+const Space = ({ rows, height }) => rows > 0 && height > 0 && html`<tr class="space" aria-hidden="true"><td style=${{ height: `${rows * height}px` }}></td></tr>`;
 
 /** TV mode: the rows of the page that is shown; `left`: so many are on none. */
 function usePage(count, most) {

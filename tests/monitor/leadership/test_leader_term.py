@@ -5,19 +5,28 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from gateway.cli.runtime.status_reporter import _watching
 from gateway.replication.redis_reader import read_state
-from monitor.pbx.facts import ActiveCallsRead, ConnectionChanged, ContactsRead, QueueFiguresRead
+from monitor.leadership import leader_term
+from monitor.pbx.facts import (
+    ActiveCallsRead,
+    ConnectionChanged,
+    ContactsRead,
+    ParticipantSeen,
+    QueueFiguresRead,
+)
 from monitor.pbx.http_client.secret import Secret
 from monitor.run import WatchedPbx
-from monitor.shared.entities.topics import Contact
+from monitor.shared.entities.statistics import ExtensionStats
+from monitor.shared.entities.topics import Contact, table
 from monitor.tracking.tracker import Tracker
 from tests.bus import Bus, RealBus, until, until_async
-from tests.monitor.leadership.test_pbx_service import BOOK, stands
+from tests.monitor.leadership.test_pbx_service import BOOK, LIVE, stands
 from tests.monitor.terms import Process, running
-from tests.monitor.tracking.pbx_facts import NOON, directory
+from tests.monitor.tracking.pbx_facts import EXTENSIONS, NOON, directory, participant
 
 
 async def test_a_leader_writes_what_its_tracker_makes_of_the_facts(bus: Bus) -> None:
@@ -113,6 +122,33 @@ async def test_figures_of_the_pbx_that_differ_are_told_in_the_log_and_in_the_sta
     await asyncio.wait([task])
     assert process.service.comparison is None, "it leads no more"
     await process.records.close()
+
+
+async def test_statistics_that_are_drawn_one_by_one_are_all_written(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leader_term, "_MOST_DRAWN", 1)
+    process = _Following(bus, "one")
+    task = asyncio.create_task(process.service.run())
+    await until(lambda: bool(process.sources) and process.source.running)
+    emit = process.source.emit
+    emit(ConnectionChanged("connected", "", NOON, "activecalls"))
+    emit(directory())
+    emit(ActiveCallsRead((), NOON, NOON))
+    for call, dn in enumerate(EXTENSIONS):
+        rings = participant(dn, call, call, "Ringing", f"10000:+49301{call}")
+        emit(ParticipantSeen(rings, NOON + 1, NOON + 1))
+    await until_async(lambda: _offered(bus, dict.fromkeys(EXTENSIONS, 1)))
+    task.cancel()
+    await asyncio.wait([task])
+    await process.records.close()
+
+
+async def _offered(bus: Bus, calls: dict[str, int]) -> bool:
+    """Return whether so many calls are told to have reached each extension today."""
+    read = await read_state(bus.client(), LIVE)
+    found = {} if read is None else table(read.state, "extstats", ExtensionStats)
+    return {num: stats.offered for num, stats in found.items()} == calls
 
 
 async def _book_is(bus: Bus, contacts: dict[str, Contact]) -> bool:

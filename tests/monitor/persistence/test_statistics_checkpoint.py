@@ -14,6 +14,7 @@ from monitor.persistence.statistics_checkpoint import StatisticsCheckpoint
 from monitor.shared.errors import StoreFailed
 from monitor.shared.redis.connection import raise_if_cancelled
 from monitor.shared.redis.key_names import SpaceKeys
+from monitor.shared.redis.rejected_values import RejectedValues, collecting
 from monitor.shared.tasks import running
 from monitor.statistics.checkpoint_format import SavedStatistics, decode, encode
 from tests.bus import Bus, RealBus, until_async
@@ -63,6 +64,43 @@ async def test_the_newer_of_what_redis_and_the_file_hold_is_read(bus: Bus, tmp_p
     found = await checkpoint.read()
     assert found is not None
     assert found.at == 4
+    await store.close()
+
+
+async def test_what_is_newer_but_broken_inside_gives_way_to_what_can_be_read(
+    bus: Bus, tmp_path: Path
+) -> None:
+    redis, store, rejected = bus.client(), Store(tmp_path / "callmon.db"), RejectedValues()
+    await store.open()
+    broken = encode(SavedStatistics(at=9, peak=2**60))
+    await redis.set(KEYS.statistics, broken)
+    await store.save_statistics("pbx", encode(SavedStatistics(at=4)))
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
+    with collecting(rejected):
+        found = await checkpoint.read()
+    assert found is not None
+    assert found.at == 4
+    assert KEYS.statistics in rejected.sentence()
+    await store.close()
+
+
+async def test_a_standby_looks_at_the_time_alone_and_reads_the_rest_when_it_takes_the_lead(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, store = bus.client(), Store(tmp_path / "callmon.db")
+    await store.open()
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
+    with monkeypatch.context() as patch:
+        patch.delattr(module, "decode")
+        for at in (5, 7, 6):
+            await redis.set(KEYS.statistics, encode(SavedStatistics(at=at)))
+            await checkpoint.mirror()
+    await redis.delete(KEYS.statistics)
+    found = await checkpoint.read()
+    assert found is not None
+    assert found.at == 7
+    await checkpoint.shelve()
+    assert decode(await store.statistics("pbx") or b"").at == 7
     await store.close()
 
 

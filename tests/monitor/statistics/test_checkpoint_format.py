@@ -10,9 +10,10 @@ from msgspec.structs import replace
 
 from monitor.shared.codec import Malformed
 from monitor.statistics.checkpoint_format import (
+    CheckpointEncoder,
     CountedDay,
     SavedStatistics,
-    check_time,
+    counted_until,
     decode,
     encode,
 )
@@ -22,6 +23,7 @@ from monitor.statistics.settings import StatisticsSettings
 from monitor.statistics.totals import QueueTotals, Totals
 from tests.monitor.statistics.counting import Counting
 from tests.monitor.statistics.scene import NOON
+from tests.steps import steps
 
 
 @pytest.mark.parametrize("data", [b"", b"\xc1", b"\x01", encode(SavedStatistics(version=99))])
@@ -114,6 +116,40 @@ def test_a_number_that_nobody_can_have_counted_is_refused(number: int) -> None:
 
 def test_what_was_counted_in_the_future_would_win_over_all_and_is_refused() -> None:
     day_ahead = int((NOON + 86_400) * 1000)
-    check_time(SavedStatistics(at=day_ahead), NOON)
+    assert counted_until(encode(SavedStatistics(at=day_ahead)), NOON) == day_ahead
     with pytest.raises(Malformed, match="in the future"):
-        check_time(SavedStatistics(at=day_ahead + 1), NOON)
+        counted_until(encode(SavedStatistics(at=day_ahead + 1)), NOON)
+
+
+def test_the_time_is_read_without_the_rest_and_of_this_version_alone(pbx: Counting) -> None:
+    pbx.wait_and_answer(1, 10, 20)
+    pbx.pass_time(61)
+    data = encode(pbx.statistics.saved)
+    assert counted_until(data, NOON) == pbx.statistics.saved.at
+    assert steps(lambda: counted_until(data, NOON)) < 20
+    for wrong in (data[:-1], encode(SavedStatistics(version=99)), b"\xc1", b"\x01"):
+        with pytest.raises(Malformed):
+            counted_until(wrong, NOON)
+
+
+def test_what_is_encoded_again_and_again_is_what_is_encoded_anew(pbx: Counting) -> None:
+    encoder = CheckpointEncoder()
+    for call in range(30):
+        pbx.wait_and_answer(call, 10, 20)
+        if call % 3 == 0:
+            pbx.tell(*pbx.scene.arrive(100 + call))
+        if call % 5 == 0:
+            pbx.restart()
+        assert decode(encoder.encode(pbx.statistics.saved)) == pbx.statistics.saved
+        assert encoder.encode(pbx.statistics.saved) == encode(pbx.statistics.saved)
+    assert len(pbx.statistics.saved.held.closed) > 1
+
+
+def test_a_text_that_looks_like_a_wrong_number_is_none(pbx: Counting) -> None:
+    pbx.tell(*pbx.scene.arrive(1))
+    pbx.tell(*pbx.scene.wait(1, "800"))
+    saved = pbx.statistics.saved
+    [account] = saved.held.open.values()
+    saved.held.open[1] = replace(account, caller="9" * 20)
+    saved.tallies.queues["8-0"] = QueueTotals(offered=2**53)
+    assert decode(encode(saved)) == saved

@@ -48,6 +48,30 @@ def test_at_midnight_all_begins_anew_but_for_the_calls_that_go_on() -> None:
     assert (pbx.ext().offered, pbx.ext().answered, pbx.queue().offered) == (1, 1, 0)
 
 
+def test_a_new_days_statistics_are_drawn_a_few_at_a_time_and_are_those_drawn_at_once() -> None:
+    few, at_once = (Counting(at=_MIDNIGHT - 60) for _ in range(2))
+    for pbx in (few, at_once):
+        pbx.wait_and_answer(1, 10, 20)
+        pbx.tell(*pbx.scene.arrive(2))
+        pbx.tell(*pbx.scene.wait(2, "800"))
+        pbx.scene.at = _MIDNIGHT + 1
+    at_once.pass_time(0)
+    drawn = [few.statistics.tick(few.scene.at, 1)]
+    while few.statistics.undrawn:
+        if len(drawn) == 4:  # something happens between two turns
+            for pbx in (few, at_once):
+                pbx.statistics.take(pbx.scene.ring(2, "101"), pbx.scene.at)
+        drawn.append(few.statistics.draw(1))
+    topics = [edit.topic for edits in drawn for edit in edits]
+    assert all(len(edits) <= 1 for edits in drawn)
+    assert topics.index("extstats") > topics.index("pbxstats")
+    assert topics.count("extstats") > 1
+    for pbx in (few, at_once):
+        pbx.pass_time(1)
+    assert all_stats(few.statistics) == all_stats(at_once.statistics)
+    assert (few.ext().offered, few.queue().date) == (1, "2026-03-05")
+
+
 def over_midnight(pbx: Counting) -> None:
     """A caller comes in at 23:59 and is answered at 00:01; another gives up at 00:02."""
     for id_ in (1, 2):
