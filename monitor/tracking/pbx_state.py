@@ -134,6 +134,10 @@ class PbxState:
         """Call id → what each DN does in the call as it is now."""
         self._touched: set[str] = set()
         self._ended = EndedIndex()
+        self._unnamed: dict[int, list[str]] = {}
+        """Call id → ids of lost calls whose caller is talked with in it, nobody knows by whom yet.
+
+        A row of ActiveCalls may tell of the talk before the participant's event does."""
         self._seen_before: dict[str, topics.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
@@ -152,11 +156,15 @@ class PbxState:
         self._index(call.call_id, _dns(call))
         before = self.state["calls"].get(str(call.call_id))
         edits = self.commit("calls", {str(call.call_id): call})
-        if call.answered_at is None or _is_answered(before):
+        if call.answered_at is None:
             return edits
+        if _is_answered(before):
+            return (*edits, *self._name_returner(call.call_id, _talker(call)))
         return (
             *edits,
-            *self._return_calls(_outside_numbers(call), call.answered_at, _talker(call)),
+            *self._return_calls(
+                call.call_id, _outside_numbers(call), call.answered_at, _talker(call)
+            ),
         )
 
     def over(self, call_id: int, ended: topics.EndedCall, at: float) -> tuple[Edit, ...]:
@@ -164,17 +172,17 @@ class PbxState:
 
         Return no edits if the call was not shown.
         """
-        gone = self.remove(call_id)
-        if not gone:
+        before = self.state["calls"].get(str(call_id))
+        if before is None:
             return ()
-        before = gone[0].before
-        returned: tuple[Edit, ...] = ()
+        inbound = ended.direction in _FROM_OUTSIDE
+        number, by = (ended.caller, ended.callee)[:: 1 if inbound else -1]
+        by = by if by in ended.extensions else ""
         if ended.answered_at is not None and not _is_answered(before):
-            inbound = ended.direction in _FROM_OUTSIDE
-            number, by = (ended.caller, ended.callee)[:: 1 if inbound else -1]
-            returned = self._return_calls(
-                (number,), ended.answered_at, by if by in ended.extensions else ""
-            )
+            returned = self._return_calls(call_id, (number,), ended.answered_at, by)
+        else:
+            returned = self._name_returner(call_id, by)
+        gone = self.remove(call_id)
         unseen = self._drop(self._unseen_ends(ended))
         return (*gone, *returned, *unseen, *self.keep_ended((ended,)), *self.forget(at))
 
@@ -202,6 +210,7 @@ class PbxState:
     def remove(self, call_id: int) -> tuple[Edit, ...]:
         """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`."""
         self._index(call_id, set())
+        self._unnamed.pop(call_id, None)
         before = self.state["calls"].pop(str(call_id), None)
         return () if before is None else (Edit("calls", str(call_id), before, None),)
 
@@ -238,18 +247,28 @@ class PbxState:
         again = self.keep_ended((told,))  # no edit, if it is there
         return (*again, *self.keep_ended((right,)), *self.forget(self.at))
 
-    def _return_calls(self, numbers: Iterable[str], answered_at: str, by: str) -> tuple[Edit, ...]:
-        """Note at the calls that nobody took that their caller is talked with now."""
+    def _return_calls(
+        self, call_id: int, numbers: Iterable[str], answered_at: str, by: str
+    ) -> tuple[Edit, ...]:
+        """Note at the calls that nobody took that their caller is talked with now, in this call."""
         ended = topics.table(self.state, "ended", topics.EndedCall)
         lost = [ended[id_] for id_ in self._ended.open_losses(numbers)]
-        return self.commit(
-            "ended",
-            {
-                call.id: replace(call, returned_at=answered_at, returned_by=by)
-                for call in lost
-                if call.ended_at <= answered_at
-            },
-        )
+        returned = {
+            call.id: replace(call, returned_at=answered_at, returned_by=by)
+            for call in lost
+            if call.ended_at <= answered_at
+        }
+        if returned and not by:
+            self._unnamed[call_id] = list(returned)
+        return self.commit("ended", returned)
+
+    def _name_returner(self, call_id: int, by: str) -> tuple[Edit, ...]:
+        """Note who it is that talks with a caller whom nobody had taken, once that is known."""
+        if not by or call_id not in self._unnamed:
+            return ()
+        ended = topics.table(self.state, "ended", topics.EndedCall)
+        kept = [ended[id_] for id_ in self._unnamed.pop(call_id) if id_ in ended]
+        return self.commit("ended", {call.id: replace(call, returned_by=by) for call in kept})
 
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""

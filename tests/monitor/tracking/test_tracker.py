@@ -705,6 +705,25 @@ def test_a_missed_caller_who_is_called_back_is_told_as_returned(pbx: Told) -> No
     assert (second.returned_at, second.returned_by) == (None, "")
 
 
+@pytest.mark.parametrize("told", ["event", "end"])
+def test_who_called_back_is_told_also_if_the_talk_is_known_before_the_talker(
+    pbx: Told, told: str
+) -> None:
+    missed(pbx, 1, "+49301234567")
+    pbx.see("101", 3, 3, "Dialing", "10000:0301234567")
+    pbx.rows((3, "101 B", "10000 skyetel (0301234567)", "Talking"))
+    (ended,) = pbx.ended
+    since = pbx.call(3).answered_at
+    assert (ended.returned_at, ended.returned_by) == (since, "")
+    if told == "event":
+        pbx.see("101", 3, 3, "Connected", "10000:0301234567")
+    else:
+        pbx.gone("101", 3)
+        pbx.rows()
+    first = next(call for call in pbx.ended if call.call_id == 1)
+    assert (first.returned_at, first.returned_by) == (since, "101")
+
+
 def test_a_missed_caller_who_calls_again_and_is_taken_is_told_as_returned(pbx: Told) -> None:
     missed(pbx, 1, "0049 30 1234567")
     pbx.see("104", 3, 3, "Ringing", "10000:+49301234567", 4, originated_by_dn="ROUTER")
