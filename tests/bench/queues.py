@@ -252,15 +252,20 @@ def sheet(plan: Plan, found: Found) -> Sheet:
         f"queues and {len(found.lines)} calls on lines; the legs do not name their queue.",
     )
     never = sum(lag is None for lag in found.queues) / len(found.queues)
-    drawn.add("in their queue within 300 ms", f"{found.within(0.3):.1%}", ratio=found.within(0.3))
+    soon = found.within(0.3)
+    drawn.add("in their queue within 300 ms", f"{soon:.1%}", ratio=soon, least=0.99)
     drawn.add("in their queue within 1 s", f"{found.within(1.0):.1%}", ratio=found.within(1.0))
-    drawn.add("never", f"{never:.1%}", ratio=never)
-    for percent in (50, 99) if len(found.lags) > 1 else ():
+    drawn.add("never", f"{never:.1%}", ratio=never, most=0)
+    for percent, most in ((50, 60), (99, 150)) if len(found.lags) > 1 else ():
+        lag = percentile(found.lags, percent) * 1e3
         drawn.add(
-            f"state known only from ActiveCalls, p{percent}",
-            f"{percentile(found.lags, percent) * 1e3:.0f} ms",
+            f"state known only from ActiveCalls, p{percent}, ms",
+            f"{lag:.0f} ms",
+            ratio=lag,
+            most=most,
         )
-    drawn.add("ActiveCalls' part of the monitor's CPU time", f"{found.share:.0%}")
+    part = "ActiveCalls' part of the monitor's CPU time"
+    drawn.add(part, f"{found.share:.0%}", ratio=found.share, most=0.15)
     drawn.add("the monitor", f"{found.cpu:.0%} of a core, {found.reads:.1f} reads a second")
     return drawn
 

@@ -91,6 +91,6 @@ def _sheet(lags: dict[str, list[float]], rate: float, calls: int, part: float) -
         sheet.add(f"{kind} states: p50", f"{percentile(its, 50) * 1e3:.0f} ms")
         sheet.add(f"{kind} states: p99", f"{percentile(its, 99) * 1e3:.0f} ms")
         most = max(its) * 1e3
-        goal = 250 if kind == "extension" else 0
+        goal = 250 if kind == "extension" else None
         sheet.add(f"{kind} states: greatest, ms", f"{most:.0f} ms", ratio=most, most=goal)
     return sheet

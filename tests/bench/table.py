@@ -37,15 +37,18 @@ class Sheet:
         figure: str,
         *,
         ratio: float | None = None,
-        most: float = 0.0,
-        least: float = 0.0,
+        most: float | None = None,
+        least: float | None = None,
     ) -> None:
         """A row. ``ratio`` is to be at ``most``, or at ``least``, if these are given."""
         if ratio is None:
             self.rows.append(Row(what, figure))
             return
-        target = f"≤ {most:g}" if most else f"≥ {least:g}" if least else ""
-        reached = (ratio <= most if most else ratio >= least) if target else None
+        target, reached = "", None
+        if most is not None:
+            target, reached = f"≤ {most:g}", ratio <= most
+        elif least is not None:
+            target, reached = f"≥ {least:g}", ratio >= least
         self.rows.append(Row(what, figure, f"{ratio:.2f}", target, reached))
 
 
