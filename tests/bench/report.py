@@ -209,7 +209,7 @@ HEADLINES: Final = (
         ),
         "≤ 50 µs for all",
         (Figure("queries", "bare route"),),
-        (Figure("queries", "slowest of our forms"),),
+        reached=(Figure("queries", "slowest of our forms"),),
     ),
     Headline(
         "a rush, extension states: p99 / greatest",
