@@ -29,7 +29,8 @@ from monitor.statistics.figures_comparison import FiguresComparison
 
 TICK_S = 1.0
 _MOST_DRAWN: Final = 100
-"""Statistics that are drawn at once: a few milliseconds. At midnight, all of a PBX are drawn."""
+"""Statistics that are drawn in one turn of the event loop: some milliseconds. At midnight all of a
+PBX are drawn."""
 _FLUSH_WITHIN_S = 1.0
 """Seconds for which a term that ends waits until everything known is on Redis."""
 
@@ -238,7 +239,7 @@ class LeaderTerm(Generic[FactT]):
             if (now := self.pbx_time) is not None:
                 self._handle(self._tracker.tick(now, _MOST_DRAWN), "time passed", 0.0)
                 while self._tracker.undrawn:
-                    await asyncio.sleep(0)  # events come first
+                    await asyncio.sleep(0)  # events come in between
                     self._handle(self._tracker.draw(_MOST_DRAWN), "statistics drawn", 0.0)
 
     def _handle(self, edits: tuple[Edit, ...], fact: str, heard: float) -> None:

@@ -1,9 +1,9 @@
 """Keep the day's statistics for the next monitor (in Redis) and for a restart (in the file).
 
-A monitor that begins takes the newer of the two. A standby takes what Redis holds into its own
-memory every few seconds, and into its file: Redis may be lost together with the leader. Only the
-leader writes to Redis, in a transaction that its lease guards. A leader that was suspended past its
-lease and resumed has counted less than its successor.
+A monitor that begins takes the newest that it can read. A standby takes what Redis holds into its
+own memory every few seconds, and into its file: Redis may be lost together with the leader. Only
+the leader writes to Redis, in a transaction that its lease guards. A leader that was suspended past
+its lease and resumed has counted less than its successor.
 """
 
 from __future__ import annotations
@@ -87,7 +87,8 @@ class StatisticsCheckpoint:
     async def mirror(self) -> None:
         """Take over what Redis holds, if that is the newest.
 
-        Raises BusUnreachable or StoreFailed.
+        Only its time is looked at, but for what goes to the file. Raises BusUnreachable or
+        StoreFailed.
         """
         data = await self._read_redis()
         at, held = self._counted_until(data), self._counted_until(self._mirrored)
@@ -95,10 +96,15 @@ class StatisticsCheckpoint:
             return
         self._mirrored = data
         self._times += 1
-        if self._times % _TO_FILE == 1:
-            kept = self._counted_until(await self._from_file())
-            if kept is None or kept < at:
-                await self._store.save_statistics(self._pbx, data)
+        if self._times % _TO_FILE != 1:
+            return
+        if self._decoded(data) is None:  # the file keeps what can be read
+            self._mirrored = None
+            self._reject()
+            return
+        kept = self._counted_until(await self._from_file())
+        if kept is None or kept < at:
+            await self._store.save_statistics(self._pbx, data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
@@ -168,7 +174,7 @@ class StatisticsCheckpoint:
             return None
 
     async def _read_redis(self) -> bytes | None:
-        """Return what Redis holds, if it can be read. Raises BusUnreachable."""
+        """Return what Redis holds, if its time can be read. Raises BusUnreachable."""
         key = self._keys.statistics
         try:
             with translated():
@@ -199,7 +205,7 @@ class StatisticsCheckpoint:
             return None
 
     def _counted_until(self, data: bytes | None) -> int | None:
-        """Return the time of kept statistics; None if there are none."""
+        """Return the time of kept statistics; None if there are none, or none that can be read."""
         if data is None:
             return None
         try:

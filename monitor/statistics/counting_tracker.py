@@ -133,7 +133,7 @@ class CountingTracker(Generic[FactT_contra]):
 
     @property
     def undrawn(self) -> bool:
-        """Return whether a statistic waits to be drawn, without those touched since the tick."""
+        """Return whether :meth:`draw` has anything left of the last tick."""
         return self._statistics.undrawn
 
     def draw(self, most: int | None = None) -> tuple[Edit, ...]:

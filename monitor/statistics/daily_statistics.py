@@ -121,7 +121,8 @@ class Statistics:
         for good, and each minute in a queue's recent service levels. Call it about every second:
         statistics that changed often in between then change once.
 
-        ``most``: entities that are drawn now; the rest wait for :meth:`draw`.
+        ``most``: entities that are drawn now. The rest wait for :meth:`draw`: call it until nothing
+        is :attr:`undrawn`, before the next tick.
         """
         now = self._pass(at)
         for account in self._accounts.settle(now - _SETTLE_MS):
@@ -141,7 +142,7 @@ class Statistics:
 
     @property
     def undrawn(self) -> bool:
-        """Return whether a statistic waits to be drawn, without those touched since the tick."""
+        """Return whether :meth:`draw` has anything left of the last tick."""
         return bool(self._due)
 
     def draw(self, most: int | None = None) -> tuple[Edit, ...]:

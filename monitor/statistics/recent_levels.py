@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from monitor.statistics.totals import MOST_RECENT, RecentVisit
+from monitor.statistics.totals import RecentVisit
 
 HOUR_MS: Final = 3_600_000
 _MINUTE_MS: Final = 60_000
@@ -37,7 +37,8 @@ class RecentLevels:
         began in it are in it.
 
         ``settled``: the visits that were counted for good, a list a day, the latest day first.
-        Visits may be added to their ends and taken from their fronts. ``others``: those that may
+        Visits may be added to their ends and taken from their fronts: those count on while they are
+        young. ``others``: those that may
         change yet. ``terms``: the seconds within which a caller is to be answered and below which
         who gives up is left out.
         """
@@ -71,10 +72,10 @@ class _MinuteTally:
         """Look at the visits that were added to the list since the last time."""
         added: list[RecentVisit] = []
         for visit in reversed(visits):
-            if visit is self._last and len(visits) < MOST_RECENT:
+            if visit is self._last:
                 break
             added.append(visit)
-        else:  # another list, or a full one, which loses visits that are not old
+        else:  # another list
             self.minutes.clear()
         self.add(added)
         self._last = visits[-1] if visits else None

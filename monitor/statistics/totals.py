@@ -20,7 +20,8 @@ not have."""
 
 
 MOST_RECENT = 10_000
-"""Visits of a queue that are kept for its recent service level; of more, the first are left out."""
+"""Visits of a queue that are kept for its recent service level; of more, the first are left out if
+it is counted anew: after a restart, and by another target."""
 
 
 class RecentVisit(Struct, frozen=True, array_like=True, gc=False):

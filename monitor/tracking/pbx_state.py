@@ -42,6 +42,8 @@ _FEW = 50
 With 100,000 contacts that takes two seconds."""
 _SAME_START = timedelta(seconds=1)
 """Time by which two monitors may tell the start of one call differently."""
+_TAKES = timedelta(seconds=5)
+"""Time by which the event of who answered may come after the row that tells of the answer."""
 _LATE = 60.0
 """Seconds by which a fact may be older than another that came before it."""
 
@@ -137,7 +139,8 @@ class PbxState:
         self._unnamed: dict[int, list[str]] = {}
         """Call id → ids of lost calls whose caller is talked with in it, nobody knows by whom yet.
 
-        A row of ActiveCalls may tell of the talk before the participant's event does."""
+        A row of ActiveCalls may tell of the talk before the participant's event does. A monitor
+        that begins does not know of it."""
         self._seen_before: dict[str, topics.Extension] = {}
 
     def advance_clock(self, fact: Timed | ContactsRead) -> None:
@@ -159,7 +162,8 @@ class PbxState:
         if call.answered_at is None:
             return edits
         if _is_answered(before):
-            return (*edits, *self._name_returner(call.call_id, _talker(call)))
+            by = _talker(call, _TAKES) if call.call_id in self._unnamed else ""
+            return (*edits, *self._name_returner(call.call_id, by))
         return (
             *edits,
             *self._return_calls(
@@ -178,9 +182,10 @@ class PbxState:
         inbound = ended.direction in _FROM_OUTSIDE
         number, by = (ended.caller, ended.callee)[:: 1 if inbound else -1]
         by = by if by in ended.extensions else ""
+        returned: tuple[Edit, ...] = ()
         if ended.answered_at is not None and not _is_answered(before):
             returned = self._return_calls(call_id, (number,), ended.answered_at, by)
-        else:
+        elif ended.answered_at is not None:
             returned = self._name_returner(call_id, by)
         gone = self.remove(call_id)
         unseen = self._drop(self._unseen_ends(ended))
@@ -207,10 +212,15 @@ class PbxState:
             if abs(moment(told.started_at) - started) <= _SAME_START
         ]
 
-    def remove(self, call_id: int) -> tuple[Edit, ...]:
-        """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`."""
+    def remove(self, call_id: int, heir: int | None = None) -> tuple[Edit, ...]:
+        """Remove a call, if it is shown; its DNs are drawn by :meth:`settle`.
+
+        ``heir``: id under which the call goes on.
+        """
         self._index(call_id, set())
-        self._unnamed.pop(call_id, None)
+        unnamed = self._unnamed.pop(call_id, [])
+        if unnamed and heir is not None:
+            self._unnamed[heir] = [*self._unnamed.get(heir, ()), *unnamed]
         before = self.state["calls"].pop(str(call_id), None)
         return () if before is None else (Edit("calls", str(call_id), before, None),)
 
@@ -268,7 +278,14 @@ class PbxState:
             return ()
         ended = topics.table(self.state, "ended", topics.EndedCall)
         kept = [ended[id_] for id_ in self._unnamed.pop(call_id) if id_ in ended]
-        return self.commit("ended", {call.id: replace(call, returned_by=by) for call in kept})
+        return self.commit(
+            "ended",
+            {
+                call.id: replace(call, returned_by=by)
+                for call in kept
+                if call.returned_at is not None and not call.returned_by
+            },
+        )
 
     def settle(self) -> tuple[Edit, ...]:
         """Draw the DNs again on which calls have changed since the last call of this method."""
@@ -536,14 +553,26 @@ def _outside_numbers(call: topics.Call) -> list[str]:
     return [leg.external_party for leg in call.legs if leg.dn_type == "externalline"]
 
 
-def _talker(call: topics.Call) -> str:
-    """Return the extension that talks; empty if none does."""
+def _talker(call: topics.Call, within: timedelta | None = None) -> str:
+    """Return the extension that talks; empty if none does.
+
+    ``within``: only one that has talked since the answer, or since no more than so much later.
+    """
     talking = (
         leg.dn_num
         for leg in call.legs
-        if leg.dn_type == "extension" and leg.status == "Connected" and not leg.listening
+        if leg.dn_type == "extension"
+        and leg.status == "Connected"
+        and not leg.listening
+        and (within is None or _took(leg, call.answered_at, within))
     )
     return next(talking, "")
+
+
+def _took(leg: topics.Leg, answered_at: str | None, within: timedelta) -> bool:
+    if leg.since is None or answered_at is None:
+        return False
+    return moment(leg.since) - moment(answered_at) <= within
 
 
 def _bounded(ended: topics.EndedCall) -> topics.EndedCall:

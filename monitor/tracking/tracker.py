@@ -269,7 +269,7 @@ class Tracker(BaseTracker):
         )
         return (
             *pbx_state.keep_ended((consultation,)),
-            *pbx_state.remove(main.id),
+            *pbx_state.remove(main.id, heir=evidence.id),
         )
 
     def _infer(self, evidence: CallEvidence, at: float) -> CallInference:

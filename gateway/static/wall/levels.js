@@ -8,7 +8,7 @@ const BAD = {
 
 /** `limits`: [warn, alarm], null for never. `bad`: `from` the limit on, `downTo` it, or `below` it. */
 export function level(value, [warn, alarm], bad = "from") {
-  if (value === null || value === undefined) return 0;
+  if (value == null) return 0;
   const beyond = (limit) => limit !== null && BAD[bad](value, limit);
   return beyond(alarm) ? 2 : beyond(warn) ? 1 : 0;
 }

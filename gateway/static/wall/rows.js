@@ -99,6 +99,10 @@ const directionOf = (word) => word === "Outbound" ? "outbound" : /Internal$/.tes
 export function missedRows(state, midnight) {
   const queues = topic(state, "queues");
   const ended = [...topic(state, "ended").values()];
+  const talks = ended // of monitors that do not tell
+    .filter((call) => call.answeredAt && call.returnedAt === undefined)
+    .flatMap((call) => [call.caller, call.callee].map((num) => [call.answeredAt, digits(num)]));
+  const talked = (num, since) => talks.some(([at, other]) => at > since && alike(num, other));
   return ended
     .filter((call) => ["missed", "abandoned"].includes(call.outcome))
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
@@ -110,21 +114,16 @@ export function missedRows(state, midnight) {
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
       outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
-      spoken: call.returnedAt === undefined ? talked(call, ended) : Boolean(call.returnedAt),
+      spoken: Boolean(call.returnedAt) || talked(digits(call.caller), call.endedAt),
     }))
     .sort((one, other) => other.ended - one.ended);
 }
 
 const digits = (text) => text.replace(/^[0+]+|\D/g, "");
 
-/** Whether a later talk was with this caller; for monitors that do not tell. */
-function talked({ caller, endedAt }, ended) {
-  const alike = (other) => {
-    const [short, long] = [digits(caller), digits(other)].sort((x, y) => x.length - y.length);
-    return short.length > 6 && long.endsWith(short) && long.length < short.length + 4;
-  };
-  return ended.some((one) => one.answeredAt > endedAt && (alike(one.caller) || alike(one.callee)));
-}
+/** Whether two numbers are one: a country may be missing. */
+const alike = (one, other) =>
+  one.length > 6 && other.length > 6 && Math.abs(one.length - other.length) < 4 && (one.endsWith(other) || other.endsWith(one));
 
 /** A row a caller: its latest, and all in `calls`. `rows`: latest first. */
 export function byCaller(rows) {
@@ -163,8 +162,5 @@ export function sorted(rows, columns, order, language) {
 /** Whether any text of the row has all words of `wanted` in it. */
 export function matches(texts, wanted) {
   const text = texts.filter(Boolean).join(" ").toLocaleLowerCase();
-  return wanted
-    .toLocaleLowerCase()
-    .split(/\s+/)
-    .every((word) => text.includes(word));
+  return wanted.toLocaleLowerCase().split(/\s+/).every((word) => text.includes(word));
 }

@@ -107,11 +107,6 @@ function language(wanted, known) {
   return found ?? known[0];
 }
 
-function list(text) {
-  return (text ?? "")
-    .split(",")
-    .map((one) => one.trim())
-    .filter(Boolean);
-}
+const list = (text) => (text ?? "").split(",").map((one) => one.trim()).filter(Boolean);
 
-const flag = (text) => text !== null && text !== "0" && text !== "false";
+const flag = (text) => ![null, "0", "false"].includes(text);

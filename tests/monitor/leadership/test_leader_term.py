@@ -12,6 +12,7 @@ from gateway.cli.runtime.status_reporter import _watching
 from gateway.replication.redis_reader import read_state
 from monitor.leadership import leader_term
 from monitor.pbx.facts import (
+    ActiveCall,
     ActiveCallsRead,
     ConnectionChanged,
     ContactsRead,
@@ -134,7 +135,8 @@ async def test_statistics_that_are_drawn_one_by_one_are_all_written(
     emit = process.source.emit
     emit(ConnectionChanged("connected", "", NOON, "activecalls"))
     emit(directory())
-    emit(ActiveCallsRead((), NOON, NOON))
+    waits = ActiveCall(50, "10000 skyetel (+4930999)", "800 Sales", "Talking", NOON, NOON)
+    emit(ActiveCallsRead((waits,), NOON, NOON))  # so that each tick draws the queue first
     for call, dn in enumerate(EXTENSIONS):
         rings = participant(dn, call, call, "Ringing", f"10000:+49301{call}")
         emit(ParticipantSeen(rings, NOON + 1, NOON + 1))

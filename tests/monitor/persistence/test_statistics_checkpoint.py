@@ -91,16 +91,43 @@ async def test_a_standby_looks_at_the_time_alone_and_reads_the_rest_when_it_take
     await store.open()
     checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
     with monkeypatch.context() as patch:
-        patch.delattr(module, "decode")
         for at in (5, 7, 6):
             await redis.set(KEYS.statistics, encode(SavedStatistics(at=at)))
-            await checkpoint.mirror()
+            await checkpoint.mirror()  # the first goes to the file, and is read for it
+            patch.delattr(module, "decode", raising=False)
     await redis.delete(KEYS.statistics)
     found = await checkpoint.read()
     assert found is not None
     assert found.at == 7
     await checkpoint.shelve()
     assert decode(await store.statistics("pbx") or b"").at == 7
+    await store.close()
+
+
+async def test_what_is_broken_inside_replaces_nothing_that_a_standby_keeps(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_TO_FILE", 2)
+    redis, store, rejected = bus.client(), Store(tmp_path / "callmon.db"), RejectedValues()
+    await store.open()
+    checkpoint = StatisticsCheckpoint(redis, "pbx", "me", store)
+    with collecting(rejected):
+        for saved in (SavedStatistics(at=5), SavedStatistics(at=6, peak=2**60)):
+            await redis.set(KEYS.statistics, encode(saved))
+            await checkpoint.mirror()
+        await redis.set(KEYS.statistics, encode(SavedStatistics(at=7, peak=2**60)))
+        await checkpoint.mirror()
+    assert KEYS.statistics in rejected.sentence()
+    assert decode(await store.statistics("pbx") or b"").at == 5
+    found = await checkpoint.read()
+    assert found is not None
+    assert found.at == 5
+    await redis.set(KEYS.statistics, encode(SavedStatistics(at=6)))
+    await checkpoint.mirror()
+    await redis.delete(KEYS.statistics)
+    found = await checkpoint.read()
+    assert found is not None
+    assert found.at == 6
     await store.close()
 
 

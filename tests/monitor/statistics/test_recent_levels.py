@@ -6,10 +6,10 @@ import random
 
 import pytest
 
-from monitor.statistics import recent_levels, totals
+from monitor.statistics import totals
 from monitor.statistics.queue_visits import End
 from monitor.statistics.recent_levels import HOUR_MS, RecentLevels
-from monitor.statistics.totals import RecentVisit
+from monitor.statistics.totals import QueueTotals, RecentVisit
 from tests.steps import steps
 
 NOON = 1_772_625_600_000
@@ -43,31 +43,41 @@ def by_hand(seen: list[RecentVisit], since: int, target: int, short: int) -> tup
 
 
 @pytest.mark.parametrize("most", [totals.MOST_RECENT, 60])
-def test_levels_are_those_of_all_visits_at_any_time(
-    monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    monkeypatch.setattr(recent_levels, "MOST_RECENT", most)
+def test_levels_are_those_of_all_visits_at_any_time(most: int) -> None:
     chance = random.Random(5)
-    levels, today, yesterday = RecentLevels(), list[RecentVisit](), visits(chance, 30, NOON)
-    minute, target = NOON, 20
+    levels, today, yesterday = RecentLevels(), QueueTotals(), visits(chance, 30, NOON)
+    minute, target, counted = NOON, 20, list[RecentVisit]()
     for turn in range(200):
-        today += visits(chance, chance.randrange(3), minute)
-        del today[:-most]
+        came = visits(chance, chance.randrange(3), minute)
+        counted += came
+        today.recent += came
+        del today.recent[:-most]
         if chance.random() < 0.2:
             minute += 60_000
-            today = [visit for visit in today if visit.since >= minute - HOUR_MS - 60_000]
+            today.forget_recent(minute - HOUR_MS - 60_000)
         if chance.random() < 0.1:
-            target = chance.choice((10, 20))
-        if turn == 120:
-            today, yesterday = [], today  # midnight
+            target = 30 - target
+            counted = list(today.recent)  # more are not kept to be judged anew
+        if turn == 120:  # midnight
+            today, yesterday, counted = QueueTotals(), today.recent, []
         waiting = visits(chance, 2, minute)
         now = minute + chance.randrange(60_000)
-        found = levels.of("800", [today, yesterday], waiting, now, (target, 5))
-        whole = [*today, *yesterday, *waiting]
+        found = levels.of("800", [today.recent, yesterday], waiting, now, (target, 5))
+        whole = [*counted, *yesterday, *waiting]
         assert found == [
             by_hand(whole, minute - span, target, 5) for span in (HOUR_MS // 2, HOUR_MS)
         ]
         assert found[1][0] > 10
+
+
+def test_the_oldest_visits_are_forgotten_up_to_one_that_is_not_old() -> None:
+    begun = [1, 2, 9, 3]
+    totals = QueueTotals(recent=[RecentVisit(since, 0, "answered") for since in begun])
+    left = []
+    for before in (2, 4, 10):
+        totals.forget_recent(before)
+        left.append([visit.since for visit in totals.recent])
+    assert left == [[2, 9, 3], [9, 3], []]
 
 
 def test_a_visit_is_looked_at_once() -> None:

@@ -724,6 +724,28 @@ def test_who_called_back_is_told_also_if_the_talk_is_known_before_the_talker(
     assert (first.returned_at, first.returned_by) == (since, "101")
 
 
+def test_who_comes_into_the_talk_later_did_not_call_back(pbx: Told) -> None:
+    missed(pbx, 1, "+49301234567")
+    pbx.see("101", 3, 3, "Dialing", "10000:0301234567")
+    pbx.rows((3, "101 B", "10000 skyetel (0301234567)", "Talking"))
+    pbx.now += 600
+    pbx.see("102", 4, 3, "Connected", "10000:0301234567")
+    (ended,) = pbx.ended
+    assert (ended.returned_at, ended.returned_by) == (pbx.call(3).answered_at, "")
+
+
+def test_another_call_of_the_same_id_does_not_name_who_called_back(pbx: Told) -> None:
+    missed(pbx, 1, "+49301234567")
+    pbx.rows((3, "10000 skyetel (0301234567)", "10001 mobile (0171999)", "Talking"))
+    pbx.rows()
+    pbx.now += 60
+    pbx.see("101", 3, 3, "Dialing", "10000:0897777777")
+    pbx.see("101", 3, 3, "Connected", "10000:0897777777")
+    first = next(call for call in pbx.ended if call.call_id == 1)
+    assert first.returned_at is not None
+    assert first.returned_by == ""
+
+
 def test_a_missed_caller_who_calls_again_and_is_taken_is_told_as_returned(pbx: Told) -> None:
     missed(pbx, 1, "0049 30 1234567")
     pbx.see("104", 3, 3, "Ringing", "10000:+49301234567", 4, originated_by_dn="ROUTER")
