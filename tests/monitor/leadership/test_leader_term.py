@@ -83,15 +83,21 @@ class _Following(Process):
         return Tracker("one")
 
 
-async def test_figures_of_the_pbx_that_differ_are_told_in_the_log_and_in_the_status(
-    bus: Bus,
-) -> None:
+async def _following(bus: Bus) -> tuple[_Following, asyncio.Task[None]]:
+    """Run a monitor until it has read the directory."""
     process = _Following(bus, "one")
     task = asyncio.create_task(process.service.run())
     await until(lambda: bool(process.sources) and process.source.running)
+    process.source.emit(ConnectionChanged("connected", "", NOON, "activecalls"))
+    process.source.emit(directory())
+    return process, task
+
+
+async def test_figures_of_the_pbx_that_differ_are_told_in_the_log_and_in_the_status(
+    bus: Bus,
+) -> None:
+    process, task = await _following(bus)
     emit = process.source.emit
-    emit(ConnectionChanged("connected", "", NOON, "activecalls"))
-    emit(directory())
     emit(ActiveCallsRead((), NOON, NOON))
     figures = {"waiting": 0.0, "ringing": 0.0, "offered": 7.0, "answered": 7.0}
     with capture_logs() as logged:
@@ -129,12 +135,8 @@ async def test_statistics_that_are_drawn_one_by_one_are_all_written(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(leader_term, "_MOST_DRAWN", 1)
-    process = _Following(bus, "one")
-    task = asyncio.create_task(process.service.run())
-    await until(lambda: bool(process.sources) and process.source.running)
+    process, task = await _following(bus)
     emit = process.source.emit
-    emit(ConnectionChanged("connected", "", NOON, "activecalls"))
-    emit(directory())
     waits = ActiveCall(50, "10000 skyetel (+4930999)", "800 Sales", "Talking", NOON, NOON)
     emit(ActiveCallsRead((waits,), NOON, NOON))  # so that each tick draws the queue first
     for call, dn in enumerate(EXTENSIONS):
