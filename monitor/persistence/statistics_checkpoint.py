@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from operator import itemgetter
+from typing import NamedTuple
 
 import structlog
 from redis.asyncio import Redis
@@ -47,6 +47,13 @@ _AT_THE_END_S = 2.0
 _log = structlog.get_logger(__name__)
 
 
+class _Kept(NamedTuple):
+    """Hold kept statistics, and the time until which they were counted."""
+
+    until: int
+    data: bytes
+
+
 class StatisticsCheckpoint:
     """Keep the statistics of one PBX.
 
@@ -59,7 +66,7 @@ class StatisticsCheckpoint:
         self._keys = SpaceKeys(pbx, "live")
         self._writer = writer
         self._store = store
-        self._mirrored: bytes | None = None
+        self._mirrored: _Kept | None = None
         self._times = 0
 
     async def read(self) -> SavedStatistics | None:
@@ -71,16 +78,11 @@ class StatisticsCheckpoint:
         """Return the newest that can be read, as it is kept and decoded."""
         in_redis = await self._from_redis()
         found = (in_redis, await self._from_file(), self._mirrored)
-        known = [
-            (at, data)
-            for data in found
-            if data is not None and (at := self._counted_until(data)) is not None
-        ]
-        for _, data in sorted(known, key=itemgetter(0), reverse=True):
-            saved = self._decoded(data)
+        for kept in sorted(filter(None, found), key=lambda each: each.until, reverse=True):
+            saved = self._decoded(kept.data)
             if saved is not None:
-                return data, saved
-            if data is in_redis:
+                return kept.data, saved
+            if kept is in_redis:
                 self._reject()
         return None
 
@@ -90,21 +92,20 @@ class StatisticsCheckpoint:
         Only its time is looked at, but for what goes to the file. Raises BusUnreachable or
         StoreFailed.
         """
-        data = await self._read_redis()
-        at, held = self._counted_until(data), self._counted_until(self._mirrored)
-        if data is None or at is None or (held is not None and at <= held):
+        found, held = await self._read_redis(), self._mirrored
+        if found is None or (held is not None and found.until <= held.until):
             return
-        self._mirrored = data
+        self._mirrored = found
         self._times += 1
         if self._times % _TO_FILE != 1:
             return
-        if self._decoded(data) is None:  # the file keeps what can be read
+        if self._decoded(found.data) is None:  # the file keeps what can be read
             self._mirrored = None
             self._reject()
             return
-        kept = self._counted_until(await self._from_file())
-        if kept is None or kept < at:
-            await self._store.save_statistics(self._pbx, data)
+        kept = await self._from_file()
+        if kept is None or kept.until < found.until:
+            await self._store.save_statistics(self._pbx, found.data)
 
     async def shelve(self) -> None:
         """Write the newest statistics to the file, if any were taken over while standing by."""
@@ -161,7 +162,7 @@ class StatisticsCheckpoint:
             self._redis, self._keys.lease, self._writer, [("SET", self._keys.statistics, data)]
         )
 
-    async def _from_redis(self) -> bytes | None:
+    async def _from_redis(self) -> _Kept | None:
         try:
             return await self._read_redis()
         except BusUnreachable as error:
@@ -173,7 +174,7 @@ class StatisticsCheckpoint:
             )
             return None
 
-    async def _read_redis(self) -> bytes | None:
+    async def _read_redis(self) -> _Kept | None:
         """Return what Redis holds, if its time can be read. Raises BusUnreachable."""
         key = self._keys.statistics
         try:
@@ -186,30 +187,31 @@ class StatisticsCheckpoint:
                 rejected(key, str(error), logged=False)
             raise
         data = found if isinstance(found, bytes) else None
-        if data is not None and self._counted_until(data) is None:
+        kept = self._kept(data)
+        if data is not None and kept is None:
             self._reject()
             return None
         accepted(key)
-        return data
+        return kept
 
     def _reject(self) -> None:
         rejected(self._keys.statistics, "no statistics that can be read", logged=False)
 
-    async def _from_file(self) -> bytes | None:
+    async def _from_file(self) -> _Kept | None:
         try:
-            return await self._store.statistics(self._pbx)
+            return self._kept(await self._store.statistics(self._pbx))
         except StoreFailed as error:
             _log.warning(
                 "statistics_checkpoint_read_failure", pbx=self._pbx, store="file", reason=str(error)
             )
             return None
 
-    def _counted_until(self, data: bytes | None) -> int | None:
-        """Return the time of kept statistics; None if there are none, or none that can be read."""
+    def _kept(self, data: bytes | None) -> _Kept | None:
+        """Return kept statistics with their time; None if there are none that can be read."""
         if data is None:
             return None
         try:
-            return counted_until(data, time.time())
+            return _Kept(counted_until(data, time.time()), data)
         except Malformed as error:
             self._log_malformed(error)
             return None

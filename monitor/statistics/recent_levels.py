@@ -38,9 +38,8 @@ class RecentLevels:
 
         ``settled``: the visits that were counted for good, a list a day, the latest day first.
         Visits may be added to their ends and taken from their fronts: those count on while they are
-        young. ``others``: those that may
-        change yet. ``terms``: the seconds within which a caller is to be answered and below which
-        who gives up is left out.
+        young. ``others``: those that may change yet. ``terms``: the seconds within which a caller
+        is to be answered and below which who gives up is left out.
         """
         changing = _MinuteTally(terms)
         changing.add(others)

@@ -40,7 +40,7 @@ _GROWTH: Final = 2
 _EVERY_S: Final = 0.5
 """Seconds between two looks at how many objects have come: it takes a fraction of a millisecond."""
 _SELDOM_S: Final = 2.0
-"""The same where many may come: a look at 100,000 takes 20 ms."""
+"""Seconds between two looks where many objects may come: a look at 100,000 takes 20 ms."""
 _NEVER: Final = 1_000_000_000
 
 _log = structlog.get_logger(__name__)
