@@ -77,14 +77,15 @@ test("tiles fill the screen, and pages are alike", () => {
 
 test("few tiles are drawn larger, as far as all of them still fit", () => {
   const pbxs = [{ w: 14, h: 8.6 }, { w: 9, h: 5.6 }, { w: 5, h: 2.7, fills: true }];
-  assert.deepEqual([2, 23, 200].map((count) => roomiest(count, { w: 54, h: 20 }, pbxs).zoom), [1.75, 1.5, 1]);
+  assert.deepEqual([2, 23, 200].map((count) => roomiest(count, { w: 54, h: 20 }, pbxs).zoom), [1.875, 1.625, 1]);
   const tiles = [
     { w: 13, h: 4.6 },
     { w: 8, h: 1.4 },
   ];
   const space = { w: 94, h: 42 };
   for (const [count, zoom] of [
-    [19, 1.5],
+    [4, 3],
+    [19, 1.625],
     [30, 1.375],
     [31, 1.125],
     [48, 1],
@@ -98,6 +99,7 @@ test("few tiles are drawn larger, as far as all of them still fit", () => {
     assert.ok(grid.cols * grid.rows >= count);
   }
   assert.equal(roomiest(300, space, tiles).tile, tiles[1]);
+  assert.equal(roomiest(4, space, [{ ...tiles[0], most: 5 }]).zoom, 3.5, "larger than three times where it may be");
   const tall = { w: 14, h: 13, grows: true };
   const two = roomiest(2, { w: 51, h: 20 }, [{ w: 24, h: 9 }, tall]);
   assert.deepEqual([two.tile, two.zoom, two.cols, two.rows], [tall, 1.5, 2, 1], "what grows more fills the screen");

@@ -7,11 +7,11 @@ import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
 import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
-const ROOMY = [
-  { w: 13, h: 4.6, lines: 3 },
-  { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk },
+const DENSITIES = [
+  { w: 13, h: 4.6, lines: 3, most: 5 },
+  { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk, fills: true },
+  kiosk ? { w: 9.8, h: 2.9, lines: 1 } : { w: 7.9, h: 2.25, lines: 1 }, // the name below
 ];
-const DENSITIES = [...ROOMY, kiosk ? { w: 9.8, h: 2.9, lines: 1 } : { w: 7.9, h: 2.25, lines: 1 }]; // the name below
 const PAGES = 4; // of a TV
 const URGENCY = ["ringing", "away", "talking", "free", "out"];
 
@@ -30,13 +30,12 @@ export function Agents({ everybody = NAMED }) {
   const rows = all
     .filter((row) => !only.value || row.state === only.value)
     .filter((row) => matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value));
-  if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
   const counts = tally(all);
   return html`<${Strip} label=${words.total} items=${STATES.map(
     (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state}
       leads=${[view.value, state]} />`,
   )} />
-    ${!rows.length && html`<${Empty} text=${words.nothingFound} />`}
+    ${!rows.length && html`<${Empty} all=${all} text=${words.noAgents} />`}
     <${Tiles} name="agents" items=${rows} tiles=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, { lines }, room) =>
       html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} />`} />`;
 }

@@ -14,7 +14,7 @@ import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
 import { pages, unseen } from "./stage.js";
 import {
-  clock, connection, detail, find, hello, lag, only, page, paused, kiosk, settings, show, size, staleness,
+  clock, connection, detail, find, hello, lag, only, page, paused, phone, kiosk, settings, show, size, staleness,
   system, togglePause, toggleTheme, view, wanted, words,
 } from "./store.js";
 
@@ -60,11 +60,8 @@ function Tabs() {
 
 function Search() {
   return html`<label class="search"><span class="hidden">${words.searching}</span>
-    <input id="find" type="search" value=${find.value} placeholder=${size.value.w < 40 ? words.searching : words.filterHint} autocomplete="off" spellcheck=${false}
-      onInput=${(event) => {
-        find.value = event.target.value;
-        page.value = 0;
-      }} /></label>`;
+    <input id="find" type="search" value=${find.value} placeholder=${phone.value ? words.searching : words.filterHint} autocomplete="off" spellcheck=${false}
+      onInput=${(event) => (find.value = event.target.value)} /></label>`;
 }
 
 function Freshness() {

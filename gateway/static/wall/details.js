@@ -102,10 +102,8 @@ function agent(ext, state, id) {
     )}</ul>`;
 }
 
-function doingOf({ activity, queue }) {
-  if (activity === "Talking" && queue) return words.inQueue;
-  return words[activity.toLowerCase()] ?? activity;
-}
+const doingOf = ({ activity, queue }) =>
+  activity === "Talking" && queue ? words.inQueue : (words[activity.toLowerCase()] ?? activity);
 
 const MEMBERS = [
   column("number", "num", (one) => one.num, (one) => (one.waits ? html`<${Tel} num=${one.num} />` : one.num)),

@@ -2,7 +2,6 @@
 
 const ROW = 2.55; // rem, of a table: two lines
 const HEAD = 1.9;
-const ZOOMS = [3, 2.75, 2.5, 2.25, 2, 1.75, 1.5, 1.375, 1.25, 1.125, 1];
 
 /** The grid of `count` tiles no smaller than `tile` in `space`: {cols, rows, perPage, pages}. */
 export function fit(count, space, tile, gap = 0.5) {
@@ -21,7 +20,7 @@ export function densest(count, space, densities) {
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 
-/** The grid that shows all at once and largest; else the `densest`, larger where its tile `fills`. */
+/** The grid that shows all at once and largest, `most` times; else the `densest`, larger where its tile `fills`. */
 export function roomiest(count, space, densities) {
   const best = densest(count, space, densities);
   const growing = densities.filter((tile, at) => at === 0 || tile.grows);
@@ -30,7 +29,7 @@ export function roomiest(count, space, densities) {
 }
 
 function largest(count, space, tiles) {
-  for (const zoom of ZOOMS) {
+  for (let zoom = tiles[0].most ?? 3; zoom >= 1; zoom -= 0.125) {
     for (const tile of tiles) {
       const room = { w: space.w / zoom, h: space.h / zoom };
       const grid = fit(count, room, tile);

@@ -8,7 +8,7 @@ import { Strip, Tiles } from "./stage.js";
 import { find, now, only, shown, system, words } from "./store.js";
 
 const TILES = [
-  { w: 19, h: 9.4 },
+  { w: 19, h: 9.4, most: 5 },
   { w: 14, h: 10.6, grows: true },
 ];
 
@@ -49,7 +49,7 @@ function Line({ line: { num, name, registered, inUse, capacity, externalNumber }
   const [state, word] = down ? ["alarm", words.unregistered] : registered ? ["free", words.registered] : ["out", "–"];
   return html`<article class=${`tile line level${down ? 2 : 0}`} aria-label=${`${num} ${name}`} style=${{ "--need": 1.6 * ems(capacity > 0 ? capacity : 99) + 0.5 }}>
     <header><b class="num">${num}</b><h2 class="name" title=${name}>${name}</h2></header>
-    <div class="figures big"><div class="figure"><span class="value">${inUse}${
+    <div class="figures"><div class="figure"><span class="value">${inUse}${
       capacity > 0 && html`<small> / ${capacity}</small>`
     }</span><span class="label">${words.inUse}</span></div></div>
     ${capacity > 0 && html`<div class="meter" aria-hidden="true"><i style=${{ width: `${Math.min(100, (100 * inUse) / capacity)}%` }}></i></div>`}

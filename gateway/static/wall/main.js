@@ -26,10 +26,7 @@ render(h(App), document.getElementById("wall"));
 /** TV mode: the next page, then the next view. */
 function turn() {
   if (paused.value) return;
-  if (page.value + 1 < pages.value) {
-    page.value++;
-    return;
-  }
+  if (page.value + 1 < pages.value) return page.value++;
   const at = settings.views.indexOf(view.value);
   show(settings.views[(at + 1) % settings.views.length]);
 }

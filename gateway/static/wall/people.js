@@ -51,7 +51,7 @@ export function agentRows(state, everybody = false) {
       name: fullName(ext),
       person: ext.lastname,
       stats: stats.get(ext.num) ?? null,
-      ...doing(ext, nums.has(ext.num) ? loggedIn.has(ext.num) : queues.length ? true : undefined),
+      ...doing(ext, nums.has(ext.num) ? loggedIn.has(ext.num) : queues.length > 0 || undefined),
     }))
     .sort(byNumber);
 }

@@ -12,6 +12,7 @@ import { instant } from "./times.js";
 
 const LABEL = kiosk ? 1 : 0.8125; // rem
 const WIDE = 24; // rem from which on callers may stand beside the numbers
+const rem = (fontSize) => ({ fontSize: `${fontSize}rem` });
 
 export function Queues() {
   const state = shown();
@@ -32,10 +33,10 @@ function tile(rows) {
   ];
 }
 
-/** How many callers have room. */
-function callersIn(h, wide, day, more) {
+/** How many callers have room. `digits`: the size of the numbers above them. */
+function callersIn(h, wide, day, digits) {
   if (h === null) return 3;
-  const taken = (wide ? 3.2 : 8.1 + 1.05 * more) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
+  const taken = (wide ? 3.2 : 5.4 + 1.05 * digits) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
   return Math.max(0, Math.floor((h - taken) / 1.4));
 }
 
@@ -90,30 +91,32 @@ function Queue({ row, room, brief }) {
   const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
   const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= left);
   const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
+  const digits = figureSize(more, left, [waiting.length, wait], [levels.waiting, levels.wait], labels);
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
   const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
+  const high = !wide && room.h > 15 && ems(`${num} ${name}`) + 0.5 > room.w - 1.9; // in two lines
   const bare = (brief || tight) && ems(`${num} ${name}`) > space && ems(name) <= space; // without its number
   const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
       style=${{ "--share": `${share / (1 - share)}fr` }} ...${opens("queue", num)} aria-label=${`${num} ${name}`}>
-    <header class=${brief || tight ? "" : "roomy"}><div class="title"><${Opener} class=${bare ? "hidden" : "num"}
+    <header class=${high ? "high" : brief || tight ? "" : "roomy"}><div class="title"><${Opener} class=${bare ? "hidden" : "num"}
         says=${`${num} ${name}: ${waiting.length} ${words.waiting}`}>${num}<//><h2 class="name" title=${name}>${name}</h2></div>
       ${
         brief
           ? html`<${Count} of="free" count=${row.agents.free} level=${levels.free} />`
           : tight
             ? html`<span class=${`percent level${levels.sl}`} title=${words.serviceLevel}><${Percent} of=${stats.serviceLevel} level=${levels.sl} /></span>`
-            : html`<small class="target" title=${goal}>${fits ? goal : goal.replace(/^\S+ /, "")}</small>`
+            : !high && html`<small class="target" title=${goal}>${fits ? goal : goal.replace(/^\S+ /, "")}</small>`
       }</header>
     <div class="numbers">
-      <div class="figures" style=${{ fontSize: `${figureSize(more, left, [waiting.length, wait], [levels.waiting, levels.wait], labels)}rem` }}>
+      <div class="figures" style=${rem(digits)}>
         <${Figure} level=${levels.waiting} label=${labels[0]}>${waiting.length}<//>
         <${Figure} level=${levels.wait} label=${labels[1]}>${oldest ? html`<${Timer} since=${oldest} />` : wait}<//>
       </div>
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, more)} room=${part(share)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(high ? room.h - 1.35 : room.h, wide, day, digits)} room=${part(share)} />
     <${Bottom} row=${row} levels=${levels} day=${day} wide=${wide} room=${part(1)} />`
     }
   </article>`;
@@ -155,15 +158,14 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
   const need = needFor(states);
   const rest = room + 0.4 - (wide && Math.min(need, left));
   if (day && shrunk(needs, rest) < 0.75) {
-    needs[0].value -= 0.75 * ems(cells[0][2]); // the offered give way
-    cells[0][2] = "";
+    needs[0].value -= 0.75 * ems(cells[0][2]);
+    cells[0][2] = ""; // the offered give way
   }
-  const size = (rem) => ({ fontSize: `${rem}rem` });
   return html`<div class="bottom">
-    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${size(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
+    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${rem(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
       (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? levels.free : 0} /></li>`,
     )}</ul>
-    ${day && html`<dl class="day" style=${size(shrunk(needs, rest))}>${cells.map(
+    ${day && html`<dl class="day" style=${rem(shrunk(needs, rest))}>${cells.map(
       ([label, value, small, title, bad = 0]) => html`<div key=${label} class=${`level${bad}`} title=${title}><dt>${label}</dt>
       <dd>${value}<small>${small}</small><${Sign} level=${bad} /></dd></div>`,
     )}</dl>`}
@@ -192,7 +194,7 @@ function Waiting({ callers, lines, room }) {
   const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
-  return html`<ol class="callers" style=${{ fontSize: `${Math.min(kiosk ? 1 : 0.875, room / needOf(few))}rem` }}>
+  return html`<ol class="callers" style=${rem(Math.min(kiosk ? 1 : 0.875, room / needOf(few)))}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,

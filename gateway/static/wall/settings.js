@@ -51,15 +51,15 @@ export function parseSettings(search, { languages = ["en"], preferred = [] } = {
 const METRIC = new RegExp(`^(${Object.keys(THRESHOLDS).join("|")})(\\.[^.]+)?$`);
 const LIMIT = /^(\d+(\.\d+)?)?$/;
 const limitsRead = (text) => text.split(",").length < 3 && text.split(",").every((one) => LIMIT.test(one.trim()));
-const FLAG = /^([01]?|true|false)$/;
+const flagRead = (text) => /^([01]?|true|false)$/.test(text);
 /** Of each setting whether it is understood; else its default holds. */
 const GOOD = {
   view: (text) => list(text).length > 0 && list(text).every((view) => VIEWS.includes(view)),
   theme: (text) => /^(dark|light)$/.test(text),
   lang: (text, languages) => languages.includes(text.slice(0, 2).toLowerCase()),
   page: (text) => text >= 3 && text <= 600,
-  kiosk: (text) => FLAG.test(text),
-  sound: (text) => FLAG.test(text),
+  kiosk: flagRead,
+  sound: flagRead,
   title: (text) => text.length <= 60,
   find: () => true,
   pbx: () => true,

@@ -4,12 +4,11 @@ import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { computed, signal } from "@preact/signals";
 import { pageOf, roomiest, shrunk } from "./fit.js";
 import { html } from "./parts.js";
-import { page, kiosk, size } from "./store.js";
+import { page, kiosk, phone, size } from "./store.js";
 
 export const pages = signal(1); // of the view that is shown
 export const unseen = signal(0); // tiles that are on none of them
 
-const phone = computed(() => size.value.w < 40 && !kiosk);
 const portrait = computed(() => kiosk && size.value.h > size.value.w);
 const above = signal(5.6); // rem of the strip above the tiles
 const GAP = 0.5; // rem between tiles
@@ -33,14 +32,15 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   const fixed = kiosk || grid.pages === 1;
   const { tile, rows, zoom } = grid;
   const cols = fixed ? grid.cols : Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
-  const room = {
-    w: (space.w / zoom - GAP * (cols - 1)) / cols,
-    h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null,
+  const wider = fixed && !paged && cols < 4 && cols * rows - here.length === 1; // the last row's tiles fill it
+  const room = (at) => {
+    const each = wider && at >= cols * (rows - 1) ? cols - 1 : cols;
+    return { w: (space.w / zoom - GAP * (each - 1)) / each, h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null };
   };
   const gridTemplate = fixed
-    ? `repeat(${rows}, minmax(0, 1fr)) / repeat(${cols}, minmax(0, 1fr))`
+    ? `repeat(${rows}, 1fr) / repeat(${wider ? cols * (cols - 1) : cols}, 1fr)`
     : `none / repeat(auto-fill, minmax(min(100%, ${tile.w}rem), 1fr))`;
-  return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""}`} style=${{ gridTemplate, zoom }}>${here.map((item) => draw(item, tile, room))}</div>`;
+  return html`<div class=${`tiles ${name} ${fixed ? "whole" : ""} ${wider ? `of${cols}` : ""}`} style=${{ gridTemplate, zoom }}>${here.map((item, at) => draw(item, tile, room(at)))}</div>`;
 }
 
 /** The numbers above the tiles. `items`: Kpis, or null. */
@@ -64,9 +64,8 @@ export function Strip({ items, label }) {
 
 /** Draw the numbers as large as all fit; labels get two lines at need. */
 function fitStrip(strip) {
-  const least = 0.5;
-  let scale = phone.value ? least : scaleOf(strip, false);
-  if (scale <= least) scale = Math.min(phone.value ? 1 : 0.8, scaleOf(strip, true));
+  let scale = phone.value ? 0.5 : scaleOf(strip, false);
+  if (scale <= 0.5) scale = Math.min(phone.value ? 1 : 0.8, scaleOf(strip, true));
   strip.style.fontSize = `${scale}rem`;
   const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
   if (Math.abs(height - above.value) > 0.05) above.value = height;
@@ -79,11 +78,10 @@ function scaleOf(strip, two) {
     const style = getComputedStyle(band);
     const gaps = parseFloat(style.columnGap) * (band.children.length - 1);
     const needs = [...band.children].map((kpi) => {
-      const { paddingLeft, paddingRight, borderLeftWidth } = getComputedStyle(kpi);
       const [{ offsetWidth: value }, text] = kpi.children;
       const widest = Math.max(...text.textContent.split(" ").map((one) => one.length));
       const label = two ? 0.58 * parseFloat(getComputedStyle(text).fontSize) * widest : text.offsetWidth;
-      return { fixed: parseFloat(paddingLeft) + parseFloat(paddingRight) + 2 * parseFloat(borderLeftWidth), value, label };
+      return { fixed: 2 * (kpi.clientLeft + parseFloat(getComputedStyle(kpi).paddingLeft)), value, label };
     });
     return shrunk(needs, band.clientWidth - gaps);
   });

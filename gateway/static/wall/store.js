@@ -24,9 +24,10 @@ export const find = signal(settings.find);
 export const wanted = signal(settings.only);
 export const only = computed(() => (KINDS[view.value]?.includes(wanted.value) ? wanted.value : "")); // or all
 export const sorting = signal(settings.sort); // of tables: a column's name, with "-" the greatest first
-export const detail = signal(null); // {kind: "call" | "agent" | "queue" | "help", id}
+export const detail = signal(null); // {kind, id} of what is open
 export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? preferredTheme()) : settings.theme);
 export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
+export const phone = computed(() => size.value.w < 40 && !kiosk);
 export const now = signal(Date.now()); // the server's time, once a second; stands still while paused
 export const clock = signal(now.value); // the server's time, always
 export const connection = signal({ status: "connecting", since: Date.now() });
@@ -94,8 +95,9 @@ export function watch(key) {
   client.addEventListener("state", draw);
   client.addEventListener("change", ({ detail }) => {
     if (paused.value) {
-      const count = (topics) => Object.values(topics).reduce((sum, one) => sum + Object.keys(one).length, 0);
-      paused.value = { ...paused.value, changes: paused.value.changes + count(detail.upsert) + count(detail.remove) };
+      const topics = [detail.upsert, detail.remove].flatMap(Object.values);
+      const { length } = topics.flatMap(Object.keys);
+      paused.value = { ...paused.value, changes: paused.value.changes + length };
     }
     draw();
   });
@@ -190,7 +192,7 @@ export function toggleTheme() {
 
 export function toggleKeys() {
   singleKeys.value = !singleKeys.value;
-  remember("keys", singleKeys.value ? null : "0");
+  remember("keys", singleKeys.value ? "1" : "0");
 }
 
 effect(() => {
@@ -203,16 +205,15 @@ function preferredTheme() {
 
 export function remembered(name) {
   try {
-    return localStorage.getItem(`callmon.${name}`);
+    return localStorage[`callmon.${name}`];
   } catch {
-    return null; // storage is off: the page works without
+    return; // storage is off: the page works without
   }
 }
 
 export function remember(name, value) {
   try {
-    if (value === null) localStorage.removeItem(`callmon.${name}`);
-    else localStorage.setItem(`callmon.${name}`, value);
+    localStorage[`callmon.${name}`] = value;
   } catch {
     return;
   }

@@ -7,7 +7,7 @@ import { html } from "./parts.js";
 import { sorted } from "./rows.js";
 import { KINDS } from "./settings.js";
 import { usePages } from "./stage.js";
-import { page, kiosk, settings, size, sorting, words } from "./store.js";
+import { page, kiosk, phone, settings, size, sorting, words } from "./store.js";
 
 const HIGH = 3.3; // rem of three lines
 const STEP = 12; // rows that come and go together, and that are drawn beyond those in sight
@@ -27,7 +27,7 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
   const { from, to, height, left, row } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
   const here = all.slice(from, to);
   const widest = Math.max(...(KINDS[name] ?? []).map((kind) => ems(words[kind]))); // of the words of a state
-  return html`<table class=${`rows ${name} ${kiosk || size.value.w >= 40 ? "tall" : ""} ${row > HIGH ? "high" : ""}`} style=${{ "--words": `${2.9 + widest}rem`, "--row": `${row - 0.05}rem` }} aria-rowcount=${all.length + 1}>
+  return html`<table class=${`rows ${name} ${phone.value ? "" : "tall"} ${row > HIGH ? "high" : ""}`} style=${{ "--words": `${2.9 + widest}rem`, "--row": `${row - 0.05}rem` }} aria-rowcount=${all.length + 1}>
     <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
     <tbody ref=${body}>
       <${Space} rows=${from} height=${height} />
