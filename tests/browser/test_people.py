@@ -274,7 +274,13 @@ async def test_a_day_of_three_digits_is_read_whole_on_every_screen(
                 await page.until("document.fonts.status === 'loaded'")
                 await page.becomes([], _CLIPPED)
                 await page.until(f"{_SHARE} > 0.13")
+                await page.becomes([], _QUEUES_CUT)
         assert not page.complaints
+
+
+_QUEUES_CUT = """[...document.querySelectorAll('.queue h2')].filter((each) =>
+  each.scrollWidth > each.clientWidth + 1 || each.scrollHeight > each.clientHeight + 3
+).map((each) => each.innerText)"""
 
 
 _SHARE = """(() => {
@@ -297,14 +303,6 @@ _SMALLEST = """Math.min(...[...document.querySelectorAll(
 async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_it(
     page: Page, valkey: RealBus, size: tuple[int, int]
 ) -> None:
-    filled = """(() => {
-      const tiles = [...document.querySelectorAll('.tile')];
-      const boxes = tiles.map((one) => one.getBoundingClientRect());
-      const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
-      const { width, height, bottom } = document.querySelector('.tiles').getBoundingClientRect();
-      const lowest = Math.max(...boxes.map((box) => box.bottom));
-      return lowest < bottom - 2 ? 0 : used / (width * height);
-    })()"""
     at = time.time()
     state = house(5, at)
     for place, num in enumerate(("10000", "10001", "10002", "10003")):
@@ -339,11 +337,60 @@ async def test_on_a_tv_everything_can_be_read_from_the_room_and_few_tiles_fill_i
                     zoom = "document.querySelector('.tile').currentCSSZoom"
                     many = view == "lines" or (view, queues) == ("queues", 4)
                     least = 1 if many else 1.75 if view == "agents" else 1.25
-                    await page.until(f"{zoom} >= {least} && {filled} > 0.65")
+                    await page.until(f"{zoom} >= {least} && {_FILLED} > 0.65")
                     if view == "queues":
                         await page.shows("Free" if lang == "en" else "Свободны", ".legend")
                     if view == "calls":
                         await page.shows("In queue" if lang == "en" else "В очереди", ".tiles")
+        assert not page.complaints
+
+
+_FILLED = """(() => {
+  const tiles = [...document.querySelectorAll('.tile')];
+  const boxes = tiles.map((one) => one.getBoundingClientRect());
+  const used = boxes.reduce((sum, box) => sum + box.width * box.height, 0);
+  const { width, height, bottom } = document.querySelector('.tiles').getBoundingClientRect();
+  const lowest = Math.max(...boxes.map((box) => box.bottom));
+  return lowest < bottom - 2 ? 0 : used / (width * height);
+})()"""
+"""The part of a view that its tiles take."""
+
+
+async def test_few_tiles_fill_a_desk_too(page: Page, valkey: RealBus) -> None:
+    at = time.time()
+    state = house(5, at)
+    for num in ("10000", "10001", "10002"):
+        state["lines"][num] = entities.line(num, 7)
+    for place in range(2, 5):
+        queue = state["queues"]["800"]
+        state["queues"][str(800 + place)] = msgspec.structs.replace(
+            queue, num=str(800 + place), waiting=()
+        )
+    zoom = "document.querySelector('.tile').currentCSSZoom"
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        for size, few, fewer in (
+            (TV, 1.75, 3),
+            ((1366, 768), 1.5, 2.5),
+            ((820, 1180), 1.75, 3),
+            ((844, 390), 1.25, 1.125),
+        ):
+            await page.resize(*size)
+            for view, count, least in (
+                ("agents", 5, few),  # one of them has a very long name, which is whole
+                ("agents&ext=102,103,104", 3, fewer),
+                ("lines", 3, 1),
+                ("queues", 5, 1),
+            ):
+                wall = f"http://127.0.0.1:{served.port}/wall?theme=dark&lang=en&view={view}"
+                await page.go(f"{wall}#key={key(0)}")
+                await page.becomes(count, "document.querySelectorAll('.tile').length")
+                await page.until("document.fonts.status === 'loaded'")
+                await page.becomes([], _CLIPPED)
+                await page.until(f"{zoom} >= {least}")
+                if size != (844, 390):
+                    await page.becomes([], _QUEUES_CUT if view == "queues" else _NAMES_CUT)
+                if (view, size) != ("queues", (844, 390)):  # it scrolls there
+                    await page.until(f"{_FILLED} > 0.85")
         assert not page.complaints
 
 
@@ -392,6 +439,38 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
             settings = f"view=missed&theme=dark&lang={lang}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
             await page.becomes(1, f"new Set({_WORD_HEIGHTS}).size")
+        assert not page.complaints
+
+
+async def test_a_phone_shows_a_long_name_beside_a_long_number_in_rows_of_one_height(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    names = ("Alexandra Featherstonehaugh", "Александра Преображенская", "", "Ann Lee")
+    for place, name in enumerate(names):
+        call = msgspec.structs.replace(missed(place, at), caller_name=name)
+        state["ended"][str(place)] = call
+        again = msgspec.structs.replace(call, call_id=90 + place, caller=f"+4930231259{place:02}")
+        state["ended"][str(90 + place)] = again
+        state["ended"][str(80 + place)] = msgspec.structs.replace(again, call_id=80 + place)
+        for num, talk in talks(1, name, at).items():
+            legs = tuple(msgspec.structs.replace(leg, party_name=name) for leg in talk.legs)
+            talk = msgspec.structs.replace(talk, call_id=2000 + place, legs=legs, owner=legs[0])
+            state["calls"][f"{num}{place}"] = talk
+    heights = (
+        "new Set([...document.querySelectorAll('tbody tr')].map((one) => one.offsetHeight)).size"
+    )
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        for size in (PHONE, (360, 740)):
+            await page.resize(*size)
+            for view in ("missed", "calls"):
+                settings = f"view={view}&theme=dark&lang=de"
+                await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+                await page.until("document.querySelectorAll('tbody tr').length >= 4")
+                await page.until("document.fonts.status === 'loaded'")
+                await page.becomes([], _NAMES_CUT.replace(":is(.rows, .tiles)", ":is(.from, .now)"))
+                await page.becomes(1, heights)
         assert not page.complaints
 
 

@@ -7,10 +7,10 @@ import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
 import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
-const DENSITIES = [
-  { w: 13, h: 4.6, lines: 3, most: 5 },
+const tiles = (rows) => [
+  { w: Math.max(13, ...(rows.length < 9 ? rows.map(needOf) : [])), h: 4.6, lines: 3, most: 5 },
   { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk, fills: true },
-  kiosk ? { w: 9.8, h: 2.9, lines: 1 } : { w: 7.9, h: 2.25, lines: 1 }, // the name below
+  { w: kiosk ? 9.8 : 7.9, h: kiosk ? 2.9 : 2.25, lines: 1 }, // the name below
 ];
 const PAGES = 4; // of a TV
 const URGENCY = ["ringing", "away", "talking", "free", "out"];
@@ -36,11 +36,14 @@ export function Agents({ everybody = NAMED }) {
       leads=${[view.value, state]} />`,
   )} />
     ${!rows.length && html`<${Empty} all=${all} text=${words.noAgents} />`}
-    <${Tiles} name="agents" items=${rows} tiles=${DENSITIES} urgent=${urgent} most=${PAGES} draw=${(row, { lines }, room) =>
+    <${Tiles} name="agents" items=${rows} tiles=${tiles(rows)} urgent=${urgent} most=${PAGES} draw=${(row, { lines }, room) =>
       html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} />`} />`;
 }
 
 export const stateWord = (row) => row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
+
+/** The width of a tile with a whole surname, in rem. */
+const needOf = ({ num, name, person }) => 3.8 + ems(num) + ems(person ? initialed(name, 0) : name);
 
 function Agent({ row, width, lines }) {
   const stacked = lines === 1;

@@ -12,7 +12,7 @@ import { clockTime, Glyph, html, lasting } from "./parts.js";
 import { Legend, Queues } from "./queues.js";
 import { VIEWS } from "./settings.js";
 import { audible, toggleSound } from "./sound.js";
-import { pages, unseen } from "./stage.js";
+import { pages, rem, unseen } from "./stage.js";
 import {
   clock, connection, detail, find, hello, lag, only, page, paused, phone, kiosk, settings, show, size, staleness,
   system, togglePause, toggleTheme, view, wanted, words,
@@ -68,7 +68,7 @@ function Freshness() {
   const stale = staleness.value;
   if (paused.value) return html`<span class="fresh paused">${words.paused(paused.value.changes)}</span>`;
   if (stale || !system.value) return html`<span class="fresh old">${stale ? "" : words.connecting}</span>`;
-  return html`<span class="fresh live"><i></i>${words.live} · ${words.seconds((lag.value ?? 0) / 1000)}</span>`;
+  return html`<span class="fresh live"><i></i>${words.live} · ${words.seconds(lag.value / 1000)}</span>`;
 }
 
 function Tools() {
@@ -110,9 +110,8 @@ function Stage() {
   useEffect(() => {
     const measure = () => {
       if (!stage.current) return;
-      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
       const { clientWidth, clientHeight } = stage.current;
-      const next = { w: clientWidth / rem, h: clientHeight / rem };
+      const next = { w: clientWidth / rem(), h: clientHeight / rem() };
       if (next.w !== size.value.w || next.h !== size.value.h) size.value = next;
     };
     const observer = new ResizeObserver(measure);

@@ -20,7 +20,7 @@ const CALLS = [
   column("direction", "way", ({ direction }) => words[direction],
     ({ direction }) => html`<${Glyph} of=${direction} /><span class="hidden">${words[direction]}</span>`),
   column("from", "from", (row) => textOf(row.from),
-    (row) => html`<${Party} ...${parted(row.from)} says=${words[row.word]} beside=${7} />`),
+    (row) => html`<${Party} ...${parted(row.from)} says=${words[row.word]} />`),
   column("to", "to", (row) => textOf(row.to), (row) => html`<${Party} ...${parted(row.to)} />`),
   column("via", "via", (row) => row.via, (row) => nameIn(row.via)),
   column("state", "now", (row) => words[row.word], (row) => html`<${State} of=${row.kind} word=${words[row.word]} />`),
@@ -70,7 +70,7 @@ const MISSED = [
   column("when", "when", (row) => row.ended,
     (row) => html`<${Opener} class="num" says=${`${row.num || words.anonymous} ${nameOf(row.num, row.name)}: ${words[row.outcome]}`}>${clockTime(row.ended)}<//>`),
   column("who", "from", textOf,
-    ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true} beside=${5.4}
+    ({ num, name, calls }) => html`<${Party} num=${num} name=${name} outside=${true} tel=${true}
       more=${calls.length > 1 && (kiosk || phone.value ? `×${calls.length}` : words.callCount(calls.length))} />`),
   column("to", "via to", (row) => row.to, (row) => nameIn(row.to)),
   column("outcome", "now", (row) => words[row.spoken ? "calledBack" : row.outcome], (row) => html`<${Outcome} row=${row} />`),

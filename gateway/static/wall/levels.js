@@ -1,15 +1,10 @@
 /** How bad a value is: 0 well, 1 warning, 2 alarm. Pure. */
 
-const BAD = {
-  from: (value, limit) => value >= limit,
-  downTo: (value, limit) => value <= limit,
-  below: (value, limit) => Math.round(value) < limit, // as shown
-};
-
 /** `limits`: [warn, alarm], null for never. `bad`: `from` the limit on, `downTo` it, or `below` it. */
 export function level(value, [warn, alarm], bad = "from") {
   if (value == null) return 0;
-  const beyond = (limit) => limit !== null && BAD[bad](value, limit);
+  const isBad = (limit) => bad === "from" ? value >= limit : bad === "downTo" ? value <= limit : Math.round(value) < limit; // as shown
+  const beyond = (limit) => limit !== null && isBad(limit);
   return beyond(alarm) ? 2 : beyond(warn) ? 1 : 0;
 }
 

@@ -3,9 +3,8 @@
 import { h } from "preact";
 import htm from "htm";
 import { useComputed } from "@preact/signals";
-import { ems } from "./fit.js";
 import { nameOf } from "./people.js";
-import { detail, now, only, kiosk, phone, show, size, view, words, zone } from "./store.js";
+import { detail, now, only, kiosk, show, view, words, zone } from "./store.js";
 import { duration, instant, timeOfDay } from "./times.js";
 
 export { nameOf };
@@ -105,13 +104,11 @@ export function Tel({ num }) {
   return html`<a class="tel" href=${`tel:${num.replace(/[^+\d]/g, "")}`} onClick=${(event) => event.stopPropagation()}>${num}</a>`;
 }
 
-/** The number, then the name, cut if too long. `says`: it opens the row, and this is its name.
- * `beside`: rem that a phone's row has for other things; the text is smaller at need. */
-export function Party({ num, name, outside, more, says, tel = false, beside }) {
+/** The number, then the name, cut if too long. `says`: it opens the row, and this is its name. */
+export function Party({ num, name, outside, more, says, tel = false }) {
   name = nameOf(num, name);
   const [kind, text] = outside && !num ? ["name", words.anonymous] : ["num", num];
-  const room = phone.value && beside ? (size.value.w - beside) / ems(`${text} ${more || ""} ${name}`) : 1;
-  return html`<span class="party" style=${{ fontSize: `${Math.min(1, Math.max(0.75, room))}em` }} title=${[num, name].filter(Boolean).join(" · ")}>
+  return html`<span class="party" title=${[num, name].filter(Boolean).join(" · ")}>
     ${
       says === undefined
         ? html`<span class=${kind}>${tel ? html`<${Tel} num=${num} />` : text}</span>`

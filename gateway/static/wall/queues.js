@@ -94,7 +94,7 @@ function Queue({ row, room, brief }) {
   const digits = figureSize(more, left, [waiting.length, wait], [levels.waiting, levels.wait], labels);
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
   const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
-  const high = !wide && room.h > 15 && ems(`${num} ${name}`) + 0.5 > room.w - 1.9; // in two lines
+  const high = !wide && !brief && !tight && room.zoom > (kiosk ? 1.4 : 1.2) && ems(`${num} ${name}`) + 0.5 > room.w - 1.9;
   const bare = (brief || tight) && ems(`${num} ${name}`) > space && ems(name) <= space; // without its number
   const fits = ems(`${num} ${name}`) + 0.75 * ems(goal) + 3 <= room.w; // else without its first word
   return html`<article class=${`tile queue level${worst} ${brief ? "brief" : wide ? "wide" : ""}`}
@@ -116,7 +116,7 @@ function Queue({ row, room, brief }) {
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(high ? room.h - 1.35 : room.h, wide, day, digits)} room=${part(share)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, digits)} room=${part(share)} />
     <${Bottom} row=${row} levels=${levels} day=${day} wide=${wide} room=${part(1)} />`
     }
   </article>`;

@@ -1,7 +1,7 @@
 /** A view's tiles: a grid that fills the screen and pages in TV mode, or one that scrolls. */
 
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
-import { computed, signal } from "@preact/signals";
+import { signal } from "@preact/signals";
 import { pageOf, roomiest, shrunk } from "./fit.js";
 import { html } from "./parts.js";
 import { page, kiosk, phone, size } from "./store.js";
@@ -9,14 +9,13 @@ import { page, kiosk, phone, size } from "./store.js";
 export const pages = signal(1); // of the view that is shown
 export const unseen = signal(0); // tiles that are on none of them
 
-const portrait = computed(() => kiosk && size.value.h > size.value.w);
 const above = signal(5.6); // rem of the strip above the tiles
 const GAP = 0.5; // rem between tiles
 
 /**
  * `items` in tiles no smaller than one of `tiles` ({w, h} in rem, roomiest first; `phone`: where one scrolls).
  * A TV begins with those that `urgent` sorts first, and shows `most` pages. `least`: as many have room, without a strip.
- * `draw(item, tile, room)`; `room`: a tile's {w, h}, h null where it may grow.
+ * `draw(item, tile, room)`; `room`: a tile's {w, h, zoom}, h null where it may grow.
  */
 export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infinity }) {
   const space = { w: size.value.w, h: size.value.h - (least ? 0 : above.value) };
@@ -35,7 +34,7 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   const wider = fixed && !paged && cols < 4 && cols * rows - here.length === 1; // the last row's tiles fill it
   const room = (at) => {
     const each = wider && at >= cols * (rows - 1) ? cols - 1 : cols;
-    return { w: (space.w / zoom - GAP * (each - 1)) / each, h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null };
+    return { zoom, w: (space.w / zoom - GAP * (each - 1)) / each, h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null };
   };
   const gridTemplate = fixed
     ? `repeat(${rows}, 1fr) / repeat(${wider ? cols * (cols - 1) : cols}, 1fr)`
@@ -55,19 +54,21 @@ export function Strip({ items, label }) {
     return () => observer.disconnect();
   });
   const kept = items.filter(Boolean);
-  const each = phone.value ? 3 : !portrait.value ? kept.length : kept.length > 5 ? 2 : 3;
+  const each = phone.value ? 3 : !kiosk || size.value.w > size.value.h ? kept.length : kept.length > 5 ? 2 : 3;
   const rows = Array.from({ length: Math.ceil(kept.length / each) }, (_, row) => kept.slice(row * each, (row + 1) * each));
   return html`<section class="strip" ref=${strip} aria-label=${label}>${rows.map(
     (row, index) => html`<div class="band" key=${index}>${row}</div>`,
   )}</section>`;
 }
 
+export const rem = () => parseFloat(getComputedStyle(document.documentElement).fontSize);
+
 /** Draw the numbers as large as all fit; labels get two lines at need. */
 function fitStrip(strip) {
   let scale = phone.value ? 0.5 : scaleOf(strip, false);
   if (scale <= 0.5) scale = Math.min(phone.value ? 1 : 0.8, scaleOf(strip, true));
   strip.style.fontSize = `${scale}rem`;
-  const height = strip.offsetHeight / parseFloat(getComputedStyle(document.documentElement).fontSize) + GAP;
+  const height = strip.offsetHeight / rem() + GAP;
   if (Math.abs(height - above.value) > 0.05) above.value = height;
 }
 

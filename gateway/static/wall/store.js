@@ -17,6 +17,7 @@ export const settings = parseSettings(location.search, {
 export const { kiosk } = settings; // TV mode
 export const words = (await LANGUAGES[settings.lang]()).default;
 
+const bright = !kiosk && matchMedia("(prefers-color-scheme: light)").matches;
 export const singleKeys = signal(remembered("keys") !== "0"); // dictation presses some, too
 export const view = signal(settings.views[0]);
 export const page = signal(0);
@@ -25,7 +26,7 @@ export const wanted = signal(settings.only);
 export const only = computed(() => (KINDS[view.value]?.includes(wanted.value) ? wanted.value : "")); // or all
 export const sorting = signal(settings.sort); // of tables: a column's name, with "-" the greatest first
 export const detail = signal(null); // {kind, id} of what is open
-export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? preferredTheme()) : settings.theme);
+export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? (bright ? "light" : "dark")) : settings.theme);
 export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
 export const phone = computed(() => size.value.w < 40 && !kiosk);
 export const now = signal(Date.now()); // the server's time, once a second; stands still while paused
@@ -76,11 +77,12 @@ let away = null; // since when the gateway has not been heard, by this machine's
 export function watch(key) {
   client?.close();
   client = new StreamClient({ ...settings, url: "webapi/stream", key, topics: TOPICS });
-  client.addEventListener("connection", ({ detail }) => {
+  const on = (name, act) => client.addEventListener(name, ({ detail }) => act(detail));
+  on("connection", (detail) => {
     away = detail.status === "live" ? null : (away ?? detail.since);
     connection.value = detail;
   });
-  client.addEventListener("hello", ({ detail }) => {
+  on("hello", (detail) => {
     hello.value = detail;
     if (OTHERS) return;
     if (detail.pbx === null) location.replace(`fleet${location.search}`);
@@ -91,9 +93,9 @@ export function watch(key) {
       client.subscribe({ topics: wanted, filter: settings.filter });
     }
   });
-  client.addEventListener("stale", ({ detail }) => (staleSince.value = detail.since));
-  client.addEventListener("state", draw);
-  client.addEventListener("change", ({ detail }) => {
+  on("stale", (detail) => (staleSince.value = detail.since));
+  on("state", draw);
+  on("change", (detail) => {
     if (paused.value) {
       const topics = [detail.upsert, detail.remove].flatMap(Object.values);
       const { length } = topics.flatMap(Object.keys);
@@ -198,10 +200,6 @@ export function toggleKeys() {
 effect(() => {
   document.documentElement.dataset.theme = theme.value;
 });
-
-function preferredTheme() {
-  return !kiosk && matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark";
-}
 
 export function remembered(name) {
   try {
