@@ -136,7 +136,7 @@ def house(agents: int, at: float) -> State:
     return state
 
 
-def busy_queues(count: int, at: float) -> State:
+def busy_queues(count: int, at: float, offered: tuple[int, int] = (1290, 129)) -> State:
     """Return queues at their worst: 65 agents, at most 18 free, a dozen callers, a long day.
 
     The first caller has waited for over an hour.
@@ -169,9 +169,12 @@ def busy_queues(count: int, at: float) -> State:
                 for caller in range(12)
             ),
         )  # fmt: skip
-        stats = entities.queue_stats(num, offered=(1290, 129)[place % 2])
+        stats = entities.queue_stats(num, offered=offered[place % 2])
         figures = msgspec.structs.replace(
-            stats, answered=stats.offered - 20, service_level=(100.0, 59.4)[place % 2]
+            stats,
+            answered=stats.offered - 20,
+            service_level=(100.0, 59.4)[place % 2],
+            last_hour=RecentLevel(20, 11, 55.0) if place % 2 else stats.last_hour,
         )
         state["queuestats"][num] = figures
     return state
@@ -203,11 +206,12 @@ def missed(place: int, at: float) -> EndedCall:
     )
 
 
+@pytest.mark.parametrize(("offered", "lang"), [((1290, 129), "ru"), ((144, 53), "es")])
 async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
-    page: Page, valkey: RealBus
+    page: Page, valkey: RealBus, offered: tuple[int, int], lang: str
 ) -> None:
     async with (
-        writing(valkey, busy_queues(14, time.time())),
+        writing(valkey, busy_queues(14, time.time(), offered)),
         gateway(valkey, heartbeat=1) as served,
     ):
         for count, mode, size in (
@@ -223,7 +227,7 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
         ):
             await page.resize(*size)
             shown = ",".join(str(800 + place) for place in range(count))
-            settings = f"{mode}&view=queues&theme=dark&lang=ru&queues={shown}"
+            settings = f"{mode}&view=queues&theme=dark&lang={lang}&queues={shown}"
             await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
             least = 4 if mode else count
             await page.until(f"document.querySelectorAll('.queue').length >= {min(count, least)}")

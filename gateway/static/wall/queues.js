@@ -146,11 +146,12 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
     [words.day.level, percent(stats.serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
     stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
   ].filter(Boolean);
-  const needs = cells.map(([text, number, small, , bad]) => {
-    const value = ems(number, !!bad) + 0.75 * ems(small);
+  const measure = () => cells.map(([text, number, small, , bad]) => {
+    const value = ems(number, 1.4 * !!bad) + 0.75 * ems(small);
     const label = 0.45 * text.length;
     return { fixed: 0.4, value: kiosk ? value : Math.max(value, label), label: kiosk ? label : 0 };
   });
+  let needs = measure();
   const needFor = (states) => ems(states.map((one) => agents[one]).join(""), levels.free ? 1.7 : 0) + 1.45 * states.length;
   const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.8 * value, label), -0.4);
   const left = wide ? room - least : room;
@@ -158,8 +159,8 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
   const need = needFor(states);
   const rest = room + 0.4 - (wide && Math.min(need, left));
   if (day && shrunk(needs, rest) < 0.75) {
-    needs[0].value -= 0.75 * ems(cells[0][2]);
     cells[0][2] = ""; // the offered give way
+    needs = measure();
   }
   return html`<div class="bottom">
     <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${rem(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
