@@ -206,8 +206,12 @@ test("all languages have the same words, each word of the same kind", () => {
   assert.equal(calls("fr"), "1 appel,2 appels,4 appels,5 appels,22 appels");
   assert.equal(LANGUAGES.pl.paused(22), "Pauza · 22 zmiany czekają");
   assert.equal(LANGUAGES.pl.paused(21), "Pauza · 21 zmian czeka");
-  assert.equal(LANGUAGES.ru.paused(21), "Пауза · ждут 21 изменение");
-  assert.equal(LANGUAGES.ru.paused(12), "Пауза · ждут 12 изменений");
+  assert.equal(LANGUAGES.ru.paused(21), "Пауза · 21 изменение");
+  assert.equal(LANGUAGES.ru.paused(12), "Пауза · 12 изменений");
+  for (const words of Object.values(LANGUAGES)) {
+    assert.match(words.alarmFree("800 Sales", 2), /\b2 · .*800 Sales$/, "not that nobody is free");
+    assert.doesNotMatch(words.alarmFree("800 Sales", 0), /\b0\b/);
+  }
 });
 
 test("a level whose number is nothing any more falls at once, and later ones are held as before", () => {

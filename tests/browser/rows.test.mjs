@@ -199,8 +199,10 @@ test("missed calls are today's from outside, and know who was spoken with since"
           returnedAt: null,
           queuedAt: "2026-03-04T10:59:00.000Z",
           callee: "101",
+          queue: "800",
           queues: ["800"],
         }),
+        sent: ended(7, "abandoned", "2026-03-04T08:00:00.000Z", { caller: "+4", callee: "800", queues: ["800"] }),
         m: ended(6, "abandoned", "2026-03-04T09:00:00.000Z", { caller: "+3", did: "74951234567" }),
         c: ended(3, "missed", "2026-03-03T11:00:00.000Z"),
         d: ended(4, "unanswered", "2026-03-04T11:00:00.000Z", { direction: "Outbound" }),
@@ -220,6 +222,7 @@ test("missed calls are today's from outside, and know who was spoken with since"
       ["+2", false, 60_000, "abandonedCall", "Sales"],
       ["+1", true, 0, "missedCall", "101 Anna"],
       ["+3", false, 0, "menuCall", "74951234567"],
+      ["+4", false, 0, "missedCall", "Sales"], // the queue sent it elsewhere: none that the queue counts as abandoned
     ],
   );
 });

@@ -61,8 +61,11 @@ async def test_the_start_page_speaks_its_readers_language(page: Page, world: Wor
 
 
 async def test_the_address_for_a_screen_can_be_copied(page: Page, world: World) -> None:
-    await page.go(f"{world.address}/")
-    await page.shows(f"{world.address}/wall?view=queues,agents&kiosk=1#key=", "#link")
+    await page.go(f"{world.address}/?lang=ru")
+    await page.shows(f"{world.address}/wall?view=queues,agents&kiosk=1&lang=ru#key=", "#link")
+    await page.until("document.querySelector('.door').href.endsWith('/wall?lang=ru')")
+    await page.go(f"{world.address}/?lang=en")
+    await page.shows(f"{world.address}/wall?view=queues,agents&kiosk=1&lang=en#key=", "#link")
     await page.run("document.querySelector('#copy').click()")
     await page.until("!['Copy'].includes(document.querySelector('#copy').innerText)")
     chosen = await page.run("getSelection().toString()")

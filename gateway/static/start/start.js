@@ -1,7 +1,7 @@
 /** The start page: what the gateway is connected to, and a console of the stream. */
 
 import { StreamClient } from "callmon";
-import { translate, words } from "./words.js";
+import { language, translate, words } from "./words.js";
 
 const TOPICS = [
   ...["calls", "queues", "extensions", "groups", "lines", "ivrs", "extgroups", "ended", "system"],
@@ -60,7 +60,8 @@ form.addEventListener("submit", (event) => {
   at("stop").disabled = false;
 });
 at("stop").addEventListener("click", stop);
-at("link").textContent = new URL("wall?view=queues,agents&kiosk=1#key=", location.href).href;
+at("link").textContent = new URL(`wall?view=queues,agents&kiosk=1&lang=${language}#key=`, location.href).href;
+if (new URLSearchParams(location.search).has("lang")) document.querySelector(".door").search = `lang=${language}`;
 at("copy").addEventListener("click", async () => {
   const done = await navigator.clipboard?.writeText(at("link").textContent).then(() => true, () => false);
   if (!done) getSelection().selectAllChildren(at("link")); // without HTTPS a page may not write to the clipboard

@@ -2,7 +2,7 @@
 
 const LANGUAGES = ["en", "ru", "de", "fr", "es", "pl"];
 const wanted = [new URLSearchParams(location.search).get("lang"), ...navigator.languages];
-const language = wanted.map((one) => one?.slice(0, 2).toLowerCase()).find((one) => LANGUAGES.includes(one)) ?? "en";
+export const language = wanted.map((one) => one?.slice(0, 2).toLowerCase()).find((one) => LANGUAGES.includes(one)) ?? "en";
 
 export const words = (await import(`./words-${language}.js`)).default;
 

@@ -70,7 +70,7 @@ export function Access() {
     ${
       status === "refused" &&
       html`<p role="alert" class="why">${wrong ? words.keyWrong : words.notAllowed}
-        ${reason && html`<small>${reason} (${code})</small>`}</p>`
+        <small>${!wrong && reason} (${code})</small></p>`
     }
     <form onSubmit=${submit}>
       <label>${words.keyLabel} <input name="key" type="password" autocomplete="off" required autofocus /></label>

@@ -7,12 +7,15 @@ import { matches } from "./rows.js";
 import { Strip, Tiles } from "./stage.js";
 import { find, only, kiosk, settings, shown, view, words } from "./store.js";
 
-const tiles = (rows) => [
-  { w: Math.max(13, ...(rows.length < 9 ? rows.map(needOf) : [])), h: 4.6, lines: 3, most: 5 },
-  { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk, fills: true },
-  { w: kiosk ? 9.8 : 7.9, h: kiosk ? 2.9 : 2.25, lines: 1 }, // the name below
-];
-const PAGES = 4; // of a TV
+function tiles(rows) {
+  const w = rows.length < 9 ? Math.max(...rows.map(needOf)) : 0; // few have whole names
+  return [
+    { w: Math.max(13, w), h: 4.6, lines: 3, most: 5 },
+    { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk, fills: true },
+    { w: kiosk ? 9.8 : 7.9, h: kiosk ? 2.9 : 2.25, lines: 1 }, // the name below
+  ];
+}
+
 const URGENCY = ["ringing", "away", "talking", "free", "out"];
 
 function urgent(one, other) {
@@ -30,17 +33,19 @@ export function Agents({ everybody = NAMED }) {
   const rows = all
     .filter((row) => !only.value || row.state === only.value)
     .filter((row) => matches([row.num, row.name, stateWord(row), row.talk?.num, row.talk?.name], find.value));
+  if (!all.length) return html`<${Empty} text=${words.noAgents} />`;
   const counts = tally(all);
   return html`<${Strip} label=${words.total} items=${STATES.map(
     (state) => html`<${Kpi} key=${state} value=${counts[state]} label=${words.states[state]} of=${state}
       leads=${[view.value, state]} />`,
   )} />
-    ${!rows.length && html`<${Empty} all=${all} text=${words.noAgents} />`}
-    <${Tiles} name="agents" items=${rows} tiles=${tiles(rows)} urgent=${urgent} most=${PAGES} draw=${(row, { lines }, room) =>
+    ${!rows.length && html`<${Empty} text=${words.nothingFound} />`}
+    <${Tiles} name="agents" items=${rows} tiles=${tiles(rows)} urgent=${urgent} most=${4} draw=${(row, { lines }, room) =>
       html`<${Agent} key=${row.num} row=${row} width=${room.w} lines=${room.h > 4.3 ? 3 : lines} />`} />`;
 }
 
-export const stateWord = (row) => row.word === null ? (words.profiles[row.profile] ?? row.profile) : words[row.word];
+export const stateWord = ({ word, profile }) =>
+  word === null ? (words.profiles[profile] ?? profile) : word === "ringing" ? words.states.ringing : words[word];
 
 /** The width of a tile with a whole surname, in rem. */
 const needOf = ({ num, name, person }) => 3.8 + ems(num) + ems(person ? initialed(name, 0) : name);
@@ -52,7 +57,8 @@ function Agent({ row, width, lines }) {
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
   const shown = initialed(name, !person ? Infinity : stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
-  const beside = lines === 2 && width - (talk?.external ? 5 : 6.4) - ems(word) > 0.8125 * ems(talk?.num || other);
+  const room = width - (talk?.external ? 5 : 6.4) - ems(word);
+  const beside = lines === 2 && [other, talk?.num].find((one) => one && 0.8125 * ems(one) < room);
   const time = since && html`<${Timer} since=${since} />`;
   return html`<article class=${`tile agent ${state} lines${lines}`} ...${opens("agent", num)}
       aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>
@@ -63,7 +69,7 @@ function Agent({ row, width, lines }) {
         ? html`<div class="name">${shown}</div>`
         : html`<div class="what"><span class="word">${word}</span>
       ${talk && !talk.external && (lines > 2 && width > 14 ? html`<span class="tag">${words.internal}</span>` : html`<${Glyph} of="internal" />`)}
-      ${beside && other && html`<span class="other">${other}</span>`}
+      ${beside && html`<span class="other">${beside}</span>`}
       ${time}</div>`
     }
     ${lines > 2 && html`<div class="other">${other}</div>`}

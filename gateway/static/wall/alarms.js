@@ -86,7 +86,7 @@ export function alarmsOf(rows, lines, licence, now, words) {
     if (levels.waiting === 2) say(`waiting.${row.num}`, words.alarmWaiting(name, row.waiting.length));
     if (levels.wait === 2)
       say(`wait.${row.num}`, words.alarmWait(name, duration(now - instant(row.oldest), words.units)));
-    if (levels.free === 2) say(`free.${row.num}`, words.alarmFree(name));
+    if (levels.free === 2) say(`free.${row.num}`, words.alarmFree(name, row.agents.free));
     if (levels.hour === 2) say(`sl.${row.num}`, words.alarmLevel(name, Math.round(row.stats.lastHour.serviceLevel)));
   }
   for (const line of lines)

@@ -13,16 +13,14 @@ import { detail, find, now, kiosk, settings, show, shown, system, view, words } 
 const VIEW_OF = { waiting: "queues", wait: "queues", line: "lines", licence: "lines", free: "queues", sl: "queues" };
 const URGENCY = Object.keys(VIEW_OF);
 
-/** Whether this wall shows it: nobody clears the filter of a TV. */
-const isShown = (...texts) => !kiosk || matches(texts, settings.find);
-
 /** How many alarms there are now, for the window's title. */
 export const alarmCount = signal(0);
 
 /** What is bad now, the most urgent first: {about, kind, text, level}. */
 function alarmsNow() {
   const [state, time] = [shown(), now.value];
-  const queues = queueRows(state, settings.filter).filter((row) => isShown(row.num, row.name));
+  const queues = queueRows(state, settings.filter)
+    .filter((row) => !kiosk || matches([row.num, row.name], settings.find)); // nobody clears the filter of a TV
   return [...alarmsOf(queues, lineRows(state), licenceOf(state, system.value, time), time, words)]
     .map(([about, found]) => ({ about, kind: about.split(".")[0], ...found }))
     .sort((one, other) => other.level - one.level || URGENCY.indexOf(one.kind) - URGENCY.indexOf(other.kind));
@@ -31,10 +29,8 @@ function alarmsNow() {
 export function Announcer() {
   const said = useRef(new Map());
   const found = alarmsNow();
-  const names = new Set(found.map(({ about }) => about));
   const fresh = found.filter(({ about }) => !said.current.has(about));
-  for (const name of said.current.keys()) if (!names.has(name)) said.current.delete(name);
-  for (const { about, text } of fresh) said.current.set(about, text); // not read out each second
+  said.current = new Map(found.map(({ about, text }) => [about, said.current.get(about) ?? text])); // not read out each second
   useEffect(() => {
     alarmCount.value = found.filter(({ level }) => level === 2).length;
     if (fresh.some(({ level }) => level === 2)) tone();

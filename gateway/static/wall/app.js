@@ -93,7 +93,7 @@ function Banner({ stale }) {
   const { gatewayAway: gateway, busLost: bus, pbxLost: pbx } = words;
   const text = { gateway, bus, pbx }[stale.kind]?.(lasting(clock.value - stale.since)) ?? words.pbxConnecting;
   return html`<aside class=${`banner ${stale.kind}`} aria-label=${words.state}>
-    <p role="timer" aria-live="off">${text}${stale.reason && html` <small title=${stale.reason}>${stale.reason}</small>`}</p>
+    <p role="timer" aria-live="off">${text}${stale.reason && html` <small>${stale.reason}</small>`}</p>
   </aside>`;
 }
 

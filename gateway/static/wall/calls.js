@@ -10,7 +10,7 @@ import { find, kiosk, now, only, phone, shown, size, words, zone } from "./store
 import { Table } from "./table.js";
 import { instant, midnight } from "./times.js";
 
-const textOf = ({ num, name }) => `${num} ${name}`;
+const textOf = ({ num, name }) => `${num} ${nameOf(num, name)}`;
 const parted = ({ more, ...party }) => ({ ...party, more: more > 0 && `+${more}` });
 
 export const column = (name, kind, value, cell) => ({ name, class: kind, label: words[name], value, cell });
@@ -81,7 +81,7 @@ export function Missed() {
   const state = shown();
   const since = Date.parse(state.get("pbxstats")?.get("pbx")?.since ?? "") || midnight(now.value, zone.value);
   const all = missedRows(state, since);
-  const found = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome]], find.value));
+  const found = all.filter((row) => matches([row.num, row.name, row.to, words[row.outcome], row.spoken && words.calledBack], find.value));
   const kinds = { ...count(found, (row) => row.outcome), calledBack: found.filter((row) => row.spoken).length };
   const calls = picked(found, (row, what) => row.outcome === what || (what === "calledBack" && row.spoken));
   if (!calls.length) return html`<${Empty} all=${all} text=${words.noMissed} />`;
@@ -112,7 +112,7 @@ function totals(view, rows, kinds) {
     html`<${Total}><b>${words.callCount(rows.length)}</b><//>`,
     ...each.map(([kind, number]) => {
       const of = rows.find((row) => row.word === kind)?.kind;
-      const word = of ? html`<${State} of=${of} word=${words[kind]} />` : words[kind];
+      const word = of ? html`<${State} of=${of} word=${words[kind]} />` : (words[`${kind}Of`] ?? words[kind]);
       return html`<${Total} key=${kind} leads=${[view, kind]}>${word} <b>${number}</b><//>`;
     }),
   ];

@@ -5,7 +5,7 @@ import { stateWord } from "./agents.js";
 import { AlarmList } from "./announcer.js";
 import { column, nameIn, Outcome } from "./calls.js";
 import { clockTime, html, lasting, nameOf, State, Tel, Timer, Total } from "./parts.js";
-import { agentRows, fullName, STATES, tally } from "./people.js";
+import { agentRows, byNumber, fullName, STATES, tally } from "./people.js";
 import { byCaller, missedRows } from "./rows.js";
 import { detail, kiosk, shown, singleKeys, toggleKeys, words } from "./store.js";
 import { Table } from "./table.js";
@@ -15,12 +15,10 @@ export function Details() {
   const dialog = useRef(null);
   const open = detail.value !== null;
   useLayoutEffect(() => {
-    if (open && !dialog.current.open) dialog.current.showModal();
-    if (!open && dialog.current.open) dialog.current.close();
+    if (!open) return dialog.current.close();
+    if (!dialog.current.open) dialog.current.showModal();
+    if (!history.state?.over) history.pushState({ over: true }, "");
   }, [detail.value]);
-  useLayoutEffect(() => {
-    if (open && !history.state?.over) history.pushState({ over: true }, "");
-  }, [open]);
   // The browser tells of a closing a frame later: something else may be open by then.
   const closed = () => {
     if (!dialog.current.open) detail.value = null;
@@ -118,7 +116,7 @@ function queue(found, state, id) {
   const waiting = found.waiting.map(({ callID, num, name, since }) => {
     return { id: callID, num, name: nameOf(num, name), since, state: "waiting", word: words.inQueue, waits: true };
   });
-  const agents = found.agents.map(({ num, name }) => {
+  const agents = [...found.agents].sort(byNumber).map(({ num, name }) => {
     const row = known.get(num);
     return row ? { ...row, id: num, word: stateWord(row) } : { id: num, num, name, word: "–" };
   });

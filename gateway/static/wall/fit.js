@@ -20,7 +20,7 @@ export function densest(count, space, densities) {
   return grids.reduce((best, grid) => (grid.pages < best.pages ? grid : best));
 }
 
-/** The grid that shows all at once and largest, `most` times; else the `densest`, larger where its tile `fills`. */
+/** The grid that shows all at once and largest, a tile's `most` times; else the `densest`, larger where its tile `fills`. */
 export function roomiest(count, space, densities) {
   const best = densest(count, space, densities);
   const growing = densities.filter((tile, at) => at === 0 || tile.grows);
@@ -46,8 +46,8 @@ export function sheets(count, { w, h }, most) {
   return { perPage, pages, left: Math.max(0, count - perPage * pages), row: space / Math.min(3 * Math.ceil(count / 3), perPage) };
 }
 
-const WIDTHS = [[/[:.,/\sijltfrI]/, 0.34], [/[MWmwЖМФШЩЫЮжмшщыю]/, 0.9], [/[\d%+A-ZА-Я]/, 0.65], [/^/, 0.6]];
-/** A text's width in em, rather too wide; `signs`: beside it. */
+const WIDTHS = [[/[:.,/\sijltfrI]/, 0.31], [/[%MWmwЖМФШЩЫЮжмшщыю]/, 0.88], [/[\d+A-ZА-Я]/, 0.65], [/^/, 0.58]];
+/** A text's width in em, about as Inter's; `signs`: beside it. */
 export const ems = (text, signs = 0) => [...`${text}`].reduce((sum, one) => sum + WIDTHS.find(([some]) => some.test(one))[1], 0.8 * signs);
 
 /** A person's name, with as few initials as it needs to fit into `room` em. */

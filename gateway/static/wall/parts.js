@@ -76,7 +76,7 @@ function filter(leads) {
 export function Kpi({ value, unit, label, level = 0, of, title, digits = 0, beside, leads }) {
   const [tag, button] = filter(leads);
   return html`<${tag} class=${`kpi level${level}`} title=${title} ...${button}>
-    <span class="value">${of && html`<${Glyph} of=${of} />`}<span style=${{ minWidth: `${digits}ch` }}>${value}${
+    <span class="value" style=${{ minWidth: `${digits}ch` }}>${of && html`<${Glyph} of=${of} />`}<span>${value}${
       unit && html`<small> ${unit}</small>`
     }</span><${Sign} level=${level} />${beside}</span>
     <span class="label">${label}</span>

@@ -33,7 +33,7 @@ function tile(rows) {
   ];
 }
 
-/** How many callers have room. `digits`: the size of the numbers above them. */
+/** How many callers have room, below `digits` of this size. */
 function callersIn(h, wide, day, digits) {
   if (h === null) return 3;
   const taken = (wide ? 3.2 : 5.4 + 1.05 * digits) + (day ? 2.2 : 1.4) + (!wide && day ? 1.6 : 0);
@@ -76,7 +76,7 @@ function Totals({ rows, state }) {
 
 function Queue({ row, room, brief }) {
   const levels = queueLevels(row, now.value);
-  const worst = Math.max(levels.waiting, levels.wait, levels.free === 2 ? 2 : 0); // now, not of the day
+  const worst = Math.max(levels.waiting, levels.wait, levels.free); // now, not of the day
   const { num, name, waiting, oldest, stats } = row;
   const wide = room.w >= WIDE && !(room.h > 15);
   const more = brief ? Math.min(0, room.h - 6.4) : wide ? Number(room.h > 12) : Math.max(0, Math.min(4, (room.h - 16) / 2)); // rem
@@ -88,9 +88,8 @@ function Queue({ row, room, brief }) {
   const share = Math.min(0.6, Math.max(0.5, needOf(waiting) / (room.w - 2.6))); // of the callers
   const left = part(1 - share);
   const wait = lastingSince(oldest);
-  const seconds = brief || tight ? [target] : [words.longest, words.longestBrief];
-  const whole = seconds.find((one) => LABEL * ems(words.waiting + one) + 1 <= left);
-  const labels = whole ? [words.waiting, whole] : [words.waitingBrief, seconds.at(-1)];
+  const longest = [words.longest, words.longestBrief].find((one) => LABEL * ems(words.waiting + one) + 0.6 <= left);
+  const labels = longest ? [words.waiting, longest] : [words.waitingBrief, words.longestBrief];
   const digits = figureSize(more, left, [waiting.length, wait], [levels.waiting, levels.wait], labels);
   const goal = stats ? words.goal(limits(settings.thresholds, "sl", num)[0], within) : target;
   const space = room.w - (tight ? 6.7 : levels.free ? 6.5 : 5.3);
@@ -116,7 +115,7 @@ function Queue({ row, room, brief }) {
     </div>
     ${
       !brief &&
-      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h, wide, day, digits)} room=${part(share)} />
+      html`<${Waiting} callers=${waiting} lines=${callersIn(room.h && room.h - high / 2, wide, day, digits)} room=${part(share)} />
     <${Bottom} row=${row} levels=${levels} day=${day} wide=${wide} room=${part(1)} />`
     }
   </article>`;
@@ -135,7 +134,7 @@ function figureSize(more, room, texts, levels, labels) {
     value: most * (ems(text, !!levels[at]) + 0.2 * !at),
     label: LABEL * ems(labels[at]),
   }));
-  return most * shrunk(needs, room, 0.4);
+  return most * shrunk(needs, room, 0.25);
 }
 
 /** The agents, and below or beside them the day, which gives way first. */
@@ -153,7 +152,7 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
   });
   let needs = measure();
   const needFor = (states) => ems(states.map((one) => agents[one]).join(""), levels.free ? 1.7 : 0) + 1.45 * states.length;
-  const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.8 * value, label), -0.4);
+  const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.77 * value, label), -0.4);
   const left = wide ? room - least : room;
   const states = kiosk && needFor(STATES) > left ? STATES.slice(0, -1) : STATES; // who is logged out gives way
   const need = needFor(states);
@@ -163,7 +162,7 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
     needs = measure();
   }
   return html`<div class="bottom">
-    <ul class=${`counts ${left > need + 24 ? "worded" : ""}`} style=${rem(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
+    <ul class="counts" style=${rem(Math.min(kiosk ? 1 : 0.95, left / need))}>${states.map(
       (state) => html`<li key=${state}><${Count} of=${state} count=${agents[state]} level=${state === "free" ? levels.free : 0} /></li>`,
     )}</ul>
     ${day && html`<dl class="day" style=${rem(shrunk(needs, rest))}>${cells.map(
@@ -195,7 +194,9 @@ function Waiting({ callers, lines, room }) {
   const sorted = [...callers].sort((one, other) => instant(one.since) - instant(other.since));
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
-  return html`<ol class="callers" style=${rem(Math.min(kiosk ? 1 : 0.875, room / needOf(few)))}>
+  const size = room / needOf(few);
+  if (kiosk && size < 0.96) return null; // not legible
+  return html`<ol class="callers" style=${rem(Math.min(kiosk ? 1 : 0.875, size))}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />
       <${Timer} since=${caller.since} /></li>`,

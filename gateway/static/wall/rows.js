@@ -113,7 +113,7 @@ export function missedRows(state, midnight) {
       to: missing(call, queues),
       ended: instant(call.endedAt),
       waited: instant(call.endedAt) - instant(call.queuedAt ?? call.startedAt),
-      outcome: call.outcome === "missed" ? "missedCall" : queueOf(call) ? "abandonedCall" : "menuCall",
+      outcome: call.outcome === "abandoned" && call.queue ? "abandonedCall" : queueOf(call) || call.outcome === "missed" ? "missedCall" : "menuCall",
       spoken: Boolean(call.returnedAt) || talked(digits(call.caller), call.endedAt),
     }))
     .sort((one, other) => other.ended - one.ended);

@@ -31,7 +31,7 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   const fixed = kiosk || grid.pages === 1;
   const { tile, rows, zoom } = grid;
   const cols = fixed ? grid.cols : Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
-  const wider = fixed && !paged && cols < 4 && cols * rows - here.length === 1; // the last row's tiles fill it
+  const wider = fixed && !paged && here.length >= least && cols < 4 && cols * rows - here.length === 1; // the last row's tiles fill it
   const room = (at) => {
     const each = wider && at >= cols * (rows - 1) ? cols - 1 : cols;
     return { zoom, w: (space.w / zoom - GAP * (each - 1)) / each, h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null };
@@ -55,7 +55,8 @@ export function Strip({ items, label }) {
   });
   const kept = items.filter(Boolean);
   const each = phone.value ? 3 : !kiosk || size.value.w > size.value.h ? kept.length : kept.length > 5 ? 2 : 3;
-  const rows = Array.from({ length: Math.ceil(kept.length / each) }, (_, row) => kept.slice(row * each, (row + 1) * each));
+  const rows = [];
+  while (kept.length) rows.push(kept.splice(0, each));
   return html`<section class="strip" ref=${strip} aria-label=${label}>${rows.map(
     (row, index) => html`<div class="band" key=${index}>${row}</div>`,
   )}</section>`;

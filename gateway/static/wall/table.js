@@ -27,9 +27,9 @@ export function Table({ name, columns, rows, order, attributes, totals, most = I
   const { from, to, height, left, row } = kiosk ? usePage(all.length, most) : useSight(body, all.length);
   const here = all.slice(from, to);
   const widest = Math.max(...(KINDS[name] ?? []).map((kind) => ems(words[kind]))); // of the words of a state
-  const long = ({ value }) => all.some((row) => `${value(row)}`.length > 1.15 * size.value.w); // on a phone
-  const kind = phone.value ? columns.filter(long).map((one) => `long-${one.name}`).join(" ") : "tall";
-  return html`<table class=${`rows ${name} ${kind} ${row > HIGH ? "high" : ""}`} style=${{ "--words": `${2.9 + widest}rem`, "--row": `${row - 0.05}rem` }} aria-rowcount=${all.length + 1}>
+  const wraps = (text, more) => text.length > size.value.w && ems(text) + 2 * more > size.value.w - 5.4;
+  const long = ({ name, value }) => /from|who|to/.test(name) && all.some((row) => wraps(value(row), row.calls?.length > 1));
+  return html`<table class=${`rows ${name} ${phone.value ? "" : "tall"} ${row > HIGH ? "high" : ""}`} style=${{ "--words": `${2.9 + widest}rem`, "--row": `${row - 0.05}rem`, "--lines": 3 + (phone.value && columns.filter(long).length) }} aria-rowcount=${all.length + 1}>
     <thead><tr aria-rowindex="1">${columns.map((one) => html`<${Head} column=${one} by=${by} chosen=${chosen} />`)}</tr></thead>
     <tbody ref=${body}>
       <${Space} rows=${from} height=${height} />
