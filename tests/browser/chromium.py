@@ -131,6 +131,10 @@ class Page:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         await self._command("Emulation.setDeviceMetricsOverride", **metrics)
 
+    async def touch(self) -> None:
+        """Touch it with a finger, from the next page on."""
+        await self._command("Emulation.setTouchEmulationEnabled", enabled=True, maxTouchPoints=1)
+
     async def trust_anybody(self) -> None:
         """Take any certificate from here on."""
         await self._command("Security.setIgnoreCertificateErrors", ignore=True)

@@ -7,6 +7,7 @@ import time
 import msgspec
 import pytest
 
+from monitor.shared.changes import Edit
 from monitor.shared.entities.statistics import RecentLevel
 from monitor.shared.entities.topics import (
     Agent,
@@ -373,9 +374,9 @@ async def test_few_tiles_fill_a_desk_too(page: Page, valkey: RealBus) -> None:
     zoom = "document.querySelector('.tile').currentCSSZoom"
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         for size, few, fewer in (
-            (TV, 1.75, 3),
+            (TV, 1.75, 3.25),
             ((1366, 768), 1.5, 2.5),
-            ((820, 1180), 1.75, 3),
+            ((820, 1180), 1.75, 3.5),
             ((844, 390), 1.25, 1.125),
         ):
             await page.resize(*size)
@@ -475,6 +476,53 @@ async def test_a_phone_shows_a_long_name_beside_a_long_number_in_rows_of_one_hei
                 await page.until("document.fonts.status === 'loaded'")
                 await page.becomes([], _NAMES_CUT.replace(":is(.rows, .tiles)", ":is(.from, .now)"))
                 await page.becomes(1, heights)
+        assert not page.complaints
+
+
+async def test_a_phones_rows_are_no_higher_than_their_longest_needs(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    for place, name in enumerate(("+493023125800", "Ann Lee", "")):  # some PBXs repeat the number
+        call = msgspec.structs.replace(missed(place, at), caller="+493023125800", caller_name=name)
+        state["ended"][str(place)] = msgspec.structs.replace(call, hidden=False)
+    height = "document.querySelector('tbody tr').offsetHeight"
+    async with writing(valkey, state) as writer, gateway(valkey, heartbeat=1) as served:
+        await page.resize(*PHONE)
+        await page.go(f"http://127.0.0.1:{served.port}/wall?view=missed&lang=de#key={key(0)}")
+        await page.until("document.querySelectorAll('tbody tr').length === 1")
+        low = await page.run(height)
+        long = msgspec.structs.replace(
+            missed(7, at), caller_name="КОНСТАНТИН ВОСКРЕСЕНСКИЙ", call_id=7
+        )
+        await writer.publish([Edit("ended", "7", None, long)])
+        await page.until("document.querySelectorAll('tbody tr').length === 2")
+        await page.until(f"{height} > {low} + 15")
+        await page.becomes([], _NAMES_CUT)
+        assert not page.complaints
+
+
+async def test_the_row_in_focus_is_never_under_the_heads_or_the_totals(
+    page: Page, valkey: RealBus
+) -> None:
+    at = time.time()
+    state = house(3, at)
+    state["calls"] |= talks(40, "Thomas Schneider", at - 400)
+    covered = """(() => {
+      const box = (each) => each.getBoundingClientRect();
+      const row = box(document.activeElement.closest('tr'));
+      return row.top < box(document.querySelector('thead')).bottom - 1
+        || row.bottom > box(document.querySelector('.totals')).top + 1;
+    })()"""
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        await page.resize(1366, 768)
+        await page.go(f"http://127.0.0.1:{served.port}/wall?view=calls&lang=de#key={key(0)}")
+        await page.until("document.querySelectorAll('tbody tr').length > 20")
+        for arrow in ("ArrowDown", "ArrowUp"):
+            for step in range(24):
+                await page.press(arrow)
+                assert not await page.run(covered), f"{arrow} {step}"
         assert not page.complaints
 
 

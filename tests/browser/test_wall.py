@@ -8,6 +8,8 @@ from datetime import datetime
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import pytest
+
 from monitor.shared.timestamps import from_unix
 from tests.browser.chromium import WITHIN, Page
 from tests.browser.world import CALLER, World
@@ -641,3 +643,57 @@ async def test_what_a_proxy_says_for_a_while_does_not_end_the_wall(
     await page.until("document.querySelector('.fresh.live')")
     world.queued()
     await page.shows(CALLER, "table.calls")
+
+
+async def test_the_focus_stays_where_it_was_when_its_call_ends(page: Page, world: World) -> None:
+    calls = [world.queued("800", f"+1555000000{number}") for number in range(4)]
+    await page.go(world.wall("view=calls"))
+    await page.until("document.querySelectorAll('tbody tr').length === 4")
+    for _ in range(3):
+        await page.press("ArrowDown")
+    row = "[...document.querySelectorAll('tbody tr')].indexOf(document.activeElement.closest('tr'))"
+    await page.becomes(2, row)
+    focused = await page.run("document.activeElement.closest('tr').innerText")
+    number = next(each for each in range(4) if f"+1555000000{each}" in focused)
+    world.pbx.switchboard.end(calls[number])
+    await page.until("document.querySelectorAll('tbody tr').length === 3")
+    await page.press("ArrowDown")
+    await page.becomes(2, row)
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920)], ids=["landscape", "portrait"])
+async def test_tiles_of_a_tv_keep_their_places_when_a_call_ends(
+    page: Page, world: World, size: tuple[int, int]
+) -> None:
+    calls = [world.queued("800", f"+1555000000{number}") for number in range(4)]
+    boxes = """(() => [...document.querySelectorAll('.tiles > .call')].map((each) => {
+      const { width, height } = each.getBoundingClientRect();
+      return `${width.toFixed()} × ${height.toFixed()}`;
+    }))()"""
+    await page.resize(*size)
+    await page.go(world.wall("kiosk=1&view=calls,queues&page=600"))
+    await page.until("document.querySelectorAll('.tiles > .call').length === 4")
+    before = await page.run(boxes)
+    world.pbx.switchboard.end(calls[0])
+    await page.until("document.querySelectorAll('.tiles > .call').length === 3")
+    assert await page.run(boxes) == before[:3]
+    await page.press("1")
+    await page.until("document.querySelector('.queue')")
+    await page.press("3")
+    await page.until("document.querySelectorAll('.tiles > .call').length === 3")
+    await page.becomes(before[:3], boxes)
+    assert not page.complaints
+
+
+async def test_what_a_finger_taps_is_large_on_a_phone_that_is_turned(
+    page: Page, world: World
+) -> None:
+    await page.resize(844, 390)
+    await page.touch()
+    await page.go(world.wall("view=missed"))
+    await page.until("document.querySelector('.fresh.live')")
+    small = """[...document.querySelectorAll('.bar button, .search input, .rows th button, .total')]
+      .filter((each) => each.getClientRects().length && each.offsetHeight < 44)
+      .map((each) => each.outerHTML)"""
+    await page.becomes([], small)
+    assert not page.complaints
