@@ -235,8 +235,8 @@ async def test_tiles_of_busy_queues_spill_nothing_however_many_there_are(
             for unseen in (_SPILLS, _CUT, _CLIPPED):
                 await page.becomes([], unseen)
             small = f"{_DAY}.map((each) => parseFloat(getComputedStyle(each).fontSize))"
-            less = f"{small}.filter((pixels) => pixels < {24 if mode else 9})"
-            await page.until(f"{_SMALLEST} >= {32 if mode else 9}")
+            less = f"{small}.filter((pixels) => pixels < {24 if mode else 11})"
+            await page.until(f"{_SMALLEST} >= {32 if mode else 11}")
             await page.becomes([], less)
             cut = "(each) => each.innerText === 'Complaints' && each.scrollWidth > each.clientWidth"
             await page.becomes(0, f"[...document.querySelectorAll('h2')].filter({cut}).length")
@@ -421,7 +421,7 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
 ) -> None:
     at = time.time()
     state = house(3, at)
-    state["calls"] |= talks(40, "Thomas Schneider", at - 4000)
+    state["calls"] |= talks(40, "Thomas Schneider", at - 9000)  # before those who wait
     state["ended"] |= {f"{place}": missed(place, at) for place in range(40)}
     async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
         await page.resize(*size)
@@ -439,6 +439,9 @@ async def test_a_tv_shows_whole_names_and_numbers_of_many_in_a_table_and_of_few_
             await page.becomes([], _NAMES_CUT)
             await page.becomes([], _CLIPPED)
             await page.until(f"{_SMALLEST} >= 32")
+            if view == "calls":
+                first = "document.querySelector('.calls tbody tr .state')"
+                await page.until(f"{first}.classList.contains('waiting')")
         await page.resize(1366, 768)
         for lang in langs[:2]:
             settings = f"view=missed&theme=dark&lang={lang}"

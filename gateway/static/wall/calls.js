@@ -50,6 +50,8 @@ function Rows(table) {
   return html`<${Tiles} name=${name} items=${rows} least=${least} tiles=${TILES} draw=${tile} />`;
 }
 
+const rank = ({ waits, kind }) => 2 * waits + (kind === "ringing");
+
 export function Calls() {
   const all = callRows(shown());
   const found = all.filter((row) =>
@@ -61,6 +63,7 @@ export function Calls() {
   const kinds = count(found, (row) => row.word);
   if (only.value === "waiting") kinds.waiting = found.filter((row) => row.waits).length;
   const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
+  if (kiosk) rows.sort((one, other) => rank(other) - rank(one)); // who waits comes first
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
   return html`<${Rows} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
     attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows, kinds)} />`;

@@ -145,11 +145,9 @@ function Bottom({ row: { agents, stats }, levels, day, wide, room }) {
     [words.day.level, percent(stats.serviceLevel), "\u00a0%", words.serviceLevel, levels.sl],
     stats.lastHour && [words.day.hour, percent(stats.lastHour.serviceLevel), "\u00a0%", words.lastHour, levels.hour],
   ].filter(Boolean);
-  const measure = () => cells.map(([text, number, small, , bad]) => {
-    const value = ems(number, 1.4 * !!bad) + 0.75 * ems(small);
-    const label = 0.45 * text.length;
-    return { fixed: 0.4, value: kiosk ? value : Math.max(value, label), label: kiosk ? label : 0 };
-  });
+  const measure = () => cells.map(([text, number, small, , bad]) => (
+    { fixed: 0.4, value: ems(number, 1.4 * !!bad) + 0.75 * ems(small), label: 0.45 * text.length }
+  ));
   let needs = measure();
   const needFor = (states) => ems(states.map((one) => agents[one]).join(""), levels.free ? 1.7 : 0) + 1.45 * states.length;
   const least = needs.reduce((sum, { fixed, value, label }) => sum + fixed + Math.max(0.77 * value, label), -0.4);
@@ -195,7 +193,7 @@ function Waiting({ callers, lines, room }) {
   const few = sorted.length > lines ? sorted.slice(0, Math.max(1, lines - 1)) : sorted;
   const rest = sorted.length - few.length;
   const size = room / needOf(few);
-  if (kiosk && size < 0.96) return null; // not legible
+  if (kiosk && size < 0.96) return null;
   return html`<ol class="callers" style=${rem(Math.min(kiosk ? 1 : 0.875, size))}>
     ${few.map(
       (caller) => html`<li key=${caller.callID}><${Party} num=${caller.num} name=${caller.name} outside=${true} />

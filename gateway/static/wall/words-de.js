@@ -70,7 +70,7 @@ export default {
   outbound: "ausgehend",
   routing: "Wird verbunden",
   transferring: "Weiterleitung",
-  inQueue: "In Warteschlange",
+  inQueue: "Warteschlange",
   inMenu: "Im Menü",
   anonymous: "Nummer unterdrückt",
   nobody: "–",
