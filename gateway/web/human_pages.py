@@ -144,7 +144,7 @@ def _manifest(settings: str) -> Document:
 
 def _help(name: str, title: str, back: str, language: str) -> Document:
     text = _LINK_IN_REPOSITORY.sub(r"\1", _path(name).read_text(encoding="utf-8"))
-    page = text_page(text, title=title, back=back, to="../wall", language=language)
+    page = text_page(text, title=title, back=back, to=f"../wall?lang={language}", language=language)
     return document_of(page.encode(), "text/html", TEXT_POLICY)
 
 

@@ -659,6 +659,11 @@ async def test_the_focus_stays_where_it_was_when_its_call_ends(page: Page, world
     await page.until("document.querySelectorAll('tbody tr').length === 3")
     await page.press("ArrowDown")
     await page.becomes(2, row)
+    await page.press("1")
+    await page.until("document.querySelector('.queue')")
+    await page.press("ArrowDown")
+    first = "document.activeElement.closest('[data-item]') === document.querySelector('.queue')"
+    await page.until(first)
 
 
 @pytest.mark.parametrize("size", [(1920, 1080), (1080, 1920)], ids=["landscape", "portrait"])

@@ -314,10 +314,14 @@ class Mixture:
         return finals
 
     async def _final(self, command: Command) -> Reply:
-        """Ask it again, and once more when a PBX changed hands: it is answered `busy` meanwhile."""
+        """Ask it again, until no answer says "later": a PBX may change hands (`busy`), and on a
+        starved machine the bus may be late (503).
+
+        Raises TimeoutError if it stays so.
+        """
         async with asyncio.timeout(WELL_WITHIN_S):
             reply = await self._send(command)
-            while reply.code == "busy":
+            while reply.code == "busy" or reply.status == 503:
                 await asyncio.sleep(1.0)
                 reply = await self._send(command)
         return reply

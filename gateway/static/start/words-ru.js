@@ -43,7 +43,7 @@ export default {
   busLost: "нет связи с Redis",
   monitorLost: (since) => `нет вестей от монитора${since ? ` с ${since}` : ""}`,
   followed: (state, name) => `${state}, монитор ${name}`,
-  atOnce: (n) => `одновременных вызовов: ${n}`,
+  atOnce: (n) => `до ${n} одновременных вызовов`,
   states: {
     connected: "подключена",
     connecting: "подключение",

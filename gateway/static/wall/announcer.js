@@ -20,7 +20,7 @@ export const alarmCount = signal(0);
 function alarmsNow() {
   const [state, time] = [shown(), now.value];
   const queues = queueRows(state, settings.filter)
-    .filter((row) => !kiosk || matches([row.num, row.name], settings.find)); // nobody clears the filter of a TV
+    .filter((row) => !kiosk || matches([row.num, row.name], settings.find)); // a TV's filter stays
   return [...alarmsOf(queues, lineRows(state), licenceOf(state, system.value, time), time, words)]
     .map(([about, found]) => ({ about, kind: about.split(".")[0], ...found }))
     .sort((one, other) => other.level - one.level || URGENCY.indexOf(one.kind) - URGENCY.indexOf(other.kind));

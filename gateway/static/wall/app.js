@@ -128,7 +128,7 @@ function Stage() {
 function Footer() {
   const count = pages.value;
   const at = Math.min(page.value, count - 1);
-  const dots = Array.from({ length: count }, (_, index) => html`<i key=${index} class=${index === at && "on"}></i>`);
+  const dots = [...Array(count).keys()].map((index) => html`<i key=${index} class=${index === at && "on"}></i>`);
   return html`<footer>${view.value === "queues" && html`<${Legend} />`}
     ${count > 1 && html`<p class="dots" role="img" aria-label=${words.page(at + 1, count)}>${dots}</p>`}
     ${unseen.value > 0 && html`<p class="unseen">${words.more(unseen.value)}</p>`}</footer>`;

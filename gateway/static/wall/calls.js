@@ -50,7 +50,7 @@ function Rows(table) {
   return html`<${Tiles} name=${name} items=${rows} least=${least} tiles=${TILES} draw=${tile} />`;
 }
 
-const rank = ({ waits, kind }) => 2 * waits + (kind === "ringing");
+const rank = ({ waits, kind }) => 2 * waits || kind === "ringing";
 
 export function Calls() {
   const all = callRows(shown());
@@ -63,7 +63,7 @@ export function Calls() {
   const kinds = count(found, (row) => row.word);
   if (only.value === "waiting") kinds.waiting = found.filter((row) => row.waits).length;
   const rows = picked(found, (row, what) => row.word === what || (what === "waiting" && row.waits));
-  if (kiosk) rows.sort((one, other) => rank(other) - rank(one)); // who waits comes first
+  if (kiosk) rows.sort((one, other) => rank(other) - rank(one)); // waiting first
   if (!rows.length) return html`<${Empty} all=${all} text=${words.noCalls} />`;
   return html`<${Rows} name="calls" columns=${CALLS} rows=${rows} order="-time" most=${4}
     attributes=${(row) => ({ class: row.kind, ...opens("call", row.id) })} totals=${totals("calls", rows, kinds)} />`;
@@ -115,7 +115,8 @@ function totals(view, rows, kinds) {
     html`<${Total}><b>${words.callCount(rows.length)}</b><//>`,
     ...each.map(([kind, number]) => {
       const of = rows.find((row) => row.word === kind)?.kind;
-      const word = of ? html`<${State} of=${of} word=${words[kind]} />` : (words[`${kind}Of`] ?? words[kind]);
+      const said = (!only.value && words[`${kind}Of`]) || words[kind];
+      const word = of ? html`<${State} of=${of} word=${said} />` : said;
       return html`<${Total} key=${kind} leads=${[view, kind]}>${word} <b>${number}</b><//>`;
     }),
   ];

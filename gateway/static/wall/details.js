@@ -92,7 +92,7 @@ function agent(ext, state, id) {
   return html`<h2>${ext.num} ${fullName(ext)}</h2>
     <p><${State} of=${row.state} word=${stateWord(row)} /> ${running(row.since)}</p>
     <p>${words.queues}: ${ext.queues.join(", ") || "–"} · ${words.profiles[ext.fwdName] ?? ext.fwdName}</p>
-    ${row.stats && html`<p>${words.today}: ${words.agentDay(row.stats, talked(row.stats))}</p>`}
+    ${row.stats && html`<p>${words.today}: ${words.agentDay(row.stats, lasting(1000 * (row.stats.talks.total + row.stats.placedTalks.total)))}</p>`}
     <ul>${ext.talks.map(
       (talk) => html`<li key=${talk.callID}>${doingOf(talk)} · <${Tel} num=${talk.num} /> ${nameOf(talk.num, talk.name)}${
         talk.since && html` · ${running(talk.since)}`
@@ -128,7 +128,5 @@ function queue(found, state, id) {
       ...STATES.map((one) => html`<${Total} key=${one}>${words.states[one]} <b>${counts[one]}</b><//>`),
     ]} />`;
 }
-
-const talked = ({ talks, placedTalks }) => lasting(1000 * (talks.total + placedTalks.total));
 
 const average = ({ average: seconds }) => (seconds === null ? "–" : lasting(1000 * seconds));

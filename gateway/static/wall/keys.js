@@ -54,13 +54,12 @@ export function fullScreen() {
 
 const items = () => [...document.querySelectorAll("[data-item] .open")];
 
-let last = 0;
-
 /** Focus the next item in that direction, the nearest one first. */
 function move(right, down) {
   const all = items();
+  const list = all[0]?.closest(".tiles, tbody") ?? {};
   const from = document.activeElement;
-  if (!all.includes(from)) return done((all[last] ?? all.at(-1))?.focus()); // it may have gone
+  if (!all.includes(from)) return done((all[list.last ?? 0] ?? all.at(-1))?.focus());
   const at = middle(from);
   const far = (item) => {
     const [x, y] = middle(item).map((one, axis) => one - at[axis]);
@@ -68,7 +67,7 @@ function move(right, down) {
     return along > 1 ? along + 3 * Math.abs(x * down + y * right) : Infinity;
   };
   const next = all.reduce((best, item) => (far(item) < far(best) ? item : best), from);
-  last = all.indexOf(next);
+  list.last = all.indexOf(next);
   next.focus();
   next.closest("[data-item]").scrollIntoView({ block: "nearest" });
   return true;

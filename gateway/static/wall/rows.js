@@ -104,7 +104,7 @@ export function missedRows(state, midnight) {
     .flatMap((call) => [call.caller, call.callee].map((num) => [call.answeredAt, digits(num)]));
   const talked = (num, since) => talks.some(([at, other]) => at > since && alike(num, other));
   return ended
-    .filter((call) => ["missed", "abandoned"].includes(call.outcome))
+    .filter((call) => /^(missed|abandoned)$/.test(call.outcome))
     .filter((call) => directionOf(call.direction) === "inbound" && instant(call.endedAt) >= midnight)
     .map((call) => ({
       id: `${call.callID}@${call.startedAt}`,

@@ -31,7 +31,7 @@ export function Tiles({ items, tiles, draw, name, urgent, least = 0, most = Infi
   const fixed = kiosk || grid.pages === 1;
   const { tile, rows, zoom } = grid;
   const cols = fixed ? grid.cols : Math.max(1, Math.floor((space.w + GAP) / (tile.w + GAP)));
-  const wider = fixed && !paged && here.length >= least && cols < 4 && cols * rows - here.length === 1; // the last row's tiles fill it
+  const wider = fixed && !paged && here.length >= least && cols < 4 && cols * rows - here.length === 1; // the last row fills it
   const room = (at) => {
     const each = wider && at >= cols * (rows - 1) ? cols - 1 : cols;
     return { zoom, w: (space.w / zoom - GAP * (each - 1)) / each, h: fixed ? (space.h / zoom - GAP * (rows - 1)) / rows : null };

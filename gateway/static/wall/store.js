@@ -24,7 +24,7 @@ export const page = signal(0);
 export const find = signal(settings.find);
 export const wanted = signal(settings.only);
 export const only = computed(() => (KINDS[view.value]?.includes(wanted.value) ? wanted.value : "")); // or all
-export const sorting = signal(settings.sort); // of tables: a column's name, with "-" the greatest first
+export const sorting = signal(settings.sort); // a table's column, with "-" the greatest first
 export const detail = signal(null); // {kind, id} of what is open
 export const theme = signal(settings.theme === "auto" ? (remembered("theme") ?? (bright ? "light" : "dark")) : settings.theme);
 export const size = signal({ w: 80, h: 45 }); // of the stage, in rem
