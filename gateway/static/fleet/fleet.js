@@ -156,7 +156,7 @@ function Name({ of }) {
 
 /** The room that numbers need, in em, by which a TV draws them as large as they fit. */
 function need(...texts) {
-  return { "--need": texts.reduce((sum, text) => sum + ems(text) + 0.4, 0) };
+  return { "--need": texts.reduce((sum, text) => sum + ems(text) + 0.5, 0) };
 }
 
 /** Why it is not connected, and for how long. */
