@@ -596,6 +596,32 @@ async def test_of_300_agents_a_tv_shows_the_urgent_ones_first_on_few_pages(
         await page.becomes(130, "document.querySelectorAll('.agent.lines2').length")
 
 
+async def test_on_a_tv_a_tile_says_whole_with_whom_somebody_talks(
+    page: Page, valkey: RealBus
+) -> None:
+    state = house(28, time.time())
+    names = ("Alexandra Featherstonehaugh", "Ann Lee")
+    for place, num in enumerate(state["extensions"]):
+        talk = Talk(place, "Talking", None, "84951975701", names[place % 2], external=True)
+        state["extensions"][num] = msgspec.structs.replace(
+            state["extensions"][num], activity="Talking", talks=(talk,)
+        )
+    others = "[...document.querySelectorAll('.agent .other')]"
+    async with writing(valkey, state), gateway(valkey, heartbeat=1) as served:
+        for size in (TV, (1080, 1920)):
+            await page.resize(*size)
+            settings = "kiosk=1&view=agents&lang=en&page=600"
+            await page.go(f"http://127.0.0.1:{served.port}/wall?{settings}#key={key(0)}")
+            await page.until("document.fonts.status === 'loaded'")
+            await page.until(f"{others}.length > 8")
+            said = f"[...new Set({others}.map((each) => each.innerText))].sort()"
+            await page.becomes(["84951975701", "84951975701 Ann Lee"], said)
+            await page.becomes(
+                0, f"{others}.filter((each) => each.scrollWidth > each.clientWidth).length"
+            )
+        assert not page.complaints
+
+
 @pytest.mark.parametrize("late", [19, 8])
 async def test_a_tile_is_coloured_by_what_is_so_now_and_not_by_the_morning(
     page: Page, valkey: RealBus, late: int

@@ -12,7 +12,7 @@ function tiles(rows) {
   return [
     { w: Math.max(13, w), h: 4.6, lines: 3, most: 5 },
     { w: 11.5, h: 3.1, lines: 2, phone: true, grows: kiosk, fills: true },
-    { w: kiosk ? 9.8 : 7.9, h: kiosk ? 2.9 : 2.25, lines: 1 }, // the name below
+    { w: kiosk ? 9.8 : 7.9, h: kiosk ? 2.9 : 2.25, lines: 1 },
   ];
 }
 
@@ -23,7 +23,7 @@ function urgent(one, other) {
   return state || ((one.since ?? "") < (other.since ?? "") ? -1 : 1);
 }
 
-/** The address names people: all of them are shown, in queues or not. */
+/** People named in the address are shown, in queues or not. */
 const NAMED = ["ext", "extgroup", "group"].some((field) => settings.filter?.[field]);
 
 export const Everybody = () => html`<${Agents} everybody=${true} />`;
@@ -47,7 +47,7 @@ export function Agents({ everybody = NAMED }) {
 export const stateWord = ({ word, profile }) =>
   word === null ? (words.profiles[profile] ?? profile) : word === "ringing" ? words.states.ringing : words[word];
 
-/** The width of a tile with a whole surname, in rem. */
+/** Rem of a tile with a whole surname. */
 const needOf = ({ num, name, person }) => 3.8 + ems(num) + ems(person ? initialed(name, 0) : name);
 
 function Agent({ row, width, lines }) {
@@ -57,8 +57,8 @@ function Agent({ row, width, lines }) {
   const word = stateWord(row);
   const says = `${num} ${name}: ${word}`;
   const shown = initialed(name, !person ? Infinity : stacked ? (width - 1.5) / (kiosk ? 1 : 0.8125) : width - 3.8 - ems(num));
-  const room = width - (talk?.external ? 5 : 6.4) - ems(word);
-  const beside = lines === 2 && [other, talk?.num].find((one) => one && 0.8125 * ems(one) < room);
+  const fitting = (room) => [other, talk?.num].find((one) => one && 0.8125 * ems(one) < room);
+  const beside = lines === 2 && fitting(width - (talk?.external ? 5 : 6.4) - ems(word));
   const time = since && html`<${Timer} since=${since} />`;
   return html`<article class=${`tile agent ${state} lines${lines}`} ...${opens("agent", num)}
       aria-label=${says} title=${`${says}${other && ` · ${other}`}`}>
@@ -72,6 +72,6 @@ function Agent({ row, width, lines }) {
       ${beside && html`<span class="other">${beside}</span>`}
       ${time}</div>`
     }
-    ${lines > 2 && html`<div class="other">${other}</div>`}
+    ${lines > 2 && html`<div class="other">${kiosk ? fitting(width - 1.4) : other}</div>`}
   </article>`;
 }
