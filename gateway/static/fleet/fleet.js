@@ -6,7 +6,7 @@ import { Access, Asking, offered } from "../wall/access.js";
 import { Steady } from "../wall/levels.js";
 import { ems } from "../wall/fit.js";
 import { Empty, Glyph, html, Kpi, lastingSince, Sign, Timer } from "../wall/parts.js";
-import { pages, Strip, Tiles, unseen } from "../wall/stage.js";
+import { pages, rem, Strip, Tiles, unseen } from "../wall/stage.js";
 import {
   clock,
   connection,
@@ -99,8 +99,7 @@ function Stage() {
   const stage = useRef(null);
   useEffect(() => {
     const observer = new ResizeObserver(([{ contentRect }]) => {
-      const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
-      const next = { w: contentRect.width / rem, h: contentRect.height / rem };
+      const next = { w: contentRect.width / rem(), h: contentRect.height / rem() };
       if (next.w !== size.value.w || next.h !== size.value.h) size.value = next;
     });
     observer.observe(stage.current);
